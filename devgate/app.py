@@ -1,0 +1,280 @@
+"""Builds every part of a gateway and nests their lifetimes. Holds no logic of its own."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from devgate import __version__, logs
+from devgate.config.load import differences, taken_up
+from devgate.config.settings import Settings, TlsSettings
+from devgate.control.server import ControlServer
+from devgate.errors import SetupError
+from devgate.events.kinds import Event
+from devgate.events.log import EventLog
+from devgate.gateway.access import Tokens
+from devgate.gateway.desk import Desk
+from devgate.gateway.directory import Directory
+from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.knowledge import Knowledge
+from devgate.gateway.operations import Args, Reply, Stream, dispatch
+from devgate.gateway.orders import Orders
+from devgate.gateway.presence import Presence
+from devgate.gateway.records import Records
+from devgate.gateway.recovery import recover
+from devgate.gateway.registry import Flapping
+from devgate.gateway.running import Running
+from devgate.gateway.trimming import Trimming
+from devgate.model import Imei
+from devgate.net.acceptor import Acceptor
+from devgate.net.addresses import bind, shown
+from devgate.net.filters import plug
+from devgate.net.link import Link
+from devgate.net.poller import Poller
+from devgate.net.tls import context
+from devgate.store import history
+from devgate.store.engine import Database
+from devgate.store.journal import Journal
+from devgate.store.outage import outage
+from devgate.store.writer import Writer
+
+FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
+LAST_WORDS = 5.0  # ... and for what still waits for the database
+REPLIES = 5.0  # ... and for callers to take their last replies
+
+log = logging.getLogger("devgate")
+
+Ready = Callable[["App"], Awaitable[None]]
+
+
+class App:
+    """One gateway, from its database to its doors."""
+
+    def __init__(
+        self, settings: Settings, database: Database, read_settings: Callable[[], Settings]
+    ) -> None:
+        self.settings = settings  # as they were at the start; gateway.settings as they are now
+        self.acceptor: Acceptor
+        self._read_settings = read_settings
+        self._tls: ssl.SSLContext | None = None
+        self._journal = Journal(database)
+        self.writer = Writer(self._journal.commit, self._committed, outage)
+        self.records = records = Records(database, self.writer)
+        self.events = EventLog(self._journal.last, self._older_events)
+        self.directory = directory = Directory(settings.service.phone, settings.service.qr)
+        flapping = settings.device.flapping
+        self.presence = Presence(records, Flapping(flapping.takeovers, flapping.within))
+        self.running = Running(directory, records)
+        self.dispatcher = Dispatcher(self.presence, records, self.running, settings.command)
+        self.poller = Poller()
+        self.desk = Desk(
+            self.poller, settings.device, directory, self.presence, self.dispatcher, records
+        )
+        self.knowledge = Knowledge(directory, records, self._refused)
+        self.knowledge.refresh_every = settings.store.refresh
+        self.trimming = Trimming(records, settings)
+        self.orders = Orders(directory, self.presence, self.dispatcher, self.running, records)
+        self.gateway = Gateway(
+            settings, directory, self.presence, self.dispatcher, self.running, self.orders,
+            self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
+        )  # fmt: skip
+        self.tokens = Tokens(settings.control.tokens) if settings.control.tokens else None
+
+    def _committed(self, rows: list[tuple[Any, ...]]) -> None:
+        self.events.publish([Event(*row) for row in rows])
+
+    async def _older_events(self, after: int, limit: int) -> list[Event]:
+        rows = await self.records.read(history.events_after, after, limit)
+        return [Event(*row) for row in rows]
+
+    def _refused(self, imei: Imei, why: str) -> None:
+        if (connection := self.presence.get(imei)) is not None:
+            connection.end(why)
+
+    async def dispatch(self, args: Args, source: str) -> Reply | Stream:
+        return await dispatch(self.gateway, args, source)
+
+    async def run(self, on_ready: Ready) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
+
+        `on_ready` is awaited, beside the service, once the last door is open.
+        """
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as outermost:
+                at_once = outermost.cancel_scope
+                stopping = trio.Event()
+                outermost.start_soon(self._heed_signals, signals, stopping, at_once)
+                async with self._store(), self._devices() as admit:
+                    await self._doors(admit, stopping, on_ready)
+                outermost.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[None]:
+        """The writer, from before the first row to after the last."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.writer.run)
+            await self.knowledge.load()
+            await recover(self.dispatcher, self.running, self.records)
+            # What is loaded stays: the collector need not look at it again. With very many
+            # parked tasks a full collection would stop the loop for a quarter of a second.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 1000)
+            try:
+                yield
+            finally:
+                with trio.CancelScope(shield=True):
+                    if not await self.records.flushed(LAST_WORDS):
+                        log.error("stopped before all was written reason=%s", self.records.state)
+                nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _devices(self) -> AsyncIterator[Callable[[int, str], None]]:
+        """Runners around connections: what a command needs outlives it."""
+        async with trio.open_nursery() as commands:
+            await commands.start(self.dispatcher.serve)
+            async with trio.open_nursery() as connections:
+                for task in (
+                    self.desk.run, self.desk.watch, self.knowledge.watch, self.trimming.run
+                ):  # fmt: skip
+                    connections.start_soon(task)
+                own = self.desk.own
+
+                def admit(fd: int, address: str) -> None:
+                    connections.start_soon(own, self._link(fd, address), name="device")
+
+                yield admit
+                connections.cancel_scope.cancel()
+            commands.cancel_scope.cancel()
+
+    def _link(self, fd: int, address: str) -> Link:
+        device = self.gateway.settings.device
+        link = Link(fd, address, max_unsent=device.max_outbox)
+        if self._tls or device.proxy_protocol:
+            plug(link, proxy=device.proxy_protocol, enter=self.acceptor.enter, tls=self._tls)
+        return link
+
+    async def _doors(
+        self, admit: Callable[[int, str], None], stopping: trio.Event, on_ready: Ready
+    ) -> None:
+        device, control = self.settings.device, self.settings.control
+        self._tls = tls_of(device.tls)
+        listeners = bind(device.listen)
+        self.acceptor = Acceptor(
+            listeners,
+            admit,
+            self.gateway.connections,
+            max_connections=device.max_connections,
+            max_connections_per_address=device.max_connections_per_address,
+            proxied=device.proxy_protocol,
+            user_timeout=device.idle_timeout,
+        )
+        self.desk.left = self.acceptor.left
+        listens = self.gateway.listens
+        listens["device"] = [shown(listener) for listener in listeners]
+        server = ControlServer(self.dispatch, access=self.tokens)
+        async with trio.open_nursery() as doors:
+            device_doors = trio.CancelScope()
+            await doors.start(self._within, device_doors, self.acceptor.run)
+            listens["control"] = []
+            if control.listen:
+                tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls))
+                listens["control"] += await doors.start(tcp)
+            path = await doors.start(server.serve_unix, control.socket, control.mode)
+            listens["control"] += path
+            self._say_ready()
+            doors.start_soon(on_ready, self)
+            await stopping.wait()
+            device_doors.cancel()
+            await self._drain(server)
+            doors.cancel_scope.cancel()
+
+    @staticmethod
+    async def _within(
+        scope: trio.CancelScope,
+        run: Callable[..., Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        with scope:
+            await run(task_status=task_status)
+
+    def _say_ready(self) -> None:
+        listens = self.gateway.listens
+        log.info(
+            "ready version=%s devices=%s control=%s known=%s room=%s",
+            __version__, ",".join(listens["device"]), ",".join(listens["control"]),
+            len(self.directory), self.acceptor.limit,
+        )  # fmt: skip
+
+    async def _drain(self, server: ControlServer) -> None:
+        """Architecture, section 6: from the doors inwards, each step for a bounded time."""
+        patience = self.gateway.settings.command.drain
+        log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight.value, patience)
+        self.orders.closed = True
+        self.dispatcher.close()
+        with trio.move_on_after(patience):
+            await self.dispatcher.idle()
+        self.dispatcher.give_up()
+        with trio.move_on_after(LAST_WORDS):
+            await self.dispatcher.idle()
+        with trio.move_on_after(REPLIES):
+            await server.drain()
+        await self.poller.flush_all(trio.current_time() + FLUSH)
+
+    async def _heed_signals(
+        self, signals: AsyncIterator[int], stopping: trio.Event, at_once: trio.CancelScope
+    ) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self.reload()
+            elif not stopping.is_set():
+                stopping.set()
+            else:
+                log.warning("stopping at once")
+                at_once.cancel()
+
+    def reload(self) -> None:
+        """Work by what the configuration says now, as far as that needs no restart."""
+        try:
+            new = self._read_settings()
+            keys, restart = differences(self.gateway.settings, new)
+        except SetupError as err:
+            for line in str(err).splitlines():
+                log.error("settings not reloaded, the old ones stay error=%s", line)
+            return
+        settings = taken_up(self.gateway.settings, new, keys)
+        self.gateway.settings = self.trimming.settings = settings
+        self.desk.heed(settings.device)
+        self.acceptor.max_connections = settings.device.max_connections
+        self.acceptor.max_connections_per_address = settings.device.max_connections_per_address
+        flapping = settings.device.flapping
+        self.presence.flapping.takeovers = flapping.takeovers
+        self.presence.flapping.within = flapping.within
+        self.directory.serve(settings.service.phone, settings.service.qr)
+        self.dispatcher.settings = settings.command
+        self.knowledge.refresh_every = settings.store.refresh
+        if self.tokens is not None and settings.control.tokens:
+            self.tokens.path = settings.control.tokens
+        logs.set_level(settings.log.level)
+        log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
+        if restart:
+            log.warning("a restart is needed for changed=%s", ",".join(restart))
+
+
+def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:
+    """Raises SetupError if certificate or key cannot be used."""
+    if settings is None:
+        return None
+    ca = Path(settings.client_ca) if settings.client_ca else None
+    return context(Path(settings.certificate), Path(settings.key), ca)

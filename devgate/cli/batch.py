@@ -1,0 +1,258 @@
+"""`devgate start --from FILE`: many starts over one connection, several at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+import click
+
+from devgate.cli.output import INTERRUPTED, Where, complain, emit, exit_code, fail, say, sentence
+from devgate.cli.params import Long, long
+from devgate.control.client import Channel, NoGateway
+from devgate.errors import CallerError
+from devgate.model import Imei, imei, shown
+
+COLUMNS = ("imei", "long", "key")
+MAX_KEY = 128  # control.md section 1
+# Enough to keep the gateway's group commit busy, and far below what its sockets buffer.
+WINDOW = 32
+SHOWN = 20  # bad lines; a file of another kind has one on every line
+
+
+class Order(NamedTuple):
+    """One start of the file, and the line where it stands."""
+
+    line: int
+    imei: Imei
+    long: Long
+    key: str | None
+
+    def request(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        key = {} if self.key is None else {"key": self.key}
+        fields = {"imei": self.imei, "type": "start", **self.long.fields(), **key}
+        return {**fields, **extra, "id": self.line}
+
+
+class Bad(NamedTuple):
+    """A line that holds no start, and why."""
+
+    line: int
+    why: str
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Order | Bad]:
+    """The starts of a file: CSV, with or without a header, or JSON objects, one a line.
+
+    Empty lines are passed over. A file whose first line opens with `{` is JSON throughout.
+    """
+    columns: list[str] | None = None
+    as_json: bool | None = None
+    keys: dict[str, Order] = {}
+    for number, raw in enumerate(lines, 1):
+        try:
+            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            if not text:
+                continue
+            if as_json is None:
+                as_json = text.startswith("{")
+            if as_json:
+                fields = _object(text)
+            else:
+                cells = [cell.strip() for cell in next(csv.reader([text], strict=True))]
+                if columns is None:
+                    columns, header = _columns(cells)
+                    if header:
+                        continue
+                fields = _row(cells, columns)
+            order = _order(number, fields)
+        except UnicodeDecodeError:
+            yield Bad(number, "not UTF-8")
+        except (ValueError, csv.Error, CallerError) as err:
+            yield Bad(number, str(err))
+            columns = columns or list(COLUMNS)  # one complaint about a bad first line is enough
+        else:
+            if order.key is not None:
+                first = keys.setdefault(order.key, order)
+                if first[1:3] != order[1:3]:
+                    yield Bad(number, f"key: line {first.line} has it for another start")
+                    continue
+            yield order
+
+
+def _object(text: str) -> Mapping[str, object]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError(f"a JSON object with imei, long and key expected, not {shown(text)}")
+    return fields
+
+
+def _columns(cells: list[str]) -> tuple[list[str], bool]:
+    """The names of the columns, and whether this first row is the header that gives them."""
+    names = [cell.lower() for cell in cells]
+    if "imei" not in names:
+        return list(COLUMNS), False
+    if len(set(names)) < len(names) or not set(names) <= set(COLUMNS):
+        raise ValueError(f"the columns imei, long and key expected, not {', '.join(cells)}")
+    return names, True
+
+
+def _row(cells: list[str], columns: list[str]) -> Mapping[str, object]:
+    if len(cells) > len(columns):
+        raise ValueError(f"{len(cells)} fields, but only {len(columns)} columns")
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+
+
+def _order(line: int, fields: Mapping[str, object]) -> Order:
+    """Raises ValueError or CallerError, with a sentence that names the field."""
+    if unknown := sorted(set(fields) - set(COLUMNS)):
+        raise ValueError(f"{unknown[0]}: unknown; only imei, long and key can be given")
+    number = fields.get("long")
+    if number is None or isinstance(number, bool) or not isinstance(number, int | str):
+        raise ValueError(f"long: a number or a duration expected, not {shown(number)}")
+    key = fields.get("key")
+    if key is not None and not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY):
+        raise ValueError(f"key: 1 to {MAX_KEY} characters expected, not {shown(key)}")
+    try:
+        return Order(line, imei(fields.get("imei")), long(str(number)), key)
+    except ValueError as err:
+        raise ValueError(f"long: {err}") from None
+
+
+def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float) -> NoReturn:
+    """Check the whole file, start all its devices, print a line each, and end.
+
+    `extra` are fields of every request; `patience` is how long a reply may take, in seconds.
+    The exit code is 0, or that of the first line of the file that failed.
+    """
+    entries = list(read(file))
+    bad = [entry for entry in entries if isinstance(entry, Bad)]
+    name = getattr(file, "name", "-")
+    for entry in bad[:SHOWN]:
+        complain(f"{name} line {entry.line}: {entry.why}")
+    if bad:
+        fail(f"{name}: {len(bad)} of {len(entries)} lines are bad; nothing was sent")
+    orders = [entry for entry in entries if isinstance(entry, Order)]
+    if not orders:
+        complain(f"{name} is empty: there is nothing to start")
+        raise SystemExit(0)
+    batch = Batch(orders, where.as_json)
+    code = 0
+    try:
+        with Channel(where.socket()) as channel:
+            batch.play(channel, extra, patience)
+    except NoGateway as err:
+        if not batch.flight and not batch.statuses:
+            raise  # nobody was there from the start
+        batch.give_up(str(err))
+    except KeyboardInterrupt:
+        batch.give_up("interrupted")
+        code = INTERRUPTED
+    finally:
+        batch.progress.clear()
+    raise SystemExit(code or batch.verdict())
+
+
+class Batch:
+    """Starts on their way. One at a time for each device, so that a device has them in order."""
+
+    def __init__(self, orders: list[Order], as_json: bool) -> None:
+        self.as_json = as_json
+        self.waiting: dict[Imei, deque[Order]] = {}
+        self.ready: deque[Order] = deque()
+        self.flight: dict[int, Order] = {}
+        self.statuses: dict[int, str] = {}  # by line
+        self.progress = Progress(len(orders))
+        for order in orders:
+            if order.imei in self.waiting:
+                self.waiting[order.imei].append(order)
+            else:
+                self.waiting[order.imei] = deque()
+                self.ready.append(order)
+
+    def play(self, channel: Channel, extra: Mapping[str, Any], patience: float) -> None:
+        """Ask for all of them. Raises NoGateway as soon as the gateway is gone or stuck."""
+        while self.ready or self.flight:
+            while self.ready and len(self.flight) < WINDOW:
+                order = self.ready.popleft()
+                self.flight[order.line] = order
+                channel.send(order.request(extra))
+            reply = channel.awaited(patience)
+            answered = self.flight.get(reply.pop("id", None) or 0)
+            if answered is None:  # about the connection: the gateway closes it now
+                complain(sentence(reply))
+                continue
+            self.told(answered, reply)
+            del self.flight[answered.line]
+            if behind := self.waiting[answered.imei]:
+                self.ready.append(behind.popleft())
+
+    def told(self, order: Order, reply: Mapping[str, Any]) -> None:
+        """Print what became of one order."""
+        status = str(reply.get("status"))
+        self.progress.clear()
+        if self.as_json:
+            emit({"line": order.line, **reply})
+        else:
+            say(f"line {order.line}: {order.imei} {status} {sentence(reply)}")
+        self.statuses[order.line] = status
+        self.progress.show(len(self.statuses))
+
+    def give_up(self, why: str) -> None:
+        """Say of every order that is not settled whether it may have been sent."""
+        unsent = [*self.ready, *(order for queue in self.waiting.values() for order in queue)]
+        for order in self.flight.values():
+            if order.line in self.statuses:
+                continue  # interrupted just behind its line
+            look = f"`devgate history {order.imei}` shows what became of it"
+            self._lost(order, "408", f"{why}; the outcome is unknown: {look}")
+        for order in sorted(unsent):
+            self._lost(order, "503", f"{why}; nothing was sent")
+
+    def _lost(self, order: Order, status: str, message: str) -> None:
+        fields = {"imei": order.imei, "type": "start", "long": order.long.number}
+        reply = {"status": status, "message": message, **fields, "command": None, "key": order.key}
+        self.told(order, reply)
+
+    def verdict(self) -> int:
+        """The exit code of the first line that failed, or 0; with a word about the failures."""
+        failed = {
+            line: status
+            for line, status in sorted(self.statuses.items())
+            if exit_code({"status": status})
+        }
+        if not failed:
+            return 0
+        counts = ", ".join(
+            f"{count} x {status}" for status, count in Counter(failed.values()).items()
+        )
+        line, status = next(iter(failed.items()))
+        complain(f"{len(failed)} of {len(self.statuses)} failed ({counts}), first in line {line}")
+        return exit_code({"status": status})
+
+
+class Progress:
+    """A bar on stderr, if that is a terminal; it steps aside for every line of results."""
+
+    WIDTH = 30
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.terminal = sys.stderr.isatty()
+
+    def show(self, done: int) -> None:
+        if self.terminal and done < self.total:
+            filled = self.WIDTH * done // self.total
+            bar = "#" * filled + "-" * (self.WIDTH - filled)
+            click.echo(f"\r[{bar}] {done}/{self.total}", err=True, nl=False)
+
+    def clear(self) -> None:
+        if self.terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)

@@ -1,0 +1,153 @@
+"""Records, statuses and times as text for people. JSON is for programs, so this may change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from devgate.cli.output import plain, table
+
+Reply = Mapping[str, Any]
+
+# What the first lines of a status tell; whatever else a gateway says is listed below them.
+GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
+           "devices", "in_flight", "waiting", "memory", "store", "draining")  # fmt: skip
+DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
+          "address", "heard", "running_until", "last")  # fmt: skip
+
+
+def clock(at: object) -> str:
+    """A time of control.md, shorter: `2025-01-31 12:00:00Z`."""
+    return f"{at[:10]} {at[11:19]}Z" if isinstance(at, str) else ""
+
+
+def ago(at: object, now: float | None = None) -> str:
+    """A time of control.md with its distance: `... (3 min ago)`, `... (in 7 min)`."""
+    if not isinstance(at, str):
+        return "never"
+    now = time.time() if now is None else now
+    away = datetime.fromisoformat(at).timestamp() - now
+    return f"{clock(at)} ({f'in {span(away)}' if away > 0 else f'{span(-away)} ago'})"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: `3 d 4 h`, `12 min 5 s`, `0 s`."""
+    left = round(seconds)
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def size(count: float) -> str:
+    """Bytes in the largest unit that fits."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def gateway(reply: Reply) -> str:
+    """The gateway's state."""
+    listen: Mapping[str, Any] = reply.get("listen") or {}
+    title = f"devgate {reply.get('version')}, up {span(float(reply.get('uptime') or 0))}"
+    rows = [
+        ("devices", f"{reply.get('registered', 0):,} registered of {reply.get('devices', 0):,}"),
+        ("connections", f"{reply.get('connections', 0):,}"),
+        (
+            "commands",
+            f"{reply.get('in_flight', 0):,} in flight, {reply.get('waiting', 0):,} waiting",
+        ),
+        ("store", reply.get("store")),
+        ("memory", size(reply["memory"]) if reply.get("memory") else None),
+        *((f"listens ({door})", ", ".join(map(str, at))) for door, at in listen.items() if at),
+        *_rest(reply, GATEWAY),
+    ]
+    return _sheet(title + (", draining" if reply.get("draining") else ""), rows)
+
+
+def device(reply: Reply) -> str:
+    """One device's state."""
+    called = ", ".join(str(reply[key]) for key in ("name", "site") if reply.get(key))
+    title = f"{reply.get('imei')}  {called}  (id {reply.get('id')})".replace("    ", "  ")
+    if reply.get("online"):
+        state = f"online since {ago(reply.get('since'))}, from {reply.get('address')}"
+    else:
+        state = f"offline since {ago(reply['since'])}" if reply.get("since") else "offline"
+    if not reply.get("enabled", True):
+        state += ", disabled"
+    last = reply.get("last")
+    rows = [
+        ("state", state),
+        ("last heard", ago(reply.get("heard"))),
+        ("runs", f"until {ago(reply['running_until'])}" if reply.get("running_until") else "no"),
+        ("last command", _brief(last) if last else "none"),
+        *_rest(reply, DEVICE),
+    ]
+    return _sheet(title, rows)
+
+
+def record(reply: Reply) -> str:
+    """One command's record, all of it."""
+    late = ", late" if reply.get("late") else ""
+    rows = [
+        ("device", reply.get("imei")),
+        ("outcome", f"{reply.get('status')}{late}: {reply.get('message')}"),
+        ("state", reply.get("state")),
+        ("key", reply.get("key")),
+        ("source", reply.get("source")),
+        ("accepted", _exact(reply.get("accepted_at"))),
+        ("sent", _exact(reply.get("sent_at"))),
+        ("ended", _exact(reply.get("ended_at"))),
+        ("late result", _exact(reply.get("late_at"))),
+    ]
+    return _sheet(f"{reply.get('command')}  {_order(reply)}", rows)
+
+
+def records(items: Iterable[Reply]) -> str:
+    """Commands as a table, one a line."""
+    rows = [
+        (
+            clock(item.get("accepted_at")), item.get("imei"), _order(item),
+            item["state"] if item.get("state") in ("waiting", "sent") else item.get("status"),
+            "late" if item.get("late") else "", item.get("key"), item.get("command"),
+        )
+        for item in items
+    ]  # fmt: skip
+    if not rows:
+        return "no commands"
+    return table(("ACCEPTED", "IMEI", "ORDER", "STATUS", "", "KEY", "COMMAND"), rows)
+
+
+def _order(item: Reply) -> str:
+    long = item.get("long")
+    return f"{item.get('type')}" if long is None else f"{item.get('type')} {long}"
+
+
+def _brief(item: Reply) -> str:
+    told = f"{item.get('status')} {item.get('message')}"
+    return f"{_order(item)}, {ago(item.get('accepted_at'))}: {told}"
+
+
+def _exact(at: object) -> str | None:
+    return at.replace("T", " ") if isinstance(at, str) else None
+
+
+def _rest(reply: Reply, known: Iterable[str]) -> list[tuple[str, object]]:
+    return [(key.replace("_", " "), reply[key]) for key in reply if key not in known]
+
+
+def _sheet(title: str, rows: Iterable[tuple[str, object]]) -> str:
+    """A title, and below it names with their values; those without one are left out."""
+    lines = [plain(title)]
+    for name, value in rows:
+        if value is not None and value != "":
+            lines.append(f"  {name:<17} {plain(str(value))}")
+    return "\n".join(lines)

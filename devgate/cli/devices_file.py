@@ -1,0 +1,116 @@
+"""`devgate devices import` and `export`: the list of known machines as a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+import click
+
+from devgate.cli.output import Where, common, fail
+from devgate.cli.stored import done, refresh, store
+from devgate.errors import CallerError, StoreError
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--on-conflict", type=click.Choice(["fail", "skip", "update"]), default="fail",
+    show_default=True, help="What to do with IMEIs that are there already.",
+)  # fmt: skip
+@common
+def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "update"]) -> None:
+    """Import devices from the CSV file FILE, or - for standard input.
+
+    A header names the columns, in any order: imei, and any of id, name, site, phone, qr,
+    unit, enabled. The whole file is checked before anything is written. An import that was
+    cut short is completed by running it again.
+
+    \b
+    Examples:
+      devgate devices import machines.csv
+      zcat machines.csv.gz | devgate devices import - --on-conflict update
+    """
+    from devgate.store import intake
+
+    with store(where) as database:
+        with _Bar(shown=sys.stderr.isatty() and not where.as_json) as bar:
+            try:
+                taken = intake.take(database, file, on_conflict, bar)
+            except (CallerError, StoreError):
+                refresh(where, database)  # some of it may be there
+                raise
+        message = f"{taken.added} added, {taken.updated} updated, {taken.skipped} there already"
+        done(where, database, message, **asdict(taken))
+
+
+class _Bar:
+    """Progress on a terminal: one bar for each thing that an import does."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: Any = None
+        self._what = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self._bar is not None:
+            self._bar.__exit__(kind, error, trace)
+            self._bar = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if not self._shown:
+            return
+        if what != self._what:
+            self.__exit__(None, None, None)
+            self._what = what
+            bar: Any = click.progressbar(length=total or None, label=f"{what:8}", file=sys.stderr)
+            self._bar = bar.__enter__()
+        self._bar.update(done - self._bar.pos)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+@common
+def export(where: Where, file: str) -> None:
+    """Export all devices as CSV to FILE or to standard output; `import` takes it back.
+
+    With --json each device is a line of JSON.
+
+    \b
+    Examples:
+      devgate devices export backup.csv
+      devgate devices export --json | jq -r 'select(.site == "north") | .imei'
+    """
+    from devgate.store import devices, intake
+
+    part = f"{file}.part"  # so that FILE is the whole export or what it was before
+    with store(where) as database, database.read() as conn:
+        try:
+            with click.open_file(file if file == "-" else part, "w", encoding="utf-8") as out:
+                if where.as_json:
+                    for device in devices.all_devices(conn):
+                        click.echo(_json(asdict(device)), file=out)
+                else:
+                    intake.give(conn, out)
+            if file != "-":
+                os.replace(part, file)
+        except BrokenPipeError:
+            raise
+        except OSError as err:
+            fail(f"{file} cannot be written: {err.strerror}")
+
+
+def _json(fields: Mapping[str, Any]) -> str:
+    import json
+
+    return json.dumps(fields, ensure_ascii=False)

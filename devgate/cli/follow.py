@@ -1,0 +1,200 @@
+"""Streams, followed: events (`watch`) and the frames of a device (`tap`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from io import FileIO
+from typing import Any
+
+import click
+
+from devgate.cli.output import Where, common, complain, emit, fail, plain, say, told
+from devgate.cli.params import ImeiType
+from devgate.control.client import NoAnswer, stream
+from devgate.model import NO_GATEWAY, Imei
+
+Event = Mapping[str, Any]
+Parts = Sequence[tuple[str, str]]  # pieces of a line, each with its colour
+
+FAILED = 1
+QUIET = "dim"
+STYLES = {
+    "device.online": "green", "device.offline": "yellow", "command.sent": "cyan",
+    "command.ended": "cyan", "command.late": "magenta", "device.taken_over": "yellow",
+    "device.flapping": "red", "device.mismatch": "red", "result.unsolicited": "red",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("imei", type=ImeiType(), required=False, metavar="[IMEI]")
+@click.option("--after", type=click.IntRange(0), metavar="N", help="Begin behind event number N.")
+@click.option("--events", metavar="A,B", help="Only these types, such as device.online.")
+@common
+def watch(where: Where, imei: Imei | None, after: int | None, events: str | None) -> None:
+    """Follow events as they happen, of all devices or of the device IMEI.
+
+    Every event has a number. --after N gives those that happened behind it first,
+    without a gap or a repeat, and then what happens.
+
+    \b
+    Examples:
+      devgate watch
+      devgate watch 123456787654321 --events command.ended,command.late
+      devgate watch --after 4711 --json >> events.jsonl
+    """
+    kinds = [kind.strip() for kind in events.split(",") if kind.strip()] if events else None
+    request = {"type": "watch", "imei": imei, "after": after, "events": kinds}
+    show = _shower(where.as_json, _event)
+    last = after
+    with _followed(where, request) as lines:
+        for event in lines:
+            show(event)
+            last = event.get("event", last)
+    again = f"; go on with --after {last}" if last is not None else ""
+    fail(f"the gateway ended the stream{again}", NO_GATEWAY)
+
+
+@click.command()
+@click.argument("imei", type=ImeiType(), required=False, metavar="[IMEI]")
+@click.option("--unregistered", is_flag=True, help="Connections that are not registered.")
+@click.option(
+    "--save", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
+    help="Also write every frame to a new file, for `devgate replay`.",
+)  # fmt: skip
+@common
+def tap(where: Where, imei: Imei | None, unregistered: bool, save: str | None) -> None:
+    """Follow every frame to and from the device IMEI as it passes.
+
+    A line is a time, a connection, in (from the device) or out (to it), the bytes,
+    what they were read as, and why a 404, 300 or 401 was given. Tapping changes
+    nothing for the device; a tap that reads too slowly is told how much it missed.
+
+    \b
+    Examples:
+      devgate tap 123456787654321
+      devgate tap --unregistered              # who knocks and is not let in
+      devgate tap 123456787654321 --save odd.jsonl
+    """
+    if (imei is None) is not unregistered:
+        raise click.UsageError("Give either an IMEI or --unregistered.")
+    request = {"type": "tap", "imei": imei, "unregistered": unregistered or None}
+    show = _shower(where.as_json, _frame)
+    with _followed(where, request) as lines, _saver(save) as write:
+        for frame in lines:
+            write(frame)
+            show(frame)
+    fail("the gateway ended the stream", NO_GATEWAY)
+
+
+@contextlib.contextmanager
+def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[Event]]:
+    """The events of a stream. A reply that refuses it ends the program with its exit code."""
+    given = {name: value for name, value in request.items() if value is not None}
+    with contextlib.closing(_stream(where.socket(), given)) as lines:
+        reply = next(lines)
+        if reply.get("status") != "200":
+            told(reply, where.as_json)
+        if sys.stderr.isatty() and not where.as_json:
+            complain(f"{reply.get('message') or 'following'}; Ctrl-C ends it")
+        yield lines
+
+
+def _stream(path: str, request: Mapping[str, object]) -> Generator[Event, None, None]:
+    """A gateway that dies in the middle of a line has ended the stream like any other."""
+    begun = False
+    try:
+        for line in stream(path, request):
+            begun = True
+            yield line
+    except NoAnswer:
+        if not begun:
+            raise
+
+
+@contextlib.contextmanager
+def _saver(path: str | None) -> Iterator[Callable[[Event], None]]:
+    """What writes lines to a new file, each at once: Ctrl-C is how a tap ends."""
+    if path is None:
+        yield lambda line: None
+        return
+    try:
+        with open(path, "xb", buffering=0) as file:
+            yield lambda line: _write(file, line)
+    except FileExistsError:
+        fail(f"{path} exists already; save to a new file")
+    except OSError as err:
+        if err.filename != path:
+            raise  # not about this file, but from within: stdout, say
+        fail(f"{path} cannot be written: {err.strerror}")
+
+
+def _write(file: FileIO, line: Event) -> None:
+    try:
+        file.write(json.dumps(line).encode() + b"\n")
+    except OSError as err:
+        fail(f"{file.name!s} cannot be written: {err.strerror}", FAILED)
+
+
+def _shower(as_json: bool, parts: Callable[[Event], Parts]) -> Callable[[Event], None]:
+    """What prints an event: as JSON, in colour on a terminal, or as plain text."""
+    if as_json:
+        return emit
+    paint = painter()
+    return lambda event: paint(_missed(event) if "missed" in event else parts(event))
+
+
+def painter() -> Callable[[Parts], None]:
+    """What prints a line of parts. Only a terminal gets colours, and only then is rich there."""
+    if not sys.stdout.isatty():
+        return lambda parts: say("".join(text for text, _ in parts).rstrip())
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    return lambda parts: console.print(Text.assemble(*parts))
+
+
+def _missed(event: Event) -> Parts:
+    return [(f"-- {event['missed']} missed: this reader was too slow --", "red")]
+
+
+def _event(event: Event) -> Parts:
+    kind = str(event.get("type"))
+    rest = {
+        key: value
+        for key, value in event.items()
+        if key not in ("event", "at", "type", "imei", "id") and value is not None
+    }
+    return [
+        (f"{event.get('event')!s:>8}  {_time(event)}  ", QUIET),
+        (f"{kind:<18}  ", STYLES.get(kind, "")),
+        (f"{event.get('imei') or '-':<15}  ", ""),
+        ("  ".join(f"{key}={plain(str(value))}" for key, value in rest.items()), ""),
+    ]
+
+
+def _frame(frame: Event) -> Parts:
+    inward = frame.get("direction") == "in"
+    return [
+        (f"{_time(frame)}  {frame.get('address')!s:<21}  {frame.get('imei') or '-':<15}  ", QUIET),
+        (f"{frame.get('direction')!s:<3}  ", "green" if inward else "cyan"),
+        (f"{shown_bytes(str(frame.get('bytes', '')).encode('latin-1', 'replace'))}  ", "bold"),
+        (plain(str(frame.get("decoded") or "")), QUIET),
+        (f"  ({plain(str(frame['why']))})" if frame.get("why") else "", "red"),
+    ]
+
+
+def _time(event: Event) -> str:
+    return str(event.get("at"))[11:]
+
+
+def shown_bytes(data: bytes) -> str:
+    """Bytes as a line can show them: text where they are text, else escaped."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return repr(data)[2:-1]
+    return plain(text)

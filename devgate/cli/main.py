@@ -1,0 +1,104 @@
+"""The `devgate` command: groups, global options, and commands that are imported when used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from devgate import __version__
+from devgate.cli.output import INTERRUPTED, PIPE_CLOSED, exit_code, fail, hush, options
+from devgate.control.client import NoGateway
+from devgate.errors import DevgateError, SetupError
+from devgate.model import NO_GATEWAY
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the help, so that the help imports none of them."""
+
+    place: str
+    summary: str
+
+
+SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "Machines": {
+        "start": Entry("devgate.cli.device:start", "Start a device and wait for its answer."),
+        "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
+        "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
+        "devices": Entry("devgate.cli.devices:devices", "Keep the list of known devices."),
+    },
+    "What happened": {
+        "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
+        "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
+        "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
+        "tap": Entry("devgate.cli.follow:tap", "Follow the frames of a device as they pass."),
+        "replay": Entry("devgate.cli.replay:replay", "Play a saved tap against a gateway."),
+    },
+    "The gateway": {
+        "serve": Entry("devgate.cli.serve:serve", "Run the gateway."),
+        "simulate": Entry("devgate.cli.simulate:simulate", "Run a fleet of simulated devices."),
+        "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
+        "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
+        "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
+    },
+}
+ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class Lazy(click.Group):
+    """A group that imports a command when it is used, and turns our errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in ENTRIES:
+            return None
+        module, _, attribute = ENTRIES[name].place.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. The one place where what people can mend loses its traceback."""
+        try:
+            return super().invoke(ctx)
+        except SetupError as err:
+            fail(str(err))
+        except NoGateway as err:
+            fail(str(err), NO_GATEWAY)
+        except DevgateError as err:
+            fail(str(err), exit_code({"status": err.status}))
+        except BrokenPipeError:
+            hush()
+            raise SystemExit(PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+
+
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@options
+@click.version_option(__version__, prog_name="devgate", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Start and stop rented machines, see what they do, or be their gateway.
+
+    \b
+    A first look, with nothing but this:
+      devgate serve --demo 20              # a gateway and 20 simulated devices
+      devgate devices list                 # in a second terminal
+      devgate start 123456787654321 15m
+      devgate status 123456787654321
+
+    The gateway is found by --socket, DEVGATE_SOCKET, --config, DEVGATE_CONFIG,
+    ./gateway.toml or /etc/devgate/gateway.toml, in this order. These options may
+    stand in front of the command or behind it.
+    """

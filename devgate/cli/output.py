@@ -1,0 +1,192 @@
+"""What every command of the CLI shares: global options, text and JSON, complaints, exit codes.
+
+Imports click and the standard library alone: the CLI runs once per order, so what is not
+needed for it is not imported (architecture.md section 2).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from devgate.model import EXIT
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
+PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
+USAGE = 2
+
+
+@dataclass(slots=True)
+class Where:
+    """The global options of one run: `ctx.obj` of every click context."""
+
+    socket_option: str | None = None
+    config_option: str | None = None
+    as_json: bool = False
+
+    def socket(self) -> str:
+        """The path of the gateway's control socket (control.md section 3).
+
+        Raises SetupError for a configuration that cannot be read.
+        """
+        from devgate.config.locate import find_socket  # reads TOML: not for `--help`
+
+        return find_socket(self.socket_option, self.config_option, os.environ)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: object) -> object:
+    """Note an option that was given. Behind the command it wins over one in front of it."""
+    where = ctx.ensure_object(Where)
+    if value is not None and value is not False:
+        setattr(where, str(param.name), value)
+    return value
+
+
+def options(command: F) -> F:
+    """Give a command or group `--socket`, `--config` and `--json`, kept in `ctx.obj`."""
+    for decorate in (
+        click.option(
+            "--json", "as_json", is_flag=True, expose_value=False, callback=_keep,
+            help="Print one JSON object per line.",
+        ),
+        click.option(
+            "--config", "config_option", metavar="FILE", expose_value=False, callback=_keep,
+            help="The gateway's configuration, which names its socket.",
+        ),
+        click.option(
+            "--socket", "socket_option", metavar="PATH", expose_value=False, callback=_keep,
+            help="The gateway's control socket.",
+        ),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def common(command: Callable[Concatenate[Where, P], R]) -> Callable[P, R]:
+    """Give a command the global options, and hand it their values as its first argument.
+
+    Used as the innermost decorator: `@click.command() @click.argument("imei") @common`.
+    """
+
+    @functools.wraps(command)
+    def with_where(*args: P.args, **kwargs: P.kwargs) -> R:
+        where = click.get_current_context().ensure_object(Where)
+        return command(where, *args, **kwargs)
+
+    return options(with_where)
+
+
+def say(text: str) -> None:
+    """One line of results on stdout. A reader that has gone away is no reason to complain."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        hush()
+        raise SystemExit(PIPE_CLOSED) from None
+
+
+def hush() -> None:
+    """Let stdout lead nowhere, so that flushing it at exit does not complain either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def emit(obj: Mapping[str, Any]) -> None:
+    """One JSON object as one line on stdout."""
+    say(json.dumps(obj, ensure_ascii=False))
+
+
+def complain(text: str) -> None:
+    """One line on stderr, under our name."""
+    click.echo(f"devgate: {text}", err=True)
+
+
+def fail(text: str, code: int = USAGE) -> NoReturn:
+    """Complain and end with this exit code."""
+    complain(text)
+    raise SystemExit(code)
+
+
+def exit_code(reply: Mapping[str, Any]) -> int:
+    """The exit code of a reply's status. A status that nobody knows is the gateway's failure."""
+    return EXIT.get(str(reply.get("status")), 12)
+
+
+def told(
+    reply: Mapping[str, Any],
+    as_json: bool,
+    text: Callable[[Mapping[str, Any]], str] | None = None,
+) -> NoReturn:
+    """Print the reply and end with the exit code of its status.
+
+    As JSON it goes to stdout whatever it says. As text, a status that is not a success goes to
+    stderr; `text` makes the text of a success, which is otherwise the reply's message.
+    """
+    code = exit_code(reply)
+    try:
+        if as_json:
+            emit(reply)
+        elif code:
+            complain(sentence(reply))
+        else:
+            say((text or sentence)(reply))
+    except SystemExit:  # nobody reads: the exit code still tells how the command ended
+        raise SystemExit(code) from None
+    raise SystemExit(code)
+
+
+def sentence(reply: Mapping[str, Any]) -> str:
+    """A reply's message, with the id of the command that it speaks of."""
+    text = str(reply.get("message") or f"the gateway answered {reply.get('status')}")
+    return f"{text} (command {reply['command']})" if reply.get("command") else text
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as aligned text under a header. Chinese takes two columns a sign; None is empty."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(
+            text + " " * (most - width(text)) for text, most in zip(row, widths, strict=True)
+        )
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, made safe to show: no control signs, so no lines and no colours."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def width(text: str) -> int:
+    """How many columns a terminal needs for it."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(
+        0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text
+    )

@@ -1,0 +1,94 @@
+"""What people type behind a command, as checked values: an IMEI, a LONG, a duration."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any, NamedTuple
+
+import click
+
+from devgate.errors import CallerError
+from devgate.model import Imei, duration, imei, shown
+
+# A guess, far above every limit of a gateway: up to here a float is exact.
+LONGEST = 1e12
+
+
+class Long(NamedTuple):
+    """How long or how often a device shall run.
+
+    A plain number means what the device counts, seconds or times; what was written as a
+    duration means `seconds`, which the gateway refuses for a device that counts times.
+    """
+
+    number: int
+    seconds: bool
+
+    def fields(self) -> dict[str, object]:
+        """As fields of a request."""
+        return {"long": self.number, **({"unit": "seconds"} if self.seconds else {})}
+
+
+def long(text: str) -> Long:
+    """A LONG as people write it: `500`, `0500`, `15m`, `1h30m`.
+
+    Raises ValueError with a sentence. What is too long is for the gateway to say.
+    """
+    number = seconds(text)
+    if number < 1 or number != int(number):
+        raise ValueError(f"{shown(text)} is no whole number of seconds or times from 1 on")
+    return Long(int(number), seconds=not text.isdecimal())
+
+
+def seconds(text: str) -> float:
+    """A duration that a request can carry. Raises ValueError with a sentence."""
+    try:
+        given = duration(text)
+    except OverflowError:
+        given = inf
+    if given > LONGEST:
+        raise ValueError(f"{shown(text)} is too long")
+    return given
+
+
+class Span(click.ParamType[float]):
+    """Seconds, or a duration as people write it."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            given = seconds(str(value))
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
+        return int(given) if given == int(given) else given  # 30, not 30.0, on the wire
+
+
+class Duration(click.ParamType[Long]):
+    """LONG: a number, or a duration as people write it."""
+
+    name = "long"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Long:
+        try:
+            return value if isinstance(value, Long) else long(str(value))
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
+
+
+class ImeiType(click.ParamType[Imei]):
+    """The 15 digits of a device."""
+
+    name = "imei"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Imei:
+        try:
+            return imei(value)
+        except CallerError as err:
+            self.fail(str(err), param, ctx)

@@ -1,0 +1,300 @@
+"""`devgate replay`: what a saved tap heard a device say, said again to a gateway."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import BinaryIO, NamedTuple
+
+import click
+
+from devgate.cli.follow import painter, shown_bytes
+from devgate.cli.output import Where, common, complain, emit, fail, say
+from devgate.control.client import ask
+from devgate.model import NO_GATEWAY, shown
+
+DIFFERENT = 1
+# How long the last answers are waited for; and with --fast those before the next bytes.
+PATIENCE = 2.0
+# How long to listen for more than was saved.
+SURPLUS = 0.2
+AGAIN = b"006404"
+HEADER_SIZE = 23
+
+
+class Take(NamedTuple):
+    """One line of a saved tap."""
+
+    at: float  # seconds, wall clock
+    address: str
+    imei: str | None  # as which the connection was registered
+    inward: bool  # from the device to the gateway
+    data: bytes
+
+    def registration(self) -> tuple[bytes, bytes] | None:
+        """What has to be said, and to come back, before this can be the first take.
+
+        A tap that began on a registered connection did not see it register.
+        """
+        if not self.imei:
+            return None
+        imei = self.imei.encode("ascii")
+        hello = b"023000" + imei + b"HT"
+        return None if self.inward and hello in self.data else (hello, b"023200" + imei + b"HT")
+
+
+def load(lines: Iterable[bytes]) -> tuple[list[Take], int]:
+    """The takes of a file in their order, and how many were missed when it was saved.
+
+    Raises ValueError, with the line's number.
+    """
+    takes, missed = [], 0
+    for number, line in enumerate(lines, 1):
+        try:
+            frame = json.loads(line)
+            if "missed" in frame:
+                missed += int(frame["missed"])
+                continue
+            at = datetime.fromisoformat(frame["at"]).timestamp()
+            data = frame["bytes"].encode("latin-1")
+            inward = frame["direction"] == "in"
+            takes.append(Take(at, frame["address"], frame["imei"], inward, data))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(
+                f"line {number}: a line of `devgate tap --save` expected, not {shown(line)}"
+            ) from None
+    return takes, missed
+
+
+def cut(data: bytes) -> tuple[list[bytes], bytes]:
+    """A gateway's bytes as whole frames, and the rest. What has no length is one frame."""
+    frames: list[bytes] = []
+    start = 0
+    while len(length := data[start : start + 3]) == 3:
+        if not length.isdigit() or int(length) < len(AGAIN):
+            return [*frames, data[start:]], b""
+        stop = start + int(length)
+        if stop > len(data):
+            break
+        frames.append(data[start:stop])
+        start = stop
+    return frames, data[start:]
+
+
+def answers(frames: Iterable[bytes]) -> list[bytes]:
+    """Those without the gateway's commands: a caller asked for them, not what the device said,
+    so a replay does not bring them back."""
+    return [
+        frame
+        for frame in frames
+        if frame[3:6] != b"000" or frame[21:HEADER_SIZE] not in (b"QD", b"ST")
+    ]
+
+
+class Line:
+    """One connection of the replay: the answers that were saved so far, and those that came."""
+
+    def __init__(self, number: int, target: tuple[str, int]) -> None:
+        self.number = number
+        self.saved: list[bytes] = []
+        self.came: list[bytes] = []
+        self.rest = b""
+        self.missing = 0  # answers that were waited for in vain; they are not waited for again
+        self.ended = False
+        self.sock = socket.create_connection(target, timeout=10)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # keep the borders
+
+    def send(self, data: bytes) -> None:
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            self.ended = True
+
+    def receive(self) -> bytes:
+        """What is there; empty once the gateway has closed."""
+        try:
+            data = self.sock.recv(65536)
+        except OSError:
+            data = b""
+        self.ended = self.ended or not data
+        frames, self.rest = cut(self.rest + data)
+        self.came += answers(frames)
+        return data
+
+    def due(self) -> int:
+        """How many answers are still to come."""
+        return 0 if self.ended else max(0, len(self.saved) - len(self.came) - self.missing)
+
+
+class Player:
+    """Plays takes, and shows what passes. `fast` waits for answers instead of for the clock."""
+
+    def __init__(self, target: tuple[str, int], fast: bool, as_json: bool) -> None:
+        self.target = target
+        self.fast = fast
+        self.as_json = as_json
+        self.lines: dict[str, Line] = {}
+        self.paint = painter()
+        self.begun = time.monotonic()
+
+    def play(self, takes: list[Take]) -> None:
+        """All of them, to the last answer. Raises OSError if the gateway takes no connection."""
+        for take in takes:
+            line = self.lines.get(take.address)
+            if line is None:
+                line = self.lines[take.address] = Line(len(self.lines) + 1, self.target)
+                self.register(line, take.registration())
+            if not take.inward:
+                line.saved += answers(cut(take.data)[0])
+                continue
+            if self.fast:
+                self.listen_for_answers()
+            else:
+                self.listen(self.begun + take.at - takes[0].at)
+            self.show(line, "in", take.data)
+            line.send(take.data)
+        self.listen_for_answers()
+        self.listen(time.monotonic() + SURPLUS)
+
+    def register(self, line: Line, registration: tuple[bytes, bytes] | None) -> None:
+        if registration:
+            hello, welcome = registration
+            self.show(line, "in", hello)
+            line.send(hello)
+            line.saved.append(welcome)
+
+    def listen_for_answers(self) -> None:
+        """Read until all that was saved so far has come, but only so long."""
+        self.listen(time.monotonic() + PATIENCE, all_=False)
+        for line in self.lines.values():
+            line.missing += line.due()
+
+    def listen(self, until: float, all_: bool = True) -> None:
+        """Read from every connection until that moment; or, if not `all_`, until none is due."""
+        while all_ or any(line.due() for line in self.lines.values()):
+            poll = select.poll()
+            heard = {line.sock.fileno(): line for line in self.lines.values() if not line.ended}
+            if not heard:
+                return
+            for fd in heard:
+                poll.register(fd, select.POLLIN)
+            ready = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+            for fd, _ in ready:
+                if data := heard[fd].receive():
+                    self.show(heard[fd], "out", data)
+            if time.monotonic() >= until:
+                return
+
+    def show(self, line: Line, direction: str, data: bytes) -> None:
+        at = time.monotonic() - self.begun
+        if self.as_json:
+            text = data.decode("latin-1")
+            after = round(at, 3)
+            emit({"after": after, "line": line.number, "direction": direction, "bytes": text})
+        else:
+            colour = "green" if direction == "in" else "cyan"
+            where = f"#{line.number}  " if len(self.lines) > 1 else ""
+            self.paint([
+                (f"{at:9.3f} s  {where}", "dim"),
+                (f"{direction:<3}  ", colour),
+                (shown_bytes(data), "bold"),
+            ])  # fmt: skip
+
+    def difference(self) -> Mapping[str, object] | None:
+        """The first frame that is not as it was saved, or None."""
+        for line in self.lines.values():
+            for number in range(max(len(line.saved), len(line.came))):
+                saved, came = line.saved[number : number + 1], line.came[number : number + 1]
+                if saved != came:
+                    return {
+                        "line": line.number, "frame": number + 1,
+                        "saved": saved[0].decode("latin-1") if saved else None,
+                        "came": came[0].decode("latin-1") if came else None,
+                    }  # fmt: skip
+        return None
+
+    def close(self) -> None:
+        for line in self.lines.values():
+            line.sock.close()
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), metavar="FILE")
+@click.argument("target", required=False, metavar="[HOST:PORT]")
+@click.option("--fast", is_flag=True, help="Do not keep the saved pauses.")
+@common
+def replay(where: Where, file: BinaryIO, target: str | None, fast: bool) -> None:
+    """Play what a device said in FILE, a saved tap, against a gateway's device port.
+
+    Shows what comes back, and whether it is what was saved. Commands that the
+    gateway sent are left out of the comparison: nobody asks for them again.
+    Without HOST:PORT it plays against the gateway whose control socket is found.
+
+    A tap that began when the device was registered lacks its registration: then the
+    replay registers first. At a gateway where the real device is connected it
+    takes over from it, so use another one.
+
+    \b
+    Examples:
+      devgate tap 123456787654321 --save odd.jsonl
+      devgate replay odd.jsonl 127.0.0.1:12306
+      devgate replay odd.jsonl 127.0.0.1:12306 --fast --json
+
+    \b
+    Exit codes:
+       0  all came back as saved
+       1  something else came back
+       2  FILE is no saved tap
+      13  no gateway answers
+    """
+    try:
+        takes, missed = load(file)
+    except ValueError as err:
+        fail(f"{file.name} {err}")
+    if not any(take.inward for take in takes):
+        fail(f"{file.name} holds nothing that a device sent")
+    if missed:
+        complain(f"{missed} frames were missed when this was saved; it may come out differently")
+    address = _address(target or _device_port(where))
+    player = Player(address, fast, where.as_json)
+    try:
+        player.play(takes)
+    except OSError as err:
+        fail(f"no gateway takes devices at {target or address}: {err}", NO_GATEWAY)
+    finally:
+        player.close()
+    _verdict(player, where.as_json)
+
+
+def _verdict(player: Player, as_json: bool) -> None:
+    different = player.difference()
+    count = sum(len(line.came) for line in player.lines.values())
+    if as_json:
+        emit({"same": different is None, "frames": count, "difference": different})
+    elif different is None:
+        say(f"the same as saved: {count} frames came back")
+    else:
+        came, saved = (different[key] or "nothing" for key in ("came", "saved"))
+        complain(f"different: frame {different['frame']} is {came}, and {saved} was saved")
+    raise SystemExit(DIFFERENT if different else 0)
+
+
+def _device_port(where: Where) -> str:
+    """Where the gateway at the control socket takes devices."""
+    reply = ask(where.socket(), {"type": "status"})
+    listen = (reply.get("listen") or {}).get("device") or []
+    if not listen:
+        fail("the gateway takes no devices; give HOST:PORT")
+    return str(listen[0])
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise click.UsageError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:12306.")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)

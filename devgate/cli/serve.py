@@ -1,0 +1,83 @@
+"""`devgate serve`: run the gateway. The server is imported when it is run, not before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from devgate.cli.output import Where, common, fail, say
+
+if TYPE_CHECKING:
+    from devgate.config.settings import Settings
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only check the configuration, and what it names.")
+@click.option(
+    "--demo",
+    type=click.IntRange(min=1, max=100_000),
+    metavar="N",
+    help="Bring N simulated devices, and a throw-away store that knows them.",
+)
+@common
+def serve(where: Where, check: bool, demo: int | None) -> None:
+    """Run the gateway until it is told to stop.
+
+    \b
+      devgate serve                        # ./gateway.toml, or all defaults
+      devgate serve --config FILE
+      devgate serve --check                # is the configuration right?
+      devgate serve --demo 20              # something to look at
+
+    SIGTERM or Ctrl-C lets commands in flight finish first; a second one ends
+    at once. SIGHUP reads the configuration again: what needs a restart is
+    named in the log, and a wrong file changes nothing.
+
+    Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
+    start (a port in use, a folder that is not writable, no database).
+    """
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+    from devgate.errors import SetupError
+
+    def read_settings() -> Settings:
+        settings = load(find_config(where.config_option, os.environ), os.environ)
+        if where.socket_option is not None:
+            socket = os.path.abspath(where.socket_option)
+            control = settings.control.model_copy(update={"socket": socket})
+            settings = settings.model_copy(update={"control": control})
+        return settings
+
+    settings = read_settings()
+    if check:
+        from devgate.process import check as look
+
+        look(settings)
+        say("the configuration is right")
+        return
+    try:
+        _run(settings, read_settings, demo)
+    except SetupError as err:
+        fail(str(err), 2 if err.status == "400" else 12)
+
+
+def _run(settings: Settings, read_settings: Callable[[], Settings], demo: int | None) -> None:
+    from devgate.app import App
+    from devgate.process import serve
+
+    async def nothing_more(app: App) -> None:
+        return
+
+    if demo is None:
+        serve(settings, read_settings, nothing_more)
+        return
+    from devgate.demo import populate, throw_away
+
+    async def on_ready(app: App) -> None:
+        await populate(app, demo)
+
+    with throw_away(settings, demo, os.environ) as settings:
+        serve(settings, read_settings, on_ready)

@@ -1,0 +1,210 @@
+"""`devgate simulate`: a fleet of simulated devices against any gateway."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from devgate.cli.output import Where, common, emit, say
+from devgate.errors import CallerError
+from devgate.model import Imei, duration, imei
+
+PORT = 12306
+SHARE = click.FloatRange(0, 1)
+
+
+def _target(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[IPV6]:PORT`; the host or the port may be left out."""
+    host, colon, port = value.rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = value, str(PORT)
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise click.BadParameter(f"HOST:PORT expected, with a port of 1 to 65535, not {value!r}")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+
+
+def _span(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
+    """A number of seconds, or two with a hyphen: from least to most."""
+    least, _, most = value.partition("-")
+    span = _seconds(ctx, param, least), _seconds(ctx, param, most or least)
+    if span[0] > span[1]:
+        raise click.BadParameter(f"the shorter time comes first, not {value!r}")
+    return span
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float:
+    """A duration as people write it; without one, for ever."""
+    try:
+        return math.inf if value is None else duration(value)
+    except ValueError as err:
+        raise click.BadParameter(str(err)) from None
+
+
+def _imei(ctx: click.Context, param: click.Parameter, value: str) -> Imei:
+    try:
+        return imei(value)
+    except CallerError as err:
+        raise click.BadParameter(str(err)) from None
+
+
+@click.command()
+@click.argument("target", callback=_target, default=f"127.0.0.1:{PORT}", metavar="[HOST:PORT]")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many devices.",
+)
+@click.option(
+    "--first",
+    callback=_imei,
+    default="860000000000001",
+    show_default=True,
+    metavar="IMEI",
+    help="The first one's IMEI; the others count up from it.",
+)
+@click.option(
+    "--times",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="So many of them, the last ones, count times instead of seconds.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.FloatRange(0.05),
+    default=55.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two heartbeats of a device, about.",
+)
+@click.option(
+    "--fail",
+    type=SHARE,
+    default=0.0,
+    show_default=True,
+    metavar="0..1",
+    help="Share of commands that fail: 201.",
+)
+@click.option(
+    "--silent",
+    type=SHARE,
+    default=0.0,
+    show_default=True,
+    metavar="0..1",
+    help="Share of commands that get no answer, done or not.",
+)
+@click.option(
+    "--delay",
+    callback=_span,
+    default="0.1-0.5",
+    show_default=True,
+    metavar="SPAN",
+    help="Seconds from a command to the answer.",
+)
+@click.option(
+    "--churn",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    metavar="R",
+    help="Lost connections per device and hour, on average.",
+)
+@click.option(
+    "--ramp",
+    type=click.FloatRange(0.1),
+    default=1000.0,
+    show_default=True,
+    metavar="R",
+    help="Connections made in a second, at most.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=None,
+    metavar="S",
+    help="Throw the same dice again, as far as the network allows.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Append a line for every start that a device sees: IMEI, number, time.",
+)
+@click.option(
+    "--for",
+    "seconds",
+    callback=_seconds,
+    default=None,
+    metavar="DURATION",
+    help="End after that time, such as 90, 15m or 1h30m.",
+)
+@common
+def simulate(
+    where: Where,
+    target: tuple[str, int],
+    count: int,
+    first: Imei,
+    times: int,
+    heartbeat: float,
+    fail: float,
+    silent: float,
+    delay: tuple[float, float],
+    churn: float,
+    ramp: float,
+    seed: int | None,
+    record: Path | None,
+    seconds: float,
+) -> None:  # fmt: skip
+    """Run a fleet of simulated devices against the gateway at HOST:PORT.
+
+    They register, send heartbeats, ask for their texts, run for the time they are started for,
+    answer, and come back when the connection is lost. The gateway must know their IMEIs
+    (`devgate serve --demo N` knows the first N). Ctrl-C ends it with a summary.
+
+    \b
+      devgate simulate --count 100
+      devgate simulate 127.0.0.1:12306 --count 15000 --churn 2 --for 1h
+      devgate simulate --fail 0.05 --silent 0.05 --record starts.log
+    """
+    from devgate.simulator.fleet import Fleet
+    from devgate.simulator.options import Habits, Options
+    from devgate.simulator.run import run
+
+    habits = Habits(heartbeat=heartbeat, fail=fail, silent=silent, delay=delay, churn=churn)
+    options = Options(
+        count=count, first=first, habits=habits, times=min(times, count), ramp=ramp,
+        seed=seed, record=record,
+    )  # fmt: skip
+
+    def report(look: Mapping[str, object]) -> None:
+        if where.as_json:
+            emit(look)
+        else:
+            say(summary(look) if look["type"] == "summary" else status(look))
+
+    run(Fleet(target, options), report, seconds=seconds)
+
+
+def status(look: Mapping[str, object]) -> str:
+    """One line on how the fleet is."""
+    shown = ("connected", "registered", "running", "starts", "heartbeats", "reconnects")
+    parts = [f"{name} {look[name]}" for name in shown]
+    parts += [f"{name} {look[name]}" for name in ("refused", "errors") if look[name]]
+    trouble = f" ({look['trouble']})" if look["trouble"] else ""
+    return f"{look['seconds']:7} s  " + "  ".join(parts) + trouble
+
+
+def summary(look: Mapping[str, object]) -> str:
+    """What the fleet has done."""
+    names = ("starts", "stops", "results", "heartbeats", "reconnects", "refused", "errors")
+    counts = ", ".join(f"{name} {look[name]}" for name in names)
+    trouble = f" (the last: {look['trouble']})" if look["trouble"] else ""
+    return f"{look['devices']} devices in {look['seconds']} s: {counts}{trouble}"

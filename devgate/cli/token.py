@@ -1,0 +1,133 @@
+"""`devgate token`: who may ask over TCP. Works on the token file, with the gateway running or not.
+
+The gateway looks at the file with every request, so a change is in force when the command returns.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from devgate.cli.output import Where, common, emit, fail, options, say, table, told
+
+ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
+
+file_option = click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False),
+    help="The token file; without it, the configuration's [control] tokens.",
+)
+
+
+@click.group()
+@options
+def token() -> None:
+    """Keep the tokens of TCP callers.
+
+    Every request over TCP carries a token. The file holds only their hashes, and a change is
+    in force at once.
+
+    \b
+    Examples:
+      devgate token add shop --role command
+      devgate token list
+      devgate token remove shop
+    """
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="admin",
+    show_default=True,
+    help="read: look only; command: also start and stop; admin: everything.",
+)
+@file_option
+@common
+def add(where: Where, name: str, role: str, file: str | None) -> None:
+    """Add the token NAME and print its secret, this once.
+
+    The secret goes to stdout, alone, so that a script can keep it. It is stored nowhere.
+
+    \b
+    Examples:
+      devgate token add shop
+      devgate token add screen --role read --file /etc/devgate/tokens
+    """
+    from devgate.gateway import access
+
+    path = _file(where, file)
+    secret = access.add(path, name, role)
+    message = f"token {name} added with the role {role}; keep it, it is not shown again"
+    if where.as_json:
+        told(
+            {"status": "200", "message": message, "name": name, "role": role, "token": secret},
+            as_json=True,
+        )
+    say(secret)
+    click.echo(message, err=True)
+
+
+@token.command("list")
+@file_option
+@common
+def list_(where: Where, file: str | None) -> None:
+    """List the tokens: names, roles and when they were added.
+
+    \b
+    Example:
+      devgate token list --json
+    """
+    from devgate.gateway import access
+
+    rows: list[dict[str, Any]] = [
+        {"name": token.name, "role": token.role, "created": token.created}
+        for token in access.entries(_file(where, file))
+    ]
+    if where.as_json:
+        for row in rows:
+            emit(row)
+    elif rows:
+        say(table(("NAME", "ROLE", "CREATED"), [tuple(row.values()) for row in rows]))
+    else:
+        click.echo("no tokens; add one with `devgate token add NAME`", err=True)
+
+
+@token.command()
+@click.argument("name")
+@file_option
+@common
+def remove(where: Where, name: str, file: str | None) -> None:
+    """Remove the token NAME: whoever shows it is refused from now on.
+
+    \b
+    Example:
+      devgate token remove shop
+    """
+    from devgate.gateway import access
+
+    access.remove(_file(where, file), name)
+    told({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
+
+
+def _file(where: Where, file: str | None) -> str:
+    """The token file that is meant. Without one there is nothing to work on: exit code 2."""
+    if file:
+        return file
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+
+    config = find_config(where.config_option, os.environ)
+    path = load(config, os.environ).control.tokens
+    if not path:
+        place = f"in {config}" if config else "and there is no configuration"
+        fail(
+            f"[control] tokens is not set {place}: set it to a file (a missing one is made),"
+            " or name one with --file"
+        )
+    return path

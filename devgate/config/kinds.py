@@ -1,0 +1,282 @@
+"""What a setting may be: one check for each kind of value, with the words for what is wrong.
+
+A check takes a value as TOML gives it (or a `Word` from the environment) and returns the
+value that the gateway works with. It raises ValueError with what was expected and what came;
+`config.load` puts the key, the file and the line in front of that.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import math
+import os
+import re
+from pathlib import Path
+
+from pydantic import PlainValidator, ValidationInfo
+
+from devgate.model import MAX_TEXT, duration, shown
+
+MAX_SOCKET = 107  # bytes of a Unix socket's path that the kernel takes
+MAX_DURATION = 32  # characters: nobody writes a longer one, and a number of any length costs time
+WIDEST = {"id": "9" * 19, "imei": "9" * 15}  # the longest that a QR pattern is filled in with
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", re.ASCII)
+_LISTEN = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
+_MODE = re.compile(r"0?([0-7]{3})", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{(?:id|imei)\}")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Word(str):
+    """A value from the environment, where all is text: it may stand for a number or a list."""
+
+    __slots__ = ()
+
+
+class Misfit(ValueError):
+    """Values that are sound one by one and do not go together.
+
+    `keys` are theirs, dotted, from the table that found it; the first that somebody wrote is
+    the one to point at.
+    """
+
+    def __init__(self, text: str, *keys: str) -> None:
+        super().__init__(text)
+        self.keys = keys
+
+
+def came(value: object) -> str:
+    """A value as a message may quote it, in the words of TOML and on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, (datetime.date, datetime.time)):
+        return "a date or time"
+    return shown(value)
+
+
+def whole(least: int, most: int) -> PlainValidator:
+    """A whole number within bounds. A TOML true is none, although Python calls it an int."""
+
+    def check(value: object) -> int:
+        if isinstance(value, Word) and re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII):
+            value = int(value)
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most} expected, not {came(value)}")
+        return value
+
+    return PlainValidator(check)
+
+
+def seconds(least: float, most: float) -> PlainValidator:
+    """Seconds within bounds, from a number or a string like "3m"."""
+
+    def check(value: object) -> float:
+        given = _number(value)
+        if given is None or not least <= given <= most:  # nan is within no bounds
+            raise ValueError(
+                f'seconds, or a duration like "3m", from {_span(least)} to {_span(most)} '
+                f"expected, not {came(value)}"
+            )
+        return float(given)
+
+    return PlainValidator(check)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and len(value) <= MAX_DURATION:
+        try:
+            return duration(value)
+        except ValueError:
+            return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def _span(length: float) -> str:
+    """A bound as people say it: 300, 12h, 7d."""
+    for size, letter in ((86400, "d"), (3600, "h")):
+        if length >= size and math.fmod(length, size) == 0:
+            return f"{length / size:g}{letter}"
+    return f"{length:g}"
+
+
+def _yes_or_no(value: object) -> bool:
+    if isinstance(value, Word):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise ValueError(f"true or false expected, not {came(value)}")
+    return value
+
+
+def one_of(*words: str) -> PlainValidator:
+    """One of these strings."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            listed = ", ".join(f'"{word}"' for word in words)
+            raise ValueError(f"one of {listed} expected, not {came(value)}")
+        return str(value)
+
+    return PlainValidator(check)
+
+
+def addresses(*, required: bool) -> PlainValidator:
+    """Addresses as a list of "HOST:PORT", from a string or a list; "" is none."""
+
+    def check(value: object) -> list[str]:
+        if isinstance(value, Word):
+            value = [part.strip() for part in value.split(",")] if value.strip() else []
+        elif isinstance(value, str):
+            value = [value] if value else []
+        if not isinstance(value, list):
+            raise ValueError(f'"HOST:PORT" or a list of such expected, not {came(value)}')
+        if required and not value:
+            raise ValueError('at least one "HOST:PORT" expected, not nothing')
+        checked = [_address(item) for item in value]
+        for number, address in enumerate(checked):
+            if address in checked[:number] and not address.endswith(":0"):
+                raise ValueError(f"each address once expected, not {came(address)} again")
+        return checked
+
+    return PlainValidator(check)
+
+
+def _address(value: object) -> str:
+    """ "HOST:PORT" with a host that is one, and the port without leading zeros."""
+    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        hint = ""
+        if isinstance(value, str) and value.count(":") > 1 and "[" not in value:
+            hint = ' (IPv6 goes in brackets: "[::]:12306")'
+        raise ValueError(f'"HOST:PORT" expected, not {came(value)}{hint}')
+    host, port = match[1], int(match[2])
+    if port > 65535:
+        raise ValueError(f"a port from 0 to 65535 expected, not {port}")
+    if host in ("", "*"):
+        raise ValueError(
+            f"an address in front of the port expected, not {came(value)} "
+            '("0.0.0.0" takes every IPv4 address, "[::]" every IPv6 one)'
+        )
+    try:
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+        elif re.fullmatch(r"[0-9.]+", host):
+            ipaddress.IPv4Address(host)
+        elif not _HOST_NAME.fullmatch(host):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"an IP address or a host name expected, not {came(host)}") from None
+    return f"{host}:{port}"
+
+
+def loopback(address: str) -> bool:
+    """True if a checked "HOST:PORT" can be reached from this machine only, by what it says."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host.lower() == "localhost":
+        return True
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name that may mean anything
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _mode(value: object) -> int:
+    match = _MODE.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f'an octal mode in quotes, like "0660", expected, not {came(value)}')
+    bits = int(match[1], 8)
+    if bits & 0o600 != 0o600:
+        raise ValueError(f"a mode that lets the owner read and write expected, not {came(value)}")
+    return bits
+
+
+def path(*, optional: bool = False) -> PlainValidator:
+    """A path, made absolute where the context names the `folder` it is relative to."""
+
+    def check(value: object, info: ValidationInfo) -> str:
+        if optional and value == "":
+            return ""
+        return _placed(value, info)
+
+    return PlainValidator(check)
+
+
+def _placed(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"a path expected, not {came(value)}")
+    folder = _folder(info)
+    return str(value) if folder is None else str(folder / value)
+
+
+def _folder(info: ValidationInfo) -> Path | None:
+    return info.context["folder"] if info.context else None
+
+
+def _socket(value: object, info: ValidationInfo) -> str:
+    placed = _placed(value, info)
+    if (size := len(os.fsencode(placed))) > MAX_SOCKET:
+        raise ValueError(
+            f"a path of at most {MAX_SOCKET} bytes expected, as Linux wants it for sockets, "
+            f"not {size} bytes: {shown(placed, 160)}"
+        )
+    return placed
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or _CONTROL_CHARACTER.search(value):
+        raise ValueError(f"a text of one line expected, not {came(value)}")
+    if (size := len(value.encode())) > MAX_TEXT:
+        raise ValueError(f"at most {MAX_TEXT} bytes fit into a frame, not {size}")
+    return str(value)
+
+
+def _pattern(value: object) -> str:
+    """A text for every device's QR code, that fits into a frame with any id and IMEI."""
+    if isinstance(value, str):
+        if re.search(r"[{}]", _PLACEHOLDER.sub("", value)):
+            raise ValueError(
+                f"only {{id}} and {{imei}} expected between braces, not {came(value)}"
+            )
+        _text(_PLACEHOLDER.sub(lambda found: WIDEST[found[0][1:-1]], value))
+    return _text(value)
+
+
+def _url(value: object, info: ValidationInfo) -> str:
+    """A database's URL. It may hold a password: no message quotes more than its scheme."""
+    scheme, found, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if scheme == "postgres":
+        raise ValueError('"postgresql://..." expected; "postgres://" is its old name')
+    if not found or scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
+        what = came(f"{scheme}://...") if found else "this"
+        raise ValueError(f'"sqlite:///FILE" or "postgresql://..." expected, not {what}')
+    if scheme != "sqlite":
+        return str(value)
+    file = rest.removeprefix("/")
+    if file == rest or file in ("", ":memory:"):
+        raise ValueError('"sqlite:///FILE" expected: the journal has to be kept in a file')
+    if "?" in file or "\0" in file:
+        raise ValueError('"sqlite:///FILE" expected, without options')
+    folder = _folder(info)
+    if folder is None:
+        return str(value)
+    placed = str(folder / file)
+    if "?" in placed:
+        raise ValueError(f"a folder without ? in its name expected for SQLite, not {came(placed)}")
+    return f"sqlite:///{placed}"
+
+
+YES_OR_NO = PlainValidator(_yes_or_no)
+MODE = PlainValidator(_mode)
+SOCKET = PlainValidator(_socket)
+TEXT = PlainValidator(_text)
+PATTERN = PlainValidator(_pattern)
+URL = PlainValidator(_url)

@@ -1,0 +1,111 @@
+"""On which line of a TOML text a key or table stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import tomli
+
+Path = tuple[str, ...]
+
+_TOKEN = re.compile(
+    r"""
+    (?P<newline>\n)
+  | (?P<skip>[^\S\n]+|\#[^\n]*)
+  | (?P<long>\"{3}(?:[^\\]|\\.)*?\"{3,5}|'{3}.*?'{3,5})
+  | (?P<quoted>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')
+  | (?P<bare>[A-Za-z0-9_-]+)
+  | (?P<mark>[][{}=,])
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Lines:
+    """The line of each key and table of a text. The text has to be TOML: tomli has judged it."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[Path, int] = {}
+        self._table: Path = ()  # the table whose header was read last
+        self._key: list[str] = []  # the parts of the key that is being read
+        self._current: Path = ()  # whose value is being read
+        self._open: list[tuple[str, Path]] = []  # brackets of a value, with what they belong to
+        self._mode = "key"  # or "header", or "value"
+        for kind, token, line in _tokens(text):
+            if kind == "newline":
+                self._newline()
+            elif kind == "mark":
+                self._mark(token, line)
+            elif self._mode != "value" and kind in ("bare", "quoted"):
+                self._key.append(token if kind == "bare" else tomli.loads(f"k={token}")["k"])
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Every key and table of the text."""
+        return frozenset(self._lines)
+
+    def exact(self, path: Path) -> int | None:
+        """The line where this key or table first stands, from 1; None if it does not."""
+        return self._lines.get(path)
+
+    def nearest(self, path: Path) -> int | None:
+        """The line of this key, or else of the innermost table around it that stands there."""
+        while path:
+            if path in self._lines:
+                return self._lines[path]
+            path = path[:-1]
+        return None
+
+    def _newline(self) -> None:
+        if not self._open:  # inside brackets a value goes on
+            self._mode, self._key = "key", []
+
+    def _mark(self, mark: str, line: int) -> None:
+        if self._mode == "header":
+            if mark == "]" and self._key:
+                self._table = self._note((), line)
+                self._mode = "value"  # what else stands on this line means nothing
+        elif self._mode == "key":
+            if mark == "[" and not self._open:
+                self._mode = "header"
+            elif mark == "=":
+                self._current = self._note(self._open[-1][1] if self._open else self._table, line)
+                self._mode = "value"
+            elif mark == "}":  # an empty inline table, or a comma before its end
+                self._close()
+        elif mark in "[{":
+            self._open.append((mark, self._current))
+            self._begin(mark)
+        elif mark in "]}":
+            self._close()
+        elif mark == "," and self._open:
+            self._begin(self._open[-1][0])
+
+    def _begin(self, bracket: str) -> None:
+        """Of a bracket or a part in it: an inline table has keys, a list has values."""
+        self._mode, self._key = ("key" if bracket == "{" else "value"), []
+        self._current = self._open[-1][1]
+
+    def _close(self) -> None:
+        if self._open:
+            self._open.pop()
+        self._mode = "value"
+
+    def _note(self, around: Path, line: int) -> Path:
+        """Remember the key that was read, and the tables that its dots name."""
+        whole = (*around, *self._key)
+        for size in range(len(around) + 1, len(whole) + 1):
+            self._lines.setdefault(whole[:size], line)
+        self._key = []
+        return whole
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
+    line = 1
+    for match in _TOKEN.finditer(text):
+        kind, token = str(match.lastgroup), match[0]
+        if kind not in ("skip", "other"):
+            yield kind, token, line
+        line += token.count("\n")

@@ -1,0 +1,123 @@
+"""Find the configuration and the gateway's socket; light enough for every command of the CLI.
+
+control.md section 3 has the order: `--socket`, DEVGATE_SOCKET, `--config`, DEVGATE_CONFIG,
+./gateway.toml, /etc/devgate/gateway.toml; in a configuration, its `[control] socket`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from devgate.errors import SetupError
+from devgate.model import shown
+
+PLACES = (Path("gateway.toml"), Path("/etc/devgate/gateway.toml"))
+SOCKET = "run/devgate.sock"
+MAX_FILE = 1024 * 1024  # bytes: a configuration has a few thousand; /dev/zero never ends
+
+
+def find_config(option: str | None, env: Mapping[str, str]) -> Path | None:
+    """The configuration that is named (`option`, DEVGATE_CONFIG) or lies in a usual place.
+
+    Raises SetupError if one is named and is not there.
+    """
+    named = option if option is not None else env.get("DEVGATE_CONFIG")
+    if named or option is not None:
+        by = "--config" if option is not None else "DEVGATE_CONFIG"
+        if not named:
+            raise SetupError(f"{by}: a file expected, not an empty name")
+        try:
+            os.stat(named)
+        except (OSError, ValueError) as err:
+            raise SetupError(f"{by}: {_unreadable(Path(named), err)}") from None
+        return Path(named)
+    return next((place for place in PLACES if os.path.exists(place)), None)
+
+
+def find_socket(socket: str | None, config: str | None, env: Mapping[str, str]) -> str:
+    """The path of the gateway's socket; `socket` and `config` are the options, if given.
+
+    Raises SetupError if the configuration that should name it is missing or broken.
+    """
+    if socket is not None:
+        if not socket:
+            raise SetupError("--socket: a path expected, not an empty one")
+        return socket
+    if env.get("DEVGATE_SOCKET"):
+        return env["DEVGATE_SOCKET"]
+    file = find_config(config, env)
+    path: object = SOCKET
+    key = "control.socket"
+    if "DEVGATE_CONTROL__SOCKET" in env:
+        key, path = "DEVGATE_CONTROL__SOCKET", env["DEVGATE_CONTROL__SOCKET"]
+    elif file:
+        key = f"{name_of(file)}: {key}"
+        control = read(file)[1].get("control", {})
+        if not isinstance(control, dict):
+            raise SetupError(f"{name_of(file)}: control: a table expected, not {shown(control)}")
+        path = control.get("socket", SOCKET)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise SetupError(f"{key}: a path expected, not {shown(path)}")
+    return str(folder_of(file) / path)
+
+
+def folder_of(file: Path | None) -> Path:
+    """The folder that a configuration's relative paths start from; without one, the current."""
+    try:
+        return file.absolute().parent if file else Path.cwd()
+    except OSError as err:
+        raise SetupError(f"the working directory can't be used: {err.strerror}") from None
+
+
+def read(file: Path) -> tuple[str, dict[str, Any]]:
+    """A configuration's text and what it holds, unchecked.
+
+    Raises SetupError, one line with the file and where there is one the line, for what
+    cannot be read or is not TOML.
+    """
+    name = name_of(file)
+    try:
+        with open(file, "rb") as opened:
+            raw = opened.read(MAX_FILE + 1)
+    except (OSError, ValueError) as err:
+        raise SetupError(_unreadable(file, err)) from None
+    if len(raw) > MAX_FILE:
+        raise SetupError(f"{name}: too long for a configuration: over {MAX_FILE} bytes")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")  # Windows editors put a byte order mark there
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as err:
+        line = raw.count(b"\n", 0, err.start) + 1
+        raise SetupError(
+            f"{name}, line {line}: not UTF-8 (byte {raw[err.start]:#04x}); save the file as UTF-8"
+        ) from None
+    try:
+        return text, tomli.loads(text)
+    except tomli.TOMLDecodeError as err:
+        raise SetupError(f"{name}, line {err.lineno}: not TOML: {_said(err)}") from None
+    except RecursionError:
+        raise SetupError(f"{name}: not a configuration: nested too deeply") from None
+    except ValueError as err:  # a number of thousands of digits, a day that no month has
+        raise SetupError(f"{name}: not TOML: {str(err)[:200]}") from None
+
+
+def name_of(file: Path) -> str:
+    """A file's name as a message of one line can carry it."""
+    name = str(file)
+    return name if name.isprintable() else repr(name)
+
+
+def _said(err: tomli.TOMLDecodeError) -> str:
+    """tomli's words, as a part of a sentence."""
+    text = err.msg[:200]
+    return f"{text[:1].lower()}{text[1:]} (column {err.colno})"
+
+
+def _unreadable(file: Path, err: OSError | ValueError) -> str:
+    why = err.strerror if isinstance(err, OSError) else str(err)
+    return f"{name_of(file)}: can't be read: {why or 'unknown error'}"

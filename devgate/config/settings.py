@@ -1,0 +1,243 @@
+"""Every key of gateway.toml: its type, its default as one writes it, and what it is for.
+
+Durations are float seconds, listen addresses lists of "HOST:PORT". Values that are built
+here without `config.load` keep their relative paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+from devgate.config.kinds import (
+    MODE,
+    PATTERN,
+    SOCKET,
+    TEXT,
+    URL,
+    YES_OR_NO,
+    Misfit,
+    addresses,
+    loopback,
+    one_of,
+    path,
+    seconds,
+    whole,
+)
+
+SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
+DAY = 86400
+YEARS = 36500 * DAY
+MANY = 10_000_000  # connections: more than a kernel gives one process
+
+
+def setting(default: Any, description: str, *, restart: bool = False, secret: bool = False) -> Any:
+    """One key. `restart`: a running gateway can't take up a new value. `secret`: not in a repr."""
+    return Field(
+        default,
+        description=description,
+        json_schema_extra={"restart": restart},
+        repr=not secret,
+    )
+
+
+def needs_restart(field: FieldInfo) -> bool:
+    """True if a running gateway can't take up a new value of this key."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("restart") is True
+
+
+class Table(BaseModel):
+    """A table of gateway.toml. Defaults are what one would write there, and are checked alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def table_of(field: FieldInfo) -> type[Table] | None:
+    """The table that a key stands for, or None for a plain value."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, Table):
+            return kind
+    return None
+
+
+def keys_of(table: type[Table], around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key in a table and in the tables within it, as paths."""
+    for name, field in table.model_fields.items():
+        if inner := table_of(field):
+            yield from keys_of(inner, (*around, name))
+        else:
+            yield (*around, name)
+
+
+class TlsSettings(Table):
+    """Files of one TLS listener."""
+
+    certificate: Annotated[str, path()] = setting(
+        ..., "PEM file with the certificate and its chain."
+    )
+    key: Annotated[str, path()] = setting(..., "PEM file with the certificate's private key.")
+    client_ca: Annotated[str, path(optional=True)] = setting(
+        "", "PEM file with the authorities whose client certificates are asked for."
+    )
+
+
+class FlappingSettings(Table):
+    """When takeovers of one IMEI are reported as flapping."""
+
+    takeovers: Annotated[int, whole(1, 10_000)] = setting(5, "So many takeovers of one IMEI ...")
+    within: Annotated[float, seconds(SHORTEST, DAY)] = setting(60, "... within this time.")
+
+
+class DeviceSettings(Table):
+    """The door for devices."""
+
+    listen: Annotated[list[str], addresses(required=True)] = setting(
+        "0.0.0.0:12306", 'Addresses for devices; "[::]:12306" for IPv6.', restart=True
+    )
+    idle_timeout: Annotated[float, seconds(SHORTEST, 7 * DAY)] = setting(
+        180, "Silence after which a connection is closed."
+    )
+    register_timeout: Annotated[float, seconds(SHORTEST, DAY)] = setting(
+        120, "How long a connection may go without a good registration."
+    )
+    partial_timeout: Annotated[float, seconds(SHORTEST, 3600)] = setting(
+        10, "How long half a frame waits for its rest."
+    )
+    heartbeat_grace: Annotated[float, seconds(0, 60)] = setting(
+        0.5, "How long a stranger's heartbeat that could start a frame waits for its 006404."
+    )
+    max_connections: Annotated[int, whole(0, MANY)] = setting(
+        0, "Most connections at once; 0: what the file-descriptor limit allows."
+    )
+    max_connections_per_address: Annotated[int, whole(0, MANY)] = setting(
+        0, "Most connections from one address; 0: any number."
+    )
+    max_malformed: Annotated[int, whole(1, 1_000_000)] = setting(
+        20, "Malformed input in a row after which a connection is closed."
+    )
+    max_outbox: Annotated[int, whole(1024, 64 * 1024 * 1024)] = setting(
+        65536, "Bytes that may wait for a device that does not read."
+    )
+    flapping: FlappingSettings = setting({}, "When two devices with one IMEI are reported.")
+    proxy_protocol: Annotated[bool, YES_OR_NO] = setting(
+        False, "A load balancer in front sends PROXY v1 or v2.", restart=True
+    )
+    tls: TlsSettings | None = setting(None, "TLS for devices.", restart=True)
+
+
+class ServiceSettings(Table):
+    """The texts for every device without its own."""
+
+    phone: Annotated[str, TEXT] = setting(
+        "400-500-5620", "The service telephone, the answer to TN."
+    )
+    qr: Annotated[str, PATTERN] = setting(
+        "http://csgxjk.com/qrcode/dev/{id}", "The QR code's text; {id} and {imei} are filled in."
+    )
+
+
+class ControlSettings(Table):
+    """The door for the CLI and web applications."""
+
+    socket: Annotated[str, SOCKET] = setting("run/devgate.sock", "The Unix socket.", restart=True)
+    mode: Annotated[int, MODE] = setting(
+        "0660", "The socket's mode: who may command devices.", restart=True
+    )
+    listen: Annotated[list[str], addresses(required=False)] = setting(
+        "", "TCP addresses for a web application on another machine.", restart=True
+    )
+    tokens: Annotated[str, path(optional=True)] = setting(
+        "", "File of hashed tokens, for TCP and HTTP."
+    )
+    tls: TlsSettings | None = setting(None, "TLS for the TCP addresses.", restart=True)
+
+    @model_validator(mode="after")
+    def _strangers_need_a_token(self) -> ControlSettings:
+        if not self.tokens and (open_to_all := [a for a in self.listen if not loopback(a)]):
+            raise Misfit(
+                "without a token file devgate listens for control only on loopback, "
+                f"not on {open_to_all[0]}: set control.tokens or change control.listen",
+                "listen",
+            )
+        return self
+
+
+class CommandSettings(Table):
+    """Starts and stops."""
+
+    ack_timeout: Annotated[float, seconds(SHORTEST, 300)] = setting(
+        10, "How long a command that was sent waits for the device's result."
+    )
+    late_window: Annotated[float, seconds(0, DAY)] = setting(
+        60, "How long after its 408 a command may still be settled by a late result."
+    )
+    queue_timeout: Annotated[float, seconds(0, DAY)] = setting(
+        30, "How long a command waits behind others of its device."
+    )
+    max_long: Annotated[int, whole(1, 366 * DAY)] = setting(
+        86400, "The longest start, in seconds (or times, for a device that counts them)."
+    )
+    max_waiting: Annotated[int, whole(1, 100_000)] = setting(
+        16, "Waiting commands per device; more get 429."
+    )
+    drain: Annotated[float, seconds(0, 3600)] = setting(
+        15, "How long a stopping gateway waits for commands in flight."
+    )
+    while_running: Annotated[Literal["send", "refuse"], one_of("send", "refuse")] = setting(
+        "send", "What becomes of a start for a device that runs already."
+    )
+    keep_keys: Annotated[float, seconds(1, YEARS)] = setting(
+        "90d", "How long a caller's key protects against a second start."
+    )
+
+
+class StoreSettings(Table):
+    """The database."""
+
+    url: Annotated[str, URL] = setting(
+        "sqlite:///devgate.db", "sqlite:///FILE or postgresql://...", restart=True, secret=True
+    )
+    refresh: Annotated[float, seconds(SHORTEST, DAY)] = setting(
+        30, "How long until changes by other programs are seen."
+    )
+    keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
+    keep_commands: Annotated[float, seconds(1, YEARS)] = setting(
+        "365d", "How long the records of commands are kept."
+    )
+
+
+class LogSettings(Table):
+    """What the gateway says of itself."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error")
+    ] = setting("info", "The least that is logged.")
+    format: Annotated[Literal["auto", "console", "json"], one_of("auto", "console", "json")] = (
+        setting("auto", "auto: console on a terminal, JSON lines elsewhere.", restart=True)
+    )
+
+
+class Settings(Table):
+    """The whole of gateway.toml."""
+
+    device: DeviceSettings = setting({}, "The door for devices.")
+    service: ServiceSettings = setting({}, "The texts for every device without its own.")
+    control: ControlSettings = setting({}, "The door for the CLI and web applications.")
+    command: CommandSettings = setting({}, "Starts and stops.")
+    store: StoreSettings = setting({}, "The database.")
+    log: LogSettings = setting({}, "What the gateway says of itself.")
+
+    @model_validator(mode="after")
+    def _keys_need_their_records(self) -> Settings:
+        if self.store.keep_commands < self.command.keep_keys:
+            raise Misfit(
+                "at least as long as command.keep_keys expected: a key whose command is "
+                "forgotten could start a device twice",
+                "store.keep_commands",
+                "command.keep_keys",
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The control channel: a Unix socket and TCP, both ends of it."""

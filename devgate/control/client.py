@@ -1,0 +1,267 @@
+"""Ask a gateway over its control socket. Blocking, standard library only: for the CLI."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from devgate.errors import DevgateError
+from devgate.model import shown
+
+Reply = dict[str, Any]
+
+# A busy gateway's backlog may be full for a moment; one that is stopped keeps it full.
+CONNECT_PATIENCE = 5.0
+# After this long without a word, and again each time, a second connection asks whether the
+# gateway still answers at all: a start may take minutes, a stuck gateway would take for ever.
+PROBE_EVERY = 15.0
+PROBE_PATIENCE = 10.0
+# What a request that waits for no device may take: a busy database, a long page of history.
+PATIENCE = 60.0
+CHUNK = 65536
+
+
+class NoGateway(DevgateError):
+    """Nobody answers at the socket. Nothing was asked."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("503", text)
+
+
+class NoAnswer(NoGateway):
+    """The request went out and no reply came: what came of it is unknown."""
+
+
+class Channel:
+    """One connection to the gateway, for any number of requests. Not for several threads.
+
+    Making one raises NoGateway if nobody answers at `path`; what is read from it raises
+    NoAnswer. Use it as a context manager.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._sock = _connected(path)
+        self._data = bytearray()
+        self._looked = 0  # no newline stands in front of it
+        self._unsent = b""
+        self._done = False
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._sock.close()
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send one request."""
+        self.send_bytes(b"command" + json.dumps(request).encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send exactly these bytes: now what the kernel takes, the rest while waiting for lines.
+
+        A gateway that stops reading from one who does not read its replies stops nobody so.
+        """
+        self._unsent += data
+        self._push()
+
+    def done(self) -> None:
+        """Say that no further request will come: the gateway closes after its last reply."""
+        self._done = True
+        self._push()
+
+    def line(self, timeout: float | None = None) -> bytes | None:
+        """The next line without its end, or None at the end. Raises TimeoutError."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while (end := self._data.find(b"\n", self._looked)) < 0:
+            self._looked = len(self._data)
+            if not self._wait(until):
+                if self._data:
+                    raise NoAnswer(f"the gateway at {self.path} went away in the middle of a line")
+                return None
+        line = bytes(self._data[:end])
+        del self._data[: end + 1]
+        self._looked = 0
+        return line
+
+    def _wait(self, until: float | None) -> bool:
+        """Read and send until something was read; False at the end. Raises TimeoutError."""
+        poll = select.poll()
+        while True:
+            poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+            left = None if until is None else max(0.0, until - time.monotonic()) * 1000
+            if not poll.poll(left):
+                raise TimeoutError
+            self._push()
+            try:
+                data = self._sock.recv(CHUNK)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                data = b""
+            self._data += data
+            return bool(data)
+
+    def _push(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._sock.send(self._unsent) :]
+            if self._done:
+                self._sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it closed; a reply that says why may be waiting to be read
+
+    def reply(self, timeout: float | None = None) -> Reply | None:
+        """The next line as an object, or None at the end. Raises TimeoutError."""
+        line = self.line(timeout)
+        return None if line is None else _parsed(line, self.path)
+
+    def awaited(self, timeout: float = PATIENCE) -> Reply:
+        """The next reply, as long as the gateway lives and at most `timeout` seconds.
+
+        Raises NoAnswer, and says which it was: gone, stuck, or alive and still silent.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                reply = self.reply(min(PROBE_EVERY, max(0.0, until - time.monotonic())))
+            except TimeoutError:
+                _probe(self.path)
+                if time.monotonic() >= until:
+                    raise NoAnswer(
+                        f"the gateway at {self.path} has not answered within {timeout:g} s"
+                    ) from None
+                continue
+            if reply is None:
+                raise NoAnswer(f"the gateway at {self.path} went away without an answer")
+            return reply
+
+
+def ask(path: str, request: Mapping[str, Any], timeout: float = PATIENCE) -> Reply:
+    """Send one request to the gateway at `path` and return its reply.
+
+    Raises NoGateway if nobody answers there, NoAnswer (a NoGateway) if the request went out and
+    nothing came back within `timeout` seconds, or the gateway went away or is stuck.
+    """
+    with Channel(path) as channel:
+        channel.send(request)
+        return channel.awaited(timeout)
+
+
+def stream(
+    path: str, request: Mapping[str, Any], timeout: float = PATIENCE
+) -> Generator[Reply, None, None]:
+    """The reply to `request`, then one object an event until the gateway ends the stream.
+
+    Only the reply is waited for with a limit: a stream may be silent for days. Close the
+    iterator to leave. Raises what `ask` raises.
+    """
+    with Channel(path) as channel:
+        channel.send(request)
+        yield channel.awaited(timeout)
+        while (event := channel.reply()) is not None:
+            yield event
+
+
+def exact(path: str, data: bytes) -> Generator[bytes, None, None]:
+    """Send exactly these bytes and give every line that comes back, as it came, until the end.
+
+    Raises what `ask` raises; a gateway that is silent but alive is waited for.
+    """
+    silent = True
+    with Channel(path) as channel:
+        channel.send_bytes(data)
+        channel.done()
+        while True:
+            try:
+                line = channel.line(PROBE_EVERY)
+            except TimeoutError:
+                _probe(path)
+                continue
+            if line is None:
+                break
+            silent = False
+            yield line
+    if silent:
+        raise NoAnswer(f"the gateway at {path} went away without an answer")
+
+
+def _connected(path: str) -> socket.socket:
+    """A connection to the socket at `path`. Raises NoGateway, and says why."""
+    until = time.monotonic() + CONNECT_PATIENCE
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        while True:
+            try:
+                sock.connect(path)  # a Unix socket connects at once, or its backlog is full
+                return sock
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise NoGateway(
+                        f"the gateway at {path} is stuck: it takes no connection"
+                    ) from None
+                time.sleep(0.02)
+    except OSError as err:
+        sock.close()
+        raise NoGateway(_why(path, err)) from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _why(path: str, err: OSError) -> str:
+    if isinstance(err, PermissionError):
+        return f"no permission to use the control socket {path}: {_owners(path)}"
+    if err.errno == errno.ECONNREFUSED:
+        return f"no gateway answers at {path}: it has gone and left its socket file; " + _HINT
+    return f"no gateway answers at {path}: {err.strerror or err}; " + _HINT
+
+
+_HINT = "is `devgate serve` running?"
+
+
+def _owners(path: str) -> str:
+    """Who may use the socket, as a sentence's end."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "its folder is closed to you; run as its owner or as a member of its group"
+    import grp  # only ever needed here
+
+    try:
+        group = grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        group = str(found.st_gid)
+    return f"run as its owner or join the group {group} (mode {found.st_mode & 0o777:04o})"
+
+
+def _probe(path: str) -> None:
+    """Raises NoAnswer unless the gateway still answers somebody."""
+    try:
+        with Channel(path) as channel:
+            channel.send({"type": "status"})
+            alive = channel.line(PROBE_PATIENCE) is not None
+    except (TimeoutError, NoGateway):
+        alive = False
+    if not alive:
+        raise NoAnswer(f"the gateway at {path} is stuck: it answers nobody")
+
+
+def _parsed(line: bytes, path: str) -> Reply:
+    try:
+        reply = json.loads(line)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict):
+        text = line.decode("utf-8", "replace")
+        raise NoGateway(f"what answers at {path} is no devgate gateway: it said {shown(text)}")
+    return reply

@@ -1,0 +1,215 @@
+"""Listening sockets of the control channel: made, guarded, accepted from."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import trio
+
+from devgate.errors import SetupError
+from devgate.net.addresses import bind
+
+log = logging.getLogger(__name__)
+
+MAX_PATH = 107  # bytes of a Unix socket's path: what Linux has room for, less its final NUL
+BACKLOG = 1024
+ACCEPTS = 64  # in one round, then other tasks have their turn
+PAUSE = 0.1  # seconds without accepting when descriptors have run out
+NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+LOCK_PATIENCE = 5.0  # seconds that another starting gateway may look at the same folder
+
+
+class UnixDoor:
+    """A bound Unix socket, and the file that leads to it."""
+
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        self.sock = sock
+        self.path = path
+        self._file = _identity(path)
+
+    def close(self) -> None:
+        """Take the file away if it is still ours, then close. The second time does nothing."""
+        # In this order: while the socket is open, its inode's number is not used again.
+        if self.sock.fileno() != -1:
+            with suppress(OSError):
+                if _identity(self.path) == self._file:
+                    os.unlink(self.path)
+            self.sock.close()
+
+
+async def open_unix(path: str, mode: int) -> UnixDoor:
+    """Bind and listen at this path, which at no moment more than `mode` lets in.
+
+    The folder is made if missing, and a dead gateway's socket replaced. Raises SetupError for a
+    live gateway's, for anything else that is in the way, and for what the system refuses.
+    """
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise SetupError(
+            f"the control socket's path {path} is longer than {MAX_PATH} bytes;"
+            " set a shorter [control] socket"
+        )
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as err:
+        raise SetupError(
+            f"the control socket's folder {folder} cannot be made: {err.strerror};"
+            " make it, or set another [control] socket"
+        ) from None
+    guard = await _lock(folder)  # two gateways that start at once must not replace each other's
+    try:
+        _clear(path)
+        return UnixDoor(_bound_unix(path, mode), path)
+    except OSError as err:
+        raise SetupError(
+            f"cannot listen on the control socket {path}: {err.strerror};"
+            f" let this user write in {folder}, or set another [control] socket"
+        ) from None
+    finally:
+        os.close(guard)
+
+
+async def _lock(folder: str) -> int:
+    """A descriptor that holds the folder's lock until it is closed."""
+    try:
+        guard = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as err:
+        raise SetupError(
+            f"the control socket's folder {folder} cannot be opened: {err.strerror};"
+            " set another [control] socket"
+        ) from None
+    deadline = trio.current_time() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            if err.errno == errno.EWOULDBLOCK and trio.current_time() < deadline:
+                await trio.sleep(0.02)
+                continue
+            os.close(guard)
+            raise SetupError(
+                f"the folder {folder} cannot be locked: {err.strerror};"
+                " is another gateway starting there?"
+            ) from None
+        except BaseException:
+            os.close(guard)
+            raise
+        return guard
+
+
+def must_be_free(path: str) -> None:
+    """Look before anything else is touched: SetupError if a gateway answers at this path."""
+    if os.path.exists(path):
+        _clear(path)
+
+
+def _clear(path: str) -> None:
+    """Take away a socket that nobody listens on."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise SetupError(
+            f"{path} is in the way of the control socket and is no socket;"
+            " move it, or set another [control] socket"
+        )
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            raise SetupError(
+                f"the control socket {path} belongs to somebody else;"
+                " remove it as its owner, or set another [control] socket"
+            ) from None
+        except BlockingIOError:
+            pass  # somebody listens, and has many callers
+    raise SetupError(
+        f"a gateway is running already at the control socket {path};"
+        " stop that one, or set another [control] socket"
+    )
+
+
+def _bound_unix(path: str, mode: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        # Linux gives the file the socket's own mode, less the umask; chmod gives that back.
+        os.fchmod(sock.fileno(), mode)
+        sock.bind(path)
+        os.chmod(path, mode)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _identity(path: str) -> tuple[int, int]:
+    info = os.lstat(path)
+    return info.st_dev, info.st_ino
+
+
+async def open_tcp(listen: Sequence[str | socket.socket]) -> list[socket.socket]:
+    """Listening sockets at these addresses; those that listen already are taken as they are.
+
+    Raises SetupError for an address that is none or cannot be had; then none is left open.
+    """
+    given = [place for place in listen if isinstance(place, socket.socket)]
+    try:
+        # A thread: the address may be a name that somebody must be asked for.
+        bound = await trio.to_thread.run_sync(bind, [p for p in listen if isinstance(p, str)])
+    except BaseException:
+        for sock in given:
+            sock.close()
+        raise
+    for sock in given:
+        sock.setblocking(False)
+    return bound + given
+
+
+async def accept(
+    listener: socket.socket, room: trio.Semaphore, take: Callable[[socket.socket], None]
+) -> NoReturn:
+    """Hand every client to `take`, which owns its socket and its place in `room` from then on.
+
+    When descriptors run out it says so once and pauses; the listener stays.
+    """
+    said = False
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        for _ in range(ACCEPTS):
+            await room.acquire()
+            sock = None
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                break
+            except OSError as err:
+                if err.errno not in NO_MORE:
+                    continue  # that client has gone again
+                if not said:
+                    log.warning("control accept paused reason=%r", err.strerror)
+                said = True
+                await trio.sleep(PAUSE)
+                break
+            finally:
+                if sock is None:
+                    room.release()
+            said = False
+            sock.setblocking(False)
+            take(sock)

@@ -1,0 +1,45 @@
+"""Clients that have gone altogether, after they had ended their sending side."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import trio
+
+
+class Hangups:
+    """One epoll that reports hang-ups only.
+
+    A client may end its sending side and still read. From then on its socket is readable for
+    ever, so that waiting for bytes cannot tell of its real end; this can.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._gone: dict[int, Callable[[], None]] = {}
+
+    def watch(self, sock: socket.socket, gone: Callable[[], None]) -> None:
+        """Call `gone`, once, when both directions have ended. `forget` it before it is closed."""
+        self._gone[sock.fileno()] = gone
+        # No event is asked for: hang-ups and errors are always reported.
+        self._epoll.register(sock, select.EPOLLONESHOT)
+
+    def forget(self, sock: socket.socket) -> None:
+        """Stop watching; the second time does nothing."""
+        if self._gone.pop(sock.fileno(), None) is not None:
+            self._epoll.unregister(sock)
+
+    async def run(self) -> NoReturn:
+        """Report, until cancelled."""
+        while True:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            for fd, _ in self._epoll.poll(0, 64):
+                if gone := self._gone.get(fd):
+                    gone()
+
+    def close(self) -> None:
+        """After the last `forget`."""
+        self._epoll.close()

@@ -1,0 +1,94 @@
+"""What waits to be sent on one control connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from devgate.control.wires import Wire
+
+log = logging.getLogger(__name__)
+
+# A reader that is slower than its replies: from here on it gets no new work done.
+FULL = 65536
+# A reader that asks and does not read: from here on it is dropped. Fifty of the longest replies.
+MAX_UNSENT = 16 * 1024 * 1024
+PIECE = 65536  # bytes handed to one send
+
+
+class Outbox:
+    """Sends lines at once where the socket takes them, and in the background where not.
+
+    `say` never waits. A peer that takes nothing for `patience` seconds, or leaves MAX_UNSENT
+    bytes unread, or is gone, is reported once through `lost`.
+    """
+
+    def __init__(
+        self, wire: Wire, nursery: trio.Nursery, patience: float, lost: Callable[[str], None]
+    ) -> None:
+        self._wire = wire
+        self._nursery = nursery
+        self._patience = patience
+        self._lost = lost
+        self._unsent = bytearray()
+        self._flushing = False
+        self._broken = False
+        self._room = trio.lowlevel.ParkingLot()
+
+    @property
+    def full(self) -> bool:
+        return len(self._unsent) > FULL
+
+    def say(self, line: bytes) -> None:
+        """Send it, now or as soon as the peer takes it."""
+        if self._broken:
+            return
+        if not self._flushing:
+            try:
+                taken = self._wire.send_now(line)
+            except OSError as err:
+                self._break(f"send failed: {err}")
+                return
+            if taken == len(line):
+                return
+            line = line[taken:]
+        self._unsent += line
+        if len(self._unsent) > MAX_UNSENT:
+            self._slow(f"more than {MAX_UNSENT} bytes unread")
+        elif not self._flushing:
+            self._flushing = True
+            self._nursery.start_soon(self._flush)
+
+    async def room(self) -> None:
+        """Wait until the peer has read enough of what it was sent."""
+        while self.full and not self._broken:
+            await self._room.park()
+
+    async def _flush(self) -> None:
+        while self._unsent and not self._broken:
+            taken = 0
+            with trio.move_on_after(self._patience):
+                try:
+                    taken = await self._wire.send(bytes(self._unsent[:PIECE]))
+                except OSError as err:
+                    self._break(f"send failed: {err}")
+                    return
+            if not taken:
+                self._slow(f"nothing read for {self._patience:g} s")
+                return
+            del self._unsent[:taken]
+            if not self.full:
+                self._room.unpark_all()
+        self._flushing = False
+
+    def _slow(self, why: str) -> None:
+        log.info("control connection dropped reason=%r", why)
+        self._break(why)
+
+    def _break(self, why: str) -> None:
+        self._broken = True
+        self._unsent.clear()
+        self._room.unpark_all()
+        self._lost(why)

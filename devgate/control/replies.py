@@ -1,0 +1,48 @@
+"""A reply, or an error, to one line of JSON. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from devgate.errors import DevgateError
+
+Args = Mapping[str, object]
+Reply = dict[str, object]
+
+DEVICE_COMMANDS = frozenset({"start", "stop"})
+
+# Not finite numbers are no JSON: an operation that returns one has failed.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def line(reply: Reply, request: Args) -> bytes:
+    r"""The reply to this request as it goes out: UTF-8, with its `\n`.
+
+    The request's `id`, if it had one, comes last and hides a field of that name.
+    Raises TypeError or ValueError for a reply that cannot be written as JSON: our own fault.
+    """
+    if "id" in request:
+        reply = dict(reply)
+        reply.pop("id", None)
+        reply["id"] = request["id"]
+    try:
+        return _encode(reply).encode() + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+        return _encode_ascii(reply).encode() + b"\n"
+
+
+def refusal(request: Args, err: DevgateError) -> Reply:
+    """What a request is answered that ended in an error.
+
+    For a device's command it has the fields of any such reply, as far as they are known.
+    """
+    reply: Reply = {"status": err.status, "message": str(err)}
+    kind = request.get("type")
+    if isinstance(kind, str) and kind in DEVICE_COMMANDS:
+        reply["imei"] = request.get("imei")
+        reply["type"] = kind
+        reply["long"] = request.get("long")
+        reply["command"] = None
+    return reply

@@ -1,0 +1,154 @@
+"""Cut a control connection's bytes into `command{json}` requests. No I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import NoReturn
+
+from devgate.errors import CallerError
+from devgate.model import shown
+
+WORD = b"command"
+MAX_REQUEST = 65536  # bytes from the word's first letter to the last brace
+# Of braces, and of brackets. Nothing that can be asked nests deeper than four; far below
+# the depth at which Python's own JSON reader and writer give up.
+MAX_NESTED = 64
+
+SPACE = re.compile(rb"[ \t\r\n]*")
+MARK = re.compile(rb'["\\{}\[\]]')  # everything else in an object cannot end it
+# The common request whole in one read: an object that holds no other, and no escapes.
+FLAT = re.compile(rb'[ \t\r\n]*+command(\{(?:[^{}\[\\"]++|"[^"\\]*+")*+\})')
+
+
+class Reader:
+    """Bytes in, requests out. However they arrive, no byte is looked at more than twice."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._start = 0  # of the request that is being read
+        self._look = 0  # everything in front of it has been looked at
+        self._named = False  # the word stands there, whole
+        self._braces = self._brackets = 0
+        self._in_string = False
+
+    def feed(self, data: bytes) -> None:
+        del self._data[: self._start]
+        self._look -= self._start
+        self._start = 0
+        self._data += data
+
+    def next_request(self) -> dict[str, object] | None:
+        """Take one request, or None if the rest of it has not arrived.
+
+        Raises CallerError (400): after it, nothing that follows can be read.
+        """
+        if not self._named and (flat := FLAT.match(self._data, self._start)):
+            if flat.end() - flat.start(1) + len(WORD) > MAX_REQUEST:
+                _too_long()
+            self._start = self._look = flat.end()
+            return _object(flat[1])
+        if not self._braces and not self._open():
+            return None
+        end = self._start + MAX_REQUEST
+        while mark := MARK.search(self._data, self._look, end):
+            self._look = mark.end()
+            if self._closes(mark.group()):
+                return self._take()
+        self._look = max(self._look, min(len(self._data), end))
+        if len(self._data) > end:
+            _too_long()
+        return None
+
+    def end(self) -> None:
+        """The peer has said all it will. Raises CallerError (400) if that is half a request."""
+        if self._named or SPACE.fullmatch(self._data, self._start) is None:
+            raise CallerError("400", "the connection ended in the middle of a request")
+
+    def _open(self) -> bool:
+        """True once `command{` stands at the front; False if it still may."""
+        data = self._data
+        if not self._named:
+            self._start = _behind_space(data, self._start)
+            front = bytes(data[self._start : self._start + len(WORD)])
+            if not WORD.startswith(front):
+                self._expected()
+            if len(front) < len(WORD):
+                return False
+            self._named, self._look = True, self._start + len(WORD)
+        end = self._start + MAX_REQUEST
+        self._look = _behind_space(data, self._look, end)
+        if self._look == len(data):
+            return False
+        if self._look >= end:
+            _too_long()
+        if data[self._look] != ord("{"):
+            self._expected()
+        return True
+
+    def _closes(self, sign: bytes) -> bool:
+        """True if this sign, met in the object, is its last."""
+        if sign == b"\\":
+            self._look += 1  # the escaped byte, which may not be here yet
+        elif sign == b'"':
+            self._in_string = not self._in_string
+        elif not self._in_string:
+            if sign in b"{}":
+                self._braces += 1 if sign == b"{" else -1
+            else:
+                self._brackets += 1 if sign == b"[" else -1
+            if max(self._braces, self._brackets) > MAX_NESTED:
+                raise CallerError("400", f"a request nested more than {MAX_NESTED} deep")
+            return not self._braces
+        return False
+
+    def _take(self) -> dict[str, object]:
+        raw = bytes(self._data[self._start + len(WORD) : self._look])
+        self._start = self._look
+        self._named = self._in_string = False
+        self._brackets = 0
+        return _object(raw)
+
+    def _expected(self) -> NoReturn:
+        found = bytes(self._data[self._start : self._start + 24]).decode("ascii", "replace")
+        raise CallerError(
+            "400",
+            "command{...} expected, the word command and a JSON object,"
+            f" not {shown(found.replace(chr(0xFFFD), '?'))}",
+        )
+
+
+def _behind_space(data: bytearray, start: int, end: int = 1 << 62) -> int:
+    space = SPACE.match(data, start, end)
+    assert space is not None, "it may be empty, so it always matches"
+    return space.end()
+
+
+def _too_long() -> NoReturn:
+    raise CallerError("400", f"a request of more than {MAX_REQUEST} bytes")
+
+
+def _object(raw: bytes) -> dict[str, object]:
+    try:
+        # Not json.loads(bytes): that guesses at UTF-16, and takes surrogates for UTF-8.
+        request: dict[str, object] = _DECODER.decode(raw.decode())
+    except UnicodeDecodeError as err:
+        raise CallerError("400", f"a request that is not UTF-8: {err.reason}") from None
+    except ValueError as err:
+        raise CallerError("400", f"command{{...}} expected, but this is no JSON: {err}") from None
+    return request
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none of its values")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{shown(text)} is too large a number")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

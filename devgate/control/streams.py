@@ -1,0 +1,39 @@
+"""Watch and tap: a reply, and then a line an event until the client closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from devgate.control.outbox import Outbox
+from devgate.control.replies import Args, Reply, line
+
+
+class Stream(Protocol):
+    """What an operation returns that does not end with its reply."""
+
+    @property
+    def reply(self) -> Reply:
+        """The first line."""
+
+    @property
+    def lines(self) -> AsyncGenerator[Reply, None]:
+        """One line an event. Whoever has the stream closes it, too."""
+
+
+Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
+
+
+async def follow(stream: Stream, request: Args, outbox: Outbox) -> None:
+    """Send the reply and all lines. Closes the stream, however this ends.
+
+    A client that reads too slowly holds up its own stream alone: what is missed is the
+    stream's to count and to tell.
+    """
+    async with aclosing(stream.lines) as lines:
+        outbox.say(line(stream.reply, request))
+        async for event in lines:
+            outbox.say(line(event, request))
+            if outbox.full:
+                await outbox.room()

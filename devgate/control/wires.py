@@ -1,0 +1,141 @@
+"""One control connection's bytes, plain or through TLS. Errors are OSError, whichever it is."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import trio
+
+READ_SIZE = 16384  # some hundred requests; what a stranger can make us hold stays small
+LINGER = 1.0  # seconds that the last reply is given to arrive, while more is sent to us
+HANDSHAKE = 10.0  # seconds for a TLS handshake
+
+
+class Wire(Protocol):
+    """What a connection needs of its socket. One task receives, one sends."""
+
+    sock: socket.socket
+
+    async def receive(self) -> bytes:
+        """What has come; empty once the peer has ended its side."""
+
+    def receive_now(self) -> bytes:
+        """The same without waiting; empty also when there is nothing."""
+
+    def send_now(self, data: bytes) -> int:
+        """How many of these bytes are sent already, without waiting."""
+
+    async def send(self, data: bytes) -> int:
+        """How many of these bytes were sent, after waiting until some could be."""
+
+    async def finish(self) -> None:
+        """End our side, so that what was sent is not lost to a reset. Bounded by LINGER."""
+
+
+class PlainWire:
+    """A non-blocking socket, straight."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    async def receive(self) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self.sock)
+            try:
+                return self.sock.recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+
+    def receive_now(self) -> bytes:
+        try:
+            return self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return b""
+
+    def send_now(self, data: bytes) -> int:
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def send(self, data: bytes) -> int:
+        while True:
+            await trio.lowlevel.wait_writable(self.sock)
+            if taken := self.send_now(data):
+                return taken
+
+    async def finish(self) -> None:
+        await _linger(self.sock)
+
+
+class TlsWire:
+    """The same behind a TLS handshake that has been made."""
+
+    def __init__(self, sock: socket.socket, stream: trio.SSLStream[trio.SocketStream]) -> None:
+        self.sock = sock
+        self._stream = stream
+
+    async def receive(self) -> bytes:
+        with _as_oserror():
+            return bytes(await self._stream.receive_some(READ_SIZE))
+
+    def receive_now(self) -> bytes:
+        return b""  # a record may need its rest; only waiting can tell
+
+    def send_now(self, data: bytes) -> int:
+        return 0
+
+    async def send(self, data: bytes) -> int:
+        with _as_oserror():
+            await self._stream.send_all(data)
+        return len(data)
+
+    async def finish(self) -> None:
+        with trio.move_on_after(LINGER), _as_oserror():
+            await self._stream.unwrap()
+        await _linger(self.sock)
+
+
+async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsWire:
+    """Make the handshake. Raises OSError if it fails or takes longer than HANDSHAKE."""
+    # Requests tell their own ends, so a peer that ends without a close_notify cuts nothing off.
+    stream = trio.SSLStream(
+        trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
+        context,
+        server_side=True,
+        https_compatible=True,
+    )
+    with _as_oserror(), trio.move_on_after(HANDSHAKE) as scope:
+        await stream.do_handshake()
+    if scope.cancelled_caught:
+        raise TimeoutError("TLS handshake")
+    return TlsWire(sock, stream)
+
+
+@contextmanager
+def _as_oserror() -> Iterator[None]:
+    try:
+        yield
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as err:
+        raise ConnectionResetError(str(err)) from err
+
+
+async def _linger(sock: socket.socket) -> None:
+    """Send the end and read away what still comes.
+
+    A socket closed with bytes unread resets the connection, and the reset may overtake
+    the reply that was sent last.
+    """
+    sock.shutdown(socket.SHUT_WR)
+    with trio.move_on_after(LINGER):
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            try:
+                if not sock.recv(READ_SIZE):
+                    return
+            except BlockingIOError:
+                continue

@@ -1,0 +1,64 @@
+"""A gateway to look at: simulated devices and a store that is thrown away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from devgate.app import App
+from devgate.config.settings import Settings
+from devgate.model import Imei
+from devgate.simulator.fleet import Fleet
+from devgate.simulator.options import Habits, Options, imeis
+from devgate.store.device import Device
+from devgate.store.devices import among, claim, insert_all, next_id
+from devgate.store.engine import open_database
+
+HABITS = Habits(fail=0.02, silent=0.02, delay=(0.1, 0.6))
+SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
+
+log = logging.getLogger("devgate")
+
+
+@contextmanager
+def throw_away(settings: Settings, count: int, env: Mapping[str, str]) -> Iterator[Settings]:
+    """Settings with a store of its own that knows `count` devices, unless told otherwise."""
+    with TemporaryDirectory(prefix="devgate-demo-") as folder:
+        url = settings.store.url
+        if "DEVGATE_STORE__URL" not in env:
+            url = f"sqlite:///{Path(folder, 'demo.db')}"
+        store = settings.store.model_copy(update={"url": url})
+        _fill(url, count)
+        yield settings.model_copy(update={"store": store})
+
+
+def _fill(url: str, count: int) -> None:
+    """Make the demo's devices known, but for those that are already."""
+    database = open_database(url)
+    try:
+        with database.write() as conn:
+            claim(conn)
+            known = {device.imei for device in among(conn, imeis(count))}
+            missing = [imei for imei in imeis(count) if imei not in known]
+            numbers = enumerate(missing, next_id(conn))
+            insert_all(conn, (_device(number, imei) for number, imei in numbers))
+    finally:
+        database.close()
+
+
+def _device(number: int, imei: Imei) -> Device:
+    return Device(imei, number, f"Massage chair {number}", SITES[number % len(SITES)])
+
+
+async def populate(app: App, count: int) -> None:
+    """Run `count` simulated devices against the gateway's own door, beside it."""
+    host, _, port = app.gateway.listens["device"][0].rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
+    fleet = Fleet((host, int(port)), Options(count=count, habits=HABITS, ends=2))
+    first, *_, last = [*imeis(count), imeis(count)[-1]]
+    log.info("demo devices=%s first=%s last=%s", count, first, last)
+    log.info("in a second terminal: devgate start %s 500", first)
+    await fleet.run()

@@ -1,0 +1,1 @@
+"""What happened: one numbered log that anybody may follow."""

@@ -1,0 +1,52 @@
+"""What can happen, as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from devgate.model import iso
+
+# Every type of event, and what it tells besides the device and the time.
+KINDS: Mapping[str, str] = {
+    "device.online": "a device registered; its address",
+    "device.offline": "its connection ended; the reason",
+    "device.taken_over": "a second connection registered the same IMEI; both addresses",
+    "device.flapping": "takeovers repeat: two devices may share one IMEI; how many, in which time",
+    "device.mismatch": "a device says that a command named another IMEI than its own; that IMEI",
+    "device.echoing": "a connection sends back what only the server sends; its address",
+    "device.added": "a device is known from now on",
+    "device.changed": "what is known of a device changed",
+    "device.removed": "a device is no longer known",
+    "command.accepted": "a start or stop was taken; what it asks",
+    "command.sent": "it goes out to the device",
+    "command.ended": "it has an outcome, or is unknown; its status",
+    "command.late": "a result came after the 408; the new status",
+    "result.unsolicited": "a device reported a result that no command claims; what it said",
+    "log.lost": "events that could not be kept while the database was away; how many",
+}
+
+
+class Event(NamedTuple):
+    """One line of the log, in the columns of its table. `n` has no gaps."""
+
+    at: float  # wall clock, in seconds
+    type: str
+    imei: str | None
+    command: str | None
+    detail: str  # a JSON object; parsed for those who look
+    n: int
+
+    def line(self) -> dict[str, object]:
+        """As control.md shows it to those who watch."""
+        line: dict[str, object] = {
+            "event": self.n,
+            "at": iso(self.at),
+            "type": self.type,
+            "imei": self.imei,
+        }
+        if self.command is not None:
+            line["command"] = self.command
+        line.update(json.loads(self.detail))
+        return line

@@ -1,0 +1,183 @@
+"""A command to a device, from its order to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from devgate.model import Imei, iso
+from devgate.protocol.frames import encode
+
+COMMAND = {"start": "QD", "stop": "ST"}
+
+# What a person is told, by status; the words for 200 are the command's own.
+MESSAGES: Mapping[str, str] = {
+    "201": "the device says that it failed",
+    "202": "the device says that the IMEI is not its own",
+    "300": "no device with this IMEI is known; nothing was sent",
+    "401": "the device is disabled; nothing was sent",
+    "404": "the device is not connected; nothing was sent",
+    "408": "sent, but no answer came in time: the outcome is unknown, the device may have done it",
+    "410": "it could not be sent in time; nothing was sent",
+    "429": "too many commands are waiting for this device; nothing was sent",
+    "503": "the gateway is shutting down; nothing was sent",
+}
+COLUMNS = (
+    "id", "imei", "type", "long", "key", "spent", "status", "state", "message", "late", "source",
+    "accepted_at", "sent_at", "ended_at", "late_at", "expires_at", "timeout", "running",
+)  # fmt: skip
+DONE = {"start": "started", "stop": "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller asks for: checked, and not yet looked at."""
+
+    imei: Imei
+    type: str  # start or stop
+    long: int | None = None  # seconds or times; None for a stop
+    key: str | None = None
+    timeout: float | None = None  # seconds from sending to the device's answer
+    expires: float | None = None  # seconds that it may wait before it is sent
+    cancel: bool = False  # a stop that cancels the waiting starts
+    source: str = "socket"
+
+    @property
+    def content(self) -> tuple[str, str, int | None]:
+        """What a key stands for: a second order with the key must ask for the same."""
+        return self.imei, self.type, self.long
+
+
+class Command:
+    """One command. Changed only by the dispatcher, and never while it awaits."""
+
+    __slots__ = (
+        "accepted_at", "answered", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
+        "late_at", "long", "message", "noted", "recorded", "result", "running", "sent_at",
+        "source", "spent", "state", "status", "timeout", "type", "until",
+    )  # fmt: skip
+
+    def __init__(self, id: str, order: Order, now: float) -> None:
+        self.id = id
+        self.imei = order.imei
+        self.type = order.type
+        self.long = order.long
+        self.key = order.key
+        self.spent = order.key is not None
+        self.timeout = order.timeout
+        self.source = order.source
+        self.state = "waiting"
+        self.status = "000"
+        self.message = "accepted"
+        self.late = False
+        self.running = False  # the device was running when this start went out
+        self.accepted_at = now  # these are wall clock
+        self.sent_at: float | None = None
+        self.ended_at: float | None = None
+        self.late_at: float | None = None
+        self.expires_at: float | None = None if order.expires is None else now + order.expires
+        self.until = 0.0  # trio's clock: not sent by then, it is never sent
+        self.result: str | None = None  # the device's status
+        self.noted = False  # that it was accepted stands in the log of events
+        self.answered = trio.Event()  # the device's result is here, or nobody waits for it longer
+        self.recorded = trio.Event()  # it is on disk, or has ended
+        self.done = trio.Event()  # it has ended, and that is on disk
+
+    @property
+    def content(self) -> tuple[str, str, int | None]:
+        return self.imei, self.type, self.long
+
+    @property
+    def kept(self) -> bool:
+        """Whether it waits for a device that is not connected."""
+        return self.expires_at is not None
+
+    @property
+    def kind(self) -> str:
+        """The COMMAND of its frame, and of the result that settles it."""
+        return COMMAND[self.type]
+
+    def wire(self) -> bytes:
+        data = b"" if self.long is None else str(self.long).encode()
+        return encode("000", self.imei, self.kind, data)
+
+    def sends(self, now: float, running: bool) -> None:
+        self.state, self.sent_at, self.running = "sent", now, running
+
+    def unsent(self) -> None:
+        """Back to waiting: it was put down as sent, and no byte of it went out."""
+        self.state, self.sent_at, self.running = "waiting", None, False
+
+    def ends(self, status: str, now: float, message: str | None = None) -> None:
+        """Its outcome. One that never left the gateway leaves its key free."""
+        self.state, self.status, self.ended_at = "ended", status, now
+        self.message = message or self._words(status)
+        if status not in ("200", "201", "202", "408"):
+            self.spent = False
+            self.sent_at = None
+
+    def settles_late(self, status: str, now: float) -> None:
+        """A result came after the 408."""
+        self.status, self.late, self.late_at = status, True, now
+        self.message = self._words(status) + ", the answer came late"
+
+    def _words(self, status: str) -> str:
+        if status == "200":
+            words = DONE[self.type]
+            return words + "; it was running already" if self.running else words
+        return MESSAGES[status]
+
+    def values(self) -> tuple[Any, ...]:
+        """Its row in the table of commands: the values of COLUMNS."""
+        spent = self.key if self.spent else None
+        return (
+            self.id, self.imei, self.type, self.long, self.key, spent, self.status, self.state,
+            self.message, self.late, self.source, self.accepted_at, self.sent_at, self.ended_at,
+            self.late_at, self.expires_at, self.timeout, self.running,
+        )  # fmt: skip
+
+    def row(self) -> dict[str, Any]:
+        """The same by the columns' names."""
+        return dict(zip(COLUMNS, self.values(), strict=True))
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Command:
+        """The command that such a row tells of."""
+        order = Order(Imei(row["imei"]), row["type"], row["long"], row["key"], row["timeout"])
+        command = cls(row["id"], order, row["accepted_at"])
+        for name in (
+            "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
+            "expires_at", "running",
+        ):  # fmt: skip
+            setattr(command, name, row[name])
+        command.spent = row["spent"] is not None
+        command.noted = True
+        command.recorded.set()
+        if command.state == "ended":
+            command.done.set()
+        return command
+
+
+def record(row: Mapping[str, Any]) -> dict[str, object]:
+    """The command record of control.md, from the columns of its row."""
+    return {
+        "status": row["status"] if row["state"] == "ended" else "000",
+        "late": bool(row["late"]),
+        "message": row["message"],
+        "imei": row["imei"],
+        "type": row["type"],
+        "long": row["long"],
+        "command": row["id"],
+        "key": row["key"],
+        "source": row["source"],
+        "state": row["state"],
+        "accepted_at": iso(row["accepted_at"]),
+        "sent_at": iso(row["sent_at"]),
+        "ended_at": iso(row["ended_at"]),
+        "late_at": iso(row["late_at"]),
+        "expires_at": iso(row["expires_at"]),
+        "running": bool(row["running"]),
+    }

@@ -1,0 +1,303 @@
+"""Where the bytes of all devices are answered. Nothing in here awaits but the poller's wait."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from devgate.gateway.connection import Connection
+from devgate.gateway.directory import Directory
+from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.presence import Presence
+from devgate.gateway.records import Records
+from devgate.gateway.tails import Tails
+from devgate.gateway.taps import Seen, Tap, Taps, because
+from devgate.model import Imei
+from devgate.net.link import Link
+from devgate.net.poller import Poller
+from devgate.protocol.frames import Event, Heartbeat
+from devgate.protocol.quick import LONE, LONGEST, answer
+from devgate.protocol.session import News, Registered, Result, acknowledge, react
+
+if TYPE_CHECKING:
+    from devgate.config.settings import DeviceSettings
+
+SWEEP = 1.0  # seconds between two looks for silent connections
+SLICE = 4096  # connections that are looked at before other tasks have their turn
+BUSY = 4000  # arrivals a second from which on they are gathered ...
+GATHER = 0.001  # ... for so many seconds
+PACE_WINDOW = 0.05  # seconds over which arrivals are counted
+NO_MORE = None  # instead of bytes: the tail has waited long enough
+
+log = logging.getLogger("devgate.devices")
+
+
+class Desk:
+    """Reads, decodes, answers and acts, for all connections."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        settings: DeviceSettings,
+        directory: Directory,
+        presence: Presence,
+        dispatcher: Dispatcher,
+        records: Records,
+    ) -> None:
+        self.connections: dict[Link, Connection] = {}
+        self.taps = Taps()
+        self.left: Callable[[str], None] = lambda address: None  # told when one has ended
+        self._poller = poller
+        self._directory = directory
+        self._presence = presence
+        self._dispatcher = dispatcher
+        self._records = records
+        self._grace: Tails[Connection] = Tails(settings.heartbeat_grace)
+        self._tails: Tails[Connection] = Tails(settings.partial_timeout)
+        self._sooner = trio.Event()  # a tail is due before the sweep would look
+        self._planned = -math.inf  # when the sweep will look
+        self.heed(settings)
+
+    def heed(self, settings: DeviceSettings) -> None:
+        """Work by these timeouts and limits from now on."""
+        self._settings = settings
+        self._grace.wait = settings.heartbeat_grace
+        self._tails.wait = settings.partial_timeout
+
+    def hang(self, imei: Imei | None, tap: Tap | None) -> None:
+        """Let a tap see a device's connection; for None, all that have not registered."""
+        if imei is not None:
+            if (connection := self._presence.get(imei)) is not None:
+                connection.tap = tap
+            return
+        for connection in self.connections.values():
+            if connection.session.imei is None:
+                connection.tap = tap
+
+    async def own(self, link: Link) -> None:
+        """Own one connection from its first byte to its end."""
+        connection = Connection(link, trio.current_time())
+        connection.tap = self.taps.get(None)
+        self.connections[link] = connection
+        self._poller.add(link)
+        try:
+            await connection.over()
+        finally:
+            del self.connections[link]
+            self._grace.done(connection)
+            self._tails.done(connection)
+            why = connection.why or "the gateway stops"
+            self._presence.ended(connection, why)
+            self._poller.close(link, abort=why == TAKEN_OVER)
+            self.left(link.address)
+
+    async def run(self) -> NoReturn:
+        """Read for all connections.
+
+        Each wake-up costs as much as several answers. Under load, and only while no
+        command is outstanding, they are made fewer: what arrives within a millisecond
+        is read together.
+        """
+        pace = 0.0  # arrivals a second, of late
+        last = trio.current_time()
+        while True:
+            await self._poller.wait()
+            if pace > BUSY and not self._dispatcher.in_flight.value:
+                await trio.sleep(GATHER)
+            now = trio.current_time()
+            count = self.read(self._poller.arrivals(), now)
+            past = now - last + 1e-6
+            pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
+            last = now
+
+    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
+        """Answer what has arrived. A fault in one connection ends that one alone.
+
+        Returns how many arrivals there were.
+        """
+        count = 0
+        for link, data in arrivals:
+            count += 1
+            connection = self.connections[link]
+            try:
+                self.receive(connection, data, now)
+            except Exception:
+                log.exception("connection crashed imei=%s", connection.session.imei)
+                connection.end("a fault of the gateway")
+        return count
+
+    def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
+        if connection.why:
+            return  # it is over: what comes now changes nothing
+        decoder = connection.decoder
+        if data is NO_MORE:
+            events = decoder.expire()
+        elif data:
+            if not connection.waits:
+                if decoder.tail and now - connection.heard >= self._tails.wait:
+                    # Heartbeats of a registered device, which nobody waited for.
+                    decoder.rest()
+                if connection.own and not decoder.tail and self._quick(connection, data):
+                    connection.heard = now
+                    return
+            connection.heard = now
+            events = decoder.feed(data)
+        else:
+            connection.end(connection.link.why or "closed by the device")
+            return
+        self._answer(connection, data or b"", events, now)
+        if decoder.tail or connection.waits:
+            self._tend(connection, now)
+
+    def _quick(self, connection: Connection, data: bytes) -> bool:
+        """The common case: one request or heartbeat of a registered device. False: it is not."""
+        if connection.tap is not None:
+            return False
+        if len(data) <= LONGEST:
+            tail = LONE.get(data)
+            if tail is None:
+                return False
+            connection.decoder.tail = tail
+            return True
+        session = connection.session
+        assert session.imei is not None, "it is registered"
+        wire = answer(connection.own, session.imei, data, self._directory)
+        if wire is None:
+            return False
+        session.malformed = 0
+        if not connection.link.send(wire):
+            connection.end("it does not read")
+        return True
+
+    def _answer(
+        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
+    ) -> None:
+        """Answers to all events of one read go out in one write, in order."""
+        session, seen = connection.session, list[Seen]()
+        tap = connection.tap  # of the stranger that it may still be, for the whole of this read
+        wire = b""
+        for event in events:
+            bound = session.imei
+            reply, news = react(session, event, self._directory, now)
+            if news is not None:
+                reply += self._act(connection, news, now)
+            wire += reply
+            if tap is not None:
+                seen.append((event, reply, bound))
+        tap = connection.tap or tap
+        if tap is not None:
+            tap.received(session.imei, connection.link.address, data, seen)
+        if wire:
+            connection.transmit(wire, because(seen) if tap is not None else None)
+        if session.malformed >= self._settings.max_malformed:
+            connection.end("it does not speak the protocol")
+
+    def _act(self, connection: Connection, news: News, now: float) -> bytes:
+        """What the gateway makes of it. Returns what is to be sent besides."""
+        if isinstance(news, Result):
+            return self._settle(connection, news, now)
+        if isinstance(news, Registered):
+            displaced = self._presence.registered(news.imei, connection, now)
+            if displaced is not None:
+                displaced.end(TAKEN_OVER)
+            connection.tap = self.taps.get(news.imei)
+            self._dispatcher.online(news.imei)
+        else:
+            log.warning("connection echoes imei=%s address=%s", news.imei, connection.link.address)
+            self._records.event("device.echoing", news.imei, address=connection.link.address)
+        return b""
+
+    def _settle(self, connection: Connection, result: Result, now: float) -> bytes:
+        # What an echoing connection says may be our own receipt: it settles nothing.
+        claimed = not connection.session.echoing and self._dispatcher.settle(result, now)
+        receipt = acknowledge(connection.session, result, claimed, now)
+        what = {"command": result.command, "status": result.status, "said": result.said}
+        if not receipt:
+            return receipt  # neither is it told again
+        if result.said != result.imei:
+            log.warning("device mismatch imei=%s said=%s", result.imei, result.said)
+            self._records.event("device.mismatch", result.imei, **_result(what))
+        if not claimed:
+            log.info("unsolicited result imei=%s status=%s", result.imei, result.status)
+            self._records.event("result.unsolicited", result.imei, **_result(what))
+        return receipt
+
+    def _tend(self, connection: Connection, now: float) -> None:
+        """See to it that a tail is judged in time, if somebody waits for the judgement."""
+        decoder = connection.decoder
+        if decoder.tail and connection.session.imei is None:
+            self._grace.waits(connection, now)
+        else:
+            self._grace.done(connection)
+        # What can only be heartbeats of a registered device is judged when more comes.
+        connection.waits = bool(decoder.tail) and (
+            connection.session.imei is None or not decoder.beats()
+        )
+        if connection.waits:
+            self._tails.waits(connection, now)
+            if now + min(self._grace.wait, self._tails.wait) < self._planned:
+                self._sooner.set()
+        else:
+            self._tails.done(connection)
+
+    async def watch(self) -> NoReturn:
+        """Judge tails and end silent connections, each on time."""
+        looked = trio.current_time()
+        while True:
+            self._sooner = trio.Event()
+            due = min(self._grace.next_deadline(), self._tails.next_deadline())
+            self._planned = min(due, looked + SWEEP)
+            with trio.move_on_at(self._planned):
+                await self._sooner.wait()
+            now = trio.current_time()
+            self.judge(now)
+            if now >= looked + SWEEP:
+                looked = now
+                await self._sweep(now)
+
+    def judge(self, now: float) -> None:
+        """Tails that have waited long enough, after whatever came in time."""
+        for connection in self._grace.due(now):
+            self.read(self._poller.drain(connection.link), now)
+            if connection not in self._grace and connection.decoder.early():
+                self._answer(connection, b"", [Heartbeat()], now)
+        for connection in self._tails.due(now):
+            self.read(self._poller.drain(connection.link), now)
+            if connection not in self._tails:
+                connection.waits = False
+                self.read([(connection.link, NO_MORE)], now)
+
+    async def _sweep(self, now: float) -> None:
+        """End who is silent. In slices: with very many connections others have their turn."""
+        links = list(self.connections)
+        for start in range(0, len(links), SLICE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            for link in islice(links, start, start + SLICE):
+                if (connection := self.connections.get(link)) is not None:
+                    self._look(connection, now)
+
+    def _look(self, connection: Connection, now: float) -> None:
+        idle = now - connection.heard >= self._settings.idle_timeout
+        if idle:
+            # A stalled loop must not make devices look silent.
+            self.read(self._poller.drain(connection.link), now)
+            if now - connection.heard >= self._settings.idle_timeout:
+                connection.end("silent for too long")
+        elif (
+            connection.session.imei is None
+            and now - connection.connected >= self._settings.register_timeout
+        ):
+            connection.end("it did not register")
+
+
+TAKEN_OVER = "taken over by a newer connection"
+
+
+def _result(what: dict[str, str]) -> dict[str, object]:
+    return dict(what)

@@ -1,0 +1,137 @@
+"""The fields of a request, checked at the edge. Each error names its field."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import TypeVar
+
+from devgate.errors import CallerError
+from devgate.model import Imei, duration, imei, shown
+
+Args = Mapping[str, object]
+T = TypeVar("T")
+
+MAX_KEY = 128  # characters of a caller's own name for a command
+MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
+MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be kept for a device: a month
+MAX_LIMIT = 1000  # items of one page
+LIMIT = 100
+
+
+def device(args: Args) -> Imei:
+    return imei(args.get("imei"))
+
+
+def maybe_device(args: Args) -> Imei | None:
+    return None if args.get("imei") is None else imei(args["imei"])
+
+
+def long(args: Args, most: int) -> int:
+    """`long`, as digits or as an integer; the wire carries it without leading zeros."""
+    given = args.get("long")
+    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 32:
+        given = int(given)
+    if type(given) is not int or not 1 <= given <= most:  # a JSON true is an int, too
+        raise CallerError("400", f"long: a number from 1 to {most} expected, not {shown(given)}")
+    return given
+
+
+def key(args: Args) -> str | None:
+    given = args.get("key")
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 1 <= len(given) <= MAX_KEY:
+        raise CallerError(
+            "400", f"key: a string of 1 to {MAX_KEY} characters expected, not {shown(given)}"
+        )
+    if not given.isprintable():
+        raise CallerError("400", f"key: printable characters expected, not {shown(given)}")
+    return given
+
+
+def seconds(args: Args, name: str, most: float) -> float | None:
+    """A duration in seconds: a number, or a string such as "90" or "5m"."""
+    given = args.get(name)
+    if given is None:
+        return None
+    value: float | None = None
+    if isinstance(given, str):
+        try:
+            value = duration(given)
+        except (ValueError, OverflowError):
+            value = None
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        value = float(given) if abs(given) < 1e15 else math.inf
+    if value is None or not 0 < value <= most:
+        raise CallerError(
+            "400", f"{name}: seconds, above 0 and at most {most:g}, expected, not {shown(given)}"
+        )
+    return value
+
+
+def yes(args: Args, name: str, default: bool) -> bool:
+    given = args.get(name)
+    if given is None:
+        return default
+    if not isinstance(given, bool):
+        raise CallerError("400", f"{name}: true or false expected, not {shown(given)}")
+    return given
+
+
+def maybe(args: Args, name: str) -> bool | None:
+    return None if args.get(name) is None else yes(args, name, False)
+
+
+def text(args: Args, name: str, most: int = 64) -> str | None:
+    given = args.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 1 <= len(given) <= most:
+        raise CallerError(
+            "400", f"{name}: a string of 1 to {most} characters expected, not {shown(given)}"
+        )
+    # What no text in the store holds: PostgreSQL takes no NUL, and UTF-8 no half character.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
+        raise CallerError("400", f"{name}: printable characters expected, not {shown(given)}")
+    return given
+
+
+def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
+    given = args.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, str) or given not in among:
+        raise CallerError("400", f"{name}: {' or '.join(among)} expected, not {shown(given)}")
+    return given
+
+
+def limit(args: Args) -> int:
+    given = args.get("limit", LIMIT)
+    if type(given) is not int or not 1 <= given <= MAX_LIMIT:
+        raise CallerError(
+            "400", f"limit: a number from 1 to {MAX_LIMIT} expected, not {shown(given)}"
+        )
+    return given
+
+
+def number(args: Args, name: str) -> int | None:
+    given = args.get(name)
+    if given is None:
+        return None
+    if type(given) is not int or not 0 <= given < 2**63:
+        raise CallerError("400", f"{name}: a number from 0 expected, not {shown(given)}")
+    return given
+
+
+def names(args: Args, name: str) -> frozenset[str] | None:
+    """A list of names, or one with commas in it."""
+    given = args.get(name)
+    if given is None:
+        return None
+    if isinstance(given, str):
+        given = [part.strip() for part in given.split(",")]
+    if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
+        raise CallerError("400", f"{name}: a list of names expected, not {shown(given)}")
+    return frozenset(given)

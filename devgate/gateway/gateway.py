@@ -1,0 +1,46 @@
+"""The parts of a gateway under one name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from devgate.events.log import EventLog
+from devgate.gateway.connection import Connection
+from devgate.gateway.desk import Desk
+from devgate.gateway.directory import Directory
+from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.knowledge import Knowledge
+from devgate.gateway.orders import Orders
+from devgate.gateway.presence import Presence
+from devgate.gateway.records import Records
+from devgate.gateway.running import Running
+from devgate.model import Imei
+
+if TYPE_CHECKING:
+    from devgate.config.settings import Settings
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What operations work on. `app` builds it."""
+
+    settings: Settings
+    directory: Directory
+    presence: Presence
+    dispatcher: Dispatcher
+    running: Running
+    orders: Orders
+    knowledge: Knowledge
+    records: Records
+    events: EventLog
+    desk: Desk
+    connections: Callable[[], int] = lambda: 0
+    since: float = field(default_factory=monotonic)
+    listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
+
+    def current(self, imei: Imei) -> Connection | None:
+        """The connection that speaks for a device."""
+        return self.presence.get(imei)

@@ -1,0 +1,62 @@
+"""One device's commands, what they need of its connection, and what is told of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import trio
+
+from devgate.gateway.claims import Claims
+from devgate.gateway.command import Command
+from devgate.gateway.records import event_row
+from devgate.gateway.waiting import Waiting
+from devgate.model import Imei
+from devgate.store.journal import Row
+
+
+class Wire(Protocol):
+    """A device's connection, as far as a command needs it."""
+
+    def transmit(self, wire: bytes, why: str | None = None) -> bool:
+        """False: nothing of it was or will be sent, and the connection is over."""
+
+
+class Connected(Protocol):
+    """Where a device's current connection is found."""
+
+    def get(self, imei: Imei) -> Wire | None: ...
+
+
+class Line:
+    """One device's commands: waiting, in flight, and those that a result may still settle."""
+
+    __slots__ = ("changed", "claims", "current", "imei", "served", "waiting")
+
+    def __init__(self, imei: Imei) -> None:
+        self.imei = imei
+        self.waiting = Waiting()
+        self.claims: Claims[Command] = Claims()
+        self.current: Command | None = None  # between being taken and its outcome
+        self.served = False  # whether its runner lives
+        self.changed = trio.Event()  # the runner shall look again
+
+    def stir(self) -> None:
+        self.changed.set()
+
+
+def what(command: Command) -> dict[str, object]:
+    return {"kind": command.type, "long": command.long}
+
+
+def accepted(command: Command) -> Row:
+    return event_row(
+        "command.accepted", command.imei, command.id,
+        **what(command), key=command.key, source=command.source,
+    )  # fmt: skip
+
+
+def ended(command: Command) -> Row:
+    return event_row(
+        "command.ended", command.imei, command.id,
+        **what(command), status=command.status, message=command.message,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""What can be asked of the gateway: one table, carried by every way in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from devgate.errors import CallerError, DevgateError
+from devgate.gateway import fields, queries, streams
+from devgate.gateway.command import Command, Order
+from devgate.gateway.fields import Args
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.replies import Reply, Stream
+from devgate.model import shown
+
+__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    summary: str
+    run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
+
+
+async def start(gateway: Gateway, args: Args, source: str) -> Reply:
+    imei = fields.device(args)
+    long = fields.long(args, gateway.settings.command.max_long)
+    if fields.choice(args, "unit", ("seconds", "times")) == "seconds" and (
+        gateway.directory.counts_times(imei)
+    ):
+        raise CallerError("400", f"long: {imei} counts times: a number expected, not a duration")
+    order = Order(
+        imei,
+        "start",
+        long,
+        fields.key(args),
+        fields.seconds(args, "timeout", fields.MAX_TIMEOUT),
+        fields.seconds(args, "expires", fields.MAX_EXPIRES),
+        source=source,
+    )
+    return await _ordered(gateway, order, args)
+
+
+async def stop(gateway: Gateway, args: Args, source: str) -> Reply:
+    order = Order(
+        fields.device(args),
+        "stop",
+        key=fields.key(args),
+        timeout=fields.seconds(args, "timeout", fields.MAX_TIMEOUT),
+        cancel=fields.yes(args, "cancel", False),
+        source=source,
+    )
+    return await _ordered(gateway, order, args)
+
+
+async def _ordered(gateway: Gateway, order: Order, args: Args) -> Reply:
+    wait = fields.yes(args, "wait", True)
+    try:
+        return _reply(await gateway.orders.submit(order, wait=wait))
+    except DevgateError as err:
+        # Here, and not at the door, the fields are known as they were understood.
+        return {
+            "status": err.status,
+            "message": str(err),
+            "imei": order.imei,
+            "type": order.type,
+            "long": order.long,
+            "command": None,
+        }
+
+
+def _reply(command: Command) -> Reply:
+    return {
+        "status": command.status if command.state == "ended" else "000",
+        "message": command.message,
+        "imei": command.imei,
+        "type": command.type,
+        "long": command.long,
+        "command": command.id,
+        "key": command.key,
+        "late": command.late,
+    }
+
+
+async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
+    id = queries.command_id(args)
+    command = gateway.dispatcher.live.get(id)
+    if command is None or not gateway.dispatcher.cancel(command, "on request"):
+        known = command or await queries.find(gateway, id)
+        assert isinstance(known, Command)
+        raise CallerError("409", f"command: {id} does not wait any more: {known.message}")
+    await gateway.records.flushed()
+    return {**queries.told(command), "status": "200", "message": "cancelled; nothing was sent"}
+
+
+async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
+    count = await gateway.knowledge.refresh()
+    await gateway.records.flushed()
+    return {"status": "200", "message": f"{count} changed devices are in force", "changed": count}
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "start": Operation("Start a device.", start),
+    "stop": Operation("Stop a device.", stop),
+    "cancel": Operation("Cancel a command that waits.", cancel),
+    "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
+    "status": Operation("Tell how the gateway is, or one device.", queries.status),
+    "devices": Operation("List devices.", queries.devices),
+    "command": Operation("Show one command's record.", queries.command),
+    "history": Operation("List commands, newest first.", queries.history),
+    "watch": Operation("Follow events.", streams.watch),
+    "tap": Operation("Follow one device's frames.", streams.tap),
+}
+
+
+async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
+    """Run the operation that `args` ask for. The only call that a way in makes.
+
+    Raises DevgateError where nothing was done. Cancelled, a command that was taken
+    runs on.
+    """
+    given = args.get("type")
+    operation = OPERATIONS.get(given) if isinstance(given, str) else None
+    if operation is None:
+        raise CallerError(
+            "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
+        )
+    return await operation.run(gateway, args, source)

@@ -1,0 +1,174 @@
+"""Operations that only look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from devgate import __version__
+from devgate.errors import CallerError
+from devgate.gateway import fields
+from devgate.gateway.command import Command, record
+from devgate.gateway.fields import Args
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.presence import heard
+from devgate.gateway.replies import Reply
+from devgate.model import Imei, iso, shown
+from devgate.store import devices as stored
+from devgate.store import history as kept
+from devgate.store.device import MAX_NAME
+from devgate.store.history import Reading
+
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+async def status(gateway: Gateway, args: Args, source: str) -> Reply:
+    imei = fields.maybe_device(args)
+    return _gateway(gateway) if imei is None else await _device(gateway, imei)
+
+
+def _gateway(gateway: Gateway) -> Reply:
+    return {
+        "status": "200",
+        "version": __version__,
+        "uptime": round(monotonic() - gateway.since, 3),
+        "listen": dict(gateway.listens),
+        "connections": gateway.connections(),
+        "registered": len(gateway.presence),
+        "devices": len(gateway.directory),
+        "in_flight": gateway.dispatcher.in_flight.value,
+        "waiting": gateway.dispatcher.waiting,
+        "memory": resident(),
+        "store": gateway.records.state,
+        "draining": gateway.orders.closed,
+        "takeovers": gateway.presence.takeovers,
+        "last_event": gateway.events.last,
+    }
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * PAGE_SIZE
+
+
+async def _device(gateway: Gateway, imei: Imei) -> Reply:
+    await gateway.records.flushed()
+    device, row, last = await gateway.records.read(_one, imei)
+    return {
+        "status": "200",
+        **_item(gateway, device, row),
+        "last": record(last[0]) if last else None,
+    }
+
+
+def _one(
+    conn: Reading, imei: Imei
+) -> tuple[stored.Device, kept.Record | None, Sequence[kept.Record]]:
+    device = stored.get(conn, imei)
+    if device is None:
+        raise CallerError("300", f"no device with the IMEI {imei} is known")
+    row = kept.presence_of(conn, [imei]).get(imei)
+    return device, row, kept.page(conn, imei=imei, limit=1)
+
+
+def _item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
+    """One device, as lists and `status` show it."""
+    connection = gateway.current(device.imei)
+    if connection is not None:
+        online, since = True, connection.registered_at
+        address: str | None = connection.link.address
+        last_heard: float | None = heard(connection)
+    else:
+        online = False
+        since = row["since"] if row else None
+        address = row["address"] if row else None
+        last_heard = row["heard"] if row else None
+    return {
+        "imei": device.imei,
+        "id": device.id,
+        "name": device.name,
+        "site": device.site,
+        "enabled": device.enabled,
+        "online": online,
+        "since": iso(since),
+        "address": address,
+        "heard": iso(last_heard),
+        "running_until": iso(gateway.running.until(device.imei)),
+        "unit": device.unit,
+    }
+
+
+async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
+    online, running = fields.maybe(args, "online"), fields.maybe(args, "running")
+    after, limit = fields.text(args, "after", 15), fields.limit(args)
+    site = fields.text(args, "site", MAX_NAME)
+    wanted: Sequence[str] | None = None
+    without: frozenset[str] = frozenset()
+    if online:
+        wanted = gateway.presence.imeis()
+    elif online is False:
+        without = frozenset(gateway.presence.imeis())
+    if running:
+        now = gateway.running.imeis()
+        wanted = now if wanted is None else sorted(set(wanted) & set(now))
+    found, rows = await gateway.records.read(_page, after, limit + 1, wanted, site, without)
+    items = [_item(gateway, device, rows.get(device.imei)) for device in found[:limit]]
+    more = len(found) > limit
+    return {"status": "200", "items": items, "next": items[-1]["imei"] if more else None}
+
+
+def _page(
+    conn: Reading,
+    after: str | None,
+    limit: int,
+    wanted: Sequence[str] | None,
+    site: str | None,
+    without: frozenset[str],
+) -> tuple[Sequence[stored.Device], Mapping[str, kept.Record]]:
+    found = stored.page(conn, after, limit, wanted, site, without)
+    return found, kept.presence_of(conn, [device.imei for device in found])
+
+
+def command_id(args: Args) -> str:
+    given = fields.text(args, "command")
+    if given is None:
+        raise CallerError("400", "command: the id of a command expected, not nothing")
+    return given
+
+
+async def find(gateway: Gateway, id: str) -> Command:
+    """The command with this id. Raises CallerError if there is none."""
+    if (live := gateway.dispatcher.live.get(id)) is not None:
+        return live
+    await gateway.records.flushed()
+    row = await gateway.records.read(kept.by_id, id)
+    if row is None:
+        raise CallerError("400", f"command: no command has the id {shown(id)}")
+    return Command.of(row)
+
+
+async def command(gateway: Gateway, args: Args, source: str) -> Reply:
+    return told(await find(gateway, command_id(args)))
+
+
+def told(command: Command) -> Reply:
+    return record(command.row())
+
+
+async def history(gateway: Gateway, args: Args, source: str) -> Reply:
+    imei, limit = fields.maybe_device(args), fields.limit(args)
+    state = fields.choice(args, "state", ("waiting", "sent", "ended"))
+    key, after = fields.key(args), fields.text(args, "after")
+    await gateway.records.flushed()
+    rows = await gateway.records.read(
+        kept.page, imei=imei, state=state, key=key, after=after, limit=limit + 1
+    )
+    more, rows = len(rows) > limit, rows[:limit]
+    return {
+        "status": "200",
+        "items": [record(row) for row in rows],
+        "next": rows[-1]["id"] if more else None,
+    }

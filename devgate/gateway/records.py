@@ -1,0 +1,121 @@
+"""What the gateway puts on disk, and how it reads it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from time import time
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import trio
+
+from devgate.errors import StoreError
+from devgate.gateway.command import Command
+from devgate.model import Imei
+from devgate.store.engine import Database
+from devgate.store.history import Reading
+from devgate.store.journal import Row
+from devgate.store.outage import outage
+from devgate.store.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+# How long a reply that is known waits for its record, when the database is away.
+PATIENCE = 5.0
+
+
+def event_row(
+    type: str, imei: Imei | None, command: str | None = None, /, **detail: object
+) -> Row:
+    return Row("event", (time(), type, imei, command, _encode(detail) if detail else "{}"))
+
+
+class Records:
+    """The one door to the database. Nothing here blocks the loop."""
+
+    def __init__(self, database: Database, writer: Writer[Row, list[tuple[Any, ...]]]) -> None:
+        self._database = database
+        self._writer = writer
+        self._told_lost = 0
+
+    @property
+    def state(self) -> str:
+        """`ok`, or why nothing can be written at the moment."""
+        return self._writer.state
+
+    async def write(self, command: Command, *events: Row) -> None:
+        """On disk when it returns, as one with the events. If it raises, it never will be."""
+        await self._writer.write([Row("command", command.values()), *events])
+
+    def post(self, command: Command, *events: Row) -> None:
+        """As the command is now; on disk as soon as that can be done."""
+        self._writer.post([Row("command", command.values())], ("command", command.id))
+        for event in events:
+            self._writer.post([event])
+
+    def event(
+        self, type: str, imei: Imei | None, command: str | None = None, /, **detail: object
+    ) -> None:
+        lost = self._writer.lost
+        if lost > self._told_lost and self._writer.state == "ok":
+            self._writer.post([event_row("log.lost", None, count=lost - self._told_lost)])
+            self._told_lost = lost
+        self._writer.post([event_row(type, imei, command, **detail)])
+
+    def presence(self, values: tuple[Any, ...], *events: Row) -> None:
+        """The newest presence of a device (the columns of its kind), and its events."""
+        self._writer.post([Row("presence", values)], ("presence", values[0]))
+        for event in events:
+            self._writer.post([event])
+
+    def offline(self, imei: Imei, reason: str) -> None:
+        """A device that an earlier run left online."""
+        row = Row("offline", (imei, False, time()))
+        self._writer.post([row], ("offline", imei))
+        self.event("device.offline", imei, reason=reason)
+
+    def running(self, imei: Imei, until: float | None) -> None:
+        row = Row("running", (imei, until))
+        self._writer.post([row], ("running", imei))
+
+    async def flushed(self, patience: float = PATIENCE) -> bool:
+        """Wait until what was posted is on disk; False if that took longer than `patience`."""
+        if self._writer.state == "ok" and await self._writer.kept():
+            return True  # nearly always, and without a scope for each command
+        with trio.move_on_after(patience):
+            await self._writer.flush()
+            return True
+        return False
+
+    async def read(
+        self, function: Callable[Concatenate[Reading, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What `function` reads from the database. Raises StoreError (503) if it is away."""
+
+        def in_thread() -> T:
+            with self._database.read() as conn:
+                return function(conn, *args, **kwargs)
+
+        return await self._ask(in_thread)
+
+    async def change(
+        self, function: Callable[Concatenate[Reading, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Likewise, in a transaction of its own that may write."""
+
+        def in_thread() -> T:
+            with self._database.write() as conn:
+                return function(conn, *args, **kwargs)
+
+        return await self._ask(in_thread)
+
+    async def _ask(self, in_thread: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(in_thread)
+        except Exception as err:
+            if (sentence := outage(err)) is None:
+                raise
+            raise StoreError(f"the database cannot be read: {sentence}") from err

@@ -1,0 +1,75 @@
+"""Which connection speaks for a device."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from devgate.model import Imei
+
+C = TypeVar("C")
+
+
+class Registry(Generic[C]):
+    """At most one current connection per IMEI; the newest wins.
+
+    Nothing here awaits, so under trio every method is atomic.
+    """
+
+    def __init__(self) -> None:
+        self._current: dict[Imei, C] = {}
+
+    def get(self, imei: Imei) -> C | None:
+        return self._current.get(imei)
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def __iter__(self) -> Iterator[Imei]:
+        return iter(self._current)
+
+    def take_over(self, imei: Imei, connection: C) -> C | None:
+        """Make `connection` current. Returns the one it displaced, for the caller to abort."""
+        displaced = self._current.get(imei)
+        self._current[imei] = connection
+        return None if displaced is connection else displaced
+
+    def release(self, imei: Imei, connection: C) -> bool:
+        """True if that took the device offline: a displaced connection's late end does not."""
+        if self._current.get(imei) is not connection:
+            return False
+        del self._current[imei]
+        return True
+
+
+class Flapping:
+    """Devices whose takeovers repeat: two of them may share one IMEI.
+
+    Holds only devices that were taken over within the last `within` seconds.
+    """
+
+    def __init__(self, takeovers: int, within: float) -> None:
+        self.takeovers = takeovers
+        self.within = within
+        self._times: dict[Imei, deque[float]] = {}
+
+    def taken_over(self, imei: Imei, now: float) -> bool:
+        """Count one takeover. True if it makes this device flap: told once a burst."""
+        self._forget(now)
+        times = self._times.pop(imei, None) or deque()
+        while times and times[0] <= now - self.within:
+            times.popleft()
+        times.append(now)
+        self._times[imei] = times  # to the end: the dict is in the order of the last takeover
+        if len(times) > self.takeovers:
+            times.popleft()  # already told; as many are kept as the question needs
+            return False
+        return len(times) == self.takeovers
+
+    def _forget(self, now: float) -> None:
+        while self._times:
+            imei = next(iter(self._times))
+            if self._times[imei][-1] > now - self.within:
+                return
+            del self._times[imei]

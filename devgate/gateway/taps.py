@@ -1,0 +1,105 @@
+"""Frames as they pass, for whoever looks at one device; nothing of it while nobody looks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from time import time
+
+import trio
+
+from devgate.model import Imei, iso
+from devgate.protocol.explain import decoded, told, why
+from devgate.protocol.frames import Event
+
+MOST = 1000  # lines that wait for one reader: past it they are counted, not kept
+
+Line = dict[str, object]
+Seen = tuple[Event, bytes, Imei | None]  # what was read, its answer, who the device was before
+
+
+class Reader:
+    """One who looks. Lines that it does not take in time are counted and left out."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[Line](MOST)
+        self._missed = 0
+
+    def put(self, line: Line) -> None:
+        try:
+            if self._missed:
+                self._send.send_nowait({"missed": self._missed})
+                self._missed = 0
+            self._send.send_nowait(line)
+        except trio.WouldBlock:
+            self._missed += 1
+
+    async def lines(self) -> AsyncGenerator[Line, None]:
+        async for line in self._receive:
+            yield line
+
+
+class Tap:
+    """What all readers of one device see; hung on its connection while there are any."""
+
+    def __init__(self) -> None:
+        self.readers: list[Reader] = []
+
+    def received(self, imei: Imei | None, address: str, data: bytes, seen: Sequence[Seen]) -> None:
+        """These bytes came in, or none, and a wait is over; they decided these events."""
+        silent = "; ".join(w for e, wire, was in seen if not wire and (w := why(e, wire, was)))
+        what = decoded(event for event, _, _ in seen)
+        self._tell(imei, address, "in", data, what or "waits for more", silent or None)
+
+    def sent(self, imei: Imei | None, address: str, wire: bytes, because: str | None) -> None:
+        self._tell(imei, address, "out", wire, told(wire), because)
+
+    def _tell(
+        self,
+        imei: Imei | None,
+        address: str,
+        direction: str,
+        data: bytes,
+        what: str,
+        because: str | None,
+    ) -> None:
+        line: Line = {
+            "at": iso(time()),
+            "imei": imei,
+            "address": address,
+            "direction": direction,
+            "bytes": data.decode("latin-1"),
+            "decoded": what,
+            "why": because,
+        }
+        for reader in self.readers:
+            reader.put(line)
+
+
+def because(seen: Sequence[Seen]) -> str | None:
+    """Why the answers to these are what they are, where that needs words."""
+    return "; ".join(w for e, wire, was in seen if wire and (w := why(e, wire, was))) or None
+
+
+class Taps:
+    """Who looks at what."""
+
+    def __init__(self) -> None:
+        self._taps: dict[Imei | None, Tap] = {}
+
+    def get(self, imei: Imei | None) -> Tap | None:
+        """The tap of a device; for None, of all that have not registered."""
+        return self._taps.get(imei) if self._taps else None
+
+    @contextmanager
+    def reading(self, imei: Imei | None) -> Iterator[tuple[Tap, Reader]]:
+        """Look from now on. The caller hangs the tap on the connections that there are."""
+        tap = self._taps.setdefault(imei, Tap())
+        reader = Reader()
+        tap.readers.append(reader)
+        try:
+            yield tap, reader
+        finally:
+            tap.readers.remove(reader)
+            if not tap.readers and self._taps.get(imei) is tap:
+                del self._taps[imei]

@@ -1,0 +1,67 @@
+"""Values that every layer speaks: the IMEI, times, durations, statuses. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NewType
+
+from devgate.errors import CallerError
+
+Imei = NewType("Imei", str)
+
+MAX_TEXT = 976  # bytes of DATA that a frame can carry: 999 less its header
+
+# control.md section 2. A status that is not in it is a failure of the gateway.
+EXIT: Mapping[str, int] = {
+    "200": 0, "000": 0, "400": 2, "201": 3, "202": 4, "300": 5, "404": 6,
+    "408": 7, "401": 8, "409": 9, "410": 10, "429": 11, "500": 12, "503": 12,
+}  # fmt: skip
+NO_GATEWAY = 13  # nothing answers at the socket
+
+_IMEI = re.compile(r"[0-9]{15}", re.ASCII)
+_DURATION = re.compile(
+    r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
+)
+
+
+def imei(text: object) -> Imei:
+    """A checked IMEI. No check-digit test: the protocol's own sample would fail it.
+
+    Raises CallerError (400) for anything but a string of 15 digits.
+    """
+    if not isinstance(text, str) or not _IMEI.fullmatch(text):
+        raise CallerError("400", f"imei: a string of 15 digits expected, not {shown(text)}")
+    return Imei(text)
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as a message may quote it: never longer than `most` characters, on one line."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def duration(text: str) -> float:
+    """Seconds, from a duration as people write it: `500`, `0.5`, `15m`, `1h30m`, `2d`.
+
+    Raises ValueError, with a sentence for that person.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match or not any(match.groups()):
+        raise ValueError(f"{shown(text)} is no duration; write 500, 15m or 1h30m")
+    days, hours, minutes, seconds = match.groups()
+    return (
+        int(days or 0) * 86400
+        + int(hours or 0) * 3600
+        + int(minutes or 0) * 60
+        + float(seconds or 0)
+    )
+
+
+def iso(at: float | None) -> str | None:
+    """A wall-clock time in seconds as control.md writes it: UTC, milliseconds, `Z`."""
+    if at is None:
+        return None
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Sockets: bytes in, bytes out, and no idea of what they mean."""

@@ -1,0 +1,138 @@
+"""Where we listen: from a text to a bound socket and back to a text."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from devgate.errors import SetupError
+
+# The kernel cuts it down to net.core.somaxconn. After a network fault all devices come at once.
+BACKLOG = 4096
+
+_REMEDIES = {
+    errno.EADDRINUSE: "the port is in use; stop the program that has it (`ss -ltnp` names it) "
+    "or choose another port",
+    errno.EACCES: "this user may not use the port; choose one from 1024 up, "
+    "or give the service CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one that `ip address` shows, "
+    "or 0.0.0.0 for all",
+    errno.EAFNOSUPPORT: "this machine does not have that kind of address; "
+    "choose an IPv4 address, or turn IPv6 on",
+}
+
+
+def parse(text: str) -> tuple[str, int]:
+    """Host and port of "0.0.0.0:12306", "[::]:12306" or "localhost:0".
+
+    Raises SetupError for anything else.
+    """
+    host, colon, digits = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        sound = ":" in host
+    else:
+        sound = bool(host) and not any(c in host for c in ":[] \t")
+    if not (colon and sound and digits.isascii() and digits.isdigit() and int(digits) <= 65535):
+        raise SetupError(
+            f"listen address {text!r}: an address and a port expected, "
+            'like "0.0.0.0:12306" or "[::]:12306"'
+        )
+    return host, int(digits)
+
+
+def bind(listen: Sequence[str], backlog: int = BACKLOG) -> list[socket.socket]:
+    """Listening, non-blocking TCP sockets, which are the caller's to close.
+
+    A name gets a socket for each of its addresses. An IPv6 socket takes IPv6 alone, so that
+    "0.0.0.0:12306" and "[::]:12306" may stand side by side. Raises SetupError, with
+    everything closed again. May ask a name server: call it in a thread or before the loop.
+    """
+    with ExitStack() as opened:
+        sockets: list[socket.socket] = []
+        for text in [listen] if isinstance(listen, str) else listen:
+            sockets.extend(opened.enter_context(sock) for sock in _bind(text, backlog))
+        opened.pop_all()
+        return sockets
+
+
+def shown(sock: socket.socket) -> str:
+    """The address that a socket is really bound to, like "127.0.0.1:12306"."""
+    return spelled(sock.getsockname())
+
+
+def spelled(address: Any) -> str:
+    """An address as the socket module gives it, as people write it. "" for a Unix socket.
+
+    IPv6 stands in brackets; an IPv4 address that came in by IPv6 is an IPv4 address.
+    """
+    if not isinstance(address, tuple):
+        return ""
+    host, port = str(address[0]), address[1]
+    if ":" not in host:
+        return f"{host}:{port}"
+    mapped = host.lower().removeprefix("::ffff:")
+    return f"{mapped}:{port}" if "." in mapped and ":" not in mapped else f"[{host}]:{port}"
+
+
+def host_of(address: str) -> str:
+    """The host of an address that spelled() wrote."""
+    return address.rpartition(":")[0]
+
+
+def _bind(text: str, backlog: int) -> list[socket.socket]:
+    host, port = parse(text)
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )
+    except (socket.gaierror, UnicodeError):
+        raise SetupError(
+            f"cannot listen on {text}: no such host; write an address of this machine"
+        ) from None
+    sockets: list[socket.socket] = []
+    trouble: OSError | None = None
+    for family, kind, proto, _, address in dict.fromkeys(found):
+        try:
+            sockets.append(_listener(family, kind, proto, address, backlog))
+        except OSError as err:
+            trouble = err
+            # "localhost" may have an IPv6 address on a machine that has no IPv6.
+            if _is_name(host) and err.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue
+            break
+    else:
+        if sockets:
+            return sockets
+    for sock in sockets:
+        sock.close()
+    assert trouble is not None, "getaddrinfo found an address or raised"
+    what = _REMEDIES.get(trouble.errno or 0, (trouble.strerror or str(trouble)).lower())
+    raise SetupError(f"cannot listen on {text}: {what}") from trouble
+
+
+def _listener(family: int, kind: int, proto: int, address: Any, backlog: int) -> socket.socket:
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return True
+    return False

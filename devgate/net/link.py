@@ -1,0 +1,129 @@
+"""One device's socket: what could not be sent at once waits here, within a limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Protocol
+
+# Some sixty of the longest frames. A device that leaves more than that unread reads nothing.
+MAX_UNSENT = 65536
+
+
+class Inbound(Protocol):
+    """What stands between the socket and the desk: a PROXY header to come, or TLS."""
+
+    ended: bool
+    """The device has said, within the stream, that nothing more will come."""
+
+    def receive(self, link: Link, data: bytes) -> bytes | None:
+        """What `data` (empty: the end) says to the desk: see Link.receive."""
+
+
+class Outbound(Protocol):
+    """What stands between the desk and the socket: TLS."""
+
+    def seal(self, plain: bytes) -> bytes:
+        """The bytes for the socket. Empty: it cannot be sent any more."""
+
+    def goodbye(self) -> bytes:
+        """The bytes, if any, that end the stream in good order."""
+
+
+class Link:
+    """A non-blocking socket. Nothing here awaits, and nothing here raises.
+
+    The owner of the connection closes it, by Poller.close() and nowhere else: a
+    descriptor that is closed early may already be somebody else's. Whoever is told by
+    send() that the link is of no more use tells the owner: the poller may have no news of it.
+
+    `address` is the device's ("1.2.3.4:5678"), also behind a load balancer, once its PROXY
+    header is here. `why` says why the link itself came to an end, if it knows.
+    """
+
+    __slots__ = ("address", "broken", "fd", "inbound", "max_unsent", "outbound", "unsent", "why")
+
+    def __init__(self, fd: int, address: str = "", *, max_unsent: int = MAX_UNSENT) -> None:
+        self.fd = fd  # -1 once it is closed
+        self.address = address
+        self.max_unsent = max_unsent
+        # Bytes only while it is empty: an empty bytearray each would cost 56 bytes a device.
+        self.unsent: bytes | bytearray = b""
+        self.broken = False
+        self.why = ""
+        self.inbound: Inbound | None = None
+        self.outbound: Outbound | None = None
+
+    def send(self, wire: bytes) -> bool:
+        """Send what the kernel takes now and keep the rest. False: the link is of no more use.
+
+        Once the kernel has failed, or more than `max_unsent` bytes would wait, nothing is ever
+        sent again: the device may have half a frame, and what followed would be read as its rest.
+        """
+        if self.broken:
+            return False
+        if self.outbound is not None:
+            if not wire:
+                return True
+            wire = self.outbound.seal(wire)
+            if not wire:
+                return self._break("it could not be sent")
+        return self.send_as_it_is(wire)
+
+    def send_as_it_is(self, wire: bytes) -> bool:
+        """send(), past the outbound filter: for what that filter itself has to say."""
+        if not self.unsent:
+            try:
+                sent = os.write(self.fd, wire)
+            except BlockingIOError:
+                sent = 0
+            except OSError as err:
+                return self._break(reason(err))
+            if sent == len(wire):
+                return True
+            wire = wire[sent:]
+        if len(self.unsent) + len(wire) > self.max_unsent:
+            return self._break("it does not read")
+        if self.unsent:
+            self.unsent += wire
+        else:
+            self.unsent = bytearray(wire)
+        return True
+
+    def flush(self) -> bool:
+        """Send what waits, as far as the kernel takes it. False: the link is of no more use."""
+        if self.broken:
+            return False
+        if self.unsent:
+            try:
+                sent = os.write(self.fd, self.unsent)
+            except BlockingIOError:
+                return True
+            except OSError as err:
+                return self._break(reason(err))
+            self.unsent = self.unsent[sent:] or b""
+        return True
+
+    def receive(self, data: bytes) -> bytes | None:
+        """What the socket's bytes say to the desk. Empty: the end. None: nothing as yet."""
+        return data if self.inbound is None else self.inbound.receive(self, data)
+
+    def end(self, why: str) -> bytes:
+        """Note why the link itself ends (the first reason counts), and return that end."""
+        self.why = self.why or why
+        return b""
+
+    def _break(self, why: str) -> bool:
+        self.broken = True
+        self.unsent = b""
+        self.end(why)
+        return False
+
+
+def reason(err: OSError) -> str:
+    """Why a connection failed, in words for the log and the device's history."""
+    if err.errno in (errno.ECONNRESET, errno.EPIPE):
+        return "reset by the device"
+    if err.errno == errno.ETIMEDOUT:
+        return "the network lost it"  # keepalive or TCP_USER_TIMEOUT
+    return (err.strerror or "the socket failed").lower()

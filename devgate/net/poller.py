@@ -1,0 +1,218 @@
+"""One epoll for all device sockets, owned by one task."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from itertools import islice
+
+import trio
+
+from devgate.net.link import Link, reason
+
+READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
+ROUND = 256  # links in one round: other tasks get their turn in between
+READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
+FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
+
+EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+# What nearly every event is: bytes to read, on a socket that would take some, too.
+ORDINARY = select.EPOLLIN | select.EPOLLOUT
+GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
+
+
+class Poller:
+    """Yields what arrived. It knows descriptors and bytes, and nothing of their meaning.
+
+    An event is a hint and no more: what counts is what read() says then. So a stale event,
+    of a descriptor that was closed and given out again, costs one idle read and does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._fd = self._epoll.fileno()
+        self._links: dict[int, Link] = {}
+        # Links that may have more to say than they have been asked, longest wait first. An edge
+        # is told once, so that nothing but this remembers them.
+        self._unfinished: dict[Link, None] = {}
+        self._more = False
+
+    def add(self, link: Link) -> None:
+        """Poll this link. What it has to say already is reported like all that follows.
+
+        Raises OSError if the kernel can watch no more sockets; close() is still to be called.
+        """
+        self._epoll.register(link.fd, EDGES)
+        self._links[link.fd] = link
+
+    def close(self, link: Link, *, abort: bool = False) -> None:
+        """Forget the link and close its socket; the second time does nothing.
+
+        The only place that closes one. What the kernel has taken is still delivered; with
+        `abort` it is thrown away, and the device, if it is there at all, gets a reset.
+        """
+        fd, link.fd = link.fd, -1
+        if fd < 0:
+            return
+        if self._links.get(fd) is link:
+            del self._links[fd]
+            self._unfinished.pop(link, None)
+            # Closing would do, but for a descriptor that another process holds, too. And the
+            # epoll itself may be closed by now (ValueError).
+            with contextlib.suppress(OSError, ValueError):
+                self._epoll.unregister(fd)
+        if abort:
+            _set_abort(fd)
+        else:
+            _say_goodbye(link, fd)
+        link.broken = True
+        link.unsent = b""
+        link.inbound = link.outbound = None
+        os.close(fd)
+
+    async def aclose(self) -> None:
+        """Close the epoll. The links are their owners' to close, before or after."""
+        if not self._epoll.closed:
+            trio.lowlevel.notify_closing(self._fd)
+            self._epoll.close()
+        await trio.lowlevel.checkpoint()
+
+    async def wait(self) -> None:
+        """Wait until something may be read or sent. Other tasks get their turn in any case.
+
+        Raises trio.ClosedResourceError when the poller is closed meanwhile.
+        """
+        if self._unfinished or self._more:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.wait_readable(self._fd)
+
+    def arrivals(self) -> Iterator[tuple[Link, bytes]]:
+        """One round, without waiting. Empty bytes are the end of a link.
+
+        The end may be told twice; nothing is told of a link that has been closed. Links may be
+        added and closed while this runs. A round that is left early loses nothing.
+        """
+        links, unfinished, read = self._links, self._unfinished, os.read
+        # Floods and the others share a round, half and half, so that neither starves.
+        turns = list(islice(unfinished, ROUND // 2)) if unfinished else []
+        fresh = self._epoll.poll(0, ROUND - len(turns))
+        self._more = len(fresh) == ROUND - len(turns)
+        events = iter(fresh)
+        try:
+            for fd, event in events:
+                link = links.get(fd)
+                if link is None or (unfinished and link in unfinished):
+                    continue  # closed earlier in this round; or it has its turn anyway
+                if event == ORDINARY and not link.unsent and link.inbound is None:
+                    # The path of nearly every message: one read, one yield, nothing else.
+                    try:
+                        data = read(fd, READ_SIZE)
+                    except BlockingIOError:
+                        continue
+                    except OSError as err:
+                        data = link.end(reason(err))
+                    if len(data) == READ_SIZE:
+                        unfinished[link] = None  # for the case that the round is left here
+                        yield link, data
+                        yield from self._drain(link, READS - 1, short=True)
+                    else:
+                        yield link, data  # drained: the next byte makes a new edge
+                elif event != select.EPOLLOUT or link.unsent:
+                    yield from self._drain(link, READS, short=not event & GONE)
+            for link in turns:
+                yield from self._drain(link, READS)
+        finally:
+            for fd, _ in events:
+                if (link := links.get(fd)) is not None:
+                    unfinished[link] = None
+
+    def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
+        """What this one has to say, whether or not an edge told of it; as in arrivals()."""
+        return self._drain(link, READS)
+
+    def _drain(
+        self, link: Link, reads: int, *, short: bool = False
+    ) -> Iterator[tuple[Link, bytes]]:
+        """Send and read until there is no more, or `reads` times; then it is unfinished.
+
+        `short`: a short read means that there is no more, which holds only while neither an end
+        nor an error can stand behind the bytes.
+        """
+        unfinished, fd = self._unfinished, link.fd
+        if self._links.get(fd) is not link:
+            return
+        unfinished[link] = None  # until it is done, or for good if the round is left early
+        link.flush()
+        for _ in range(reads):
+            size, failed = 0, False
+            try:
+                raw = os.read(fd, READ_SIZE)
+                size = len(raw)
+            except BlockingIOError:
+                break
+            except OSError as err:
+                raw, failed = link.end(reason(err)), True
+            if not size and link.unsent and not failed:
+                # It has shut down its sending side and still reads: it gets its answers first.
+                # The edge that tells of room for them leads here again.
+                break
+            data = link.receive(raw)
+            if data is not None:
+                yield link, data
+                if link.fd != fd:
+                    return  # closed by its owner
+                if not data:
+                    unfinished.pop(link, None)
+                    return
+                if link.broken or (link.inbound is not None and link.inbound.ended):
+                    unfinished.pop(link, None)
+                    yield link, b""
+                    return
+            if not size or (short and size < READ_SIZE):
+                break
+        else:
+            unfinished.pop(link, None)
+            unfinished[link] = None  # to the back of the queue
+            return
+        unfinished.pop(link, None)
+        if link.broken:
+            yield link, b""
+
+    async def flush_all(self, deadline: float) -> int:
+        """Send what the outboxes hold, until `deadline` (trio's clock) at the latest.
+
+        Returns how many links then still hold something. For the end of the gateway, and beside
+        a running arrivals(): it looks every 20 ms, which is no way to live but a way to stop.
+        """
+        while True:
+            held = 0
+            for link in list(self._links.values()):
+                if link.unsent and link.flush() and link.unsent:
+                    held += 1
+            if not held or trio.current_time() >= deadline:
+                await trio.lowlevel.checkpoint()
+                return held
+            await trio.sleep_until(min(deadline, trio.current_time() + FLUSH_STEP))
+
+
+def _set_abort(fd: int) -> None:
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+    finally:
+        sock.detach()
+
+
+def _say_goodbye(link: Link, fd: int) -> None:
+    """Give the kernel what still waits, if it takes it: nobody waits for that any more."""
+    if link.broken or (not link.unsent and link.outbound is None):
+        return
+    rest = bytes(link.unsent) + (link.outbound.goodbye() if link.outbound is not None else b"")
+    with contextlib.suppress(OSError):
+        os.write(fd, rest)

@@ -1,0 +1,120 @@
+"""The PROXY header, by which a load balancer tells whom it speaks for. Bytes in, values out.
+
+Versions 1 (a line of text) and 2 (binary) of HAProxy's protocol. The header comes once, ahead
+of everything else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from typing import NamedTuple
+
+from devgate.net.addresses import spelled
+
+TEXT = b"PROXY "
+BINARY = b"\r\n\r\n\0\r\nQUIT\n"
+MAX_LINE = 107  # of version 1, its CRLF included: the protocol's own limit
+MAX_BLOCK = 4096  # of version 2, behind its fixed part: addresses take 36, the rest are options
+
+LOCAL, PROXY = 0x20, 0x21  # version 2 in the upper half
+UNKNOWN, TCP4, TCP6, UNIX = 0x00, 0x11, 0x21, 0x31
+SIZES = {UNKNOWN: 0, TCP4: 12, TCP6: 36, UNIX: 216}
+
+_FIXED = struct.Struct("!12sBBH")
+
+
+class Source(NamedTuple):
+    """The header has been read."""
+
+    address: str
+    """"1.2.3.4:5678"; empty where the socket's own address holds (a balancer's health check)."""
+
+    rest: bytes
+    """What came behind the header: the device's first bytes."""
+
+
+class Refused(NamedTuple):
+    """There is no header that could be read, and there will be none."""
+
+    why: str
+
+
+class Preamble:
+    """Reads the header of one connection, however it is cut. Keeps 4 KiB at most."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> Source | Refused | None:
+        """What these bytes decide. None: the header goes on. Not to be fed after an answer."""
+        self._held += data
+        held = self._held
+        if held.startswith(BINARY[: len(held)]):
+            return self._binary()
+        if held.startswith(TEXT[: len(held)]):
+            return self._text()
+        return Refused("no PROXY header; is the sender a load balancer that writes one?")
+
+    def _text(self) -> Source | Refused | None:
+        end = self._held.find(b"\r\n", 0, MAX_LINE)
+        if end < 0:
+            if len(self._held) < MAX_LINE:
+                return None
+            return Refused("bad PROXY header: its line does not end")
+        fields = bytes(self._held[:end]).split(b" ")
+        rest = bytes(self._held[end + 2 :])
+        if fields[1] == b"UNKNOWN":  # whatever follows it means nothing
+            return Source("", rest)
+        version = {b"TCP4": 4, b"TCP6": 6}.get(fields[1])
+        if version is None or len(fields) != 6:
+            return Refused("bad PROXY header: TCP4 or TCP6, two addresses, two ports expected")
+        source, target = (_host(field, version) for field in fields[2:4])
+        port, other = (_port(field) for field in fields[4:])
+        if source is None or target is None or port is None or other is None:
+            return Refused("bad PROXY header: an address or a port is not one")
+        return Source(spelled((source, port)), rest)
+
+    def _binary(self) -> Source | Refused | None:
+        if len(self._held) < _FIXED.size:
+            return None
+        _, command, family, size = _FIXED.unpack_from(self._held)
+        if command not in (LOCAL, PROXY):
+            return Refused("bad PROXY header: of version 2, LOCAL or PROXY expected")
+        if size > MAX_BLOCK:
+            return Refused(f"bad PROXY header: at most {MAX_BLOCK} bytes expected, not {size}")
+        if command == PROXY and size < SIZES.get(family, MAX_BLOCK + 1):
+            return Refused("bad PROXY header: TCP over IPv4 or IPv6, with addresses, expected")
+        stop = _FIXED.size + size
+        if len(self._held) < stop:
+            return None
+        block, rest = bytes(self._held[_FIXED.size : stop]), bytes(self._held[stop:])
+        if command == PROXY and family == TCP4:
+            host, _, port = struct.unpack_from("!4s4sH", block)
+            return Source(spelled((str(ipaddress.IPv4Address(host)), port)), rest)
+        if command == PROXY and family == TCP6:
+            host, _, port = struct.unpack_from("!16s16sH", block)
+            address = ipaddress.IPv6Address(host)
+            return Source(spelled((str(address.ipv4_mapped or address), port)), rest)
+        return Source("", rest)
+
+
+def _host(field: bytes, version: int) -> str | None:
+    if b"%" in field:
+        return None  # a scope means nothing on this machine
+    try:
+        address = ipaddress.ip_address(field.decode("ascii"))
+    except ValueError:
+        return None
+    if address.version != version:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _port(field: bytes) -> int | None:
+    if not field.isdigit() or len(field) > 5 or int(field) > 65535:
+        return None
+    return int(field)

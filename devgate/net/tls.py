@@ -1,0 +1,139 @@
+"""TLS, the server's side of one connection. Bytes in, bytes out: it has no socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+from typing import NamedTuple
+
+from devgate.errors import SetupError
+
+RECORD = 16384  # the most plain bytes that one TLS record carries
+
+Path = str | os.PathLike[str]
+
+
+class Turn(NamedTuple):
+    """What came of some bytes from the socket."""
+
+    plain: bytes
+    wire: bytes
+    """To be sent as it is: the handshake's answers, an alert, the last farewell."""
+
+    closed: bool
+    """Nothing more will come; `Tls.why` says why, unless the peer ended it in good order."""
+
+
+class Tls:
+    """One TLS connection, from its hello to its end."""
+
+    __slots__ = ("_in", "_open", "_out", "_tls", "why")
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._open = False
+        self.why = ""
+
+    def receive(self, data: bytes) -> Turn:
+        """Take what the socket gave; empty bytes are its end."""
+        if data:
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+        plain: list[bytes] = []
+        closed = True
+        try:
+            if not self._open:
+                self._tls.do_handshake()
+                self._open = True
+            while chunk := self._tls.read(RECORD):
+                plain.append(chunk)
+        except ssl.SSLWantReadError:
+            closed = not data
+        except ssl.SSLEOFError:
+            # The socket's end without TLS's own. Devices that lose their network, or save bytes,
+            # end like this; every frame says its length, so that nothing can be cut off unseen.
+            if not self._open:
+                self.why = "TLS handshake failed: closed by the device"
+        except ssl.SSLError as err:
+            self.why = f"TLS {'failed' if self._open else 'handshake failed'}: {_reason(err)}"
+        return Turn(b"".join(plain), self._out.read(), closed)
+
+    def send(self, plain: bytes) -> bytes:
+        """The bytes for the socket. Empty: it cannot be sent (before the handshake, after a
+        failure)."""
+        view = memoryview(plain)
+        try:
+            while view:
+                view = view[self._tls.write(view) :]  # one record at a time
+        except ssl.SSLError as err:
+            self.why = self.why or f"TLS failed: {_reason(err)}"
+            return b""
+        return self._out.read()
+
+    def close(self) -> bytes:
+        """The bytes that end the stream in good order; empty if there is none to end."""
+        if not self._open or self.why:
+            return b""
+        with contextlib.suppress(ssl.SSLError):  # it wants the other's farewell; we do not wait
+            self._tls.unwrap()
+        return self._out.read()
+
+
+def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and up with this certificate (chain) and key, both PEM files.
+
+    With `client_ca` (a PEM file, too) only devices with a certificate of its making get in.
+    Reads files. Raises SetupError, naming the file.
+    """
+    _must_hold(certificate, "BEGIN CERTIFICATE", "certificate")
+    _must_hold(key, "PRIVATE KEY", "private key")
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.options |= ssl.OP_NO_RENEGOTIATION  # a device could make us work without end
+
+    def no_password() -> str:
+        raise SetupError(f"TLS key {os.fspath(key)}: it has a password; give one without")
+
+    try:
+        made.load_cert_chain(certificate, key, password=no_password)
+    except ssl.SSLError as err:
+        if err.reason == "KEY_VALUES_MISMATCH":
+            what = "the key is not the certificate's; give the pair that belongs together"
+        else:
+            what = f"one of them cannot be read ({_reason(err)}); PEM files expected"
+        raise SetupError(
+            f"TLS certificate {os.fspath(certificate)}, key {os.fspath(key)}: {what}"
+        ) from err
+    if client_ca:
+        _must_hold(client_ca, "BEGIN CERTIFICATE", "client_ca")
+        try:
+            made.load_verify_locations(client_ca)
+        except ssl.SSLError as err:
+            raise SetupError(
+                f"TLS client_ca {os.fspath(client_ca)}: it cannot be read ({_reason(err)}); "
+                "PEM certificates expected"
+            ) from err
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+def _must_hold(path: Path, mark: str, what: str) -> None:
+    """The ssl module does not say which of its files is missing or of the wrong kind."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read()
+    except OSError as err:
+        raise SetupError(
+            f"TLS {what} {os.fspath(path)}: {(err.strerror or str(err)).lower()}; "
+            "give a file that devgate can read"
+        ) from err
+    if mark not in text:
+        raise SetupError(f"TLS {what} {os.fspath(path)}: no {mark!r} in it; a PEM file expected")
+
+
+def _reason(err: ssl.SSLError) -> str:
+    """OpenSSL's short reason in small letters: "wrong version number"."""
+    return (err.reason or err.strerror or str(err)).replace("_", " ").lower()

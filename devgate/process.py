@@ -1,0 +1,55 @@
+"""The process around a gateway: its limits, its log, its database, its one trio run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from devgate import logs
+from devgate.app import App, Ready, tls_of
+from devgate.config.settings import Settings
+from devgate.control.doors import must_be_free
+from devgate.errors import SetupError
+from devgate.gateway.access import entries
+from devgate.net.limits import capacity, raise_descriptor_limit
+from devgate.store.engine import open_database
+
+log = logging.getLogger("devgate")
+
+
+def check(settings: Settings) -> None:
+    """Try what can be tried without opening a door. Raises SetupError."""
+    tls_of(settings.device.tls)
+    tls_of(settings.control.tls)
+    if settings.control.tokens:
+        entries(settings.control.tokens)
+
+
+def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: Ready) -> None:
+    """Block until the gateway has stopped. Raises SetupError for what an operator can mend.
+
+    `read_settings` is called on SIGHUP and may raise SetupError.
+    """
+    logs.set_up(settings.log.level, settings.log.format)
+    soft, _ = raise_descriptor_limit()
+    log.info("descriptors limit=%s devices=%s", soft, capacity())
+    check(settings)
+    must_be_free(settings.control.socket)
+    database = open_database(settings.store.url)
+    try:
+        database.claim()
+        app = App(settings, database, read_settings)
+        trio.run(app.run, on_ready)
+    except* SetupError as group:
+        raise first(group) from None
+    finally:
+        database.close()
+    log.info("stopped")
+
+
+def first(group: BaseExceptionGroup[SetupError]) -> SetupError:
+    """One of them: each is a sentence for the same person, and one will do."""
+    inner = group.exceptions[0]
+    return first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,147 @@
+"""Cut a device's byte stream into events: protocol.md section 2. No I/O, no clock."""
+
+from __future__ import annotations
+
+import re
+
+from devgate.model import Imei
+from devgate.protocol.frames import (
+    AGAIN,
+    HEADER_SIZE,
+    MAX_FRAME,
+    Again,
+    Event,
+    Frame,
+    Heartbeat,
+    Malformed,
+)
+
+SHORT = 3  # a run of at most so many bytes is a heartbeat, whatever it holds
+
+# LEN 020 to 022 are slips of devices in the field: such a frame is 23 bytes long.
+HEADER = rb"(?:02|0[3-9]|[1-9][0-9])[0-9][0-9]{3}[0-9]{15}[A-Z]{2}"
+# 006404 is never a device's own; it is cut out whole, so that an echo is known for one.
+START = re.compile(HEADER + b"|" + AGAIN)
+BEATS = re.compile(rb"(?:[\x00\s01]|AT)+")  # heartbeats of any number, joined together
+MANY_BEATS = b"0" * (SHORT + 1)  # stands for any such run that is longer
+
+
+def _optional(classes: list[bytes]) -> bytes:
+    """A pattern for every beginning of the sequence of `classes`, the empty one included."""
+    pattern = b""
+    for one in reversed(classes):
+        pattern = b"(?:" + one + pattern + b")?"
+    return pattern
+
+
+# What may still become a header or an echo: every proper beginning of one, up to the end.
+_REST = _optional([b"[0-9]"] * 19 + [b"[A-Z]"])
+_ECHO = _optional([b"0", b"6", b"4", b"0"])
+PARTIAL = re.compile(
+    rb"(?:0(?:[2-9]" + _REST + b"|" + _ECHO + rb")|[1-9](?:[0-9]" + _REST + rb")?)\Z"
+)
+
+
+class Decoder:
+    """Bytes in, events out, in linear work; it never raises.
+
+    `tail` are the bytes that may still become a frame: at most one frame. Whoever
+    feeds the decoder also watches the clock: early() for a stranger's short tail,
+    expire() for any tail that has waited long enough.
+    """
+
+    __slots__ = ("_before", "_told", "tail")
+
+    def __init__(self, tail: bytes = b"", before: bytes = b"", told: int = 0) -> None:
+        self.tail = tail
+        self._before = before  # the heartbeat before the tail: judged with it if no frame follows
+        self._told = told  # so many of the tail's first bytes have been told, one way or another
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that these bytes decide."""
+        return self._cut(self.tail + data if self.tail else data, last=False)
+
+    def expire(self) -> list[Event]:
+        """The events in a tail that has waited long enough. Leaves no tail."""
+        return self._cut(self.tail, last=True)
+
+    def rest(self, tail: bytes = b"") -> None:
+        """Wait with this tail, and nothing before it."""
+        self.tail, self._beat, self._told = tail, False, 0
+
+    def beats(self) -> bool:
+        """True if the tail, should no frame come of it, will be no more than heartbeats."""
+        return _is_beat(self._before + self.tail)
+
+    def early(self) -> bool:
+        """Whether the tail is to be told as a heartbeat now, while its bytes go on waiting.
+
+        True once for the same bytes; and not again for a frame that comes byte by byte.
+        """
+        size = len(self.tail)
+        if self._told >= size or not _is_beat(self.tail):
+            return False
+        if self._told and not BEATS.fullmatch(self.tail):
+            return False
+        self._told, self._before = size, b""
+        return True
+
+    def _cut(self, data: bytes, last: bool) -> list[Event]:
+        events: list[Event] = []
+        run, told, size, done, look = self._before, self._told, len(data), 0, 0
+        while True:
+            start, stop = _next_frame(data, look)
+            if stop > size and last:  # it never came: what stands there is no header
+                look = start + 1
+                continue
+            bad = False
+            if start > done and start > told:  # a run, and not one that was told already
+                run += data[done:start]
+                bad = not _is_beat(run)
+                if bad:
+                    events.append(Malformed(run))
+                    run = b""
+            if stop > size or start == size:
+                break
+            run = b""  # a frame right behind a heartbeat speaks for it
+            events.append(_frame(data, start, stop))
+            done = look = stop
+        self.tail = data[start:]
+        # Should no frame come of the tail, it belongs to the run before it.
+        self._told = size - start if bad else max(0, told - start)
+        if run and start == size:
+            events.append(Heartbeat())
+            run = b""
+        self._before = run if len(run) <= SHORT else MANY_BEATS
+        return events
+
+
+def _is_beat(run: bytes) -> bool:
+    return len(run) <= SHORT or BEATS.fullmatch(run) is not None
+
+
+def _next_frame(data: bytes, look: int) -> tuple[int, int]:
+    """Where the next frame starts and will stop, be it whole or not yet.
+
+    Both are len(data) if nothing from `look` on can start one.
+    """
+    size = len(data)
+    found = START.search(data, look)
+    if found and found.end() - found.start() == HEADER_SIZE:
+        start = found.start()
+        return start, start + max(HEADER_SIZE, int(data[start : start + 3]))
+    # The digits of an echo may stand in a header that is still to come whole.
+    partial = PARTIAL.search(data, max(look, size - HEADER_SIZE + 1))
+    if found and not (partial and partial.start() < found.start()):
+        return found.span()
+    return (partial.start(), size + 1) if partial else (size, size)
+
+
+def _frame(data: bytes, start: int, stop: int) -> Event:
+    if stop - start == len(AGAIN):
+        return Again()
+    head = data[start + 3 : start + HEADER_SIZE].decode("ascii")
+    return Frame(head[:3], Imei(head[3:18]), head[18:], data[start + HEADER_SIZE : stop])
+
+
+assert MAX_FRAME == 999, "LEN has three digits"

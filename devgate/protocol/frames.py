@@ -1,0 +1,48 @@
+"""What arrives and what goes out, as values: protocol.md section 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from devgate.model import Imei
+
+HEADER_SIZE = 23  # LEN 3, STATUS 3, IMEI 15, COMMAND 2
+MAX_FRAME = 999  # what three digits can say
+AGAIN = b"006404"  # the one short frame, server to device only
+
+
+class Frame(NamedTuple):
+    """One whole frame. A NamedTuple, because one is built for every message."""
+
+    status: str
+    imei: Imei
+    command: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Bytes that say no more than "still here"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Bytes that no frame can start with, and that are no heartbeat."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """`006404`, which only the server sends: it came back to us as an echo."""
+
+
+Event = Frame | Heartbeat | Malformed | Again
+
+
+def encode(status: str, imei: Imei, command: str, data: bytes = b"") -> bytes:
+    """The bytes of one frame. `data` is at most 976 bytes long."""
+    size = HEADER_SIZE + len(data)
+    assert size <= MAX_FRAME, "texts are measured when they are stored"
+    return f"{size:03}{status}{imei}{command}".encode("ascii") + data

@@ -1,0 +1,206 @@
+"""What the server answers: protocol.md section 3, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+from devgate.model import Imei
+from devgate.protocol.frames import AGAIN, Again, Event, Frame, Heartbeat, encode
+
+QUIET = 1.0  # seconds between two complaints, or two receipts for one thing nobody asked for
+
+
+class Who(Enum):
+    STRANGER = "no IMEI is bound to the connection"
+    OWN = "the bound IMEI"
+    OTHER = "an IMEI that is not the bound one"
+
+
+class Says(Enum):
+    REGISTER = auto()  # HT 000
+    ASKS = auto()  # TN 000, QR 000
+    RESULT = auto()  # QD or ST with 200 or 201
+    NOT_ME = auto()  # QD or ST with 202
+    ECHO = auto()  # what only the server sends
+    ODD = auto()  # a COMMAND that nobody knows, or with a STATUS that it cannot have
+
+
+SAYS: Mapping[tuple[str, str], Says] = {
+    ("HT", "000"): Says.REGISTER,
+    ("TN", "000"): Says.ASKS,
+    ("QR", "000"): Says.ASKS,
+    **{(c, s): Says.RESULT for c in ("QD", "ST") for s in ("200", "201")},
+    **{(c, "202"): Says.NOT_ME for c in ("QD", "ST")},
+    **{(c, s): Says.ECHO for c in ("HT", "TN", "QR") for s in ("200", "300", "401")},
+    **{(c, s): Says.ECHO for c in ("QD", "ST") for s in ("000", "401")},
+}
+
+
+class Book(Protocol):
+    """What is known of the devices; answers from memory."""
+
+    def admits(self, imei: Imei) -> bool | None:
+        """Whether the device may register; None if nobody knows it."""
+
+    def text(self, imei: Imei, command: str) -> bytes | None:
+        """What TN or QR is answered with; None if there is no such text."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What the protocol remembers of one connection. Plain values: it travels in an upgrade."""
+
+    imei: Imei | None = None
+    echoing: bool = False
+    malformed: int = 0  # in a row, without one good frame
+    complained: float = float("-inf")
+    # When a result that nothing claims was last acknowledged, by command and status.
+    receipts: dict[tuple[str, str], float] | None = None
+
+
+class Registered(NamedTuple):
+    imei: Imei
+
+
+class Result(NamedTuple):
+    imei: Imei  # the device's, whatever the frame said
+    command: str
+    status: str
+    said: Imei
+
+
+class Echoed(NamedTuple):
+    """The connection has sent back what only the server sends, for the first time."""
+
+    imei: Imei | None
+
+
+News = Registered | Result | Echoed
+
+
+class Answer(NamedTuple):
+    """What to send, and what the gateway has to act on besides.
+
+    The acknowledgement of a Result is not in `wire`: acknowledge() gives it once
+    it is known whether a command claims the result.
+    """
+
+    wire: bytes
+    news: News | None = None
+
+
+SILENCE = Answer(b"")
+WHO_ARE_YOU = Answer(AGAIN)
+
+Rule = Callable[[Session, Frame, Book], Answer]
+
+
+def who_are_you(session: Session, frame: Frame, book: Book) -> Answer:
+    return WHO_ARE_YOU
+
+
+def register(session: Session, frame: Frame, book: Book) -> Answer:
+    admitted = book.admits(frame.imei)
+    if admitted is None:
+        return Answer(encode("300", frame.imei, "HT"))
+    if not admitted:
+        return Answer(encode("401", frame.imei, "HT"))
+    session.imei = frame.imei
+    return Answer(encode("200", frame.imei, "HT"), Registered(frame.imei))
+
+
+def welcome(session: Session, frame: Frame, book: Book) -> Answer:
+    return Answer(encode("200", frame.imei, "HT"))
+
+
+def text(session: Session, frame: Frame, book: Book) -> Answer:
+    found = book.text(frame.imei, frame.command)
+    if found is None:
+        return Answer(encode("300", frame.imei, frame.command))
+    return Answer(encode("200", frame.imei, frame.command, found))
+
+
+def result(session: Session, frame: Frame, book: Book) -> Answer:
+    assert session.imei is not None, "the table asks for a result only of a registered device"
+    return Answer(b"", Result(session.imei, frame.command, frame.status, frame.imei))
+
+
+def not_yours(session: Session, frame: Frame, book: Book) -> Answer:
+    return Answer(encode("401", frame.imei, frame.command))
+
+
+def echo(session: Session, frame: Frame, book: Book) -> Answer:
+    return _echo(session)
+
+
+TABLE: Mapping[tuple[Who, Says], Rule] = {
+    (Who.STRANGER, Says.REGISTER): register,
+    (Who.STRANGER, Says.ASKS): who_are_you,
+    (Who.STRANGER, Says.RESULT): who_are_you,
+    (Who.STRANGER, Says.NOT_ME): who_are_you,
+    (Who.OWN, Says.REGISTER): welcome,
+    (Who.OWN, Says.ASKS): text,
+    (Who.OWN, Says.RESULT): result,
+    (Who.OWN, Says.NOT_ME): result,
+    (Who.OTHER, Says.NOT_ME): result,
+    (Who.OTHER, Says.REGISTER): not_yours,
+    (Who.OTHER, Says.ASKS): not_yours,
+    (Who.OTHER, Says.RESULT): not_yours,
+    **{(who, Says.ECHO): echo for who in Who},
+    **{(who, Says.ODD): who_are_you for who in Who},
+}
+
+
+def react(session: Session, event: Event, book: Book, now: float) -> Answer:
+    """What this event means to this session: what to send, and what to act on."""
+    if isinstance(event, Frame):
+        says = SAYS.get((event.command, event.status), Says.ODD)
+        if says is not Says.ECHO:
+            session.malformed = 0
+        return TABLE[_who(session, event.imei), says](session, event, book)
+    if isinstance(event, Heartbeat):
+        return SILENCE if session.imei else WHO_ARE_YOU
+    if isinstance(event, Again):
+        return _echo(session)
+    session.malformed += 1
+    return _complain(session, now)
+
+
+def acknowledge(session: Session, of: Result, claimed: bool, now: float) -> bytes:
+    """The receipt for a result; empty where the same one, which nothing claimed, just had one.
+
+    A modem that echoes sends our own receipt back as a result: without a limit
+    the two of us would go on for ever.
+    """
+    if not claimed:
+        if session.receipts is None:
+            session.receipts = {}
+        last = session.receipts.get((of.command, of.status))
+        if last is not None and now < last + QUIET:
+            return b""
+        session.receipts[of.command, of.status] = now
+    return encode("200", of.said, of.command)
+
+
+def _who(session: Session, imei: Imei) -> Who:
+    if session.imei is None:
+        return Who.STRANGER
+    return Who.OWN if imei == session.imei else Who.OTHER
+
+
+def _complain(session: Session, now: float) -> Answer:
+    if now < session.complained + QUIET:
+        return SILENCE
+    session.complained = now
+    return WHO_ARE_YOU
+
+
+def _echo(session: Session) -> Answer:
+    session.malformed += 1
+    if session.echoing:
+        return SILENCE
+    session.echoing = True
+    return Answer(b"", Echoed(session.imei))

@@ -1,0 +1,65 @@
+"""Server-to-device bytes into frames. No I/O, no clock."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from devgate.model import Imei
+from devgate.protocol.frames import AGAIN, HEADER_SIZE, Frame
+
+LEN_SIZE = 3
+HEADER = re.compile(rb"[0-9]{6}([0-9]{15})[A-Z]{2}")
+
+
+class Short(Enum):
+    AGAIN = "the server asks who this is"
+    UNREADABLE = "bytes that are no frame of a server"
+
+
+Heard = Frame | Short
+
+
+class Reader:
+    """A simple device's reader: it trusts LEN, and gives up what it holds when that is none.
+
+    Keeps less than one frame; it never raises.
+    """
+
+    __slots__ = ("tail",)
+
+    def __init__(self) -> None:
+        self.tail = b""
+
+    def feed(self, data: bytes) -> list[Heard]:
+        """The frames that these bytes complete."""
+        data = self.tail + data if self.tail else data
+        heard: list[Heard] = []
+        done = 0
+        while (stop := _end(data, done)) <= len(data):
+            frame = _frame(data[done:stop])
+            heard.append(frame)
+            # Without LEN there is no telling where the next frame starts.
+            done = len(data) if frame is Short.UNREADABLE else stop
+        self.tail = data[done:]
+        return heard
+
+
+def _end(data: bytes, start: int) -> int:
+    """Where the frame at `start` ends; behind the end of `data` if more bytes must tell."""
+    size = data[start : start + LEN_SIZE]
+    if not all(48 <= digit <= 57 for digit in size):
+        return start  # no LEN: judged at once, not when the rest has come
+    if len(size) < LEN_SIZE:
+        return len(data) + 1
+    length = int(size)
+    return start + length if length == len(AGAIN) or length >= HEADER_SIZE else start
+
+
+def _frame(wire: bytes) -> Heard:
+    if wire == AGAIN:
+        return Short.AGAIN
+    if not HEADER.match(wire):
+        return Short.UNREADABLE
+    head = wire[:HEADER_SIZE].decode("ascii")
+    return Frame(head[3:6], Imei(head[6:21]), head[21:], wire[HEADER_SIZE:])

@@ -1,0 +1,1 @@
+"""What is kept: devices, presence, commands and events, in SQLite or PostgreSQL."""

@@ -1,0 +1,76 @@
+"""A known machine, and what can be stored of one."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from devgate.errors import CallerError
+from devgate.model import MAX_TEXT, Imei, shown
+
+Unit = Literal["seconds", "times"]
+COLUMNS: Final = ("imei", "id", "name", "site", "phone", "qr", "unit", "enabled")
+UNITS: Final = ("seconds", "times")
+MAX_ID = 2**31 - 1  # the column's type in PostgreSQL
+MAX_NAME = 200  # characters of a name or a site: what still makes a line of a list
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A known machine, as the operator describes it."""
+
+    imei: Imei
+    id: int
+    name: str = ""
+    site: str = ""
+    phone: str | None = None  # None: the gateway's own [service] text
+    qr: str | None = None
+    unit: Unit = "seconds"
+    enabled: bool = True
+
+
+def filled(text: str, imei: str, id: int) -> str:
+    """A configured or stored text as a device gets it."""
+    return text.replace("{id}", str(id)).replace("{imei}", imei)
+
+
+def checked(device: Device) -> Device:
+    """The device itself, if it can be stored. Raises CallerError (400), which names the field.
+
+    The IMEI was checked where it came in. An empty phone or qr means none.
+    """
+    if device.phone == "" or device.qr == "":
+        device = replace(device, phone=device.phone or None, qr=device.qr or None)
+    if type(device.id) is not int or not 0 <= device.id <= MAX_ID:
+        raise bad("id", f"a number from 0 to {MAX_ID} expected, not {shown(device.id)}")
+    if device.unit not in UNITS:
+        raise bad("unit", f"seconds or times expected, not {shown(device.unit)}")
+    for name, text in (("name", device.name), ("site", device.site)):
+        _check_text(name, text)
+        if len(text) > MAX_NAME:
+            raise bad(name, f"at most {MAX_NAME} characters expected, not {len(text)}")
+    for name, given in (("phone", device.phone), ("qr", device.qr)):
+        if given is not None:
+            _check_text(name, given)
+            # As it stands, too: the table holds no longer one.
+            size = max(len(filled(given, device.imei, device.id).encode()), len(given.encode()))
+            if size > MAX_TEXT:
+                raise bad(name, f"at most {MAX_TEXT} bytes fit into a frame, and this is {size}")
+    return device
+
+
+def _check_text(name: str, text: str) -> None:
+    """Control characters break lines and terminals, and PostgreSQL stores no NUL."""
+    if text.isprintable():  # nearly always, and quick
+        return
+    for character in text:
+        # Cs: half a character, which is no UTF-8. A QR text may have lines (a visiting card).
+        if unicodedata.category(character) in ("Cc", "Cs") and not (
+            name == "qr" and character in "\r\n\t"
+        ):
+            raise bad(name, f"a text without {character!a} expected")
+
+
+def bad(name: str, text: str) -> CallerError:
+    return CallerError("400", f"{name}: {text}")

@@ -1,0 +1,254 @@
+"""Statements on devices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from sqlalchemy import ARRAY, Connection, Row, bindparam, delete, func, insert, select, update
+
+from devgate.errors import CallerError
+from devgate.model import Imei
+from devgate.store import schema
+from devgate.store.device import COLUMNS, MAX_ID, Device, bad, checked
+from devgate.store.schema import device as t
+
+__all__ = ["Changes", "Device"]
+
+CHUNK = 500  # IMEIs in one IN (...): both databases take far more, and gain nothing by it
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to devices up to `revision`, each device's last state alone."""
+
+    revision: int
+    changed: list[Device]
+    removed: list[Imei]
+    more: bool  # there is more than was asked for: ask again from `revision`
+
+
+_ALL = [t.c[name] for name in COLUMNS]
+_ADD = insert(t)
+# PostgreSQL: a column an array, so that many rows are one statement. One each costs ten times
+# the time, most of it the triggers that run once for a statement.
+_ADD_ARRAYS = insert(t).from_select(
+    COLUMNS, select(*(func.unnest(bindparam(c.name, type_=ARRAY(c.type))) for c in _ALL))
+)
+_EDIT = (
+    update(t)
+    .where(t.c.imei == bindparam("imei_"))
+    .values({name: bindparam(name) for name in COLUMNS[1:]})
+)
+Light = tuple[str, int, bool, str | None, str | None, str]
+
+
+def get(conn: Connection, imei: Imei) -> Device | None:
+    row = conn.execute(select(*_ALL).where(t.c.imei == imei)).one_or_none()
+    return _device(row) if row else None
+
+
+def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
+    """Those of the IMEIs that are there, in no order."""
+    wanted = list(imeis)
+    for start in range(0, len(wanted), CHUNK):
+        some = wanted[start : start + CHUNK]
+        yield from map(_device, conn.execute(select(*_ALL).where(t.c.imei.in_(some))))
+
+
+def owners(conn: Connection, ids: Collection[int]) -> dict[int, Imei]:
+    """Which devices have these numbers."""
+    wanted, found = list(ids), dict[int, Imei]()
+    for start in range(0, len(wanted), CHUNK):
+        some = wanted[start : start + CHUNK]
+        for row in conn.execute(select(t.c.id, t.c.imei).where(t.c.id.in_(some))):
+            found[row.id] = Imei(row.imei)
+    return found
+
+
+def page(
+    conn: Connection,
+    after: str | None,
+    limit: int,
+    imeis: Sequence[str] | None = None,
+    site: str | None = None,
+    without: Collection[str] = (),
+) -> list[Device]:
+    """At most `limit` devices behind the IMEI `after`, ordered by IMEI.
+
+    `imeis` restricts them to those, `without` leaves out those (a set, if they are many).
+    """
+    query = select(*_ALL).order_by(t.c.imei)
+    if site is not None:
+        query = query.where(t.c.site == site)
+    found: list[Device] = []
+    if imeis is not None:
+        wanted = sorted(imei for imei in imeis if after is None or imei > after)
+        for start in range(0, len(wanted), CHUNK):
+            some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
+            found += (d for d in map(_device, conn.execute(some)) if d.imei not in without)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+    while len(found) < limit:
+        some = query if after is None else query.where(t.c.imei > after)
+        rows = conn.execute(some.limit(max(CHUNK, limit) if without else limit)).all()
+        found += (_device(row) for row in rows if row.imei not in without)
+        if not rows or not without:
+            break
+        after = rows[-1].imei
+    return found[:limit]
+
+
+def add(conn: Connection, device: Device) -> Device:
+    """Add one device. Returns it as it was stored.
+
+    Raises CallerError (400) if it cannot be stored, or its IMEI or id is taken.
+    """
+    device = checked(device)
+    claim(conn)
+    if get(conn, device.imei):
+        raise bad("imei", f"the device {device.imei} is there already")
+    _check_id(conn, device)
+    insert_all(conn, [device])
+    return device
+
+
+def edit(conn: Connection, imei: Imei, changes: Mapping[str, Any]) -> Device:
+    """Change some fields of a device, by name. Returns it as it is now.
+
+    Raises CallerError: 300 if it is not there, 400 if it cannot be stored so.
+    """
+    claim(conn)
+    old = get(conn, imei)
+    if old is None:
+        raise unknown(imei)
+    new = checked(replace(old, **changes))
+    if new != old:
+        _check_id(conn, new)
+        update_all(conn, [new])
+    return new
+
+
+def remove(conn: Connection, imeis: Collection[Imei]) -> None:
+    """Remove devices, all or none. Raises CallerError (300) that names one that is not there.
+
+    Their commands and events stay: what happened is not undone.
+    """
+    claim(conn)
+    wanted = set(imeis)
+    missing = wanted - {device.imei for device in among(conn, wanted)}
+    if missing:
+        raise unknown(min(missing))
+    some = delete(t).where(t.c.imei == bindparam("imei_"))
+    if wanted:
+        conn.execute(some, [{"imei_": imei} for imei in sorted(wanted)])
+
+
+def unknown(imei: str) -> CallerError:
+    return CallerError("300", f"there is no device {imei} in the store")
+
+
+def _check_id(conn: Connection, device: Device) -> None:
+    owner = owners(conn, [device.id]).get(device.id, device.imei)
+    if owner != device.imei:
+        raise bad("id", f"{device.id} is the device {owner}'s")
+
+
+def claim(conn: Connection) -> None:
+    """Let nobody else change devices until this transaction ends.
+
+    What is looked up behind it stays true. SQLite's writer is alone anyway; in PostgreSQL
+    it is the lock that the triggers take, too, at every change.
+    """
+    conn.execute(select(schema.revision.c.n).with_for_update())
+
+
+def next_id(conn: Connection) -> int:
+    """The number behind the highest one, free as long as the caller holds the `claim`.
+
+    Raises CallerError (400) if there is none.
+    """
+    highest = conn.scalar(select(func.max(t.c.id)))
+    number = 1 if highest is None else highest + 1
+    if number > MAX_ID:
+        raise bad("id", f"none is left behind {MAX_ID}; give one")
+    return number
+
+
+def insert_all(conn: Connection, devices: Iterable[Device]) -> None:
+    """Insert checked devices, whose IMEIs and ids are free."""
+    rows = [_values(device) for device in devices]
+    if not rows:
+        return
+    if conn.dialect.name == "postgresql":
+        arrays = map(list, zip(*rows, strict=True))
+        conn.execute(_ADD_ARRAYS, dict(zip(COLUMNS, arrays, strict=True)))
+    else:
+        conn.execute(_ADD, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+
+def update_all(conn: Connection, devices: Iterable[Device]) -> None:
+    """Overwrite checked devices that are there, ids being free."""
+    names = ("imei_", *COLUMNS[1:])
+    rows = [dict(zip(names, _values(device), strict=True)) for device in devices]
+    if rows:
+        conn.execute(_EDIT, rows)
+
+
+def count(conn: Connection) -> int:
+    return conn.scalar(select(func.count()).select_from(t)) or 0
+
+
+def revision(conn: Connection) -> int:
+    """The number of the latest change of any device."""
+    return conn.scalar(select(schema.revision.c.n)) or 0
+
+
+def all_light(conn: Connection) -> Iterator[Light]:
+    """All devices, in no order, as (imei, id, enabled, phone, qr, unit): in bounded memory."""
+    columns = (t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit)
+    result = conn.execute(select(*columns), execution_options={"yield_per": 5000})
+    return cast(Iterator[Light], iter(result))
+
+
+def all_devices(conn: Connection) -> Iterator[Device]:
+    """All devices ordered by IMEI, in bounded memory."""
+    query = select(*_ALL).order_by(t.c.imei)
+    return map(_device, conn.execute(query, execution_options={"yield_per": 2000}))
+
+
+def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
+    """What has changed after the revision `since`; reads only that.
+
+    Ends behind about `limit` devices, with `more` set: never in the middle of a revision,
+    because in PostgreSQL all that one transaction changed has one number.
+    """
+    now = revision(conn)
+    upto = now
+    for table in (t, schema.device_removed):
+        number = table.c.revision
+        beyond = select(number).where(number > since).order_by(number).offset(limit).limit(1)
+        cut = conn.scalar(beyond)
+        if cut is not None:
+            upto = min(upto, cut)
+    span = (since, upto)
+    rows = conn.execute(select(*_ALL).where(t.c.revision > span[0], t.c.revision <= span[1]))
+    gone = schema.device_removed.c
+    back = select(t.c.imei).where(t.c.imei == gone.imei).exists()
+    removed = select(gone.imei).where(gone.revision > span[0], gone.revision <= span[1], ~back)
+    return Changes(
+        revision=upto,
+        changed=[_device(row) for row in rows],
+        removed=[Imei(imei) for imei in conn.scalars(removed)],
+        more=upto < now,
+    )
+
+
+def _device(row: Row[Any]) -> Device:
+    return Device(*tuple(row))
+
+
+def _values(d: Device) -> tuple[object, ...]:
+    return (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, d.enabled)

@@ -1,0 +1,306 @@
+"""One open database: SQLite by default, PostgreSQL by URL. Everything here blocks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from devgate.errors import SetupError, StoreError
+from devgate.store.outage import busy, outage
+from devgate.store.schema import SCHEMA, VERSION_TABLE
+
+__all__ = ["Database", "in_words", "open_database", "outage"]
+
+PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
+OPENING = 5.0  # ... and for one that turns SQLite's write-ahead log on at the same moment
+# How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
+# looks 100 ms apart and would miss the short gaps that an import leaves.
+LOOK = 0.002
+CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
+MIGRATING = 0x64657667  # PostgreSQL's advisory lock: one process migrates at a time
+CLAIMING = 0x64657668  # ... and another: one gateway works with a database
+
+
+class Database:
+    """One database, opened and of the right schema. Any thread may use it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.dialect: str = engine.dialect.name  # "sqlite" or "postgresql"
+        self.url_shown: str = shown_url(engine.url)
+        self._claim = -1
+        self._claimant: Connection | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one state of the database throughout; it waits for no writer."""
+        with self._engine.connect() as conn:
+            if self.dialect == "postgresql":
+                conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with conn.begin():
+                yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction that is on disk when the block has ended without error.
+
+        SQLite: the one writer's lock is taken at the start, so nothing fails for it later.
+        """
+        with self._engine.connect() as conn:
+            if self.dialect == "sqlite":
+                conn.execution_options(devgate_writes=True)
+            with conn.begin():
+                yield conn
+
+    def held(self) -> Connection:
+        """A connection for one who writes again and again, and is waited for while it writes.
+
+        Each `begin()` takes SQLite's one writer lock. The caller closes it, and asks for
+        another after an error.
+        """
+        conn = self._engine.connect()
+        conn.detach()
+        if self.dialect == "sqlite":
+            conn.exec_driver_sql("PRAGMA busy_timeout=0")  # it looks for itself, and oftener
+            conn.commit()
+            conn = conn.execution_options(devgate_writes=True, devgate_looks=True)
+        return conn
+
+    def claim(self) -> None:
+        """Be the one gateway of this database until close(). Raises SetupError if there is one.
+
+        Two of them would take each other's commands for those of a gateway that died. A
+        process that is killed claims nothing any longer. Other programs are not kept out.
+        """
+        if self.dialect == "sqlite":
+            path = f"{self._engine.url.database}.lock"
+            self._claim = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            try:
+                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise self._claimed() from None
+        else:
+            self._claimant = self._engine.connect()
+            self._claimant.detach()
+            taken = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
+            if not self._claimant.scalar(taken, {"number": CLAIMING}):
+                raise self._claimed()
+            self._claimant.commit()
+
+    def _claimed(self) -> SetupError:
+        return SetupError(
+            f"[store] url: another gateway works with the database {self.url_shown}; "
+            "stop that one, or give this one a database of its own"
+        )
+
+    def close(self) -> None:
+        if self._claim >= 0:
+            os.close(self._claim)
+        if self._claimant is not None:
+            self._claimant.close()
+        self._engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the database and bring its schema up to date.
+
+    An SQLite file and its folder are made if missing. Raises SetupError, with
+    a sentence that never holds a password.
+    """
+    database = Database(_engine(url))
+    try:
+        _with_patience(database)
+    except SetupError:
+        database.close()
+        raise
+    except (SQLAlchemyError, OSError) as err:
+        database.close()
+        why = outage(err) or str(getattr(err, "orig", None) or err).strip()
+        raise SetupError(
+            f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}",
+            status="503",
+        ) from err
+    return database
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Whatever `outage` knows, raised in this block, becomes a StoreError that says so."""
+    try:
+        yield
+    except SQLAlchemyError as err:
+        why = outage(err)
+        if why is None:
+            raise
+        raise StoreError(why) from err
+
+
+def shown_url(url: URL) -> str:
+    """A database's URL as people may see it."""
+    return url.difference_update_query(["password", "sslpassword"]).render_as_string()
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _engine(text: str) -> Engine:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = URL.create("nothing")
+    kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
+    if kind == "sqlite" and url.database and url.database != ":memory:":
+        return _sqlite(url)
+    if kind == "postgresql":
+        return _postgresql(url.set(drivername="postgresql+psycopg"))
+    # The URL itself is not repeated: what cannot be read may hold a password anywhere.
+    raise SetupError(
+        "[store] url: sqlite:///path/to/file.db or postgresql://user@host/name expected",
+        status="400",
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    assert url.database, "the caller has looked"
+    path = Path(url.database).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise SetupError(
+            f"[store] url: the folder {path.parent} cannot be made: {err.strerror}"
+        ) from None
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise SetupError(
+            f"[store] url: the folder {path.parent} is not writable for this user; SQLite keeps "
+            f"its log beside {path.name}"
+        )
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": PATIENCE, "isolation_level": None},
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        # WAL with less than FULL may lose the last commits in a power cut: a "sent" must not
+        # be lost. The limit gives disk back after a long reader kept the log from ending.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"journal_size_limit={64 * 1024 * 1024}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        if conn.get_execution_options().get("devgate_writes"):
+            _begin_immediate(conn)
+        else:
+            conn.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _begin_immediate(conn: Connection) -> None:
+    """Take SQLite's one writer lock, looking often; after PATIENCE its error is raised."""
+    patience = time.monotonic() + PATIENCE
+    looks = conn.get_execution_options().get("devgate_looks")
+    if not looks:
+        conn.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except DBAPIError as err:
+                if not busy(err) or time.monotonic() >= patience:
+                    raise
+            time.sleep(LOOK)
+    finally:
+        if not looks:
+            conn.exec_driver_sql(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
+
+
+def _postgresql(url: URL) -> Engine:
+    # A server that vanished without a word is noticed within seconds, not hours.
+    defaults = {
+        "connect_timeout": "5",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+        "application_name": "devgate",
+    }
+    engine = create_engine(
+        url,
+        connect_args={k: v for k, v in defaults.items() if k not in url.query},
+        pool_pre_ping=True,  # a server that was restarted is found again without an error
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, record: object) -> None:
+        connection.autocommit = True  # type: ignore[attr-defined]
+        # Whatever the server's own setting is: what is "sent" must be on disk.
+        connection.execute("SET synchronous_commit = on")  # type: ignore[attr-defined]
+        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")  # type: ignore[attr-defined]
+        connection.autocommit = False  # type: ignore[attr-defined]
+
+    return engine
+
+
+def _with_patience(database: Database) -> None:
+    """Migrate if need be. Another process that does the same at this moment is waited for."""
+    patience = time.monotonic() + OPENING
+    while True:
+        try:
+            return _prepare(database)
+        except DBAPIError as err:
+            # SQLite's busy handler is not asked when the write-ahead log is turned on.
+            if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= patience:
+                raise
+        time.sleep(0.01)
+
+
+def _prepare(database: Database) -> None:
+    with database.read() as conn:
+        found = _version(conn)
+    if found == SCHEMA:
+        return
+    with database.write() as conn:
+        if database.dialect == "postgresql":
+            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
+        found = _version(conn)  # again, now that nobody else migrates
+        if found is not None and found > SCHEMA:
+            raise SetupError(
+                f"[store] url: the database {database.url_shown} has schema {found}, and this "
+                f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
+            )
+        if found != SCHEMA:
+            # Here and not above: Alembic takes longer to import than all the rest.
+            from devgate.store.migrations.run import upgrade
+
+            upgrade(conn)
+
+
+def _version(conn: Connection) -> str | None:
+    """The schema that a database has. None: it is new."""
+    if not conn.dialect.has_table(conn, VERSION_TABLE):
+        return None
+    version: str | None = conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return version

@@ -1,0 +1,145 @@
+"""Commands and events, for reading; and their trimming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from devgate.store.schema import command, event, presence
+
+Reading = Connection  # what reads take, for those who may not speak SQL themselves
+Record = Mapping[str, Any]  # the columns of a table, by their names
+
+TRIM = 500  # rows that one trimming transaction takes: some milliseconds
+
+
+def by_id(conn: Connection, id: str) -> Record | None:
+    return _first(conn, select(command).where(command.c.id == id))
+
+
+def by_key(conn: Connection, key: str) -> Record | None:
+    """The command that has spent this key."""
+    return _first(conn, select(command).where(command.c.spent == key))
+
+
+def page(
+    conn: Connection,
+    *,
+    imei: str | None = None,
+    state: str | None = None,
+    key: str | None = None,
+    after: str | None = None,
+    limit: int,
+) -> Sequence[Record]:
+    """Commands, newest first, that come after the one with the id `after`."""
+    query = select(command).order_by(command.c.id.desc()).limit(limit)
+    if imei is not None:
+        query = query.where(command.c.imei == imei)
+    if state is not None:
+        query = query.where(command.c.state == state)
+    if key is not None:
+        query = query.where(command.c.key == key)
+    if after is not None:
+        query = query.where(command.c.id < after)
+    return _all(conn, query)
+
+
+def unfinished(conn: Connection) -> Sequence[Record]:
+    """What a gateway that died had under way, oldest first."""
+    # Not by id: those of one millisecond are in no order.
+    query = select(command).where(command.c.state != "ended")
+    query = query.order_by(command.c.accepted_at, command.c.id)
+    return _all(conn, query)
+
+
+def unknown_since(conn: Connection, at: float) -> Sequence[Record]:
+    """Commands that ended as 408 at that time or later, the one that was sent first first."""
+    query = (
+        select(command)
+        .where(command.c.status == "408", command.c.ended_at >= at)
+        .order_by(command.c.sent_at, command.c.id)
+    )
+    return _all(conn, query)
+
+
+def presence_of(conn: Connection, imeis: Sequence[str]) -> Mapping[str, Record]:
+    rows = _all(conn, select(presence).where(presence.c.imei.in_(imeis)))
+    return {row["imei"]: row for row in rows}
+
+
+def left_online(conn: Connection) -> Sequence[str]:
+    """Devices that a gateway which died had online."""
+    return conn.scalars(select(presence.c.imei).where(presence.c.online)).all()
+
+
+def running(conn: Connection, now: float) -> Mapping[str, float]:
+    """Devices that run at the moment, and until when."""
+    query = select(presence.c.imei, presence.c.running_until)
+    query = query.where(presence.c.running_until.is_not(None), presence.c.running_until > now)
+    return {row.imei: row.running_until for row in conn.execute(query)}
+
+
+def events_after(
+    conn: Connection, after: int, limit: int, imei: str | None = None
+) -> list[tuple[Any, ...]]:
+    """Events in the columns (at, type, imei, command, detail, n), oldest first."""
+    e = event.c
+    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n).where(e.n > after)
+    if imei is not None:
+        query = query.where(e.imei == imei)
+    return [tuple(row) for row in conn.execute(query.order_by(e.n).limit(limit))]
+
+
+def first_event(conn: Connection) -> int | None:
+    """The number of the oldest event that is still kept."""
+    number: int | None = conn.scalar(select(func.min(event.c.n)))
+    return number
+
+
+def trim_events(conn: Connection, before: float) -> int:
+    """Delete some events older than that, oldest first, never the newest. Returns how many."""
+    old = select(event.c.n).where(event.c.n < select(func.max(event.c.n)).scalar_subquery())
+    old = old.where(event.c.at < before).order_by(event.c.n).limit(TRIM)
+    count: int = conn.execute(delete(event).where(event.c.n.in_(old))).rowcount
+    return count
+
+
+def trim_commands(conn: Connection, before: float) -> int:
+    """Delete some commands that ended before that. Returns how many."""
+    return _some(conn, delete(command), and_(command.c.state == "ended", _older(before)))
+
+
+def free_keys(conn: Connection, before: float) -> int:
+    """Give some keys free whose commands ended before that. Returns how many."""
+    spent = and_(command.c.state == "ended", command.c.spent.is_not(None), _older(before))
+    return _some(conn, update(command).values(spent=None), spent)
+
+
+def _older(before: float) -> ColumnElement[bool]:
+    return and_(command.c.accepted_at < before, command.c.ended_at < before)
+
+
+def _some(conn: Connection, statement: Any, where: ColumnElement[bool]) -> int:
+    ids = select(command.c.id).where(where).order_by(command.c.id).limit(TRIM)
+    count: int = conn.execute(statement.where(command.c.id.in_(ids))).rowcount
+    return count
+
+
+def _first(conn: Connection, query: Select[Any]) -> Record | None:
+    row = conn.execute(query).first()
+    return None if row is None else row._asdict()
+
+
+def _all(conn: Connection, query: Select[Any]) -> Sequence[Record]:
+    return [row._asdict() for row in conn.execute(query)]

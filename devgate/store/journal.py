@@ -1,0 +1,124 @@
+"""What must be kept, as rows, and the one transaction that writes a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from devgate.store.engine import Database
+from devgate.store.schema import command, event, presence
+
+# Rows of one statement: powers of two, so that few statements serve every number of rows.
+# 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and PostgreSQL 65,535.
+MOST = 256
+
+
+class Kind(NamedTuple):
+    """One kind of row: its table and columns, and what is done with a row that is there."""
+
+    table: Table
+    columns: tuple[str, ...]
+    key: str | None  # its other columns are replaced where this one is equal; None: never equal
+
+
+KINDS: Mapping[str, Kind] = {
+    "command": Kind(command, tuple(c.name for c in command.columns), "id"),
+    "presence": Kind(
+        presence, ("imei", "online", "since", "heard", "address", "generation"), "imei"
+    ),
+    "offline": Kind(presence, ("imei", "online", "since"), "imei"),
+    "running": Kind(presence, ("imei", "running_until"), "imei"),
+    "event": Kind(event, ("at", "type", "imei", "command", "detail", "n"), None),
+}
+
+
+class Row(NamedTuple):
+    """One row to write; `values` are its kind's columns in their order.
+
+    command   a command as it stands now: replaces what was written of it before
+    presence  whether a device is online, and from where: replaces the device's last
+    offline   that a device is offline, when no more is known of it
+    running   until when a device runs
+    event     without its last column: the number comes when it is written
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+
+class Journal:
+    """Writes batches of rows. Only one thread at a time may use it.
+
+    Few statements, each for many rows: between two of them a thread needs the
+    interpreter's lock again, and the loop is busiest when most is to be written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._conn: Connection | None = None
+        self._mark = "?" if database.dialect == "sqlite" else "%s"
+        self._statement = lru_cache(maxsize=128)(self._make)
+        with database.read() as conn:
+            self.last: int = conn.scalar(select(func.coalesce(func.max(event.c.n), 0))) or 0
+
+    def commit(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """Write all of them, or raise and have written none. Returns the events, numbered."""
+        by_kind: dict[str, list[tuple[Any, ...]]] = {}
+        for row in rows:
+            by_kind.setdefault(row.kind, []).append(row.values)
+        events = [
+            (*values, number)
+            for number, values in enumerate(by_kind.get("event", ()), self.last + 1)
+        ]
+        if events:
+            by_kind["event"] = events
+        try:
+            if self._conn is None:
+                self._conn = self._database.held()
+            with self._conn.begin():
+                for kind, values in by_kind.items():
+                    self._write(self._conn, kind, values)
+        except BaseException:
+            self.close()  # another connection may find the database in better health
+            raise
+        self.last += len(events)
+        return events
+
+    def close(self) -> None:
+        """Give the connection back. The journal may be used again all the same."""
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            with suppress(SQLAlchemyError):  # it may have been broken before
+                conn.close()
+
+    def _write(self, conn: Connection, kind: str, rows: list[tuple[Any, ...]]) -> None:
+        if KINDS[kind].key is not None and len(rows) > 1:
+            # A statement may not touch a row twice; of two, the later one counts.
+            rows = list({row[0]: row for row in rows}.values())
+        for some in _powers(rows):
+            values = tuple(value for row in some for value in row)
+            conn.exec_driver_sql(self._statement(kind, len(some)), values)
+
+    def _make(self, kind: str, rows: int) -> str:
+        table, columns, key = KINDS[kind]
+        one = "(" + ", ".join([self._mark] * len(columns)) + ")"
+        names = ", ".join(f'"{name}"' for name in columns)
+        statement = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([one] * rows)}"
+        if key is None:
+            return statement
+        replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != key)
+        return f'{statement} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
+
+
+def _powers(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The rows in slices whose lengths are powers of two, the longest first."""
+    start = 0
+    while left := len(rows) - start:
+        size = min(MOST, 1 << (left.bit_length() - 1))
+        yield rows[start : start + size]
+        start += size

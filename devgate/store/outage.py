@@ -1,0 +1,78 @@
+"""Whether a database is away for a while, and why, in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+# SQLite's primary result codes. Not among them: a fault of ours (no such table) and a file
+# that is no database, which waiting does not mend.
+SQLITE: Mapping[int, str] = {
+    sqlite3.SQLITE_PERM: "this user may not open the database",
+    sqlite3.SQLITE_BUSY: "the database is locked by another program",
+    sqlite3.SQLITE_LOCKED: "the database is locked",
+    sqlite3.SQLITE_READONLY: "the database or its folder is read-only",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "the database file or its folder cannot be opened",
+    sqlite3.SQLITE_PROTOCOL: "the database is locked by another program",
+}
+
+# PostgreSQL's classes (two characters) and single states.
+POSTGRESQL: Mapping[str, str] = {
+    "08": "the connection to the database broke",
+    "25006": "the database is read-only",
+    "28": "the database refuses this user",
+    "3D000": "the database does not exist",
+    "40": "another program's transaction was in the way",
+    "53": "the database server is out of disk, memory or connections",
+    "53100": "the database server's disk is full",
+    "53300": "the database server has no connection left",
+    "55P03": "the database is locked by another program",
+    "57": "the database server is shutting down, or interrupted the statement",
+    "58": "the database server's disk reports an error",
+}
+# Of these: another program is in the way, and soon will be no longer.
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
+AWAY = "the database server cannot be reached"
+
+
+def outage(err: BaseException) -> str | None:
+    """What keeps the database from working, if that may pass: away, locked, full, read-only.
+
+    None for every other error: trying again would not help.
+    """
+    if isinstance(err, NoConnection):
+        return "no connection to the database is free"
+    code = _code(err)
+    if isinstance(code, int):
+        return SQLITE.get(code)
+    if code is not None:
+        return POSTGRESQL.get(code) or POSTGRESQL.get(code[:2])
+    if isinstance(err, DBAPIError) and (
+        err.connection_invalidated or isinstance(err, OperationalError)
+    ):
+        return AWAY
+    return None
+
+
+def busy(err: BaseException) -> bool:
+    """Another program held a lock for too long: nothing else is wrong."""
+    code = _code(err)
+    return code in BUSY if isinstance(code, int) else code in BUSY_STATES
+
+
+def _code(err: BaseException) -> int | str | None:
+    """SQLite's primary result code, or PostgreSQL's SQLSTATE."""
+    cause: BaseException = err
+    if isinstance(err, DBAPIError) and isinstance(err.orig, BaseException):
+        cause = err.orig
+    if isinstance(cause, sqlite3.Error):
+        # The low byte is the primary code; the rest says more of it.
+        return (getattr(cause, "sqlite_errorcode", 0) or 0) & 0xFF
+    state = getattr(cause, "sqlstate", None)
+    return state if isinstance(state, str) else None

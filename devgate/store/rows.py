@@ -1,0 +1,143 @@
+"""The rows of a CSV file, each checked for itself. control.md section 3 has the columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from devgate.errors import CallerError
+from devgate.model import Imei, imei, shown
+from devgate.store.device import COLUMNS, MAX_ID, Device, Unit, checked
+
+MAX_LINE = 65536  # bytes: far more than a row can need; a file without newlines ends there
+BOM = b"\xef\xbb\xbf"
+YES_AND_NO: Mapping[str, bool] = {
+    "": True, "true": True, "1": True, "yes": True, "false": False, "0": False, "no": False,
+}  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One good row, and the line that it starts on. An absent column has its default."""
+
+    line: int
+    imei: Imei
+    id: int | None  # None: to be counted up
+    name: str
+    site: str
+    phone: str | None
+    qr: str | None
+    unit: Unit
+    enabled: bool
+
+    def device(self, id: int) -> Device:
+        """The device that the row makes; with `id`, if the row has none itself."""
+        return Device(self.imei, id if self.id is None else self.id, *self[3:])
+
+    def over(self, old: Device, columns: frozenset[str]) -> Device:
+        """The device that is there with what the file says of it: its columns alone.
+
+        Raises CallerError (400) if that cannot be stored.
+        """
+        says: dict[str, Any] = {name: getattr(self, name) for name in columns}
+        if self.id is None:
+            says.pop("id", None)
+        new = replace(old, **says)
+        try:
+            return new if new == old else checked(new)
+        except CallerError as err:
+            raise at(self.line, str(err)) from None
+
+
+def at(line: int, text: str) -> CallerError:
+    """An error in a file, with the line at fault."""
+    return CallerError("400", f"line {line}: {text}")
+
+
+def read_rows(file: BinaryIO) -> tuple[frozenset[str], Iterator[Row]]:
+    """The columns of the file, and its rows. Empty lines count as lines and are passed over.
+
+    Raises CallerError (400), with the line; while iterating, too.
+    """
+    records = _records(file)
+    line, header = next(records, (1, []))
+    names = [name.strip().lower() for name in header]
+    if not names:
+        raise at(line, f"a header expected: {','.join(COLUMNS)} or some of them")
+    for name in names:
+        if name not in COLUMNS:
+            raise at(line, f"unknown column {shown(name)}; {','.join(COLUMNS)} are known")
+        if names.count(name) > 1:
+            raise at(line, f"the column {name} is there twice")
+    if "imei" not in names:
+        raise at(line, "the column imei is missing")
+    return frozenset(names), _rows(names, records)
+
+
+def _rows(names: list[str], records: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
+    for line, cells in records:
+        if len(cells) != len(names):
+            raise at(line, f"{len(names)} columns expected, as in the header, not {len(cells)}")
+        try:
+            yield _row(line, dict(zip(names, cells, strict=True)))
+        except CallerError as err:
+            raise at(line, str(err)) from None
+
+
+def _row(line: int, given: Mapping[str, str]) -> Row:
+    number = given.get("id", "").strip()
+    if number and not (number.isascii() and number.isdigit()):
+        raise CallerError("400", f"id: a number expected, not {shown(number)}")
+    enabled = YES_AND_NO.get(given.get("enabled", "").strip().lower())
+    if enabled is None:
+        raise CallerError("400", f"enabled: true or false expected, not {shown(given['enabled'])}")
+    device = checked(
+        Device(
+            imei=imei(given["imei"].strip()),
+            # Not known yet: texts must fit with the longest there is.
+            id=int(number[:12]) if number else MAX_ID,
+            name=given.get("name", ""),
+            site=given.get("site", ""),
+            phone=given.get("phone"),
+            qr=given.get("qr"),
+            unit=cast(Unit, given.get("unit", "").strip() or "seconds"),
+            enabled=enabled,
+        )
+    )
+    return Row(
+        line, device.imei, device.id if number else None,
+        device.name, device.site, device.phone, device.qr, device.unit, device.enabled,
+    )  # fmt: skip
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line that it starts on."""
+    reader = csv.reader(_lines(file), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as err:
+            raise at(line, f"not CSV: {err}") from None
+        if cells is None:
+            return
+        if cells:
+            yield line, cells
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """The lines as text, each with its end: csv wants line breaks within quotes unchanged."""
+    number = 0
+    while raw := file.readline(MAX_LINE):
+        number += 1
+        if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
+            raise at(number, f"longer than {MAX_LINE} bytes")
+        if number == 1:
+            raw = raw.removeprefix(BOM)
+        try:
+            yield raw.decode()
+        except UnicodeDecodeError as err:
+            raise at(
+                number, f"not UTF-8 (byte {raw[err.start]:#04x}); save the file as CSV UTF-8"
+            ) from None

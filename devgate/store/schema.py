@@ -1,0 +1,124 @@
+"""The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
+
+Here they stand as the statements see them; how a database gets them, and the triggers
+that count changes of devices, stands in `migrations`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+    true,
+)
+
+SCHEMA = "0001"  # the newest migration: what this version of devgate works with
+VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
+
+# In SQLite only INTEGER makes a key the row's own number, without a second index.
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+device = Table(
+    "device",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    Column("id", Integer, nullable=False, unique=True),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("site", Text, nullable=False, server_default=""),
+    Column("phone", Text),
+    Column("qr", Text),
+    Column("unit", String(7), nullable=False, server_default="seconds"),
+    Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("revision", BigInteger, nullable=False, server_default="0", index=True),
+    # Other programs write here, too: what they cannot mean is refused to them at once.
+    CheckConstraint("length(imei) = 15", name="device_imei"),
+    CheckConstraint("unit in ('seconds', 'times')", name="device_unit"),
+    CheckConstraint("length(phone) <= 976", name="device_phone"),
+    CheckConstraint("length(qr) <= 976", name="device_qr"),
+)
+
+# IMEIs that were removed. One that was added again stays here: `device` has the last word.
+device_removed = Table(
+    "device_removed",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    Column("revision", BigInteger, nullable=False, index=True),
+)
+
+# One row: the number of the latest change of `device`. Whoever has seen n in a
+# transaction will never miss a row whose revision is n or less.
+revision = Table("revision", metadata, Column("n", BigInteger, nullable=False))
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    Column("online", Boolean, nullable=False, server_default=false()),
+    Column("since", Double),
+    Column("heard", Double),
+    Column("address", Text),
+    Column("running_until", Double),
+    Column("generation", BigInteger, nullable=False, server_default="0"),
+)
+Index(
+    "presence_running",
+    presence.c.running_until,
+    sqlite_where=presence.c.running_until.is_not(None),
+    postgresql_where=presence.c.running_until.is_not(None),
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("imei", String(15), nullable=False),
+    Column("type", String(5), nullable=False),
+    Column("long", Integer),
+    Column("key", String(128), index=True),
+    # The key again, once something may have been sent under it: what makes it unique.
+    Column("spent", String(128), unique=True),
+    Column("status", String(3), nullable=False),
+    Column("state", String(7), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("late", Boolean, nullable=False, server_default=false()),
+    Column("source", String(64), nullable=False),
+    Column("accepted_at", Double, nullable=False),
+    Column("sent_at", Double),
+    Column("ended_at", Double),
+    Column("late_at", Double),
+    Column("expires_at", Double),
+    Column("timeout", Double),
+    Column("running", Boolean, nullable=False, server_default=false()),
+    CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
+)
+Index("command_device", command.c.imei, command.c.id)
+# What recovery reads after a start: a handful among millions.
+OPEN = text("state <> 'ended'")
+UNKNOWN = text("status = '408'")
+Index("command_open", command.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
+
+event = Table(
+    "event",
+    metadata,
+    Column("n", NUMBER, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("type", String(32), nullable=False),
+    Column("imei", String(15)),
+    Column("command", String(26)),
+    Column("detail", Text, nullable=False, server_default="{}"),
+)
+Index("event_device", event.c.imei, event.c.n)

@@ -1,0 +1,79 @@
+"""A file's checked rows, kept on the side until all of them are known to be good."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Self
+
+from devgate.errors import StoreError
+from devgate.store.rows import Row, at
+
+BATCH = 2000  # rows: what is in memory at once
+# The database has no name: SQLite keeps it in a deleted file in the temporary folder.
+SET_UP = """
+PRAGMA journal_mode = MEMORY;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -16000;
+CREATE TABLE row (
+    line INTEGER PRIMARY KEY, imei TEXT NOT NULL UNIQUE, id INTEGER UNIQUE,
+    name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, enabled INTEGER
+);
+"""
+
+
+class Staging:
+    """Rows in the order of their lines, no IMEI and no id among them twice. In bounded memory."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.highest_id = 0
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.executescript(SET_UP)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.close()
+
+    def fill(self, rows: Iterable[Row]) -> Iterator[int]:
+        """Take all rows; yields now and then how many there are.
+
+        Raises CallerError (400) with the line of one whose IMEI or id was there before, and
+        StoreError if the temporary folder is full.
+        """
+        rest = iter(rows)
+        while batch := list(islice(rest, BATCH)):
+            try:
+                self._db.execute("BEGIN")
+                self._db.executemany("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?)", batch)
+                self._db.execute("COMMIT")
+            except sqlite3.IntegrityError:
+                self._blame(batch)
+            except sqlite3.OperationalError as err:
+                raise StoreError(
+                    f"the temporary folder cannot take the file's rows: {err}; make room, "
+                    "or set TMPDIR to a folder that has it"
+                ) from None
+            self.count += len(batch)
+            self.highest_id = max(self.highest_id, *(row.id or 0 for row in batch))
+            yield self.count
+
+    def _blame(self, batch: list[Row]) -> None:
+        """Raise for the first row that is there twice: those in front of it were taken."""
+        for row in batch:
+            for name, value in (("imei", row.imei), ("id", row.id)):
+                found = self._db.execute(f"SELECT line FROM row WHERE {name} = ?", (value,))
+                first = found.fetchone()
+                if first is not None and first[0] != row.line:
+                    raise at(row.line, f"{name}: {value} is on line {first[0]} already")
+        raise AssertionError("a row of this batch was refused")
+
+    def after(self, line: int, limit: int) -> list[Row]:
+        """At most so many rows behind this line."""
+        found = self._db.execute(
+            "SELECT * FROM row WHERE line > ? ORDER BY line LIMIT ?", (line, limit)
+        )
+        return [Row._make((*rest, bool(enabled))) for *rest, enabled in found]

@@ -1,0 +1,206 @@
+"""One task, one thread, one commit for all that waited."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Generic, NamedTuple, NoReturn, TypeVar
+
+import trio
+
+from devgate.errors import StoreError
+
+Row = TypeVar("Row")
+Done = TypeVar("Done")
+
+# Rows that nobody waits for, while the database is away: about 100 MB of them at the most.
+MOST_KEPT = 200_000
+PAUSE = 0.1  # seconds before a failed commit is tried again, doubled up to PAUSE_MOST
+PAUSE_MOST = 2.0
+
+STOPPED = StoreError("the gateway stops")
+
+log = logging.getLogger("devgate.store")
+
+
+class Entry(NamedTuple, Generic[Row]):
+    """Rows that belong together. Entries are written in the order in which they came."""
+
+    number: int
+    rows: Sequence[Row]
+
+
+@dataclass(slots=True, eq=False)
+class Batch(Generic[Row]):
+    """What one commit will write."""
+
+    urgent: list[Entry[Row]] = field(default_factory=list)
+    kept: dict[Hashable, Entry[Row]] = field(default_factory=dict)
+    done: trio.Event = field(default_factory=trio.Event)
+    error: Exception | None = None  # of the whole batch
+    again: bool = False  # kept rows of it are not on disk, and went back into the line
+    errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
+
+
+class Writer(Generic[Row, Done]):
+    """Commits rows in groups: while one commit runs, the next group gathers.
+
+    `commit` is blocking, runs in a thread, and writes all of its rows or none. What it
+    returns is handed to `committed`, in the order of the commits, before anybody who
+    waits hears of it. `outage` tells a database that is away, locked or full (a
+    sentence) from rows that cannot be written at all (None).
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Row]], Done],
+        committed: Callable[[Done], None],
+        outage: Callable[[BaseException], str | None],
+    ) -> None:
+        self._commit = commit
+        self._committed = committed
+        self._outage = outage
+        self._batch: Batch[Row] = Batch()
+        self._wake = trio.Event()
+        self._limiter = trio.CapacityLimiter(1)
+        self._busy: Batch[Row] | None = None  # what is being written
+        self._number = 0
+        self._pause = 0.0
+        self.state = "ok"  # or a sentence that says why nothing can be written
+        self.lost = 0  # rows given up since the database went away
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Return when the rows are on disk. Raises what the commit raised; then none of them is,
+        and none of them will be. Cancelled, they are written all the same."""
+        batch = self._batch
+        place = len(batch.urgent)
+        batch.urgent.append(self._entry(rows))
+        self._wake.set()
+        await batch.done.wait()
+        error = batch.error or batch.errors.get(place)
+        if error is not None:
+            raise error
+
+    async def kept(self) -> bool:
+        """Wait for the commit that holds what was posted last. False: it failed, and goes on."""
+        batch = self._batch if self._wake.is_set() else self._busy
+        if batch is None:
+            return True
+        await batch.done.wait()
+        return batch.error is None
+
+    def post(self, rows: Sequence[Row], key: Hashable = None) -> None:
+        """Write the rows when it can be done, however long that takes; nobody waits for it.
+
+        Rows of an equal key replace those that have not been written yet. Without a
+        key they are given up, and counted, when too many wait.
+        """
+        if key is None:
+            if len(self._batch.kept) >= MOST_KEPT:
+                self.lost += 1
+                return
+            key = self._number
+        self._batch.kept[key] = self._entry(rows)
+        self._wake.set()
+
+    def _entry(self, rows: Sequence[Row]) -> Entry[Row]:
+        self._number += 1
+        return Entry(self._number, rows)
+
+    async def flush(self) -> None:
+        """Return when all that was posted before is on disk: never, while the database is away."""
+        while True:
+            batch = self._batch
+            if not batch.urgent and not batch.kept:
+                if not self._busy:
+                    return
+                batch = self._busy
+            await batch.done.wait()
+            if batch.error is None and not batch.again:
+                return
+
+    async def run(self) -> NoReturn:
+        """Commit for ever. Ends only by cancellation, or by a fault in `committed`."""
+        while True:
+            await self._wake.wait()
+            await self.once()
+
+    async def once(self) -> None:
+        """Write what waits, as one transaction."""
+        if self._pause and not self._batch.urgent:
+            await self._rest()
+        self._wake = trio.Event()
+        batch, self._batch = self._batch, Batch()
+        self._busy = batch
+        batch.error = STOPPED  # of who waits, should this be cancelled before it is written
+        entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
+        try:
+            done = await self._in_thread([row for entry in entries for row in entry.rows])
+        except Exception as err:
+            sentence = self._outage(err)
+            if sentence is None:
+                await self._one_by_one(batch, err)
+                batch.error = None
+            else:
+                batch.error = err
+                self._ill(sentence)
+                self._again(batch)
+        else:
+            batch.error = None
+            self._well()
+            self._committed(done)
+        finally:
+            self._busy = None
+            batch.done.set()
+
+    async def _in_thread(self, rows: Sequence[Row]) -> Done:
+        return await trio.to_thread.run_sync(self._commit, rows, limiter=self._limiter)
+
+    async def _rest(self) -> None:
+        """Give a database that is away some time: until the next try, or a row that is urgent."""
+        with trio.move_on_after(self._pause):
+            while not self._batch.urgent:
+                self._wake = trio.Event()
+                await self._wake.wait()
+
+    async def _one_by_one(self, batch: Batch[Row], err: Exception) -> None:
+        """A row of this batch can never be written: the others shall not suffer for it."""
+        log.warning("commit refused, writing its rows one by one error=%s", err)
+        for place, entry in enumerate(batch.urgent):
+            try:
+                self._committed(await self._in_thread(entry.rows))
+            except Exception as error:
+                batch.errors[place] = error
+        for key, entry in list(batch.kept.items()):
+            try:
+                self._committed(await self._in_thread(entry.rows))
+            except Exception as error:
+                if (sentence := self._outage(error)) is not None:
+                    self._ill(sentence)
+                    self._again(batch)
+                    return
+                self.lost += 1
+                log.exception("row given up rows=%s", entry.rows)
+            del batch.kept[key]
+        self._well()
+
+    def _again(self, batch: Batch[Row]) -> None:
+        """Back into the line, in front, but for what has been replaced meanwhile."""
+        batch.again = bool(batch.kept)
+        self._batch.kept = {**batch.kept, **self._batch.kept}
+        if self._batch.kept:
+            self._wake.set()
+
+    def _ill(self, sentence: str) -> None:
+        if self.state == "ok":
+            log.error("database cannot be written reason=%s", sentence)
+        self.state = sentence
+        self._pause = min(max(self._pause * 2, PAUSE), PAUSE_MOST)
+
+    def _well(self) -> None:
+        if self.state != "ok":
+            log.warning("database can be written again lost=%s", self.lost)
+        self.state = "ok"
+        self._pause = 0.0

@@ -1,0 +1,1 @@
+"""Measures devgate beside its peers. Run by scripts/bench and scripts/soak, not installed."""

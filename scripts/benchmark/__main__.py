@@ -1,0 +1,78 @@
+"""The command line of scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
+from benchmark.errors import BenchError
+from benchmark.report import as_json, table
+from benchmark.scale import arguments as scale_arguments
+from benchmark.scale import run as run_scale
+
+
+def main() -> int:
+    """Run the bench; the exit code is 1 if a server failed."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure devgate beside other servers, and print one table.",
+        epilog="`scripts/bench scale --help`: how the cost grows with the number of devices.",
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; with --quick 1)")
+    parser.add_argument(
+        "--only", type=_names, default=(), metavar="A,B", help=f"of {', '.join(NAMES)}"
+    )
+    parser.add_argument(
+        "--devices", type=int, default=STORM, metavar="N", help="in a storm (%(default)s)"
+    )
+    outputs(parser)
+    if sys.argv[1:2] == ["scale"]:
+        parser = argparse.ArgumentParser(prog="scripts/bench scale", description=run_scale.__doc__)
+        scale_arguments(parser)
+        outputs(parser)
+        return run_scale(parser.parse_args(sys.argv[2:]))
+    args = parser.parse_args()
+    pace = dataclasses.replace(QUICK if args.quick else FULL, devices=args.devices)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder) as folder:
+        result = compare(Path(folder), args.only, args.rounds or (1 if args.quick else 3), pace)
+    print(table(result))
+    if args.json:
+        args.json.write_text(json.dumps(as_json(result), indent=1) + "\n")
+    if args.svg:
+        args.svg.write_text(draw(result))
+    complete = all(result.rounds[kind.key] for kind in result.kinds)
+    return 0 if complete and result.kinds else 1
+
+
+def outputs(parser: argparse.ArgumentParser) -> None:
+    """The options that both kinds of run have."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them there")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where the stores go: on a real disk"
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(NAMES):
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(sorted(unknown))}: {', '.join(NAMES)} expected"
+        )
+    return names
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BenchError as err:
+        print(f"bench: {err}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

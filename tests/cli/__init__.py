@@ -1,0 +1,1 @@
+"""The CLI against a real Unix socket, in this process and in one of its own."""

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devgate.cli.batch import WINDOW, Bad, Order, read
+from devgate.cli.main import cli
+from devgate.cli.params import Long
+from devgate.model import Imei
+from tests.cli.answering import IMEI, OTHER, Answering, Reply, Request, started
+from tests.cli.conftest import Run, Spawn
+
+imeis = st.text("0123456789", min_size=15, max_size=15)
+keys = st.none() | st.text(
+    st.characters(min_codepoint=33, exclude_categories=["C", "Z"]), min_size=1, max_size=128
+)
+rows = st.lists(
+    st.tuples(imeis, st.integers(1, 10**6), keys),
+    max_size=20,
+    unique_by=lambda row: row[2] or id(row),
+)
+
+
+def orders(text: str) -> list[Order | Bad]:
+    return list(read(text.encode().splitlines(keepends=True)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{IMEI},0500,k1\n{OTHER},1h,\n",
+        f"imei,long,key\n{IMEI},500,k1\n{OTHER},60m\n",
+        f"\ufeffKEY, Long ,imei\r\nk1, 500 ,{IMEI}\r\n\r\n,3600s,{OTHER}\r\n",
+        f'"{IMEI}","500","k1"\n"{OTHER}","60m",""',
+        f'{{"imei":"{IMEI}","long":500,"key":"k1"}}\n{{"imei":"{OTHER}","long":"1h"}}\n',
+    ],
+)
+def test_the_ways_to_write_a_batch(text: str) -> None:
+    assert [entry[1:] for entry in orders(text)] == [
+        (IMEI, Long(500, seconds=False), "k1"),
+        (OTHER, Long(3600, seconds=True), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("12345,500", "imei: a string of 15 digits"),
+        (IMEI, "long: a number or a duration"),
+        (f"{IMEI},soon", "long: 'soon' is no duration"),
+        (f"{IMEI},0", "long: '0' is no whole number"),
+        (f"{IMEI},500,{'k' * 129}", "key: 1 to 128 characters"),
+        (f"{IMEI},500,k,x", "4 fields, but only 3 columns"),
+        (f'{IMEI},"500', "unexpected end of data"),
+        (f"{OTHER},60,k1", "key: line 1 has it for another start"),
+    ],
+)
+def test_a_bad_line_of_csv_has_its_number(line: str, why: str) -> None:
+    _, bad, good = orders(f"{IMEI},500,k1\n{line}\n{OTHER},5\n")
+    assert isinstance(bad, Bad)
+    assert bad.line == 2
+    assert bad.why.startswith(why)
+    assert good == Order(3, Imei(OTHER), Long(5, seconds=False), None)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("[]", "a JSON object"),
+        ("{", "a JSON object"),
+        ('{"a":' * 5000, "a JSON object"),
+        (f'{{"imei":{IMEI},"long":500}}', "imei: a string of 15 digits"),
+        (f'{{"imei":"{IMEI}","long":true}}', "long: a number"),
+        (f'{{"imei":"{IMEI}","long":1.5}}', "long: a number"),
+        (f'{{"imei":"{IMEI}","long":5,"key":7}}', "key: 1 to 128"),
+        (f'{{"imei":"{IMEI}","lang":5}}', "lang: unknown"),
+    ],
+)
+def test_a_bad_line_of_json_has_its_number(line: str, why: str) -> None:
+    bad = orders(f'{{"imei":"{IMEI}","long":500}}\n{line}\n')[1]
+    assert isinstance(bad, Bad)
+    assert (bad.line, bad.why.startswith(why)) == (2, True), bad.why
+
+
+@pytest.mark.parametrize("header", ["imei,long,name", "imei,imei,long", "IMEI;long"])
+def test_a_bad_header_is_one_complaint(header: str) -> None:
+    bad = [entry.line for entry in orders(f"{header}\n{IMEI},500\n") if isinstance(entry, Bad)]
+    assert bad == [1]
+
+
+def test_bytes_that_are_no_text() -> None:
+    assert list(read([b"\xff\xfe1\n"])) == [Bad(1, "not UTF-8")]
+
+
+def test_the_same_start_twice_is_no_fault_of_the_file() -> None:
+    assert not any(isinstance(e, Bad) for e in orders(f"{IMEI},500,k1\n{IMEI},500,k1\n"))
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8))
+def test_any_bytes_give_orders_or_complaints(lines: list[bytes]) -> None:
+    for entry in read(lines):
+        assert 1 <= entry.line <= len(lines)
+
+
+@given(st.lists(st.text('01239,"{}:[]imeilongky\r\x00\x0b \u2028', max_size=40), max_size=8))
+def test_lines_that_nearly_are_orders_raise_nothing(lines: list[str]) -> None:
+    for entry in read([line.encode() + b"\n" for line in lines]):
+        assert isinstance(entry, Order) or entry.why
+
+
+@given(rows, st.booleans())
+def test_what_was_written_is_read(rows: list[tuple[str, int, str | None]], header: bool) -> None:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    if header:
+        writer.writerow(("imei", "long", "key"))
+    writer.writerows(rows)
+    as_csv = [entry[1:] for entry in read(file.getvalue().encode().splitlines(keepends=True))]
+    as_json = [
+        entry[1:]
+        for entry in read(
+            json.dumps({"imei": imei, "long": number, **({"key": key} if key else {})}).encode()
+            for imei, number, key in rows
+        )
+    ]
+    assert as_csv == as_json == [(i, Long(n, seconds=False), k) for i, n, k in rows]
+
+
+def test_a_batch_gives_a_line_each_and_0(run: Run, gateway: Answering) -> None:
+    got = run(
+        "start", "--from", "-", "--timeout", "5", input=f"{IMEI},500,k\n\n{OTHER},1m\n".encode()
+    )
+    assert (got.exit_code, got.stderr) == (0, "")
+    assert sorted(got.stdout.splitlines()) == [
+        f"line 1: {IMEI} 200 started (command 01K3Z6T5A9Q8W7E6R5T4Y3U2I1)",
+        f"line 3: {OTHER} 200 started (command 01K3Z6T5A9Q8W7E6R5T4Y3U2I1)",
+    ]
+    assert gateway.requests == [
+        {"imei": IMEI, "type": "start", "long": 500, "key": "k", "timeout": 5, "id": 1},
+        {"imei": OTHER, "type": "start", "long": 60, "unit": "seconds", "timeout": 5, "id": 3},
+    ]
+
+
+def test_bad_lines_are_reported_before_anything_is_sent(
+    run: Run, gateway: Answering, tmp_path: Path
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(f"{IMEI},500\n{IMEI},soon\n{OTHER}\n")
+    got = run("start", "--from", str(file))
+    assert (got.exit_code, got.stdout, gateway.requests) == (2, "", [])
+    assert got.stderr.splitlines() == [
+        f"devgate: {file} line 2: long: 'soon' is no duration; write 500, 15m or 1h30m",
+        f"devgate: {file} line 3: long: a number or a duration expected, not nothing",
+        f"devgate: {file}: 2 of 3 lines are bad; nothing was sent",
+    ]
+
+
+def test_the_exit_code_is_that_of_the_first_line_that_failed(run: Run, gateway: Answering) -> None:
+    def answer(request: Request) -> list[Reply]:
+        return [
+            {"status": {1: "200", 2: "404", 3: "408", 4: "404"}[request["id"]], "message": "m"}
+        ]
+
+    gateway.answer = answer
+    lines = "".join(f"{number:015},5\n" for number in range(4))
+    got = run("start", "--from", "-", "--json", input=lines.encode())
+    assert got.exit_code == 6
+    told = [json.loads(line) for line in got.stdout.splitlines()]
+    assert sorted((line["line"], line["status"]) for line in told) == [
+        (1, "200"), (2, "404"), (3, "408"), (4, "404"),
+    ]  # fmt: skip
+    assert got.stderr == "devgate: 3 of 4 failed (2 x 404, 1 x 408), first in line 2\n"
+
+
+def test_one_connection_carries_several_at_once_but_one_for_each_device(
+    run: Run, gateway: Answering
+) -> None:
+    """Replies are held back until the window is full: it fills, and goes no further."""
+    held: list[Request] = []
+    most: list[int] = []
+
+    def answer(request: Request) -> list[Reply]:
+        held.append(request)
+        left = 100 - sum(most)
+        if len(held) < min(WINDOW, left):
+            return []
+        assert len({one["imei"] for one in held}) == len(held)
+        most.append(len(held))
+        replies: list[Reply] = [{"status": "200", "message": "m", "id": one["id"]} for one in held]
+        held.clear()
+        return replies
+
+    gateway.answer = answer
+    lines = "".join(f"{number:015},5\n" for number in range(100))
+    got = run("start", "--from", "-", input=lines.encode())
+    assert got.exit_code == 0
+    assert most == [32, 32, 32, 4]
+    assert len(gateway.doors) == 2, "the listener and one caller"
+
+
+def test_a_device_gets_its_starts_in_order(run: Run, gateway: Answering) -> None:
+    lines = "".join(f"{number % 3:015},{number + 1}\n" for number in range(30))
+    assert run("start", "--from", "-", input=lines.encode()).exit_code == 0
+    for device in range(3):
+        longs = [r["long"] for r in gateway.requests if r["imei"] == f"{device:015}"]
+        assert longs == sorted(longs)
+        assert len(longs) == 10
+
+
+def test_a_gateway_that_dies_amid_a_batch(run: Run, gateway: Answering) -> None:
+    """What was asked is unknown; what was not asked was not sent. Each line says which."""
+
+    def answer(request: Request) -> list[Reply] | None:
+        return list(started(request)) if request["id"] == 1 else None
+
+    gateway.answer = answer
+    lines = f"{IMEI},1\n{IMEI},2\n{IMEI},3,k\n"
+    got = run("start", "--from", "-", "--json", input=lines.encode())
+    told = [json.loads(line) for line in got.stdout.splitlines()]
+    assert [(line["line"], line["status"]) for line in told] == [
+        (1, "200"),
+        (2, "408"),
+        (3, "503"),
+    ]
+    assert "the outcome is unknown" in told[1]["message"]
+    assert told[2]["message"].endswith("nothing was sent")
+    assert got.exit_code == 7
+
+
+def test_a_batch_without_a_gateway_is_13(tmp_path: Path) -> None:
+    args = ["--socket", str(tmp_path / "none"), "start", "--from", "-"]
+    got = CliRunner().invoke(cli, args, input=f"{IMEI},5\n")
+    assert (got.exit_code, got.stdout) == (13, "")
+
+
+def test_ctrl_c_amid_a_batch(spawn: Spawn, gateway: Answering, tmp_path: Path) -> None:
+    gateway.answer = lambda request: []
+    file = tmp_path / "orders.csv"
+    file.write_text(f"{IMEI},1\n{IMEI},2\n")
+    process = spawn("start", "--from", str(file))
+    assert gateway.asked.wait(20)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    assert out.splitlines() == [
+        f"line 1: {IMEI} 408 interrupted; the outcome is unknown: `devgate history {IMEI}` "
+        "shows what became of it",
+        f"line 2: {IMEI} 503 interrupted; nothing was sent",
+    ]
+
+
+@pytest.mark.parametrize("more", [[IMEI, "500"], ["--key", "k"]])
+def test_a_batch_takes_devices_and_keys_from_its_file_alone(run: Run, more: list[str]) -> None:
+    got = run("start", "--from", "-", *more, input=b"")
+    assert got.exit_code == 2
+    assert "names the devices and keys" in got.stderr
+
+
+def test_an_empty_batch_is_done(run: Run, gateway: Answering) -> None:
+    got = run("start", "--from", "-", input=b"imei,long,key\n")
+    assert (got.exit_code, got.stdout, gateway.requests) == (0, "", [])
+    assert "nothing to start" in got.stderr
+
+
+def test_a_terminal_gets_a_bar_on_stderr(gateway: Answering, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(f"{IMEI},1\n{OTHER},2\n")
+    ours, theirs = pty.openpty()
+    drawn: list[bytes] = []
+
+    def drain() -> None:
+        try:
+            while data := os.read(ours, 1000):
+                drawn.append(data)
+        except OSError:
+            pass  # how a terminal ends, when the last program has left it
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    args = [
+        sys.executable,
+        "-m",
+        "devgate",
+        "--socket",
+        gateway.path,
+        "start",
+        "--from",
+        str(file),
+    ]
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=30)
+    os.close(theirs)
+    reader.join(20)
+    os.close(ours)
+    assert done.returncode == 0
+    assert done.stdout.count(b"\n") == 2
+    assert b"\x1b" not in done.stdout
+    assert b"[###############---------------] 1/2" in b"".join(drawn)

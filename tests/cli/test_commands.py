@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+
+from tests.cli.answering import ID, IMEI, OTHER, Answering, Reply
+from tests.cli.conftest import Run
+
+ENDED: Reply = {
+    "status": "200", "late": True, "message": "started", "imei": IMEI, "type": "start",
+    "long": 500, "command": ID, "key": "order-1", "source": "socket", "state": "ended",
+    "accepted_at": "2025-01-31T12:00:00.000Z", "sent_at": "2025-01-31T12:00:00.004Z",
+    "ended_at": "2025-01-31T12:00:10.004Z", "late_at": "2025-01-31T12:00:31.500Z",
+}  # fmt: skip
+WAITING: Reply = {
+    **ENDED, "status": "000", "late": False, "message": "waits for the device", "imei": OTHER,
+    "type": "stop", "long": None, "key": None, "state": "waiting", "sent_at": None,
+    "ended_at": None, "late_at": None,
+}  # fmt: skip
+
+
+def test_history_is_a_table(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "200", "items": [WAITING, ENDED], "next": ID}]
+    got = run("history", "--limit", "2")
+    assert got.exit_code == 0
+    assert got.stdout.splitlines() == [
+        "ACCEPTED              IMEI             ORDER      STATUS         KEY      COMMAND",
+        f"2025-01-31 12:00:00Z  {OTHER}  stop       waiting                 {ID}",
+        f"2025-01-31 12:00:00Z  {IMEI}  start 500  200      late  order-1  {ID}",
+    ]
+    assert got.stderr == f"devgate: there are more: add --after {ID}\n"
+    assert gateway.requests == [{"type": "history", "limit": 2}]
+
+
+def test_history_as_json_is_the_reply(run: Run, gateway: Answering) -> None:
+    reply: Reply = {"status": "200", "items": [ENDED], "next": "1"}
+    gateway.answer = lambda request: [reply]
+    got = run("history", IMEI, "--after", ID, "--json")
+    assert (json.loads(got.stdout), got.stderr) == (reply, "")
+    assert gateway.requests == [{"type": "history", "imei": IMEI, "after": ID}]
+
+
+def test_no_history(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "200", "items": [], "next": None}]
+    assert run("history").stdout == "no commands\n"
+
+
+def test_waiting_commands_are_listed_and_cancelled(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "200", "items": [WAITING], "next": None}]
+    assert run("commands", "list", "--waiting", IMEI).exit_code == 0
+    assert run("commands", "list", "--limit", "1").exit_code == 0
+    gateway.answer = lambda request: [{"status": "200", "message": "cancelled", "command": ID}]
+    assert run("commands", "cancel", ID).stdout == f"cancelled (command {ID})\n"
+    assert gateway.requests == [
+        {"type": "history", "imei": IMEI, "state": "waiting"},
+        {"type": "history", "limit": 1},
+        {"type": "cancel", "command": ID},
+    ]
+
+
+def test_a_command_is_shown_with_the_exit_code_of_its_outcome(
+    run: Run, gateway: Answering
+) -> None:
+    gateway.answer = lambda request: [ENDED]
+    got = run("commands", "show", ID)
+    assert got.exit_code == 0
+    assert got.stdout.splitlines() == [
+        f"{ID}  start 500",
+        f"  device            {IMEI}",
+        "  outcome           200, late: started",
+        "  state             ended",
+        "  key               order-1",
+        "  source            socket",
+        "  accepted          2025-01-31 12:00:00.000Z",
+        "  sent              2025-01-31 12:00:00.004Z",
+        "  ended             2025-01-31 12:00:10.004Z",
+        "  late result       2025-01-31 12:00:31.500Z",
+    ]
+    gateway.answer = lambda request: [{**ENDED, "status": "408", "late": False}]
+    got = run("commands", "show", ID)
+    assert (got.exit_code, got.stderr) == (7, "")
+    assert "408: started" in got.stdout
+    assert gateway.requests == [{"type": "command", "command": ID}] * 2
+
+
+def test_a_command_that_nobody_knows(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "404", "message": "no such command"}]
+    got = run("commands", "show", ID)
+    assert (got.exit_code, got.stdout, got.stderr) == (6, "", "devgate: no such command\n")
+
+
+def test_json_may_stand_anywhere(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [ENDED]
+    for args in (
+        ["--json", "commands", "show", ID],
+        ["commands", "--json", "show", ID],
+        ["commands", "show", ID, "--json"],
+    ):
+        assert json.loads(run(*args).stdout) == ENDED

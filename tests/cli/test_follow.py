@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devgate.cli.follow import shown_bytes
+from tests.cli.answering import IMEI, Answering, Reply, Request
+from tests.cli.conftest import Run, Spawn
+
+OPENED: Reply = {"status": "200", "message": "watching"}
+ONLINE: Reply = {
+    "event": 4711, "at": "2025-01-31T12:00:00.123Z", "type": "device.online", "imei": IMEI,
+    "address": "1.2.3.4:5678", "reason": None,
+}  # fmt: skip
+IN: Reply = {
+    "at": "2025-01-31T12:00:01.000Z", "imei": None, "address": "1.2.3.4:5678", "direction": "in",
+    "bytes": f"023000{IMEI}TN", "decoded": f"TN 000 {IMEI}", "why": None,
+}  # fmt: skip
+OUT: Reply = {
+    "at": "2025-01-31T12:00:01.001Z", "imei": None, "address": "1.2.3.4:5678", "direction": "out",
+    "bytes": "006404", "decoded": "404", "why": "the connection has not registered",
+}  # fmt: skip
+
+
+def test_watch_asks_for_what_was_asked_for(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED]
+    run("watch")
+    run("watch", IMEI, "--after", "0", "--events", "device.online, command.late")
+    assert gateway.requests == [
+        {"type": "watch"},
+        {"type": "watch", "imei": IMEI, "after": 0, "events": ["device.online", "command.late"]},
+    ]
+
+
+def test_events_as_text_and_as_json(run: Run, gateway: Answering) -> None:
+    missed: Reply = {"missed": 3}
+    gateway.answer = lambda request: [OPENED, ONLINE, missed]
+    assert run("watch").stdout.splitlines() == [
+        f"    4711  12:00:00.123Z  device.online       {IMEI}  address=1.2.3.4:5678",
+        "-- 3 missed: this reader was too slow --",
+    ]
+    lines = run("watch", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [ONLINE, missed]
+
+
+def test_a_stream_that_the_gateway_ends_says_how_to_go_on(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED, ONLINE]
+    got = run("watch")
+    assert got.exit_code == 13
+    assert got.stderr == "devgate: the gateway ended the stream; go on with --after 4711\n"
+
+
+@pytest.mark.parametrize("command", [["watch", IMEI], ["tap", IMEI]])
+def test_a_stream_that_is_refused_has_the_exit_code_of_its_status(
+    run: Run, gateway: Answering, command: list[str]
+) -> None:
+    gateway.answer = lambda request: [{"status": "300", "message": "no such IMEI"}]
+    got = run(*command)
+    assert (got.exit_code, got.stdout, got.stderr) == (5, "", "devgate: no such IMEI\n")
+
+
+def test_frames_as_text_say_why(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED, IN, OUT]
+    assert run("tap", "--unregistered").stdout.splitlines() == [
+        f"12:00:01.000Z  1.2.3.4:5678           -                in   023000{IMEI}TN"
+        f"  TN 000 {IMEI}",
+        "12:00:01.001Z  1.2.3.4:5678           -                out  006404  404"
+        "  (the connection has not registered)",
+    ]
+    assert gateway.requests == [{"type": "tap", "unregistered": True}]
+
+
+@pytest.mark.parametrize("args", [["tap"], ["tap", IMEI, "--unregistered"]])
+def test_a_tap_is_of_one_device_or_of_strangers(
+    run: Run, gateway: Answering, args: list[str]
+) -> None:
+    assert (run(*args).exit_code, gateway.requests) == (2, [])
+
+
+def test_a_tap_is_saved_as_it_came(run: Run, gateway: Answering, tmp_path: Path) -> None:
+    gateway.answer = lambda request: [OPENED, IN, OUT]
+    file = tmp_path / "odd.jsonl"
+    assert "ended the stream" in run("tap", IMEI, "--save", str(file)).stderr
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [IN, OUT]
+    again = run("tap", IMEI, "--save", str(file))
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert again.stderr == f"devgate: {file} exists already; save to a new file\n"
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [IN, OUT]
+
+
+def test_a_tap_that_cannot_be_saved(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED, IN]
+    got = run("tap", IMEI, "--save", "/nowhere/odd.jsonl")
+    assert got.exit_code == 2
+    assert (
+        got.stderr == "devgate: /nowhere/odd.jsonl cannot be written: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"023000123456787654321HT", "023000123456787654321HT"),
+        ("二维码".encode(), "二维码"),
+        (b"\x00\x1b[31m\r\n", r"\x00\x1b[31m\r\n"),
+        (b"\xff\xfe", r"\xff\xfe"),
+    ],
+)
+def test_bytes_are_shown_on_one_line_and_move_no_cursor(data: bytes, text: str) -> None:
+    assert shown_bytes(data) == text
+
+
+def _held_open(gateway: Answering, *lines: Reply) -> None:
+    """A stream of these lines, which goes on until the caller leaves."""
+    asked: list[Request] = []
+
+    def answer(request: Request) -> list[Reply]:
+        asked.append(request)
+        return [OPENED, *lines]
+
+    gateway.answer = answer
+    gateway.hold = True
+
+
+def test_ctrl_c_leaves_a_stream_quietly(spawn: Spawn, gateway: Answering) -> None:
+    _held_open(gateway, ONLINE)
+    process = spawn("watch", "--json")
+    assert process.stdout
+    assert json.loads(process.stdout.readline()) == ONLINE, "at once, not when a buffer is full"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert gateway.gone.wait(20)
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(spawn: Spawn, gateway: Answering) -> None:
+    """`devgate watch | head -1`."""
+    _held_open(gateway, *[ONLINE] * 10_000)
+    process = spawn("watch", "--json")
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(20) == 141
+    assert process.stderr
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_only_a_terminal_gets_colours(gateway: Answering, no_color: bool) -> None:
+    gateway.answer = lambda request: [OPENED, IN, OUT]
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "40"}
+    environ.pop("NO_COLOR", None)
+    if no_color:
+        environ["NO_COLOR"] = "1"
+    ours, theirs = pty.openpty()
+    args = [sys.executable, "-m", "devgate", "--socket", gateway.path, "tap", IMEI]
+    with subprocess.Popen(args, stdout=theirs, stderr=subprocess.DEVNULL, env=environ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while data := os.read(ours, 1000):
+                shown += data
+        except OSError:
+            pass  # how a terminal ends, when the last program has left it
+        os.close(ours)
+    assert process.returncode == 13
+    assert shown.count(b"\r\n") == 2, "a frame is one line, however narrow the terminal"
+    assert (b"\x1b[31m" in shown or b"\x1b[1;31m" in shown) is not no_color

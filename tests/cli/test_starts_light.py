@@ -1,0 +1,68 @@
+"""The CLI runs once per order: what a command does not need, it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.answering import IMEI, Answering
+
+SCRIPT = """
+import sys
+from devgate.cli.main import cli
+try:
+    cli(prog_name="devgate")
+except SystemExit as err:
+    print(*sys.modules, file=sys.stderr)
+    raise
+"""
+HEAVY = {
+    "alembic", "asyncio", "csv", "devgate.app", "devgate.cli.batch", "devgate.config.load",
+    "devgate.config.settings", "devgate.control.server", "devgate.gateway", "devgate.net",
+    "devgate.protocol", "devgate.store", "grp", "outcome", "psycopg", "pydantic", "rich",
+    "sqlalchemy", "ssl", "trio", "trio_util", "ulid",
+}  # fmt: skip
+
+
+def loaded(*args: str, code: int) -> set[str]:
+    command = [sys.executable, "-c", SCRIPT, *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == code, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["start", IMEI, "500", "--key", "k"],
+        ["stop", IMEI],
+        ["status"],
+        ["status", IMEI],
+        ["send", 'command{"type":"status"}'],
+        ["history"],
+        ["commands", "list"],
+    ],
+)
+def test_a_command_starts_without_the_server(gateway: Answering, args: list[str]) -> None:
+    modules = loaded("--socket", gateway.path, *args, code=0)
+    assert {"click", "json", "socket", "devgate.control.client"} <= modules
+    assert not modules & HEAVY
+    assert "tomli" not in modules or "--socket" not in args
+
+
+def test_a_stream_that_is_no_terminal_needs_no_colours(gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "200"}]
+    assert not loaded("--socket", gateway.path, "watch", code=13) & HEAVY
+
+
+@pytest.mark.parametrize("args", [["--help"], ["start", "--help"], ["--version"]])
+def test_help_reads_no_configuration(
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gateway.toml").write_text("this is not TOML")
+    monkeypatch.chdir(tmp_path)
+    modules = loaded(*args, code=0)
+    assert not modules & (HEAVY | {"tomli"})

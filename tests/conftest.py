@@ -1,0 +1,58 @@
+"""Fixtures for all tests: databases of both kinds, each test with its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devgate.store.engine import Database, open_database
+from tests.postgres import Postgres, binaries, running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    programs = binaries()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed, and CI must test it")
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with running(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
+    """A server that runs: `stop()` and `start()` are the test's, and it runs afterwards."""
+    yield postgres_server
+    if not postgres_server.is_running():
+        postgres_server.start()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """An empty database on it."""
+    return postgres.create_database()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'devgate.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database: the test runs once for each kind."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, opened and with its tables."""
+    opened = open_database(database_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,98 @@
+"""`devgate token`, through the whole command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from devgate.cli import token
+from devgate.cli.main import cli
+from devgate.gateway import access
+
+
+def run(*words: str, **env: str) -> Result:
+    return CliRunner().invoke(cli, ["token", *words], env=env)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return str(tmp_path / "tokens")
+
+
+def test_add_prints_the_secret_alone(file: str) -> None:
+    got = run("add", "shop", "--file", file)
+    assert got.exit_code == 0
+    known = access.Tokens(file).check(got.stdout.removesuffix("\n"))
+    assert known is not None
+    assert (known.name, known.role) == ("shop", "admin")
+    assert "not shown again" in got.stderr
+
+
+def test_add_as_json(file: str) -> None:
+    got = run("add", "screen", "--role", "read", "--json", "--file", file)
+    assert got.exit_code == 0
+    reply = json.loads(got.stdout)
+    assert (reply["status"], reply["name"], reply["role"]) == ("200", "screen", "read")
+    assert access.Tokens(file).check(reply["token"]) is not None
+    assert got.stderr == ""
+
+
+def test_list_and_remove(file: str) -> None:
+    assert "no tokens; add one" in run("list", "--file", file).stderr
+    for name in ("shop", "screen"):
+        run("add", name, "--file", file)
+    rows = run("list", "--file", file).stdout.splitlines()
+    assert [row.split()[:2] for row in rows] == [
+        ["NAME", "ROLE"], ["shop", "admin"], ["screen", "admin"],
+    ]  # fmt: skip
+    assert run("remove", "shop", "--file", file).stdout == "token shop removed\n"
+    (line,) = run("list", "--json", "--file", file).stdout.splitlines()
+    assert set(json.loads(line)) == {"name", "role", "created"}
+    assert json.loads(line)["name"] == "screen"
+
+
+@pytest.mark.parametrize(
+    "words", [["add", "shop"], ["remove", "other"], ["add", "a b"], ["add", "x", "--role", "king"]]
+)
+def test_what_cannot_be_done_is_a_complaint_and_changes_nothing(
+    words: list[str], file: str
+) -> None:
+    run("add", "shop", "--file", file)
+    before = Path(file).read_bytes()
+    got = run(*words, "--file", file)
+    assert got.exit_code == 2
+    assert got.stdout == ""
+    assert got.stderr
+    assert Path(file).read_bytes() == before
+
+
+def test_the_file_is_the_configurations(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('[control]\ntokens = "etc/tokens"\n')
+    assert run("add", "shop", "--config", str(config)).exit_code == 0
+    assert [t.name for t in access.entries(tmp_path / "etc" / "tokens")] == ["shop"]
+    assert "shop" in run("list", DEVGATE_CONFIG=str(config)).stdout
+
+
+def test_without_a_file_it_says_what_to_set(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text("")
+    got = run("list", "--config", str(config))
+    assert got.exit_code == 2
+    assert f"[control] tokens is not set in {config}" in got.stderr
+    assert "--file" in got.stderr
+
+
+def test_the_roles_are_the_gateways() -> None:
+    assert token.ROLES == access.ROLES
+
+
+def test_help_needs_no_server() -> None:
+    script = "import sys, devgate.cli.token; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
+    assert not {"trio", "sqlalchemy", "pydantic", "devgate.gateway"} & set(loaded)

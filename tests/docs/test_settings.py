@@ -1,0 +1,154 @@
+"""The shipped gateway.toml, the settings class and configuration.md say the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+
+from devgate.config.load import load
+from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "gateway.toml"
+
+# configuration.md, line by line; the four last keys are those of the issue on honest commands.
+WRITTEN: dict[str, dict[str, Any]] = {
+    "device": {
+        "listen": "0.0.0.0:12306",
+        "idle_timeout": 180,
+        "register_timeout": 120,
+        "partial_timeout": 10,
+        "heartbeat_grace": 0.5,
+        "max_connections": 0,
+        "max_connections_per_address": 0,
+        "max_malformed": 20,
+        "max_outbox": 65536,
+        "flapping": {"takeovers": 5, "within": 60},
+        "proxy_protocol": False,
+    },
+    "service": {
+        "phone": "400-500-5620",
+        "qr": "http://csgxjk.com/qrcode/dev/{id}",
+    },
+    "control": {
+        "socket": "run/devgate.sock",
+        "mode": "0660",
+        "listen": "",
+        "tokens": "",
+    },
+    "command": {
+        "ack_timeout": 10,
+        "late_window": 60,
+        "queue_timeout": 30,
+        "max_long": 86400,
+        "max_waiting": 16,
+        "drain": 15,
+        "while_running": "send",
+        "keep_keys": "90d",
+    },
+    "store": {
+        "url": "sqlite:///devgate.db",
+        "refresh": 30,
+        "keep_events": "30d",
+        "keep_commands": "365d",
+    },
+    "log": {
+        "level": "info",
+        "format": "auto",
+    },
+}
+TLS = {"certificate", "key", "client_ca"}
+
+RESTART = {
+    "device.listen", "device.tls", "device.proxy_protocol", "control.socket", "control.mode",
+    "control.listen", "control.tls", "store.url", "log.format",
+}  # fmt: skip
+
+
+def defaults(table: type[Table]) -> dict[str, Any]:
+    """The defaults as one would write them, without the tables whose absence means something."""
+    written: dict[str, Any] = {}
+    for name, field in table.model_fields.items():
+        inner = table_of(field)
+        if inner is None:
+            written[name] = field.default
+        elif field.default is not None:
+            written[name] = defaults(inner)
+    return written
+
+
+def fields(table: type[Table], around: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in table.model_fields.items():
+        yield f"{around}{name}", field
+        if inner := table_of(field):
+            yield from fields(inner, f"{around}{name}.")
+
+
+def test_the_settings_are_those_of_the_document() -> None:
+    assert defaults(Settings) == WRITTEN
+
+
+def test_the_shipped_file_has_every_key_at_its_default() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert tomli.loads(text) == WRITTEN
+    kinds = re.findall(r"^(\w+) = (\S)", text, re.MULTILINE)
+    assert len(kinds) == len(list(keys_of(Settings))) - 2 * len(TLS) - 1, "flapping is one line"
+
+
+def test_loading_the_shipped_file_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert load(FILE, {}) == load(None, {})
+
+
+def test_the_commented_tables_are_right(tmp_path: Path) -> None:
+    lines = FILE.read_text(encoding="utf-8").split("\n")
+    opened = [re.sub(r"^# (\[[a-z.]+\]|[a-z_]+ = )", r"\1", line) for line in lines]
+    assert sum(a != b for a, b in zip(lines, opened, strict=True)) == 2 * (1 + len(TLS))
+    data = tomli.loads("\n".join(opened))
+    assert set(data["device"]["tls"]) == set(data["control"]["tls"]) == TLS
+    file = tmp_path / "gateway.toml"
+    file.write_text("\n".join(opened), encoding="utf-8")
+    got = load(file, {})
+    assert got.control.tls is not None
+    assert got.control.tls.client_ca == "", "what is commented out is a default, too"
+
+
+def test_every_line_has_its_comment() -> None:
+    for line in FILE.read_text(encoding="utf-8").split("\n"):
+        if re.match(r"(# )?[a-z_]+ = ", line):
+            assert re.search(r"\S +# \S", line.removeprefix("# ")), line
+
+
+def test_the_file_says_what_needs_a_restart() -> None:
+    marked: set[str] = set()
+    table, announced = "", False
+    for line in FILE.read_text(encoding="utf-8").split("\n"):
+        if match := re.match(r"(?:# )?\[([a-z.]+)\]$", line):
+            table = match[1]
+            if announced:
+                marked.add(table)
+        elif "# (restart)" in line:
+            marked.add(f"{table}.{line.partition(' ')[0]}")
+        announced = line.startswith("#") and line.endswith("(restart)")
+    assert marked == RESTART
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    for name, field in fields(Settings):
+        assert field.description, name
+        assert field.description.endswith("."), name
+    assert {name for name, field in fields(Settings) if needs_restart(field)} == RESTART
+
+
+def test_nothing_can_be_changed_in_place() -> None:
+    settings = Settings()
+    for name, field in fields(Settings):
+        if inner := table_of(field):
+            assert inner.model_config.get("frozen"), name
+            assert inner.model_config.get("extra") == "forbid", name
+    assert settings.model_config.get("frozen")

@@ -1,0 +1,127 @@
+"""protocol.md over a real socket: section 5, and what stands below section 3's table."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.device import WHO, frame
+from tests.e2e.harness import SAMPLE, Gateway, gateway
+
+# Section 5, word for word
+
+
+@pytest.mark.parametrize(
+    ("segments", "answers"),
+    [
+        (["1"], [WHO]),
+        (["023000123456787654321HT"], ["023200123456787654321HT"]),
+        (["0230001234", "56787654321HT"], ["023200123456787654321HT"]),
+        (["AT" + "023000123456787654321HT" + "1"], ["023200123456787654321HT"]),
+    ],
+)
+def test_a_worked_stream_of_a_stranger(
+    served: Gateway, segments: list[str], answers: list[str]
+) -> None:
+    with served.stranger() as device:
+        for segment in segments:
+            device.send(segment)
+        device.expect(*answers)
+        device.expect_nothing(SAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("segments", "answers"),
+    [
+        ([" ", "", "AT"], []),
+        (
+            ["023000123456787654321TN023000123456787654321QR"],
+            [
+                "035200123456787654321TN400-500-5620",
+                "054200123456787654321QRhttp://csgxjk.com/qrcode/dev/16",
+            ],
+        ),
+        (["hello world"], [WHO]),
+        (["023000999999999999999TN"], ["023401999999999999999TN"]),
+    ],
+)
+def test_a_worked_stream_of_a_registered_device(
+    served: Gateway, segments: list[str], answers: list[str]
+) -> None:
+    with served.register(SAMPLE) as device:
+        for segment in segments:
+            device.send(segment)
+        device.expect(*answers)
+        device.expect_nothing(SAMPLE)
+
+
+# Section 3, below the table
+
+
+def test_malformed_bytes_are_complained_of_once_a_second(served: Gateway, imei: str) -> None:
+    with served.register(imei) as device:
+        device.send("hello world")
+        device.expect(WHO)
+        since = time.monotonic()
+        device.send("hello world")
+        device.send(frame("000", imei, "HT"))
+        answer = frame("200", imei, "HT")
+        got = device.read(len(answer))
+        # A machine that stood still for a second has seen the next complaint fall due.
+        assert got == answer.encode() or time.monotonic() - since > 0.9
+
+
+def test_a_connection_with_nothing_but_malformed_bytes_is_closed(
+    served: Gateway, imei: str
+) -> None:
+    with served.register(imei) as device:
+        device.send(frame("200", imei, "HT") * 19)
+        device.expect_nothing(imei)  # a good frame: the count begins anew
+        device.send(frame("200", imei, "HT") * 19)
+        device.expect_nothing(imei)
+        device.send(frame("200", imei, "HT") * 20)
+        device.expect_end()
+    served.until(imei, "online", False)
+
+
+@pytest.mark.parametrize(("change", "answer"), [("disable", "401"), ("remove", "300")])
+def test_a_device_that_is_taken_away_loses_its_connection(
+    served: Gateway, imei: str, change: str, answer: str
+) -> None:
+    with served.register(imei) as device:
+        # `remove` asks before it removes; with "y" it need not know that nobody is there.
+        done = served.cli("devices", change, imei, text="y\n")
+        assert done.returncode == 0, done.stderr
+        device.expect_end()
+    with served.stranger() as device:
+        device.send(frame("000", imei, "HT"))
+        device.expect(frame(answer, imei, "HT"))
+
+
+def test_the_newest_connection_takes_over(served: Gateway, imei: str) -> None:
+    with served.register(imei) as older, served.register(imei) as newer:
+        older.expect_end()
+        newer.expect_nothing(imei)
+        assert served.status(imei)["online"] is True
+
+
+def test_two_devices_with_one_imei_are_reported_as_flapping(served: Gateway, imei: str) -> None:
+    devices = [served.register(imei) for _ in range(6)]
+    served.logged("flapping", imei)
+    for device in devices[:-1]:
+        device.expect_end()
+    devices[-1].expect_nothing(imei)
+    for device in devices:
+        device.close()
+
+
+def test_silent_connections_are_closed_on_time() -> None:
+    with gateway({"device": {"idle_timeout": 1, "register_timeout": 1}}) as running:
+        running.add_devices([{"imei": SAMPLE}])
+        with running.register(SAMPLE) as device, running.stranger() as stranger:
+            stranger.send("1")
+            stranger.expect(WHO)
+            device.expect_end()
+            stranger.expect_end()
+        assert running.until(SAMPLE, "online", False)["heard"] is not None

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import trio
+
+from devgate.net.acceptor import BUDGET, Acceptor
+from devgate.net.addresses import bind
+from devgate.net.limits import Crowds
+
+
+class House:
+    """Those who were let in, by descriptor."""
+
+    def __init__(self) -> None:
+        self.inside: dict[int, str] = {}
+        self.listeners = bind(["127.0.0.1:0"])
+        self.acceptor = Acceptor(self.listeners, self.admit, lambda: len(self.inside))
+        self.devices = ExitStack()
+
+    def admit(self, fd: int, address: str) -> None:
+        self.inside[fd] = address
+
+    def leave(self, fd: int) -> None:
+        os.close(fd)
+        self.acceptor.left(self.inside.pop(fd))
+
+    def knock(self, source: str = "127.0.0.1") -> socket.socket:
+        address = self.listeners[0].getsockname()
+        device = socket.create_connection(address, timeout=5, source_address=(source, 0))
+        return self.devices.enter_context(device)
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.devices.close()
+    for fd in list(house.inside):
+        house.leave(fd)
+    house.acceptor.close()
+
+
+@pytest.fixture
+async def open_house(house: House) -> AsyncIterator[House]:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.acceptor.run)
+        yield house
+        nursery.cancel_scope.cancel()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Look until it is so; an error after five seconds."""
+    with trio.fail_after(5):
+        while not done():  # noqa: ASYNC110 - the kernel's doing, which sets no event
+            await trio.sleep(0.005)
+
+
+async def test_a_device_is_let_in_with_its_address(open_house: House) -> None:
+    device = open_house.knock()
+    await until(lambda: len(open_house.inside) == 1)
+    ((fd, address),) = open_house.inside.items()
+    host, port = device.getsockname()
+    assert address == f"{host}:{port}"
+    assert not os.get_blocking(fd)
+    assert not os.get_inheritable(fd)
+    assert open_house.acceptor.accepted == 1
+
+
+async def test_accepted_sockets_are_tuned_for_devices(open_house: House) -> None:
+    open_house.knock()
+    await until(lambda: len(open_house.inside) == 1)
+    with socket.socket(fileno=os.dup(next(iter(open_house.inside)))) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 75
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 25
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 5
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 180_000
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65536
+
+
+class Steps(trio.abc.Instrument):
+    """How many were let in by each step of a task."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.before = 0
+        self.admitted: list[int] = []
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.before = len(self.house.inside)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if more := len(self.house.inside) - self.before:
+            self.admitted.append(more)
+
+
+async def test_a_storm_lets_other_tasks_have_their_turn(house: House) -> None:
+    for _ in range(BUDGET * 2 + 10):
+        house.knock()
+    steps = Steps(house)
+    trio.lowlevel.add_instrument(steps)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.acceptor.run)
+        await until(lambda: len(house.inside) == BUDGET * 2 + 10)
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(steps)
+    assert steps.admitted == [BUDGET, BUDGET, 10]
+
+
+async def test_a_full_house_says_so_once_and_goes_on(
+    open_house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_house.acceptor.max_connections = 3
+    for _ in range(5):
+        open_house.knock()
+    await until(lambda: open_house.acceptor.paused)
+    await trio.sleep(0.35)  # three more looks
+    assert len(open_house.inside) == 3
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "paused connections=3 why='all 3 are in use" in caplog.text
+    open_house.leave(next(iter(open_house.inside)))
+    await until(lambda: open_house.acceptor.accepted == 4)
+    assert len(open_house.inside) == 3
+    open_house.acceptor.max_connections = 0
+    await until(lambda: len(open_house.inside) == 4)
+    await until(lambda: not open_house.acceptor.paused)
+    assert caplog.text.count("accepting paused") == 1
+    assert caplog.text.count("accepting resumed") == 1
+
+
+async def test_a_house_that_fills_again_and_again_does_not_flood_the_log(
+    open_house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_house.acceptor.max_connections = 1
+    open_house.knock()
+    for _ in range(3):
+        open_house.knock()
+        await until(lambda: open_house.acceptor.paused)
+        open_house.leave(next(iter(open_house.inside)))
+        await until(lambda: not open_house.acceptor.paused and len(open_house.inside) == 1)
+    assert len(caplog.records) == 2
+
+
+async def test_one_address_may_have_so_many(
+    open_house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    acceptor = open_house.acceptor
+    acceptor.max_connections_per_address = 2
+    devices = [open_house.knock() for _ in range(4)]
+    assert [await trio.to_thread.run_sync(device.recv, 1) for device in devices[2:]] == [b"", b""]
+    assert acceptor.refused == 2
+    assert acceptor.accepted == 2
+    assert caplog.text.count("connections refused address=127.0.0.1 limit=2 count=1") == 1
+    assert len(caplog.records) == 1
+    open_house.knock("127.0.0.2")
+    await until(lambda: acceptor.accepted == 3)
+    open_house.leave(next(iter(open_house.inside)))
+    open_house.knock()
+    await until(lambda: acceptor.accepted == 4)
+    acceptor.max_connections_per_address = 0
+    open_house.knock()
+    await until(lambda: acceptor.accepted == 5)
+    assert acceptor.refused == 2
+
+
+async def test_the_door_is_shut_at_the_end(house: House) -> None:
+    address = house.listeners[0].getsockname()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.acceptor.run)
+        nursery.cancel_scope.cancel()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+async def test_several_doors_lead_into_one_house() -> None:
+    admitted: list[int] = []
+    listeners = bind(["127.0.0.1:0", "[::1]:0"])
+    acceptor = Acceptor(listeners, lambda fd, address: admitted.append(fd), lambda: len(admitted))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(acceptor.run)
+        for listener in listeners:
+            with socket.create_connection(listener.getsockname()[:2]):
+                pass
+        await until(lambda: len(admitted) == 2)
+        nursery.cancel_scope.cancel()
+    for fd in admitted:
+        os.close(fd)
+
+
+class Troubled(socket.socket):
+    """A listener whose kernel reports the given errors first."""
+
+    troubles: list[int]
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.troubles:
+            number = self.troubles.pop(0)
+            raise OSError(number, os.strerror(number))
+        return super().accept()
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.ENFILE, errno.EINVAL])
+async def test_no_error_of_the_kernel_ends_the_door(number: int) -> None:
+    admitted: list[int] = []
+    (bound,) = bind(["127.0.0.1:0"])
+    listener = Troubled(fileno=bound.detach())
+    listener.troubles = [number] * 3
+    acceptor = Acceptor([listener], lambda fd, address: admitted.append(fd), lambda: len(admitted))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(acceptor.run)
+        with socket.create_connection(listener.getsockname()):
+            await until(lambda: len(admitted) == 1)
+        nursery.cancel_scope.cancel()
+    os.close(admitted[0])
+
+
+async def test_what_cannot_be_admitted_is_closed() -> None:
+    def admit(fd: int, address: str) -> None:
+        raise RuntimeError("no nursery")
+
+    acceptor = Acceptor(listeners := bind(["127.0.0.1:0"]), admit, lambda: 0)
+    with socket.create_connection(listeners[0].getsockname(), timeout=5) as device:
+        with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="no nursery")):
+            await acceptor.run()
+        assert device.recv(1) == b""
+
+
+def test_crowds_count_exactly_those_they_let_in() -> None:
+    crowds = Crowds(1)
+    assert crowds.enter("1.2.3.4:1")
+    assert not crowds.enter("1.2.3.4:2")
+    assert crowds.enter("[::1]:1")
+    crowds.left("9.9.9.9:1")
+    crowds.left("1.2.3.4:1")
+    assert crowds.enter("1.2.3.4:3")
+    crowds.most = 0
+    assert crowds.enter("1.2.3.4:4")
+    crowds.left("1.2.3.4:3")
+    crowds.most = 1
+    assert not crowds.enter("1.2.3.4:5"), "one is still here"

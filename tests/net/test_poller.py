@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import trio
+
+from devgate.net.link import Link
+from devgate.net.poller import READ_SIZE, READS, ROUND, Poller
+from tests.net.conftest import Dial, Notes, fill, give_out, received, reset
+
+
+async def test_what_arrives_is_yielded_and_answered(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    device.sendall(b"023000123456787654321HT")
+    await notes.until(lambda: link in notes.heard)
+    assert notes.heard[link] == b"023000123456787654321HT"
+    assert link.send(b"023200123456787654321HT")
+    assert received(device, 23) == b"023200123456787654321HT"
+
+
+async def test_what_was_there_before_it_was_added_is_yielded(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    device.sendall(b"early")
+    device.shutdown(socket.SHUT_WR)
+    notes.poller.add(link)
+    await notes.until(lambda: link in notes.ended)
+    assert notes.heard[link] == b"early"
+
+
+async def test_nothing_to_do_is_waited_for(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    notes.round()  # that it may be written to is no news for anybody
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.until, lambda: link in notes.heard)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not notes.heard
+        device.sendall(b"1")
+    assert notes.heard == {link: b"1"}
+
+
+async def test_a_flood_is_read_in_turns_and_to_its_end(dial: Dial, notes: Notes) -> None:
+    flooding, flood = dial()
+    calm, quiet = dial()
+    notes.poller.add(flood)
+    notes.poller.add(quiet)
+    wire = bytes(range(256)) * (READ_SIZE // 256) * 20
+    flooding.sendall(wire)
+    calm.sendall(b"1")
+    arrived: list[tuple[Link, bytes]] = []
+    while not arrived:
+        await notes.poller.wait()
+        arrived = notes.round()
+    assert (quiet, b"1") in arrived
+    assert [link for link, _ in arrived].count(flood) == READS
+    await notes.until(lambda: notes.heard[flood] == wire)
+    assert notes.largest_round <= 2 * READS
+
+
+async def test_a_flood_with_an_end_behind_it_is_read_to_its_end(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    device.sendall(b"x" * (READ_SIZE * 9))
+    device.shutdown(socket.SHUT_WR)
+    await notes.until(lambda: link in notes.ended)
+    assert notes.heard[link] == b"x" * (READ_SIZE * 9)
+
+
+@pytest.mark.parametrize("size", [READ_SIZE - 1, READ_SIZE, READ_SIZE * READS, READ_SIZE * 5])
+async def test_no_size_of_a_burst_is_left_unread(size: int, dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    for _ in range(3):
+        notes.heard.clear()
+        device.sendall(b"x" * size)
+        await notes.until(lambda: len(notes.heard.get(link, b"")) == size)
+
+
+async def test_many_at_once_are_served_in_bounded_rounds(dial: Dial, notes: Notes) -> None:
+    devices = [dial() for _ in range(ROUND + 40)]
+    for device, link in devices:
+        notes.poller.add(link)
+        device.sendall(b"1")
+    await notes.until(lambda: len(notes.heard) == len(devices))
+    assert notes.largest_round <= ROUND
+
+
+async def test_floods_leave_room_for_others(dial: Dial, notes: Notes) -> None:
+    floods = [dial() for _ in range(ROUND)]
+    for device, link in floods:
+        notes.poller.add(link)
+        device.sendall(b"x" * (READ_SIZE * 12))
+    notes.round()
+    calm, quiet = dial()
+    notes.poller.add(quiet)
+    calm.sendall(b"1")
+    notes.round()
+    assert notes.heard[quiet] == b"1", "heard in the next round"
+    assert notes.largest_round <= ROUND * READS
+    await notes.until(lambda: all(len(d) == READ_SIZE * 12 for d in _of(notes, floods)))
+
+
+def _of(notes: Notes, devices: list[tuple[socket.socket, Link]]) -> list[bytes]:
+    return [notes.heard.get(link, b"") for _, link in devices]
+
+
+async def test_draining_out_of_turn_does_not_multiply_the_turns(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    device.sendall(b"x" * (READ_SIZE * 60))
+    drained = [data for _ in range(5) for _, data in notes.poller.drain(link)]
+    assert len(drained) == 5 * READS
+    arrived = notes.round()
+    assert len(arrived) == READS
+    left = READ_SIZE * (60 - 6 * READS)
+    notes.heard.clear()
+    await notes.until(lambda: len(notes.heard.get(link, b"")) == left)
+
+
+async def test_draining_says_what_is_there_and_no_more(dial: Dial, poller: Poller) -> None:
+    device, link = dial()
+    poller.add(link)
+    assert list(poller.drain(link)) == []
+    device.sendall(b"in time")
+    with trio.fail_after(5):
+        await trio.lowlevel.wait_readable(link.fd)
+    assert list(poller.drain(link)) == [(link, b"in time")]
+    poller.close(link)
+    assert list(poller.drain(link)) == []
+
+
+async def test_a_round_that_is_left_early_loses_nothing(dial: Dial, notes: Notes) -> None:
+    devices = [dial() for _ in range(10)]
+    for device, link in devices:
+        notes.poller.add(link)
+        device.sendall(b"x" * (READ_SIZE * 2))
+    first, data = next(iter(notes.poller.arrivals()))
+    notes.heard[first] = data
+    await notes.until(lambda: all(len(d) == READ_SIZE * 2 for d in _of(notes, devices)))
+
+
+async def test_a_link_closed_inside_a_round_is_not_heard_again(dial: Dial, poller: Poller) -> None:
+    pairs = [dial(), dial()]
+    for device, link in pairs:
+        poller.add(link)
+        device.sendall(b"x" * (READ_SIZE * 3))
+    heard = []
+    for link, _ in poller.arrivals():
+        heard.append(link)
+        for _, each in pairs:
+            poller.close(each)
+    assert len(heard) == 1
+
+
+async def test_a_descriptor_given_out_again_is_not_mixed_up(dial: Dial, notes: Notes) -> None:
+    poller = notes.poller
+    first_device, first = dial()
+    second_device, second = dial()
+    for device, link in ((first_device, first), (second_device, second)):
+        poller.add(link)
+        device.sendall(b"old")
+    heard: list[tuple[Link, bytes]] = []
+    fresh: list[Link] = []
+    for link, data in poller.arrivals():
+        heard.append((link, data))
+        if not fresh:
+            victim = second if link is first else first
+            number = victim.fd
+            poller.close(victim)
+            near, far = socket.socketpair()
+            far.close()
+            near.setblocking(False)
+            give_out(number, near.detach())
+            fresh.append(Link(number))
+            poller.add(fresh[0])
+    assert len([data for _, data in heard if data]) == 1
+    await notes.until(lambda: fresh[0] in notes.ended)
+    assert fresh[0] not in notes.heard
+    poller.close(fresh[0])
+
+
+async def test_half_closed_devices_get_their_answers(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    device.sendall(b"ask")
+    device.shutdown(socket.SHUT_WR)
+    await notes.until(lambda: link in notes.heard)
+    assert link.send(b"answer")
+    await notes.until(lambda: link in notes.ended)
+    notes.poller.close(link)
+    assert received(device, 99) == b"answer"
+
+
+async def test_a_half_closed_device_gets_a_full_outbox_before_the_end(
+    dial: Dial, notes: Notes
+) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    sent = fill(link)
+    device.shutdown(socket.SHUT_WR)
+    for _ in range(3):
+        notes.round()
+    assert link not in notes.ended, "its answers come first"
+    got = b""
+    device.settimeout(0.005)  # it reads slowly; meanwhile the poller has its turns
+    while link not in notes.ended:
+        with contextlib.suppress(TimeoutError):
+            got += device.recv(4096)
+        notes.round()
+    notes.poller.close(link)
+    device.settimeout(5)
+    assert got + received(device, len(sent)) == sent
+
+
+async def test_a_device_that_closes_over_a_full_outbox_ends(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    fill(link)
+    device.close()
+    await notes.until(lambda: link in notes.ended)
+
+
+async def test_a_reset_in_mid_frame_ends_that_link_alone(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    other_device, other = dial()
+    notes.poller.add(link)
+    notes.poller.add(other)
+    device.sendall(b"0230001234")
+    reset(device)
+    other_device.sendall(b"1")
+    await notes.until(lambda: link in notes.ended and other in notes.heard)
+    assert notes.heard[link] == b"0230001234", "what came before it is not lost"
+    assert notes.ended == {link: "reset by the device"}
+
+
+async def test_a_reset_over_a_full_outbox_ends_the_link(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    fill(link)
+    device.sendall(b"last words")
+    reset(device)
+    await notes.until(lambda: link in notes.ended)
+    assert notes.heard[link] == b"last words"
+    assert link.why == "reset by the device"
+
+
+async def test_room_and_bytes_in_one_event_are_both_used(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    sent = fill(link)
+    notes.round()
+    waiting = len(link.unsent)
+    got = received(device, len(sent) - waiting)
+    device.sendall(b"more")
+    with trio.fail_after(5):
+        await trio.lowlevel.wait_writable(link.fd)
+        await trio.lowlevel.wait_readable(link.fd)
+    notes.round()
+    assert notes.heard == {link: b"more"}
+    assert len(link.unsent) < waiting
+    device.setblocking(False)
+    while len(got) < len(sent):
+        with contextlib.suppress(BlockingIOError):
+            got += device.recv(65536)
+        notes.round()
+    assert got == sent
+
+
+async def test_the_outbox_goes_out_when_there_is_room(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    sent = fill(link)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.until, lambda: not link.unsent)
+        got = await trio.to_thread.run_sync(received, device, len(sent))
+    assert got == sent
+
+
+async def test_the_end_of_a_link_that_broke_meanwhile_is_told(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    link.max_unsent = 0
+    while link.send(b"x" * 1000):
+        pass
+    device.sendall(b"1")
+    device.shutdown(socket.SHUT_WR)
+    await notes.until(lambda: link in notes.ended)
+    assert link.why == "it does not read"
+
+
+async def test_closing_delivers_what_the_kernel_has(dial: Dial, poller: Poller) -> None:
+    device, link = dial()
+    poller.add(link)
+    assert link.send(b"farewell")
+    poller.close(link)
+    assert received(device, 99) == b"farewell"
+    assert not link.send(b"too late")
+
+
+async def test_aborting_resets(dial: Dial, poller: Poller) -> None:
+    device, link = dial()
+    poller.add(link)
+    fill(link)
+    poller.close(link, abort=True)
+    with pytest.raises(ConnectionResetError):
+        received(device, 1 << 30)
+
+
+async def test_closing_twice_does_not_close_somebody_elses(dial: Dial, poller: Poller) -> None:
+    _device, link = dial()
+    poller.add(link)
+    number = link.fd
+    poller.close(link)
+    give_out(number, os.open(os.devnull, os.O_RDONLY))
+    poller.close(link)
+    poller.close(link, abort=True)
+    os.close(number)  # it was still open
+
+
+async def test_what_cannot_be_polled_is_closed_all_the_same(
+    tmp_path: Path, poller: Poller
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    link = Link(os.open(tmp_path / "file", os.O_RDONLY))
+    number = link.fd
+    with pytest.raises(PermissionError):  # the kernel polls no files
+        poller.add(link)
+    poller.close(link)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+
+
+async def test_all_outboxes_are_flushed_at_the_end(dial: Dial, poller: Poller) -> None:
+    device, link = dial()
+    poller.add(link)
+    sent = fill(link)
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            assert await trio.to_thread.run_sync(received, device, len(sent)) == sent
+
+        nursery.start_soon(read)
+        assert await poller.flush_all(trio.current_time() + 5) == 0
+
+
+async def test_flushing_ends_at_its_deadline(dial: Dial, poller: Poller) -> None:
+    for _ in range(2):
+        _device, link = dial()
+        poller.add(link)
+        fill(link)
+    _device, idle = dial()
+    poller.add(idle)
+    deadline = trio.current_time() + 0.05
+    assert await poller.flush_all(deadline) == 2
+    assert trio.current_time() >= deadline
+
+
+async def test_closing_the_poller_wakes_its_reader(dial: Dial) -> None:
+    poller = Poller()
+    _device, link = dial()
+    poller.add(link)
+    list(poller.arrivals())
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await poller.wait()
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        await poller.aclose()
+        await poller.aclose()
+    poller.close(link)  # its owner comes last, and that is well

@@ -1,0 +1,85 @@
+"""What every file of the repository keeps to."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(p for p in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run") if p.is_file())
+
+# Built from pieces, so that this file does not find itself.
+MACHINE_PATH = re.compile("(?<![A-Za-z0-9_.~-])/" + "(?:work|home|root|Users)/[A-Za-z0-9._-]+")
+REGISTRY = re.compile(
+    "|".join(
+        host.replace(" ", r"\.")
+        for host in (
+            "pypi org",
+            "pythonhosted org",
+            "registry npmjs org",
+            "deb debian org",
+            "security debian org",
+            "ftp debian org",
+            "proxy golang org",
+        )
+    )
+)
+
+
+def tracked() -> list[Path]:
+    """Every file that git keeps or would keep."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: nothing says which files belong to the repository")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    paths = [ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["path", "registry"])
+def test_no_file_names_one_machine_or_a_registry(pattern: re.Pattern[str]) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked()
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["path", "registry"])
+def test_the_search_finds_what_it_looks_for(pattern: re.Pattern[str]) -> None:
+    lines = ["cd /" + "home/someone/devgate", "https://" + "pypi" + ".org/simple"]
+    assert [bool(pattern.search(line)) for line in lines].count(True) == 1
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_sound_shell(script: Path) -> None:
+    first = script.read_text("utf-8").partition("\n")[0]
+    if "bash" not in first:
+        return  # in a language that the other checks read
+    done = subprocess.run(["bash", "-n", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_can_be_run_as_they_are(script: Path) -> None:
+    starts = script.read_bytes().startswith(b"#!")
+    assert os.access(script, os.X_OK) == starts, "a script has #! and x, what is sourced neither"
+
+
+def test_ci_runs_what_a_developer_runs() -> None:
+    lines = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert lines == ['exec "$(dirname "$0")/../scripts/test"']

@@ -1,0 +1,133 @@
+"""A real PostgreSQL server for the tests: its own cluster, on a Unix socket alone."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+START = 20.0  # seconds that a server may take on a busy machine before it counts as broken
+
+
+def binaries() -> Path | None:
+    """The newest installed PostgreSQL's programs."""
+    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = max(found, key=lambda path: int(path.parts[-3].split(".")[0]), default=None)
+    if newest:
+        return newest.parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+class Postgres:
+    """One server. It can be stopped and started again, as an operator would."""
+
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        self._programs = programs
+        self._folder = folder  # short: a Unix socket's path has 107 bytes
+        self._user = user  # PostgreSQL refuses to run as root
+        self._server: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self._run(
+            "initdb", "--auth=trust", "--username=devgate", "--no-sync", "--no-locale",
+            "--encoding=UTF8", "--pgdata", str(folder / "data"),
+        )  # fmt: skip
+
+    def url(self) -> str:
+        return f"postgresql://devgate@/postgres?host={self._folder}"
+
+    def create_database(self) -> str:
+        """The URL of what is an empty database to its user: a schema of its own.
+
+        A real database of its own would take ten times as long to make and to drop.
+        """
+        name = f"test{next(self._numbers)}"
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            conn.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url()}&options=-csearch_path%3D{name}"
+
+    def start(self) -> None:
+        """Return when the server answers."""
+        assert self._server is None, "it runs already"
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [
+                    self._programs / "postgres", "-D", self._folder / "data",
+                    "-k", self._folder, "-c", "listen_addresses=", "-c", "fsync=off",
+                    "-c", "full_page_writes=off", "-c", "max_connections=200",
+                    "-c", "shared_buffers=32MB", "-c", "autovacuum=off",
+                ],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder,
+                user=self._user, group=self._group(), extra_groups=self._groups(),
+            )  # fmt: skip
+        patience = time.monotonic() + START
+        while True:
+            try:
+                psycopg.connect(self.url()).close()
+                return
+            except psycopg.OperationalError:
+                if self._server.poll() is not None or time.monotonic() > patience:
+                    raise RuntimeError((self._folder / "log").read_text()) from None
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT breaks connections at once, SIGQUIT is a crash."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(START)
+            self._server = None
+
+    def is_running(self) -> bool:
+        return self._server is not None
+
+    def _run(self, program: str, *args: str) -> None:
+        done = subprocess.run(
+            [self._programs / program, *args],
+            capture_output=True, text=True, check=False, cwd=self._folder,
+            user=self._user, group=self._group(), extra_groups=self._groups(),
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+
+    def _group(self) -> int | None:
+        return pwd.getpwnam(self._user).pw_gid if self._user else None
+
+    def _groups(self) -> list[int] | None:
+        return [] if self._user else None
+
+
+@contextlib.contextmanager
+def running(programs: Path) -> Iterator[Postgres]:
+    """A new server, gone with all it wrote when the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    try:
+        user = None
+        if os.geteuid() == 0:
+            user = "postgres" if _exists("postgres") else "nobody"
+            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        server = Postgres(programs, folder, user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

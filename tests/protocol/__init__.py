@@ -1,0 +1,1 @@
+"""protocol.md as tests. No I/O, no clock."""

@@ -1,0 +1,221 @@
+"""`devgate devices`, on a real database and beside something that answers at the socket."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import insert
+
+from devgate.cli.main import cli
+from devgate.store import engine
+from devgate.store.engine import open_database
+from devgate.store.schema import presence
+from tests.store.plain import A, B, C, connect
+
+Run = Callable[..., Result]
+
+
+class Gateway(socketserver.ThreadingUnixStreamServer):
+    """Answers at a control socket what the test has put there, and notes what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.replies: dict[str, dict[str, Any]] = {"refresh": {"status": "200"}}
+
+
+class Handler(socketserver.StreamRequestHandler):
+    server: Gateway
+
+    def handle(self) -> None:
+        request = json.loads(self.connection.recv(65536).removeprefix(b"command"))
+        self.server.asked.append(request)
+        reply = self.server.replies[request["type"]]
+        self.wfile.write(json.dumps(reply).encode() + b"\n")
+
+
+@pytest.fixture
+def config(database_url: str) -> Iterator[Path]:
+    """A configuration with a socket path short enough for a Unix socket."""
+    folder = Path(tempfile.mkdtemp(prefix="dg", dir="/tmp"))
+    file = folder / "gateway.toml"
+    file.write_text(f'[store]\nurl = "{database_url}"\n[control]\nsocket = "s"\n')
+    yield file
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run(config: Path) -> Run:
+    def command(*args: str, input: str | None = None) -> Result:
+        line = ["--config", str(config), "devices", *args]
+        return CliRunner().invoke(cli, line, input=input, catch_exceptions=False)
+
+    return command
+
+
+@pytest.fixture
+def gateway(config: Path) -> Iterator[Gateway]:
+    with Gateway(str(config.parent / "s")) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_device_from_its_addition_to_its_removal(run: Run) -> None:
+    added = run("add", A, "--name", "Bay 4", "--qr", "http://x/{id}", "--json")
+    assert json.loads(added.stdout) == {
+        "status": "200", "message": f"added {A} as number 1", "imei": A, "id": 1,
+        "name": "Bay 4", "site": "", "phone": None, "qr": "http://x/{id}", "unit": "seconds",
+        "enabled": True,
+    }  # fmt: skip
+    assert run("add", B, "--id", "9", "--disabled").stdout == f"added {B} as number 9\n"
+    assert run("edit", A, "--site", "north", "--unit", "times").exit_code == 0
+    assert run("enable", A, B).stdout == f"enabled {A}, {B}\n"
+    shown = json.loads(run("show", A, "--json").stdout)
+    assert (shown["site"], shown["unit"], shown["online"]) == ("north", "times", None)
+    assert run("show", A).stdout.splitlines()[:3] == [
+        f"imei           {A}", "id             1", "name           Bay 4",
+    ]  # fmt: skip
+    assert run("disable", B).exit_code == 0
+    assert json.loads(run("show", B, "--json").stdout)["enabled"] is False
+    assert run("remove", A, B, "--yes").stdout == f"removed {A}, {B}\n"
+    assert run("list", "--json").stdout == '{"status": "200", "items": [], "next": null}\n'
+
+
+def test_exit_codes(run: Run) -> None:
+    run("add", A)
+    assert run("show", B).exit_code == 5
+    assert run("edit", B, "--name", "x").exit_code == 5
+    assert run("remove", A, B, "--yes").exit_code == 5
+    assert run("add", A).exit_code == 2
+    assert run("add", "12").exit_code == 2
+    assert run("add", B, "--phone", "5" * 977).exit_code == 2
+    assert run("edit", A).exit_code == 2
+    assert run("list", "--online").exit_code == 13
+    assert json.loads(run("enable", B, "--json").stdout)["status"] == "300"
+
+
+def test_a_database_that_is_not_there_is_12(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    env = {"DEVGATE_STORE__URL": f"sqlite:///{tmp_path}/a/x.db"}
+    result = CliRunner(env=env).invoke(cli, ["devices", "show", A])
+    assert result.exit_code == 12
+    assert result.stderr.startswith(f"devgate: [store] url: the folder {tmp_path}/a")
+
+
+def test_a_locked_database_is_12(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    run("add", A)
+    other = connect(database_url)
+    lock = "BEGIN IMMEDIATE" if database_url.startswith("sqlite") else "LOCK revision"
+    other.execute(lock)
+    result = run("add", B)
+    other.rollback()
+    other.close()
+    assert result.exit_code == 12
+    assert "locked by another program" in result.stderr
+
+
+def test_import_and_export(run: Run, tmp_path: Path) -> None:
+    text = (
+        "imei,id,name,site,phone,qr,unit,enabled\n"
+        f"{A},1,Bay 4,north,,,seconds,true\n{B},2,,,400,,times,false\n"
+    )
+    result = run("import", "-", "--json", input=text)
+    assert json.loads(result.stdout) == {
+        "status": "200", "message": "2 added, 0 updated, 0 there already", "added": 2,
+        "updated": 0, "skipped": 0,
+    }  # fmt: skip
+    assert run("export").stdout == text
+    file = tmp_path / "devices.csv"
+    assert run("export", str(file)).exit_code == 0
+    assert file.read_text() == text
+    assert [path.name for path in tmp_path.glob("devices*")] == ["devices.csv"]
+    assert run("import", str(file)).stdout == "0 added, 0 updated, 2 there already\n"
+    lines = run("export", "--json").stdout.splitlines()
+    assert [json.loads(line)["imei"] for line in lines] == [A, B]
+    assert run("export", str(tmp_path / "no" / "x.csv")).exit_code == 2
+    wrong = run("import", "-", input="imei\n1\n")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr == "devgate: line 2: imei: a string of 15 digits expected, not '1'\n"
+
+
+def test_a_list_without_a_gateway_says_so(run: Run, database_url: str) -> None:
+    for imei, site in ((A, "north"), (B, "south"), (C, "north")):
+        run("add", imei, "--site", site)
+    listed = run("list", "--site", "north")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["IMEI", A, C]
+    assert "online is unknown" in listed.stderr
+    first = run("list", "--limit", "2")
+    assert f"--after {B}" in first.stderr
+    assert C in run("list", "--after", B).stdout
+    database = open_database(database_url)
+    with database.write() as conn:
+        conn.execute(insert(presence).values(imei=B, running_until=4e9))
+    database.close()
+    running = json.loads(run("list", "--running", "--json").stdout)["items"]
+    assert [(item["imei"], item["running_until"]) for item in running] == [
+        (B, "2096-10-02T07:06:40.000Z")
+    ]
+
+
+def test_a_gateway_that_runs_is_told(run: Run, gateway: Gateway) -> None:
+    assert run("add", A).stderr == ""
+    run("import", "-", input=f"imei\n{B}\n")
+    run("remove", A, "--yes")
+    assert gateway.asked == [{"type": "refresh"}] * 3
+    gateway.replies["refresh"] = {"status": "503", "message": "the database is away"}
+    failed = run("add", A)
+    assert failed.exit_code == 0, "it is stored"
+    assert failed.stderr.startswith("devgate: warning: the database is away; the change is stored")
+    gateway.replies["refresh"] = {"status": "200", "database": "sqlite:///elsewhere.db"}
+    assert "works with another database, sqlite:///elsewhere.db" in run("enable", A).stderr
+
+
+def test_a_gateway_that_runs_is_asked_who_is_online(run: Run, gateway: Gateway) -> None:
+    run("add", A)
+    item = {"imei": A, "id": 1, "enabled": True, "online": True, "since": "2025"}
+    gateway.replies["devices"] = {"status": "200", "items": [item], "next": None}
+    gateway.replies["status"] = {"status": "200", "online": True, "since": "2025", "heard": "2026"}
+    listed = run("list", "--online", "--site", "x", "--running")
+    assert gateway.asked[-1] == {
+        "type": "devices", "online": True, "running": True, "site": "x", "limit": 100,
+    }  # fmt: skip
+    assert listed.stdout.splitlines()[1].split() == [A, "1", "yes", "yes", "2025"]
+    shown = json.loads(run("show", A, "--json").stdout)
+    assert (shown["online"], shown["heard"], shown["address"]) == (True, "2026", None)
+
+
+def test_help_imports_no_database() -> None:
+    code = (
+        "import sys; from devgate.cli.devices import devices\n"
+        "heavy = {'trio', 'sqlalchemy', 'pydantic', 'devgate.store'} & set(sys.modules)\n"
+        "sys.exit(f'{heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["list", "show", "add", "edit", "remove", "enable", "disable", "import", "export"]
+)
+def test_every_command_teaches_by_example(name: str) -> None:
+    text = CliRunner().invoke(cli, ["devices", name, "--help"]).stdout
+    assert f"devgate devices {name}" in text.split("Example", 1)[1]
+    assert "--json" in text
