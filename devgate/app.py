@@ -6,11 +6,11 @@ import gc
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -21,11 +21,13 @@ from devgate.control.server import ControlServer
 from devgate.errors import SetupError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
+from devgate.events.webhooks import Webhooks
 from devgate.gateway.access import Tokens
 from devgate.gateway.desk import Desk
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
+from devgate.gateway.hooks import Positions
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.operations import Args, Reply, Stream, dispatch
 from devgate.gateway.orders import Orders
@@ -47,6 +49,9 @@ from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
+
+if TYPE_CHECKING:
+    from devgate.http.web import Web
 
 FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
 LAST_WORDS = 5.0  # ... and for what still waits for the database
@@ -88,7 +93,11 @@ class App:
             settings, directory, self.presence, self.dispatcher, self.running, self.orders,
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.writer.measured = self.gateway.commits.committed
+        self.webhooks = Webhooks(settings.webhook, self.events, Positions(records))
+        self.gateway.webhooks = self.webhooks.targets
         self.tokens = Tokens(settings.control.tokens) if settings.control.tokens else None
+        self.web: Web | None = None  # once its door is open, if there is one
 
     def _committed(self, rows: list[tuple[Any, ...]]) -> None:
         self.events.publish([Event(*row) for row in rows])
@@ -148,6 +157,7 @@ class App:
                     self.desk.run, self.desk.watch, self.knowledge.watch, self.trimming.run
                 ):  # fmt: skip
                     connections.start_soon(task)
+                await connections.start(self.webhooks.run)
                 own = self.desk.own
 
                 def admit(fd: int, address: str) -> None:
@@ -180,6 +190,7 @@ class App:
             user_timeout=device.idle_timeout,
         )
         self.desk.left = self.acceptor.left
+        self.gateway.acceptor = self.acceptor
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]
         server = ControlServer(self.dispatch, access=self.tokens)
@@ -190,13 +201,22 @@ class App:
             if control.listen:
                 tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls))
                 listens["control"] += await doors.start(tcp)
+            drains = [server.drain, self.webhooks.drain]
+            if self.settings.http.listen:
+                # Here, because a gateway without HTTP need not carry its libraries.
+                from devgate.http import server as web
+
+                web_server = web.WebServer(self.gateway, self.dispatch, self.tokens)
+                listens["http"] = await doors.start(web_server.serve)
+                self.web = web_server.web
+                drains.append(web_server.drain)
             path = await doors.start(server.serve_unix, control.socket, control.mode)
             listens["control"] += path
             self._say_ready()
             doors.start_soon(on_ready, self)
             await stopping.wait()
             device_doors.cancel()
-            await self._drain(server)
+            await self._drain(drains)
             doors.cancel_scope.cancel()
 
     @staticmethod
@@ -212,12 +232,12 @@ class App:
     def _say_ready(self) -> None:
         listens = self.gateway.listens
         log.info(
-            "ready version=%s devices=%s control=%s known=%s room=%s",
+            "ready version=%s devices=%s control=%s http=%s known=%s room=%s",
             __version__, ",".join(listens["device"]), ",".join(listens["control"]),
-            len(self.directory), self.acceptor.limit,
+            ",".join(listens.get("http", [])) or "off", len(self.directory), self.acceptor.limit,
         )  # fmt: skip
 
-    async def _drain(self, server: ControlServer) -> None:
+    async def _drain(self, drains: Sequence[Callable[[], Awaitable[None]]]) -> None:
         """Architecture, section 6: from the doors inwards, each step for a bounded time."""
         patience = self.gateway.settings.command.drain
         log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight.value, patience)
@@ -229,7 +249,9 @@ class App:
         with trio.move_on_after(LAST_WORDS):
             await self.dispatcher.idle()
         with trio.move_on_after(REPLIES):
-            await server.drain()
+            async with trio.open_nursery() as replies:
+                for drain in drains:
+                    replies.start_soon(drain)
         await self.poller.flush_all(trio.current_time() + FLUSH)
 
     async def _heed_signals(

@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 
 from devgate.app import App
 from devgate.config.settings import Settings
+from devgate.errors import SetupError
 from devgate.model import Imei
+from devgate.net.addresses import bind
 from devgate.simulator.fleet import Fleet
 from devgate.simulator.options import Habits, Options, imeis
 from devgate.store.device import Device
@@ -18,6 +20,7 @@ from devgate.store.devices import among, claim, insert_all, next_id
 from devgate.store.engine import open_database
 
 HABITS = Habits(fail=0.02, silent=0.02, delay=(0.1, 0.6))
+PAGES = "127.0.0.1:8080"  # of the dashboard, or any free port if that is taken
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
 
 log = logging.getLogger("devgate")
@@ -31,8 +34,21 @@ def throw_away(settings: Settings, count: int, env: Mapping[str, str]) -> Iterat
         if "DEVGATE_STORE__URL" not in env:
             url = f"sqlite:///{Path(folder, 'demo.db')}"
         store = settings.store.model_copy(update={"url": url})
+        http = settings.http
+        if not http.listen and "DEVGATE_HTTP__LISTEN" not in env:
+            http = http.model_copy(update={"listen": [PAGES if _free(PAGES) else "127.0.0.1:0"]})
         _fill(url, count)
-        yield settings.model_copy(update={"store": store})
+        yield settings.model_copy(update={"store": store, "http": http})
+
+
+def _free(address: str) -> bool:
+    """True if nobody listens there at the moment."""
+    try:
+        for sock in bind([address]):
+            sock.close()
+    except SetupError:
+        return False
+    return True
 
 
 def _fill(url: str, count: int) -> None:
@@ -61,4 +77,8 @@ async def populate(app: App, count: int) -> None:
     first, *_, last = [*imeis(count), imeis(count)[-1]]
     log.info("demo devices=%s first=%s last=%s", count, first, last)
     log.info("in a second terminal: devgate start %s 500", first)
+    if app.web is not None:
+        scheme, place = "https" if app.web.settings.tls else "http", app.gateway.listens["http"][0]
+        login = f"{scheme}://{place}/login?once={app.web.sessions.invite()}"
+        log.info("in a browser, once and within an hour: %s", login)
     await fleet.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 
 import trio
@@ -12,6 +13,7 @@ from devgate.app import App, Ready, tls_of
 from devgate.config.settings import Settings
 from devgate.control.doors import must_be_free
 from devgate.errors import SetupError
+from devgate.events.webhooks import secret_of
 from devgate.gateway.access import entries
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.store.engine import open_database
@@ -25,6 +27,8 @@ def check(settings: Settings) -> None:
     tls_of(settings.control.tls)
     if settings.control.tokens:
         entries(settings.control.tokens)
+    for webhook in settings.webhook:
+        secret_of(webhook)
 
 
 def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: Ready) -> None:
@@ -34,6 +38,9 @@ def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: R
     """
     logs.set_up(settings.log.level, settings.log.format)
     soft, _ = raise_descriptor_limit()
+    # The writer's thread is back in the interpreter for microseconds at a time, and a start
+    # waits for each of them: it shall not wait the usual 5 ms for a loop that is busy.
+    sys.setswitchinterval(0.0005)
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings)
     must_be_free(settings.control.socket)

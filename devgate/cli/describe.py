@@ -94,6 +94,25 @@ def device(reply: Reply) -> str:
     return _sheet(title, rows)
 
 
+def devices(items: Iterable[Reply]) -> str:
+    """Devices as a table. Lengths of time are shorter than times, and need no look at a clock."""
+    now = time.time()
+
+    def length(at: str | None) -> str | None:
+        return span(abs(datetime.fromisoformat(at).timestamp() - now)) if at else None
+
+    rows = [
+        (
+            item["imei"], item["id"], item["name"], item["site"],
+            {True: "online", False: "offline"}.get(item["online"], "unknown")
+            + ("" if item["enabled"] else ", disabled"),
+            length(item["since"]), length(item["running_until"]),
+        )
+        for item in items
+    ]  # fmt: skip
+    return table(("IMEI", "ID", "NAME", "SITE", "STATE", "FOR", "LEFT TO RUN"), rows)
+
+
 def record(reply: Reply) -> str:
     """One command's record, all of it."""
     late = ", late" if reply.get("late") else ""

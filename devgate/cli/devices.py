@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from devgate.cli import describe
 from devgate.cli.devices_file import export, import_
 from devgate.cli.output import (
     Where,
@@ -25,7 +26,6 @@ from devgate.cli.output import (
     options,
     plain,
     say,
-    table,
     told,
 )
 from devgate.cli.params import ImeiType
@@ -40,7 +40,7 @@ Items = list[dict[str, Any]]
 Page = Callable[[str | None, int], tuple[Items, str | None]]  # after, limit: items, next
 
 PAGE = 500  # devices asked for at once
-SHOWN = ("imei", "id", "name", "site", "enabled", "online", "since", "running_until")
+KNOWN = ("imei", "id", "name", "site", "enabled")
 # What only a gateway knows of a device, as `status` and `devices` of control.md call it.
 LIVE = ("online", "since", "address", "heard", "running_until")
 
@@ -114,7 +114,7 @@ def _stored_pages(database: Database, running: bool, site: str | None) -> Page:
             until = dict(history.running(conn, time.time())) if running else {}
             found = devices.page(conn, after, limit + 1, list(until) if running else None, site)
         items: Items = [
-            {name: getattr(device, name, None) for name in (*SHOWN[:5], *LIVE)}
+            {name: getattr(device, name, None) for name in (*KNOWN, *LIVE)}
             | {"running_until": iso(until.get(device.imei))}
             for device in found[:limit]
         ]
@@ -131,10 +131,7 @@ def _print_pages(where: Where, page: Page, limit: int, after: str | None) -> Non
         if where.as_json:
             emit({"status": "200", "items": items, "next": after})
         elif items or header:
-            lines = table(
-                [name.replace("_", " ").upper() for name in SHOWN],
-                [[item.get(name) for name in SHOWN] for item in items],
-            )
+            lines = describe.devices(items)
             say(lines if header else lines.partition("\n")[2])
         header = False
         if after is None:

@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "The gateway": {
         "serve": Entry("devgate.cli.serve:serve", "Run the gateway."),
         "simulate": Entry("devgate.cli.simulate:simulate", "Run a fleet of simulated devices."),
+        "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
         "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
@@ -95,8 +96,8 @@ def cli() -> None:
     A first look, with nothing but this:
       devgate serve --demo 20              # a gateway and 20 simulated devices
       devgate devices list                 # in a second terminal
-      devgate start 123456787654321 15m
-      devgate status 123456787654321
+      devgate start 860000000000001 15m
+      devgate status 860000000000001
 
     The gateway is found by --socket, DEVGATE_SOCKET, --config, DEVGATE_CONFIG,
     ./gateway.toml or /etc/devgate/gateway.toml, in this order. These options may

@@ -2,97 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import select
 import socket
 import time
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import BinaryIO, NamedTuple
+from collections.abc import Mapping
+from typing import BinaryIO
 
 import click
 
 from devgate.cli.follow import painter, shown_bytes
 from devgate.cli.output import Where, common, complain, emit, fail, say
+from devgate.cli.tapfile import Take, answers, cut, load
 from devgate.control.client import ask
-from devgate.model import NO_GATEWAY, shown
+from devgate.model import NO_GATEWAY
 
 DIFFERENT = 1
 # How long the last answers are waited for; and with --fast those before the next bytes.
 PATIENCE = 2.0
 # How long to listen for more than was saved.
 SURPLUS = 0.2
-AGAIN = b"006404"
-HEADER_SIZE = 23
-
-
-class Take(NamedTuple):
-    """One line of a saved tap."""
-
-    at: float  # seconds, wall clock
-    address: str
-    imei: str | None  # as which the connection was registered
-    inward: bool  # from the device to the gateway
-    data: bytes
-
-    def registration(self) -> tuple[bytes, bytes] | None:
-        """What has to be said, and to come back, before this can be the first take.
-
-        A tap that began on a registered connection did not see it register.
-        """
-        if not self.imei:
-            return None
-        imei = self.imei.encode("ascii")
-        hello = b"023000" + imei + b"HT"
-        return None if self.inward and hello in self.data else (hello, b"023200" + imei + b"HT")
-
-
-def load(lines: Iterable[bytes]) -> tuple[list[Take], int]:
-    """The takes of a file in their order, and how many were missed when it was saved.
-
-    Raises ValueError, with the line's number.
-    """
-    takes, missed = [], 0
-    for number, line in enumerate(lines, 1):
-        try:
-            frame = json.loads(line)
-            if "missed" in frame:
-                missed += int(frame["missed"])
-                continue
-            at = datetime.fromisoformat(frame["at"]).timestamp()
-            data = frame["bytes"].encode("latin-1")
-            inward = frame["direction"] == "in"
-            takes.append(Take(at, frame["address"], frame["imei"], inward, data))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(
-                f"line {number}: a line of `devgate tap --save` expected, not {shown(line)}"
-            ) from None
-    return takes, missed
-
-
-def cut(data: bytes) -> tuple[list[bytes], bytes]:
-    """A gateway's bytes as whole frames, and the rest. What has no length is one frame."""
-    frames: list[bytes] = []
-    start = 0
-    while len(length := data[start : start + 3]) == 3:
-        if not length.isdigit() or int(length) < len(AGAIN):
-            return [*frames, data[start:]], b""
-        stop = start + int(length)
-        if stop > len(data):
-            break
-        frames.append(data[start:stop])
-        start = stop
-    return frames, data[start:]
-
-
-def answers(frames: Iterable[bytes]) -> list[bytes]:
-    """Those without the gateway's commands: a caller asked for them, not what the device said,
-    so a replay does not bring them back."""
-    return [
-        frame
-        for frame in frames
-        if frame[3:6] != b"000" or frame[21:HEADER_SIZE] not in (b"QD", b"ST")
-    ]
 
 
 class Line:

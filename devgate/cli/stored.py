@@ -27,7 +27,7 @@ def store(where: Where) -> Iterator[Database]:
 
     settings = load(find_config(where.config_option, os.environ), os.environ)
     try:
-        database = open_database(settings.store.url)
+        database = open_database(_meant(where, settings.store.url))
     except SetupError as err:
         fail(str(err), exit_code({"status": err.status}))
     try:
@@ -40,6 +40,24 @@ def store(where: Where) -> Iterator[Database]:
         told({"status": err.status, "message": text}, where.as_json)
     finally:
         database.close()
+
+
+def _meant(where: Where, configured: str) -> str:
+    """The running gateway's database where it can be reached from here, else the configured one.
+
+    `serve --demo` has a store of its own and answers at the usual socket: what an operator
+    lists there, an operator wants to show and change there.
+    """
+    if "DEVGATE_STORE__URL" in os.environ:
+        return configured
+    try:
+        used = ask(where.socket(), {"type": "status"}).get("database")
+    except NoGateway:  # also one that gives no answer: what is configured will do
+        return configured
+    if not isinstance(used, str) or not used.startswith("sqlite:///") or used == configured:
+        return configured
+    complain(f"the gateway that runs works with {used}; so does this command")
+    return used
 
 
 def done(where: Where, database: Database, message: str, **fields: object) -> NoReturn:
@@ -63,7 +81,7 @@ def refresh(where: Where, database: Database) -> None:
             return
         why = str(err)
     else:
-        # `serve --demo` has a store of its own, and answers at the usual socket.
+        # Where `_meant` could not follow: another PostgreSQL, or one that the environment names.
         used = reply.get("database", database.url_shown)
         if not why and used != database.url_shown:
             why = f"the gateway at {path} works with another database, {used}"

@@ -24,6 +24,9 @@ WIDEST = {"id": "9" * 19, "imei": "9" * 15}  # the longest that a QR pattern is 
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", re.ASCII)
 _LISTEN = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
+_PUBLIC = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?/?", re.ASCII
+)
 _MODE = re.compile(r"0?([0-7]{3})", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(?:id|imei)\}")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -274,9 +277,19 @@ def _url(value: object, info: ValidationInfo) -> str:
     return f"sqlite:///{placed}"
 
 
+def _public(value: object) -> str:
+    """The URL at which people reach us: where, and nothing behind that."""
+    if value == "":
+        return ""
+    if isinstance(value, str) and _PUBLIC.fullmatch(value):
+        return str(value).rstrip("/")
+    raise ValueError(f'"https://HOST" or "https://HOST:PORT" expected, not {came(value)}')
+
+
 YES_OR_NO = PlainValidator(_yes_or_no)
 MODE = PlainValidator(_mode)
 SOCKET = PlainValidator(_socket)
 TEXT = PlainValidator(_text)
 PATTERN = PlainValidator(_pattern)
+PUBLIC = PlainValidator(_public)
 URL = PlainValidator(_url)

@@ -28,7 +28,11 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
+        self._numbered: dict[Path, int] = {}  # tables of [[one name]] and their keys, each
+        self._count: dict[Path, int] = {}  # ... how many there have been
         self._table: Path = ()  # the table whose header was read last
+        self._item: Path = ()  # the same with its number, where it is one of several
+        self._many = False  # the header that is being read has two brackets
         self._key: list[str] = []  # the parts of the key that is being read
         self._current: Path = ()  # whose value is being read
         self._open: list[tuple[str, Path]] = []  # brackets of a value, with what they belong to
@@ -47,14 +51,17 @@ class Lines:
         return frozenset(self._lines)
 
     def exact(self, path: Path) -> int | None:
-        """The line where this key or table first stands, from 1; None if it does not."""
-        return self._lines.get(path)
+        """The line where this key or table first stands, from 1; None if it does not.
+
+        One of several tables is found with its number, from 0, behind their name.
+        """
+        return self._lines.get(path) or self._numbered.get(path)
 
     def nearest(self, path: Path) -> int | None:
         """The line of this key, or else of the innermost table around it that stands there."""
         while path:
-            if path in self._lines:
-                return self._lines[path]
+            if line := self.exact(path):
+                return line
             path = path[:-1]
         return None
 
@@ -64,12 +71,15 @@ class Lines:
 
     def _mark(self, mark: str, line: int) -> None:
         if self._mode == "header":
-            if mark == "]" and self._key:
+            if mark == "[":
+                self._many = True
+            elif mark == "]" and self._key:
                 self._table = self._note((), line)
+                self._number(line)
                 self._mode = "value"  # what else stands on this line means nothing
         elif self._mode == "key":
             if mark == "[" and not self._open:
-                self._mode = "header"
+                self._mode, self._many = "header", False
             elif mark == "=":
                 self._current = self._note(self._open[-1][1] if self._open else self._table, line)
                 self._mode = "value"
@@ -82,6 +92,15 @@ class Lines:
             self._close()
         elif mark == "," and self._open:
             self._begin(self._open[-1][0])
+
+    def _number(self, line: int) -> None:
+        """Note the table that begins, if it is one of several."""
+        self._item = ()
+        if self._many:
+            count = self._count.get(self._table, 0)
+            self._count[self._table] = count + 1
+            self._item = (*self._table, str(count))
+            self._numbered[self._item] = line
 
     def _begin(self, bracket: str) -> None:
         """Of a bracket or a part in it: an inline table has keys, a list has values."""
@@ -98,6 +117,8 @@ class Lines:
         whole = (*around, *self._key)
         for size in range(len(around) + 1, len(whole) + 1):
             self._lines.setdefault(whole[:size], line)
+        if self._item and around == self._table:
+            self._numbered.setdefault((*self._item, *self._key), line)
         self._key = []
         return whole
 

@@ -17,13 +17,19 @@ from devgate.config.environment import merge, overrides, variable
 from devgate.config.kinds import Misfit, came
 from devgate.config.lines import Lines
 from devgate.config.locate import folder_of, name_of, read
-from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of
+from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of, tables_of
 from devgate.errors import SetupError
 from devgate.model import shown
 
 MAX_COMPLAINTS = 20  # lines: who wrote more mistakes has given us the wrong file
 
 Place = tuple[str, ...]
+
+
+class Number(str):
+    """The place of a table among those of one name, from 0. Its line says it to people."""
+
+    __slots__ = ()
 
 
 def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Settings:
@@ -37,8 +43,9 @@ def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Setting
     text, data = ("", {}) if file is None else read(file)
     given, wrong = overrides(env)
     merge(data, given)
-    for name in Settings.model_fields:  # so that the paths among the defaults see the folder, too
-        data.setdefault(name, {})
+    for name, field in Settings.model_fields.items():
+        if not tables_of(field):  # so that the paths among the defaults see the folder, too
+            data.setdefault(name, {})
     errors: list[ErrorDetails] = []
     try:
         settings = Settings.model_validate(data, context={"folder": folder})
@@ -127,21 +134,31 @@ def _complaints(errors: Sequence[ErrorDetails], origin: _Origin) -> Iterator[str
     """A line for each error, made when it is asked for, in the order of the file."""
     found: list[tuple[Place, ErrorDetails]] = []
     for error in errors:
-        place = tuple(str(part) for part in error["loc"])
+        place = tuple(Number(part) if isinstance(part, int) else part for part in error["loc"])
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, Misfit):
-            place = origin.written([(*place, *key.split(".")) for key in cause.keys])
+            place = origin.written([(*place, *_parts(key)) for key in cause.keys])
         found.append((place, error))
     for place, error in sorted(found, key=lambda pair: origin.line(pair[0])):
         yield f"{origin.says(place)}: {_sentence(error, place)}"
+
+
+def _parts(key: str) -> Iterator[str]:
+    """A dotted key of ours. No key of ours is a number: what looks like one is a place."""
+    for part in key.split("."):
+        yield Number(part) if part.isdigit() else part
 
 
 def _sentence(error: ErrorDetails, place: Place) -> str:
     cause = error.get("ctx", {}).get("error")
     if error["type"] == "extra_forbidden":
         return _unknown(place, error["input"])
+    if error["type"] == "missing" and place[-1] == "url":
+        return f"missing: every [[{_dotted(place[:-1])}]] needs a url"
     if error["type"] == "missing":
         return f"missing: [{_dotted(place[:-1])}] needs certificate and key"
+    if error["type"] == "list_type":
+        return f"[[{_dotted(place)}]], in two brackets, expected, not {came(error['input'])}"
     if error["type"] == "model_type":
         return f"a table expected, not {came(error['input'])}"
     return str(cause or error["msg"])
@@ -152,7 +169,9 @@ def _unknown(place: Place, value: object) -> str:
     *around, name = place
     table: type[Table] = Settings
     for part in around:
-        inner = table_of(table.model_fields[part])
+        if isinstance(part, Number):
+            continue
+        inner = table_of(table.model_fields[part]) or tables_of(table.model_fields[part])
         assert inner, "only within a table is a key unknown"
         table = inner
     what = "table" if isinstance(value, (dict, list)) else "key"
@@ -179,4 +198,5 @@ def _dotted(place: Place) -> str:
     return ".".join(
         part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part, re.ASCII) else shown(part)
         for part in place
+        if not isinstance(part, Number)
     )

@@ -6,15 +6,14 @@ here without `config.load` keep their relative paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import model_validator
 
 from devgate.config.kinds import (
     MODE,
     PATTERN,
+    PUBLIC,
     SOCKET,
     TEXT,
     URL,
@@ -27,50 +26,15 @@ from devgate.config.kinds import (
     seconds,
     whole,
 )
+from devgate.config.table import Table, keys_of, needs_restart, setting, table_of, tables_of
+from devgate.config.webhook import WebhookSettings, once_each
+
+__all__ = ["Settings", "Table", "keys_of", "needs_restart", "table_of", "tables_of"]
 
 SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
 DAY = 86400
 YEARS = 36500 * DAY
 MANY = 10_000_000  # connections: more than a kernel gives one process
-
-
-def setting(default: Any, description: str, *, restart: bool = False, secret: bool = False) -> Any:
-    """One key. `restart`: a running gateway can't take up a new value. `secret`: not in a repr."""
-    return Field(
-        default,
-        description=description,
-        json_schema_extra={"restart": restart},
-        repr=not secret,
-    )
-
-
-def needs_restart(field: FieldInfo) -> bool:
-    """True if a running gateway can't take up a new value of this key."""
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and extra.get("restart") is True
-
-
-class Table(BaseModel):
-    """A table of gateway.toml. Defaults are what one would write there, and are checked alike."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-def table_of(field: FieldInfo) -> type[Table] | None:
-    """The table that a key stands for, or None for a plain value."""
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and issubclass(kind, Table):
-            return kind
-    return None
-
-
-def keys_of(table: type[Table], around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every key in a table and in the tables within it, as paths."""
-    for name, field in table.model_fields.items():
-        if inner := table_of(field):
-            yield from keys_of(inner, (*around, name))
-        else:
-            yield (*around, name)
 
 
 class TlsSettings(Table):
@@ -166,6 +130,27 @@ class ControlSettings(Table):
         return self
 
 
+class HttpSettings(Table):
+    """The door for browsers and web applications."""
+
+    listen: Annotated[list[str], addresses(required=False)] = setting(
+        "", "Addresses of the API and the dashboard; nothing turns HTTP off.", restart=True
+    )
+    users: Annotated[str, path(optional=True)] = setting(
+        "", "File of the dashboard's users, with hashed passwords.", restart=True
+    )
+    secret: Annotated[str, path(optional=True)] = setting(
+        "", "File of the secret that signs sessions; made if missing.", restart=True
+    )
+    public: Annotated[str, PUBLIC] = setting(
+        "", "The URL that people see, where a proxy stands in front.", restart=True
+    )
+    metrics_public: Annotated[bool, YES_OR_NO] = setting(
+        False, "/metrics needs no token.", restart=True
+    )
+    tls: TlsSettings | None = setting(None, "TLS for the addresses.", restart=True)
+
+
 class CommandSettings(Table):
     """Starts and stops."""
 
@@ -227,9 +212,11 @@ class Settings(Table):
     device: DeviceSettings = setting({}, "The door for devices.")
     service: ServiceSettings = setting({}, "The texts for every device without its own.")
     control: ControlSettings = setting({}, "The door for the CLI and web applications.")
+    http: HttpSettings = setting({}, "The door for browsers and web applications.")
     command: CommandSettings = setting({}, "Starts and stops.")
     store: StoreSettings = setting({}, "The database.")
     log: LogSettings = setting({}, "What the gateway says of itself.")
+    webhook: list[WebhookSettings] = setting([], "Receivers of events.", restart=True)
 
     @model_validator(mode="after")
     def _keys_need_their_records(self) -> Settings:
@@ -240,4 +227,9 @@ class Settings(Table):
                 "store.keep_commands",
                 "command.keep_keys",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_need_names(self) -> Settings:
+        once_each(self.webhook)
         return self

@@ -10,7 +10,8 @@ from devgate.errors import DevgateError
 Args = Mapping[str, object]
 Reply = dict[str, object]
 
-DEVICE_COMMANDS = frozenset({"start", "stop"})
+DEVICE_COMMANDS = ("start", "stop")
+ORDER = ("status", "message", "imei", "type", "long", "command")
 
 # Not finite numbers are no JSON: an operation that returns one has failed.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -20,13 +21,16 @@ _encode_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 def line(reply: Reply, request: Args) -> bytes:
     r"""The reply to this request as it goes out: UTF-8, with its `\n`.
 
-    The request's `id`, if it had one, comes last and hides a field of that name.
+    The request's `id`, if it had one, hides a field of that name. It comes last, but for
+    the replies of start and stop, whose order is given: there it follows `command`.
     Raises TypeError or ValueError for a reply that cannot be written as JSON: our own fault.
     """
     if "id" in request:
-        reply = dict(reply)
-        reply.pop("id", None)
-        reply["id"] = request["id"]
+        rest = {**reply, "id": request["id"]}
+        first = ORDER if request.get("type") in DEVICE_COMMANDS else ()
+        id = rest.pop("id")
+        reply = {name: rest.pop(name) for name in first if name in rest}
+        reply = {**reply, "id": id, **rest} if reply else {**rest, "id": id}
     try:
         return _encode(reply).encode() + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry

@@ -10,9 +10,9 @@ from devgate.model import iso
 
 # Every type of event, and what it tells besides the device and the time.
 KINDS: Mapping[str, str] = {
-    "device.online": "a device registered; its address",
-    "device.offline": "its connection ended; the reason",
-    "device.taken_over": "a second connection registered the same IMEI; both addresses",
+    "device.online": "a device registered; its address, and the number of its connection",
+    "device.offline": "its connection ended; the reason, and its number",
+    "device.taken_over": "a second connection registered that IMEI; its number, both addresses",
     "device.flapping": "takeovers repeat: two devices may share one IMEI; how many, in which time",
     "device.mismatch": "a device says that a command named another IMEI than its own; that IMEI",
     "device.echoing": "a connection sends back what only the server sends; its address",

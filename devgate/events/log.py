@@ -10,7 +10,7 @@ from trio_util import AsyncValue
 
 from devgate.events.kinds import Event
 
-RING = 4096  # events in memory: who reads no slower than that never asks the database
+RING = 1024  # events in memory: who reads no slower than that never asks the database
 PAGE = 500  # events that are read at once
 
 
@@ -26,6 +26,17 @@ class EventLog:
         self._page = page
         self._ring: deque[Event] = deque(maxlen=RING)
         self._last = AsyncValue(last)
+        self._positions: dict[object, int] = {}  # of each reader: the last event that it has had
+
+    @property
+    def readers(self) -> int:
+        """How many follow the log at the moment."""
+        return len(self._positions)
+
+    @property
+    def lag(self) -> int:
+        """By how many events the slowest of them is behind."""
+        return max(0, self.last - min(self._positions.values(), default=self.last))
 
     @property
     def last(self) -> int:
@@ -46,14 +57,19 @@ class EventLog:
         contextlib.aclosing.
         """
         position = self.last if after is None else after
-        while True:
-            newest = await self._last.wait_value(lambda last, seen=position: last > seen)
-            found = await self._after(position)
-            for event in found:
-                yield event
-                position = event.n
-            if not found:
-                position = newest  # somebody has emptied the table: there is nothing to wait for
+        reader = object()
+        try:
+            while True:
+                self._positions[reader] = position
+                newest = await self._last.wait_value(lambda last, seen=position: last > seen)
+                found = await self._after(position)
+                for event in found:
+                    yield event
+                    position = self._positions[reader] = event.n
+                if not found:  # somebody has emptied the table: there is nothing to wait for
+                    position = newest
+        finally:
+            self._positions.pop(reader, None)
 
     async def _after(self, position: int) -> Sequence[Event]:
         if self._ring and self._ring[0].n <= position + 1:

@@ -6,35 +6,59 @@ comments. The file holds no secret: a token is 32 random bytes, so its plain has
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import hmac
 import logging
 import os
 import re
 import secrets
-import tempfile
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from devgate.errors import SetupError
-from devgate.model import iso
+from devgate.gateway.linefile import LineFile, state, today
 
 log = logging.getLogger(__name__)
 
 PREFIX = "dg_"  # so that a secret is recognised where it should not be
 MAX_SECRET = 200  # characters; nothing longer is worth hashing
 ROLES = ("read", "command", "admin")
-_READ = frozenset({"status", "devices", "command", "history", "watch", "tap"})
-# What a role may ask for; `admin` may ask for everything.
-_MAY = {"read": _READ, "command": _READ | {"start", "stop", "cancel", "refresh"}}
+# The least role that may ask for an operation, whatever way in it comes by. An operation that
+# is not here is for `admin` alone.
+NEEDS: Mapping[str, str] = {
+    "status": "read",
+    "devices": "read",
+    "device": "read",
+    "export": "read",
+    "command": "read",
+    "history": "read",
+    "events": "read",
+    "fleet": "read",
+    "sites": "read",
+    "day": "read",
+    "order": "read",
+    "webhooks": "read",
+    "watch": "read",
+    "tap": "read",
+    "start": "command",
+    "stop": "command",
+    "cancel": "command",
+    "refresh": "command",
+    "add": "admin",
+    "edit": "admin",
+    "remove": "admin",
+    "import": "admin",
+    "webhook_test": "admin",
+    "webhook_replay": "admin",
+}
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+sha256\$([0-9a-f]{{64}})")
-HEAD = "# devgate tokens, hashed: NAME ROLE CREATED sha256$HEX. Kept by `devgate token`.\n"
+FILE = LineFile(
+    "token file",
+    "[control] tokens",
+    "# devgate tokens, hashed: NAME ROLE CREATED sha256$HEX. Kept by `devgate token`.",
+)
 
 
 class Token(NamedTuple):
@@ -47,9 +71,15 @@ class Token(NamedTuple):
 
     def may(self, operation: object) -> bool:
         """True if the token's role lets it ask for that `type`."""
-        if self.role == "admin":
-            return True
-        return isinstance(operation, str) and operation in _MAY[self.role]
+        return may(self.role, operation)
+
+
+def may(role: str, operation: object) -> bool:
+    """True if a caller of that role may ask for that `type`. The one place that decides it."""
+    if role == "admin":
+        return True
+    needed = NEEDS.get(operation, "admin") if isinstance(operation, str) else "admin"
+    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)
 
 
 class Tokens:
@@ -58,7 +88,7 @@ class Tokens:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises SetupError for a file that is there and cannot be used."""
         self.path = os.fspath(path)
-        self._seen = _state(self.path)
+        self._seen = state(self.path)
         self._tokens = entries(self.path)
 
     def check(self, secret: object) -> Token | None:
@@ -77,10 +107,15 @@ class Tokens:
                 found = token
         return found
 
+    def named(self, name: str) -> Token | None:
+        """The token of that name, if there still is one."""
+        self._refresh()
+        return next((token for token in self._tokens if token.name == name), None)
+
     def _refresh(self) -> None:
-        if (state := _state(self.path)) == self._seen:
+        if (now := state(self.path)) == self._seen:
             return
-        self._seen = state
+        self._seen = now
         try:
             self._tokens = entries(self.path)
         except SetupError as err:
@@ -90,7 +125,7 @@ class Tokens:
 def entries(path: str | os.PathLike[str]) -> list[Token]:
     """All tokens of the file; none if it is missing. Raises SetupError if it is broken."""
     tokens: list[Token] = []
-    for number, text in enumerate(_lines(os.fspath(path)), 1):
+    for number, text in enumerate(FILE.lines(os.fspath(path)), 1):
         if not text.strip() or text.lstrip().startswith("#"):
             continue
         match = LINE.fullmatch(text.strip())
@@ -121,7 +156,7 @@ def add(path: str | os.PathLike[str], name: str, role: str = "admin") -> str:
     if role not in ROLES:
         raise SetupError(f"a token's role is one of {', '.join(ROLES)}, not {role!r}")
     secret = PREFIX + secrets.token_urlsafe(32)
-    line = f"{name} {role} {iso(time.time())} sha256${_digest(secret)}"
+    line = f"{name} {role} {today()} sha256${_digest(secret)}"
 
     def change(lines: list[str]) -> list[str]:
         if any(_name(text) == name for text in lines):
@@ -131,7 +166,7 @@ def add(path: str | os.PathLike[str], name: str, role: str = "admin") -> str:
             )
         return [*lines, line]
 
-    _change(os.fspath(path), change)
+    FILE.change(os.fspath(path), entries, change)
     return secret
 
 
@@ -144,67 +179,7 @@ def remove(path: str | os.PathLike[str], name: str) -> None:
             raise SetupError(f"there is no token named {name} in {os.fspath(path)}")
         return kept
 
-    _change(os.fspath(path), change)
-
-
-def _change(path: str, change: Callable[[list[str]], list[str]]) -> None:
-    """Replace the file by one with other lines, whole or not at all, one process at a time."""
-    path = os.path.realpath(path)  # a link stays one
-    folder = os.path.dirname(path)
-    temporary = ""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        guard = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            entries(path)  # a broken file is for a person to look at, not for us to write over
-            lines = change(_lines(path) or [HEAD.rstrip("\n")])
-            fd, temporary = tempfile.mkstemp(prefix=".tokens-", dir=folder)  # its mode is 0600
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                _keep_owner(path, fd)
-                file.writelines(f"{text}\n" for text in lines)
-                file.flush()
-                os.fsync(fd)
-            os.replace(temporary, path)
-            os.fsync(guard)
-            temporary = ""
-        finally:
-            os.close(guard)
-    except OSError as err:
-        raise SetupError(
-            f"the token file {path} cannot be written: {err.strerror};"
-            " run this as its owner, or set another [control] tokens"
-        ) from None
-    finally:
-        if temporary:
-            with suppress(OSError):
-                os.unlink(temporary)
-
-
-def _keep_owner(path: str, fd: int) -> None:
-    """Root may change the file of a gateway that runs as somebody else and must still read it."""
-    try:
-        old = os.stat(path)
-    except FileNotFoundError:
-        return
-    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-        with suppress(PermissionError):
-            os.fchown(fd, old.st_uid, old.st_gid)
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().splitlines()
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError:
-        raise SetupError(f"the token file {path} is not UTF-8 text") from None
-    except OSError as err:
-        raise SetupError(
-            f"the token file {path} cannot be read: {err.strerror};"
-            " let the gateway's user read it, or set another [control] tokens"
-        ) from None
+    FILE.change(os.fspath(path), entries, change)
 
 
 def _name(text: str) -> str:
@@ -215,12 +190,3 @@ def _name(text: str) -> str:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _state(path: str) -> tuple[int, ...]:
-    """Changes when the file does: its bytes, its inode, or who may read it."""
-    try:
-        info = os.stat(path)
-    except OSError as err:
-        return (err.errno or errno.EIO,)
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -84,7 +84,7 @@ class Command:
         self.noted = False  # that it was accepted stands in the log of events
         self.answered = trio.Event()  # the device's result is here, or nobody waits for it longer
         self.recorded = trio.Event()  # it is on disk, or has ended
-        self.done = trio.Event()  # it has ended, and that is on disk
+        self.done = trio.Event()  # it has ended, on disk; or it is kept beyond this run
 
     @property
     def content(self) -> tuple[str, str, int | None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from devgate.gateway.connection import Connection
+from devgate.gateway.counters import BEAT, FAST, FrameCounts
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.presence import Presence
@@ -19,8 +20,8 @@ from devgate.gateway.tails import Tails
 from devgate.gateway.taps import Seen, Tap, Taps, because
 from devgate.model import Imei
 from devgate.net.link import Link
-from devgate.net.poller import Poller
-from devgate.protocol.frames import Event, Heartbeat
+from devgate.net.poller import ROUND, Poller
+from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
 from devgate.protocol.quick import LONE, LONGEST, answer
 from devgate.protocol.session import News, Registered, Result, acknowledge, react
 
@@ -32,6 +33,7 @@ SLICE = 4096  # connections that are looked at before other tasks have their tur
 BUSY = 4000  # arrivals a second from which on they are gathered ...
 GATHER = 0.001  # ... for so many seconds
 PACE_WINDOW = 0.05  # seconds over which arrivals are counted
+HURRIED = 32  # links of one round while commands are on their way: each takes many steps
 NO_MORE = None  # instead of bytes: the tail has waited long enough
 
 log = logging.getLogger("devgate.devices")
@@ -51,6 +53,8 @@ class Desk:
     ) -> None:
         self.connections: dict[Link, Connection] = {}
         self.taps = Taps()
+        self.counts = FrameCounts()
+        self._quick_counts = self.counts.quick
         self.left: Callable[[str], None] = lambda address: None  # told when one has ended
         self._poller = poller
         self._directory = directory
@@ -86,7 +90,8 @@ class Desk:
         self.connections[link] = connection
         self._poller.add(link)
         try:
-            await connection.over()
+            if not connection.why:
+                await trio.lowlevel.wait_task_rescheduled(connection.parks())
         finally:
             del self.connections[link]
             self._grace.done(connection)
@@ -104,13 +109,23 @@ class Desk:
         is read together.
         """
         pace = 0.0  # arrivals a second, of late
-        last = trio.current_time()
+        counts, clock = self.counts, trio.lowlevel.current_clock().current_time
+        last = clock()
         while True:
             await self._poller.wait()
-            if pace > BUSY and not self._dispatcher.in_flight.value:
+            most = ROUND
+            if self._dispatcher.in_flight.value:
+                most = HURRIED
+            elif pace > BUSY:
                 await trio.sleep(GATHER)
-            now = trio.current_time()
-            count = self.read(self._poller.arrivals(), now)
+            now = clock()
+            count = self.read(self._poller.arrivals(most), now)
+            spent = clock() - now
+            counts.rounds += 1
+            counts.arrivals += count
+            counts.busy += spent
+            if spent > FAST:
+                counts.slow.observe(spent)
             past = now - last + 1e-6
             pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
             last = now
@@ -163,6 +178,7 @@ class Desk:
             if tail is None:
                 return False
             connection.decoder.tail = tail
+            self._quick_counts[BEAT] += 1
             return True
         session = connection.session
         assert session.imei is not None, "it is registered"
@@ -170,6 +186,10 @@ class Desk:
         if wire is None:
             return False
         session.malformed = 0
+        if len(data) == HEADER_SIZE:
+            self._quick_counts[data[-1]] += 1
+        else:
+            self.counts.quickly(data)
         if not connection.link.send(wire):
             connection.end("it does not read")
         return True
@@ -180,14 +200,17 @@ class Desk:
         """Answers to all events of one read go out in one write, in order."""
         session, seen = connection.session, list[Seen]()
         tap = connection.tap  # of the stranger that it may still be, for the whole of this read
-        wire = b""
+        # Whose tap it is may show within the read: then it is shown whole.
+        tapped = tap is not None or (session.imei is None and len(self.taps) > 0)
+        wire, counts = b"", self.counts
         for event in events:
             bound = session.imei
             reply, news = react(session, event, self._directory, now)
             if news is not None:
                 reply += self._act(connection, news, now)
+            counts.said(event, reply)
             wire += reply
-            if tap is not None:
+            if tapped:
                 seen.append((event, reply, bound))
         tap = connection.tap or tap
         if tap is not None:
@@ -247,17 +270,20 @@ class Desk:
 
     async def watch(self) -> NoReturn:
         """Judge tails and end silent connections, each on time."""
-        looked = trio.current_time()
+        self.counts.progress = looked = trio.current_time()
         while True:
             self._sooner = trio.Event()
             due = min(self._grace.next_deadline(), self._tails.next_deadline())
             self._planned = min(due, looked + SWEEP)
-            with trio.move_on_at(self._planned):
+            with trio.move_on_at(self._planned) as nap:
                 await self._sooner.wait()
             now = trio.current_time()
+            if nap.cancelled_caught:
+                self.counts.lag.observe(now - self._planned)
             self.judge(now)
             if now >= looked + SWEEP:
                 looked = now
+                self.counts.look(now, self._poller.pending())
                 await self._sweep(now)
 
     def judge(self, now: float) -> None:
@@ -283,17 +309,20 @@ class Desk:
                     self._look(connection, now)
 
     def _look(self, connection: Connection, now: float) -> None:
-        idle = now - connection.heard >= self._settings.idle_timeout
-        if idle:
+        if self._too_late(connection, now):
             # A stalled loop must not make devices look silent.
             self.read(self._poller.drain(connection.link), now)
-            if now - connection.heard >= self._settings.idle_timeout:
-                connection.end("silent for too long")
-        elif (
-            connection.session.imei is None
-            and now - connection.connected >= self._settings.register_timeout
-        ):
-            connection.end("it did not register")
+            if why := self._too_late(connection, now):
+                connection.end(why)
+
+    def _too_late(self, connection: Connection, now: float) -> str:
+        """Why it is to be ended for its silence; empty if it is not."""
+        if now - connection.heard >= self._settings.idle_timeout:
+            return "silent for too long"
+        registering = connection.session.imei is None
+        if registering and now - connection.connected >= self._settings.register_timeout:
+            return "it did not register"
+        return ""
 
 
 TAKEN_OVER = "taken over by a newer connection"

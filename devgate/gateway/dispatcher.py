@@ -10,6 +10,7 @@ import trio
 from trio_util import AsyncValue
 
 from devgate.gateway.command import Command
+from devgate.gateway.counters import CommandCounts
 from devgate.gateway.lines import Connected, Line, accepted, ended, what
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.running import Running
@@ -40,6 +41,7 @@ class Dispatcher:
         self.live: dict[str, Command] = {}  # by id: all that have not ended
         self.by_key: dict[str, Command] = {}  # those of them that have a key
         self.in_flight = AsyncValue(0)
+        self.counts = CommandCounts()
         self._connected = connected
         self._records = records
         self._running = running
@@ -62,7 +64,7 @@ class Dispatcher:
 
     @property
     def waiting(self) -> int:
-        return sum(len(line.waiting) for line in self._lines.values())
+        return sum(command.state == "waiting" for command in self.live.values())
 
     def push(self, command: Command, expires_in: float | None) -> bool:
         """Let the command wait for its turn. False if too many wait already.
@@ -98,12 +100,20 @@ class Dispatcher:
         self._end_unsent(command, "410", f"cancelled {why}; nothing was sent")
         return True
 
-    def withdraw(self, command: Command, message: str) -> None:
-        """It cannot be put down: end it, unless its turn has come meanwhile."""
-        if self._line(command.imei).waiting.remove(command):
-            self._end_unsent(command, "503", message)
+    async def put_down(self, command: Command) -> None:
+        """It has to wait: on disk before its caller may hear that it was accepted."""
+        command.noted = True
+        try:
+            with trio.CancelScope(shield=True):
+                await self._records.write(command, accepted(command))
+        except Exception:
+            words = f"the gateway cannot write its journal ({self._records.state})"
+            if self._line(command.imei).waiting.remove(command):
+                self._end_unsent(command, "503", f"{words}; nothing was sent")
+            else:  # its turn has come meanwhile: it is written again, and that decides
+                command.noted = False
         else:
-            command.noted = False
+            command.recorded.set()
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
         for command in self._line(imei).waiting.starts():
@@ -133,6 +143,7 @@ class Dispatcher:
             line.stir()
         else:
             command.settles_late(result.status, time())
+            self.counts.late[command.type, command.status] += 1
             self._running.told(command)
             self._records.post(
                 command,
@@ -149,11 +160,13 @@ class Dispatcher:
         await self.in_flight.wait_value(0)
 
     def close(self) -> None:
-        """The gateway stops: nothing more is sent. What waits and is not kept is told so."""
+        """The gateway stops: nothing more is sent. What waits is told so; what is kept, stays."""
         self._closed = True
         for line in self._lines.values():
             for command in line.waiting.unkept():
                 self._end_unsent(command, "503")
+            for command in line.waiting:
+                command.done.set()
             line.stir()
 
     def give_up(self) -> None:
@@ -183,6 +196,9 @@ class Dispatcher:
                 if self._connected.get(line.imei) is None:
                     for command in line.waiting.unkept():
                         self._end_unsent(command, "404")
+                    for command in list(line.waiting):
+                        if not command.noted:  # the device left just before its turn
+                            await self.put_down(command)
                     with trio.move_on_at(line.waiting.next_deadline()):
                         if len(line.waiting):
                             await line.changed.wait()
@@ -231,14 +247,17 @@ class Dispatcher:
             if command.result is None:
                 claim.unknown_since = trio.current_time()
             self._end(command, command.result or "408")
-        with trio.CancelScope(shield=True):
+        try:
             await self._records.flushed()
-        command.done.set()
+        finally:
+            command.done.set()
         return None
 
     async def _answer(self, line: Line, command: Command) -> None:
         """Wait for the device's result. What waits behind it for too long ends meanwhile."""
-        ends = trio.current_time() + (command.timeout or self.settings.ack_timeout)
+        self.counts.sends(command, time())
+        sent = trio.current_time()
+        ends = sent + (command.timeout or self.settings.ack_timeout)
         while not command.answered.is_set() and trio.current_time() < ends:
             line.changed = trio.Event()
             with trio.move_on_at(min(ends, line.waiting.next_deadline())):
@@ -247,6 +266,8 @@ class Dispatcher:
         if not command.answered.is_set():
             # After a stall of the loop the result may be here, unread: the desk has its turn.
             await trio.lowlevel.checkpoint()
+        if command.result is not None:
+            self.counts.answering.observe(trio.current_time() - sent)
 
     def _overdue(self, line: Line) -> None:
         for command in line.waiting.overdue(trio.current_time()):
@@ -258,6 +279,8 @@ class Dispatcher:
         if command.kept and command.until > trio.current_time():
             line.waiting.push_back(command)
             self._records.post(command)
+            if self._closed:
+                command.done.set()
         else:
             self._end_unsent(command, "404")
 
@@ -267,6 +290,7 @@ class Dispatcher:
 
     def _end(self, command: Command, status: str, message: str | None = None) -> None:
         command.ends(status, time(), message)
+        self.counts.ended[command.type, status] += 1
         self.live.pop(command.id, None)
         if command.key is not None:
             self.by_key.pop(command.key, None)

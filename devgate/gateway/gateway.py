@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from devgate.events.log import EventLog
+from devgate.events.target import Target
 from devgate.gateway.connection import Connection
+from devgate.gateway.counters import RequestCounts, StoreCounts
 from devgate.gateway.desk import Desk
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.fleet import Fleet
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
 from devgate.model import Imei
+from devgate.net.acceptor import Acceptor
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -39,6 +43,11 @@ class Gateway:
     desk: Desk
     connections: Callable[[], int] = lambda: 0
     since: float = field(default_factory=monotonic)
+    fleet: Fleet = field(default_factory=Fleet)
+    commits: StoreCounts = field(default_factory=StoreCounts)
+    requests: RequestCounts = field(default_factory=RequestCounts)
+    acceptor: Acceptor | None = None  # the door for devices, once it is open
+    webhooks: Mapping[str, Target] = field(default_factory=dict)  # by their names
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
     def current(self, imei: Imei) -> Connection | None:

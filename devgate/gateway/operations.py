@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from devgate.errors import CallerError, DevgateError
-from devgate.gateway import fields, queries, streams
+from devgate.gateway import fields, hooks, manage, queries, statistics, streams
 from devgate.gateway.command import Command, Order
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
@@ -96,7 +96,12 @@ async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
 async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
     count = await gateway.knowledge.refresh()
     await gateway.records.flushed()
-    return {"status": "200", "message": f"{count} changed devices are in force", "changed": count}
+    return {
+        "status": "200",
+        "message": f"{count} changed devices are in force",
+        "changed": count,
+        "database": gateway.records.database,
+    }
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -105,9 +110,23 @@ OPERATIONS: Mapping[str, Operation] = {
     "cancel": Operation("Cancel a command that waits.", cancel),
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
     "status": Operation("Tell how the gateway is, or one device.", queries.status),
-    "devices": Operation("List devices.", queries.devices),
+    "devices": Operation("List devices, or those that are looked for.", manage.devices),
+    "device": Operation("Show all that is known of one device.", manage.device),
+    "add": Operation("Add a device.", manage.add),
+    "edit": Operation("Change a device: what is given, and nothing else.", manage.edit),
+    "remove": Operation("Forget a device; its history stays.", manage.remove),
+    "import": Operation("Take devices from a CSV text.", manage.take),
+    "export": Operation("Give all devices.", manage.export),
     "command": Operation("Show one command's record.", queries.command),
     "history": Operation("List commands, newest first.", queries.history),
+    "fleet": Operation("Tell how the fleet was over the last day.", statistics.whole_fleet),
+    "sites": Operation("List the sites and how many devices each has.", statistics.sites),
+    "day": Operation("Tell one device's day.", statistics.day),
+    "order": Operation("Tell all that happened to the commands of a key.", statistics.order),
+    "events": Operation("List events.", streams.events),
+    "webhooks": Operation("List the receivers of events.", hooks.webhooks),
+    "webhook_test": Operation("Post a test event to a receiver.", hooks.webhook_test),
+    "webhook_replay": Operation("Post events to a receiver again.", hooks.webhook_replay),
     "watch": Operation("Follow events.", streams.watch),
     "tap": Operation("Follow one device's frames.", streams.tap),
 }
@@ -121,8 +140,17 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
     """
     given = args.get("type")
     operation = OPERATIONS.get(given) if isinstance(given, str) else None
-    if operation is None:
-        raise CallerError(
-            "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
-        )
-    return await operation.run(gateway, args, source)
+    name, result = str(given) if operation else "unknown", "left"
+    try:
+        if operation is None:
+            raise CallerError(
+                "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
+            )
+        answer = await operation.run(gateway, args, source)
+        result = "done"
+        return answer
+    except Exception as err:
+        result = "refused" if isinstance(err, DevgateError) else "failed"
+        raise
+    finally:  # cancelled, its caller has left
+        gateway.requests.asks(name, source, result)

@@ -11,9 +11,10 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import RUNS, Dispatcher
-from devgate.gateway.lines import Connected, accepted, ended
+from devgate.gateway.lines import Connected, ended
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
+from devgate.model import Imei
 from devgate.store import history
 
 Refusal = tuple[str, str | None]  # a status, and words if they are not the usual ones
@@ -37,6 +38,7 @@ class Orders:
         self._running = running
         self._records = records
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
+        self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
 
     async def submit(self, order: Order, *, wait: bool = True) -> Command:
         """Carry out the order. Returns when the command has ended, or (not `wait`) is on disk.
@@ -45,14 +47,40 @@ class Orders:
         CallerError (409) if that one was for something else, and StoreError (503) if
         it cannot be looked up; then nothing was sent.
         """
-        if order.key is None:
-            command = Command(str(ULID()), order, time())
-            await self._begin(command, order)
-        else:
-            command = await self._keyed(order, order.key)
+        command = await self._taken(order)
         await (command.done if wait else command.recorded).wait()
+        if not command.recorded.is_set():  # the gateway stops, and this one is kept
+            await command.recorded.wait()
         if command.ended_at is not None and command.sent_at is None:
             await self._records.flushed()  # what is answered is never forgotten
+        return command
+
+    async def _taken(self, order: Order) -> Command:
+        """Take the order before anything else happens, in the order in which orders came.
+
+        A stop that comes behind a start shall not overtake it while that one's key is
+        being looked up.
+        """
+        turn = self._turns.get(order.imei)
+        if order.key is None and turn is None:
+            command = Command(str(ULID()), order, time())
+            await self._begin(command, order)
+            return command
+        if turn is None:
+            turn = self._turns[order.imei] = trio.StrictFIFOLock()
+        # Once it is here it is taken: its caller's end is not its own.
+        with trio.CancelScope(shield=True):
+            await turn.acquire()
+            try:
+                if order.key is None:
+                    command = Command(str(ULID()), order, time())
+                    await self._begin(command, order)
+                else:
+                    command = await self._keyed(order, order.key)
+            finally:
+                if not turn.statistics().tasks_waiting:
+                    del self._turns[order.imei]
+                turn.release()
         return command
 
     async def _keyed(self, order: Order, key: str) -> Command:
@@ -73,18 +101,16 @@ class Orders:
         looking = self._looking[key] = trio.Event()
         command = Command(str(ULID()), order, time())
         try:
-            # Others wait for this, and what it begins goes on: its caller's end is not its own.
-            with trio.CancelScope(shield=True):
-                if not await self._records.flushed():
-                    raise StoreError(
-                        f"key: it cannot be looked up ({self._records.state}); nothing was sent"
-                    )
-                earlier = await self._records.read(history.by_key, key)
-                if earlier is None:
-                    await self._begin(command, order)
-                else:
-                    command = Command.of(earlier)
-                    command.done.set()  # a record: nothing will happen to it here
+            if not await self._records.flushed():
+                raise StoreError(
+                    f"key: it cannot be looked up ({self._records.state}); nothing was sent"
+                )
+            earlier = await self._records.read(history.by_key, key)
+            if earlier is None:
+                await self._begin(command, order)
+            else:
+                command = Command.of(earlier)
+                command.done.set()  # a record: nothing will happen to it here
             return command
         finally:
             del self._looking[key]
@@ -99,7 +125,7 @@ class Orders:
         elif not self._dispatcher.push(command, order.expires):
             self._refuse(command, "429", None)
         elif not self._dispatcher.goes_at_once(command):
-            await self._put_down(command)
+            await self._dispatcher.put_down(command)
 
     def _refusal(self, order: Order) -> Refusal | None:
         """Why nothing may be sent, if so."""
@@ -122,19 +148,7 @@ class Orders:
 
     def _refuse(self, command: Command, status: str, message: str | None) -> None:
         command.ends(status, time(), message)
+        self._dispatcher.counts.ended[command.type, status] += 1
         self._records.post(command, ended(command))
         command.recorded.set()
         command.done.set()
-
-    async def _put_down(self, command: Command) -> None:
-        """It has to wait: on disk before its caller may hear that it was accepted."""
-        command.noted = True
-        try:
-            with trio.CancelScope(shield=True):
-                await self._records.write(command, accepted(command))
-        except Exception:
-            # If its turn has come meanwhile, it is written again, and that decides.
-            words = f"the gateway cannot write its journal ({self._records.state})"
-            self._dispatcher.withdraw(command, f"{words}; nothing was sent")
-        else:
-            command.recorded.set()

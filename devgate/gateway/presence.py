@@ -26,6 +26,7 @@ class Presence:
     def __init__(self, records: Records, flapping: Flapping) -> None:
         self.flapping = flapping
         self.takeovers = 0
+        self.flaps = 0  # bursts of them that were told
         self._records = records
         self._registry: Registry[Connection] = Registry()
         self._generation = int(time() * 1000)  # above all of earlier runs
@@ -47,18 +48,23 @@ class Presence:
         connection.registered_at = time()
         connection.own = own(imei)
         displaced = self._registry.take_over(imei, connection)
-        address = connection.link.address
+        address, number = connection.link.address, connection.generation
         if displaced is None:
-            event = event_row("device.online", imei, address=address)
-            log.info("device online imei=%s address=%s", imei, address)
+            event = event_row("device.online", imei, address=address, connection=number)
+            log.info("device online imei=%s address=%s connection=%s", imei, address, number)
         else:
             self.takeovers += 1
             event = event_row(
-                "device.taken_over", imei, address=address, displaced=displaced.link.address
-            )
-            log.info("device taken over imei=%s address=%s", imei, address)
+                "device.taken_over", imei,
+                address=address, connection=number, displaced=displaced.link.address,
+            )  # fmt: skip
+            log.info(
+                "device taken over imei=%s address=%s connection=%s displaced=%s",
+                imei, address, number, displaced.generation,
+            )  # fmt: skip
         self._records.presence(_row(imei, connection, True, connection.registered_at), event)
         if displaced is not None and self.flapping.taken_over(imei, now):
+            self.flaps += 1
             times, within = self.flapping.takeovers, self.flapping.within
             log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
             self._records.event("device.flapping", imei, takeovers=times, within=within)
@@ -68,9 +74,14 @@ class Presence:
         """The connection is over. A late end of one that was displaced says nothing."""
         imei = connection.session.imei
         if imei is not None and self._registry.release(imei, connection):
-            event = event_row("device.offline", imei, reason=why)
+            number = connection.generation
+            event = event_row("device.offline", imei, reason=why, connection=number)
             self._records.presence(_row(imei, connection, False, time()), event)
-            log.info("device offline imei=%s why=%s", imei, why)
+            log.info(
+                "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
+                imei, connection.link.address, number,
+                round(trio.current_time() - connection.connected), why,
+            )  # fmt: skip
 
 
 def _row(imei: Imei, connection: Connection, online: bool, since: float) -> tuple[object, ...]:

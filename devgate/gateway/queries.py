@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+import trio
+
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway import fields
@@ -18,7 +20,6 @@ from devgate.gateway.replies import Reply
 from devgate.model import Imei, iso, shown
 from devgate.store import devices as stored
 from devgate.store import history as kept
-from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -42,9 +43,11 @@ def _gateway(gateway: Gateway) -> Reply:
         "waiting": gateway.dispatcher.waiting,
         "memory": resident(),
         "store": gateway.records.state,
+        "database": gateway.records.database,
         "draining": gateway.orders.closed,
         "takeovers": gateway.presence.takeovers,
         "last_event": gateway.events.last,
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
     }
 
 
@@ -59,7 +62,7 @@ async def _device(gateway: Gateway, imei: Imei) -> Reply:
     device, row, last = await gateway.records.read(_one, imei)
     return {
         "status": "200",
-        **_item(gateway, device, row),
+        **item(gateway, device, row),
         "last": record(last[0]) if last else None,
     }
 
@@ -74,7 +77,7 @@ def _one(
     return device, row, kept.page(conn, imei=imei, limit=1)
 
 
-def _item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
+def item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
     """One device, as lists and `status` show it."""
     connection = gateway.current(device.imei)
     if connection is not None:
@@ -99,37 +102,6 @@ def _item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None
         "running_until": iso(gateway.running.until(device.imei)),
         "unit": device.unit,
     }
-
-
-async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
-    online, running = fields.maybe(args, "online"), fields.maybe(args, "running")
-    after, limit = fields.text(args, "after", 15), fields.limit(args)
-    site = fields.text(args, "site", MAX_NAME)
-    wanted: Sequence[str] | None = None
-    without: frozenset[str] = frozenset()
-    if online:
-        wanted = gateway.presence.imeis()
-    elif online is False:
-        without = frozenset(gateway.presence.imeis())
-    if running:
-        now = gateway.running.imeis()
-        wanted = now if wanted is None else sorted(set(wanted) & set(now))
-    found, rows = await gateway.records.read(_page, after, limit + 1, wanted, site, without)
-    items = [_item(gateway, device, rows.get(device.imei)) for device in found[:limit]]
-    more = len(found) > limit
-    return {"status": "200", "items": items, "next": items[-1]["imei"] if more else None}
-
-
-def _page(
-    conn: Reading,
-    after: str | None,
-    limit: int,
-    wanted: Sequence[str] | None,
-    site: str | None,
-    without: frozenset[str],
-) -> tuple[Sequence[stored.Device], Mapping[str, kept.Record]]:
-    found = stored.page(conn, after, limit, wanted, site, without)
-    return found, kept.presence_of(conn, [device.imei for device in found])
 
 
 def command_id(args: Args) -> str:

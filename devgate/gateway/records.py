@@ -25,6 +25,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 # How long a reply that is known waits for its record, when the database is away.
 PATIENCE = 5.0
+AWAY = 1.0  # ... and when that is known already
 
 
 def event_row(
@@ -45,6 +46,21 @@ class Records:
     def state(self) -> str:
         """`ok`, or why nothing can be written at the moment."""
         return self._writer.state
+
+    @property
+    def database(self) -> str:
+        """The database's URL, without its password."""
+        return self._database.url_shown
+
+    @property
+    def backlog(self) -> int:
+        """How much waits to be on disk."""
+        return self._writer.backlog
+
+    @property
+    def lost(self) -> int:
+        """Rows that were given up, since the start."""
+        return self._writer.lost
 
     async def write(self, command: Command, *events: Row) -> None:
         """On disk when it returns, as one with the events. If it raises, it never will be."""
@@ -81,10 +97,16 @@ class Records:
         row = Row("running", (imei, until))
         self._writer.post([row], ("running", imei))
 
+    def target(self, values: tuple[Any, ...]) -> None:
+        """How far a webhook has come, in the columns of its table."""
+        self._writer.post([Row("target", values)], ("target", values[0]))
+
     async def flushed(self, patience: float = PATIENCE) -> bool:
         """Wait until what was posted is on disk; False if that took longer than `patience`."""
         if self._writer.state == "ok" and await self._writer.kept():
             return True  # nearly always, and without a scope for each command
+        if self._writer.state != "ok":
+            patience = min(patience, AWAY)
         with trio.move_on_after(patience):
             await self._writer.flush()
             return True
@@ -111,6 +133,12 @@ class Records:
                 return function(conn, *args, **kwargs)
 
         return await self._ask(in_thread)
+
+    async def whole(
+        self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Likewise, for what makes many transactions: an import."""
+        return await self._ask(lambda: function(self._database, *args, **kwargs))
 
     async def _ask(self, in_thread: Callable[[], T]) -> T:
         try:

@@ -59,5 +59,6 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
         log.info("command kept command=%s imei=%s", command.id, command.imei)
         return
     command.done.set()
+    dispatcher.counts.ended[command.type, command.status] += 1
     records.post(command, ended(command))
     log.info("command recovered command=%s status=%s", command.id, command.status)

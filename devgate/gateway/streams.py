@@ -6,21 +6,39 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from devgate.errors import CallerError
-from devgate.events.kinds import KINDS
+from devgate.events.kinds import KINDS, Event
 from devgate.gateway import fields
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
 from devgate.model import Imei
+from devgate.store import history
+
+
+async def events(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of what happened, oldest first. With `events` a page may hold fewer than `limit`.
+
+    `last` is where the next page starts, whether there is one yet or not.
+    """
+    imei, kinds, limit = fields.maybe_device(args), _kinds(args), fields.limit(args)
+    after = fields.number(args, "after") or 0
+    await gateway.records.flushed()
+    size = limit if kinds is None else fields.MAX_LIMIT
+    rows = await gateway.records.read(history.events_after, after, size, imei)
+    read = [Event(*row) for row in rows]
+    found = [event for event in read if _is_one(event, kinds)]
+    more, last = len(rows) == size, read[-1].n if read else after
+    if len(found) > limit:
+        more, last = True, found[limit - 1].n
+    reply: Reply = {"status": "200", "items": [event.line() for event in found[:limit]]}
+    if imei is None and read and read[0].n > after + 1:
+        reply["missed"] = read[0].n - after - 1  # no longer kept
+    return {**reply, "next": last if more else None, "last": last}
 
 
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
-    imei, kinds = fields.maybe_device(args), fields.names(args, "events")
+    imei, kinds = fields.maybe_device(args), _kinds(args)
     after = fields.number(args, "after")
-    for kind in sorted(kinds or ()):
-        if kind not in KINDS and kind not in GROUPS:
-            expected = ", ".join((*sorted(GROUPS), *KINDS))
-            raise CallerError("400", f"events: no event is called {kind!r}; there are {expected}")
     if after is not None and after > gateway.events.last:
         after = gateway.events.last  # of another log, or of the future: from now on
     position = gateway.events.last if after is None else after
@@ -30,6 +48,19 @@ async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
 
 # `device` stands for all events of devices.
 GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
+
+
+def _kinds(args: Args) -> frozenset[str] | None:
+    kinds = fields.names(args, "events")
+    for kind in sorted(kinds or ()):
+        if kind not in KINDS and kind not in GROUPS:
+            expected = ", ".join((*sorted(GROUPS), *KINDS))
+            raise CallerError("400", f"events: no event is called {kind!r}; there are {expected}")
+    return kinds
+
+
+def _is_one(event: Event, kinds: frozenset[str] | None) -> bool:
+    return kinds is None or event.type in kinds or event.type.partition(".")[0] in kinds
 
 
 async def _events(
@@ -43,7 +74,7 @@ async def _events(
             expected = event.n + 1
             if imei is not None and event.imei != imei:
                 continue
-            if kinds is None or event.type in kinds or event.type.partition(".")[0] in kinds:
+            if _is_one(event, kinds):
                 yield event.line()
 
 

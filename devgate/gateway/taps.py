@@ -37,6 +37,10 @@ class Reader:
     async def lines(self) -> AsyncGenerator[Line, None]:
         async for line in self._receive:
             yield line
+            if self._missed and not self._receive.statistics().current_buffer_used:
+                # There may be no next line to tell it with.
+                missed, self._missed = self._missed, 0
+                yield {"missed": missed}
 
 
 class Tap:
@@ -86,6 +90,9 @@ class Taps:
 
     def __init__(self) -> None:
         self._taps: dict[Imei | None, Tap] = {}
+
+    def __len__(self) -> int:
+        return len(self._taps)
 
     def get(self, imei: Imei | None) -> Tap | None:
         """The tap of a device; for None, of all that have not registered."""

@@ -36,6 +36,8 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._fd = self._epoll.fileno()
+        self._look = select.poll()
+        self._look.register(self._fd, select.POLLIN)
         self._links: dict[int, Link] = {}
         # Links that may have more to say than they have been asked, longest wait first. An edge
         # is told once, so that nothing but this remembers them.
@@ -92,17 +94,21 @@ class Poller:
         else:
             await trio.lowlevel.wait_readable(self._fd)
 
-    def arrivals(self) -> Iterator[tuple[Link, bytes]]:
-        """One round, without waiting. Empty bytes are the end of a link.
+    def pending(self) -> bool:
+        """Whether a round would find something now. Takes nothing away."""
+        return bool(self._unfinished or self._look.poll(0))
+
+    def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
+        """One round of at most so many links, without waiting. Empty bytes are the end of a link.
 
         The end may be told twice; nothing is told of a link that has been closed. Links may be
         added and closed while this runs. A round that is left early loses nothing.
         """
         links, unfinished, read = self._links, self._unfinished, os.read
         # Floods and the others share a round, half and half, so that neither starves.
-        turns = list(islice(unfinished, ROUND // 2)) if unfinished else []
-        fresh = self._epoll.poll(0, ROUND - len(turns))
-        self._more = len(fresh) == ROUND - len(turns)
+        turns = list(islice(unfinished, most // 2)) if unfinished else []
+        fresh = self._epoll.poll(0, most - len(turns))
+        self._more = len(fresh) == most - len(turns)
         events = iter(fresh)
         try:
             for fd, event in events:

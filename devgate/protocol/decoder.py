@@ -67,7 +67,7 @@ class Decoder:
 
     def rest(self, tail: bytes = b"") -> None:
         """Wait with this tail, and nothing before it."""
-        self.tail, self._beat, self._told = tail, False, 0
+        self.tail, self._before, self._told = tail, b"", 0
 
     def beats(self) -> bool:
         """True if the tail, should no frame come of it, will be no more than heartbeats."""

@@ -36,7 +36,7 @@ def why(event: Event, wire: bytes, bound: Imei | None) -> str | None:
     """
     if wire:
         return _why_answered(event, wire, bound)
-    if isinstance(event, Again) or (isinstance(event, Frame) and event.status not in RESULTS):
+    if isinstance(event, Again) or (isinstance(event, Frame) and not _is_result(event)):
         return "an echo of what only the server sends: not answered"
     if isinstance(event, Frame):
         return "the same result, which no command claims, within a second: not acknowledged"
@@ -45,7 +45,8 @@ def why(event: Event, wire: bytes, bound: Imei | None) -> str | None:
     return "malformed again within a second: not answered"
 
 
-RESULTS = ("200", "201", "202")
+def _is_result(frame: Frame) -> bool:
+    return frame.command in ("QD", "ST") and frame.status in ("200", "201", "202")
 
 
 def _why_answered(event: Event, wire: bytes, bound: Imei | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -11,11 +12,12 @@ from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.store.engine import Database
-from devgate.store.schema import command, event, presence
+from devgate.store.schema import command, event, presence, webhook_target
 
-# Rows of one statement: powers of two, so that few statements serve every number of rows.
-# 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and PostgreSQL 65,535.
-MOST = 256
+# How many rows a statement takes: every small number, for that is the usual case, and some
+# large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
+# PostgreSQL 65,535.
+SIZES = (*range(1, 17), 24, 32, 48, 64, 128, 256)
 
 
 class Kind(NamedTuple):
@@ -33,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "offline": Kind(presence, ("imei", "online", "since"), "imei"),
     "running": Kind(presence, ("imei", "running_until"), "imei"),
+    "target": Kind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
     "event": Kind(event, ("at", "type", "imei", "command", "detail", "n"), None),
 }
 
@@ -44,6 +47,7 @@ class Row(NamedTuple):
     presence  whether a device is online, and from where: replaces the device's last
     offline   that a device is offline, when no more is known of it
     running   until when a device runs
+    target    how far a webhook has come
     event     without its last column: the number comes when it is written
     """
 
@@ -67,27 +71,34 @@ class Journal:
             self.last: int = conn.scalar(select(func.coalesce(func.max(event.c.n), 0))) or 0
 
     def commit(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        """Write all of them, or raise and have written none. Returns the events, numbered."""
+        """Write all of them, or raise and have written none. Returns the events, numbered.
+
+        A connection that breaks in the middle of a COMMIT leaves open whether that was
+        carried out. So after an error the events that are there after all come first,
+        and are not written again.
+        """
         by_kind: dict[str, list[tuple[Any, ...]]] = {}
         for row in rows:
             by_kind.setdefault(row.kind, []).append(row.values)
-        events = [
-            (*values, number)
-            for number, values in enumerate(by_kind.get("event", ()), self.last + 1)
-        ]
-        if events:
-            by_kind["event"] = events
+        told = by_kind.pop("event", [])
+        found: list[tuple[Any, ...]] = []
         try:
-            if self._conn is None:
-                self._conn = self._database.held()
-            with self._conn.begin():
-                for kind, values in by_kind.items():
-                    self._write(self._conn, kind, values)
+            fresh = self._conn is None
+            conn = self._conn = self._conn or self._database.held()
+            with conn.begin():
+                if fresh:
+                    found = self._beyond(conn)
+                    there = {values[:-1] for values in found}
+                    told = [values for values in told if values not in there]
+                first = self.last + len(found) + 1
+                events = [(*values, number) for number, values in enumerate(told, first)]
+                for kind, values in (*by_kind.items(), ("event", events)):
+                    self._write(conn, kind, values)
         except BaseException:
             self.close()  # another connection may find the database in better health
             raise
-        self.last += len(events)
-        return events
+        self.last += len(found) + len(events)
+        return found + events
 
     def close(self) -> None:
         """Give the connection back. The journal may be used again all the same."""
@@ -96,11 +107,17 @@ class Journal:
             with suppress(SQLAlchemyError):  # it may have been broken before
                 conn.close()
 
+    def _beyond(self, conn: Connection) -> list[tuple[Any, ...]]:
+        """Events that are on disk and that nobody here knows of."""
+        columns = [event.c[name] for name in KINDS["event"].columns]
+        query = select(*columns).where(event.c.n > self.last).order_by(event.c.n)
+        return [tuple(row) for row in conn.execute(query)]
+
     def _write(self, conn: Connection, kind: str, rows: list[tuple[Any, ...]]) -> None:
         if KINDS[kind].key is not None and len(rows) > 1:
             # A statement may not touch a row twice; of two, the later one counts.
             rows = list({row[0]: row for row in rows}.values())
-        for some in _powers(rows):
+        for some in _slices(rows):
             values = tuple(value for row in some for value in row)
             conn.exec_driver_sql(self._statement(kind, len(some)), values)
 
@@ -115,10 +132,10 @@ class Journal:
         return f'{statement} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
 
 
-def _powers(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The rows in slices whose lengths are powers of two, the longest first."""
+def _slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The rows in slices of SIZES, the longest first."""
     start = 0
     while left := len(rows) - start:
-        size = min(MOST, 1 << (left.bit_length() - 1))
+        size = SIZES[bisect_right(SIZES, left) - 1]
         yield rows[start : start + size]
         start += size

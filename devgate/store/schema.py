@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0001"  # the newest migration: what this version of devgate works with
+SCHEMA = "0002"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -87,9 +87,9 @@ command = Table(
     Column("imei", String(15), nullable=False),
     Column("type", String(5), nullable=False),
     Column("long", Integer),
-    Column("key", String(128), index=True),
+    Column("key", String(128)),
     # The key again, once something may have been sent under it: what makes it unique.
-    Column("spent", String(128), unique=True),
+    Column("spent", String(128)),
     Column("status", String(3), nullable=False),
     Column("state", String(7), nullable=False),
     Column("message", Text, nullable=False),
@@ -103,11 +103,16 @@ command = Table(
     Column("timeout", Double),
     Column("running", Boolean, nullable=False, server_default=false()),
     CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
+    sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )
 Index("command_device", command.c.imei, command.c.id)
 # What recovery reads after a start: a handful among millions.
+KEYED = text("key is not null")
+SPENT = text("spent is not null")
 OPEN = text("state <> 'ended'")
 UNKNOWN = text("status = '408'")
+Index("command_key", command.c.key, sqlite_where=KEYED, postgresql_where=KEYED)
+Index("command_spent", command.c.spent, unique=True, sqlite_where=SPENT, postgresql_where=SPENT)
 Index("command_open", command.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
 
@@ -122,3 +127,20 @@ event = Table(
     Column("detail", Text, nullable=False, server_default="{}"),
 )
 Index("event_device", event.c.imei, event.c.n)
+
+# One row for each receiver of events that there ever was.
+webhook_target = Table(
+    "webhook_target",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    # Every event up to this number was delivered, or is none of those that it gets.
+    Column("position", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row
+    Column("next_at", Double),  # when it is tried again, after a failure
+    Column("disabled", Text),  # why it gets nothing any more
+    Column("error", Text),  # what went wrong the last time
+    Column("delivered_at", Double),
+    # Events that were deleted before it could have them.
+    Column("missed", BigInteger, nullable=False, server_default="0"),
+)

@@ -70,6 +70,14 @@ class Writer(Generic[Row, Done]):
         self._pause = 0.0
         self.state = "ok"  # or a sentence that says why nothing can be written
         self.lost = 0  # rows given up since the database went away
+        # Told of every commit that worked: its seconds, and how many rows it wrote.
+        self.measured: Callable[[float, int], None] = lambda seconds, rows: None
+
+    @property
+    def backlog(self) -> int:
+        """How much waits for a commit, or is in the one that runs: writes and posts."""
+        batches = [self._batch, self._busy] if self._busy else [self._batch]
+        return sum(len(batch.urgent) + len(batch.kept) for batch in batches)
 
     async def write(self, rows: Sequence[Row]) -> None:
         """Return when the rows are on disk. Raises what the commit raised; then none of them is,
@@ -85,11 +93,15 @@ class Writer(Generic[Row, Done]):
 
     async def kept(self) -> bool:
         """Wait for the commit that holds what was posted last. False: it failed, and goes on."""
-        batch = self._batch if self._wake.is_set() else self._busy
+        batch = self._latest()
         if batch is None:
             return True
         await batch.done.wait()
-        return batch.error is None
+        return batch.error is None and not batch.again
+
+    def _latest(self) -> Batch[Row] | None:
+        """The batch that the newest of all rows is in; None if all are written."""
+        return self._batch if self._batch.urgent or self._batch.kept else self._busy
 
     def post(self, rows: Sequence[Row], key: Hashable = None) -> None:
         """Write the rows when it can be done, however long that takes; nobody waits for it.
@@ -111,21 +123,21 @@ class Writer(Generic[Row, Done]):
 
     async def flush(self) -> None:
         """Return when all that was posted before is on disk: never, while the database is away."""
-        while True:
-            batch = self._batch
-            if not batch.urgent and not batch.kept:
-                if not self._busy:
-                    return
-                batch = self._busy
-            await batch.done.wait()
-            if batch.error is None and not batch.again:
-                return
+        while not await self.kept():
+            if self._batch.error is not None:  # the writer has ended
+                await trio.sleep_forever()
 
     async def run(self) -> NoReturn:
         """Commit for ever. Ends only by cancellation, or by a fault in `committed`."""
-        while True:
-            await self._wake.wait()
-            await self.once()
+        try:
+            while True:
+                await self._wake.wait()
+                await self.once()
+        finally:
+            # Who waits, perhaps shielded from cancellation, must not wait for nobody.
+            self.state = str(STOPPED)
+            self._batch.error = STOPPED
+            self._batch.done.set()
 
     async def once(self) -> None:
         """Write what waits, as one transaction."""
@@ -136,8 +148,10 @@ class Writer(Generic[Row, Done]):
         self._busy = batch
         batch.error = STOPPED  # of who waits, should this be cancelled before it is written
         entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
+        rows = [row for entry in entries for row in entry.rows]
+        began = trio.current_time()
         try:
-            done = await self._in_thread([row for entry in entries for row in entry.rows])
+            done = await self._in_thread(rows)
         except Exception as err:
             sentence = self._outage(err)
             if sentence is None:
@@ -150,6 +164,7 @@ class Writer(Generic[Row, Done]):
         else:
             batch.error = None
             self._well()
+            self.measured(trio.current_time() - began, len(rows))
             self._committed(done)
         finally:
             self._busy = None

@@ -19,12 +19,8 @@ from benchmark.servers import Kind, devgate, peers
 from benchmark.svg import Bars, picture
 
 STORM = 15_000
-FULL = Pace(
-    tn=3.0, heartbeats=3.0, one_caller=8.0, callers=4.0, waves=8.0, settle=1.5, devices=STORM
-)
-QUICK = Pace(
-    tn=0.7, heartbeats=0.7, one_caller=1.2, callers=0.8, waves=1.2, settle=0.5, devices=STORM
-)
+FULL = Pace(tn=3.0, heartbeats=3.0, one_caller=8.0, callers=4.0, waves=8.0, devices=STORM)
+QUICK = Pace(tn=0.7, heartbeats=0.7, one_caller=1.2, callers=0.8, waves=1.2, devices=STORM)
 NAMES = ("devgate", "postgres", "floor", "uvloop", "go", "trio")
 
 
@@ -60,7 +56,7 @@ def compare(folder: Path, only: Sequence[str], rounds: int, pace: Pace) -> Resul
                     f"round {number + 1} of {rounds}: {kind.title}, "
                     f"{time.monotonic() - began:.0f} s"
                 )
-    return Result(describe(folder), kinds, pace.devices, found, notes)
+    return Result(describe(folder, rig.cores), kinds, pace.devices, found, notes)
 
 
 def draw(result: Result) -> str:

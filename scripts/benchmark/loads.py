@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmark.servers import FIRST_IMEI, KNOWN_DEVICES
 from devgate.control.client import Channel, NoGateway
 
+HABITS = ("--fail", "0.02", "--silent", "0.002")  # devices are not perfect
 CHURN = 4.0  # lost connections per device and hour: 15,000 devices reconnect 17 times a second
 STORM_EVERY = 60.0  # seconds between two power cuts of the smaller fleet
 SLOW_READERS = 10
@@ -145,7 +146,7 @@ class Loads:
     def _fleet(self, first: int, count: int, *options: str) -> Iterator[None]:
         """`devgate simulate`; it goes as in a power cut, without a word."""
         arguments = [f"127.0.0.1:{self.port}", "--count", str(count)]
-        arguments += ["--first", str(FIRST_IMEI + first), "--json", *options]
+        arguments += ["--first", str(FIRST_IMEI + first), "--json", *HABITS, *options]
         with self._program("simulate", *arguments, output=subprocess.DEVNULL):
             yield
 

@@ -47,12 +47,12 @@ def most_devices() -> int:
     return hard - SPARE_DESCRIPTORS
 
 
-def describe(folder: Path) -> dict[str, str]:
+def describe(folder: Path, used: Cores) -> dict[str, str]:
     """The machine in words; `folder` is where the stores are."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": f"{_cpu_model()}, {os.cpu_count()} cores",
-        "pinning": str(cores()),
+        "pinning": str(used),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_version()}, trio {version('trio')}",
         "disk": f"{_file_system(folder)}, write and fsync {_fsync_seconds(folder) * 1e6:.0f} us",

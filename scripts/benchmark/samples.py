@@ -35,6 +35,8 @@ MEASURES = (
 SHOWN = (
     Measure("registered", "devices registered", "", 0, 0),
     Measure("cpu", "CPU of the gateway", "%", 0, 0),
+    # Where this is high the machine was busy with something else, and lag is not the gateway's.
+    Measure("starved", "waited for its core", "%", 0, 0),
 )
 
 
@@ -83,7 +85,9 @@ def process(pid: int) -> dict[str, float]:
     return values
 
 
-def cpu_seconds(pid: int) -> float:
-    """Seconds on a processor so far, all threads."""
+def time_of(pid: int) -> tuple[float, float]:
+    """Seconds on a processor, and seconds ready and waiting for one: all threads, so far."""
     tasks = Path("/proc", str(pid), "task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) * 1e-9
+    stats = [(task / "schedstat").read_text().split() for task in tasks]
+    ran, waited = (sum(int(stat[i]) for stat in stats) * 1e-9 for i in (0, 1))
+    return ran, waited

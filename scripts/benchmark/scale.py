@@ -24,6 +24,7 @@ COUNTS = (1_000, 3_000, 6_000, 10_000, 15_000)
 GATEWAYS = (1, 2, 4, 7)
 TOTAL = 100_000  # sockets in all, for the most gateways
 NAMES = ("devgate", "floor", "uvloop", "go", "trio")
+IDLE = 3.0  # seconds without any load; a sweep comes once a second
 INFLIGHT = 100  # devices that ask at once: the same load, whatever the fleet's size
 # Key: title and unit in the picture, head of the column in the table, digits.
 CURVES = {
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             for gateways, each in fleets
             for several in copies
         ]
-        machine = describe(folder)
+        machine = describe(folder, cores())
     print("\n".join(f"{key:8} {value}" for key, value in machine.items()))
     print("\n".join(["", *aligned(_rows([*one, *many]))]))
     if args.json:
@@ -91,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
         note = f"{machine['date']}; {machine['cpu']}; {machine['kernel']}"
         args.svg.write_text(
             picture("devgate: cost against the number of devices", note, [
-                *_panels(one, "devices at one process"),
-                *_panels(many, "devices in all, several processes side by side"),
-            ])
+                *_panels(one, "devices"),
+                *_panels(many, "devices at up to 7 processes"),
+            ], columns=4)
         )  # fmt: skip
     return 0
 
@@ -126,7 +127,7 @@ def _several(
         ]
         values = _together(generators, each)
     title, total = several[0].title, each * len(several)
-    say(f"{title}: {total:,} devices, {len(several)} processes")
+    say(f"{title}: {total:,} devices at {len(several)} of them")
     return Step(title, len(several), total, values)
 
 
@@ -134,8 +135,9 @@ def _words(server: Server, number: int, each: int, seconds: float) -> list[Word]
     """Every generator has source addresses of its own, and waits for the others in between."""
     return [
         *options(port=server.port, control=server.control, pids=server.process.pid),
-        *options(source=f"127.0.{number + 1}.2", devices=each, seconds=seconds),
-        "memory", "storm", "wait", "pause", "memory", "wait", f"inflight={INFLIGHT}", "tn",
+        *options(source=f"127.0.{number + 1}.2", devices=each),
+        "memory", "storm", "settle", "wait", f"seconds={IDLE}", "pause", "memory", "wait",
+        *options(seconds=seconds, inflight=INFLIGHT), "tn",
     ]  # fmt: skip
 
 
@@ -148,7 +150,7 @@ def _together(generators: Sequence[Generator], each: int) -> Values:
             generator.go_on()
         all_report("wait")
 
-    empty, storm = all_report("memory"), all_report("storm")
+    empty, storm, settled = all_report("memory"), all_report("storm"), all_report("settle")
     all_go_on()
     idle, full = all_report("pause"), all_report("memory")
     all_go_on()
@@ -158,7 +160,7 @@ def _together(generators: Sequence[Generator], each: int) -> Values:
     grown = sum(f.more["bytes"] - e.more["bytes"] for f, e in zip(full, empty, strict=True))
     return {
         "tn": sum(p.cpu for p in tn) / sum(p.operations for p in tn) * 1e6,
-        "storm": sum(p.cpu for p in storm) / total * 1e6,
+        "storm": sum(p.cpu for p in [*storm, *settled]) / total * 1e6,
         "memory": grown / total,
         "idle": idle_cpu * 1e3,
         "sweep": idle_cpu / total * 1e9,

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.errors import BenchError
 from benchmark.loads import Loads
 from benchmark.machine import cores, describe, most_devices
-from benchmark.samples import MEASURES, SHOWN, Sample, cpu_seconds, process, verdicts
+from benchmark.samples import MEASURES, SHOWN, Sample, process, time_of, verdicts
 from benchmark.servers import Server, devgate, serving
 from benchmark.svg import Lines, picture
 from devgate.control.client import NoGateway, ask
@@ -45,7 +45,7 @@ def main() -> int:
     os.sched_setaffinity(0, {where.generator})
     with tempfile.TemporaryDirectory(prefix="soak-", dir=args.folder) as name:
         folder = Path(name)
-        machine = describe(folder)
+        machine = describe(folder, where)
         kind = devgate(folder, "devgate", "devgate", f"sqlite:///{folder}/devgate.db")
         with serving(kind, folder, where.server) as server:
             loads = Loads(server.port, server.control, where.generator, args.devices)
@@ -68,14 +68,15 @@ def _sample(server: Server, loads: Loads, seconds: float) -> list[Sample]:
     samples: list[Sample] = []
     pid, began = server.process.pid, time.monotonic()
     every = max(SHORTEST, seconds / SAMPLES)
-    spent, last = cpu_seconds(pid), began
+    spent, last = time_of(pid), began
     while (passed := time.monotonic() - began) < seconds and server.process.poll() is None:
         time.sleep(every)
         values = process(pid) | _status(server)
-        lag, used, now = loads.lag(), cpu_seconds(pid), time.monotonic()
+        lag, used, now = loads.lag(), time_of(pid), time.monotonic()
         if lag is not None:
             values["lag"] = lag
-        values["cpu"] = (used - spent) / (now - last) * 100
+        values["cpu"] = (used[0] - spent[0]) / (now - last) * 100
+        values["starved"] = (used[1] - spent[1]) / (now - last) * 100
         spent, last = used, now
         samples.append(Sample(passed, values))
         if len(samples) % 20 == 0:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 PANEL_WIDTH, GAP, MARGIN = 300, 28, 20
 BAR, BAR_STEP = 14, 19
-LABEL = 72  # room for the names of the bars
+LABEL = 94  # room for the names of the bars
 PLOT_HEIGHT, AXIS = 130, 52
 HEADING = 52
 COLOURS = ("#0b7a75", "#8a8f98", "#c2703d", "#4a6fa5", "#9a5b94", "#5b8c3e", "#b0413e")
@@ -46,6 +47,10 @@ def picture(title: str, note: str, panels: Sequence[Bars | Lines], columns: int 
     rows = math.ceil(len(panels) / columns)
     width = 2 * MARGIN + columns * PANEL_WIDTH + (columns - 1) * GAP
     total = MARGIN + HEADING + rows * (height + GAP)
+    # A name keeps its colour, in whatever panels it stands.
+    bars = [bar for panel in panels if isinstance(panel, Bars) for bar in panel.bars]
+    names = dict.fromkeys(name for name, _value, _shown in bars)
+    colours = dict(zip(names, itertools.cycle(COLOURS), strict=False))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{total}" '
         f'viewBox="0 0 {width} {total}" role="img" aria-label="{escape(title)}">',
@@ -59,7 +64,7 @@ def picture(title: str, note: str, panels: Sequence[Bars | Lines], columns: int 
         y = MARGIN + HEADING + i // columns * (height + GAP)
         parts.append(f'<g transform="translate({x},{y})">')
         parts += [_text(0, 10, panel.title, "t"), _text(0, 26, panel.note, "s")]
-        parts += _bars(panel) if isinstance(panel, Bars) else _lines(panel)
+        parts += _bars(panel, colours) if isinstance(panel, Bars) else _lines(panel)
         parts.append("</g>")
     return "\n".join([*parts, "</svg>", ""])
 
@@ -67,10 +72,11 @@ def picture(title: str, note: str, panels: Sequence[Bars | Lines], columns: int 
 def _height(panel: Bars | Lines) -> int:
     if isinstance(panel, Bars):
         return 36 + BAR_STEP * len(panel.bars)
-    return 40 + PLOT_HEIGHT + 22 + 15 * math.ceil(len(panel.curves) / 2)
+    legend = 0 if len(panel.curves) == 1 else 15 * math.ceil(len(panel.curves) / 2)
+    return 40 + PLOT_HEIGHT + 22 + legend
 
 
-def _bars(panel: Bars) -> list[str]:
+def _bars(panel: Bars, colours: Mapping[str, str]) -> list[str]:
     most = max((value for _name, value, _shown in panel.bars), default=0) or 1
     room = PANEL_WIDTH - LABEL - 60
     parts = []
@@ -80,7 +86,7 @@ def _bars(panel: Bars) -> list[str]:
         parts += [
             _text(LABEL - 6, y + 11, name, "n"),
             f'<rect x="{LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2" '
-            f'fill="{COLOURS[i % len(COLOURS)]}"/>',
+            f'fill="{colours[name]}"/>',
             _text(LABEL + length + 5, y + 11, shown, "s"),
         ]
     return parts
@@ -97,7 +103,9 @@ def _lines(panel: Lines) -> list[str]:
         parts.append(f'<path class="g" d="M{left} {y:.1f}H{PANEL_WIDTH}"/>')
         parts.append(_text(left - 6, y + 4, _number(part * top), "s n"))
         anchor = "s" if part == 0 else "s m" if part == 0.5 else "s n"
-        parts.append(_text(left + part * room, base + 16, _number(part * most_x), anchor))
+        parts.append(
+            _text(left + part * room, base + 16, _number(round(part * most_x, 1)), anchor)
+        )
     for i, (name, curve) in enumerate(panel.curves):
         colour = COLOURS[i % len(COLOURS)]
         places = [
@@ -110,6 +118,8 @@ def _lines(panel: Lines) -> list[str]:
         if len(places) <= 12:  # few enough to be seen one by one
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{colour}"/>'
                       for x, y in places]  # fmt: skip
+        if len(panel.curves) == 1:
+            continue  # the title says it
         x, y = left + i % 2 * room / 2, base + 34 + i // 2 * 15
         parts.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
         parts.append(_text(x + 15, y, name, "s"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devgate.cli.follow import shown_bytes
-from tests.cli.answering import IMEI, Answering, Reply, Request
+from tests.cli.answering import IMEI, Answering, Reply
 from tests.cli.conftest import Run, Spawn
 
 OPENED: Reply = {"status": "200", "message": "watching"}
@@ -119,13 +119,7 @@ def test_bytes_are_shown_on_one_line_and_move_no_cursor(data: bytes, text: str) 
 
 def _held_open(gateway: Answering, *lines: Reply) -> None:
     """A stream of these lines, which goes on until the caller leaves."""
-    asked: list[Request] = []
-
-    def answer(request: Request) -> list[Reply]:
-        asked.append(request)
-        return [OPENED, *lines]
-
-    gateway.answer = answer
+    gateway.answer = lambda request: [OPENED, *lines]
     gateway.hold = True
 
 

@@ -25,6 +25,7 @@ OURS = [
     "watch",
     "tap",
     "replay",
+    "webhooks",
     "completion",
 ]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.cli import replay
-from devgate.cli.replay import answers, cut
+from devgate.cli.tapfile import answers, cut
 from tests.cli.answering import IMEI, Answering
 from tests.cli.conftest import Run
 
@@ -109,15 +109,15 @@ def test_what_comes_back_differently_is_1(
     assert (got.exit_code, got.stderr) == (1, f"devgate: different: {words}\n")
 
 
-@pytest.mark.parametrize("first", [take(0, "in", DONE), take(0, "out", QD)])
+@pytest.mark.parametrize("first", [[], [take(0, "out", QD)]])
 def test_a_tap_that_missed_the_registration_registers(
-    run: Run, port: int, tmp_path: Path, quick: None, first: str
+    run: Run, port: int, tmp_path: Path, quick: None, first: list[str]
 ) -> None:
-    file = saved(tmp_path, first, take(0.01, "in", "1"), take(0.02, "out", "006404"))
+    file = saved(tmp_path, *first, take(0.01, "in", DONE), take(0.02, "out", DONE))
     got = run("replay", file, f"127.0.0.1:{port}", "--fast", "--json")
     told = [json.loads(line) for line in got.stdout.splitlines()]
-    assert [line.get("bytes") for line in told[:1]] == [HT]
-    assert ACK in "".join(line.get("bytes", "") for line in told if line.get("direction") == "out")
+    assert [line["bytes"] for line in told[:-1] if line["direction"] == "in"] == [HT, DONE]
+    assert told[-1] == {"same": True, "frames": 2, "difference": None}
 
 
 def test_connections_are_played_side_by_side(
@@ -159,7 +159,16 @@ def test_no_device_port_is_13(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "{}", '{"missed": []}', take(0, "in", HT).replace("2025", "x"), "\u4e2d"]
+    "line",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"missed": []}',
+        take(0, "in", HT).replace("2025", "x"),
+        take(0, "in", HT).replace(IMEI, "1"),
+        "\u4e2d",
+    ],
 )
 def test_what_is_no_tap_is_2_with_its_line(run: Run, tmp_path: Path, line: str) -> None:
     got = run("replay", saved(tmp_path, take(0, "in", HT), line), "127.0.0.1:1")

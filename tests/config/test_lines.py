@@ -115,3 +115,10 @@ def test_the_scanner_sees_exactly_the_keys_that_tomli_sees(text: str) -> None:
     lines = Lines(text)
     assert lines.paths == frozenset(_paths(data, ()))
     assert all(1 <= (lines.exact(path) or 0) <= text.count("\n") + 1 for path in lines.paths)
+
+
+def test_each_of_several_tables_has_its_keys() -> None:
+    lines = Lines("[[a]]\nx = 1\n[[a]]\n\nx = 2\n[b]\nx = 3\n[[a]]\n")
+    assert [lines.exact(("a", number, "x")) for number in "012"] == [2, 5, None]
+    assert [lines.nearest(("a", number, "x", "0")) for number in "0123"] == [2, 5, 8, 1]
+    assert lines.exact(("b", "x")) == 7

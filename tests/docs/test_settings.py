@@ -11,7 +11,8 @@ import pytest
 import tomli
 
 from devgate.config.load import load
-from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of
+from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of, tables_of
+from devgate.config.webhook import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "gateway.toml"
@@ -41,6 +42,13 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "listen": "",
         "tokens": "",
     },
+    "http": {
+        "listen": "",
+        "users": "",
+        "secret": "",
+        "public": "",
+        "metrics_public": False,
+    },
     "command": {
         "ack_timeout": 10,
         "late_window": 60,
@@ -66,7 +74,8 @@ TLS = {"certificate", "key", "client_ca"}
 
 RESTART = {
     "device.listen", "device.tls", "device.proxy_protocol", "control.socket", "control.mode",
-    "control.listen", "control.tls", "store.url", "log.format",
+    "control.listen", "control.tls", "http.listen", "http.users", "http.secret", "http.public",
+    "http.metrics_public", "http.tls", "store.url", "log.format", "webhook",
 }  # fmt: skip
 
 
@@ -75,7 +84,9 @@ def defaults(table: type[Table]) -> dict[str, Any]:
     written: dict[str, Any] = {}
     for name, field in table.model_fields.items():
         inner = table_of(field)
-        if inner is None:
+        if tables_of(field):
+            assert field.default == [], name
+        elif inner is None:
             written[name] = field.default
         elif field.default is not None:
             written[name] = defaults(inner)
@@ -85,7 +96,7 @@ def defaults(table: type[Table]) -> dict[str, Any]:
 def fields(table: type[Table], around: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in table.model_fields.items():
         yield f"{around}{name}", field
-        if inner := table_of(field):
+        if inner := table_of(field) or tables_of(field):
             yield from fields(inner, f"{around}{name}.")
 
 
@@ -97,7 +108,7 @@ def test_the_shipped_file_has_every_key_at_its_default() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert tomli.loads(text) == WRITTEN
     kinds = re.findall(r"^(\w+) = (\S)", text, re.MULTILINE)
-    assert len(kinds) == len(list(keys_of(Settings))) - 2 * len(TLS) - 1, "flapping is one line"
+    assert len(kinds) == len(list(keys_of(Settings))) - 3 * len(TLS) - 1, "flapping is one line"
 
 
 def test_loading_the_shipped_file_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,10 +118,14 @@ def test_loading_the_shipped_file_changes_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_the_commented_tables_are_right(tmp_path: Path) -> None:
     lines = FILE.read_text(encoding="utf-8").split("\n")
-    opened = [re.sub(r"^# (\[[a-z.]+\]|[a-z_]+ = )", r"\1", line) for line in lines]
-    assert sum(a != b for a, b in zip(lines, opened, strict=True)) == 2 * (1 + len(TLS))
+    opened = [re.sub(r"^# (\[?\[[a-z.]+\]|[a-z_]+ = )", r"\1", line) for line in lines]
+    assert sum(a != b for a, b in zip(lines, opened, strict=True)) == (
+        3 * (1 + len(TLS)) + 1 + len(WebhookSettings.model_fields)
+    )
     data = tomli.loads("\n".join(opened))
-    assert set(data["device"]["tls"]) == set(data["control"]["tls"]) == TLS
+    for door in ("device", "control", "http"):
+        assert set(data[door]["tls"]) == TLS, door
+    assert [set(table) for table in data["webhook"]] == [set(WebhookSettings.model_fields)]
     file = tmp_path / "gateway.toml"
     file.write_text("\n".join(opened), encoding="utf-8")
     got = load(file, {})
@@ -128,7 +143,7 @@ def test_the_file_says_what_needs_a_restart() -> None:
     marked: set[str] = set()
     table, announced = "", False
     for line in FILE.read_text(encoding="utf-8").split("\n"):
-        if match := re.match(r"(?:# )?\[([a-z.]+)\]$", line):
+        if match := re.match(r"(?:# )?\[{1,2}([a-z.]+)\]{1,2}$", line):
             table = match[1]
             if announced:
                 marked.add(table)
@@ -148,7 +163,7 @@ def test_every_key_says_what_it_is_for() -> None:
 def test_nothing_can_be_changed_in_place() -> None:
     settings = Settings()
     for name, field in fields(Settings):
-        if inner := table_of(field):
+        if inner := table_of(field) or tables_of(field):
             assert inner.model_config.get("frozen"), name
             assert inner.model_config.get("extra") == "forbid", name
     assert settings.model_config.get("frozen")

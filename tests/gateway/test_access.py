@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devgate.errors import SetupError
-from devgate.gateway.access import Token, Tokens, add, entries, remove
+from devgate.gateway.access import NEEDS, Token, Tokens, add, entries, remove
 from devgate.gateway.operations import OPERATIONS
 
 
@@ -186,6 +186,12 @@ def test_each_operation_has_its_role() -> None:
     """A new operation must be given its place, or only `admin` may ask for it."""
     reads = {kind for kind in OPERATIONS if Token("", "read", "", "").may(kind)}
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
-    assert reads == {"status", "devices", "command", "history", "watch", "tap"}
+    assert reads == {
+        "status", "devices", "device", "export", "command", "history", "events", "fleet", "sites",
+        "day", "order", "watch", "tap", "webhooks",
+    }  # fmt: skip
     assert commands - reads == {"start", "stop", "cancel", "refresh"}
-    assert set(OPERATIONS) - commands == set()
+    assert set(OPERATIONS) - commands == {
+        "add", "edit", "remove", "import", "webhook_test", "webhook_replay",
+    }  # fmt: skip
+    assert set(NEEDS) == set(OPERATIONS)

@@ -12,6 +12,7 @@ import trio
 
 from devgate.net.link import Link
 from devgate.net.poller import Poller
+from tests.net.papers import Papers
 
 Dial = Callable[[], tuple[socket.socket, Link]]
 
@@ -73,6 +74,11 @@ def dial() -> Iterator[Dial]:
             return device, link
 
         yield connect
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
 
 
 def received(device: socket.socket, size: int) -> bytes:

@@ -3,49 +3,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import trio
 import trustme
-from cryptography.hazmat.primitives import serialization
 
-from devgate.errors import SetupError
 from devgate.net.filters import plug
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.net.tls import Tls, context
 from tests.net.conftest import Dial, Notes
+from tests.net.papers import Papers
 
 HT = b"023000123456787654321HT"
-
-
-class Papers:
-    """A certificate authority, a server's certificate, and files of both."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        issued = self.ca.issue_cert("gate.example")
-        self.certificate, self.key = folder / "cert.pem", folder / "key.pem"
-        self.client_ca = folder / "ca.pem"
-        for blob in issued.cert_chain_pems:
-            blob.write_to_path(self.certificate, append=True)
-        issued.private_key_pem.write_to_path(self.key)
-        self.ca.cert_pem.write_to_path(self.client_ca)
-
-    def server(self) -> ssl.SSLContext:
-        return context(self.certificate, self.key)
-
-    def client(self) -> ssl.SSLContext:
-        made = ssl.create_default_context()
-        self.ca.configure_trust(made)
-        return made
-
-
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    return Papers(tmp_path_factory.mktemp("papers"))
 
 
 async def echo(notes: Notes) -> None:
@@ -302,63 +272,3 @@ def test_no_bytes_raise(papers: Papers) -> None:
         assert tls.why.startswith("TLS handshake failed")
         assert tls.send(b"x") == b""
         assert tls.close() == b""
-
-
-def _missing(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    return folder / "nowhere.pem", papers.key, None
-
-
-def _no_key(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    return papers.certificate, papers.certificate, None
-
-
-def _others_key(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    trustme.CA().issue_cert("x.example").private_key_pem.write_to_path(folder / "other.pem")
-    return papers.certificate, folder / "other.pem", None
-
-
-def _locked_key(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    key = serialization.load_pem_private_key(papers.key.read_bytes(), None)
-    (folder / "locked.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
-    )
-    return papers.certificate, folder / "locked.pem", None
-
-
-def _garbled(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    (folder / "garbled.pem").write_text("-----BEGIN CERTIFICATE-----\n?\n")
-    return folder / "garbled.pem", papers.key, None
-
-
-def _no_ca(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    return papers.certificate, papers.key, papers.key
-
-
-def _garbled_ca(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
-    return papers.certificate, papers.key, _garbled(papers, folder)[0]
-
-
-@pytest.mark.parametrize(
-    ("make", "text"),
-    [
-        (_missing, r"certificate .*nowhere\.pem: no such file"),
-        (_no_key, r"private key .*cert\.pem: no 'PRIVATE KEY' in it"),
-        (_others_key, r"cert\.pem, key .*other\.pem: the key is not the certificate's"),
-        (_locked_key, r"locked\.pem: it has a password"),
-        (_garbled, r"garbled\.pem, key .*key\.pem: one of them cannot be read"),
-        (_no_ca, r"client_ca .*key\.pem: no 'BEGIN CERTIFICATE' in it"),
-        (_garbled_ca, r"client_ca .*garbled\.pem: it cannot be read"),
-    ],
-)
-def test_files_that_will_not_do_are_named(
-    make: Callable[[Papers, Path], tuple[Path, Path, Path | None]],
-    text: str,
-    papers: Papers,
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(SetupError, match=text):
-        context(*make(papers, tmp_path))

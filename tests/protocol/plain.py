@@ -54,7 +54,7 @@ class PlainReader:
     def __init__(self) -> None:
         self.tail = b""
         self.before = b""  # the heartbeat in front of the tail, which is not told yet
-        self.told = False  # what stands in front of the tail was malformed, and is told
+        self.told = 0  # so many bytes of the tail belong to a run that was malformed, and is told
 
     def feed(self, read: bytes) -> list[Event]:
         return self.cut(self.tail + read, silence=False)
@@ -64,27 +64,17 @@ class PlainReader:
 
     def cut(self, data: bytes, silence: bool) -> list[Event]:
         events: list[Event] = []
-        run = self.before
-        told = len(self.tail) if self.told else 0  # these bytes belong to a run that was told
+        run, told = self.before, self.told
         at, since = 0, 0
-        self.tail, self.before, self.told = b"", b"", False
+        self.tail, self.before, self.told = b"", b"", 0
         while at < len(data):
             size = size_of_frame(data, at)
             if size and at + size <= len(data):
-                # Rule 3: a heartbeat right in front of a frame is only skipped.
-                if run and not heartbeat(run) and at > told:
-                    events.append(Malformed(run))
                 head = data[at : at + 23].decode("ascii")
                 body = data[at + 23 : at + size]
-                events.append(Frame(head[3:6], Imei(head[6:21]), head[21:], body))
-                run, at = b"", at + size
-                since = at
+                event: Event = Frame(head[3:6], Imei(head[6:21]), head[21:], body)
             elif data[at : at + 6] == ECHO:
-                if run and not heartbeat(run) and at > told:
-                    events.append(Malformed(run))
-                events.append(Again())
-                run, at = b"", at + 6
-                since = at
+                event, size = Again(), 6
             elif not silence and (
                 size
                 or (len(data) - at < 23 and may_be_header(data[at:]))
@@ -96,12 +86,19 @@ class PlainReader:
             else:
                 run += data[at : at + 1]
                 at += 1
-        if at > since and at <= told:
-            run = b""  # all of it has been told
-            self.told = bool(self.tail)
-        if run and not heartbeat(run):
+                continue
+            # Rule 3: a heartbeat right in front of a frame is only skipped.
+            if not heartbeat(run) and at > told:
+                events.append(Malformed(run))
+            events.append(event)
+            run, at = b"", at + size
+            since = at
+        if since < at <= told:
+            run = b""  # it was told before
+        self.told = max(0, told - at)
+        if not heartbeat(run):
             events.append(Malformed(run))
-            self.told = bool(self.tail)
+            self.told = len(self.tail)
         elif run and not self.tail:
             events.append(Heartbeat())
         elif run:

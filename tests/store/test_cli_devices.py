@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import insert
 
 from devgate.cli.main import cli
+from devgate.model import iso
 from devgate.store import engine
 from devgate.store.engine import open_database
 from devgate.store.schema import presence
@@ -34,7 +37,10 @@ class Gateway(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: str) -> None:
         super().__init__(path, Handler)
         self.asked: list[dict[str, Any]] = []
-        self.replies: dict[str, dict[str, Any]] = {"refresh": {"status": "200"}}
+        self.replies: dict[str, dict[str, Any]] = {
+            "refresh": {"status": "200"},
+            "status": {"status": "200"},
+        }
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -180,7 +186,7 @@ def test_a_gateway_that_runs_is_told(run: Run, gateway: Gateway) -> None:
     assert run("add", A).stderr == ""
     run("import", "-", input=f"imei\n{B}\n")
     run("remove", A, "--yes")
-    assert gateway.asked == [{"type": "refresh"}] * 3
+    assert gateway.asked == [{"type": "status"}, {"type": "refresh"}] * 3
     gateway.replies["refresh"] = {"status": "503", "message": "the database is away"}
     failed = run("add", A)
     assert failed.exit_code == 0, "it is stored"
@@ -191,16 +197,37 @@ def test_a_gateway_that_runs_is_told(run: Run, gateway: Gateway) -> None:
 
 def test_a_gateway_that_runs_is_asked_who_is_online(run: Run, gateway: Gateway) -> None:
     run("add", A)
-    item = {"imei": A, "id": 1, "enabled": True, "online": True, "since": "2025"}
+    item = {
+        "imei": A, "id": 1, "name": "Bay 4", "site": "", "enabled": True, "online": True,
+        "since": iso(time.time() - 3725), "running_until": iso(time.time() + 62.4),
+    }  # fmt: skip
     gateway.replies["devices"] = {"status": "200", "items": [item], "next": None}
     gateway.replies["status"] = {"status": "200", "online": True, "since": "2025", "heard": "2026"}
     listed = run("list", "--online", "--site", "x", "--running")
     assert gateway.asked[-1] == {
         "type": "devices", "online": True, "running": True, "site": "x", "limit": 100,
     }  # fmt: skip
-    assert listed.stdout.splitlines()[1].split() == [A, "1", "yes", "yes", "2025"]
+    row = listed.stdout.splitlines()[1]
+    assert re.split("  +", row) == [A, "1", "Bay 4", "online", "1 h 2 min", "1 min 2 s"]
     shown = json.loads(run("show", A, "--json").stdout)
     assert (shown["online"], shown["heard"], shown["address"]) == (True, "2026", None)
+
+
+def test_the_database_of_the_gateway_that_runs_is_meant(
+    run: Run, gateway: Gateway, tmp_path: Path
+) -> None:
+    """`serve --demo` works with one of its own."""
+    used = f"sqlite:///{tmp_path / 'demo.db'}"
+    gateway.replies["status"] = {"status": "200", "database": used}
+    gateway.replies["refresh"] = {"status": "200", "database": used}
+    added = run("add", A)
+    assert added.stdout == f"added {A} as number 1\n"
+    assert (
+        added.stderr == f"devgate: the gateway that runs works with {used}; so does this command\n"
+    )
+    assert run("show", A).exit_code == 0
+    gateway.replies["status"] = {"status": "200"}
+    assert run("show", A).exit_code == 5
 
 
 def test_help_imports_no_database() -> None:

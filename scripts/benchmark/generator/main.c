@@ -4,6 +4,7 @@
  * with the options as they stand and prints one JSON object on a line of its own. The phases:
  *
  *   storm       register all devices that are not registered yet
+ *   settle      until the server is idle; what it still had to do after a storm
  *   memory      the server's memory now
  *   pause       keep quiet for `seconds`; what the server used meanwhile
  *   tn          `inflight` devices ask TN in a closed loop, `depth` frames in a write
@@ -13,7 +14,7 @@
  *   wait        until a line arrives on standard input. With reconnect=1 the devices beat as in
  *               `starts`, and it tells when some were `lost` and when all are `back`
  *
- *   generator port=7000 control=/tmp/s pids=42 devices=100 storm inflight=100 tn
+ *   generator port=7000 control=run/s pids=42 devices=100 storm inflight=100 tn
  */
 #define _GNU_SOURCE
 #include "generator.h"

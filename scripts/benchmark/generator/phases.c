@@ -10,6 +10,9 @@
 
 #define WARM_UP 0.3     /* seconds of load before the measuring of TN begins */
 #define PATIENCE 120    /* seconds for a storm or an answer; then something is broken */
+#define SETTLED 0.03    /* of a core: idle is less */
+#define SETTLE_WINDOW 0.25
+#define SETTLE_PATIENCE 20
 #define WAVE_CHUNK 16   /* heartbeats of a wave between two looks at what came in */
 #define WAVE_PAUSE 0.15 /* seconds of quiet between two waves */
 
@@ -69,6 +72,19 @@ static void quiet(void)
     while (now() - start.at < options.seconds)
         turn(50);
     report("pause", since(start), 0, "");
+}
+
+/* Until the server has done what a storm left it to do: until it needs next to nothing. */
+static void settle(void)
+{
+    struct used start = begin(), window = start;
+    do {
+        window = begin();
+        while (now() - window.at < SETTLE_WINDOW)
+            turn(10);
+        window = since(window);
+    } while (window.server > SETTLED * window.at && now() - start.at < SETTLE_PATIENCE);
+    report("settle", since(start), 0, "");
 }
 
 static void tn(void)
@@ -215,8 +231,9 @@ void run_phase(const char *phase)
         const char *name;
         void (*run)(void);
     } phases[] = {
-        {"storm", storm}, {"memory", memory}, {"pause", quiet}, {"tn", tn},
-        {"heartbeats", heartbeats}, {"starts", starts}, {"waves", waves}, {"wait", wait_for_a_line},
+        {"storm", storm},   {"settle", settle},         {"memory", memory}, {"pause", quiet},
+        {"tn", tn},         {"heartbeats", heartbeats}, {"starts", starts}, {"waves", waves},
+        {"wait", wait_for_a_line},
     };
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
         if (!strcmp(phases[i].name, phase)) {

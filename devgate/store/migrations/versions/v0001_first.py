@@ -66,7 +66,7 @@ def _commands() -> None:
         sa.Column("type", sa.String(5), nullable=False),
         sa.Column("long", sa.Integer),
         sa.Column("key", sa.String(128)),
-        sa.Column("spent", sa.String(128), unique=True),
+        sa.Column("spent", sa.String(128)),
         sa.Column("status", sa.String(3), nullable=False),
         sa.Column("state", sa.String(7), nullable=False),
         sa.Column("message", sa.Text, nullable=False),
@@ -80,9 +80,11 @@ def _commands() -> None:
         sa.Column("timeout", sa.Double),
         sa.Column("running", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
+        sqlite_with_rowid=False,
     )
     op.create_index("command_device", "command", ["imei", "id"])
-    op.create_index("ix_command_key", "command", ["key"])
+    _partial_index("command_key", "command", "key", "key is not null")
+    _partial_index("command_spent", "command", "spent", "spent is not null", unique=True)
     _partial_index("command_open", "command", "state", "state <> 'ended'")
     _partial_index("command_unknown", "command", "ended_at", "status = '408'")
     op.create_table(
@@ -98,9 +100,18 @@ def _commands() -> None:
     op.create_index("event_device", "event", ["imei", "n"])
 
 
-def _partial_index(name: str, table: str, column: str, where: str) -> None:
+def _partial_index(
+    name: str, table: str, column: str, where: str, *, unique: bool = False
+) -> None:
     condition = sa.text(where)
-    op.create_index(name, table, [column], sqlite_where=condition, postgresql_where=condition)
+    op.create_index(
+        name,
+        table,
+        [column],
+        unique=unique,
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
 
 
 # SQLite has one writer, so a number handed out is visible in the order in which it was.

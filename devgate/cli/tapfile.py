@@ -1,0 +1,83 @@
+"""What `devgate tap --save` wrote, read again; and a gateway's bytes cut into frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from devgate.errors import CallerError
+from devgate.model import Imei, imei, shown
+
+AGAIN = b"006404"  # the one frame that is shorter than a header
+HEADER_SIZE = 23
+
+
+class Take(NamedTuple):
+    """One line of a saved tap."""
+
+    at: float  # seconds, wall clock
+    address: str
+    imei: Imei | None  # as which the connection was registered
+    inward: bool  # from the device to the gateway
+    data: bytes
+
+    def registration(self) -> tuple[bytes, bytes] | None:
+        """What has to be said, and to come back, before this can be the first take.
+
+        A tap that began on a registered connection did not see it register.
+        """
+        if not self.imei:
+            return None
+        hello, welcome = (f"023{status}{self.imei}HT".encode() for status in ("000", "200"))
+        return None if self.inward and hello in self.data else (hello, welcome)
+
+
+def load(lines: Iterable[bytes]) -> tuple[list[Take], int]:
+    """The takes of a file in their order, and how many were missed when it was saved.
+
+    Raises ValueError, with the line's number.
+    """
+    takes, missed = [], 0
+    for number, line in enumerate(lines, 1):
+        try:
+            frame = json.loads(line)
+            if "missed" in frame:
+                missed += int(frame["missed"])
+                continue
+            at = datetime.fromisoformat(frame["at"]).timestamp()
+            data = frame["bytes"].encode("latin-1")
+            inward = frame["direction"] == "in"
+            known = None if frame["imei"] is None else imei(frame["imei"])
+            takes.append(Take(at, frame["address"], known, inward, data))
+        except (ValueError, KeyError, TypeError, AttributeError, CallerError):
+            raise ValueError(
+                f"line {number}: a line of `devgate tap --save` expected, not {shown(line)}"
+            ) from None
+    return takes, missed
+
+
+def cut(data: bytes) -> tuple[list[bytes], bytes]:
+    """A gateway's bytes as whole frames, and the rest. What has no length is one frame."""
+    frames: list[bytes] = []
+    start = 0
+    while len(length := data[start : start + 3]) == 3:
+        if not length.isdigit() or int(length) < len(AGAIN):
+            return [*frames, data[start:]], b""
+        stop = start + int(length)
+        if stop > len(data):
+            break
+        frames.append(data[start:stop])
+        start = stop
+    return frames, data[start:]
+
+
+def answers(frames: Iterable[bytes]) -> list[bytes]:
+    """Those without the gateway's commands: a caller asked for them, not what the device said,
+    so a replay does not bring them back."""
+    return [
+        frame
+        for frame in frames
+        if frame[3:6] != b"000" or frame[21:HEADER_SIZE] not in (b"QD", b"ST")
+    ]

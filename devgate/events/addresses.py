@@ -1,0 +1,92 @@
+"""Connections to addresses of the open internet alone.
+
+Whoever may write a configuration, or a name server, must not make the gateway talk to what
+only it can reach. So a name is resolved here, every address is judged, and the connection is made
+to the address that was judged: a name that resolves otherwise the next time gains nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+import httpcore
+import trio
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# IPv6 networks whose addresses carry an IPv4 address, with the place of its last bit.
+CARRIERS = (
+    (ipaddress.IPv6Network("::/96"), 0),  # "compatible", long out of use
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # mapped
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
+    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
+)
+# Neither is for anybody outside, whatever a version of Python says of it.
+NEVER = (
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 of one's own network
+    ipaddress.IPv6Network("2001::/32"),  # Teredo: a tunnel to anywhere
+)
+
+
+class Forbidden(httpcore.ConnectError):
+    """A host whose address is not public. Nothing was sent to it."""
+
+
+def is_public(address: Address) -> bool:
+    """True if anybody on the internet may talk to this address."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in NEVER):
+            return False
+        for network, shift in CARRIERS:
+            if address in network:
+                return is_public(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
+        if address.is_site_local:
+            return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+class Guard(httpcore.AsyncNetworkBackend):
+    """What httpcore connects with. `allow_private` lets every address pass."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._backend = httpcore.TrioBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore calls it so
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        error: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in await self._resolve(host, port):
+            try:
+                return await self._backend.connect_tcp(
+                    address, port, timeout, local_address, socket_options or ()
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as err:
+                error = err
+        raise error
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, each once. Raises Forbidden if one of them may not be used."""
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as err:
+            why = getattr(err, "strerror", None) or str(err)
+            raise httpcore.ConnectError(f"{host} cannot be resolved: {why}") from None
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        for text in addresses:
+            # What is behind a % names an interface of this machine.
+            if not self._allow_private and not is_public(ipaddress.ip_address(text.split("%")[0])):
+                raise Forbidden(
+                    f"{host} is {text}, which is not a public address; set allow_private = true"
+                    " to post to it all the same"
+                )
+        return addresses

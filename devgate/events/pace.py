@@ -1,0 +1,75 @@
+"""How fast one target is posted to: slower when it fails, never a flood. No I/O."""
+
+from __future__ import annotations
+
+import math
+import random
+
+FIRST = 0.5  # seconds until the second try, doubled with every further one ...
+MOST = 300.0  # ... up to this: five minutes after a receiver is back, it has its events again
+PARALLEL = 8  # deliveries at once, each of another device
+# Deliveries a second, so that a receiver which comes back after a day is not run down, and so that
+# the gateway has its time for devices: one delivery costs it about half a millisecond.
+RATE = 200.0
+BURST = 20  # deliveries that may follow one another without a pause
+# So many failures in a row are the receiver's and not those of the events.
+IN_A_ROW = 5
+
+
+def delay(failures: int, dice: random.Random) -> float:
+    """Seconds to wait after so many failures: random within a half, so that no crowd forms."""
+    longest = min(MOST, FIRST * 2.0 ** min(max(failures - 1, 0), 30))
+    return longest * dice.uniform(0.5, 1.0)
+
+
+class Pace:
+    """What holds for the target as a whole. Times are those of one clock, in seconds."""
+
+    def __init__(self, dice: random.Random, failures: int = 0, rests_until: float = 0.0) -> None:
+        self.failures = failures  # in a row
+        self.rests_until = rests_until
+        self.limit = 1  # deliveries at once: one more with each that was taken
+        self.under_way = 0
+        self._dice = dice
+        self._slot = -math.inf  # when the next delivery is due at RATE
+        self._failed_at = -math.inf
+        self._ill = 0  # of the failures in a row, the latest that were the receiver's fault
+
+    def next_time(self, now: float) -> float:
+        """When a delivery may begin: `now`, later, or never before another one has ended."""
+        if self.under_way >= self.limit:
+            return math.inf
+        return max(now, self.rests_until, self._slot)
+
+    def begins(self, now: float) -> None:
+        self.under_way += 1
+        self._slot = max(self._slot, now - BURST / RATE) + 1 / RATE
+
+    def ends(self) -> None:
+        self.under_way -= 1
+
+    def taken(self) -> bool:
+        """True if that ended a row of failures that were the receiver's."""
+        was_ill = self.failures >= IN_A_ROW
+        self.failures = self._ill = 0
+        self.limit = min(self.limit + 1, PARALLEL)
+        return was_ill
+
+    def rest(self, failures: int) -> float:
+        """Seconds for one device's event that has failed so often."""
+        return delay(failures, self._dice)
+
+    def failed(self, began: float, now: float, *, ill: bool, wait: float) -> None:
+        """Slow down. `ill`: it was the receiver's fault; `wait`: seconds that it asked for."""
+        self.limit = max(1, self.limit // 2)
+        if began >= self._failed_at:  # those that fail together are one failure
+            self.failures += 1
+            self._ill = self._ill + 1 if ill else 0
+            self._failed_at = now
+        if self._ill > 1 or (wait and ill):  # one connection that broke is no illness
+            rest = max(wait, delay(self._ill - 1, self._dice))
+        elif self.failures >= IN_A_ROW:
+            rest = delay(self.failures - IN_A_ROW + 1, self._dice)
+        else:
+            return
+        self.rests_until = max(self.rests_until, now + rest)

@@ -1,0 +1,42 @@
+"""An event as it is posted, and what proves that it is ours: Standard Webhooks, version 1."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+
+from devgate.events.kinds import Event
+from devgate.model import iso
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def id_of(event: Event) -> str:
+    """What a receiver knows a repeated event by: the same at every try.
+
+    The time is in it because numbers begin again with a new database.
+    """
+    return f"evt_{event.n}_{int(event.at * 1000):x}"
+
+
+def body_of(event: Event) -> bytes:
+    return body(event.type, event.at, event.line())
+
+
+def body(type: str, at: float, data: Mapping[str, object]) -> bytes:
+    """What is posted: JSON with the three fields that Standard Webhooks has."""
+    return _encode({"type": type, "timestamp": iso(at), "data": data}).encode()
+
+
+def signed(key: bytes, id: str, timestamp: int, body: bytes) -> dict[bytes, bytes]:
+    """The headers that go with a body. `timestamp`: whole seconds, of this try."""
+    content = b"%s.%d.%s" % (id.encode(), timestamp, body)
+    digest = base64.b64encode(hmac.digest(key, content, hashlib.sha256))
+    return {
+        b"webhook-id": id.encode(),
+        b"webhook-timestamp": b"%d" % timestamp,
+        b"webhook-signature": b"v1," + digest,
+    }

@@ -1,0 +1,102 @@
+"""Events that a target has not taken yet: in order per device, devices side by side. No I/O."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+
+from devgate.events.kinds import Event
+
+# Events held in memory for one target, a few hundred bytes each. All others stay in the
+# database until there is room.
+HELD = 1000
+# How far the reading may be ahead of the oldest event that was not taken: so many at the most are
+# posted again after a crash.
+AHEAD = 100_000
+
+
+class Window:
+    """The events between what a target has taken and what was read for it.
+
+    A lane holds one device's events, the oldest in front; only that one may go, one at a time.
+    A lane whose event failed rests; the others go on. Events of no device share a lane.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.read = position  # the newest event that was looked at
+        self._pending: dict[int, Event] = {}  # in the order of their numbers
+        self._lanes: dict[str, deque[Event]] = {}
+        self._ready: list[int] = []  # heap: events in front of lanes that may go now
+        self._resting: list[tuple[float, int]] = []  # heap: when they may go, the others
+        self._tries: dict[int, int] = {}  # failed ones of events in front
+
+    @property
+    def position(self) -> int:
+        """Every event up to this number was taken, or is none of the target's."""
+        return next(iter(self._pending)) - 1 if self._pending else self.read
+
+    @property
+    def oldest(self) -> Event | None:
+        return next(iter(self._pending.values()), None)
+
+    @property
+    def full(self) -> bool:
+        return len(self._pending) >= HELD or self.read - self.position >= AHEAD
+
+    @property
+    def tries(self) -> int:
+        """How often the event that fares worst has failed."""
+        return max(self._tries.values(), default=0)
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def skip(self, event: Event) -> None:
+        """It was read, and the target does not get it."""
+        self.read = event.n
+
+    def take(self, event: Event) -> None:
+        """It was read, and is to be delivered."""
+        self.read = event.n
+        self._pending[event.n] = event
+        lane = self._lanes.setdefault(event.imei or "", deque())
+        lane.append(event)
+        if len(lane) == 1:
+            heapq.heappush(self._ready, event.n)
+
+    def next_time(self, now: float) -> float:
+        """When an event may go: `now`, later, or never before something else happens."""
+        if self._ready:
+            return now
+        return max(now, self._resting[0][0]) if self._resting else math.inf
+
+    def next(self, now: float) -> Event | None:
+        """The oldest event that may go. The caller owes its end: `taken` or `failed`."""
+        while self._resting and self._resting[0][0] <= now:
+            heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
+        return self._pending[heapq.heappop(self._ready)] if self._ready else None
+
+    def taken(self, event: Event) -> None:
+        lane = self._lanes[event.imei or ""]
+        lane.popleft()
+        del self._pending[event.n]
+        self._tries.pop(event.n, None)
+        if lane:
+            heapq.heappush(self._ready, lane[0].n)
+        else:
+            del self._lanes[event.imei or ""]
+
+    def failed(self, event: Event) -> int:
+        """How often this event has failed now. The caller says `rests` next."""
+        self._tries[event.n] = self._tries.get(event.n, 0) + 1
+        return self._tries[event.n]
+
+    def rests(self, event: Event, until: float) -> None:
+        heapq.heappush(self._resting, (until, event.n))
+
+    def wake(self) -> None:
+        """No lane rests any longer: what was wrong was not theirs."""
+        for _, n in self._resting:
+            heapq.heappush(self._ready, n)
+        self._resting.clear()

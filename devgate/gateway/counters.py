@@ -1,0 +1,141 @@
+"""What has happened since the start, as plain integers: architecture.md section 7, rule 3.
+
+Each part of the gateway counts for itself and knows nothing of who reads it. A number is only
+ever added to, so that whoever reads between two turns of the loop sees a whole one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+
+from devgate.gateway.command import Command
+from devgate.protocol.frames import HEADER_SIZE, Again, Event, Frame, Heartbeat
+from devgate.protocol.session import SAYS
+
+# A list of 256 counts for the hot path: an answer that needed no decoder is counted at the last
+# letter of its COMMAND, and no frame ends in NUL.
+BEAT, HT, TN, QR = 0, ord("T"), ord("N"), ord("R")
+
+# Frames that no row of the protocol knows, together: their letters are a stranger's choice.
+ODD = ("other", "other")
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+# A round of the poller that is faster needs no bucket of its own, and no call.
+FAST = SECONDS[0]
+
+
+class Histogram:
+    """How often a value was at most each of `bounds`: so many counts, and one for all above."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class FrameCounts:
+    """What devices said and were answered, and how long the poller took for it."""
+
+    __slots__ = ("arrivals", "beats", "busy", "echoes", "lag", "malformed", "progress", "quick",
+                 "received", "rounds", "seen", "sent", "slow")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.quick = [0] * 256  # by the last byte of the COMMAND; heartbeats at BEAT
+        self.received = dict.fromkeys([*SAYS, ODD], 0)  # by command and status; without `quick`
+        self.sent: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)  # likewise
+        self.beats = 0  # likewise
+        self.echoes = 0  # 006404 alone: all other echoes are among `received`
+        self.malformed = 0
+        self.rounds = 0
+        self.arrivals = 0
+        self.busy = 0.0  # seconds in all rounds
+        self.slow = Histogram(SECONDS)  # the rounds that were not FAST
+        self.lag = Histogram(SECONDS)  # how much too late the loop woke its sweep
+        self.seen = 0  # the rounds at the last look
+        self.progress = float("-inf")  # trio's clock: when the poller was last seen to keep up
+
+    def look(self, now: float, pending: bool) -> None:
+        """Once a second. `pending`: something is there for the poller at this moment."""
+        if self.rounds != self.seen or not pending:
+            self.progress = now
+        self.seen = self.rounds
+
+    def quickly(self, data: bytes) -> None:
+        """A read with several requests was answered; the desk counts a single one by itself."""
+        ends = data[HEADER_SIZE - 1 :: HEADER_SIZE]
+        if (tn := ends.count(TN)) == len(ends):
+            self.quick[TN] += tn
+            return
+        for end in ends:
+            self.quick[end] += 1
+
+    def said(self, event: Event, reply: bytes) -> None:
+        """One event of the decoder, and the one frame (or nothing) that answers it."""
+        if isinstance(event, Frame):
+            pair = event.command, event.status
+            self.received[pair if pair in self.received else ODD] += 1
+        elif isinstance(event, Heartbeat):
+            self.beats += 1
+        elif isinstance(event, Again):
+            self.echoes += 1
+        else:
+            self.malformed += 1
+        if reply:
+            self.sent[reply[21:HEADER_SIZE], reply[3:6]] += 1
+
+
+class CommandCounts:
+    """Commands, by what became of them."""
+
+    __slots__ = ("answering", "ended", "late", "sending", "sent")
+
+    def __init__(self) -> None:
+        self.sent: defaultdict[str, int] = defaultdict(int)  # by type: what went out
+        self.ended: defaultdict[tuple[str, str], int] = defaultdict(int)  # by type and status
+        self.late: defaultdict[tuple[str, str], int] = defaultdict(int)  # a 408 that was settled
+        self.sending = Histogram(SECONDS)  # from accepted to sent; not of those kept for a device
+        self.answering = Histogram(SECONDS)  # from sent to the device's result
+
+    def sends(self, command: Command, now: float) -> None:
+        """It has gone out. `now` is wall clock, and so may have been set back since."""
+        self.sent[command.type] += 1
+        if not command.kept:
+            self.sending.observe(max(0.0, now - command.accepted_at))
+
+
+class StoreCounts:
+    """Commits of the writer."""
+
+    __slots__ = ("rows", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = Histogram(SECONDS)
+        self.rows = Histogram(ROWS)
+
+    def committed(self, seconds: float, rows: int) -> None:
+        self.seconds.observe(seconds)
+        self.rows.observe(rows)
+
+
+class RequestCounts:
+    """What was asked, through every way in."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        # By operation (or "unknown"), way in, and how it went: done, refused, failed, or its
+        # caller has left.
+        self.asked: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+
+    def asks(self, operation: str, source: str, result: str) -> None:
+        """`source` is the one that is recorded: "tcp:NAME" counts as "tcp"."""
+        self.asked[operation, source.partition(":")[0], result] += 1

@@ -1,0 +1,144 @@
+"""How the fleet has been over the last day: counted seldom, and once for all who look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from devgate.model import Imei, iso
+from devgate.store import statistics
+from devgate.store.history import Reading
+from devgate.store.statistics import Dark, Odd
+
+if TYPE_CHECKING:
+    from devgate.gateway.gateway import Gateway
+
+DAY = 86400
+BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
+HOUR = 3600
+FRESH = 5.0  # seconds that what was counted holds ...
+SHARE = 20  # ... and so many times as long as counting took: at most a twentieth of a core
+
+# A site went dark when at least so many of its devices, and such a part of them, were lost
+# within some minutes. A cut is noticed at different times: heartbeats are a minute apart.
+FEWEST, PART, TOGETHER = 3, 0.3, 300.0
+MOST_DARK, MOST_ODD, MOST_LOST = 12, 30, 2000
+
+# What the statuses of control.md mean for a chart.
+GROUPS: Mapping[str, str] = {
+    "200": "done", "201": "failed", "202": "failed", "408": "unknown", "000": "open"
+}  # fmt: skip
+
+
+class Counted(NamedTuple):
+    """What one look at the database gives."""
+
+    since: int  # the first hour of the chart begins then
+    presence: list[tuple[int, int]]
+    outcomes: list[tuple[int, str, str, int]]
+    sites: dict[str, int]
+    outages: list[tuple[Dark, Sequence[str]]]
+    odd: list[Odd]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The last count. Of those who ask at once, one counts and the others wait for it."""
+
+    _counted: Counted | None = None
+    _until: float = 0.0
+    _lock: trio.Lock = field(default_factory=trio.Lock)
+
+    async def counted(self, gateway: Gateway) -> Counted:
+        async with self._lock:
+            if self._counted is None or monotonic() >= self._until:
+                began = monotonic()
+                self._counted = await gateway.records.read(count, time())
+                ended = monotonic()
+                self._until = ended + max(FRESH, SHARE * (ended - began))
+            return self._counted
+
+
+def count(conn: Reading, now: float) -> Counted:
+    since = int(now) // HOUR * HOUR + HOUR - DAY
+    sites = statistics.sites(conn)
+    found = outages(statistics.dark(conn, since), sites)[:MOST_DARK]
+    return Counted(
+        since,
+        statistics.changes_of_presence(conn, since, BUCKET),
+        statistics.outcomes(conn, since, HOUR),
+        sites,
+        [(one, statistics.lost(conn, one.site, one.first, one.last, MOST_LOST)) for one in found],
+        statistics.odd(conn, since, MOST_ODD),
+    )
+
+
+def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
+    """Where many devices of a site were lost together; the latest first.
+
+    `minutes` are by site and time.
+    """
+    found: list[Dark] = []
+    for one in minutes:
+        before = found[-1] if found else None
+        if before and before.site == one.site and one.last - before.first <= TOGETHER:
+            devices = min(before.devices + one.devices, sites.get(one.site, one.devices))
+            found[-1] = before._replace(devices=devices, last=one.last)
+        else:
+            found.append(one)
+    dark = [
+        one
+        for one in found
+        if one.devices >= FEWEST and one.devices >= PART * sites.get(one.site, one.devices)
+    ]
+    return sorted(dark, key=lambda one: one.first, reverse=True)
+
+
+def online_over_day(counted: Counted, online: int, now: float) -> list[dict[str, object]]:
+    """How many were online at the end of each bucket, from how many are now backwards."""
+    changes: dict[int, int] = {}
+    newest = max(0, int(now - counted.since) // BUCKET)
+    for number, change in counted.presence:
+        number = min(max(number, 0), newest)
+        changes[number] = changes.get(number, 0) + change
+    points: list[dict[str, object]] = []
+    for number in range(newest, -1, -1):
+        at = min(counted.since + (number + 1) * BUCKET, now)
+        points.append({"at": iso(at), "online": max(0, online)})
+        online -= changes.get(number, 0)
+    return points[::-1]
+
+
+def by_hour(counted: Counted) -> list[dict[str, object]]:
+    """Starts, stops and their outcomes of each of the 24 hours."""
+    names = ("start", "stop", "done", "failed", "unknown", "unsent", "open")
+    hours = [dict.fromkeys(names, 0) for _ in range(DAY // HOUR)]
+    for number, type, status, times in counted.outcomes:
+        hour = hours[min(max(number, 0), len(hours) - 1)]
+        hour[type] += times
+        hour[GROUPS.get(status, "unsent")] += times
+    return [
+        {"at": iso(counted.since + number * HOUR), **hour} for number, hour in enumerate(hours)
+    ]
+
+
+def told_dark(counted: Counted, gateway: Gateway) -> list[dict[str, object]]:
+    return [
+        {
+            "site": one.site,
+            "devices": one.devices,
+            "of": counted.sites.get(one.site, one.devices),
+            "first": iso(one.first),
+            "last": iso(one.last),
+            "back": sum(gateway.current(Imei(imei)) is not None for imei in lost),
+        }
+        for one, lost in counted.outages
+    ]
+
+
+def told_odd(counted: Counted) -> list[dict[str, object]]:
+    return [{**one._asdict(), "last": iso(one.last)} for one in counted.odd]

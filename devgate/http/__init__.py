@@ -1,0 +1,1 @@
+"""The gateway on the web: an API, events as they happen, and pages for people."""

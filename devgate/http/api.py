@@ -1,0 +1,103 @@
+"""The API: a request to an operation, and its reply back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from devgate.errors import DevgateError
+from devgate.gateway.operations import OPERATIONS
+from devgate.gateway.replies import Reply, Stream
+from devgate.http import export, requests
+from devgate.http.auth import Caller, caller_of, must_be_allowed
+from devgate.http.calls import CALLS, Call
+from devgate.http.events import EventStream
+from devgate.http.problems import http_status, problem, written
+from devgate.http.web import Web
+from devgate.model import shown
+
+JSON = "application/json"
+ORDERS = ("start", "stop")
+STREAMS = ("watch", "tap", "export")  # operations that go on: for these there are other calls
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(web: Web) -> list[BaseRoute]:
+    return [Route(call.path, _handler(web, call), methods=[call.method]) for call in CALLS]
+
+
+def _handler(web: Web, call: Call) -> Handler:
+    async def handle(request: Request) -> Response:
+        caller = caller_of(request)
+        if call.body == "command":
+            return await _raw(web, caller, request)
+        must_be_allowed(caller, call.operation)
+        args = await requests.arguments(call, request)
+        try:
+            if call.body == "csv":
+                with await requests.file(request) as file:
+                    reply = await web.dispatch({**args, "csv": file}, caller.source)
+            else:
+                reply = await web.dispatch(args, caller.source)
+        except DevgateError as err:
+            return problem(err.status, str(err), call.statuses.get(err.status))
+        if isinstance(reply, Stream):
+            return _stream(web, call, request, reply)
+        return answer(call, reply)
+
+    return handle
+
+
+def answer(call: Call, reply: Reply) -> Response:
+    """An operation's reply as a response: a problem, unless it is a success."""
+    code = str(reply["status"])
+    status = http_status(code) if call.waits else 200  # a record's status is not its reply's
+    if status >= 400:
+        more = {name: value for name, value in reply.items() if name not in ("status", "message")}
+        if "type" in more:
+            more["operation"] = more.pop("type")
+        return problem(code, str(reply["message"]), status, more=more)
+    headers = {}
+    if call.created:
+        status, headers = 201, {"Location": f"/api/devices/{reply['imei']}"}
+    return Response(written(reply), status, headers, media_type=JSON)
+
+
+def _stream(web: Web, call: Call, request: Request, stream: Stream) -> Response:
+    if call.stream == "csv":
+        return export.Export(stream)
+    return EventStream.of(web, request, stream)
+
+
+async def _raw(web: Web, caller: Caller, request: Request) -> Response:
+    """A request of the control channel, answered as there."""
+    given = requests.raw_command(await requests.body(request, requests.MAX_JSON))
+    args = {name: value for name, value in given.items() if name not in ("id", "token")}
+    kind = args.get("type")
+    try:
+        reply = await _asked(web, caller, args)
+        status = http_status(str(reply["status"])) if kind in ORDERS else 200
+    except DevgateError as err:
+        status = http_status(err.status)
+        reply = {"status": err.status, "message": str(err)}
+        if kind in ORDERS:
+            reply |= {"imei": args.get("imei"), "type": kind, "long": args.get("long")}
+            reply["command"] = None
+    if "id" in given:
+        reply["id"] = given["id"]
+    return Response(written(reply) + b"\n", status, media_type=JSON)
+
+
+async def _asked(web: Web, caller: Caller, args: requests.Args) -> Reply:
+    kind = args.get("type")
+    if kind in STREAMS:
+        raise DevgateError("400", f"type: {kind} has a call of its own here")
+    if isinstance(kind, str) and kind in OPERATIONS and not caller.may(kind):
+        raise DevgateError("401", f"{caller.name} may {caller.role} only; nothing was done")
+    reply = await web.dispatch(args, caller.source)
+    assert isinstance(reply, dict), f"{shown(kind)} is no stream"
+    return reply

@@ -1,0 +1,100 @@
+"""All routes, and what stands around them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from devgate.errors import DevgateError
+from devgate.http import problems
+from devgate.http.auth import CHALLENGE, LOOKING, identify
+from devgate.http.headers import Headers
+from devgate.http.problems import Problem
+from devgate.http.web import Web
+
+OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
+OPEN_BELOW = "/static/"
+
+
+class Gate:
+    """Lets nobody in but those we know. It stands in front of every route, also of new ones."""
+
+    def __init__(self, app: ASGIApp, web: Web) -> None:
+        self._app = app
+        self._web = web
+        self._open = (*OPEN, "/metrics") if web.settings.metrics_public else OPEN
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._look(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _look(self, scope: Scope) -> Response | None:
+        request, path = Request(scope), scope["path"]
+        try:
+            caller = identify(self._web, request)
+        except Problem as err:
+            return problems.problem(err.code, str(err), err.status, err.headers)
+        scope["devgate.caller"] = caller
+        if path in self._open or path.startswith(OPEN_BELOW):
+            return None
+        if caller is None:
+            if request.method in LOOKING and "text/html" in request.headers.get("accept", ""):
+                back = path + ("?" + request.url.query if request.url.query else "")
+                return RedirectResponse(f"/login?{urlencode({'next': back})}", 303)
+            return problems.problem("401", "no token; nothing was done", 401, CHALLENGE)
+        api = path == "/api" or path.startswith("/api/")
+        if api and caller.session is not None and request.method not in LOOKING:
+            return problems.problem(
+                "401",
+                "a token expected: a session may only look; nothing was done",
+                401,
+                CHALLENGE,
+            )
+        return None
+
+
+def application(web: Web) -> Starlette:
+    routes: list[BaseRoute] = []
+    for name in ("api", "openapi", "health", "metrics", "pages.routes"):
+        if find_spec(f"devgate.http.{name}") is not None:
+            routes += import_module(f"devgate.http.{name}").routes(web)
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Headers, secure=web.settings.tls is not None),
+            Middleware(Gate, web=web),
+        ],
+        exception_handlers={
+            Problem: _problem,
+            DevgateError: _devgate,
+            HTTPException: _http,
+        },
+    )
+
+
+async def _problem(request: Request, err: Exception) -> Response:
+    err = cast(Problem, err)
+    return problems.problem(err.code, str(err), err.status, err.headers)
+
+
+async def _devgate(request: Request, err: Exception) -> Response:
+    return problems.of(cast(DevgateError, err))
+
+
+async def _http(request: Request, err: Exception) -> Response:
+    """What Starlette says itself: no such route, or another method."""
+    err = cast(HTTPException, err)
+    text = {404: "there is nothing here", 405: f"{request.method} is not for this"}
+    return problems.problem(
+        "400", text.get(err.status_code, err.detail), err.status_code, err.headers or {}
+    )

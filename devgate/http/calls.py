@@ -1,0 +1,184 @@
+"""The API in one table: its routes, its checks and its documents are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from devgate.http import schemas as s
+from devgate.http.schemas import Schema, nullable
+
+Body = Literal["json", "csv", "command"]
+Stream = Literal["csv", "events"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing that a request says, and the name that the operation knows it by."""
+
+    name: str
+    schema: Schema
+    about: str
+    required: bool = False
+    becomes: str = ""
+
+    @property
+    def argument(self) -> str:
+        return self.becomes or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method on one path. `operation` is the one of the table that every way in carries."""
+
+    method: str
+    path: str
+    operation: str
+    summary: str
+    reply: str  # a component of the document; nothing for a stream
+    place: tuple[Field, ...] = ()
+    query: tuple[Field, ...] = ()
+    head: tuple[Field, ...] = ()
+    json: tuple[Field, ...] = ()
+    body: Body | None = None
+    stream: Stream | None = None
+    about: str = ""
+    created: bool = False  # 201 with a Location, instead of 200
+    waits: bool = False  # 202 where the outcome was not waited for
+    statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses of its own
+
+
+_IMEI = Field("imei", s.IMEI, "The device.", True)
+_ABOUT_ONE = Field("imei", s.IMEI, "Only of this device.")
+_ID = Field("id", s.ID, "The command, by the id that the start or stop answered.", True, "command")
+_LIMIT = Field("limit", s.PAGE, "Most items of the page.")
+_KEY = "Your own name for the command, an order number: it is never done twice."
+_HEAD = (Field("Idempotency-Key", s.KEY, _KEY, becomes="key"),)
+_ORDER = (
+    Field("key", nullable(s.KEY), _KEY + " The header `Idempotency-Key` says the same."),
+    Field("timeout", nullable(s.TIMEOUT), "Seconds to wait for the device's answer, once sent."),
+    Field("wait", nullable(s.YES), "false: answer 202 as soon as the command is recorded."),
+)
+_AFTER = Field("after", s.POSITION, "Events behind this number.")
+_KINDS = Field("events", s.EVENTS, "Only of these types: `device`, or `command.ended,device`.")
+_DEVICE = (
+    Field("id", s.NUMBER, "The number that `{id}` in texts stands for."),
+    Field("name", s.NAME, "What people call it."),
+    Field("site", s.NAME, "Where it stands."),
+    Field("phone", nullable(s.PHONE), "Its own service telephone; null for the gateway's."),
+    Field("qr", nullable(s.QR), "Its own text of the QR code; null for the gateway's."),
+    Field("unit", s.UNIT, "What the number of a start counts."),
+    Field("enabled", s.YES, "false: it is refused when it registers."),
+)
+_STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
+
+CALLS: tuple[Call, ...] = (
+    Call(
+        "POST", "/api/devices/{imei}/start", "start", "Start a device", "Ordered",
+        place=(_IMEI,), head=_HEAD, body="json", waits=True,
+        json=(
+            Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
+            *_ORDER,
+            Field("expires", nullable(s.EXPIRES),
+                  "Seconds that the start may be kept for a device that is not connected."),
+            Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
+        ),
+        about="The answer comes with the device's own. Anything but a start that the device "
+        "confirmed is an error; 504 says that the outcome is unknown: ask for the command later.",
+    ),
+    Call(
+        "POST", "/api/devices/{imei}/stop", "stop", "Stop a device", "Ordered",
+        place=(_IMEI,), head=_HEAD, body="json", waits=True,
+        json=(*_ORDER, Field("cancel", nullable(s.YES), "true: cancel the starts that wait.")),
+    ),
+    Call("GET", "/api/status", "status", "How the gateway is", "Status"),
+    Call(
+        "GET", "/api/devices", "devices", "List or search devices", "Devices",
+        query=(
+            Field("q", s.SEARCH, "What to look for in IMEI, name and site."),
+            Field("site", s.SITE, "Only of this site."),
+            Field("online", s.YES, "Only those that are connected, or are not."),
+            Field("running", s.YES, "Only those that run, or do not."),
+            Field("enabled", s.YES, "Only those that may register, or may not."),
+            Field("after", s.IMEI, "Devices behind this IMEI: the `next` of the page before."),
+            _LIMIT,
+        ),
+    ),
+    Call(
+        "POST", "/api/devices", "add", "Add a device", "StoredDevice", body="json", created=True,
+        json=(_IMEI, *_DEVICE), about="Without `id` it gets the next number.",
+    ),
+    Call(
+        "POST", "/api/devices/import", "import", "Import devices from CSV", "Taken", body="csv",
+        query=(Field("on_conflict", s.CONFLICT, "What to do with IMEIs that are there."),),
+        about="A header names the columns: imei, and any of id, name, site, phone, qr, unit, "
+        "enabled. The whole file is checked first: an error names its line, and nothing is taken.",
+    ),
+    Call(
+        "GET", "/api/devices/export", "export", "Export all devices as CSV", "", stream="csv",
+        about="What the import takes back unchanged.",
+    ),
+    Call("GET", "/api/devices/{imei}", "device", "One device", "KnownDevice", place=(_IMEI,)),
+    Call(
+        "PATCH", "/api/devices/{imei}", "edit", "Change a device", "StoredDevice",
+        place=(_IMEI,), body="json", json=_DEVICE, about="What is given, and nothing else.",
+    ),
+    Call(
+        "DELETE", "/api/devices/{imei}", "remove", "Forget a device", "Reply", place=(_IMEI,),
+        about="Its history stays.",
+    ),
+    Call(
+        "GET", "/api/devices/{imei}/day", "day", "One device's day", "Day", place=(_IMEI,),
+        query=(Field("since", s.whole(0, 2**40), "Seconds since 1970; without it, 24 h ago."),),
+    ),
+    Call(
+        "GET", "/api/devices/{imei}/tap", "tap", "One device's frames as they pass", "",
+        place=(_IMEI,), stream="events", about=_STREAM,
+    ),
+    Call(
+        "GET", "/api/commands", "history", "List commands, newest first", "Commands",
+        query=(
+            _ABOUT_ONE,
+            Field("state", s.STATE, "Only in this state."),
+            Field("key", s.KEY, "Only under this key."),
+            Field("after", s.ID, "Commands behind this id: the `next` of the page before."),
+            _LIMIT,
+        ),
+    ),
+    Call(
+        "GET", "/api/commands/{id}", "command", "One command's record", "Command", place=(_ID,),
+        statuses={"400": 404},
+    ),
+    Call(
+        "POST", "/api/commands/{id}/cancel", "cancel", "Cancel a command that waits", "Command",
+        place=(_ID,), statuses={"400": 404}, about="409 if it was sent or has ended.",
+    ),
+    Call(
+        "POST", "/api/command", "", "A request of the control channel", "Reply", body="command",
+        about='`command{"imei":"123456787654321","type":"start","long":"0500"}`, for code that '
+        "speaks it already. The answer is the control channel's, on one line, whatever comes of "
+        "it; its HTTP status is the one of every other call.",
+    ),
+    Call(
+        "POST", "/api/refresh", "refresh", "Read what other programs changed of the devices",
+        "Reply",
+    ),
+    Call(
+        "GET", "/api/events", "events", "List events, oldest first", "Events",
+        query=(_AFTER, _ABOUT_ONE, _KINDS, _LIMIT),
+    ),
+    Call(
+        "GET", "/api/events/stream", "watch", "Events as they happen", "", stream="events",
+        query=(_AFTER, _ABOUT_ONE, _KINDS),
+        head=(Field("Last-Event-ID", s.POSITION, "Go on behind this event.", becomes="after"),),
+        about=_STREAM + " Nothing is left out and nothing comes twice, if you come back with the "
+        "last `id` as `Last-Event-ID`, as browsers do by themselves.",
+    ),
+    Call("GET", "/api/sites", "sites", "List the sites", "Sites"),
+    Call("GET", "/api/fleet", "fleet", "The fleet's day", "Fleet"),
+    Call(
+        "GET", "/api/orders", "order", "All that happened to an order", "Order",
+        query=(Field("key", s.KEY, "The key of its command.", True),),
+    ),
+)  # fmt: skip

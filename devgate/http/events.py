@@ -1,0 +1,135 @@
+"""Events and frames as they happen, as server-sent events.
+
+A reader may be as slow as it likes with what is past: that is read from the database as it
+goes. One that takes nothing for a while is told so and cut off; with its last id it goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+
+import trio
+from starlette.requests import Request
+from starlette.types import Scope, Send
+
+from devgate.errors import DevgateError
+from devgate.gateway.replies import Reply, Stream
+from devgate.http.auth import identify
+from devgate.http.problems import Problem, written
+from devgate.http.streams import Streamed, piece
+from devgate.http.web import Web
+
+log = logging.getLogger("devgate.http")
+
+BEAT = 15.0  # seconds without an event, then a comment: proxies close what is silent for longer
+SLOW = 10.0  # seconds for one piece: who took longer is told, and cut off
+STUCK = 30.0  # ... and who does not take it at all is cut off
+AGAIN = 2000  # milliseconds until a browser comes back
+GATHER = 0.005  # seconds in which events gather, where they come quicker than they are sent
+WAITING = 256  # events between the log and the socket: one piece at most
+
+
+class EventStream(Streamed):
+    """The lines of a stream. `known` tells whether the reader still may have them."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: Stream, stopping: trio.Event, known: Callable[[], bool]) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]  # there is no end to it
+        self._stream = stream
+        self._stopping = stopping
+        self._known = known
+        self._over = ""  # why nothing more comes
+        self._waiting = trio.CancelScope()
+
+    @classmethod
+    def of(cls, web: Web, request: Request, stream: Stream) -> EventStream:
+        def known() -> bool:
+            try:
+                return identify(web, request) is not None
+            except Problem:
+                return False
+
+        return cls(stream, web.stopping, known)
+
+    async def flow(self, scope: Scope, send: Send) -> None:
+        put, get = trio.open_memory_channel[Reply](WAITING)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read, put)
+            nursery.start_soon(self._await_end)
+            async with get:
+                await self._write(get, scope, send)
+            nursery.cancel_scope.cancel()
+
+    async def _read(self, put: trio.MemorySendChannel[Reply]) -> None:
+        async with put, aclosing(self._stream.lines) as lines:
+            try:
+                async for line in lines:
+                    await put.send(line)
+            except DevgateError as err:  # the database is away
+                self._over = str(err)
+
+    async def _await_end(self) -> None:
+        await self._stopping.wait()
+        self._over = "the gateway stops"
+        self._waiting.cancel()
+
+    async def _write(
+        self, get: trio.MemoryReceiveChannel[Reply], scope: Scope, send: Send
+    ) -> None:
+        text = b"retry: %d\n: %s\n\n" % (AGAIN, written(self._stream.reply))
+        looked = trio.current_time()
+        while not self._over:
+            began = trio.current_time()
+            if not await self._sent(text, scope, send):
+                return
+            if (now := trio.current_time()) - began > SLOW:
+                self._over = "you read too slowly; come back with your last id"
+            elif now >= looked + BEAT:
+                looked = now
+                if not self._known():
+                    self._over = "you are not known any longer"
+            if not self._over:
+                text = await self._next(get)
+        if not self._stopping.is_set():
+            log.info("http stream cut off client=%s reason=%s", scope.get("client"), self._over)
+        await self._sent(
+            b"event: cut\ndata: %s\n\n" % written({"message": self._over}), scope, send
+        )
+
+    async def _sent(self, text: bytes, scope: Scope, send: Send) -> bool:
+        with trio.move_on_after(STUCK):
+            await send(piece(text))
+            return True
+        log.info("http stream cut off client=%s reason=it does not read", scope.get("client"))
+        scope["devgate.cut"]()
+        return False
+
+    async def _next(self, get: trio.MemoryReceiveChannel[Reply]) -> bytes:
+        """All lines that there are, at least one; a comment if there is none for a while."""
+        lines: list[bytes] = []
+        with trio.move_on_after(BEAT) as self._waiting:
+            try:
+                if get.statistics().current_buffer_used:
+                    await trio.sleep(GATHER)
+                lines.append(event(await get.receive()))
+                while len(lines) < WAITING:
+                    lines.append(event(get.receive_nowait()))
+            except trio.WouldBlock:
+                pass
+            except trio.EndOfChannel:
+                self._over = self._over or "there is nothing more"
+        return b"".join(lines) or b": beat\n\n"
+
+
+def event(line: Reply) -> bytes:
+    """One line as a server-sent event. What was missed has a name, and no number."""
+    if "missed" in line:
+        return b"event: missed\ndata: %s\n\n" % written(line)
+    number = line.get("event")
+    head = b"id: %d\n" % number if isinstance(number, int) else b""
+    return b"%sdata: %s\n\n" % (head, written(line))

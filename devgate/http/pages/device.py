@@ -1,0 +1,172 @@
+"""One device: its day, its commands, and the two things that can be asked of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import segno
+from markupsafe import Markup
+from starlette.responses import Response
+
+from devgate.errors import CallerError
+from devgate.gateway.fleet import DAY, HOUR
+from devgate.http.pages import charts, words
+from devgate.http.pages.charts import Mark
+from devgate.http.pages.view import Visit, to
+from devgate.model import Imei, imei, iso
+from devgate.protocol.frames import encode
+
+COMMANDS = 20  # that are shown
+EVENTS = 40
+TICK = 6 * HOUR
+FRAME = {"start": "QD", "stop": "ST"}
+PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
+
+
+def _imei(visit: Visit) -> Imei:
+    return imei(visit.request.path_params["imei"])
+
+
+async def show(visit: Visit) -> Response:
+    device = _imei(visit)
+    status: Mapping[str, Any] = await visit.ask("status", imei=device)
+    begin, now = _begin(visit), int(visit.now)
+    today = begin is None
+    since = now // HOUR * HOUR + HOUR - DAY if begin is None else begin
+    day: Mapping[str, Any] = await visit.ask("day", imei=device, since=since)
+    history = await visit.ask("history", imei=device, limit=COMMANDS)
+    ordered = visit.request.query_params.get("command")
+    record = await visit.ask("command", command=ordered) if ordered else None
+    texts = visit.web.gateway.directory
+    qr = texts.text(device, "QR")
+    start = words.moment(day["since"])
+    assert start is not None, "a day begins"
+    before, behind = words.neighbours(start, visit.zone)
+    return visit.page(
+        "device.html",
+        title=status["name"] or device,
+        live=f"/live?imei={device}",
+        device=status,
+        day=day,
+        today=today,
+        before=before,
+        behind=behind,
+        lanes=_lanes(visit, day),
+        ticks=[iso(since + n * TICK) for n in range(DAY // TICK + 1)],
+        events=day["events"][: -EVENTS - 1 : -1],
+        history=history,
+        ordered=record,
+        phone=(texts.text(device, "TN") or b"").decode(),
+        qr=(qr or b"").decode(),
+        code=_code((qr or b"").decode()),
+        presets=PRESETS[status["unit"]],
+    )
+
+
+def _begin(visit: Visit) -> int | None:
+    """When the day that is asked for began; None for the last 24 hours."""
+    found = words.midnight(visit.request.query_params.get("day", ""), visit.zone)
+    if found is None or found.timestamp() > visit.now or found.year < 2000:
+        return None
+    return int(found.timestamp())
+
+
+def _lanes(visit: Visit, day: Mapping[str, Any]) -> Sequence[tuple[str, Markup]]:
+    since = words.seconds_of(day["since"])
+    until = since + DAY
+
+    def spans(name: str) -> list[tuple[float, float, str]]:
+        found = []
+        for one in day[name]:
+            a, b = words.seconds_of(one["from"]), words.seconds_of(one["to"])
+            text = f"{_clock(visit, one['from'])} - {_clock(visit, one['to'])}"
+            found.append((a, b, f"{text}  ({words.span(visit.language, b - a)})"))
+        return found
+
+    points = [
+        Mark(
+            words.seconds_of(command["accepted_at"]),
+            words.STATUS.get(command["status"], ("unsent", ""))[0],
+            f"{_clock(visit, command['accepted_at'])}  {visit.t(command['type'])}: "
+            f"{visit.t(words.STATUS.get(command['status'], ('', command['status']))[1])}",
+        )
+        for command in day["commands"]
+    ]
+    lanes = []
+    for name, title in (("online", "Online"), ("running", "Running")):
+        label = visit.t(title)
+        lanes.append((label, charts.lane(spans(name), name, since, until, label)))
+    lanes.append((visit.t("Commands"), charts.marks(points, since, until, visit.t("Commands"))))
+    return lanes
+
+
+def _clock(visit: Visit, text: object) -> str:
+    at = words.moment(text)
+    return "" if at is None else words.formed(at, "clock", visit.zone)
+
+
+def _code(text: str) -> Markup | None:
+    """The QR code as SVG, without style: the page's style sheet gives it its size."""
+    if not text:
+        return None
+    code = segno.make(text, micro=False, error="m")
+    return Markup(code.svg_inline(scale=1, border=2, omitsize=True, svgclass="qr", title=text))
+
+
+def _what(visit: Visit) -> str:
+    what = str(visit.request.path_params["what"])
+    if what not in FRAME:
+        raise CallerError("400", "there is nothing here; a device can be started and stopped")
+    return what
+
+
+async def confirm(visit: Visit) -> Response:
+    """What exactly will be sent, before it is."""
+    device, what = _imei(visit), _what(visit)
+    if not visit.may(what):
+        raise CallerError("401", "your role allows to look, not to command; nothing was sent")
+    status: Mapping[str, Any] = await visit.ask("status", imei=device)
+    unit, given = status["unit"], visit.request.query_params.get("long", "")
+    most = visit.web.gateway.settings.command.max_long
+    long = words.read_long(given, unit) if what == "start" else None
+    if what == "start" and (long is None or not 1 <= long <= most):
+        return visit.page(
+            "start.html", title=visit.t("Start"), device=status, given=given, most=most,
+            presets=PRESETS[unit],
+        )  # fmt: skip
+    data = b"" if long is None else str(long).encode()
+    frame = encode("000", device, FRAME[what], data).decode()
+    return visit.page(
+        "confirm.html",
+        title=visit.t("Confirm"),
+        device=status,
+        what=what,
+        long=long,
+        given=given,
+        frame=(
+            ("len", "length", frame[:3]),
+            ("status", "status", frame[3:6]),
+            ("imei", "IMEI", frame[6:21]),
+            ("kind", "command", frame[21:23]),
+            ("data", "number", frame[23:]),
+        ),
+        # One key for this form: however often it is sent, the device is started once.
+        key=f"web-{secrets.token_hex(8)}",
+        ack=visit.web.gateway.settings.command.ack_timeout,
+    )
+
+
+async def order(visit: Visit) -> Response:
+    device, what, fields = _imei(visit), _what(visit), await visit.form()
+    args: dict[str, object] = {"imei": device, "key": fields.get("key") or None, "wait": False}
+    if what == "start":
+        args["long"] = fields.get("long", "")
+    else:
+        args["cancel"] = True if fields.get("cancel") else None
+    reply = await visit.ask(what, **args)
+    if reply["command"] is None:
+        raise CallerError(str(reply["status"]), str(reply["message"]))
+    return to(f"/devices/{device}?command={quote(str(reply['command']))}")

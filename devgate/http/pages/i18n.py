@@ -1,0 +1,43 @@
+"""English and Chinese. The English sentence is the key of the Chinese one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import tomli
+
+Language = Literal["en", "zh"]
+LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
+# By language, the sentence in place of the English one that the pages are written with.
+WORDS: Mapping[Language, Mapping[str, str]] = {
+    language: tomli.loads((Path(__file__).parent / f"{language}.toml").read_text("utf-8"))
+    for language in LANGUAGES
+}
+FULL: Mapping[Language, str] = {"zh": "zh-CN", "en": "en"}
+
+
+def chosen(cookie: str | None, accepted: str) -> Language:
+    """The language of a visitor: what was chosen here, else what the browser likes better."""
+    for language in LANGUAGES:
+        if cookie == language:
+            return language
+    best: tuple[float, Language] = (0.0, "en")
+    for part in accepted.split(","):
+        name, _, quality = part.strip().partition(";")
+        tag = name.strip().lower().partition("-")[0]
+        try:
+            weight = float(quality.partition("=")[2]) if quality else 1.0
+        except ValueError:
+            continue
+        for language in LANGUAGES:
+            if tag == language and weight > best[0]:
+                best = weight, language
+    return best[1]
+
+
+def translate(language: Language, text: str, **values: object) -> str:
+    """The sentence in that language, with `{names}` filled in; English where there is none."""
+    text = WORDS[language].get(text, text)
+    return text.format(**values) if values else text

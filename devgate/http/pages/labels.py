@@ -1,0 +1,70 @@
+"""Print-ready sheets of QR stickers, for a site or a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import trio
+from markupsafe import Markup
+from starlette.responses import Response
+
+from devgate.http.pages import sheet
+from devgate.http.pages.sheet import DEFAULT, SIZES, Label
+from devgate.http.pages.view import Visit
+from devgate.model import imei
+
+MOST = 240  # stickers of one look: a code costs some milliseconds of the gateway's own time
+SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
+
+
+async def show(visit: Visit) -> Response:
+    query = visit.request.query_params
+    size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
+    site, cut = query.get("site", ""), query.get("cut", "1") == "1"
+    chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MOST]
+    labels: Sequence[Label] = []
+    following = None
+    if chosen:
+        labels = [_label(visit, await visit.ask("status", imei=one)) for one in chosen]
+    elif site:
+        page: Mapping[str, Any] = await visit.ask(
+            "devices", site=site, after=query.get("after") or None,
+            limit=MOST // size.count * size.count,
+        )  # fmt: skip
+        labels = [_label(visit, item) for item in page["items"]]
+        following = page["next"]
+    sites = await visit.ask("sites")
+    kept = urlencode({"site": site, "size": size.name, "cut": "1" if cut else "0"})
+    return visit.page(
+        "labels.html",
+        title=visit.t("Labels"),
+        sheets=await _drawn(labels, size, cut),
+        labels=labels,
+        sizes=SIZES,
+        size=size,
+        cut=cut,
+        site=site,
+        chosen=chosen,
+        sites=sites["items"],
+        following=None if following is None else f"/labels?{kept}&after={following}",
+    )
+
+
+async def _drawn(labels: Sequence[Label], size: sheet.Size, cut: bool) -> list[Markup]:
+    """The sheets, drawn in small pieces: the loop is the devices'."""
+    drawn = []
+    for start in range(0, len(labels), size.count):
+        some, stickers = labels[start : start + size.count], []
+        for number in range(0, len(some), SLICE):
+            part = some[number : number + SLICE]
+            stickers += [sheet.sticker(label, size, number + n) for n, label in enumerate(part)]
+            await trio.lowlevel.checkpoint()
+        drawn.append(sheet.svg(stickers, cut=cut))
+    return drawn
+
+
+def _label(visit: Visit, item: Mapping[str, Any]) -> Label:
+    text = visit.web.gateway.directory.text(item["imei"], "QR") or b""
+    return Label(item["imei"], item["id"], item["name"], item["site"], text.decode())

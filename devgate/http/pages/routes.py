@@ -1,0 +1,65 @@
+"""Which page is where."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from devgate.errors import DevgateError
+from devgate.http.pages import device, devices, fleet, labels, live, login, orders
+from devgate.http.pages.view import Visit
+from devgate.http.problems import Problem, http_status
+from devgate.http.web import Web
+
+Page = Callable[[Visit], Awaitable[Response]]
+
+
+class Static(StaticFiles):
+    """Our own files. The browser asks each time whether they changed: they are few and small."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def routes(web: Web) -> list[BaseRoute]:
+    def page(path: str, show: Page, *methods: str) -> Route:
+        return Route(path, _endpoint(web, show), methods=list(methods or ("GET",)))
+
+    return [
+        page("/", fleet.show),
+        page("/devices", devices.show),
+        page("/devices/{imei}", device.show),
+        page("/devices/{imei}/frames", live.frames),
+        page("/devices/{imei}/{what}", device.confirm),
+        page("/devices/{imei}/{what}", device.order, "POST"),
+        page("/orders", orders.show),
+        page("/labels", labels.show),
+        page("/live", live.ticks),
+        page("/login", login.show),
+        page("/login", login.enter, "POST"),
+        page("/logout", login.leave, "POST"),
+        page("/preferences", login.prefer, "POST"),
+        Mount("/static", Static(directory=Path(__file__).parent / "static")),
+    ]
+
+
+def _endpoint(web: Web, show: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(web, request)
+        try:
+            return await show(visit)
+        except Problem as err:
+            code, number, text = err.code, err.status, str(err)
+        except DevgateError as err:
+            code, number, text = err.status, http_status(err.status), str(err)
+        return visit.page("problem.html", number, code=code, text=text, title=visit.t("Sorry"))
+
+    return endpoint

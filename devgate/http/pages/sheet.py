@@ -1,0 +1,193 @@
+"""Sheets of QR stickers: A4 pages as SVG, which a browser prints and a file keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from unicodedata import east_asian_width
+
+import segno
+from markupsafe import Markup, escape
+
+A4 = (210.0, 297.0)  # millimetres, as everything here
+FONT = "system-ui, 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
+PAD = 3.0
+QUIET = 1  # modules of white around a code, besides PAD: together the four that readers need
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one sticker says."""
+
+    imei: str
+    id: int
+    name: str
+    site: str
+    text: str  # of the QR code
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A sheet of stickers as shops sell it."""
+
+    name: str
+    columns: int
+    rows: int
+    width: float
+    height: float
+    gap: float  # between two columns
+
+    @property
+    def count(self) -> int:
+        return self.columns * self.rows
+
+    def place(self, number: int) -> tuple[float, float]:
+        """The upper left corner of a sticker on its page."""
+        row, column = divmod(number, self.columns)
+        across = self.columns * self.width + (self.columns - 1) * self.gap
+        left, top = (A4[0] - across) / 2, (A4[1] - self.rows * self.height) / 2
+        return left + column * (self.width + self.gap), top + row * self.height
+
+
+SIZES: Mapping[str, Size] = {
+    size.name: size
+    for size in (
+        Size("65", 5, 13, 38.1, 21.2, 2.5),
+        Size("24", 3, 8, 64.6, 33.8, 2.5),
+        Size("21", 3, 7, 63.5, 38.1, 2.5),
+        Size("8", 2, 4, 99.1, 67.7, 2.5),
+        Size("2", 1, 2, 199.6, 143.5, 0.0),
+    )
+}
+DEFAULT = "24"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text: the left end of its baseline, its height, and whether it is the title."""
+
+    x: float
+    y: float
+    size: float
+    text: str
+    title: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sticker:
+    """One label with everything in its place on the page. `dark` holds the code's rectangles."""
+
+    label: Label
+    frame: tuple[float, float, float, float]
+    dark: Sequence[tuple[float, float, float, float]]
+    lines: Sequence[Line]
+
+
+def pages(labels: Sequence[Label], size: Size) -> Iterator[list[Sticker]]:
+    """The stickers of each page."""
+    for start in range(0, len(labels), size.count):
+        some = labels[start : start + size.count]
+        yield [sticker(label, size, number) for number, label in enumerate(some)]
+
+
+def sticker(label: Label, size: Size, number: int) -> Sticker:
+    """A label at its place on a page."""
+    x, y = size.place(number)
+    pad = min(PAD, size.height / 10)
+    side = min(size.height - 2 * pad, size.width * 0.5)
+    dark = _modules(label.text, x + pad, y + (size.height - side) / 2, side)
+    left = x + pad + side + pad
+    room = x + size.width - pad - left
+    unit = min(size.height / 8.5, room / 8.6)  # 15 digits of an IMEI fill the room
+    lines, baseline = [], y + size.height / 2 - 1.55 * unit
+    for text, scale, title in (
+        (label.name or f"No. {label.id}", 1.25, True),
+        (label.site, 1.0, False),
+        (f"No. {label.id}" if label.name else "", 1.0, False),
+        (label.imei, 1.0, False),
+    ):
+        if text:
+            scale = min(scale, max(0.9, room / (unit * width(text))))  # rather small than cut off
+            fitting = fitted(text, room / (unit * scale))
+            lines.append(Line(left, baseline, unit * scale, fitting, title))
+        baseline += 1.5 * unit
+    return Sticker(label, (x, y, size.width, size.height), dark, lines)
+
+
+def _modules(
+    text: str, x: float, y: float, side: float
+) -> list[tuple[float, float, float, float]]:
+    """The dark modules of a code, those side by side as one rectangle."""
+    if not text:
+        return []
+    matrix = segno.make(text, micro=False, error="m").matrix
+    module = side / (len(matrix) + 2 * QUIET)
+    found = []
+    for r, row in enumerate(matrix):
+        c = 0
+        while c < len(row):
+            if row[c]:
+                end = c
+                while end < len(row) and row[end]:
+                    end += 1
+                place = (x + (c + QUIET) * module, y + (r + QUIET) * module)
+                found.append((*place, (end - c) * module, module))
+                c = end
+            c += 1
+    return found
+
+
+def width(text: str) -> float:
+    """About how wide it is, in units of its height."""
+    return sum(1.0 if east_asian_width(sign) in "WF" else 0.57 for sign in text)
+
+
+def fitted(text: str, most: float) -> str:
+    """As much of it as has room."""
+    if width(text) <= most:
+        return text
+    while text and width(text) + 1 > most:
+        text = text[:-1]
+    return text.rstrip() + "\u2026"
+
+
+def svg(stickers: Iterable[Sticker], *, cut: bool) -> Markup:
+    """One page. `cut` draws the stickers' borders, for paper that is not cut yet."""
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="sheet" viewBox="0 0 {A4[0]:g} {A4[1]:g}" '
+        f'width="{A4[0]:g}mm" height="{A4[1]:g}mm" font-family="{escape(FONT)}">'
+        f'<rect width="{A4[0]:g}" height="{A4[1]:g}" fill="#fff"/>'
+    ]
+    for one in stickers:
+        label = one.label
+        parts.append(f"<g><title>{escape(label.name)} {label.imei}: {escape(label.text)}</title>")
+        if cut:
+            x, y, w, h = one.frame
+            parts.append(
+                f'<rect x="{x:.2f}" y="{y:.2f}" width="{w:g}" height="{h:g}" fill="none" '
+                'stroke="#bbb" stroke-width="0.15" stroke-dasharray="1 1"/>'
+            )
+        path = "".join(f"M{x:.3f},{y:.3f}h{w:.3f}v{h:.3f}h-{w:.3f}z" for x, y, w, h in one.dark)
+        if path:
+            parts.append(f'<path d="{path}" fill="#000" shape-rendering="crispEdges"/>')
+        for line in one.lines:
+            weight = ' font-weight="600"' if line.title else ""
+            parts.append(
+                f'<text x="{line.x:.2f}" y="{line.y:.2f}" font-size="{line.size:.2f}"{weight} '
+                f'fill="#000">{escape(line.text)}</text>'
+            )
+        parts.append("</g>")
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def document(sheets: Sequence[Markup], title: str) -> str:
+    """All pages as one file that a browser prints."""
+    style = (
+        "@page{size:A4;margin:0}body{margin:0;background:#ddd}"
+        "svg{display:block;margin:0 auto;break-after:page;background:#fff}"
+        "@media print{body{background:none}}"
+    )
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{style}</style></head><body>{''.join(sheets)}</body></html>\n"
+    )

@@ -1,0 +1,182 @@
+// @ts-check
+// What a page does besides being read: it follows events, shows times in the viewer's zone,
+// and helps the keyboard. Everything works without it, but for the live frames.
+
+const PARTS = "[data-part]";
+const MOST_FRAMES = 300;
+
+/** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement[]} */
+const all = (selector, within = document) => [...within.querySelectorAll(selector)].filter((e) => e instanceof HTMLElement);
+
+/** @param {number} n @param {number} [size] */
+const digits = (n, size = 2) => String(n).padStart(size, "0");
+
+/** A time as the server forms it, in the zone of this browser. @param {Date} d @param {string} form */
+function formed(d, form) {
+  const day = `${d.getFullYear()}-${digits(d.getMonth() + 1)}-${digits(d.getDate())}`;
+  const minute = `${digits(d.getHours())}:${digits(d.getMinutes())}`;
+  const clock = `${minute}:${digits(d.getSeconds())}`;
+  switch (form) {
+    case "minute": return minute;
+    case "clock": return clock;
+    case "exact": return `${clock}.${digits(d.getMilliseconds(), 3)}`;
+    case "short": return `${day.slice(5)} ${minute}`;
+    case "day": return day;
+    default: return `${day} ${clock}`;
+  }
+}
+
+/** @param {ParentNode} within */
+function localise(within) {
+  for (const time of within.querySelectorAll("time[data-form]")) {
+    const text = formed(new Date(time.getAttribute("datetime") ?? ""), time.getAttribute("data-form") ?? "");
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+/** Tell the server the zone, for what it draws and where a day begins. */
+function tellZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  if (zone) document.cookie = `devgate_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+  for (const place of all("[data-zone]")) place.textContent = `${place.dataset.text} ${zone || "UTC"}`;
+}
+
+/** Make `old` say what `fresh` says, and keep what did not change: focus, scrolling, what is open.
+ * @param {Node} old @param {Node} fresh */
+function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+    old.parentNode?.replaceChild(fresh.cloneNode(true), old);
+    return;
+  }
+  if (!(old instanceof Element) || !(fresh instanceof Element)) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  after.forEach((child, n) => (n < before.length ? morph(before[n], child) : old.appendChild(child.cloneNode(true))));
+  before.slice(after.length).forEach((child) => child.remove());
+}
+
+/** Fetch this page again and take over its parts. */
+async function refresh() {
+  const response = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (response.redirected) return location.reload(); // the session has ended
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  localise(fresh);
+  const parts = new Map(all(PARTS, fresh).map((part) => [part.dataset.part, part]));
+  for (const part of all(PARTS)) {
+    const other = parts.get(part.dataset.part);
+    if (other && other.outerHTML !== part.outerHTML && !part.contains(heldOn())) morph(part, other);
+  }
+}
+
+/** A list that somebody is choosing from stays as it is. */
+function heldOn() {
+  return document.querySelector("[data-part] input[type=checkbox]:checked");
+}
+
+/** @param {string} url */
+function follow(url) {
+  const pulse = all("[data-pulse]")[0];
+  /** @type {EventSource | null} */
+  let source = null;
+  let busy = false;
+  /** @param {boolean} on */
+  const show = (on) => {
+    if (!pulse) return;
+    pulse.hidden = false;
+    pulse.classList.toggle("on", on);
+    pulse.textContent = (on ? pulse.dataset.on : pulse.dataset.off) ?? "";
+  };
+  const look = async () => {
+    if (busy) return;
+    busy = true;
+    try { await refresh(); } catch { show(false); } finally { busy = false; }
+  };
+  const open = () => {
+    source = new EventSource(url);
+    source.addEventListener("open", () => show(true));
+    source.addEventListener("error", () => show(false));
+    source.addEventListener("tick", look);
+  };
+  // A browser has six connections for all pages of one site: only those that are seen use one.
+  const seen = () => {
+    if (document.hidden) { source?.close(); source = null; } else if (!source) { open(); look(); }
+  };
+  document.addEventListener("visibilitychange", seen);
+  addEventListener("pagehide", () => { source?.close(); source = null; });
+  addEventListener("pageshow", (event) => { if (event.persisted) seen(); });
+  if (!document.hidden) open();
+}
+
+/** One device's frames, as `devgate tap` shows them. @param {HTMLElement} card */
+function tap(card) {
+  const button = card.querySelector("[data-watch]");
+  const list = card.querySelector(".frames");
+  if (!(button instanceof HTMLButtonElement) || !(list instanceof HTMLElement)) return;
+  const start = button.textContent;
+  /** @type {EventSource | null} */
+  let source = null;
+  button.hidden = false;
+  /** @param {string} tag @param {string} text @param {string} [kind] */
+  const piece = (tag, text, kind) => {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    if (kind) made.className = kind;
+    return made;
+  };
+  /** @param {Node[]} pieces */
+  const add = (...pieces) => {
+    const low = list.scrollHeight - list.scrollTop - list.clientHeight < 30;
+    const row = document.createElement("div");
+    row.append(...pieces);
+    list.append(row);
+    if (list.childElementCount > MOST_FRAMES) list.firstElementChild?.remove();
+    if (low) list.scrollTop = list.scrollHeight;
+  };
+  /** @param {MessageEvent<string>} event */
+  const told = (event) => {
+    const line = JSON.parse(event.data);
+    if (line.missed) return add(piece("span", ""), piece("span", "…"), piece("span", `${line.missed} ${card.dataset.more}`));
+    const into = line.direction === "in";
+    const arrow = piece("span", into ? "→" : "←", line.direction);
+    arrow.title = (into ? card.dataset.received : card.dataset.sent) ?? "";
+    const words = piece("span", line.bytes ? `${line.bytes}  ` : "");
+    words.append(piece("em", line.why ?? line.decoded));
+    add(piece("time", formed(new Date(line.at), "exact")), arrow, words);
+  };
+  const end = () => { source?.close(); source = null; button.textContent = start; };
+  button.addEventListener("click", () => {
+    if (source) return end();
+    list.querySelector(".empty")?.remove();
+    source = new EventSource(card.dataset.frames ?? "");
+    source.addEventListener("message", told);
+    button.textContent = button.dataset.stop ?? "";
+  });
+  addEventListener("pagehide", end);
+}
+
+tellZone();
+localise(document);
+if (document.body.dataset.live) follow(document.body.dataset.live);
+all("[data-frames]").forEach(tap);
+for (const button of all("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+for (const form of all("form[data-once]")) {
+  // The key in the form makes it harmless; this only shows that the press was noticed.
+  form.addEventListener("submit", () => all("button", form).forEach((b) => setTimeout(() => b.setAttribute("disabled", ""))));
+}
+addEventListener("pageshow", () => all("form[data-once] button").forEach((b) => b.removeAttribute("disabled")));
+addEventListener("keydown", (event) => {
+  const typing = event.target instanceof Element && event.target.closest("input, select, textarea");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = all("[data-slash], main input[type=search]").find((e) => e.offsetParent);
+  if (field instanceof HTMLInputElement) { event.preventDefault(); field.focus(); field.select(); }
+});

@@ -1,0 +1,143 @@
+"""One visit: who looks, in which language and zone, and the page that is made of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import tzinfo
+from functools import partial
+from time import time
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from devgate import __version__
+from devgate.errors import CallerError
+from devgate.gateway.replies import Reply, Stream
+from devgate.http.auth import Caller
+from devgate.http.pages import words
+from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
+from devgate.http.problems import Problem
+from devgate.http.web import Web
+
+LANGUAGE, THEME, ZONE, VISITOR = (
+    "devgate_language", "devgate_theme", "devgate_zone", "devgate_visitor",
+)  # fmt: skip
+THEMES = ("auto", "light", "dark")
+A_YEAR = 365 * 86400
+
+templates = Environment(
+    loader=PackageLoader("devgate.http.pages"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.globals.update(version=__version__, languages=LANGUAGES, statuses=words.STATUS)
+
+
+class Visit:
+    """A request for a page."""
+
+    def __init__(self, web: Web, request: Request) -> None:
+        self.web = web
+        self.request = request
+        caller = request.scope.get("devgate.caller")
+        self.caller: Caller | None = caller if isinstance(caller, Caller) else None
+        cookies = request.cookies
+        accepted = request.headers.get("accept-language", "")
+        self.language: Language = chosen(cookies.get(LANGUAGE), accepted)
+        theme = cookies.get(THEME, "")
+        self.theme = theme if theme in THEMES else "auto"
+        self.zone_name = cookies.get(ZONE)
+        self.zone: tzinfo = words.zone(self.zone_name)
+        self.now = time()
+        known = cookies.get(VISITOR, "")
+        self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
+
+    def t(self, text: str, **values: object) -> str:
+        return translate(self.language, text, **values)
+
+    def may(self, operation: str) -> bool:
+        return self.caller is not None and self.caller.may(operation)
+
+    async def ask(self, type: str, **args: object) -> Reply:
+        """The reply of an operation, asked in the name of who looks.
+
+        Raises Problem if that one may not, and DevgateError as `dispatch` does.
+        """
+        if self.caller is None or not self.caller.may(type):
+            raise Problem("401", "your role does not allow this; nothing was done")
+        given = {name: value for name, value in args.items() if value is not None}
+        reply = await self.web.dispatch({"type": type, **given}, self.caller.source)
+        assert not isinstance(reply, Stream), "pages ask for no streams here"
+        return reply
+
+    @property
+    def form_token(self) -> str:
+        session = self.caller.session if self.caller else None
+        return self.web.sessions.form_token(session, self.visitor)
+
+    async def form(self) -> Mapping[str, str]:
+        """The fields of a form of ours. Raises CallerError for one that comes from elsewhere."""
+        async with self.request.form(max_fields=100, max_files=0) as data:
+            fields = {name: value for name, value in data.items() if isinstance(value, str)}
+        session = self.caller.session if self.caller else None
+        if not self.web.sessions.is_own_form(session, self.visitor, fields.get("form", "")):
+            raise CallerError(
+                "400", "this form is no longer valid; load its page again; nothing was sent"
+            )
+        return fields
+
+    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
+        html = templates.get_template(template).render(
+            visit=self,
+            t=self.t,
+            lang=FULL[self.language],
+            when=lambda text, form="full": words.time_tag(text, form, self.zone),
+            span=partial(words.span, self.language),
+            ago=self.ago,
+            long_of=partial(words.long_of, self.language),
+            asked=self.asked,
+            path=self.request.url.path,
+            **values,
+        )
+        response = HTMLResponse(html, status)
+        self.remember(response, VISITOR, self.visitor, hidden=True)
+        return response
+
+    def asked(self, record: Mapping[str, Any]) -> str:
+        """`start 15 min`: what a command asks of its device."""
+        type, long = self.t(record.get("type") or record["kind"]), record["long"]
+        if not long:
+            return type
+        times = self.web.gateway.directory.counts_times(record["imei"])
+        return f"{type} {words.long_of(self.language, long, 'times' if times else 'seconds')}"
+
+    def ago(self, text: object) -> str:
+        at = words.moment(text)
+        return "" if at is None else words.span(self.language, self.now - at.timestamp())
+
+    def remember(self, response: Response, name: str, value: str, *, hidden: bool = False) -> None:
+        response.set_cookie(
+            name, value, A_YEAR, httponly=hidden, samesite="lax", secure=self.secure
+        )
+
+    @property
+    def secure(self) -> bool:
+        """Whether the browser came by TLS, to us or to the proxy in front of us."""
+        settings = self.web.settings
+        return settings.tls is not None or settings.public.startswith("https:")
+
+
+def to(path: str) -> Response:
+    """On to another page, after a form: reloading that one sends nothing again."""
+    return RedirectResponse(path, 303)
+
+
+def own_path(given: str | None) -> str:
+    """A path on this site to go on to, and never another site's address."""
+    if given and given.startswith("/") and not given.startswith(("//", "/\\")):
+        return given if given.isprintable() and len(given) < 1000 else "/"
+    return "/"

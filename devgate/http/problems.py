@@ -1,0 +1,84 @@
+"""What went wrong, as RFC 9457 writes it, and which HTTP status it is.
+
+A client library looks at the HTTP status alone, so a start that did not succeed is never a
+2xx. What devgate says of it stands beside that under `code`: the status of control.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from devgate.errors import DevgateError
+
+# devgate's status: the HTTP status, and what they mean together.
+STATUSES: Mapping[str, tuple[int, str]] = {
+    "200": (200, "done"),
+    "000": (202, "accepted, and not waited for"),
+    "201": (502, "the device says that it failed"),
+    "202": (502, "the device says that the IMEI is not its own"),
+    "300": (404, "no such device"),
+    "404": (409, "the device is not connected; nothing was sent"),
+    "408": (504, "sent, no answer in time: the outcome is unknown"),
+    "400": (400, "the request is wrong; nothing was done"),
+    "401": (403, "not allowed, or the device is disabled; nothing was done"),
+    "409": (409, "in conflict with an earlier command; nothing was sent"),
+    "410": (410, "it expired while it waited; nothing was sent"),
+    "429": (429, "too many commands wait for the device; nothing was sent"),
+    "500": (500, "the gateway failed"),
+    "503": (503, "the gateway stops, or its database is away; nothing was sent"),
+}
+MEDIA = "application/problem+json"
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class Problem(Exception):
+    """Ends a request with this. `code` is devgate's status, `status` HTTP's."""
+
+    def __init__(
+        self, code: str, text: str, status: int | None = None, headers: Mapping[str, str] = {}
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.status = http_status(code) if status is None else status
+        self.headers = headers
+
+
+def http_status(code: str) -> int:
+    return STATUSES.get(code, STATUSES["500"])[0]
+
+
+def written(value: object) -> bytes:
+    """JSON in UTF-8. Half a character, which only an escape can bring, stays an escape."""
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def problem(
+    code: str,
+    text: str,
+    status: int | None = None,
+    headers: Mapping[str, str] = {},
+    more: Mapping[str, object] = {},
+) -> Response:
+    """A response that says what went wrong. `more` are members besides."""
+    number = http_status(code) if status is None else status
+    body = {
+        "type": f"/api/docs#{code}",
+        "title": HTTPStatus(number).phrase,
+        "status": number,
+        "detail": text,
+        "code": code,
+        **more,
+    }
+    return Response(written(body), number, headers, media_type=MEDIA)
+
+
+def of(err: DevgateError) -> Response:
+    return problem(err.status, str(err))

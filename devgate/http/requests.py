@@ -1,0 +1,211 @@
+"""From a request to the arguments of an operation. Each error names its field."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import IO, Any, NoReturn
+
+import trio
+from starlette.requests import ClientDisconnect, Request
+
+from devgate.http.calls import Call, Field
+from devgate.http.problems import Problem
+from devgate.http.schemas import misfit, words
+from devgate.model import shown
+
+MAX_JSON = 65536  # bytes: as on the control channel
+MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
+PIECE = 1024 * 1024  # bytes that are written to the disk at once
+PATIENCE = 30.0  # seconds in which the next part of a body must come
+WORD = "command"
+MAX_DIGITS = 20
+SIGN = re.compile(r"[^\d\s]")
+
+Args = dict[str, object]
+
+
+def bad(text: str, status: int = 400) -> Problem:
+    return Problem("400", text, status)
+
+
+async def arguments(call: Call, request: Request) -> Args:
+    """All that a request says to this call, but a file. Raises Problem."""
+    args: Args = {"type": call.operation}
+    for one in call.place:
+        _put(args, one, request.path_params[one.name])
+    _query(call, request, args)
+    if call.body == "json":
+        _json(call, request, args, await body(request, MAX_JSON))
+    for one in call.head:
+        _head(one, request, args)
+    return args
+
+
+def _query(call: Call, request: Request, args: Args) -> None:
+    known = {one.name: one for one in call.query}
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise bad(f"{shown(name)}: unknown parameter; known are {_listed(known)}")
+        if known[name].argument in args:
+            raise bad(f"{name}: given twice")
+        _put(args, known[name], _worded(known[name], value))
+    _all_there(call.query, args)
+
+
+def _head(one: Field, request: Request, args: Args) -> None:
+    values = request.headers.getlist(one.name)
+    if not values or (one.name == "Last-Event-ID" and values == [""]):  # a browser's first
+        return
+    if len(values) > 1:
+        raise bad(f"{one.name}: given twice")
+    try:
+        # What a header's bytes mean is not said anywhere; everybody means UTF-8.
+        text = values[0].encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise bad(f"{one.name}: UTF-8 expected") from None
+    given: Args = {}
+    _put(given, one, _worded(one, text))
+    value, before = given[one.argument], args.get(one.argument)
+    if one.argument == "key" and before is not None and before != value:
+        raise bad(f"key: {shown(before)} in the body and {shown(value)} in the header")
+    args[one.argument] = value  # where a stream is taken up again, not where it once began
+
+
+def _json(call: Call, request: Request, args: Args, raw: bytes) -> None:
+    known = {one.name: one for one in call.json}
+    if raw:
+        kind = request.headers.get("content-type", "application/json").partition(";")[0]
+        if kind.strip().lower() != "application/json":
+            raise bad(f"Content-Type: application/json expected, not {shown(kind)}", 415)
+    given = decoded(raw) if raw.strip() else {}
+    if not isinstance(given, dict):
+        raise bad(f"a JSON object expected, not {shown(given)}")
+    for name, value in given.items():
+        if name not in known:
+            raise bad(f"{shown(name)}: unknown field; known are {_listed(known)}")
+        _put(args, known[name], _number(known[name], value))
+    _all_there(call.json, args)
+
+
+def _put(args: Args, one: Field, value: object) -> None:
+    if (expected := misfit(one.schema, value)) is not None:
+        raise bad(f"{one.name}: {expected}")
+    args[one.argument] = value
+
+
+def _all_there(known: Iterable[Field], args: Args) -> None:
+    for one in known:
+        if one.required and one.argument not in args:
+            raise bad(f"{one.name}: {words(one.schema)} expected, not nothing")
+
+
+def _listed(known: Mapping[str, Field]) -> str:
+    return ", ".join(known) or "none"
+
+
+def _worded(one: Field, value: str) -> object:
+    """What a text in a query or head stands for."""
+    kind = one.schema["type"]
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(value, value)
+    if kind == "integer" and re.fullmatch(r"-?[0-9]{1,20}", value, re.ASCII):
+        return int(value)
+    return value
+
+
+def _number(one: Field, value: object) -> object:
+    """JSON knows one kind of number: 5.0 is a whole one."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value) if "integer" in one.schema["type"] else value
+    return value
+
+
+async def body(request: Request, most: int) -> bytes:
+    """The whole body. Raises Problem (413, 408) if it is too long or does not come."""
+    parts: list[bytes] = []
+    await _each(request, most, parts.append)
+    return b"".join(parts)
+
+
+async def file(request: Request) -> IO[bytes]:
+    """The body in a file without a name, for the caller to close. Raises Problem likewise."""
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
+    waiting = bytearray()
+
+    async def keep(part: bytes, last: bool = False) -> None:
+        nonlocal waiting
+        waiting += part
+        if len(waiting) >= PIECE or last:
+            full, waiting = bytes(waiting), bytearray()
+            await trio.to_thread.run_sync(spool.write, full)
+
+    try:
+        await _each(request, MAX_FILE, keep)
+        await keep(b"", last=True)
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+async def _each(request: Request, most: int, take: Any) -> None:
+    said, size = request.headers.get("content-length", "0"), 0
+    if said.isdigit() and int(said[:MAX_DIGITS]) > most:
+        raise bad(f"the body: at most {most} bytes expected, not {said}", 413)
+    parts = request.stream()
+    try:
+        while True:
+            with trio.fail_after(PATIENCE):
+                part = await anext(parts, None)
+            if part is None:
+                return
+            size += len(part)
+            if size > most:
+                raise bad(f"the body: at most {most} bytes expected", 413)
+            if (going := take(part)) is not None:
+                await going
+    except trio.TooSlowError:
+        raise bad(f"the body: nothing came for {PATIENCE:g} s", 408) from None
+    except ClientDisconnect:
+        raise bad("the body: it ended too early") from None
+
+
+def raw_command(data: bytes) -> dict[str, object]:
+    """The object of `command{...}`. Raises Problem (400)."""
+    text = data.decode("utf-8", "replace").strip(" \t\r\n")
+    if not text.startswith(WORD) or not text[len(WORD) :].lstrip(" \t\r\n").startswith("{"):
+        raise bad(f"command{{...}} expected, the word and a JSON object, not {shown(text, 40)}")
+    given = decoded(data.strip(b" \t\r\n")[len(WORD) :])
+    assert isinstance(given, dict), "it begins with a brace"
+    return given
+
+
+def decoded(raw: bytes) -> object:
+    """JSON as it is written down: no NaN, no number without bounds. Raises Problem (400)."""
+    try:
+        return _DECODER.decode(raw.decode())
+    except UnicodeDecodeError as err:
+        raise bad(f"a body that is not UTF-8: {err.reason}") from None
+    except RecursionError:
+        raise bad("a body that is nested too deep") from None
+    except ValueError as err:
+        raise bad(f"a body that is no JSON: {err}") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none of its values")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{shown(text)} is too large a number")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

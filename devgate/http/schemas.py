@@ -1,0 +1,125 @@
+"""What fields and replies look like, in JSON Schema: for the documents and for the checks.
+
+The `title` of a text says in words what its pattern says in signs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from devgate.events.kinds import KINDS
+from devgate.gateway.fields import LIMIT, MAX_EXPIRES, MAX_KEY, MAX_LIMIT, MAX_TIMEOUT
+from devgate.gateway.manage import MAX_SEARCH, ON_CONFLICT
+from devgate.gateway.streams import GROUPS
+from devgate.model import MAX_TEXT, shown
+from devgate.store.device import MAX_ID, MAX_NAME, UNITS
+
+Schema = Mapping[str, Any]
+
+# Latin, Greek, Cyrillic, Japanese, Chinese and Korean; one line, nothing invisible.
+_KEY = (
+    "[ -~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f"
+    "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9ffc\uac00-\ud7a3]"
+)
+_LINE = "[^\u0000-\u001f\u007f-\u009f]"
+_TEXT = "[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]"
+_KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
+
+
+def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
+    return {
+        "type": "string", "title": title, "pattern": f"^{pattern}*$",
+        "minLength": least, "maxLength": most,
+    }  # fmt: skip
+
+
+def whole(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def seconds(most: float) -> Schema:
+    return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same, and null stands for its absence."""
+    more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [schema["type"], "null"], **more}
+
+
+YES = {"type": "boolean"}
+IMEI = {"type": "string", "title": "a string of 15 digits", "pattern": "^[0-9]{15}$"}
+ID = {
+    "type": "string", "title": "the id of a command, 26 letters and digits",
+    "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$",
+}  # fmt: skip
+KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY, 1)
+# A start's number: seconds, or times for a device that counts them. [command] max_long is less.
+LONG = whole(1, 366 * 86400)
+TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT), seconds(MAX_EXPIRES)
+UNIT = {"type": "string", "enum": list(UNITS)}
+NUMBER = whole(0, MAX_ID)
+NAME = text(_LINE, "a text of one line", MAX_NAME)
+SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
+SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
+PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
+PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
+POSITION = whole(0, 2**63 - 1)
+STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
+CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
+EVENTS = {
+    "type": "string", "title": "types of events, or their first words, with commas between",
+    "pattern": f"^({_KINDS})(,({_KINDS}))*$",
+}  # fmt: skip
+
+
+def misfit(schema: Schema, value: object) -> str | None:
+    """What was expected instead, in words; None if the value fits."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if value is None:
+        return None if "null" in kinds else words(schema)
+    return (
+        None if _fits(schema, kinds[0], value) else f"{words(schema)} expected, not {shown(value)}"
+    )
+
+
+def _fits(schema: Schema, kind: str, value: object) -> bool:
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "string":
+        return (
+            isinstance(value, str)
+            and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10_000)
+            and re.search(schema.get("pattern", ""), value) is not None
+            and not value.endswith("\n")  # which $ lets pass
+        )
+    return (
+        type(value) in ((int,) if kind == "integer" else (int, float))
+        and isinstance(value, int | float)
+        and schema.get("minimum", value) <= value <= schema["maximum"]
+        and value > schema.get("exclusiveMinimum", value - 1)
+    )
+
+
+def words(schema: Schema) -> str:
+    """What a value of this schema is, as a sentence of ours may say it."""
+    kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
+    if "enum" in schema:
+        return " or ".join(str(one) for one in schema["enum"] if one is not None)
+    if kind == "boolean":
+        return "true or false"
+    if kind == "integer":
+        return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+    if kind == "number":
+        return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:g}"
+    size = ""
+    if "maxLength" in schema:
+        least = schema.get("minLength", 0)
+        size = f", {least} to {schema['maxLength']} characters" if least else (
+            f", at most {schema['maxLength']} characters"
+        )  # fmt: skip
+    return f"{schema['title']}{size}"

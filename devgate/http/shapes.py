@@ -1,0 +1,104 @@
+"""What comes back, in JSON Schema: the components of the document."""
+
+from __future__ import annotations
+
+from devgate.http.schemas import Schema
+
+TEXT: Schema = {"type": "string"}
+MAYBE: Schema = {"type": ["string", "null"]}
+WHOLE: Schema = {"type": "integer"}
+MAYBE_WHOLE: Schema = {"type": ["integer", "null"]}
+YES: Schema = {"type": "boolean"}
+TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+OBJECT: Schema = {"type": "object"}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def shape(description: str = "", /, **parts: Schema) -> Schema:
+    """An object with at least these members."""
+    said = {"description": description} if description else {}
+    return {"type": "object", **said, "properties": parts, "required": list(parts)}
+
+
+def page_of(name: str) -> Schema:
+    return shape(
+        "A page; `next` is the `after` of the next one, null on the last.",
+        status=TEXT, items={"type": "array", "items": ref(name)}, next=MAYBE,
+    )  # fmt: skip
+
+
+LISTED: dict[str, Schema] = {
+    "imei": TEXT, "id": WHOLE, "name": TEXT, "site": TEXT, "enabled": YES, "online": YES,
+    "since": TIME, "address": MAYBE, "heard": TIME, "running_until": TIME, "unit": TEXT,
+}  # fmt: skip
+
+SHAPES: dict[str, Schema] = {
+    "Problem": shape(
+        "RFC 9457. `code` is devgate's status, `detail` a sentence for a person.",
+        type=TEXT, title=TEXT, status=WHOLE, detail=TEXT, code=TEXT,
+    ),
+    "Reply": shape("`status` is devgate's: 200, or 000 for accepted.", status=TEXT, message=TEXT),
+    "Ordered": shape(
+        "How a start or stop ended; or that it was accepted, where it was not waited for.",
+        status=TEXT, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE, command=TEXT,
+        key=MAYBE, late=YES,
+    ),
+    "Command": shape(
+        "The record of a command. `status` is what is known now: 000 until it has ended.",
+        status=TEXT, late=YES, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE,
+        command=TEXT, key=MAYBE, source=TEXT, state=TEXT, accepted_at=TIME, sent_at=TIME,
+        ended_at=TIME, late_at=TIME,
+    ),
+    "Commands": page_of("Command"),
+    "Status": shape(
+        "How the gateway is.",
+        status=TEXT, version=TEXT, uptime={"type": "number"}, listen=OBJECT, connections=WHOLE,
+        registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE, memory=WHOLE,
+        store=TEXT, draining=YES, last_event=WHOLE,
+    ),
+    "Device": shape("A device in a list.", **LISTED),
+    "Devices": page_of("Device"),
+    "KnownDevice": shape(
+        "All that is known of a device; `last` is its last command.",
+        status=TEXT, **LISTED, phone=MAYBE, qr=MAYBE,
+        last={"anyOf": [ref("Command"), {"type": "null"}]},
+    ),
+    "StoredDevice": shape(
+        "A device as it is stored.",
+        status=TEXT, message=TEXT, imei=TEXT, id=WHOLE, name=TEXT, site=TEXT, phone=MAYBE,
+        qr=MAYBE, unit=TEXT, enabled=YES,
+    ),
+    "Taken": shape(
+        "What an import has done, in devices.",
+        status=TEXT, message=TEXT, added=WHOLE, updated=WHOLE, skipped=WHOLE,
+    ),
+    "Event": shape("What happened; more members by its type.",
+                   event=WHOLE, at=TIME, type=TEXT, imei=MAYBE),
+    "Events": shape(
+        "A page; `last` is where to go on, now or later. `missed` counts what is no longer kept.",
+        status=TEXT, items={"type": "array", "items": ref("Event")}, next=MAYBE_WHOLE,
+        last=WHOLE,
+    ),
+    "Sites": shape(status=TEXT, items={
+        "type": "array", "items": shape(site=TEXT, devices=WHOLE)
+    }),
+    "Fleet": shape(
+        "The last 24 hours: who was online, starts and their outcomes by hour, what to look at.",
+        status=TEXT, at=TIME, known=WHOLE, online=WHOLE, running=WHOLE, unknown=WHOLE,
+        day={"type": "array"}, hours={"type": "array"}, dark={"type": "array"},
+        odd={"type": "array"},
+    ),
+    "Day": shape(
+        "24 hours of one device.",
+        status=TEXT, imei=TEXT, since=TIME, until=TIME, online={"type": "array"},
+        running={"type": "array"}, commands={"type": "array", "items": ref("Command")},
+        events={"type": "array", "items": ref("Event")},
+    ),
+    "Order": shape(
+        "All commands under a key, newest first, each with what happened around it.",
+        status=TEXT, key=TEXT, items={"type": "array"},
+    ),
+}  # fmt: skip

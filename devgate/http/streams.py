@@ -1,0 +1,35 @@
+"""Responses that go on until one of both sides ends them."""
+
+from __future__ import annotations
+
+import trio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+
+class Streamed(Response):
+    """Sends what `flow` gives it, and leaves it when the client has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, receive, nursery.cancel_scope)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if scope["method"] != "HEAD":
+                await self.flow(scope, send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.cancel()
+
+    async def flow(self, scope: Scope, send: Send) -> None:
+        """Send the body, piece by piece."""
+        raise NotImplementedError
+
+    @staticmethod
+    async def _watch(receive: Receive, scope: trio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+
+def piece(data: bytes) -> dict[str, object]:
+    """A part of a body that goes on."""
+    return {"type": "http.response.body", "body": data, "more_body": True}

@@ -1,0 +1,150 @@
+"""People who may use the dashboard: a file of names, roles and Argon2 hashes.
+
+One user a line: `NAME ROLE CREATED $argon2id$...`; empty lines and lines with `#` in front
+are comments. Kept by `devgate user`, with the gateway running or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import NamedTuple
+
+import trio
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from devgate.errors import SetupError
+from devgate.gateway.access import NAME, ROLES
+from devgate.gateway.linefile import LineFile, state, today
+
+log = logging.getLogger(__name__)
+
+FILE = LineFile(
+    "user file",
+    "[http] users",
+    "# devgate users, hashed: NAME ROLE CREATED $argon2id$... Kept by `devgate user`.",
+)
+LEAST, MOST = 10, 256  # characters of a password
+LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
+# A hash costs 64 MiB and a twentieth of a second: more than two at once are a burden.
+HASHING = 2
+
+_hasher = PasswordHasher()  # RFC 9106's second recommended parameters: the library's default
+
+
+class User(NamedTuple):
+    """One line of the file."""
+
+    name: str
+    role: str
+    created: str  # ISO 8601
+    hash: str
+
+
+class Users:
+    """The users of one file, as it stands now. A missing file holds none."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises SetupError for a file that is there and cannot be used."""
+        self.path = os.fspath(path)
+        self._seen = state(self.path)
+        self._users = {user.name: user for user in entries(self.path)}
+        self._turns = trio.CapacityLimiter(HASHING)
+        # What a name that nobody has is checked against, so that it takes as long.
+        self._nobody = _hasher.hash("nobody's password")
+
+    def get(self, name: str) -> User | None:
+        """Looks at the file, so that a change is in force at once."""
+        if (now := state(self.path)) != self._seen:
+            self._seen = now
+            try:
+                self._users = {user.name: user for user in entries(self.path)}
+            except SetupError as err:
+                log.error("user file not read, the users stay as they were reason=%s", err)
+        return self._users.get(name)
+
+    async def check(self, name: str, password: str) -> User | None:
+        """The user, if name and password are right. Takes as long for a name that nobody has."""
+        user = self.get(name)
+        hashed = user.hash if user else self._nobody
+        fits = await trio.to_thread.run_sync(_fits, hashed, password[:MOST], limiter=self._turns)
+        return user if fits else None
+
+
+def _fits(hashed: str, password: str) -> bool:
+    try:
+        return _hasher.verify(hashed, password.encode("utf-8", "surrogatepass"))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def entries(path: str | os.PathLike[str]) -> list[User]:
+    """All users of the file; none if it is missing. Raises SetupError if it is broken."""
+    users: list[User] = []
+    for number, text in enumerate(FILE.lines(os.fspath(path)), 1):
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        match = LINE.fullmatch(text.strip())
+        if match is None:
+            raise SetupError(
+                f"{os.fspath(path)} line {number}: NAME ROLE CREATED $argon2id$... expected;"
+                " remove the line and add the user again"
+            )
+        user = User(*match.groups())
+        if any(user.name == other.name for other in users):
+            raise SetupError(
+                f"{os.fspath(path)} line {number}: a second user named {user.name};"
+                " remove one of them"
+            )
+        users.append(user)
+    return users
+
+
+def add(
+    path: str | os.PathLike[str], name: str, role: str, password: str, *, replace: bool = False
+) -> None:
+    """Add a user; with `replace`, one that is there gets this role and password.
+
+    Raises SetupError for a name or password that cannot be one, or a file that cannot be
+    written.
+    """
+    if not NAME.fullmatch(name):
+        raise SetupError(
+            f"a user's name is 1 to 64 letters, digits, dots, dashes and underlines, not {name!r}"
+        )
+    if role not in ROLES:
+        raise SetupError(f"a user's role is one of {', '.join(ROLES)}, not {role!r}")
+    if not LEAST <= len(password) <= MOST:
+        raise SetupError(f"a password has {LEAST} to {MOST} characters, not {len(password)}")
+    hashed = _hasher.hash(password.encode("utf-8", "surrogatepass"))
+    line = f"{name} {role} {today()} {hashed}"
+
+    def change(lines: list[str]) -> list[str]:
+        others = [text for text in lines if _name(text) != name]
+        if len(others) < len(lines) and not replace:
+            raise SetupError(
+                f"there is a user named {name} already in {os.fspath(path)};"
+                " take another name, or change the password with --replace"
+            )
+        return [*others, line]
+
+    FILE.change(os.fspath(path), entries, change)
+
+
+def remove(path: str | os.PathLike[str], name: str) -> None:
+    """Remove a user, and so end the user's sessions. Raises SetupError if there is none."""
+
+    def change(lines: list[str]) -> list[str]:
+        kept = [text for text in lines if _name(text) != name]
+        if len(kept) == len(lines):
+            raise SetupError(f"there is no user named {name} in {os.fspath(path)}")
+        return kept
+
+    FILE.change(os.fspath(path), entries, change)
+
+
+def _name(text: str) -> str:
+    match = LINE.fullmatch(text.strip())
+    return match[1] if match else ""

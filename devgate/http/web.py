@@ -1,0 +1,80 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from devgate.config.settings import HttpSettings
+from devgate.errors import SetupError
+from devgate.events.log import EventLog
+from devgate.gateway.access import Tokens
+from devgate.gateway.fields import Args
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.replies import Reply, Stream
+from devgate.http.sessions import Sessions
+from devgate.http.users import Users
+
+SECRET = 32  # bytes: what signs sessions
+
+Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
+
+
+@dataclass(slots=True)
+class Web:
+    """One gateway, as the web sees it."""
+
+    gateway: Gateway
+    dispatch: Dispatch
+    events: EventLog
+    tokens: Tokens | None
+    users: Users | None
+    settings: HttpSettings
+    secret: bytes
+    sessions: Sessions = field(init=False)
+    stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.secret, self.users, self.tokens)
+
+
+def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
+    """The web of a gateway, by its settings.
+
+    Reads the files of users and of the secret, which is made if it is missing. Raises
+    SetupError if one of them is of no use.
+    """
+    settings = gateway.settings.http
+    users = Users(settings.users) if settings.users else None
+    secret = secret_of(settings.secret) if settings.secret else secrets.token_bytes(SECRET)
+    return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret)
+
+
+def secret_of(path: str) -> bytes:
+    """The bytes in this file. A missing one is made, for its owner alone. Raises SetupError."""
+    try:
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            with open(path, "rb") as file:
+                secret = file.read(4096).strip()
+        else:
+            secret = secrets.token_hex(SECRET).encode()
+            with os.fdopen(fd, "wb") as file:
+                file.write(secret + b"\n")
+    except OSError as err:
+        raise SetupError(
+            f"the file {path} cannot be used: {err.strerror};"
+            " let the gateway's user read it, or set another [http] secret"
+        ) from None
+    if len(secret) < SECRET:
+        raise SetupError(
+            f"the file {path} holds no secret of at least {SECRET} bytes;"
+            " remove it, and the gateway makes one, or set another [http] secret"
+        )
+    return secret

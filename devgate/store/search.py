@@ -1,0 +1,85 @@
+"""Devices as people look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
+
+from devgate.store.device import COLUMNS, Device
+from devgate.store.schema import device as t
+
+CHUNK = 500  # IMEIs in one IN (...)
+MOST = 1000  # rows that are read at once where some are left out afterwards
+
+_ALL = [t.c[name] for name in COLUMNS]
+
+
+def search(
+    conn: Connection,
+    after: str | None,
+    limit: int,
+    *,
+    text: str | None = None,
+    site: str | None = None,
+    enabled: bool | None = None,
+    imeis: Collection[str] | None = None,
+    without: Collection[str] = (),
+) -> list[Device]:
+    """At most `limit` devices behind the IMEI `after`, ordered by IMEI.
+
+    `text` is looked for in IMEI, name and site, whatever the case of its letters (in SQLite:
+    of those from a to z). `imeis` restricts them to those, `without` leaves out those (sets, if
+    they are many).
+    """
+    query = select(*_ALL).order_by(t.c.imei)
+    for condition in _conditions(text, site, enabled):
+        query = query.where(condition)
+    if imeis is not None and len(imeis) <= MOST:
+        return _among(conn, query, after, limit, [i for i in imeis if i not in without])
+    found: list[Device] = []
+    size = MOST if without or imeis is not None else limit
+    while len(found) < limit:
+        some = query if after is None else query.where(t.c.imei > after)
+        rows = conn.execute(some.limit(size)).all()
+        found += (
+            Device(*tuple(row))
+            for row in rows
+            if row.imei not in without and (imeis is None or row.imei in imeis)
+        )
+        if len(rows) < size:
+            break
+        after = rows[-1].imei
+    return found[:limit]
+
+
+def _among(
+    conn: Connection, query: Select[Any], after: str | None, limit: int, imeis: Sequence[str]
+) -> list[Device]:
+    """The common case of few that run or are online: by their key, not by looking at all."""
+    found: list[Device] = []
+    wanted = sorted(imei for imei in imeis if after is None or imei > after)
+    for start in range(0, len(wanted), CHUNK):
+        some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
+        found += (Device(*tuple(row)) for row in conn.execute(some))
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _conditions(
+    text: str | None, site: str | None, enabled: bool | None
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if site is not None:
+        conditions.append(t.c.site == site)
+    if enabled is not None:
+        conditions.append(t.c.enabled.is_(enabled))
+    if text is not None:
+        found = [t.c.name.icontains(text, autoescape=True)]
+        found.append(t.c.site.icontains(text, autoescape=True))
+        if text.isascii() and text.isdigit():
+            found.append(t.c.imei.contains(text))
+        conditions.append(or_(*found))
+    return conditions

@@ -1,0 +1,191 @@
+"""What the dashboard counts, and one device's or one order's story. Times are wall clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    cast,
+    distinct,
+    func,
+    literal,
+    or_,
+    select,
+)
+from ulid import ULID
+
+from devgate.store.history import Record
+from devgate.store.schema import command, device, event
+
+MINUTE = 60
+# A gateway that stops takes every device offline: that is no power cut.
+OWN_END = '%"the gateway stop%'
+ODD = ("device.flapping", "device.mismatch", "device.echoing", "result.unsolicited")
+
+
+class Dark(NamedTuple):
+    """Devices of one site that went offline within one minute."""
+
+    site: str
+    minute: int  # since 1970
+    devices: int
+    first: float
+    last: float
+
+
+class Odd(NamedTuple):
+    """One kind of odd event of one device."""
+
+    imei: str
+    type: str
+    times: int
+    last: float
+    name: str
+    site: str
+
+
+def floor_id(at: float) -> str:
+    """Commands taken at that time or later have this id or a higher one."""
+    return str(ULID.from_timestamp(at))[:10] + "0" * 16
+
+
+def changes_of_presence(conn: Connection, since: int, bucket: int) -> list[tuple[int, int]]:
+    """(number of the bucket of so many seconds, how many more were online behind it)."""
+    number = _number(event.c.at, since, bucket)
+    query = (
+        select(number, event.c.type, func.count())
+        .where(event.c.at >= since, event.c.type.in_(("device.online", "device.offline")))
+        .group_by(number, event.c.type)
+    )
+    return [
+        (row[0], row[2] if row[1] == "device.online" else -row[2]) for row in conn.execute(query)
+    ]
+
+
+def outcomes(conn: Connection, since: int, bucket: int) -> list[tuple[int, str, str, int]]:
+    """(number of the bucket in which they were accepted, start or stop, status, how many)."""
+    c = command.c
+    number = _number(c.accepted_at, since, bucket)
+    query = (
+        select(number, c.type, c.status, func.count())
+        .where(c.id >= floor_id(since))
+        .group_by(number, c.type, c.status)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in conn.execute(query)]
+
+
+def _number(at: ColumnElement[float], since: int, bucket: int) -> ColumnElement[int]:
+    # Whole numbers first: a division of them means the same in both databases.
+    return (cast(at, BigInteger) - since) // literal(bucket, BigInteger)
+
+
+def dark(conn: Connection, since: float) -> list[Dark]:
+    """How many devices of each site were lost in each minute, by site and time."""
+    e, minute = event.c, cast(event.c.at, BigInteger) // literal(MINUTE, BigInteger)
+    query = (
+        select(device.c.site, minute, func.count(distinct(e.imei)), func.min(e.at), func.max(e.at))
+        .select_from(event.join(device, device.c.imei == e.imei))
+        .where(e.at >= since, e.type == "device.offline", e.detail.not_like(OWN_END))
+        .where(device.c.site != "")
+        .group_by(device.c.site, minute)
+        .order_by(device.c.site, minute)
+    )
+    return [Dark(*row) for row in conn.execute(query)]
+
+
+def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> Sequence[str]:
+    """Which devices of the site went offline in that time."""
+    query = (
+        select(distinct(event.c.imei))
+        .select_from(event.join(device, device.c.imei == event.c.imei))
+        .where(event.c.at >= first, event.c.at <= last, event.c.type == "device.offline")
+        .where(device.c.site == site, event.c.detail.not_like(OWN_END))
+        .limit(limit)
+    )
+    return conn.scalars(query).all()
+
+
+def sites(conn: Connection) -> dict[str, int]:
+    """How many devices each site has, by name; devices without one are left out."""
+    query = select(device.c.site, func.count()).where(device.c.site != "")
+    query = query.group_by(device.c.site).order_by(device.c.site)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def unknown(conn: Connection, since: float, limit: int) -> tuple[int, Sequence[Record]]:
+    """How many outcomes are unknown of that time or later, and the newest, with their device."""
+    c = command.c
+    which = and_(c.status == "408", c.ended_at >= since)
+    count = conn.scalar(select(func.count()).where(which)) or 0
+    rows = _named(conn, select(command).where(which).order_by(c.ended_at.desc()).limit(limit))
+    return count, rows
+
+
+def latest(conn: Connection, limit: int) -> Sequence[Record]:
+    """The newest commands, with their device."""
+    return _named(conn, select(command).order_by(command.c.id.desc()).limit(limit))
+
+
+def _named(conn: Connection, query: Select[Any]) -> Sequence[Record]:
+    rows = [dict(row._mapping) for row in conn.execute(query)]
+    imeis = {row["imei"] for row in rows}
+    d = device.c
+    found = conn.execute(select(d.imei, d.name, d.site).where(d.imei.in_(imeis)))
+    names = {row.imei: (row.name, row.site) for row in found}
+    for row in rows:
+        row["name"], row["site"] = names.get(row["imei"], ("", ""))
+    return rows
+
+
+def odd(conn: Connection, since: float, limit: int) -> list[Odd]:
+    """Devices that flap, mismatch, echo or report what nobody asked; the latest first."""
+    e, d, last = event.c, device.c, func.max(event.c.at)
+    query = (
+        select(e.imei, e.type, func.count(), last, func.max(d.name), func.max(d.site))
+        .select_from(event.outerjoin(device, d.imei == e.imei))
+        .where(e.at >= since, e.type.in_(ODD), e.imei.is_not(None))
+        .group_by(e.imei, e.type)
+        .order_by(last.desc())
+        .limit(limit)
+    )
+    return [
+        Odd(row[0], row[1], row[2], row[3], row[4] or "", row[5] or "")
+        for row in conn.execute(query)
+    ]
+
+
+def events_of(
+    conn: Connection, imei: str, since: float, until: float, limit: int
+) -> list[tuple[Any, ...]]:
+    """One device's events in that time, in the columns of `events.kinds.Event`, oldest first."""
+    e = event.c
+    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n)
+    query = query.where(e.imei == imei, e.at >= since, e.at <= until)
+    return [tuple(row) for row in conn.execute(query.order_by(e.n).limit(limit))]
+
+
+def presence_before(conn: Connection, imei: str, at: float) -> tuple[Any, ...] | None:
+    """The last event before that time that says whether the device was online."""
+    e = event.c
+    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n).where(
+        e.imei == imei,
+        e.at < at,
+        or_(e.type == "device.online", e.type == "device.offline", e.type == "device.taken_over"),
+    )
+    row = conn.execute(query.order_by(e.n.desc()).limit(1)).first()
+    return None if row is None else tuple(row)
+
+
+def commands_of(
+    conn: Connection, imei: str, since: float, until: float, limit: int
+) -> Sequence[Record]:
+    """One device's commands that were taken in that time, oldest first."""
+    c = command.c
+    query = select(command).where(c.imei == imei, c.id >= floor_id(since), c.id < floor_id(until))
+    return [row._asdict() for row in conn.execute(query.order_by(c.id).limit(limit))]

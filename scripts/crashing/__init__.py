@@ -1,0 +1,1 @@
+"""Kills a gateway again and again while starts flow, and compares. Run by scripts/crash."""

@@ -1,0 +1,92 @@
+"""A receiver of webhooks that fails at random, and notes every event that it has taken."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import os
+import random
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TOLERANCE = 300  # seconds that a timestamp may be old, as Standard Webhooks has it
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+# What becomes of a request, and how often among a hundred.
+FATES = {"refused": 12, "busy": 2, "dropped": 3, "taken and dropped": 3, "redirected": 1}
+
+
+def genuine(headers: dict[str, str], body: bytes) -> bool:
+    """True if body and headers are signed with SECRET and new."""
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    signed = f"{id}.{stamp}.".encode() + body
+    wanted = "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    given = headers.get("webhook-signature", "").split(" ")
+    new = stamp.isdigit() and abs(time.time() - int(stamp)) <= TOLERANCE
+    return new and any(hmac.compare_digest(wanted, one) for one in given)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    record: int  # descriptor of the file of events that were taken
+    dice: random.Random
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if not genuine({name.lower(): value for name, value in self.headers.items()}, body):
+            os.write(self.record, b"forged - -\n")
+            return self._answer(401)
+        fate = self._fate()
+        if fate in ("taken", "taken and dropped"):
+            event = json.loads(body)["data"]
+            # On record before it is answered: who answers 2xx has it, even if killed now.
+            line = f"{event['event']} {event['imei'] or '-'} {event['type']}\n"
+            os.write(self.record, line.encode())
+        if fate.endswith("dropped"):
+            self.close_connection = True
+            return None
+        return self._answer({"refused": 500, "busy": 503, "redirected": 302}.get(fate, 204))
+
+    def _fate(self) -> str:
+        roll = self.dice.uniform(0, 100)
+        for fate, share in FATES.items():
+            if (roll := roll - share) < 0:
+                return fate
+        return "taken"
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        if status == 302:
+            self.send_header("location", "/elsewhere")
+        if status != 204:
+            self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """The record says all that is to be known."""
+
+
+class Server(ThreadingHTTPServer):
+    allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The gateway is killed now and then: its connections break."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--record", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    args = parser.parse_args()
+    Handler.record = os.open(args.record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    Handler.dice = random.Random(args.seed)
+    Server(("127.0.0.1", args.port), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

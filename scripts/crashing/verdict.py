@@ -1,0 +1,122 @@
+"""What devices saw, what callers were told and what the journal says, compared."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crashing.callers import SENT, UNSENT, Book
+from crashing.processes import Json
+
+ONLINE = {"device.online": True, "device.offline": False}
+
+
+@dataclass
+class Verdict:
+    """Sentences, each about one violation."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    figures: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        return not (self.lost or self.doubled or self.other)
+
+
+def judge(
+    book: Book, seen: Sequence[tuple[str, int]], records: Iterable[Json], events: Sequence[Json]
+) -> Verdict:
+    """`events` are those that a watcher collected, across every crash."""
+    verdict = Verdict(other=list(book.odd))
+    by_id = {record["command"]: record for record in records}
+    by_key: dict[str, list[Json]] = defaultdict(list)
+    for record in by_id.values():
+        by_key[str(record["key"])].append(record)
+    _starts(verdict, book, Counter(seen), by_key)
+    _answers(verdict, book, by_id)
+    _events(verdict, events)
+    mine = [record for order in book.orders for record in by_key[order.key]]
+    for record in mine:
+        if record["state"] != "ended":
+            verdict.other.append(f"{record['command']} has not ended: {record}")
+    told = Counter(a["status"] for order in book.orders for a in order.answers)
+    verdict.figures = {
+        "orders": len(book.orders),
+        "starts that devices saw": len(seen),
+        "records": len(mine),
+        "answers": ", ".join(f"{told[s]} x {s}" for s in sorted(told)),
+        "requests that a crash left without an answer": book.crashes,
+        "unknown at the end (408)": sum(r["status"] == "408" for r in mine),
+        "settled late": sum(r["late"] for r in mine),
+        "events": len(events),
+    }
+    return verdict
+
+
+def _starts(
+    verdict: Verdict,
+    book: Book,
+    seen: Mapping[tuple[str, int], int],
+    by_key: Mapping[str, list[Json]],
+) -> None:
+    """No start twice, and every one that a device saw is on record as sent."""
+    orders = {(order.imei, order.long): order for order in book.orders}
+    for start, times in seen.items():
+        order = orders.get(start)
+        if order is None:
+            verdict.other.append(f"a device saw {start}, which nobody ordered")
+        elif times > 1:
+            verdict.doubled.append(f"{order.key} reached its device {times} times")
+    for start, order in orders.items():
+        sent = [record for record in by_key[order.key] if record["status"] in SENT]
+        if len(sent) > 1:
+            verdict.doubled.append(f"{order.key} has {len(sent)} records that say sent")
+        if start in seen and not sent:
+            verdict.lost.append(f"{order.key} reached its device and no record says so")
+
+
+def _answers(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
+    """What was answered is still so; only a 408 may have become more."""
+    for order in book.orders:
+        ids = {a["command"] for a in order.answers if a["status"] in SENT}
+        if len(ids) > 1:
+            verdict.doubled.append(f"{order.key} was answered with several commands: {ids}")
+        for answer in order.answers:
+            status, record = answer["status"], by_id.get(answer["command"])
+            if record is None:
+                verdict.lost.append(f"{order.key} was answered {status}, and there is no record")
+            elif status in UNSENT and (record["status"] != status or record["sent_at"]):
+                verdict.other.append(f"{order.key} was answered {status}, and now: {record}")
+            elif (
+                status in SENT
+                and record["status"] != status
+                and not (status == "408" and record["late"])
+            ):
+                verdict.lost.append(f"{order.key} was answered {status}, and now: {record}")
+
+
+def _events(verdict: Verdict, events: Sequence[Json]) -> None:
+    """Numbers without gap or repeat; online and offline alternate; one outcome a command."""
+    online: dict[str, bool] = {}
+    told: Counter[tuple[str, str]] = Counter()
+    last: int | None = None
+    for event in events:
+        number = event.get("event")
+        if not isinstance(number, int):
+            verdict.other.append(f"the watcher missed events: {event}")
+            continue
+        if last is not None and number != last + 1:
+            verdict.other.append(f"event {number} came behind event {last}")
+        last = number
+        if (now := ONLINE.get(event["type"])) is not None:
+            if online.get(event["imei"], False) is now:
+                verdict.other.append(f"event {number} tells {event['imei']} what it was already")
+            online[event["imei"]] = now
+        elif "command" in event:
+            told[event["command"], event["type"]] += 1
+    for (command, kind), times in told.items():
+        if times > 1 and kind != "command.sent":  # that is told again where nothing went out
+            verdict.other.append(f"{kind} was told {times} times of {command}")

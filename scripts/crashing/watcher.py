@@ -1,0 +1,37 @@
+"""One who follows all events, and goes on from the last number after every crash."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from crashing.processes import Json, World
+
+
+class Watcher:
+    def __init__(self, world: World, after: int) -> None:
+        self.events: list[Json] = []
+        self.last = after
+        self.resumed = 0
+        self._world = world
+        self._ended = False
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        while not self._ended:
+            try:
+                lines = self._world.lines({"type": "watch", "after": self.last})
+                if next(lines)["status"] != "200":
+                    continue
+                self.resumed += 1
+                for event in lines:
+                    self.events.append(event)
+                    self.last = event.get("event", self.last)
+            except OSError:
+                time.sleep(0.02)
+
+    def end(self) -> None:
+        """Stop following; the gateway has ended."""
+        self._ended = True
+        self._thread.join(30)

@@ -1,0 +1,127 @@
+"""A day that never was, for the screenshots: orders, faults and a power cut, in a new store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from random import Random
+from time import time
+from typing import Any
+
+from ulid import ULID
+
+from devgate.demo import SITES
+from devgate.gateway.command import MESSAGES
+from devgate.model import Imei
+from devgate.simulator.options import imeis
+from devgate.store.device import Device
+from devgate.store.devices import claim, insert_all
+from devgate.store.engine import open_database
+from devgate.store.journal import Journal, Row
+
+DAY = 86400
+# How many orders an hour brings, from midnight on, in a place eight hours east of Greenwich.
+BUSY = (1, 1, 0, 0, 0, 0, 1, 3, 5, 6, 8, 11, 14, 13, 10, 9, 9, 10, 12, 15, 16, 13, 8, 3)
+LONGS = (300, 600, 900, 900, 900, 1200, 1800)
+NAMES = {"en": "Massage chair {n}", "zh": "按摩椅 {n} 号"}
+PLACES = {"en": SITES, "zh": ("中央火车站", "江滨购物中心", "机场 T2 航站楼", "北城医院")}
+
+Happened = tuple[float, str, str | None, str | None, dict[str, object]]
+
+
+def fill(url: str, count: int, language: str) -> None:
+    rng, now = Random(7), time()
+    devices = [
+        Device(imei, n, NAMES[language].format(n=n), PLACES[language][n % len(SITES)])
+        for n, imei in enumerate(imeis(count), 1)
+    ]
+    database = open_database(url)
+    try:
+        with database.write() as conn:
+            claim(conn)
+            insert_all(conn, devices)
+        told: list[Happened] = []
+        commands: list[Row] = []
+        for number in range(count * 7):
+            commands += _order(rng, now, number, rng.choice(devices).imei, told)
+        told += _connections(rng, now, devices)
+        told.sort(key=lambda one: one[0])
+        events = [
+            Row("event", (*one[:4], json.dumps(one[4], separators=(",", ":")))) for one in told
+        ]
+        journal = Journal(database)
+        journal.commit(commands)
+        for start in range(0, len(events), 5000):
+            journal.commit(events[start : start + 5000])
+    finally:
+        database.close()
+
+
+def _when(rng: Random, now: float) -> float:
+    """A moment of the last day, as likely as that hour is busy."""
+    while True:
+        at = now - 1900 - rng.random() * (DAY - 3600)
+        if rng.random() * max(BUSY) < BUSY[int((at + 8 * 3600) % DAY // 3600)] + 0.3:
+            return at
+
+
+def _order(
+    rng: Random, now: float, number: int, imei: Imei, told: list[Happened]
+) -> Iterator[Row]:
+    at = _when(rng, now)
+    stop = rng.random() < 0.06
+    long = None if stop else rng.choice(LONGS)
+    status = rng.choices(("200", "201", "408", "404"), (960, 14, 4, 22))[0]
+    sent = None if status == "404" else at + 0.004 + rng.random() * 0.01
+    ended = at + {"404": 0.002, "408": 10.0}.get(status, 0.2 + rng.random() * 0.9)
+    id, key = str(ULID.from_timestamp(at)), f"M{20261100000 + number * 37}"
+    type = "stop" if stop else "start"
+    what: dict[str, object] = {"kind": type, "long": long}
+    message = MESSAGES.get(status, "stopped" if stop else "started")
+    told.append((at, "command.accepted", imei, id, {**what, "key": key, "source": "socket:shop"}))
+    if sent is not None:
+        told.append((sent, "command.sent", imei, id, what))
+    told.append((ended, "command.ended", imei, id, {**what, "status": status, "message": message}))
+    spent = key if sent else None
+    yield Row(
+        "command",
+        (id, imei, type, long, key, spent, status, "ended", message, False, "socket:shop",
+         at, sent, ended, None, None, None, False),
+    )  # fmt: skip
+
+
+def _connections(rng: Random, now: float, devices: list[Device]) -> Iterator[Happened]:
+    def away(imei: str, since: float, until: float, why: str) -> Iterator[Happened]:
+        address = (
+            f"10.21.{rng.randrange(256)}.{rng.randrange(1, 255)}:{rng.randrange(2000, 60000)}"
+        )
+        yield since, "device.offline", imei, None, {"reason": why}
+        yield until, "device.online", imei, None, {"address": address}
+
+    cut = now - 7.4 * 3600
+    for n, device in enumerate(devices):
+        free = [(now - DAY + 4000, cut - 4000), (cut + 6000, now - 4000)]
+        for since, until in free:
+            if rng.random() < 0.35:
+                at = since + rng.random() * (until - since)
+                yield from away(
+                    device.imei, at, at + 60 + rng.random() * 1500, "silent for too long"
+                )
+        if n % 4 == 2:  # one site's power is cut, and noticed by each within a minute or two
+            yield from away(
+                device.imei, cut + rng.random() * 130, cut + 2300 + rng.random() * 200,
+                "silent for too long",
+            )  # fmt: skip
+        yield now - 2, "device.offline", device.imei, None, {"reason": "the gateway stopped"}
+    twin, wrong = devices[30].imei, devices[51].imei
+    for n in range(6):
+        at = now - 5000 - 20 * n
+        yield at, "device.taken_over", twin, None, {"address": "10.21.7.9:4101"}
+        yield at + 1, "device.flapping", twin, None, {"takeovers": 5, "within": 60.0}
+    yield now - 9100, "device.mismatch", wrong, None, {"kind": "start", "named": devices[52].imei}
+
+
+if __name__ == "__main__":
+    arguments: list[Any] = sys.argv[1:]
+    fill(arguments[0], int(arguments[1]), arguments[2])

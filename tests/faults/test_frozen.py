@@ -1,0 +1,51 @@
+"""A gateway that did not run for a while: what came meanwhile came in time."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.caller import Caller, knowing
+from tests.e2e.device import frame
+from tests.e2e.harness import Gateway
+
+IMEI, OTHER, THIRD = (f"86000000000000{n}" for n in range(3))
+TIMEOUT = 1.0
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Gateway]:
+    settings = {
+        "device": {"idle_timeout": TIMEOUT, "register_timeout": TIMEOUT},
+        "command": {"ack_timeout": TIMEOUT},
+    }
+    with knowing(settings) as running:
+        yield running
+
+
+def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> None:
+    with (
+        served.register(IMEI) as heard,
+        served.register(OTHER) as silent,
+        served.stranger() as stranger,
+        Caller(served) as caller,
+    ):
+        served.until(None, "connections", 3)
+        caller.send(imei=IMEI, type="start", long=5)
+        heard.expect(frame("000", IMEI, "QD", "5"))
+        served.signal(signal.SIGSTOP)
+        heard.send(frame("200", IMEI, "QD"))
+        stranger.send(frame("000", THIRD, "HT"))
+        time.sleep(TIMEOUT * 1.5)  # longer than every timeout
+        served.signal(signal.SIGCONT)
+        assert caller.line()["status"] == "200", "the result came in time"
+        heard.expect(frame("200", IMEI, "QD"))
+        stranger.expect(frame("200", THIRD, "HT"))
+        silent.expect_end()
+        heard.expect_nothing(IMEI)
+        assert served.status(IMEI)["online"]
+        assert served.status(THIRD)["online"]
+        assert not served.status(OTHER)["online"]

@@ -1,0 +1,249 @@
+"""Real parts of a gateway without sockets and threads, for tests under a clock that jumps.
+
+Everything is the real thing but the two outermost edges: the wire to a device, which notes what
+it was given, and the thread that commits, which is the loop itself (a thread would keep no time
+with the clock). The database is a real one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trio
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import text
+
+from devgate.config.settings import CommandSettings
+from devgate.events.kinds import Event
+from devgate.events.log import EventLog
+from devgate.gateway.command import Command, Order
+from devgate.gateway.directory import Directory, Known
+from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.orders import Orders
+from devgate.gateway.records import Records
+from devgate.gateway.recovery import recover
+from devgate.gateway.running import Running
+from devgate.model import Imei
+from devgate.protocol.session import Result
+from devgate.store import history
+from devgate.store.engine import Database, open_database
+from devgate.store.journal import Journal, Row
+from devgate.store.outage import outage
+from devgate.store.writer import Writer
+
+T = TypeVar("T")
+
+X = Imei("123456787654321")
+Y = Imei("999999999999999")
+TIMES = Imei("000000000000005")  # counts times
+OFF = Imei("000000000000001")  # disabled
+NOBODY = Imei("000000000000009")
+
+EPOCH = 1_700_000_000.0  # wall clock at the start of trio's
+
+
+class Away(Exception):
+    """The database cannot be written at the moment."""
+
+
+def away(err: BaseException) -> str | None:
+    return str(err) if isinstance(err, Away) else outage(err)
+
+
+class InlineWriter(Writer[Row, list[tuple[Any, ...]]]):
+    """Commits on the loop. `slow`: so long a commit takes; `away`: it fails, with these words."""
+
+    slow = 0.0
+    away = ""
+    commits = 0
+
+    async def _in_thread(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        await trio.sleep(self.slow)
+        if self.away:
+            raise Away(self.away)
+        self.commits += 1
+        return self._commit(rows)
+
+
+class InlineRecords(Records):
+    """Reads on the loop."""
+
+    async def _ask(self, in_thread: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return in_thread()
+
+
+class FakeWire:
+    """A device's connection: notes what goes out. `whole`: it still takes something."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.times: list[float] = []
+        self.whole = True
+
+    def transmit(self, wire: bytes, why: str | None = None) -> bool:
+        if not self.whole:
+            return False
+        self.sent.append(wire)
+        self.times.append(trio.current_time())
+        return True
+
+
+class Wires(dict[Imei, FakeWire]):
+    """Who is connected."""
+
+
+class Rig:
+    """One run of a gateway over a database. A second one over the same is its next run."""
+
+    def __init__(self, database: Database, **settings: Any) -> None:
+        self.settings = CommandSettings(**settings)
+        self.journal = Journal(database)
+        self.writer = InlineWriter(self.journal.commit, self._committed, away)
+        self.records = InlineRecords(database, self.writer)
+        self.events = EventLog(self.journal.last, self._page)
+        self.told: list[Event] = []
+        self.directory = Directory("400-500-5620", "http://csgxjk.com/qrcode/dev/{id}")
+        for imei, id, unit, enabled in (
+            (X, 16, "seconds", True),
+            (Y, 17, "seconds", True),
+            (TIMES, 5, "times", True),
+            (OFF, 1, "seconds", False),
+        ):
+            self.directory.put(Known(imei, id, None, None, unit, enabled))
+        self.wires = Wires()
+        self.running = Running(self.directory, self.records)
+        self.dispatcher = Dispatcher(self.wires, self.records, self.running, self.settings)
+        self.orders = Orders(
+            self.directory, self.wires, self.dispatcher, self.running, self.records
+        )
+        self.database = database
+
+    def _committed(self, rows: list[tuple[Any, ...]]) -> None:
+        events = [Event(*row) for row in rows]
+        self.told += events
+        self.events.publish(events)
+
+    async def _page(self, after: int, limit: int) -> list[Event]:
+        rows = await self.records.read(history.events_after, after, limit)
+        return [Event(*row) for row in rows]
+
+    @contextlib.asynccontextmanager
+    async def lives(self) -> AsyncIterator[trio.Nursery]:
+        """From recovery to the end, which comes at once and without a word, like a kill."""
+        async with trio.open_nursery() as outer:
+            outer.start_soon(self.writer.run)
+            await recover(self.dispatcher, self.running, self.records)
+            await outer.start(self.dispatcher.serve)
+            yield outer
+            outer.cancel_scope.cancel()
+        self.journal.close()
+
+    # What the world does
+
+    def online(self, imei: Imei = X) -> FakeWire:
+        """The device registers; a connection that it has is taken over."""
+        wire = self.wires[imei] = FakeWire()
+        self.dispatcher.online(imei)
+        return wire
+
+    def offline(self, imei: Imei = X) -> None:
+        del self.wires[imei]
+
+    def says(self, command: str = "QD", status: str = "200", imei: Imei = X) -> bool:
+        """The device reports a result. Whether a command claimed it."""
+        result = Result(imei, command, status, imei)
+        return self.dispatcher.settle(result, trio.current_time())
+
+    async def order(self, type: str = "start", imei: Imei = X, **more: Any) -> Command:
+        """Ask, and wait for the outcome."""
+        wait = more.pop("wait", True)
+        return await self.orders.submit(order(type, imei, **more), wait=wait)
+
+    # What can be seen afterwards
+
+    def kinds(self, *prefixes: str) -> list[str]:
+        """The types of the events that were told, those that begin so."""
+        return [e.type for e in self.told if e.type.startswith(prefixes or "")]
+
+    def stored(self, id: str) -> history.Record:
+        with self.database.read() as conn:
+            found = history.by_id(conn, id)
+        assert found is not None
+        return found
+
+
+def order(type: str = "start", imei: Imei = X, **more: Any) -> Order:
+    if type == "start":
+        more.setdefault("long", 500)
+    return Order(imei, type, **more)
+
+
+class Asked:
+    """An order that was given in a task of its own."""
+
+    def __init__(self, rig: Rig, nursery: trio.Nursery, type: str, imei: Imei, more: Any) -> None:
+        self.command: Command | None = None
+        self.error: Exception | None = None
+        self.at = -1.0  # when its reply came
+        nursery.start_soon(self._ask, rig, type, imei, more)
+
+    async def _ask(self, rig: Rig, type: str, imei: Imei, more: dict[str, Any]) -> None:
+        try:
+            self.command = await rig.order(type, imei, **more)
+        except Exception as err:
+            self.error = err
+        self.at = trio.current_time()
+
+    @property
+    def status(self) -> str | None:
+        return None if self.command is None else self.command.status
+
+
+def ask(
+    rig: Rig, nursery: trio.Nursery, type: str = "start", imei: Imei = X, **more: Any
+) -> Asked:
+    return Asked(rig, nursery, type, imei, more)
+
+
+def quick(database: Database) -> Database:
+    """The database without its fsync: what a power cut would do is not asked here."""
+
+    @sqlalchemy_event.listens_for(database._engine, "connect")
+    def set_up(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    database._engine.dispose()
+    return database
+
+
+def emptied(database: Database) -> None:
+    """As it was when it was made."""
+    with database.write() as conn:
+        for table in ("command", "event", "presence", "device", "device_removed"):
+            conn.execute(text(f"DELETE FROM {table}"))
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Database]:
+    database = quick(open_database(f"sqlite:///{folder / 'devgate.db'}"))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def follow_trios_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the wall clock of all parts go with trio's."""
+
+    def now() -> float:
+        return EPOCH + trio.current_time()
+
+    for name in (
+        "dispatcher", "orders", "presence", "records", "recovery", "running", "taps", "trimming",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"devgate.gateway.{name}.time", now)

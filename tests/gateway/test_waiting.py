@@ -1,0 +1,86 @@
+"""The order of one device's waiting commands."""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+
+import pytest
+
+from devgate.gateway.command import Command
+from devgate.gateway.waiting import Waiting
+from tests.gateway.rig import order
+
+numbers = count()
+
+
+def waiting(type: str = "start", until: float = 100.0, expires: float | None = None) -> Command:
+    command = Command(f"{next(numbers):026}", order(type, expires=expires), 0.0)
+    command.until = until
+    return command
+
+
+@pytest.fixture
+def queue() -> Waiting:
+    return Waiting()
+
+
+def taken(queue: Waiting) -> list[Command]:
+    return [command for _ in range(len(queue)) if (command := queue.take()) is not None]
+
+
+def test_stops_go_ahead_of_starts_each_in_their_order(queue: Waiting) -> None:
+    a, b, c, d = waiting(), waiting("stop"), waiting(), waiting("stop")
+    for command in (a, b, c, d):
+        queue.push(command)
+    assert list(queue) == [b, d, a, c]
+    assert taken(queue) == [b, d, a, c]
+    assert queue.take() is None
+
+
+def test_one_that_did_not_go_out_is_the_next_again(queue: Waiting) -> None:
+    a, b, stop = waiting(), waiting(), waiting("stop")
+    queue.push(a)
+    queue.push(b)
+    assert queue.take() is a
+    queue.push(stop)
+    queue.push_back(a)
+    assert taken(queue) == [stop, a, b]
+
+
+def test_what_does_not_wait_cannot_be_taken_out(queue: Waiting) -> None:
+    a, b = waiting(), waiting("stop")
+    queue.push(a)
+    assert not queue.remove(b)
+    assert queue.remove(a)
+    assert not queue.remove(a)
+    assert len(queue) == 0
+
+
+def test_whose_time_has_passed(queue: Waiting) -> None:
+    a, b, c = waiting(until=5), waiting("stop", until=7), waiting(until=9)
+    for command in (a, b, c):
+        queue.push(command)
+    assert queue.next_deadline() == 5
+    assert queue.overdue(4.9) == []
+    assert queue.overdue(7) == [b, a]
+    assert list(queue) == [c]
+    assert queue.next_deadline() == 9
+    assert queue.overdue(99) == [c]
+    assert queue.next_deadline() == math.inf
+
+
+def test_who_does_not_wait_for_a_device_to_come_back(queue: Waiting) -> None:
+    a, kept, stop = waiting(), waiting(expires=60), waiting("stop")
+    for command in (a, kept, stop):
+        queue.push(command)
+    assert queue.unkept() == [stop, a]
+    assert list(queue) == [kept]
+
+
+def test_all_starts_and_no_stop(queue: Waiting) -> None:
+    a, stop, b = waiting(), waiting("stop"), waiting(expires=9)
+    for command in (a, stop, b):
+        queue.push(command)
+    assert queue.starts() == [a, b]
+    assert list(queue) == [stop]

@@ -1,0 +1,37 @@
+"""One running gateway with HTTP for all tests of a module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.http.harness import Site, site
+
+KNOWN = 60
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site({"command": {"ack_timeout": 0.5, "max_waiting": 2}}) as running:
+        rows = [{"imei": f"860000000000{n:03}", "name": f"Bay {n}"} for n in range(KNOWN)]
+        running.add_devices(rows)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def unused(served: Site) -> Iterator[str]:
+    return (f"860000000000{n:03}" for n in itertools.count())
+
+
+@pytest.fixture
+def imei(unused: Iterator[str]) -> str:
+    return next(unused)
+
+
+@pytest.fixture
+def client(served: Site) -> Iterator[httpx.Client]:
+    with served.client() as opened:
+        yield opened

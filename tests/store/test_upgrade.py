@@ -1,0 +1,33 @@
+"""A database of an earlier devgate is brought up to date, with all that is in it."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from devgate.store import devices, engine, history, targets
+from devgate.store.engine import Database, open_database
+from devgate.store.migrations.run import upgrade
+from devgate.store.schema import SCHEMA, VERSION_TABLE
+from tests.store.plain import A
+
+
+def first(url: str) -> None:
+    """A database as the first devgate left it, with a device and two events in it."""
+    database = Database(engine._engine(url))
+    with database.write() as conn:
+        upgrade(conn, "0001")
+        conn.execute(text(f"INSERT INTO device (imei, id) VALUES ('{A}', 1)"))
+        insert = text("INSERT INTO event (n, at, type) VALUES (:n, 0, 'device.added')")
+        conn.execute(insert, [{"n": 1}, {"n": 2}])
+    database.close()
+
+
+def test_a_database_of_the_first_schema_keeps_what_it_holds(database_url: str) -> None:
+    first(database_url)
+    database = open_database(database_url)
+    with database.read() as conn:
+        assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA
+        assert [device.imei for device in devices.all_devices(conn)] == [A]
+        assert [row[-1] for row in history.events_after(conn, 0, 10)] == [1, 2]
+        assert targets.all_targets(conn) == []
+    database.close()

@@ -1,0 +1,349 @@
+"""Group commits: what is written together, what is told to whom, and what outlives an outage."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from devgate.errors import StoreError
+from devgate.store import writer as module
+from devgate.store.writer import PAUSE, PAUSE_MOST, Writer
+
+
+class Away(Exception):
+    """The disk cannot be written at the moment."""
+
+
+class Disk:
+    """What has been committed, and an outage that can be turned on; `bad` rows never go."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[str]] = []
+        self.published: list[list[str]] = []
+        self.away = ""
+        self.tries: list[float] = []
+        self.bad: set[str] = set()
+
+    def commit(self, rows: Sequence[str]) -> list[str]:
+        if self.away:
+            raise Away(self.away)
+        if bad := self.bad & set(rows):
+            raise ValueError(f"no such column: {min(bad)}")
+        self.commits.append(list(rows))
+        return list(rows)
+
+    @property
+    def rows(self) -> list[str]:
+        return [row for commit in self.commits for row in commit]
+
+
+def outage(err: BaseException) -> str | None:
+    return str(err) if isinstance(err, Away) else None
+
+
+class Inline(Writer[str, list[str]]):
+    """Commits on the loop itself: a thread and a clock that jumps do not go together."""
+
+    async def _in_thread(self, rows: Sequence[str]) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return self._commit(rows)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def writer(disk: Disk) -> Inline:
+    return Inline(disk.commit, disk.published.append, outage)
+
+
+@asynccontextmanager
+async def running(writer: Writer[str, list[str]]) -> AsyncIterator[trio.Nursery]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def test_rows_that_wait_together_are_committed_together(disk: Disk, writer: Inline) -> None:
+    async with trio.open_nursery() as nursery:
+        for name in "abcde":
+            nursery.start_soon(writer.write, [name])
+        await wait_all_tasks_blocked()
+        writer.post(["f"])
+        await writer.once()
+    [commit] = disk.commits
+    assert sorted(commit) == list("abcdef")
+
+
+async def test_what_comes_during_a_commit_is_the_next_group() -> None:
+    """With the real thread: a thousand commands cost tens of commits."""
+    commits: list[list[str]] = []
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def commit(rows: Sequence[str]) -> list[str]:
+        begun.release()
+        assert go_on.acquire(timeout=10)
+        commits.append(list(rows))
+        return []
+
+    writer: Writer[str, list[str]] = Writer(commit, lambda done: None, outage)
+    async with running(writer), trio.open_nursery() as nursery:
+        nursery.start_soon(writer.write, ["first"])
+        assert await trio.to_thread.run_sync(lambda: begun.acquire(timeout=10))
+        for number in range(1000):
+            nursery.start_soon(writer.write, [str(number)])
+        await wait_all_tasks_blocked()
+        go_on.release(2)
+    assert [len(commit) for commit in commits] == [1, 1000]
+
+
+async def test_rows_are_written_in_the_order_in_which_they_came(
+    disk: Disk, writer: Inline
+) -> None:
+    """Urgent or not: an event must not get a number before what led to it."""
+    async with trio.open_nursery() as nursery:
+        writer.post(["device online"])
+        nursery.start_soon(writer.write, ["command sent"])
+        await wait_all_tasks_blocked()
+        writer.post(["device offline"])
+        await writer.once()
+    assert disk.rows == ["device online", "command sent", "device offline"]
+
+
+async def test_what_is_committed_is_published_before_anybody_hears_of_it(
+    disk: Disk, writer: Inline
+) -> None:
+    async with running(writer):
+        await writer.write(["a", "b"])
+        assert disk.published == [["a", "b"]]
+
+
+async def test_a_failed_write_fails_its_waiters_and_is_never_written_later(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    disk.away = "the disk is full"
+    writer.post(["kept"])
+    async with running(writer):
+        with pytest.raises(Away, match="full"):
+            await writer.write(["urgent"])
+        assert writer.state == "the disk is full"
+        disk.away = ""
+        await writer.flush()
+        assert disk.rows == ["kept"]
+        assert writer.state == "ok"
+
+
+async def test_posted_rows_survive_an_outage_in_order_and_merge_by_key(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    disk.away = "the database is locked"
+    async with running(writer):
+        writer.post(["1"])
+        writer.post(["x old"], "x")
+        writer.post(["y"], "y")
+        await trio.sleep(1)
+        writer.post(["2"])
+        writer.post(["x new"], "x")
+        await trio.sleep(30)
+        writer.post(["3"])
+        disk.away = ""
+        await writer.flush()
+    assert disk.rows == ["1", "y", "2", "x new", "3"]
+    assert len(disk.commits) == 1
+    assert writer.lost == 0
+
+
+async def test_an_outage_is_asked_about_in_growing_pauses(
+    autojump_clock: MockClock,
+) -> None:
+    times: list[float] = []
+
+    def commit(rows: Sequence[str]) -> list[str]:
+        times.append(trio.current_time())
+        raise Away("away")
+
+    writer = Inline(commit, lambda done: None, outage)
+    writer.post(["kept"])
+    async with running(writer):
+        await trio.sleep(10)
+    assert times[:6] == pytest.approx([0, 0.1, 0.3, 0.7, 1.5, 3.1])
+    assert times[6] - times[5] == pytest.approx(PAUSE_MOST)
+    assert times[1] == pytest.approx(PAUSE)
+
+
+async def test_a_row_that_is_urgent_does_not_wait_for_the_pause(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    disk.away = "away"
+    writer.post(["kept"])
+    async with running(writer):
+        await trio.sleep(20)
+        disk.away = ""
+        before = trio.current_time()
+        await writer.write(["urgent"])
+        assert trio.current_time() == before
+        assert disk.rows == ["kept", "urgent"]
+
+
+async def test_a_flush_waits_for_all_that_was_posted(disk: Disk, writer: Inline) -> None:
+    async with running(writer):
+        await writer.flush()
+        assert disk.commits == [], "nothing to wait for"
+        for number in range(5):
+            writer.post([str(number)])
+        await writer.flush()
+        assert len(disk.rows) == 5
+
+
+async def test_a_flush_never_returns_while_the_database_is_away(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    disk.away = "away"
+    writer.post(["kept"])
+    async with running(writer):
+        for wait in (0.01, 0.05, 1, 100):  # in a commit, in a pause, and between them
+            with trio.move_on_after(wait) as patience:
+                await writer.flush()
+            assert patience.cancelled_caught
+
+
+async def test_one_bad_row_does_no_harm_to_the_others(
+    disk: Disk, writer: Inline, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.bad = {"bad", "worse"}
+    outcomes: list[str] = []
+
+    async def write(name: str) -> None:
+        try:
+            await writer.write([name])
+        except ValueError as err:
+            outcomes.append(f"{name}: {err}")
+        else:
+            outcomes.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "bad", "b"):
+            nursery.start_soon(write, name)
+        await wait_all_tasks_blocked()
+        writer.post(["worse"])
+        writer.post(["c"])
+        with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
+            await writer.once()
+    assert sorted(outcomes) == ["a", "b", "bad: no such column: bad"]
+    assert sorted(disk.rows) == ["a", "b", "c"]
+    assert writer.lost == 1
+    assert writer.state == "ok"
+
+
+async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
+    disk: Disk, writer: Inline, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    tries = 0
+
+    def commit(rows: Sequence[str]) -> list[str]:
+        nonlocal tries
+        tries += 1
+        disk.away = "locked" if tries == 3 else ""
+        return disk.commit(rows)
+
+    writer = Inline(commit, disk.published.append, outage)
+    disk.bad = {"bad"}
+    told: list[str] = []
+
+    async def urgent() -> None:
+        await writer.write(["urgent"])
+        told.append("on disk")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(urgent)
+        await wait_all_tasks_blocked()
+        writer.post(["a"])
+        writer.post(["bad"])
+        writer.post(["b"])
+        with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
+            await writer.once()  # urgent is written; then the database goes away
+            assert disk.rows == ["urgent"]
+            assert writer.state == "locked"
+            async with running(writer):
+                await writer.flush()
+    assert told == ["on disk"]
+    assert disk.rows == ["urgent", "a", "b"]
+    assert writer.lost == 1
+
+
+async def test_rows_past_the_limit_are_given_up_and_counted(
+    disk: Disk, writer: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    for number in range(5):
+        writer.post([str(number)])
+    writer.post(["keyed"], "key")
+    await writer.once()
+    assert disk.rows == ["0", "1", "2", "keyed"], "what has a key is bounded by its keys"
+    assert writer.lost == 2
+
+
+async def test_a_write_that_is_cancelled_is_written_all_the_same(
+    disk: Disk, writer: Inline
+) -> None:
+    with trio.move_on_after(0):
+        await writer.write(["a"])
+    await writer.once()
+    assert disk.rows == ["a"]
+
+
+async def test_nobody_is_told_of_rows_that_a_stopping_writer_leaves(
+    disk: Disk, writer: Inline
+) -> None:
+    """A writer that is cancelled before its commit has written nothing."""
+    told: list[BaseException | None] = []
+
+    async def write() -> None:
+        try:
+            await writer.write(["a"])
+        except StoreError as err:
+            told.append(err)
+        else:
+            told.append(None)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await wait_all_tasks_blocked()
+        with trio.CancelScope() as stops:
+            stops.cancel()
+            await writer.once()
+    assert disk.rows == []
+    assert [str(err) for err in told] == ["the gateway stops"]
+
+
+async def test_nobody_waits_for_a_writer_that_has_ended(
+    writer: Inline, autojump_clock: MockClock
+) -> None:
+    """Those who wait may be shielded from what ended it."""
+    told: list[str] = []
+
+    async def write(name: str) -> None:
+        with trio.CancelScope(shield=True), pytest.raises(StoreError):
+            await writer.write([name])
+        told.append(name)
+
+    async with trio.open_nursery() as nursery:
+        async with running(writer) as service:
+            await wait_all_tasks_blocked()
+            nursery.start_soon(write, "early")
+            service.cancel_scope.cancel()
+        await write("late")
+        with trio.move_on_after(60) as patience:
+            await writer.flush()
+    assert sorted(told) == ["early", "late"]
+    assert patience.cancelled_caught
+    assert writer.state == "the gateway stops"
