@@ -1,0 +1,160 @@
+"""The session and the snippets of the README, run against a real gateway."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, read, session
+from tests.e2e.device import PATIENCE
+from tests.e2e.harness import Gateway, environment, gateway
+
+SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
+FIRST = 860000000000001
+COUNT = 20
+# The steps that a newcomer takes before and beside the session itself.
+BEFORE = {"scripts/serve --demo 20", ". .venv/bin/activate"}
+# What is different each time: to be compared, it gets one name.
+VARIES = (
+    (r"\b01[0-9A-HJKMNP-TV-Z]{24}\b", "ID"),
+    (r"sqlite:///\S+?\.db", "DATABASE"),
+    (r"\S+/devgate\.sock", "SOCKET"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME"),
+    (r"(?:\d+\.){3}\d+:\d+", "ADDRESS"),
+    (r"\d+ (?:d|h|min|s)\b(?: \d+ (?:h|min|s)\b)?", "SPAN"),
+    (r"\d+ MiB", "SIZE"),
+    (r"^devgate \d+\.\d+\S*,", "devgate VERSION,"),
+    (r"(last event|tasks) +\d+", r"\1 N"),
+    (r" +", " "),
+)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Gateway]:
+    """What `serve --demo 20` is like, without its dice: here no command fails."""
+    settings = {"http": {"listen": "127.0.0.1:0"}, "control": {"tokens": "tokens"}}
+    with gateway(settings) as running:
+        with (running.folder / "demo.csv").open("w", newline="", encoding="utf-8") as out:
+            rows = csv.writer(out)
+            rows.writerow(("imei", "name", "site"))
+            for n in range(1, COUNT + 1):
+                rows.writerow((FIRST + n - 1, f"Massage chair {n}", SITES[n % len(SITES)]))
+        assert running.cli("devices", "import", "demo.csv").returncode == 0
+        fleet = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "devgate", "simulate", ":".join(map(str, running.device))),
+                *("--count", str(COUNT), "--delay", "0.01-0.05"),
+            ],
+            cwd=running.folder,
+            env=environment(running.folder),
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            running.until(None, "registered", COUNT)
+            yield running
+        finally:
+            fleet.send_signal(signal.SIGINT)
+            fleet.wait(PATIENCE)
+
+
+def same(lines: Sequence[str]) -> list[str]:
+    """What every run prints alike."""
+    text = list(lines)
+    for pattern, name in VARIES:
+        text = [re.sub(pattern, name, line) for line in text]
+    return [line.strip() for line in text]
+
+
+def test_the_session_comes_out_as_it_stands_there(demo: Gateway) -> None:
+    """But for lines that only a demo has: its own database, and what it says of that."""
+    for step in session(ENGLISH):
+        if step.command in BEFORE:
+            continue
+        program, *arguments = shlex.split(step.command)
+        assert program == "devgate"
+        done = demo.cli(*arguments)
+        came = (done.stdout + done.stderr).splitlines()
+        wanted = [line for line in step.output if "so does this command" not in line]
+        assert Step(step.command, tuple(same(came))) == Step(step.command, tuple(same(wanted)))
+
+
+def outcome(demo: Gateway, key: str) -> str:
+    """The status of the command with that key, from the gateway itself."""
+    reply = demo.ask({"type": "history", "key": key})
+    [record] = reply["items"]
+    return str(record["status"])
+
+
+def run(demo: Gateway, command: Sequence[str], text: str) -> str:
+    """What a snippet prints, run in the folder that holds run/devgate.sock."""
+    done = subprocess.run(
+        command, input=text, cwd=demo.folder, env=environment(demo.folder), capture_output=True,
+        text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def php() -> str:
+    program = shutil.which("php")
+    if program is None:
+        pytest.skip("PHP is not installed (Debian: apt-get install php-cli)")
+    return program
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_php(demo: Gateway, page: Path) -> None:
+    [code] = blocks(page, "php")
+    program = php()
+    for _ in range(2):
+        assert run(demo, [program], code) == "running\n"
+    assert outcome(demo, "order-5001") == "200"
+    unknown = code.replace("860000000000001", "860000000099999").replace("5001", "5101")
+    assert run(demo, [program], unknown).startswith("not started: no device with this IMEI")
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_python(demo: Gateway, page: Path) -> None:
+    [code] = blocks(page, "python")
+    for _ in range(2):
+        assert run(demo, [sys.executable, "-"], code) == "200 started\n"
+    assert outcome(demo, "order-5002") == "200"
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_shell(demo: Gateway, page: Path, tmp_path: Path) -> None:
+    if (
+        "-U"
+        not in subprocess.run(["sh", "-c", "nc -h 2>&1"], capture_output=True, text=True).stdout
+    ):
+        pytest.skip("no nc with -U (Debian: apt-get install netcat-openbsd)")
+    devgate = tmp_path / "devgate"
+    devgate.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m devgate "$@"\n')
+    devgate.chmod(0o755)
+    [code] = blocks(page, "sh")
+    printed = run(demo, ["sh"], f"PATH={tmp_path}:$PATH\n{code}").splitlines()
+    assert [json.loads(line)["message"] for line in printed[:2]] == ["started", "stopped"]
+    assert same(printed[2:]) == ["started (command ID)"]
+    assert outcome(demo, "order-5003") == outcome(demo, "order-5004") == "200"
+
+
+def test_the_back_up_in_the_manual_is_a_whole_database(demo: Gateway, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    [first, *_] = re.findall(r'"(VACUUM INTO) \'', read(MANUAL))
+    with sqlite3.connect(demo.folder / "devgate.db") as database:
+        database.execute(f"{first} '{copy}'")
+    database.close()
+    with gateway(store=f"sqlite:///{copy}") as restored:
+        listed = restored.ask({"type": "devices"})["items"]
+        assert len(listed) >= COUNT
