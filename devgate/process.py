@@ -25,8 +25,13 @@ def check(settings: Settings) -> None:
     """Try what can be tried without opening a door. Raises SetupError."""
     tls_of(settings.device.tls)
     tls_of(settings.control.tls)
+    tls_of(settings.http.tls)
     if settings.control.tokens:
         entries(settings.control.tokens)
+    if settings.http.users:
+        from devgate.http.users import entries as users  # a gateway without HTTP needs no Argon2
+
+        users(settings.http.users)
     for webhook in settings.webhook:
         secret_of(webhook)
 

@@ -54,6 +54,7 @@ def fill(url: str, count: int, language: str) -> None:
         journal.commit(commands)
         for start in range(0, len(events), 5000):
             journal.commit(events[start : start + 5000])
+        journal.close()
     finally:
         database.close()
 

@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
         "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
         "devices": Entry("devgate.cli.devices:devices", "Keep the list of known devices."),
+        "labels": Entry("devgate.cli.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
@@ -41,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "simulate": Entry("devgate.cli.simulate:simulate", "Run a fleet of simulated devices."),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
         "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
+        "user": Entry("devgate.cli.user:user", "Keep the people who may use the dashboard."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
     },

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable
+from functools import partial
 
 import httpcore
 import trio
@@ -28,6 +29,11 @@ NEVER = (
     ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 of one's own network
     ipaddress.IPv6Network("2001::/32"),  # Teredo: a tunnel to anywhere
 )
+
+
+# Names that are looked up at once, in threads of a number of their own: a name server that does
+# not answer must not take those that the database is read in.
+LOOKUPS = 4
 
 
 class Forbidden(httpcore.ConnectError):
@@ -55,6 +61,7 @@ class Guard(httpcore.AsyncNetworkBackend):
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._backend = httpcore.TrioBackend()
+        self._lookups = trio.CapacityLimiter(LOOKUPS)
 
     async def connect_tcp(
         self,
@@ -77,7 +84,11 @@ class Guard(httpcore.AsyncNetworkBackend):
     async def _resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a host, each once. Raises Forbidden if one of them may not be used."""
         try:
-            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await trio.to_thread.run_sync(
+                partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM),
+                abandon_on_cancel=True,
+                limiter=self._lookups,
+            )
         except (OSError, UnicodeError) as err:
             why = getattr(err, "strerror", None) or str(err)
             raise httpcore.ConnectError(f"{host} cannot be resolved: {why}") from None

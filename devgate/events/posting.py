@@ -78,10 +78,13 @@ class Poster:
             extensions={"timeout": {"connect": CONNECT}},
         ) as response:
             size = 0
-            async for part in response.aiter_stream():
-                size += len(part)
-                if size > MOST_READ:
-                    break  # the connection is closed instead: leaving the block does that
+            with trio.CancelScope() as enough:
+                async for part in response.aiter_stream():
+                    size += len(part)
+                    if size > MOST_READ:
+                        # The connection is closed instead. A break would leave httpcore's own
+                        # generators to the garbage collector.
+                        enough.cancel()
             return judged(response.status, _retry_after(response.headers))
 
     def _make(self) -> httpcore.AsyncConnectionPool:
@@ -124,8 +127,11 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> float:
     return min(max(until - time(), 0.0), MOST_WAIT)
 
 
-def _sentence(err: BaseException) -> str:
-    """One line, even of an error that says nothing."""
-    cause = err.__cause__ or err.__context__
-    text = " ".join(str(err).split()) or " ".join(str(cause or "").split())
-    return text[:300] or type(err).__name__
+def _sentence(err: BaseException | None) -> str:
+    """One line. Where an error says nothing, what it came from does."""
+    kind = type(err).__name__
+    while err is not None:
+        if text := " ".join(str(err).split()):
+            return text[:300]
+        err = err.__cause__ or err.__context__
+    return kind

@@ -45,8 +45,10 @@ class Histogram:
 class FrameCounts:
     """What devices said and were answered, and how long the poller took for it."""
 
-    __slots__ = ("arrivals", "beats", "busy", "echoes", "lag", "malformed", "progress", "quick",
-                 "received", "rounds", "seen", "sent", "slow")  # fmt: skip
+    __slots__ = (
+        "arrivals", "beats", "busy", "echoes", "faults", "lag", "malformed", "progress", "quick",
+        "received", "rounds", "seen", "sent", "slow",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.quick = [0] * 256  # by the last byte of the COMMAND; heartbeats at BEAT
@@ -55,6 +57,7 @@ class FrameCounts:
         self.beats = 0  # likewise
         self.echoes = 0  # 006404 alone: all other echoes are among `received`
         self.malformed = 0
+        self.faults = 0  # connections that ended by a fault of ours
         self.rounds = 0
         self.arrivals = 0
         self.busy = 0.0  # seconds in all rounds

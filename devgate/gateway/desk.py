@@ -143,6 +143,7 @@ class Desk:
                 self.receive(connection, data, now)
             except Exception:
                 log.exception("connection crashed imei=%s", connection.session.imei)
+                self.counts.faults += 1
                 connection.end("a fault of the gateway")
         return count
 

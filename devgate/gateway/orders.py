@@ -77,6 +77,9 @@ class Orders:
                     await self._begin(command, order)
                 else:
                     command = await self._keyed(order, order.key)
+                if turn.statistics().tasks_waiting:
+                    # The runner, which has just been told, takes this one before the next comes.
+                    await trio.lowlevel.checkpoint()
             finally:
                 if not turn.statistics().tasks_waiting:
                     del self._turns[order.imei]

@@ -22,7 +22,7 @@ from devgate.store.history import Reading, Record
 MOST = 2000  # events or commands of one device that are told at once
 KEYED = 20  # commands of one key: more than one only where nothing was sent
 LOOK_BACK = 60.0  # seconds before an order that belong to its story
-UNKNOWN, LATEST = 20, 10
+UNKNOWN, LATEST = 20, 8
 
 
 async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:

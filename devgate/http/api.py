@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.gateway.operations import OPERATIONS
@@ -27,7 +29,29 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(web: Web) -> list[BaseRoute]:
-    return [Route(call.path, _handler(web, call), methods=[call.method]) for call in CALLS]
+    places: dict[str, dict[str, Handler]] = {}
+    for call in CALLS:
+        places.setdefault(call.path, {})[call.method] = _handler(web, call)
+    # /api/devices/export is not a device whose IMEI is `export`.
+    plain_first = sorted(places, key=lambda path: "{" in path)
+    return [Route(path, Place(places[path])) for path in plain_first]
+
+
+class Place:
+    """All methods of one path. Another one is refused here, and not looked for elsewhere."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = dict(handlers)
+        if "GET" in handlers:
+            self._handlers["HEAD"] = handlers["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        handler = self._handlers.get(request.method)
+        if handler is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(self._handlers)})
+        response = await handler(request)
+        await response(scope, receive, send)
 
 
 def _handler(web: Web, call: Call) -> Handler:

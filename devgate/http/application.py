@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import cast
 from urllib.parse import urlencode
 
@@ -12,18 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devgate.errors import DevgateError
-from devgate.http import problems
+from devgate.http import api, health, metrics, openapi, problems
 from devgate.http.auth import CHALLENGE, LOOKING, identify
 from devgate.http.headers import Headers
+from devgate.http.pages import routes as pages
 from devgate.http.problems import Problem
 from devgate.http.web import Web
 
 OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
 OPEN_BELOW = "/static/"
+PARTS = (api, openapi, health, metrics, pages)
 
 
 class Gate:
@@ -64,12 +63,8 @@ class Gate:
 
 
 def application(web: Web) -> Starlette:
-    routes: list[BaseRoute] = []
-    for name in ("api", "openapi", "health", "metrics", "pages.routes"):
-        if find_spec(f"devgate.http.{name}") is not None:
-            routes += import_module(f"devgate.http.{name}").routes(web)
     return Starlette(
-        routes=routes,
+        routes=[route for part in PARTS for route in part.routes(web)],
         middleware=[
             Middleware(Headers, secure=web.settings.tls is not None),
             Middleware(Gate, web=web),

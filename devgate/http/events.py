@@ -44,6 +44,7 @@ class EventStream(Streamed):
         self._stopping = stopping
         self._known = known
         self._over = ""  # why nothing more comes
+        self._last_words = "there is nothing more"  # when the lines have come to their end
         self._waiting = trio.CancelScope()
 
     @classmethod
@@ -61,9 +62,14 @@ class EventStream(Streamed):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, put)
             nursery.start_soon(self._await_end)
+            # Who has the head may rely on it that what happens from now on will come: by the
+            # second turn the other task has begun to look.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            await self.begin(send)
             async with get:
                 await self._write(get, scope, send)
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
 
     async def _read(self, put: trio.MemorySendChannel[Reply]) -> None:
         async with put, aclosing(self._stream.lines) as lines:
@@ -71,7 +77,7 @@ class EventStream(Streamed):
                 async for line in lines:
                     await put.send(line)
             except DevgateError as err:  # the database is away
-                self._over = str(err)
+                self._last_words = str(err)
 
     async def _await_end(self) -> None:
         await self._stopping.wait()
@@ -105,7 +111,9 @@ class EventStream(Streamed):
         with trio.move_on_after(STUCK):
             await send(piece(text))
             return True
-        log.info("http stream cut off client=%s reason=it does not read", scope.get("client"))
+        log.info(
+            "http stream cut off client=%s reason=%s", scope.get("client"), "it does not read"
+        )
         scope["devgate.cut"]()
         return False
 
@@ -122,7 +130,8 @@ class EventStream(Streamed):
             except trio.WouldBlock:
                 pass
             except trio.EndOfChannel:
-                self._over = self._over or "there is nothing more"
+                if not lines:
+                    self._over = self._last_words
         return b"".join(lines) or b": beat\n\n"
 
 

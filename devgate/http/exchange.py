@@ -26,11 +26,12 @@ class Exchanges:
         self._wire = wire
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # a request to upgrade: there is nothing to upgrade to
-            self._wire.abort()
+        if scope["type"] != "http" or scope["method"] == "CONNECT":
+            self._wire.abort()  # there is nothing to upgrade or to connect to
             return
         exchange = Exchange(self._wire, receive, send)
         scope["devgate.cut"] = self._wire.abort
+        self._wire.begins()
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
@@ -40,6 +41,8 @@ class Exchanges:
             else:
                 response = problem("500", "the gateway failed; its log says how")
                 await response(scope, exchange.receive, exchange.send)
+        finally:
+            self._wire.ends()
 
 
 class Exchange:
@@ -80,6 +83,4 @@ class Exchange:
                 size += len((await self.receive()).get("body", b""))
         if not self._read:
             self._wire.abort()
-            with trio.move_on_after(LINGER):
-                while not self._read:
-                    await self.receive()
+            await trio.lowlevel.checkpoint()  # where its cancellation ends this request, too

@@ -26,6 +26,7 @@ class Export(Streamed):
         self._stream = stream
 
     async def flow(self, scope: Scope, send: Send) -> None:
+        await self.begin(send)
         out = StringIO(newline="")
         plain = csv.writer(out, lineterminator="\n")
         quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)

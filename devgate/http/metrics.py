@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import trio
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -29,6 +28,7 @@ from devgate import __version__
 from devgate.gateway.command import COMMAND, MESSAGES
 from devgate.gateway.counters import BEAT, HT, QR, TN, Histogram
 from devgate.gateway.gateway import Gateway
+from devgate.http.process import Process
 from devgate.http.web import Web
 from devgate.protocol.frames import AGAIN
 from devgate.protocol.session import SAYS, Says
@@ -49,10 +49,7 @@ NOBODY = ("none", AGAIN[3:].decode())  # 006404 has no COMMAND
 
 
 def routes(web: Web) -> list[BaseRoute]:
-    # What it tells of the open files takes the longer the more there are: it runs in the thread.
-    process = CollectorRegistry()
-    ProcessCollector(registry=process)
-    GCCollector(registry=process)
+    process = Process()
 
     async def metrics(request: Request) -> Response:
         page = Page(list(gathered(web.gateway)), process)
@@ -171,9 +168,9 @@ def _records(gateway: Gateway) -> Iterator[Metric]:
 
 def _events(gateway: Gateway) -> Iterator[Metric]:
     events = gateway.events
-    yield _gauge("event_last", "The number of the newest event.", events.last)
+    yield _counter("events", "Events ever: the number of the newest.", events.last)
     yield _gauge("event_readers", "Who follows the events now.", events.readers)
-    yield _gauge("event_lag", "Events that the slowest of them has not had yet.", events.lag)
+    yield _gauge("event_lag", "Events that the slowest of them has yet to take.", events.lag)
     lag = GaugeMetricFamily(
         PREFIX + "webhook_lag", "Events not delivered yet.", labels=("webhook",)
     )
@@ -189,6 +186,9 @@ def _events(gateway: Gateway) -> Iterator[Metric]:
         "requests", "What was asked of the gateway, by operation, way in and result.",
         ("operation", "way", "result"), gateway.requests.asked,
     )  # fmt: skip
+    failed = sum(n for (_, _, result), n in gateway.requests.asked.items() if result == "failed")
+    faults = {("operation",): failed, ("connection",): gateway.desk.counts.faults}
+    yield _counters("faults", "Faults of the gateway; its log tells more.", ("part",), faults)
 
 
 def _loop(gateway: Gateway) -> Iterator[Metric]:

@@ -144,7 +144,8 @@ class WebServer:
         app = ASGIWrapper(cast(ASGIFramework, Exchanges(self._app, wire)))
         trios = cast("trio.SSLStream[trio.SocketStream]", stream)
         try:
-            await TCPServer(app, self._config, self._worker, ConnectionState({}), trios).run()
+            with wire.scope:
+                await TCPServer(app, self._config, self._worker, ConnectionState({}), trios).run()
         except* Exception as group:
             log.warning("http connection lost reason=%r", group.exceptions[0])
         finally:

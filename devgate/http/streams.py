@@ -13,14 +13,19 @@ class Streamed(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, receive, nursery.cancel_scope)
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            if scope["method"] != "HEAD":
+            if scope["method"] == "HEAD":
+                await self.begin(send)
+            else:
                 await self.flow(scope, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             nursery.cancel_scope.cancel()
 
+    async def begin(self, send: Send) -> None:
+        """Send the head."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
     async def flow(self, scope: Scope, send: Send) -> None:
-        """Send the body, piece by piece."""
+        """Send the head, and then the body piece by piece."""
         raise NotImplementedError
 
     @staticmethod

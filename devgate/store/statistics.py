@@ -52,7 +52,8 @@ class Odd(NamedTuple):
 
 def floor_id(at: float) -> str:
     """Commands taken at that time or later have this id or a higher one."""
-    return str(ULID.from_timestamp(at))[:10] + "0" * 16
+    # A float: it would take a whole number for milliseconds.
+    return str(ULID.from_timestamp(float(at)))[:10] + "0" * 16
 
 
 def changes_of_presence(conn: Connection, since: int, bucket: int) -> list[tuple[int, int]]:
@@ -102,7 +103,8 @@ def dark(conn: Connection, since: float) -> list[Dark]:
 def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> Sequence[str]:
     """Which devices of the site went offline in that time."""
     query = (
-        select(distinct(event.c.imei))
+        select(event.c.imei)
+        .distinct()
         .select_from(event.join(device, device.c.imei == event.c.imei))
         .where(event.c.at >= first, event.c.at <= last, event.c.type == "device.offline")
         .where(device.c.site == site, event.c.detail.not_like(OWN_END))

@@ -80,7 +80,7 @@ def _crash(args: argparse.Namespace, seed: int, world: World) -> tuple[Verdict, 
     kills = early = 0
     while kills < args.kills or len(world.seen()) < args.starts:
         if kills < args.kills:
-            _wait_for_answers(book, rng.randint(1, 2 * args.starts // args.kills + 1))
+            _wait_for_answers(book, rng.randint(1, 3 * args.starts // args.kills + 1))
             time.sleep(rng.uniform(0, 0.03))
             world.kill()
             kills += 1

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 TOLERANCE = 300  # seconds that a timestamp may be old, as Standard Webhooks has it
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
-# What becomes of a request, and how often among a hundred.
+# What becomes of a request that fails, and how often among those that do.
 FATES = {"refused": 12, "busy": 2, "dropped": 3, "taken and dropped": 3, "redirected": 1}
 
 
@@ -34,9 +34,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     record: int  # descriptor of the file of events that were taken
     dice: random.Random
+    failing: float  # of a hundred requests
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        length = int(self.headers["content-length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the gateway was killed in the middle of it
+            self.close_connection = True
+            return None
         if not genuine({name.lower(): value for name, value in self.headers.items()}, body):
             os.write(self.record, b"forged - -\n")
             return self._answer(401)
@@ -52,11 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         return self._answer({"refused": 500, "busy": 503, "redirected": 302}.get(fate, 204))
 
     def _fate(self) -> str:
-        roll = self.dice.uniform(0, 100)
-        for fate, share in FATES.items():
-            if (roll := roll - share) < 0:
-                return fate
-        return "taken"
+        if self.dice.uniform(0, 100) >= self.failing:
+            return "taken"
+        return self.dice.choices(list(FATES), list(FATES.values()))[0]
 
     def _answer(self, status: int) -> None:
         self.send_response(status)
@@ -82,7 +85,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--record", required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--failing", type=float, required=True)
     args = parser.parse_args()
+    Handler.failing = args.failing
     Handler.record = os.open(args.record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     Handler.dice = random.Random(args.seed)
     Server(("127.0.0.1", args.port), Handler).serve_forever()

@@ -34,7 +34,8 @@ allow_private = true
 class Receiver:
     """The process that events are posted to, through all of its lives."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, failing: float) -> None:
+        self.failing = failing
         self.record = world.folder / "received.txt"
         self.lives = 0
         self._rng = rng
@@ -49,7 +50,8 @@ class Receiver:
         self.lives += 1
         self._process = subprocess.Popen(
             [sys.executable, "-m", "crashing.receiver", "--port", str(self._port),
-             "--record", str(self.record), "--seed", str(self._rng.randrange(1 << 30))],
+             "--record", str(self.record), "--seed", str(self._rng.randrange(1 << 30)),
+             "--failing", str(self.failing)],
             env=dict(os.environ), stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -77,6 +79,7 @@ def main() -> int:
     add("--kills", type=int, default=10, metavar="N", help="of each end (%(default)s)")
     add("--devices", type=int, default=40, metavar="N", help="%(default)s")
     add("--callers", type=int, default=8, metavar="N", help="at once (%(default)s)")
+    add("--failing", type=float, default=20, metavar="N", help="requests of 100 (%(default)s)")
     add("--store", default="sqlite:///devgate.db", metavar="URL", help="of an empty database")
     add("--seed", type=int, default=None, metavar="S", help="throw the same dice again")
     args = parser.parse_args()
@@ -88,7 +91,7 @@ def main() -> int:
 def run(args: argparse.Namespace, seed: int, folder: Path) -> int:
     begun = time.monotonic()
     world, rng = World(folder, args.store, args.devices), random.Random(seed)
-    receiver = Receiver(world, rng)
+    receiver = Receiver(world, rng, args.failing)
     book = Book(f"run{seed}-{int(time.time())}", world.imeis, seed)
     try:
         events = _crash(args, rng, world, receiver, book)

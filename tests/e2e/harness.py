@@ -234,10 +234,16 @@ def gateway(
     *,
     store: str = "sqlite:///devgate.db",
     arguments: Sequence[str] = (),
+    files: Mapping[str, bytes] | None = None,
 ) -> Iterator[Gateway]:
-    """A running gateway. At the end it must stop well and have nothing odd in its log."""
+    """A running gateway, in a folder that holds these files, by their names, when it starts.
+
+    At the end it must stop well and have nothing odd in its log.
+    """
     running = Gateway(settings, store=store)
     try:
+        for name, content in (files or {}).items():
+            (running.folder / name).write_bytes(content)
         running.start(*arguments)
         yield running
         if running.process is not None and running.process.poll() is None:

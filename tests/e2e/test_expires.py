@@ -85,9 +85,9 @@ def test_the_cli_lists_and_cancels_what_waits(served: Gateway, imei: str) -> Non
     assert (again.returncode, again.stdout) == (9, "")
     with Robot(served, imei) as device:
         assert outcomes(served, [first, second, third])[1]["status"] == "200"
-        assert served.ask({"imei": imei, "type": "start", "long": 8, "key": imei})[
-            "status"
-        ] == "200", "the key of a command that was cancelled is free"
+        assert (
+            served.ask({"imei": imei, "type": "start", "long": 8, "key": imei})["status"] == "200"
+        ), "the key of a command that was cancelled is free"
     assert device.seen == ["QD6", "QD8"]
     assert served.cli("commands", "cancel", second).returncode == 9
     records = outcomes(served, [first, third])

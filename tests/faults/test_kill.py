@@ -122,20 +122,20 @@ def test_online_and_offline_alternate_over_a_crash(served: Gateway, imei: str) -
     served.start()
     with served.register(imei), Caller(served) as caller:
         caller.follow(type="watch", imei=imei, after=0, events=["device"])
-        told = [caller.line() for _ in range(4)]
+        told = [caller.line() for _ in range(3)]
     assert [event["type"] for event in told] == [
-        "device.added", "device.online", "device.offline", "device.online",
+        "device.online", "device.offline", "device.online",
     ]  # fmt: skip
-    assert told[2]["reason"] == "the gateway stopped"
+    assert told[1]["reason"] == "the gateway stopped"
 
 
 def test_at_random_moments_while_starts_flow(tmp_path: Path) -> None:
     """scripts/crash, for a moment; at its full length it runs 100 kills."""
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "crashing", "--kills", "5", "--starts", "40"],
+        [sys.executable, "-m", "crashing", "--kills", "4", "--starts", "40", "--callers", "8"],
         capture_output=True, text=True, timeout=55,
-        env={**os.environ, "PYTHONPATH": f"{root / 'scripts'}:{root}", "TMPDIR": "/tmp"},
+        env={**os.environ, "PYTHONPATH": f"{root / 'scripts'}:{root}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\nlost: 0\ndoubled: 0\nother faults: 0\n" in done.stdout

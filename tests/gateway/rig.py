@@ -190,6 +190,7 @@ class Asked:
         self.command: Command | None = None
         self.error: Exception | None = None
         self.at = -1.0  # when its reply came
+        self.said: tuple[str, str, str] | None = None  # the id, state and status of that reply
         nursery.start_soon(self._ask, rig, type, imei, more)
 
     async def _ask(self, rig: Rig, type: str, imei: Imei, more: dict[str, Any]) -> None:
@@ -197,6 +198,8 @@ class Asked:
             self.command = await rig.order(type, imei, **more)
         except Exception as err:
             self.error = err
+        else:
+            self.said = (self.command.id, self.command.state, self.command.status)
         self.at = trio.current_time()
 
     @property

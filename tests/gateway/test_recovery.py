@@ -50,9 +50,7 @@ async def test_claims_of_earlier_408s_are_kept_for_what_is_left_of_their_window(
 ) -> None:
     async with rig.lives() as nursery:
         rig.online()
-        ids = []
-        for long in (1, 2):
-            ids.append((await rig.order(long=long)).id)  # 408 at 10 and at 20
+        ids = [(await rig.order(long=long)).id for long in (1, 2)]  # 408 at 10 and at 20
         ask(rig, nursery, long=3)
         await trio.sleep(5)
         ids += rig.dispatcher.live

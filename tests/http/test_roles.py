@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devgate.errors import SetupError
 from devgate.gateway.access import ROLES, Tokens, may, remove
 from devgate.http.calls import CALLS, Call
 from devgate.http.sessions import COOKIE, Sessions
@@ -102,6 +103,11 @@ def test_the_secret_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
     assert len(secret) >= 32
     assert secret_of(str(file)) == secret
     assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text("abc")
+    with pytest.raises(SetupError, match="holds no secret of at least 32 bytes"):
+        secret_of(str(file))
+    with pytest.raises(SetupError, match="cannot be used"):
+        secret_of(str(tmp_path))
 
 
 def test_every_answer_has_its_headers(client: httpx.Client) -> None:

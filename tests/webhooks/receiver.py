@@ -153,7 +153,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(behave: Behave | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+def receiving(
+    behave: Behave | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
     receiver = Receiver(behave, tls)
     try:
         yield receiver

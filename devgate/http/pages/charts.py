@@ -38,7 +38,7 @@ def ceiling(most: float, lines: int = 4) -> int:
     """The least round number that an axis with so many equal parts may end with."""
     least = max(most * ROOM, lines) / lines
     magnitude = 10 ** math.floor(math.log10(least))
-    step = next(s * magnitude for s in STEPS if s * magnitude >= least)
+    step: float = next(s * magnitude for s in STEPS if s * magnitude >= least)
     return math.ceil(step) * lines
 
 

@@ -10,7 +10,7 @@ import segno
 from markupsafe import Markup, escape
 
 A4 = (210.0, 297.0)  # millimetres, as everything here
-FONT = "system-ui, 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
+FONT = "Arial, Helvetica, 'Liberation Sans', 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 PAD = 3.0
 QUIET = 1  # modules of white around a code, besides PAD: together the four that readers need
 
@@ -94,11 +94,11 @@ def sticker(label: Label, size: Size, number: int) -> Sticker:
     """A label at its place on a page."""
     x, y = size.place(number)
     pad = min(PAD, size.height / 10)
-    side = min(size.height - 2 * pad, size.width * 0.5)
+    side = min(size.height - 2 * pad, size.width * 0.42)
     dark = _modules(label.text, x + pad, y + (size.height - side) / 2, side)
     left = x + pad + side + pad
     room = x + size.width - pad - left
-    unit = min(size.height / 8.5, room / 8.6)  # 15 digits of an IMEI fill the room
+    unit = min(size.height / 8.5, room / 9.2)  # 15 digits of an IMEI fill the room
     lines, baseline = [], y + size.height / 2 - 1.55 * unit
     for text, scale, title in (
         (label.name or f"No. {label.id}", 1.25, True),
@@ -139,7 +139,7 @@ def _modules(
 
 def width(text: str) -> float:
     """About how wide it is, in units of its height."""
-    return sum(1.0 if east_asian_width(sign) in "WF" else 0.57 for sign in text)
+    return sum(1.0 if east_asian_width(sign) in "WF" else 0.6 for sign in text)
 
 
 def fitted(text: str, most: float) -> str:

@@ -109,7 +109,7 @@ class Visit:
 
     def asked(self, record: Mapping[str, Any]) -> str:
         """`start 15 min`: what a command asks of its device."""
-        type, long = self.t(record.get("type") or record["kind"]), record["long"]
+        type, long = self.t(record.get("kind") or record["type"]), record.get("long")
         if not long:
             return type
         times = self.web.gateway.directory.counts_times(record["imei"])

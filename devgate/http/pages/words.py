@@ -19,7 +19,7 @@ FORMS: Mapping[str, str] = {
     "short": "%m-%d %H:%M",
     "day": "%Y-%m-%d",
 }
-SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
+SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 # What a status means, in the fewest words; its colour is the class of the same group.
 STATUS: Mapping[str, tuple[str, str]] = {
@@ -75,21 +75,15 @@ def time_tag(text: object, form: str, where: tzinfo) -> Markup:
 
 
 def span(language: Language, seconds: float) -> str:
-    """`2 h 05 min`: the two largest units, as a person would say it."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} {translate(language, 's')}"
-    parts: list[str] = []
+    """`2 h 5 min`: the two largest units, as a person would say it."""
+    rest, parts = max(0, round(seconds)), list[str]()
     for size, unit in SPANS:
-        count, rest = divmod(whole, size)
-        if count or parts:
+        count, rest = divmod(rest, size)
+        if count:
             parts.append(f"{count} {translate(language, unit)}")
-            whole = rest
-        if len(parts) == 2:
-            return " ".join(parts)
-    if whole:
-        parts.append(f"{whole} {translate(language, 's')}")
-    return " ".join(part for part in parts if not part.startswith("0 ")) or parts[0]
+        elif parts:
+            break  # `1 d 5 s` says more than anybody asked for
+    return " ".join(parts[:2]) or f"0 {translate(language, 's')}"
 
 
 def long_of(language: Language, number: object, unit: str = "seconds") -> str:

@@ -150,11 +150,12 @@ function tap(card) {
     words.append(piece("em", line.why ?? line.decoded));
     add(piece("time", formed(new Date(line.at), "exact")), arrow, words);
   };
-  const end = () => { source?.close(); source = null; button.textContent = start; };
+  const end = () => { source?.close(); source = null; button.textContent = start; list.removeAttribute("data-on"); };
   button.addEventListener("click", () => {
     if (source) return end();
     list.querySelector(".empty")?.remove();
     source = new EventSource(card.dataset.frames ?? "");
+    source.addEventListener("open", () => list.setAttribute("data-on", ""));
     source.addEventListener("message", told);
     button.textContent = button.dataset.stop ?? "";
   });

@@ -1,0 +1,116 @@
+"""`devgate labels`: print-ready sheets of QR stickers. Works on the database directly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devgate.cli.output import Where, common, fail, told
+from devgate.cli.params import ImeiType
+from devgate.cli.stored import store
+
+if TYPE_CHECKING:
+    from devgate.http.pages.sheet import Label
+
+KINDS = (".html", ".svg", ".pdf")
+SIZES = ("65", "24", "21", "8", "2")  # as `http.pages.sheet` has them
+PAGE = 500  # devices that are read at once
+
+
+@click.command()
+@click.argument("imeis", metavar="[IMEI]...", nargs=-1, type=ImeiType())
+@click.option("--site", help="All devices of this site.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False),
+    help="The file to write, replacing one that is there: .html, .svg or .pdf.",
+)  # fmt: skip
+@click.option(
+    "--size", type=click.Choice(SIZES), default="24", show_default=True,
+    help="How many stickers an A4 sheet has.",
+)  # fmt: skip
+@click.option("--cut/--no-cut", default=True, show_default=True, help="Draw lines to cut along.")
+@common
+def labels(
+    where: Where, imeis: tuple[str, ...], site: str | None, out: str, size: str, cut: bool
+) -> None:
+    """Make A4 sheets of QR stickers for a site, or for the devices named.
+
+    65, 24, 21, 8 or 2 stickers on a sheet: 38 x 21, 65 x 34, 64 x 38, 99 x 68 or 200 x 144 mm.
+    More than one sheet as .svg becomes FILE-1.svg, FILE-2.svg, ...
+
+    \b
+    Examples:
+      devgate labels --site "Airport T2" --out airport.pdf
+      devgate labels 123456787654321 --size 8 --out one.svg
+    """
+    kind = Path(out).suffix.lower()
+    if kind not in KINDS:
+        fail(f"--out: a file that ends with {', '.join(KINDS)} expected, not {out!r}")
+    if bool(imeis) == (site is not None):
+        fail("--site SITE or one IMEI or more expected, and not both")
+    found = _labels(where, imeis, site)
+    if not found:
+        fail(f"no device has the site {site!r}; `devgate devices list` shows what there is", 5)
+    try:
+        files = _write(found, Path(out), kind, size, cut)
+    except OSError as err:
+        fail(f"{out} cannot be written: {err.strerror}")
+    message = f"{len(found)} labels in {', '.join(files)}"
+    told({"status": "200", "message": message, "labels": len(found), "files": files},
+         where.as_json)  # fmt: skip
+
+
+def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+    from devgate.gateway.directory import Directory, Known
+    from devgate.http.pages.sheet import Label
+    from devgate.model import Imei
+    from devgate.store import devices
+
+    service = load(find_config(where.config_option, os.environ), os.environ).service
+    directory = Directory(service.phone, service.qr)
+    found = []
+    with store(where) as database, database.read() as conn:
+        if site is None:
+            wanted = list(dict.fromkeys(map(Imei, imeis)))
+            known = {device.imei: device for device in devices.among(conn, wanted)}
+            for imei in wanted:
+                if imei not in known:
+                    raise devices.unknown(imei)
+            found = [known[imei] for imei in wanted]
+        else:
+            while page := devices.page(conn, found[-1].imei if found else None, PAGE, site=site):
+                found += page
+    made = []
+    for device in found:
+        directory.put(
+            Known(device.imei, device.id, device.phone, device.qr, device.unit, device.enabled)
+        )
+        text = (directory.text(device.imei, "QR") or b"").decode()
+        made.append(Label(device.imei, device.id, device.name, device.site, text))
+    return made
+
+
+def _write(found: Sequence[Label], out: Path, kind: str, size: str, cut: bool) -> list[str]:
+    """Write the file or files. Returns their names."""
+    from devgate.http.pages import pdf, sheet
+
+    pages = sheet.pages(found, sheet.SIZES[size])
+    if kind == ".pdf":
+        out.write_bytes(pdf.pdf(pages, cut=cut))
+        return [str(out)]
+    drawn = [sheet.svg(page, cut=cut) for page in pages]
+    if kind == ".html":
+        out.write_text(sheet.document(drawn, out.stem), "utf-8")
+        return [str(out)]
+    names = [out]
+    if len(drawn) > 1:
+        names = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(drawn) + 1)]
+    for name, one in zip(names, drawn, strict=True):
+        name.write_text(one, "utf-8")
+    return [str(name) for name in names]

@@ -1,0 +1,85 @@
+"""A real browser: Debian's Chromium, driven by Playwright. Plain functions, no trio here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from devgate.http.users import add
+from tests.e2e.device import PATIENCE
+from tests.http.harness import Site, site
+from tests.http.visitor import NAME, PASSWORD
+
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed, and CI must test with it")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site({"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}) as running:
+        add(running.folder / "users", NAME, "command", PASSWORD)
+        running.add_devices(
+            [
+                {"imei": f"8600000000000{n:02}", "name": f"Bay {n}", "site": "East"}
+                for n in range(9)
+            ]
+        )
+        yield running
+
+
+@pytest.fixture(scope="module")
+def state(browser: Browser, served: Site) -> object:
+    """The cookies of one who has logged in by hand."""
+    context = browser.new_context(locale="en-GB", base_url=served.url)
+    page = context.new_page()
+    page.goto("/orders")
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").first.click()
+    page.wait_for_url("**/orders")
+    found = context.storage_state()
+    context.close()
+    return found
+
+
+@pytest.fixture
+def context(browser: Browser, served: Site, state: object) -> Iterator[BrowserContext]:
+    opened = browser.new_context(
+        locale="en-GB",
+        timezone_id="Asia/Shanghai",
+        base_url=served.url,
+        storage_state=state,  # type: ignore[arg-type]  # what storage_state() gave
+    )
+    opened.set_default_timeout(PATIENCE * 1000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page; at the end nothing may stand in its console."""
+    complaints: list[str] = []
+    opened = context.new_page()
+    opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    assert complaints == []

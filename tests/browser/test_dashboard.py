@@ -1,0 +1,138 @@
+"""What an operator does with the dashboard, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.device import frame
+from tests.http.harness import Site
+
+expect.set_options(timeout=20_000)
+
+
+def test_a_device_comes_online_is_started_runs_and_is_stopped(served: Site, page: Page) -> None:
+    imei = "860000000000001"
+    page.goto("/devices?q=Bay")
+    row = page.get_by_role("row").filter(has_text=imei)
+    expect(row).to_contain_text("Offline")
+    expect(page.locator("[data-pulse]")).to_have_text("Live")
+    with served.register(imei) as device:
+        expect(row).to_contain_text("Idle")  # without loading the page again
+        row.get_by_role("link", name="Bay 1", exact=True).click()
+        page.get_by_label("Start for").fill("15m")
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Start Bay 1 for 15 min?")
+        expect(page.locator(".wire")).to_contain_text("900")
+        page.get_by_role("button", name="Start now").dblclick()
+        device.expect(frame("000", imei, "QD", "900"))
+        expect(page.get_by_role("status")).to_contain_text("waiting for its answer")
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        expect(page.get_by_role("status")).to_contain_text("started")
+        expect(page.locator("[data-part=state]")).to_contain_text("Running")
+        expect(page.locator(".lane .running")).to_have_count(1)
+        page.get_by_role("button", name="Watch").click()
+        expect(page.locator(".frames[data-on]")).to_be_visible()
+        device.send("AT")
+        expect(page.get_by_role("log")).to_contain_text("heartbeat")
+        page.get_by_role("link", name="Stop").click()
+        page.get_by_role("button", name="Stop now").click()
+        device.expect(frame("000", imei, "ST"))
+        device.send(frame("200", imei, "ST"))
+        device.expect(frame("200", imei, "ST"))
+        expect(page.get_by_role("status")).to_contain_text("stopped")
+        expect(page.locator("[data-part=state]")).to_contain_text("Idle")
+        device.expect_nothing(imei)
+
+
+def test_an_unknown_outcome_is_seen_and_its_story_told(served: Site, page: Page) -> None:
+    imei = "860000000000002"
+    with served.register(imei) as device:
+        page.goto("/")
+        expect(page.locator("[data-part=unknown]")).to_contain_text("None.")
+        key = "M2026-7"
+        served.ask({"type": "start", "imei": imei, "long": 600, "key": key, "timeout": 0.2})
+        unknown = page.locator("[data-part=unknown]")
+        expect(unknown).to_contain_text("Bay 2")
+        expect(unknown).to_contain_text("start 10 min")
+        unknown.get_by_role("link", name=key).click()
+        expect(page.locator(".verdict")).to_contain_text("Nobody can say")
+        device.expect(frame("000", imei, "QD", "600"))
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        served.until(imei, "online", True)
+        page.reload()
+        expect(page.locator(".verdict")).to_contain_text("The device confirmed the start")
+        expect(page.locator(".steps")).to_contain_text("Answer came late")
+
+
+def test_labels_are_chosen_and_printed(page: Page) -> None:
+    page.goto("/devices?q=Bay")
+    for name in ("Bay 3", "Bay 4"):
+        page.get_by_role("checkbox", name=name).check()
+    page.get_by_role("button", name="Labels for the selected").click()
+    expect(page.locator("svg.sheet")).to_have_count(1)
+    page.evaluate("window.print = () => { document.title = 'printed' }")
+    page.get_by_role("button", name="Print").click()
+    expect(page).to_have_title("printed")
+    paper = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1, "one sheet, and nothing around it"
+
+
+def test_language_theme_and_keyboard(page: Page) -> None:
+    page.goto("/orders?key=none")
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("订单")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    assert page.url.endswith("/orders?key=none")
+    page.get_by_role("button", name="配色").click()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.get_by_role("button", name="English").click()
+    page.goto("/")
+    page.keyboard.press("/")
+    page.keyboard.type("bay 5")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row").filter(has_text="Bay 5")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+PATHS = (
+    "/", "/devices", "/devices/860000000000001", "/devices/860000000000001/start?long=1h",
+    "/orders", "/orders?key=M2026-7", "/labels?site=East",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_stands_in_anybodys_way(browser: Browser, page: Page, scheme: str) -> None:
+    """axe-core finds no serious fault, and no page is wider than a phone."""
+    page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+    found = []
+    for path in PATHS:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(path)
+        found += [
+            (path, fault["id"], [node["html"] for node in fault["nodes"]][:3])
+            for fault in Axe().run(page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+        page.set_viewport_size({"width": 390, "height": 844})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, f"{path} is {wide} pixels wide"
+    assert found == []
+
+
+def test_times_are_the_viewers(context: BrowserContext, page: Page) -> None:
+    page.goto("/devices/860000000000001?day=2026-01-01")
+    name, value = "devgate_zone", "Asia/Shanghai"
+    cookies = {cookie["name"]: cookie["value"] for cookie in context.cookies()}
+    assert cookies[name] == value
+    page.reload()
+    assert page.locator("[data-part=day] time").first.get_attribute("datetime") == (
+        "2025-12-31T16:00:00.000Z"
+    )
+    expect(page.locator(".across time").first).to_have_text("00:00")

@@ -1,0 +1,282 @@
+"""Any interleaving of orders, results, timeouts, reconnects, takeovers, cancels and crashes.
+
+Each program that hypothesis makes is run against the real dispatcher, orders and recovery, over a
+real database and under a clock that jumps; the reference says what must come of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from trio.testing import MockClock
+
+from devgate.errors import DevgateError
+from devgate.model import Imei
+from devgate.store.engine import Database
+from tests.gateway.reference import Out, Reference
+from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, X, Y, ask, emptied, follow_trios_clock
+
+# One device most of the time: it is on one that commands and results meet.
+devices = st.sampled_from([X] * 7 + [Y])
+keys = st.sampled_from([None, None, "a", "a", "b"])
+# Uneven, so that no two deadlines ever meet.
+naps = st.sampled_from([0.0731, 0.913, 3.317, 9.703, 9.703, 31.09, 58.77])
+
+STEPS: dict[str, tuple[int, st.SearchStrategy[Any]]] = {  # each with its weight
+    "order": (
+        6,
+        st.tuples(
+            st.sampled_from(["start", "start", "start", "stop"]),
+            devices,
+            keys,
+            st.sampled_from([None, None, 4.1, 100.3]),  # expires
+            st.sampled_from([None, None, 2.3, 45.7]),  # timeout
+            st.booleans(),  # wait, and whether a stop cancels
+        ),
+    ),
+    "result": (
+        6,
+        st.tuples(
+            devices,
+            st.sampled_from(["QD", "QD", "QD", "ST"]),
+            st.sampled_from(["200", "201", "202"]),
+        ),
+    ),
+    "nap": (8, st.tuples(naps)),
+    "tick": (1, st.just(())),
+    "online": (2, st.tuples(devices)),
+    "offline": (1, st.tuples(devices)),
+    "breaks": (1, st.tuples(devices)),
+    "cancel": (1, st.tuples(st.integers(0, 3))),
+    "slow": (1, st.tuples(st.sampled_from([0.0, 0.0, 0.31]))),
+    "away": (1, st.tuples(st.sampled_from([True, False, False]))),
+    "crash": (1, st.tuples(st.sampled_from([0.0, 7.07]))),
+}
+steps = st.sampled_from(
+    [kind for kind, (weight, _) in STEPS.items() for _ in range(weight)]
+).flatmap(lambda kind: STEPS[kind][1].map(lambda args: (kind, *args)))
+# What goes away is soon back, or little would ever happen.
+back = st.just([("away", False), ("slow", 0.0), ("online", X)])
+programs = st.lists(st.lists(steps, min_size=4, max_size=14) | back, min_size=2, max_size=6)
+
+
+class NotedWire(FakeWire):
+    """Tells the world what goes out."""
+
+    def __init__(self, world: World, imei: Imei) -> None:
+        super().__init__()
+        self.world = world
+        self.imei = imei
+
+    def transmit(self, wire: bytes, why: str | None = None) -> bool:
+        if not self.whole:
+            if self.world.rig.wires.get(self.imei) is self:
+                self.world.rig.offline(self.imei)
+            return False
+        self.world.goes_out(self.imei, wire)
+        return super().transmit(wire)
+
+
+class World:
+    """Devices and callers around one gateway, which crashes now and then."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.reference = Reference()
+        self.rig = Rig(database)
+        self.asked: list[Asked] = []
+        self.longs = 0
+
+    # What the gateway does
+
+    def goes_out(self, imei: Imei, wire: bytes) -> None:
+        now = trio.current_time()
+        command = self.rig.dispatcher._lines[imei].current
+        assert command is not None
+        assert wire == command.wire()
+        row = self.rig.stored(command.id)
+        assert row["state"] == "sent", "on disk before its first byte"
+        patience = command.timeout or self.rig.settings.ack_timeout
+        self.reference.sent(Out(command.id, imei, command.kind, command.key, now, now + patience))
+
+    # What happens to it
+
+    async def live(self, program: list[tuple[Any, ...]]) -> None:
+        rest = list(program)
+        while True:
+            async with self.rig.lives() as nursery:
+                while rest and rest[0][0] != "crash":
+                    await self.step(nursery, *rest.pop(0))
+                if self.rig.writer.state != "ok" or self.rig.writer.away:
+                    # What was answered meanwhile is not on disk yet, and cannot be.
+                    self.rig.writer.away = ""
+                    await self.rig.writer.flush()
+                if not rest:
+                    await trio.sleep(1000)
+                    await self.rig.writer.flush()
+                self.check_errors()
+            self.check_numbers()
+            if not rest:
+                break
+            _, down = rest.pop(0)
+            self.forget_callers()
+            await trio.sleep(down)
+            self.rig = Rig(self.database)
+            self.remember()
+        self.check()
+
+    async def step(self, nursery: trio.Nursery, kind: str, *args: Any) -> None:
+        rig = self.rig
+        match kind, args:
+            case "order", (type, imei, key, expires, patience, flag):
+                self.longs += 1
+                more: dict[str, Any] = {"key": key, "timeout": patience, "wait": flag}
+                if type == "start":
+                    more |= {"expires": expires, "long": 1 if key else self.longs}
+                else:
+                    more |= {"cancel": not flag}
+                self.asked.append(ask(rig, nursery, type, imei, **more))
+            case "result", (imei, command, status):
+                now = trio.current_time()
+                expected = self.reference.says(imei, command, status, now)
+                assert rig.says(command, status, imei) is expected
+            case "nap", (seconds,):
+                await trio.sleep(seconds)
+            case "tick", ():
+                await trio.lowlevel.checkpoint()
+            case "online", (imei,):
+                rig.wires[imei] = NotedWire(self, imei)
+                rig.dispatcher.online(imei)
+            case "offline", (imei,):
+                rig.wires.pop(imei, None)
+            case "breaks", (imei,):
+                if wire := rig.wires.get(imei):
+                    wire.whole = False
+            case "cancel", (number,):
+                waiting = list(rig.dispatcher.live.values())
+                if number < len(waiting):
+                    rig.dispatcher.cancel(waiting[number], "on request")
+            case "slow", (seconds,):
+                rig.writer.slow = seconds
+            case "away", (flag,):
+                rig.writer.away = "locked" if flag else ""
+            case _:
+                raise AssertionError(kind)
+
+    # A crash
+
+    def forget_callers(self) -> None:
+        """Who was answered goes on knowing it; the others hear nothing more."""
+        self.asked = [one for one in self.asked if one.said]
+
+    def remember(self) -> None:
+        """What a new run can know: what is on disk. A result that is not is lost."""
+        now = trio.current_time()
+        rows = self.rows()
+        known = {out.id: out for out in self.reference.out}
+        for id, row in rows.items():
+            out = known.get(id)
+            if out is None and row["state"] == "sent":
+                # Journalled, and the end came before its first byte: nobody can know that.
+                kind = "QD" if row["type"] == "start" else "ST"
+                out = Out(id, Imei(row["imei"]), kind, row["key"], row["sent_at"] - EPOCH, now)
+                self.reference.out.append(out)
+            if out is None:
+                continue
+            if row["state"] == "sent":
+                out.result, out.unknown = None, now
+            elif row["status"] == "408":
+                out.result, out.unknown = None, row["ended_at"] - EPOCH
+            else:
+                assert row["status"] == out.result
+        assert set(known) <= set(rows), "what went out is on record"
+        self.reference.out.sort(key=lambda out: out.sent)
+        self.check_answers()
+
+    # What must be true
+
+    def rows(self) -> dict[str, Any]:
+        with self.database.read() as conn:
+            return {row.id: row._asdict() for row in conn.execute(text("SELECT * FROM command"))}
+
+    def check_numbers(self) -> None:
+        with self.database.read() as conn:
+            numbers = list(conn.scalars(text("SELECT n FROM event ORDER BY n")))
+        assert numbers == list(range(1, len(numbers) + 1)), "no gap and no repeat"
+
+    def check_errors(self) -> None:
+        for one in self.asked:
+            assert one.error is None or isinstance(one.error, DevgateError), one.error
+
+    def check_answers(self) -> None:
+        """Nothing that was answered is ever forgotten, or becomes less true."""
+        rows = self.rows()
+        for one in self.asked:
+            if one.said is None:
+                continue
+            id, state, status = one.said
+            row = rows[id]
+            if state == "ended" and status != "408":
+                assert row["status"] == status
+            elif state == "ended" and row["state"] == "ended":
+                assert row["status"] == "408" or row["late"]
+            elif state == "ended":
+                assert row["state"] == "sent", "recovery will end it as a 408"
+
+    def check(self) -> None:
+        self.check_answers()
+        rows = self.rows()
+        assert all(row["state"] == "ended" for row in rows.values())
+        known = {out.id: out for out in self.reference.out}
+        for id, row in rows.items():
+            if id in known:
+                assert row["status"] == (known[id].result or "408")
+            else:
+                assert row["status"] not in ("200", "201", "202", "408"), "nothing was sent"
+                assert row["spent"] is None
+        with self.database.read() as conn:
+            ends = text("SELECT command FROM event WHERE type = 'command.ended'")
+            ended = list(conn.scalars(ends))
+        assert sorted(ended) == sorted(rows), "one end each"
+
+
+@contextlib.asynccontextmanager
+async def bounded() -> AsyncIterator[None]:
+    """A program that makes no progress fails, and does not hang."""
+    with trio.fail_after(100_000):
+        yield
+
+
+@pytest.fixture(scope="module")
+def clocks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        follow_trios_clock(patch)
+        yield
+
+
+@pytest.mark.usefixtures("clocks")
+@given(programs)
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_interleaving(one_store: Database, acts: list[list[tuple[Any, ...]]]) -> None:
+    run(one_store, [step for act in acts for step in (("online", X), *act)])
+
+
+def run(database: Database, program: list[tuple[Any, ...]]) -> None:
+    emptied(database)
+    note(f"{program}")
+
+    async def go() -> None:
+        async with bounded():
+            await World(database).live(program)
+
+    trio.run(go, clock=MockClock(autojump_threshold=0))

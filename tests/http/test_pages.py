@@ -1,0 +1,259 @@
+"""The dashboard's pages, as a browser without a script gets them."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from devgate.http import pages
+from devgate.http.pages.i18n import WORDS, chosen
+from devgate.http.users import add
+from tests.e2e.device import frame
+from tests.http.harness import Site, site
+from tests.http.visitor import NAME, PASSWORD, Visitor, links, visitor
+
+FOLDER = Path(pages.__file__).parent
+SITE = "东站 & <u>"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site({"http": {"users": "users"}, "command": {"ack_timeout": 0.3}}) as running:
+        add(running.folder / "users", NAME, "command", PASSWORD)
+        running.add_devices(
+            [
+                {"imei": f"8600000000000{n:02}", "name": f"Bay {n}", "site": SITE, "id": n}
+                for n in range(1, 61)
+            ]
+        )
+        yield running
+
+
+@pytest.fixture
+def someone(served: Site) -> Iterator[Visitor]:
+    """One who is logged in and may command."""
+    with visitor(served.url) as opened:
+        assert opened.log_in(token=served.tokens["command"]) == "/"
+        yield opened
+
+
+PATHS = (
+    "/", "/devices", "/devices?state=offline", "/devices/860000000000001", "/orders",
+    "/devices/860000000000001/start", "/devices/860000000000001/start?long=1h",
+    "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_strict_and_whole(someone: Visitor, path: str) -> None:
+    response = someone.client.get(path, headers={"Accept-Language": "zh-CN,en;q=0.5"})
+    assert response.status_code == 200
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert '<html lang="zh-CN"' in response.text
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", response.text)
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', response.text)
+    assert "<u>" not in response.text
+    for link in links(response.text):
+        if link.startswith("/static/"):
+            assert someone.client.get(link).status_code == 200
+
+
+def test_a_stranger_is_asked_to_log_in_and_led_on(served: Site) -> None:
+    with visitor(served.url) as stranger:
+        response = stranger.client.get("/devices?q=bay")
+        assert response.headers["location"] == "/login?next=%2Fdevices%3Fq%3Dbay"
+        fields = stranger.fields(response.headers["location"], "/login")
+        fields |= {"name": NAME, "password": PASSWORD}
+        assert stranger.post("/login", fields) == "/devices?q=bay"
+        fields["next"] = "//elsewhere.example"
+        fields |= stranger.fields("/", "/logout")
+        assert stranger.post("/login", fields) == "/"
+
+
+def test_a_wrong_password_and_a_strange_form(served: Site) -> None:
+    with visitor(served.url) as stranger:
+        fields = stranger.fields("/login", "/login")
+        wrong = stranger.post("/login", {**fields, "name": NAME, "password": "x"}, 403)
+        assert "That is not right" in wrong
+        right = {"name": NAME, "password": PASSWORD}
+        assert "no longer valid" in stranger.post("/login", {**fields, **right, "form": "x"}, 400)
+        stranger.client.cookies.clear()
+        assert "no longer valid" in stranger.post("/login", {**fields, **right}, 400)
+
+
+def test_too_many_attempts_and_a_user_who_is_removed() -> None:
+    with site({"http": {"users": "users"}}) as running, visitor(running.url) as known:
+        add(running.folder / "users", NAME, "admin", PASSWORD)
+        known.log_in()
+        with visitor(running.url) as token:
+            token.log_in(token=running.tokens["read"])
+            assert "read" in token.get("/")
+        assert running.cli("user", "remove", "wang").returncode == 0
+        assert known.client.get("/").status_code == 303, "the session has ended with the user"
+        with visitor(running.url) as stranger:
+            fields = {**stranger.fields("/login", "/login"), "token": "wrong"}
+            codes = [stranger.client.post("/login", data=fields).status_code for _ in range(11)]
+        assert codes == [403] * 10 + [429]
+
+
+def test_logging_out_needs_the_form(someone: Visitor) -> None:
+    someone.post("/logout", {}, 400)
+    assert someone.post("/logout", someone.fields("/", "/logout")) == "/login"
+    assert someone.client.get("/").status_code == 303
+
+
+def test_a_start_is_shown_first_and_sent_once(served: Site, someone: Visitor) -> None:
+    imei, path = "860000000000002", "/devices/860000000000002/start"
+    with served.register(imei) as device:
+        page = someone.get(f"{path}?long=15m")
+        for part in ("026", "000", imei, "QD", "900"):
+            assert f"<b>{part}</b>" in page
+        fields = someone.fields(f"{path}?long=15m", path)
+        first = someone.post(path, fields)
+        device.expect(frame("000", imei, "QD", "900"))
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        assert someone.post(path, fields) == first, "the same form again is the same command"
+        device.expect_nothing(imei)
+        served.until(imei, "online", True)
+        page = someone.get(first)
+        assert "started" in page
+        assert "Running" in page
+        assert served.status(imei)["last"]["source"] == "web:command"
+        assert "already" in someone.get(f"{path}?long=15m")
+        answer = someone.post(path, {**fields, "long": "60"}, 409)
+        assert "was used for another command" in unescape(answer)
+        device.expect_nothing(imei)
+
+
+def test_an_offline_device_and_an_unknown_outcome(served: Site, someone: Visitor) -> None:
+    imei = "860000000000003"
+    assert "not connected" in someone.order(imei, "stop")
+    assert "nothing will be sent" in someone.get(f"/devices/{imei}/stop")
+    with served.register(imei):
+        someone.order(imei)
+        key = served.status(imei)["last"]["key"]
+        ends = served.ask({"type": "history", "imei": imei, "key": key})["items"][0]
+        while ends["state"] != "ended":
+            ends = served.ask({"type": "command", "command": ends["command"]})
+        page = someone.get(f"/devices/{imei}?command={ends['command']}")
+        assert "Do not repeat it" in page
+        assert key in someone.get("/")
+        story = someone.get(f"/orders?key={key}")
+        for words in ("Nobody can say", "Command accepted", "Sent to the device", "Unknown"):
+            assert words in story
+
+
+@pytest.mark.parametrize("long", ["0", "-5", "1h30", "soon", "9" * 40, "86401"])
+def test_a_length_that_cannot_be(someone: Visitor, long: str) -> None:
+    page = someone.get(f"/devices/860000000000001/start?long={long}")
+    if long == "1h30":
+        assert "1 h 30 s" in page or "1 h" in page
+    else:
+        assert "cannot be sent" in page
+
+
+def test_one_who_may_only_look(served: Site) -> None:
+    with visitor(served.url) as reader:
+        reader.log_in(token=served.tokens["read"])
+        assert "/start" not in reader.get("/devices")
+        assert "/start" not in reader.get("/devices/860000000000001")
+        reader.get("/devices/860000000000001/start?long=60", 403)
+        fields = {**reader.fields("/", "/logout"), "long": "60", "key": "k"}
+        reader.post("/devices/860000000000001/start", fields, 403)
+        assert served.ask({"type": "history", "key": "k"})["items"] == []
+
+
+def test_devices_are_found_and_paged(someone: Visitor) -> None:
+    page = someone.get("/devices")
+    assert "Bay 50<" in page
+    assert "Bay 51<" not in page
+    (following,) = (link for link in links(page) if "after=" in link)
+    assert "Bay 51<" in someone.get(following)
+    assert "Bay 7<" in someone.get("/devices?q=bay+7")
+    assert someone.client.get("/devices?q=860000000000009").headers["location"] == (
+        "/devices/860000000000009"
+    )
+    assert "No device is like that" in someone.get("/devices?q=nothing")
+    someone.get("/devices/860000000000999", 404)
+    someone.get("/devices/12", 400)
+    someone.get("/devices/860000000000001/explode", 400)
+    someone.get("/devices/860000000000001?day=2026-13-45&command=", 200)
+
+
+def test_a_day_of_another_time(someone: Visitor) -> None:
+    someone.client.cookies.set("devgate_zone", "Asia/Shanghai")
+    page = someone.get("/devices/860000000000001?day=2024-02-29")
+    assert 'datetime="2024-02-28T16:00:00.000Z"' in page
+    assert {
+        "/devices/860000000000001?day=2024-02-28",
+        "/devices/860000000000001?day=2024-03-01",
+    } <= (links(page))
+
+
+def test_labels_of_a_site_and_of_some(someone: Visitor) -> None:
+    page = someone.get(f"/labels?site={SITE.replace('&', '%26')}&size=65&cut=0")
+    assert page.count('<svg xmlns="http://www.w3.org/2000/svg" class="sheet"') == 1
+    assert page.count("<g><title>") == 60
+    assert "stroke-dasharray" not in page
+    some = someone.get("/labels?imei=860000000000002&imei=860000000000001&size=2")
+    assert some.index("860000000000002: http") < some.index("860000000000001: http")
+
+
+def test_language_and_theme_are_remembered(served: Site) -> None:
+    with visitor(served.url) as stranger:
+        fields = stranger.fields("/login?next=/orders", "/preferences")
+        assert stranger.post("/preferences", {**fields, "language": "zh", "theme": "dark"}) == (
+            "/login?next=/orders"
+        )
+        page = stranger.get("/login")
+        assert 'lang="zh-CN" data-theme="dark"' in page
+        assert "登录" in page
+        stranger.post("/preferences", {**fields, "language": "xx", "theme": "pink"})
+        assert 'lang="zh-CN" data-theme="dark"' in stranger.get("/login")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "en-GB,zh;q=0.9", "en"),
+        (None, "fr, zh;q=0.2, en;q=0.1", "zh"),
+        (None, "fr", "en"),
+        (None, "zh;q=x, ;;", "en"),
+        ("en", "zh", "en"),
+        ("xx", "zh", "zh"),
+    ],
+)
+def test_the_language_is_the_browsers_or_the_chosen_one(
+    cookie: str | None, accepted: str, language: str
+) -> None:
+    assert chosen(cookie, accepted) == language
+
+
+def said() -> Iterator[str]:
+    """Every sentence that a template or page hands over for translation."""
+    for file in [*FOLDER.glob("templates/*.html"), *FOLDER.glob("*.py")]:
+        text = re.sub(r'"\s*\n\s*"', "", file.read_text("utf-8"))
+        for quote in "\"'":
+            yield from re.findall(rf"\bt\(\s*{quote}((?:[^{quote}\\]|\\.)+){quote}", text)
+
+
+def test_all_that_is_said_is_said_in_chinese() -> None:
+    missing = {text for text in said() if text not in WORDS["zh"]}
+    assert not missing
+
+
+def test_both_languages_have_the_same_blanks() -> None:
+    def blanks(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    for english, chinese in WORDS["zh"].items():
+        assert blanks(english) == blanks(chinese), english

@@ -1,0 +1,193 @@
+"""What the log looks like: JSON with fields for programs, colours for people."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devgate import logs
+
+ROOT = Path(__file__).parents[1]
+
+Json = dict[str, Any]
+log = logging.getLogger("devgate.test")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """pytest's own handlers, and the settings of the standard library, come back."""
+    root, srcfile = logging.getLogger(), logging._srcfile
+    handlers, level = root.handlers[:], root.level
+    switches = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    logging._srcfile = srcfile
+    logging.logThreads, logging.logProcesses, logging.logMultiprocessing = switches
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Json]]:
+    """The lines that were logged since the last call."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.set_up("info", "auto")
+
+    def lines() -> list[Json]:
+        text = stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        return [json.loads(line) for line in text.splitlines()]
+
+    return lines
+
+
+def test_fields_are_keys(said: Callable[[], list[Json]]) -> None:
+    log.info("device online imei=%s address=%s", "860000000000001", "127.0.0.1:5678")
+    (line,) = said()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("at"))
+    assert line == {
+        "level": "info", "logger": "devgate.test", "event": "device online",
+        "imei": "860000000000001", "address": "127.0.0.1:5678",
+    }  # fmt: skip
+    assert list(line) == ["level", "logger", "event", "imei", "address"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (7, 7), (True, True), (None, None), (0.25, 0.25), ("a \"b\"\n中", "a \"b\"\n中"),
+        (OSError("disk full"), "disk full"), (float("inf"), "inf"), ((1, 2), "(1, 2)"),
+    ],
+)  # fmt: skip
+def test_values_stay_what_they_are(
+    said: Callable[[], list[Json]], value: object, shown: object
+) -> None:
+    log.warning("commit refused error=%s", value)
+    log.warning("commit refused error=%r count=%d", value, 3)
+    first, second = said()
+    assert (first["event"], first["error"]) == ("commit refused", shown)
+    assert (second["error"], second["count"]) == (shown, 3)
+
+
+def test_what_is_not_in_our_manner_is_a_sentence(said: Callable[[], list[Json]]) -> None:
+    log.info("in a second terminal: devgate start %s 500", "1")
+    log.info("stopped")
+    log.info("two alike a=%s a=%s", 1, 2)
+    log.info("hides ours level=%s", "high")
+    log.info("by name a=%(a)s", {"a": 1})
+    log.info(OSError("no text at all"))
+    assert [line["event"] for line in said()] == [
+        "in a second terminal: devgate start 1 500", "stopped", "two alike a=1 a=2",
+        "hides ours level=high", "by name a=1", "no text at all",
+    ]  # fmt: skip
+
+
+def test_a_traceback_stays_within_its_line(said: Callable[[], list[Json]]) -> None:
+    try:
+        raise ValueError("of ours")
+    except ValueError:
+        log.exception("connection crashed imei=%s", None)
+    (line,) = said()
+    assert (line["level"], line["event"], line["imei"]) == ("error", "connection crashed", None)
+    assert line["exception"].endswith("ValueError: of ours")
+
+
+def test_warnings_and_levels(said: Callable[[], list[Json]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)  # again: the block above has put back the original
+        warnings.warn("something is old", stacklevel=1)
+    log.debug("not shown")
+    logs.set_level("debug")
+    log.debug("shown")
+    logging.getLogger("alembic").info("not shown")
+    first, second = said()
+    assert "something is old" in first["event"]
+    assert second["event"] == "shown"
+
+
+@given(st.text(), st.text())
+def test_any_text_is_one_line_of_json(message: str, value: str) -> None:
+    for record in (
+        logging.LogRecord("a", logging.INFO, "", 0, "told what=%s", (value,), None),
+        logging.LogRecord("a", logging.INFO, "", 0, message, (), None),
+    ):
+        line = logs.JsonLines().format(record)
+        assert "\n" not in line
+        found = json.loads(line)
+        assert found.get("what", found["event"]) in (value, message)
+
+
+def test_a_library_that_makes_up_messages_costs_no_memory() -> None:
+    for n in range(2 * logs.MOST_SHAPES):
+        assert logs.shape_of(f"message {n} a=%s") is not None
+    assert len(logs._shapes) <= logs.MOST_SHAPES
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a terminal is shown of two lines."""
+    primary, secondary = os.openpty()
+    with os.fdopen(secondary, "w") as terminal, os.fdopen(primary, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        logs.set_up("info", "auto")
+        log.info("device offline imei=%s reason=%s", "860000000000001", "silent for too long")
+        try:
+            raise ValueError("of ours")
+        except ValueError:
+            log.exception("connection crashed imei=%s", None)
+        monkeypatch.undo()
+        return screen.read(65536).decode()
+
+
+def test_a_terminal_is_shown_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = on_a_terminal(monkeypatch)
+    assert "\x1b[" in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[info +\] device offline +imei=86", plain)
+    assert "reason='silent for too long'" in plain
+    assert "ValueError: of ours" in plain
+
+
+def test_a_terminal_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in on_a_terminal(monkeypatch)
+
+
+def calls() -> Iterator[tuple[str, str | None]]:
+    """Every log call of the gateway: where it stands, and its message."""
+    for path in sorted((ROOT / "devgate").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "log"
+            ):
+                first = node.args[0]
+                text = first.value if isinstance(first, ast.Constant) else None
+                yield f"{path.name}:{node.lineno}", text if isinstance(text, str) else None
+
+
+def test_every_call_is_a_phrase_and_fields() -> None:
+    found = list(calls())
+    assert len(found) > 30
+    for where, message in found:
+        assert message is not None, f"{where}: a constant message expected"
+        if "=" in message:
+            assert logs.shape_of(message) is not None, f"{where}: {message}"

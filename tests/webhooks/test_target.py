@@ -1,0 +1,233 @@
+"""From the log to a real receiver: order, repetition, positions, and what is remembered."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import defaultdict
+from time import time
+
+import pytest
+import trio
+import trio.testing
+
+from devgate.errors import StoreError
+from devgate.events import log as logs
+from devgate.events import signature
+from devgate.events import target as targets
+from devgate.events import window as windows
+from devgate.events.kinds import Event
+from devgate.events.pace import PARALLEL
+from devgate.events.target import Kept
+from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
+from tests.webhooks.receiver import Answer, Got, Receiver, receiving
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def first_of_each(receiver: Receiver) -> dict[str, list[int]]:
+    """The events of each device that were taken, in the order in which they first were."""
+    came: dict[str, list[int]] = defaultdict(list)
+    for got in receiver.taken:
+        if got.event["event"] not in came[got.event["imei"]]:
+            came[got.event["imei"]].append(got.event["event"])
+    return came
+
+
+def in_order(receiver: Receiver) -> bool:
+    return all(numbers == sorted(numbers) for numbers in first_of_each(receiver).values())
+
+
+async def test_what_happens_is_posted_and_remembered() -> None:
+    book, shelf = Book(some(1, 10)), Shelf()
+    with receiving() as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            assert shelf.kept["shop"].position == 10, "it begins with what comes, at once on disk"
+            book.happens(*some(11, 40))
+            await until(receiver, lambda r: len(r.taken) == 30)
+            await eventually(lambda: shop.window.position == 40)
+        assert sorted(receiver.numbers()) == list(range(11, 41))
+        assert in_order(receiver)
+        assert all(got.genuine for got in receiver.taken)
+        assert receiver.at_once <= PARALLEL
+    kept = shelf.kept["shop"]
+    assert (kept.position, kept.failures, kept.error, kept.missed) == (40, 0, None, 0)
+    assert kept.delivered_at is not None
+    assert abs(kept.delivered_at - time()) < 60
+
+
+async def test_only_the_events_that_it_wants() -> None:
+    kinds = ["device.online", "command.sent", "command.ended", "log.lost", "device.offline"]
+    book, shelf = Book(), Shelf()
+    with receiving() as receiver:
+        async with delivering(book, shelf, receiver, events=["command", "device.offline"]) as shop:
+            book.happens(*[event(n, type=kind) for n, kind in enumerate(kinds, 1)])
+            await eventually(lambda: shop.window.position == 5)
+        assert receiver.numbers() == [2, 3, 5]
+
+
+async def test_a_receiver_that_fails_at_random_gets_all_in_order() -> None:
+    dice = random.Random(3)
+
+    def behave(got: Got) -> Answer:
+        return Answer(dice.choice([204, 204, 204, 500, 503, 0, 301]))
+
+    book, shelf = Book(), Shelf()
+    with receiving(behave) as receiver:
+        async with delivering(book, shelf, receiver):
+            book.happens(*some(1, 150))
+            await until(receiver, lambda r: len(set(r.numbers())) == 150)
+        assert in_order(receiver)
+
+
+async def test_one_failing_device_holds_up_itself_alone() -> None:
+    well = threading.Event()
+
+    def behave(got: Got) -> Answer:
+        return Answer(204 if well.is_set() or got.event["imei"] != "3" else 500)
+
+    book, shelf = Book(), Shelf()
+    with receiving(behave) as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            book.happens(*some(1, 50))
+            await until(receiver, lambda r: len(r.taken) == 40)
+            assert (shop.window.position, shop.state) == (2, "failing")
+            assert shop.error == "event 3: it answered 500"
+            well.set()
+            await eventually(lambda: shop.window.position == 50)
+            assert shop.kept().error is None
+        assert in_order(receiver)
+
+
+async def test_a_hanging_delivery_holds_up_its_device_alone() -> None:
+    well = threading.Event()
+
+    def behave(got: Got) -> Answer:
+        if got.event["event"] == 3:
+            well.wait(20)
+        return Answer()
+
+    book, shelf = Book(), Shelf()
+    with receiving(behave) as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            book.happens(*some(1, 50))
+            await until(receiver, lambda r: len(r.taken) == 40)
+            assert shop.window.position == 2
+            well.set()
+            await eventually(lambda: shop.window.position == 50)
+        assert in_order(receiver)
+
+
+async def test_a_receiver_that_was_away_is_caught_up_from_disk_without_a_flood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(windows, "HELD", 50)
+    monkeypatch.setattr(logs, "RING", 100)
+    up = threading.Event()
+    book, shelf = Book(), Shelf()
+    with receiving(lambda got: Answer(204 if up.is_set() else 503)) as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            for first in range(1, 601, 100):  # more than the log has in memory
+                book.happens(*some(first, first + 99))
+            await until(receiver, lambda r: len(r.got) >= 5)
+            assert len(shop.window) == 50, "down, it costs no more memory than this"
+            assert receiver.at_once == 1
+            asked = len(receiver.got)
+            up.set()
+            await eventually(lambda: shop.window.position == 600)
+            assert (shop.state, shop.pace.failures) == ("ok", 0)
+        assert len(set(receiver.numbers())) == 600
+        assert in_order(receiver)
+        assert asked < 100
+        assert receiver.at_once <= PARALLEL
+        assert book.read >= 400, "what had left the memory was read again"
+
+
+async def test_a_failure_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    well = threading.Event()
+    book, shelf = Book(), Shelf()
+    with receiving(lambda got: Answer(204 if well.is_set() else 500)) as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            book.happens(*some(1, 20))
+            await until(receiver, lambda r: len(r.got) >= 20)
+            well.set()
+            await eventually(lambda: shop.window.position == 20)
+    said = [record.message.partition(" target=")[0] for record in caplog.records]
+    assert said == ["webhook begins", "webhook fails", "webhook takes events again"]
+
+
+async def test_a_database_that_is_away_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(targets, "AGAIN", 0.001)
+    with receiving() as receiver:
+        book = Book(some(1, 5))
+        read, away = book._page, [True, True]
+
+        async def page(after: int, limit: int) -> object:
+            if away:
+                away.pop()
+                raise StoreError("the database cannot be read")
+            return await read(after, limit)
+
+        book.log._page = page  # type: ignore[assignment]
+        async with delivering(book, Shelf(Kept("shop", receiver.url(), 0)), receiver):
+            await until(receiver, lambda r: len(r.taken) == 5)
+    assert caplog.text.count("webhook cannot read events") == 2
+
+
+async def test_a_fault_of_ours_ends_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(targets, "CRASHED", 0.001)
+    crashes = [ZeroDivisionError("by our own fault")]
+    real = signature.body_of
+
+    def body_of(event: Event) -> bytes:
+        if crashes:
+            raise crashes.pop()
+        return real(event)
+
+    monkeypatch.setattr(targets, "body_of", body_of)
+    book, shelf = Book(), Shelf()
+    with receiving() as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            book.happens(*some(1, 5))
+            await eventually(lambda: shop.window.position == 5)
+        assert set(receiver.numbers()) == set(range(1, 6))
+    assert "webhook crashed target=shop" in caplog.text
+
+
+async def test_draining_lets_what_is_under_way_end_and_begins_no_more() -> None:
+    begun, well = threading.Event(), threading.Event()
+
+    def behave(got: Got) -> Answer:
+        begun.set()
+        well.wait(20)
+        return Answer()
+
+    book, shelf = Book(), Shelf()
+    with receiving(behave) as receiver:
+        async with delivering(book, shelf, receiver) as shop:
+            book.happens(event(1), event(2))
+            await trio.to_thread.run_sync(begun.wait, 20)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(shop.drain)
+                await trio.testing.wait_all_tasks_blocked()
+                well.set()
+        assert receiver.numbers() == [1]
+    assert shelf.kept["shop"].position == 1
+
+
+async def test_a_test_is_posted_at_once_and_moves_nothing() -> None:
+    book, shelf = Book(), Shelf()
+    with receiving() as receiver:
+        async with delivering(book, shelf, receiver, path="/a?token=hush") as shop:
+            assert (await shop.test("test_1")).kind == "taken"
+            assert shop.window.position == 0
+            assert shop.url == receiver.url("/a")
+        [got] = receiver.taken
+        assert (got.path, got.id, got.genuine) == ("/a?token=hush", "test_1", True)
+        assert b'"type":"webhook.test"' in got.body
