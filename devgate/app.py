@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -257,8 +258,10 @@ class App:
     async def _heed_signals(
         self, signals: AsyncIterator[int], stopping: trio.Event, at_once: trio.CancelScope
     ) -> None:
+        terminal = os.isatty(0)
         async for number in signals:
-            if number == signal.SIGHUP:
+            # The same signal says that the terminal was closed; then it is one no longer.
+            if number == signal.SIGHUP and os.isatty(0) == terminal:
                 self.reload()
             elif not stopping.is_set():
                 stopping.set()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from random import Random
 from time import time
-from typing import Any
 
 from ulid import ULID
 
@@ -121,8 +119,3 @@ def _connections(rng: Random, now: float, devices: list[Device]) -> Iterator[Hap
         yield at, "device.taken_over", twin, None, {"address": "10.21.7.9:4101"}
         yield at + 1, "device.flapping", twin, None, {"takeovers": 5, "within": 60.0}
     yield now - 9100, "device.mismatch", wrong, None, {"kind": "start", "named": devices[52].imei}
-
-
-if __name__ == "__main__":
-    arguments: list[Any] = sys.argv[1:]
-    fill(arguments[0], int(arguments[1]), arguments[2])

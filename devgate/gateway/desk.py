@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from devgate.gateway.acts import TAKEN_OVER, Acts
 from devgate.gateway.connection import Connection
 from devgate.gateway.counters import BEAT, FAST, FrameCounts
 from devgate.gateway.directory import Directory
@@ -23,7 +24,7 @@ from devgate.net.link import Link
 from devgate.net.poller import ROUND, Poller
 from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
 from devgate.protocol.quick import LONE, LONGEST, answer
-from devgate.protocol.session import News, Registered, Result, acknowledge, react
+from devgate.protocol.session import react
 
 if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
@@ -56,11 +57,11 @@ class Desk:
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
         self.left: Callable[[str], None] = lambda address: None  # told when one has ended
+        self._acts = Acts(presence, dispatcher, records, self.taps)
         self._poller = poller
         self._directory = directory
         self._presence = presence
         self._dispatcher = dispatcher
-        self._records = records
         self._grace: Tails[Connection] = Tails(settings.heartbeat_grace)
         self._tails: Tails[Connection] = Tails(settings.partial_timeout)
         self._sooner = trio.Event()  # a tail is due before the sweep would look
@@ -208,7 +209,7 @@ class Desk:
             bound = session.imei
             reply, news = react(session, event, self._directory, now)
             if news is not None:
-                reply += self._act(connection, news, now)
+                reply += self._acts.on(connection, news, now)
             counts.said(event, reply)
             wire += reply
             if tapped:
@@ -220,36 +221,6 @@ class Desk:
             connection.transmit(wire, because(seen) if tap is not None else None)
         if session.malformed >= self._settings.max_malformed:
             connection.end("it does not speak the protocol")
-
-    def _act(self, connection: Connection, news: News, now: float) -> bytes:
-        """What the gateway makes of it. Returns what is to be sent besides."""
-        if isinstance(news, Result):
-            return self._settle(connection, news, now)
-        if isinstance(news, Registered):
-            displaced = self._presence.registered(news.imei, connection, now)
-            if displaced is not None:
-                displaced.end(TAKEN_OVER)
-            connection.tap = self.taps.get(news.imei)
-            self._dispatcher.online(news.imei)
-        else:
-            log.warning("connection echoes imei=%s address=%s", news.imei, connection.link.address)
-            self._records.event("device.echoing", news.imei, address=connection.link.address)
-        return b""
-
-    def _settle(self, connection: Connection, result: Result, now: float) -> bytes:
-        # What an echoing connection says may be our own receipt: it settles nothing.
-        claimed = not connection.session.echoing and self._dispatcher.settle(result, now)
-        receipt = acknowledge(connection.session, result, claimed, now)
-        what = {"command": result.command, "status": result.status, "said": result.said}
-        if not receipt:
-            return receipt  # neither is it told again
-        if result.said != result.imei:
-            log.warning("device mismatch imei=%s said=%s", result.imei, result.said)
-            self._records.event("device.mismatch", result.imei, **_result(what))
-        if not claimed:
-            log.info("unsolicited result imei=%s status=%s", result.imei, result.status)
-            self._records.event("result.unsolicited", result.imei, **_result(what))
-        return receipt
 
     def _tend(self, connection: Connection, now: float) -> None:
         """See to it that a tail is judged in time, if somebody waits for the judgement."""
@@ -324,10 +295,3 @@ class Desk:
         if registering and now - connection.connected >= self._settings.register_timeout:
             return "it did not register"
         return ""
-
-
-TAKEN_OVER = "taken over by a newer connection"
-
-
-def _result(what: dict[str, str]) -> dict[str, object]:
-    return dict(what)

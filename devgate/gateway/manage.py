@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import trio
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, StoreError
 from devgate.gateway import fields, queries
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
@@ -150,11 +150,16 @@ async def take(gateway: Gateway, args: Args, source: str) -> Reply:
     if given is None or not hasattr(given, "readline"):
         raise CallerError("400", f"csv: a text expected, not {shown(given)}")
     on_conflict = fields.choice(args, "on_conflict", ON_CONFLICT) or "fail"
+
+    def progress(what: str, done: int, total: int) -> None:
+        if gateway.orders.closed:
+            raise StoreError("the gateway stops; run the same import again to complete it")
+
     # What was begun is finished: half an import helps nobody whose connection was lost.
     with trio.CancelScope(shield=True):
         try:
             taken = await gateway.records.whole(
-                intake.take, cast(BinaryIO, given), cast(intake.OnConflict, on_conflict)
+                intake.take, cast(BinaryIO, given), cast(intake.OnConflict, on_conflict), progress
             )
         finally:
             await gateway.knowledge.refresh()  # some of it may be there, whatever happened

@@ -34,7 +34,8 @@ def docs(about: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<title>devgate API</title><link rel="stylesheet" href="/api/docs.css"></head><body>'
+        '<title>devgate API</title><link rel="icon" href="/static/icon.svg">'
+        '<link rel="stylesheet" href="/api/docs.css"></head><body>'
         f"<header><h1>devgate API</h1><p>Version {escape(__version__)}. "
         '<a href="/api/openapi.json">OpenAPI 3.1</a></p></header>'
         f'<nav aria-label="Calls"><ul>{menu}</ul></nav><main><p>{_marked(about)}</p>{calls}'

@@ -115,7 +115,7 @@ def words(schema: Schema) -> str:
     if kind == "integer":
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
     if kind == "number":
-        return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:g}"
+        return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:.0f}"
     size = ""
     if "maxLength" in schema:
         least = schema.get("minLength", 0)

@@ -11,7 +11,8 @@ from devgate.store.device import COLUMNS, Device
 from devgate.store.schema import device as t
 
 CHUNK = 500  # IMEIs in one IN (...)
-MOST = 1000  # rows that are read at once where some are left out afterwards
+FEW = 20_000  # IMEIs up to which they are looked up by their key
+MOST = 5000  # rows that are read at once where some are left out afterwards
 
 _ALL = [t.c[name] for name in COLUMNS]
 
@@ -36,7 +37,7 @@ def search(
     query = select(*_ALL).order_by(t.c.imei)
     for condition in _conditions(text, site, enabled):
         query = query.where(condition)
-    if imeis is not None and len(imeis) <= MOST:
+    if imeis is not None and len(imeis) <= FEW:
         return _among(conn, query, after, limit, [i for i in imeis if i not in without])
     found: list[Device] = []
     size = MOST if without or imeis is not None else limit
@@ -57,7 +58,7 @@ def search(
 def _among(
     conn: Connection, query: Select[Any], after: str | None, limit: int, imeis: Sequence[str]
 ) -> list[Device]:
-    """The common case of few that run or are online: by their key, not by looking at all."""
+    """Where few run or are online: by their key, not by looking at all devices."""
     found: list[Device] = []
     wanted = sorted(imei for imei in imeis if after is None or imei > after)
     for start in range(0, len(wanted), CHUNK):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.caller import Caller
 from tests.http.harness import Json, Site, problem
 
 IMEI = "777000000000001"
@@ -178,6 +179,23 @@ def test_many_devices_go_out_and_in(client: httpx.Client) -> None:
         len(client.get("/api/devices", params={"q": "7771", "limit": "1000"}).json()["items"])
         == 1000
     )
+
+
+def test_the_control_socket_has_the_same_operations(served: Site) -> None:
+    csv = "imei,name\n777000000000021,a\n777000000000022,b\n"
+    assert served.ask({"type": "import", "csv": csv})["added"] == 2
+    edited = served.ask({"type": "edit", "imei": "777000000000021", "name": "c"})
+    assert (edited["status"], edited["name"]) == ("200", "c")
+    found = served.ask({"type": "devices", "q": "77700000000002"})["items"]
+    assert [item["name"] for item in found] == ["c", "b"]
+    with Caller(served) as caller:
+        caller.follow(type="export")
+        lines = caller.until(lambda line: line["imei"] == "777000000000022")
+    assert lines[-2]["name"] == "c"
+    for device in found:
+        assert served.ask({"type": "remove", "imei": device["imei"]})["status"] == "200"
+    assert served.ask({"type": "import", "csv": 5})["status"] == "400"
+    assert served.ask({"type": "add", "imei": "777000000000021", "name": 5})["status"] == "400"
 
 
 def test_the_gateway_and_its_sites(client: httpx.Client, added: Json) -> None:

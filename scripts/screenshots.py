@@ -1,0 +1,141 @@
+"""Make the screenshots of docs/screenshots anew: a demo with a past, and a browser.
+
+Run it from the repository's environment with its `dev` extra: `.venv/bin/python -m
+scripts.screenshots`. Needs Debian's chromium, and fonts with Chinese (fonts-noto-cjk).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.past import PLACES, fill
+
+OUT = Path(__file__).parents[1] / "docs" / "screenshots"
+DEVICES = 200
+IMEI = "860000000000002"
+DESKTOP, PHONE = (1360, 900), (390, 844)
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+# name: path, language, colours, width and height (0: the whole page)
+SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
+    "fleet": ("/", "en", "light", (DESKTOP[0], 0)),
+    "fleet-dark-zh": ("/", "zh", "dark", (DESKTOP[0], 0)),
+    "fleet-phone-zh": ("/", "zh", "light", PHONE),
+    "devices": ("/devices", "en", "light", DESKTOP),
+    "devices-phone-dark": ("/devices?state=running", "en", "dark", PHONE),
+    "device": (f"/devices/{IMEI}", "en", "light", (DESKTOP[0], 0)),
+    "device-phone-dark-zh": (f"/devices/{IMEI}", "zh", "dark", PHONE),
+    "confirm": ("/devices/860000000000005/start?long=15m", "en", "light", (DESKTOP[0], 620)),
+    "order": ("/orders?key={unknown}", "en", "light", (DESKTOP[0], 760)),
+    "order-dark-zh": ("/orders?key={done}", "zh", "dark", (DESKTOP[0], 760)),
+    "labels": ("/labels?site={site}", "en", "light", DESKTOP),
+}
+
+
+@contextmanager
+def demo(language: str) -> Iterator[str]:
+    """A gateway with simulated devices and a past. Yields the URL that logs in once."""
+    folder = Path(tempfile.mkdtemp(prefix="dg-"))
+    url = f"sqlite:///{folder / 'past.db'}"
+    fill(url, DEVICES, language)
+    env = {
+        **os.environ,
+        "DEVGATE_STORE__URL": url,
+        "DEVGATE_DEVICE__LISTEN": "127.0.0.1:0",
+        "DEVGATE_HTTP__LISTEN": "127.0.0.1:0",
+        "DEVGATE_CONTROL__SOCKET": str(folder / "s.sock"),
+    }
+    log = folder / "log"
+    command = [sys.executable, "-m", "devgate", "serve", "--demo", str(DEVICES)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=OUT.parents[1], env=env, stdout=out, stderr=out)
+    try:
+        while not (found := re.search(r"http://\S+once=[\w-]+", log.read_text("utf-8"))):
+            assert process.poll() is None, log.read_text("utf-8")
+            time.sleep(0.1)
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        shutil.rmtree(folder)
+
+
+def start_some(page: Page) -> None:
+    """So that something runs, and stands among the latest commands."""
+    for number, long in ((1, "15m"), (2, "30m"), (5, "1h"), (6, "20m"), (9, "15m")):
+        page.goto(f"/devices/8600000000000{number:02}/start?long={long}")
+        page.locator("form[data-once] button").click()
+    page.wait_for_timeout(1500)
+
+
+def watch(page: Page) -> None:
+    """Have frames to show: a stop and a start, in another page."""
+    page.locator("[data-watch]").click()
+    page.locator(".frames[data-on]").wait_for()
+    other = page.context.new_page()
+    for what in ("stop", "start?long=45m"):
+        other.goto(f"/devices/{IMEI}/{what}")
+        other.locator("form[data-once] button").click()
+        other.wait_for_timeout(1200)
+    other.close()
+    page.wait_for_timeout(2500)
+
+
+def shoot(browser: Browser, language: str) -> None:
+    with demo(language) as login:
+        base = login[: login.index("/login")]
+        locale = {"en": "en-GB", "zh": "zh-CN"}[language]
+        first = browser.new_context(base_url=base, locale=locale, timezone_id="Asia/Shanghai")
+        page = first.new_page()
+        page.goto(login)
+        page.wait_for_timeout(2000)
+        start_some(page)
+        page.goto("/")
+        unknown = page.locator("[data-part=unknown] .key a").first.inner_text()
+        done = page.locator("[data-part=latest] .key a", has_text="M2026").first.inner_text()
+        names = {"unknown": unknown, "done": done, "site": PLACES[language][2]}
+        for name, (path, spoken, scheme, size) in SHOTS.items():
+            if spoken != language:
+                continue
+            context = browser.new_context(
+                base_url=base, locale=locale, timezone_id="Asia/Shanghai",
+                storage_state=first.storage_state(),
+                color_scheme="dark" if scheme == "dark" else "light",
+                viewport={"width": size[0], "height": size[1] or 900},
+            )  # fmt: skip
+            page = context.new_page()
+            page.goto(path.format(**names))
+            if name == "device":
+                watch(page)
+            page.wait_for_timeout(700)
+            page.evaluate("scrollTo(0, 0)")
+            page.screenshot(path=OUT / f"{name}.png", full_page=not size[1])
+            context.close()
+        first.close()
+
+
+def main() -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    program = shutil.which("chromium")
+    assert program, "chromium is needed (Debian: apt-get install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        for language in ("en", "zh"):
+            shoot(browser, language)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

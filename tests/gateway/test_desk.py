@@ -1,0 +1,344 @@
+"""Devices' bytes over pairs of sockets: answers, timeouts and ends, on the real clock.
+
+A timeout is made short where a test waits for its end, and long where it must not come.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import trio
+
+from devgate.net.poller import READ_SIZE
+from devgate.store.engine import Database
+from tests.gateway.rig import X, ask
+from tests.gateway.whole import HT, WELCOME, Machine, Whole
+
+TN = b"023000123456787654321TN"
+PHONE = b"035200123456787654321TN400-500-5620"
+AGAIN = b"006404"
+
+
+@asynccontextmanager
+async def serving(
+    store: Database, **settings: Any
+) -> AsyncIterator[tuple[Whole, Machine, trio.Nursery]]:
+    """A gateway with these settings, one connection to it, and room for more."""
+    whole = Whole(store, **settings)
+    async with whole.serves() as nursery:
+        yield whole, whole.dial(nursery), nursery
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the others run until it is so."""
+    with trio.fail_after(10):
+        while not true():
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_device_registers_and_asks(store: Database) -> None:
+    async with serving(store) as (whole, device, _):
+        await device.says(HT + TN)
+        assert await device.hears(58) == WELCOME + PHONE
+        assert whole.presence.get(X) is whole.connection()
+        await device.stream.aclose()
+        await until(lambda: not whole.desk.connections)
+        assert whole.presence.get(X) is None
+        await whole.records.flushed()
+        assert whole.kinds("device") == ["device.online", "device.offline"]
+
+
+async def test_a_frame_in_two_segments(store: Database) -> None:
+    async with serving(store, heartbeat_grace=60) as (_, device, _):
+        await device.says(HT[:9])
+        await trio.sleep(0.01)
+        await device.says(HT[9:])
+        assert await device.hears(23) == WELCOME
+
+
+async def test_a_newer_connection_takes_over(store: Database) -> None:
+    async with serving(store) as (whole, old, nursery):
+        await old.registers()
+        new = whole.dial(nursery)
+        await new.registers()
+        assert await old.gone()
+        await until(lambda: len(whole.desk.connections) == 1)
+        assert whole.presence.get(X) is whole.connection()
+        await new.says(TN)
+        assert await new.hears(35) == PHONE
+        await whole.records.flushed()
+        assert whole.kinds("device") == ["device.online", "device.taken_over"]
+
+
+class TestStrangers:
+    @pytest.mark.parametrize("beat", [b" ", b"AT", b"xyz", b"\r\n"])
+    async def test_a_heartbeat_is_answered_at_once(self, store: Database, beat: bytes) -> None:
+        async with serving(store, heartbeat_grace=60) as (_, device, _):
+            await device.says(beat)
+            assert await device.hears(6) == AGAIN
+
+    async def test_or_within_the_grace_if_it_may_be_the_start_of_a_frame(
+        self, store: Database
+    ) -> None:
+        async with serving(store, heartbeat_grace=0.05, partial_timeout=60) as (_, device, _):
+            await device.says(b"0")
+            assert await device.hears(6) == AGAIN
+            await device.says(HT[1:])
+            assert await device.hears(23) == WELCOME, "its byte went on waiting"
+
+    async def test_half_a_frame_is_malformed_in_the_end(self, store: Database) -> None:
+        async with serving(store, heartbeat_grace=0.01, partial_timeout=0.1) as (_, device, _):
+            await device.says(HT[:9])
+            assert await device.hears(6) == AGAIN
+            await device.registers()
+
+    async def test_who_does_not_register_is_closed(self, store: Database) -> None:
+        async with serving(store, register_timeout=0.05) as (whole, device, _):
+            why: list[str] = []
+            await until(lambda: whole.desk.connections)
+            connection = whole.connection()
+            assert await device.gone()
+            why.append(connection.why)
+            assert why == ["it did not register"]
+
+
+async def test_half_a_frame_of_a_device_is_judged_in_time(store: Database) -> None:
+    async with serving(store, partial_timeout=0.1) as (_, device, _):
+        await device.registers()
+        await device.says(TN[:9])
+        assert await device.hears(6) == AGAIN
+
+
+async def test_a_heartbeat_of_a_device_is_not_answered(store: Database) -> None:
+    async with serving(store, partial_timeout=0.05, heartbeat_grace=0.05) as (whole, device, _):
+        await device.registers()
+        for beat in (b"1", b"AT", b"0", b"00", b" "):
+            await device.says(beat)
+            await trio.sleep(0.02)
+        await trio.sleep(0.1)
+        await device.says(TN)
+        assert await device.hears(35) == PHONE, "and nothing before it"
+        assert whole.connection().session.malformed == 0
+
+
+async def test_who_is_silent_is_closed(store: Database) -> None:
+    async with serving(store, idle_timeout=0.3) as (whole, device, _):
+        await device.registers()
+        connection = whole.connection()
+        assert await device.gone()
+        assert connection.why == "silent for too long"
+        await whole.records.flushed()
+        assert whole.told[-1].line()["reason"] == "silent for too long"
+
+
+async def test_who_speaks_is_not_though_the_loop_stalled(store: Database) -> None:
+    """What came in time is read before anybody is judged."""
+    whole = Whole(store, idle_timeout=180)
+    async with trio.open_nursery() as nursery:
+        device = whole.dial(nursery)
+        await until(lambda: whole.desk.connections)
+        await device.says(HT)
+        now = trio.current_time()
+        whole.desk.read(whole.poller.arrivals(), now)
+        await device.says(b" ")
+        await whole.desk._sweep(now + 500)
+        assert whole.connection().why == ""
+        await whole.desk._sweep(now + 1000)
+        assert whole.connection().why == "silent for too long"
+    await whole.aclose()
+
+
+async def test_a_tail_is_not_judged_before_what_came_in_time(store: Database) -> None:
+    whole = Whole(store)
+    async with trio.open_nursery() as nursery:
+        device = whole.dial(nursery)
+        await until(lambda: whole.desk.connections)
+        await device.says(HT[:9])
+        now = trio.current_time()
+        whole.desk.read(whole.poller.arrivals(), now)
+        await device.says(HT[9:])
+        whole.desk.judge(now + 99)
+        assert await device.hears(23) == WELCOME
+        whole.connection().end("over")
+    await whole.aclose()
+
+
+async def test_who_does_not_speak_the_protocol_is_closed(store: Database) -> None:
+    async with serving(store, max_malformed=3) as (whole, device, _):
+        await until(lambda: whole.desk.connections)
+        connection = whole.connection()
+        for _ in range(3):
+            await device.says(b"GET / HTTP/1.1\r\n\r\n")
+            await trio.sleep(0.01)
+        assert await device.hears(99) == AGAIN, "once a second at the most, and then the end"
+        assert connection.why == "it does not speak the protocol"
+
+
+async def test_a_good_frame_now_and_then_is_enough(store: Database) -> None:
+    async with serving(store, max_malformed=2) as (_, device, _):
+        await device.registers()
+        for _ in range(5):
+            await device.says(b"noise noise")
+            await trio.sleep(0.01)
+            await device.says(TN)
+            got = await device.hears(35)
+            if got.startswith(AGAIN):
+                got = got[6:] + await device.hears(6)
+            assert got == PHONE
+
+
+class TestEchoes:
+    """On an echoing connection no result settles anything."""
+
+    async def test_an_echo_is_not_answered_and_reported_once(self, store: Database) -> None:
+        async with serving(store) as (whole, device, _):
+            await device.registers()
+            await device.says(AGAIN + WELCOME)
+            await device.says(TN)
+            assert await device.hears(35) == PHONE
+            await whole.records.flushed()
+            assert whole.kinds("device") == ["device.online", "device.echoing"]
+
+    async def test_its_commands_are_unknown(self, store: Database) -> None:
+        async with serving(store) as (whole, device, nursery):
+            await device.registers()
+            asked = ask(whole, nursery, timeout=0.3)
+            start = await device.hears(26)
+            assert start == b"026000123456787654321QD500"
+            await device.says(start)  # the echo
+            await device.says(b"023200123456787654321QD")  # our receipt, or the device's word?
+            assert await device.hears(23) == b"023200123456787654321QD"
+            await until(lambda: asked.said)
+            assert asked.status == "408"
+            await whole.records.flushed()
+            assert "result.unsolicited" in whole.kinds()
+
+
+async def test_a_result_is_acknowledged_and_settles(store: Database) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        asked = ask(whole, nursery)
+        assert await device.hears(26) == b"026000123456787654321QD500"
+        await device.says(b"023200123456787654321QD")
+        assert await device.hears(23) == b"023200123456787654321QD"
+        await until(lambda: asked.said)
+        assert asked.status == "200"
+
+
+async def test_not_me_settles_and_is_reported(store: Database) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        asked = ask(whole, nursery, "stop")
+        assert await device.hears(23) == b"023000123456787654321ST"
+        await device.says(b"020202999999999999999ST")
+        assert await device.hears(23) == b"023200999999999999999ST"
+        await until(lambda: asked.said)
+        assert asked.status == "202"
+        await whole.records.flushed()
+        [mismatch] = [e.line() for e in whole.told if e.type == "device.mismatch"]
+        assert (mismatch["imei"], mismatch["said"]) == (X, "999999999999999")
+
+
+async def test_an_unsolicited_result_is_told_once_a_second(store: Database) -> None:
+    async with serving(store) as (whole, device, _):
+        await device.registers()
+        await device.says(b"023200123456787654321QD" * 50)
+        await device.says(TN)
+        assert await device.hears(58) == b"023200123456787654321QD" + PHONE
+        await whole.records.flushed()
+        assert whole.kinds("result") == ["result.unsolicited"]
+
+
+async def test_a_flood_is_read_in_turns_and_to_its_end(store: Database) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        other = whole.dial(nursery)
+        many = READ_SIZE * 20 // 23
+        async with trio.open_nursery() as both:
+            both.start_soon(device.says, TN * many)
+            await other.says(b" ")
+            assert await other.hears(6) == AGAIN
+            assert await device.hears(35 * many) == PHONE * many
+
+
+@pytest.mark.parametrize("rest", [b"", b" " * (READ_SIZE * 9), b"0230"])
+async def test_who_shuts_down_its_sending_side_gets_its_answers(
+    store: Database, rest: bytes
+) -> None:
+    async with serving(store) as (_, device, _):
+        await device.says(HT + rest)
+        await device.stream.send_eof()
+        assert await device.hears(99) == WELCOME
+
+
+async def test_who_does_not_read_loses_its_connection(store: Database) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        connection = whole.connection()
+        connection.link.max_unsent = 4096
+        async with trio.open_nursery() as sending:
+            sending.start_soon(flood, device)
+            await until(lambda: connection.why)
+        assert connection.why == "it does not read"
+        await whole.dial(nursery).registers()  # others do not notice
+
+
+async def flood(device: Machine) -> None:
+    with suppress(trio.BrokenResourceError):
+        while True:
+            await device.says(TN * 100)
+
+
+async def test_a_fault_in_one_connection_ends_that_one_alone(
+    store: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        connection = whole.connection()
+        other = whole.dial(nursery)
+
+        def broken(news: object, connection: object, now: float) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(whole.dispatcher, "settle", broken)
+        with caplog.at_level(logging.CRITICAL):
+            await device.says(b"023200123456787654321QD")
+            assert await device.gone()
+        assert connection.why == "a fault of the gateway"
+        await other.says(b" ")
+        assert await other.hears(6) == AGAIN
+
+
+async def test_a_reset_is_an_end_like_others(store: Database) -> None:
+    async with serving(store) as (whole, device, _):
+        await device.registers()
+        await device.says(TN[:9])
+        device.stream.socket.close()
+        await until(lambda: not whole.desk.connections)
+        assert whole.presence.get(X) is None
+
+
+async def test_settings_can_change_meanwhile(store: Database) -> None:
+    async with serving(store, idle_timeout=1000) as (whole, device, _):
+        await device.registers()
+        settings = whole.gateway.settings.device.model_copy(update={"idle_timeout": 0.01})
+        whole.desk.heed(settings)
+        assert await device.gone()
+
+
+async def test_ending_a_connection_that_is_being_cancelled(store: Database) -> None:
+    whole = Whole(store)
+    async with trio.open_nursery() as nursery:
+        whole.dial(nursery)
+        await until(lambda: whole.desk.connections)
+        connection = whole.connection()
+        nursery.cancel_scope.cancel()
+        connection.end("too late")
+    connection.end("again")
+    assert connection.why == "too late"
+    assert not connection.transmit(b"anything")
+    await whole.aclose()

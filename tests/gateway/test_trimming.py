@@ -1,0 +1,67 @@
+"""Old events and commands leave the database, in small steps that others come between."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.errors import StoreError
+from devgate.gateway.trimming import EVERY, PAUSE, Trimming
+from devgate.store import history
+from tests.gateway.rig import EPOCH, Rig
+from tests.store.commands import command_row, event
+
+DAY = 86400.0
+
+
+def trimming(rig: Rig) -> Trimming:
+    settings = Settings(
+        store=StoreSettings(keep_events=10 * DAY, keep_commands=100 * DAY),
+        command=CommandSettings(keep_keys=50 * DAY),
+    )
+    return Trimming(rig.records, settings)
+
+
+async def test_each_goes_in_its_time(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    ages = {"new": 1, "old": 60, "ancient": 101}
+    for id, days in ages.items():
+        at = EPOCH - days * DAY
+        rig.writer.post(
+            [command_row(id, accepted_at=at, ended_at=at, key=id, spent=id), event(at=at)]
+        )
+    rig.writer.post([event()])
+    await rig.records.flushed()
+    await trimming(rig).once()
+    with rig.database.read() as conn:
+        assert [row["id"] for row in history.page(conn, limit=9)] == ["old", "new"]
+        assert history.by_key(conn, "old") is None, "its key is free"
+        assert history.by_key(conn, "new") is not None
+        assert [row[-1] for row in history.events_after(conn, 0, 9)] == [1, 4]
+
+
+async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    old = EPOCH - 11 * DAY
+    rig.writer.post([event(at=old) for _ in range(2 * history.TRIM + 1)])
+    await rig.records.flushed()
+    await trimming(rig).once()
+    assert trio.current_time() == 2 * PAUSE
+    with rig.database.read() as conn:
+        assert len(history.events_after(conn, 0, 9)) == 1, "the newest stays"
+
+
+async def test_again_and_again_though_the_database_was_away(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    times: list[float] = []
+
+    class Away(Trimming):
+        async def once(self) -> None:
+            times.append(trio.current_time())
+            raise StoreError("the database is locked")
+
+    nursery.start_soon(Away(rig.records, trimming(rig).settings).run)
+    await trio.sleep(2.5 * EVERY)
+    assert times == [0, EVERY, 2 * EVERY]

@@ -1,0 +1,65 @@
+"""Devices as people look for them, in both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from devgate.model import Imei
+from devgate.store import search as module
+from devgate.store.device import Device
+from devgate.store.devices import insert_all
+from devgate.store.engine import Database
+from devgate.store.search import search
+
+IMEIS = [Imei(f"86000000000000{n}") for n in range(8)]
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    with database.write() as conn:
+        insert_all(
+            conn,
+            (
+                Device(imei, n, f"Bay {n}", "North 50%" if n < 4 else "south_1", enabled=n != 5)
+                for n, imei in enumerate(IMEIS)
+            ),
+        )
+    return database
+
+
+def found(database: Database, after: str | None = None, limit: int = 10, **more: object) -> str:
+    """The last digits of what is found."""
+    with database.read() as conn:
+        devices = search(conn, after, limit, **more)  # type: ignore[arg-type]
+    return "".join(device.imei[-1] for device in devices)
+
+
+def test_whatever_is_looked_for(filled: Database) -> None:
+    assert found(filled) == "01234567"
+    assert found(filled, text="bAY 3") == "3"
+    assert found(filled, text="NORTH") == found(filled, text="50%") == "0123"
+    assert found(filled, text="%") == "0123", "a sign like any other"
+    assert found(filled, text="_") == "4567"
+    assert found(filled, text="000007") == "7"
+    assert found(filled, text="nothing") == ""
+    assert found(filled, site="south_1", enabled=True) == "467"
+    assert found(filled, enabled=False) == "5"
+    assert found(filled, text="bay", after=IMEIS[2], limit=3) == "345"
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_among_some_and_without_others(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """The same by their keys, and by looking at all of them a few at a time."""
+    monkeypatch.setattr(module, "FEW", few)
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "CHUNK", 2)
+    some = set(IMEIS[1:7])
+    assert found(filled, imeis=some) == "123456"
+    assert found(filled, imeis=some, without={IMEIS[2]}, limit=3) == "134"
+    assert found(filled, imeis=some, after=IMEIS[3]) == "456"
+    assert found(filled, imeis=some, text="south") == "456"
+    assert found(filled, imeis=set()) == ""
+    assert found(filled, without=set(IMEIS[:6])) == "67"
+    assert found(filled, without=set(IMEIS)) == ""
