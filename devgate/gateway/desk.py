@@ -218,7 +218,10 @@ class Desk:
         if tap is not None:
             tap.received(session.imei, connection.link.address, data, seen)
         if wire:
-            connection.transmit(wire, because(seen) if tap is not None else None)
+            why = because(seen) if tap is not None else None
+            if tap is not None and connection.tap is None:  # it was a stranger until now
+                tap.sent(session.imei, connection.link.address, wire, why)
+            connection.transmit(wire, why)
         if session.malformed >= self._settings.max_malformed:
             connection.end("it does not speak the protocol")
 

@@ -248,7 +248,10 @@ class Dispatcher:
                 claim.unknown_since = trio.current_time()
             self._end(command, command.result or "408")
         try:
-            await self._records.flushed()
+            if not await self._records.flushed():
+                # The device has said so, and its word goes on to the caller; but should the
+                # gateway be killed before the database is back, the record will say 408.
+                command.message += "; not on disk yet, for the database is away"
         finally:
             command.done.set()
         return None

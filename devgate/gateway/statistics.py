@@ -147,7 +147,9 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
     own = {line["type"] for line in lines if line.get("command") == row["id"]}
     lines += _remembered(row, own)  # events are kept for a shorter time than commands
     if settled is not None and row["type"] == "start" and device and device.unit == "seconds":
-        lines.append({"at": iso(settled + row["long"]), "type": "run.due", "imei": imei})
+        due = settled + row["long"]
+        type = "run.due" if due <= time() else "run.planned"
+        lines.append({"at": iso(due), "type": type, "imei": imei})
     lines.sort(key=lambda line: str(line["at"]))
     return {
         "record": record(row),

@@ -71,6 +71,7 @@ _DEVICE = (
     Field("unit", s.UNIT, "What the number of a start counts."),
     Field("enabled", s.YES, "false: it is refused when it registers."),
 )
+_HOOK = Field("name", s.HOOK, "The webhook, by its name in the list.", True)
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
 CALLS: tuple[Call, ...] = (
@@ -180,5 +181,15 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/orders", "order", "All that happened to an order", "Order",
         query=(Field("key", s.KEY, "The key of its command.", True),),
+    ),
+    Call("GET", "/api/webhooks", "webhooks", "List the webhooks", "Webhooks"),
+    Call(
+        "POST", "/api/webhooks/{name}/test", "webhook_test", "Post a test event", "Reply",
+        place=(_HOOK,), statuses={"400": 404}, about="503 if the receiver did not take it.",
+    ),
+    Call(
+        "POST", "/api/webhooks/{name}/replay", "webhook_replay", "Post events again", "Reply",
+        place=(_HOOK,), body="json",
+        json=(Field("after", s.POSITION, "Every event behind this number.", True),),
     ),
 )  # fmt: skip

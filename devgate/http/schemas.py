@@ -64,6 +64,7 @@ NUMBER = whole(0, MAX_ID)
 NAME = text(_LINE, "a text of one line", MAX_NAME)
 SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
 SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
+HOOK = text(_LINE, "a text of one line", 64, 1)
 PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 POSITION = whole(0, 2**63 - 1)

@@ -82,6 +82,13 @@ SHAPES: dict[str, Schema] = {
         status=TEXT, items={"type": "array", "items": ref("Event")}, next=MAYBE_WHOLE,
         last=WHOLE,
     ),
+    "Webhooks": shape(
+        "Receivers of events, and how far each has come.",
+        status=TEXT,
+        items={"type": "array", "items": shape(
+            name=TEXT, url=TEXT, state=TEXT, position=WHOLE, lag=WHOLE, error=MAYBE
+        )},
+    ),
     "Sites": shape(status=TEXT, items={
         "type": "array", "items": shape(site=TEXT, devices=WHOLE)
     }),

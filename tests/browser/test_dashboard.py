@@ -90,8 +90,10 @@ def test_language_theme_and_keyboard(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     assert page.url.endswith("/orders?key=none")
     page.get_by_role("button", name="配色").click()
-    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
     page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Orders")
     page.goto("/")
     page.keyboard.press("/")
     page.keyboard.type("bay 5")

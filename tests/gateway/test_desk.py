@@ -6,38 +6,19 @@ A timeout is made short where a test waits for its end, and long where it must n
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 import pytest
 import trio
 
 from devgate.net.poller import READ_SIZE
 from devgate.store.engine import Database
-from tests.gateway.rig import X, ask
-from tests.gateway.whole import HT, WELCOME, Machine, Whole
+from tests.gateway.rig import X
+from tests.gateway.whole import HT, WELCOME, Machine, Whole, serving, until
 
 TN = b"023000123456787654321TN"
 PHONE = b"035200123456787654321TN400-500-5620"
 AGAIN = b"006404"
-
-
-@asynccontextmanager
-async def serving(
-    store: Database, **settings: Any
-) -> AsyncIterator[tuple[Whole, Machine, trio.Nursery]]:
-    """A gateway with these settings, one connection to it, and room for more."""
-    whole = Whole(store, **settings)
-    async with whole.serves() as nursery:
-        yield whole, whole.dial(nursery), nursery
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Let the others run until it is so."""
-    with trio.fail_after(10):
-        while not true():
-            await trio.lowlevel.checkpoint()
 
 
 async def test_a_device_registers_and_asks(store: Database) -> None:
@@ -189,68 +170,6 @@ async def test_a_good_frame_now_and_then_is_enough(store: Database) -> None:
             if got.startswith(AGAIN):
                 got = got[6:] + await device.hears(6)
             assert got == PHONE
-
-
-class TestEchoes:
-    """On an echoing connection no result settles anything."""
-
-    async def test_an_echo_is_not_answered_and_reported_once(self, store: Database) -> None:
-        async with serving(store) as (whole, device, _):
-            await device.registers()
-            await device.says(AGAIN + WELCOME)
-            await device.says(TN)
-            assert await device.hears(35) == PHONE
-            await whole.records.flushed()
-            assert whole.kinds("device") == ["device.online", "device.echoing"]
-
-    async def test_its_commands_are_unknown(self, store: Database) -> None:
-        async with serving(store) as (whole, device, nursery):
-            await device.registers()
-            asked = ask(whole, nursery, timeout=0.3)
-            start = await device.hears(26)
-            assert start == b"026000123456787654321QD500"
-            await device.says(start)  # the echo
-            await device.says(b"023200123456787654321QD")  # our receipt, or the device's word?
-            assert await device.hears(23) == b"023200123456787654321QD"
-            await until(lambda: asked.said)
-            assert asked.status == "408"
-            await whole.records.flushed()
-            assert "result.unsolicited" in whole.kinds()
-
-
-async def test_a_result_is_acknowledged_and_settles(store: Database) -> None:
-    async with serving(store) as (whole, device, nursery):
-        await device.registers()
-        asked = ask(whole, nursery)
-        assert await device.hears(26) == b"026000123456787654321QD500"
-        await device.says(b"023200123456787654321QD")
-        assert await device.hears(23) == b"023200123456787654321QD"
-        await until(lambda: asked.said)
-        assert asked.status == "200"
-
-
-async def test_not_me_settles_and_is_reported(store: Database) -> None:
-    async with serving(store) as (whole, device, nursery):
-        await device.registers()
-        asked = ask(whole, nursery, "stop")
-        assert await device.hears(23) == b"023000123456787654321ST"
-        await device.says(b"020202999999999999999ST")
-        assert await device.hears(23) == b"023200999999999999999ST"
-        await until(lambda: asked.said)
-        assert asked.status == "202"
-        await whole.records.flushed()
-        [mismatch] = [e.line() for e in whole.told if e.type == "device.mismatch"]
-        assert (mismatch["imei"], mismatch["said"]) == (X, "999999999999999")
-
-
-async def test_an_unsolicited_result_is_told_once_a_second(store: Database) -> None:
-    async with serving(store) as (whole, device, _):
-        await device.registers()
-        await device.says(b"023200123456787654321QD" * 50)
-        await device.says(TN)
-        assert await device.hears(58) == b"023200123456787654321QD" + PHONE
-        await whole.records.flushed()
-        assert whole.kinds("result") == ["result.unsolicited"]
 
 
 async def test_a_flood_is_read_in_turns_and_to_its_end(store: Database) -> None:

@@ -18,17 +18,17 @@ from devgate.gateway.operations import OPERATIONS, dispatch
 from devgate.gateway.replies import Reply, Stream
 from devgate.net.link import Link
 from devgate.store.engine import Database
-from tests.gateway.rig import NOBODY, OFF, X, Y, emptied, follow_trios_clock
+from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied, follow_trios_clock
 from tests.gateway.whole import Whole
 
 COMMAND_FIELDS = [
     "status", "late", "message", "imei", "type", "long", "command", "key", "source", "state",
     "accepted_at", "sent_at", "ended_at", "late_at",
 ]  # fmt: skip
-STATUS_FIELDS = [
+STATUS_FIELDS = {
     "status", "version", "uptime", "listen", "connections", "registered", "devices",
     "in_flight", "waiting", "memory", "store", "draining",
-]  # fmt: skip
+}  # fmt: skip
 DEVICE_FIELDS = {
     "status", "imei", "id", "name", "site", "enabled", "online", "since", "address", "heard",
     "running_until", "last",
@@ -36,9 +36,8 @@ DEVICE_FIELDS = {
 
 
 @pytest.fixture
-def whole(store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> Whole:
-    follow_trios_clock(monkeypatch)
-    whole = Whole(store)
+async def whole(rig: Rig) -> Whole:
+    whole = Whole(rig.database)
     whole.know()
     return whole
 
@@ -105,7 +104,7 @@ async def test_a_start_that_is_not_waited_for(whole: Whole, autojump_clock: Mock
         record = await ask(whole, "command", command=reply["command"])
         assert (record["status"], record["state"]) == ("000", "sent")
         status = await ask(whole, "status")
-        assert list(status)[: len(STATUS_FIELDS)] == STATUS_FIELDS
+        assert set(status) >= STATUS_FIELDS
         assert (status["in_flight"], status["waiting"], status["registered"]) == (1, 0, 1)
 
 
@@ -238,7 +237,7 @@ async def test_a_command_survives_its_caller(whole: Whole, autojump_clock: MockC
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
     | st.sampled_from([X, OFF, "5", "0500", "k", 5, "device", "1m", "\ud800", "\x00"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )  # fmt: skip
 names = st.sampled_from(
@@ -279,8 +278,7 @@ def test_any_object_has_a_reply(one_store: Database, asked: list[dict[str, Any]]
             for args in asked:
                 try:
                     reply = await dispatch(whole.gateway, args, "test")
-                except DevgateError as err:
-                    assert str(err)
+                except DevgateError:
                     continue
                 if isinstance(reply, Stream):
                     await reply.lines.aclose()

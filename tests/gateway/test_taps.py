@@ -16,6 +16,7 @@ from devgate.store.engine import Database
 from tests.gateway.rig import NOBODY, X
 from tests.gateway.whole import HT, Machine, Whole
 
+UNKNOWN = "and the device has not registered on this connection"
 TN = b"023000123456787654321TN"
 
 
@@ -131,7 +132,7 @@ async def test_strangers_are_seen_until_they_register(store: Database) -> None:
             await exchange(whole.dial(nursery), b"hello", 6)
         assert got == [
             ("in", "heartbeat", None),
-            ("out", "404", "404: a heartbeat, and the device has not registered on this connection"),
+            ("out", "404", f"404: a heartbeat, {UNKNOWN}"),
             ("in", f"HT 000 {NOBODY}", None),
             ("out", f"HT 300 {NOBODY}", "300: no device with this IMEI is in the store"),
             ("in", f"HT 000 {X}", None),

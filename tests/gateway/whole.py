@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,14 +74,14 @@ class Whole(Rig):
     @asynccontextmanager
     async def serves(self) -> AsyncIterator[trio.Nursery]:
         """Alive, and reading what devices send."""
-        async with self.lives() as nursery, trio.open_nursery() as connections:
-            connections.start_soon(self.desk.run)
-            connections.start_soon(self.desk.watch)
-            try:
+        try:
+            async with self.lives() as nursery, trio.open_nursery() as connections:
+                connections.start_soon(self.desk.run)
+                connections.start_soon(self.desk.watch)
                 yield nursery
-            finally:
                 connections.cancel_scope.cancel()
-        await self.aclose()
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close what has a descriptor."""
@@ -133,3 +133,20 @@ class Machine:
     async def registers(self) -> None:
         await self.says(HT)
         assert await self.hears(23) == WELCOME
+
+
+@asynccontextmanager
+async def serving(
+    store: Database, **settings: Any
+) -> AsyncIterator[tuple[Whole, Machine, trio.Nursery]]:
+    """A gateway with these settings, one connection to it, and room for more."""
+    whole = Whole(store, **settings)
+    async with whole.serves() as nursery:
+        yield whole, whole.dial(nursery), nursery
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the others run until it is so."""
+    with trio.fail_after(10):
+        while not true():
+            await trio.lowlevel.checkpoint()

@@ -198,6 +198,13 @@ def test_the_control_socket_has_the_same_operations(served: Site) -> None:
     assert served.ask({"type": "add", "imei": "777000000000021", "name": 5})["status"] == "400"
 
 
+def test_webhooks_are_told_of(client: httpx.Client) -> None:
+    assert client.get("/api/webhooks").json()["items"] == []
+    problem(client.post("/api/webhooks/shop/test"), 404, "400")
+    response = client.post("/api/webhooks/shop/replay", json={"after": 0})
+    assert "no webhook" in problem(response, 400, "400")["detail"]
+
+
 def test_the_gateway_and_its_sites(client: httpx.Client, added: Json) -> None:
     status = client.get("/api/status").json()
     assert status["status"] == "200"

@@ -12,12 +12,12 @@ from devgate.gateway.access import ROLES, Tokens, may, remove
 from devgate.http.calls import CALLS, Call
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.http.web import secret_of
-from tests.e2e.harness import Gateway
+from tests.e2e.harness import gateway
 from tests.http.harness import Site, problem, site
 
 
 def path_of(call: Call) -> str:
-    return call.path.format(imei="860000000000059", id="0" * 26)
+    return call.path.format(imei="860000000000059", id="0" * 26, name="none")
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
@@ -70,17 +70,12 @@ def test_a_token_that_was_removed_is_refused_at_once() -> None:
 
 
 def test_without_tokens_nobody_gets_in() -> None:
-    running = Gateway({"http": {"listen": "127.0.0.1:0"}})
-    try:
-        running.start()
+    with gateway({"http": {"listen": "127.0.0.1:0"}}) as running:
         at = running.ask({"type": "status"})["listen"]["http"][0]
-        problem(httpx.get(f"http://{at}/api/status"), 401, "401")
-        response = httpx.get(f"http://{at}/api/status", headers={"Authorization": "Bearer dg_x"})
-        problem(response, 401, "401")
-        running.terminate()
-    finally:
-        if running.process is not None and running.process.poll() is None:
-            running.process.kill()
+        with httpx.Client(base_url=f"http://{at}", verify=False) as client:
+            problem(client.get("/api/status"), 401, "401")
+            head = {"Authorization": "Bearer dg_x"}
+            problem(client.get("/api/status", headers=head), 401, "401")
 
 
 def test_a_session_looks_and_does_nothing(served: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -108,6 +109,7 @@ def _clock(visit: Visit, text: object) -> str:
     return "" if at is None else words.formed(at, "clock", visit.zone)
 
 
+@lru_cache(maxsize=256)  # it takes some milliseconds, and the page looks again often
 def _code(text: str) -> Markup | None:
     """The QR code as SVG, without style: the page's style sheet gives it its size."""
     if not text:

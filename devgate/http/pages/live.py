@@ -17,7 +17,8 @@ from devgate.model import Imei, imei
 
 # A page looks again at most so often, however much happens: what it costs is bounded by the
 # number of pages that are open, not by that of events.
-GAP = 2.0
+GAP = 2.0  # seconds, of one device's page
+FLEET_GAP = 4.0  # ... of one that any event may concern: drawing it takes some milliseconds
 PULSE = 10.0  # seconds after which a page looks again though nothing happened: time passes
 BEAT = 15.0  # seconds between two comments, so that a dead reader is noticed
 
@@ -83,7 +84,7 @@ async def ticks(visit: Visit) -> Response:
                 await _something(visit, position, device)
             position = visit.web.events.last
             await write(f"event: tick\ndata: {position}\n\n")
-            await trio.sleep(GAP)
+            await trio.sleep(FLEET_GAP if device is None else GAP)
 
     return EventStream(feed, visit.web.stopping)
 

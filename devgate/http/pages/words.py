@@ -16,6 +16,7 @@ FORMS: Mapping[str, str] = {
     "exact": "%H:%M:%S.%f",
     "clock": "%H:%M:%S",
     "minute": "%H:%M",
+    "moment": "%m-%d %H:%M:%S",
     "short": "%m-%d %H:%M",
     "day": "%Y-%m-%d",
 }

@@ -20,6 +20,7 @@ function formed(d, form) {
     case "minute": return minute;
     case "clock": return clock;
     case "exact": return `${clock}.${digits(d.getMilliseconds(), 3)}`;
+    case "moment": return `${day.slice(5)} ${clock}`;
     case "short": return `${day.slice(5)} ${minute}`;
     case "day": return day;
     default: return `${day} ${clock}`;
