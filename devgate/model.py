@@ -11,6 +11,7 @@ from devgate.errors import CallerError
 
 Imei = NewType("Imei", str)
 
+MAX_DURATION = 64  # characters: more of them are no time that anybody means
 MAX_TEXT = 976  # bytes of DATA that a frame can carry: 999 less its header
 
 # control.md section 2. A status that is not in it is a failure of the gateway.
@@ -47,7 +48,7 @@ def duration(text: str) -> float:
 
     Raises ValueError, with a sentence for that person.
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text) if len(text) <= MAX_DURATION else None
     if not match or not any(match.groups()):
         raise ValueError(f"{shown(text)} is no duration; write 500, 15m or 1h30m")
     days, hours, minutes, seconds = match.groups()

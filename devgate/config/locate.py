@@ -119,5 +119,6 @@ def _said(err: tomli.TOMLDecodeError) -> str:
 
 
 def _unreadable(file: Path, err: OSError | ValueError) -> str:
-    why = err.strerror if isinstance(err, OSError) else str(err)
+    # Of a name, ValueError says that it holds a NUL, in words that vary with Python's version.
+    why = err.strerror if isinstance(err, OSError) else "no file's name has a NUL in it"
     return f"{name_of(file)}: can't be read: {why or 'unknown error'}"

@@ -22,7 +22,7 @@ except SystemExit as err:
 HEAVY = {
     "alembic", "asyncio", "csv", "devgate.app", "devgate.cli.batch", "devgate.config.load",
     "devgate.config.settings", "devgate.control.server", "devgate.gateway", "devgate.net",
-    "devgate.protocol", "devgate.store", "grp", "outcome", "psycopg", "pydantic", "rich",
+    "devgate.protocol", "devgate.store", "outcome", "psycopg", "pydantic", "rich",
     "sqlalchemy", "ssl", "trio", "trio_util", "ulid",
 }  # fmt: skip
 

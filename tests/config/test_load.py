@@ -204,7 +204,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "none.toml", "No such file or directory"),
         (tmp_path / "a\nb", "No such file or directory"),
         (Path("/dev/null/x"), "Not a directory"),
-        (Path("a\0b"), "embedded null byte"),
+        (Path("a\0b"), "no file's name has a NUL in it"),
     ]:
         with pytest.raises(SetupError) as caught:
             load(path, {})

@@ -95,7 +95,7 @@ def test_what_is_named_has_to_be_there(here: Path) -> None:
         ("no.toml", {}, f"--config: no.toml: {missing}"),
         ("", {}, "--config: a file expected, not an empty name"),
         (None, {"DEVGATE_CONFIG": "no.toml"}, f"DEVGATE_CONFIG: no.toml: {missing}"),
-        ("a\0", {}, "--config: 'a\\x00': can't be read: embedded null byte"),
+        ("a\0", {}, "--config: 'a\\x00': can't be read: no file's name has a NUL in it"),
     ]:
         for find in (find_config, lambda option, env: find_socket(None, option, env)):
             with pytest.raises(SetupError) as caught:
