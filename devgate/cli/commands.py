@@ -106,6 +106,9 @@ def cancel(where: Where, command: str) -> None:
 def _page(where: Where, fields: Mapping[str, object]) -> NoReturn:
     given = {name: value for name, value in fields.items() if value is not None}
     reply: Mapping[str, Any] = ask(where.socket(), {"type": "history", **given})
-    if reply.get("next") and not where.as_json:
+    if where.as_json or (code := exit_code(reply)):
+        told(reply, where.as_json)
+    say(describe.records(reply.get("items") or ()))
+    if reply.get("next"):
         complain(f"there are more: add --after {reply['next']}")
-    told(reply, where.as_json, lambda page: describe.records(page.get("items") or ()))
+    raise SystemExit(code)

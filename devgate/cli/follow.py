@@ -47,7 +47,7 @@ def watch(where: Where, imei: Imei | None, after: int | None, events: str | None
     """
     kinds = [kind.strip() for kind in events.split(",") if kind.strip()] if events else None
     request = {"type": "watch", "imei": imei, "after": after, "events": kinds}
-    show = _shower(where.as_json, _event)
+    show = _shower(where.as_json, event_parts)
     last = after
     with _followed(where, request) as lines:
         for event in lines:
@@ -161,7 +161,8 @@ def _missed(event: Event) -> Parts:
     return [(f"-- {event['missed']} missed: this reader was too slow --", "red")]
 
 
-def _event(event: Event) -> Parts:
+def event_parts(event: Event) -> Parts:
+    """An event as one line, in pieces."""
     kind = str(event.get("type"))
     rest = {
         key: value

@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "What happened": {
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
         "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
+        "top": Entry("devgate.cli.top:top", "Show what is going on, on one screen."),
         "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
         "tap": Entry("devgate.cli.follow:tap", "Follow the frames of a device as they pass."),
         "replay": Entry("devgate.cli.replay:replay", "Play a saved tap against a gateway."),

@@ -28,6 +28,7 @@ def test_history_is_a_table(run: Run, gateway: Answering) -> None:
         f"2025-01-31 12:00:00Z  {IMEI}  start 500  200      late  order-1  {ID}",
     ]
     assert got.stderr == f"devgate: there are more: add --after {ID}\n"
+    assert got.output == got.stdout + got.stderr, "the hint stands below the table"
     assert gateway.requests == [{"type": "history", "limit": 2}]
 
 

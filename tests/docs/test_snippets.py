@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
@@ -11,11 +12,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from devgate.config.webhook import key_of
+from devgate.events.signature import signed
 from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, read, session
 from tests.e2e.device import PATIENCE
 from tests.e2e.harness import Gateway, environment, gateway
@@ -147,6 +152,39 @@ def test_shell(demo: Gateway, page: Path, tmp_path: Path) -> None:
     assert [json.loads(line)["message"] for line in printed[:2]] == ["started", "stopped"]
     assert same(printed[2:]) == ["started (command ID)"]
     assert outcome(demo, "order-5003") == outcome(demo, "order-5004") == "200"
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_curl(demo: Gateway, page: Path, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed (Debian: apt-get install curl)")
+    devgate = tmp_path / "devgate"
+    devgate.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m devgate "$@" 2>/dev/null\n'
+    )
+    devgate.chmod(0o755)
+    [code] = blocks(page, "bash")
+    [door] = demo.ask({"type": "status"})["listen"]["http"]
+    code = code.replace("127.0.0.1:8080", door).replace("add shop", f"add {page.stem}")
+    reply = json.loads(run(demo, ["sh"], f"PATH={tmp_path}:$PATH\n{code}"))
+    assert (reply["status"], reply["message"]) == ("200", "started")
+    assert outcome(demo, "order-5005") == "200"
+
+
+def test_the_receiver_in_the_manual_knows_what_is_ours() -> None:
+    names: dict[str, Any] = {}
+    [code] = blocks(MANUAL, "python")
+    exec(code, names)
+    secret = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+    now = int(time.time())
+
+    def genuine(body: bytes, at: int, said: bytes = b"{}") -> object:
+        head = signed(key_of(secret), "evt_1_a", at, said)
+        return names["genuine"]({k.decode(): v.decode() for k, v in head.items()}, body, secret)
+
+    assert genuine(b"{}", now) is True
+    assert genuine(b"{ }", now) is False
+    assert genuine(b"{}", now - 1000) is False, "somebody has kept it and posts it again"
 
 
 def test_the_back_up_in_the_manual_is_a_whole_database(demo: Gateway, tmp_path: Path) -> None:

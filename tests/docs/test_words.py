@@ -16,6 +16,9 @@ from click.testing import CliRunner
 from devgate.cli.main import cli
 from devgate.config.load import load
 from devgate.events.kinds import KINDS
+from devgate.gateway.access import NEEDS
+from devgate.http.calls import CALLS
+from devgate.http.problems import STATUSES
 from devgate.model import EXIT, NO_GATEWAY
 from tests.docs.pages import (
     CHINESE,
@@ -106,18 +109,46 @@ def test_both_readmes_have_the_same_parts() -> None:
     assert frames[0] == frames[1]
 
 
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_the_table_of_calls_is_the_real_one(page: Path) -> None:
+    needed = {(call.method, call.path): NEEDS.get(call.operation, "admin") for call in CALLS}
+    rows = re.findall(r"^\| (`[A-Z]+ /api/.*`) \| [^|]+ \| `(\w+)` \|$", prose(page), re.MULTILINE)
+    listed = {
+        call: role
+        for names, role in rows
+        for call in re.findall(r"`([A-Z]+) (/api/[^`]+)`", names)
+    }
+    assert len(listed) > 10
+    assert listed == {call: needed.get(call) for call in listed}
+
+
+def test_the_table_of_http_statuses_is_the_real_one() -> None:
+    [table] = re.findall(
+        r"^\| devgate \|(.*)\|\n.*\n\| HTTP \|(.*)\|$", read(MANUAL), re.MULTILINE
+    )
+    ours, theirs = (line.split("|") for line in table)
+    listed = {
+        code: int(status.split(";")[0])
+        for codes, status in zip(ours, theirs, strict=True)
+        for code in codes.strip().split(", ")
+    }
+    assert listed == {code: status for code, (status, _) in STATUSES.items()}
+
+
 def test_every_event_is_explained() -> None:
     missing = [kind for kind in KINDS if f"`{kind}`" not in read(MANUAL)]
     assert missing == []
 
 
 def test_the_configuration_in_the_manual_is_sound(tmp_path: Path) -> None:
-    [text] = blocks(MANUAL, "toml")
+    text = "\n".join(blocks(MANUAL, "toml"))  # they go into one file
     (tmp_path / "gateway.toml").write_text(text, "utf-8")
     settings = load(tmp_path / "gateway.toml", {})
     given = tomli.loads(text)
     assert settings.control.socket == given["control"]["socket"]
     assert settings.store.url == given["store"]["url"]
+    assert settings.http.users == given["http"]["users"]
+    assert [webhook.called for webhook in settings.webhook] == ["shop"]
 
 
 def test_the_service_in_the_manual_is_sound(tmp_path: Path) -> None:

@@ -1,0 +1,187 @@
+"""The full-screen view of `devgate top`: what is drawn, and the keys that turn its pages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from devgate.cli.follow import event_parts
+from devgate.cli.output import plain, sentence
+from devgate.cli.top import COLUMNS, EVERY, MANY, Item, Observer, Page, Place, cells, header
+
+FRAME = 6  # lines that are neither a device nor an event
+EVENT_SHARE = 3  # of the lines that are left, one in so many shows an event
+STDIN = 0
+# A key as a terminal sends it: an escape sequence, or one sign.
+KEY = re.compile(rb"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])|[^\x1b]")
+LEAVE = {b"q", b"Q"}
+NEXT = {b"\x1b[B", b"\x1bOB", b"\x1b[C", b"\x1bOC", b"\x1b[6~", b" "}
+BACK = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
+FIRST = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
+WIDTHS = {"IMEI": 15, "STATE": 7}  # columns that are of no use when they are cut
+HINT = "q leaves   arrows turn the pages"
+
+Keys = Callable[[float], list[bytes]]
+
+
+def show(observer: Observer) -> NoReturn:
+    """Draw again and again, until a key or a signal ends it. The terminal is left as it was."""
+    console = Console(highlight=False)
+    gateway = observer.gateway()
+    places, page, due = [Place()], Page([]), 0.0  # the place of every page back to the first
+    with _ended_by_signal(), _keys() as keys, Live(
+        console=console, screen=True, auto_refresh=False, vertical_overflow="crop",
+        redirect_stdout=False, redirect_stderr=False,
+    ) as live:  # fmt: skip
+        while True:
+            rows, events = _share(console.height)
+            if time.monotonic() >= due:
+                page = _page(observer, places, rows)
+                due = time.monotonic() + EVERY * (0.5 + gateway["registered"] // MANY)
+            observer.news(gateway)
+            tail = list(observer.events)[-events:]
+            live.update(_drawn(gateway, page, tail, len(places), (rows, events)), refresh=True)
+            for key in keys(EVERY):
+                if key in LEAVE:
+                    raise SystemExit(0)
+                if _turned(key, places, page):
+                    due = 0.0
+                    break
+            gateway = observer.gateway()
+
+
+def _share(height: int) -> tuple[int, int]:
+    """How many lines of a screen are for devices, and how many for events: one each at least."""
+    left = max(2, height - FRAME)
+    events = max(1, left // EVENT_SHARE)
+    return left - events, events
+
+
+def _page(observer: Observer, places: list[Place], rows: int) -> Page:
+    """The page at the last place. One that has become empty gives way to the one before."""
+    while not (page := observer.page(places[-1], rows)).items and len(places) > 1:
+        if page.failed is not None:
+            break
+        places.pop()
+    return page
+
+
+def _turned(key: bytes, places: list[Place], page: Page) -> bool:
+    """True if the key turned the page."""
+    if key in NEXT and page.next is not None:
+        places.append(page.next)
+    elif key in BACK and len(places) > 1:
+        places.pop()
+    elif key in FIRST and len(places) > 1:
+        del places[1:]
+    else:
+        return False
+    return True
+
+
+def _drawn(
+    gateway: Item, page: Page, events: Iterable[Item], number: int, lines: tuple[int, int]
+) -> Group:
+    """The whole screen, always of the same height."""
+    title, state = header(gateway)
+    well = gateway["store"] == "ok" and not gateway.get("draining")
+    devices = _devices(page)
+    told = [_line(Text.assemble(*event_parts(event))) for event in events]
+    return Group(
+        _line(Text(title, "bold")),
+        _line(Text(state, "" if well else "red")),
+        Text(""),
+        devices,
+        *[Text("")] * (lines[0] - max(1, len(page.items)) + 1),
+        *[Text("")] * (lines[1] - len(told)),
+        *told,
+        _line(Text(f"page {number}{', there are more' if page.next else ''}   {HINT}", "dim")),
+    )
+
+
+def _devices(page: Page) -> Table | Group:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=True, min_width=WIDTHS.get(name))
+    now = time.time()
+    for item in page.items:
+        row = [Text(plain(cell)) for cell in cells(item, now)]
+        table.add_row(*row, style=_style(item))
+    if not page.items:
+        why = "no devices are known" if page.failed is None else plain(sentence(page.failed))
+        return Group(Text(""), _line(Text(why, "dim" if page.failed is None else "red")))
+    return table
+
+
+def _style(item: Item) -> str:
+    if item["running_until"]:
+        return "green"
+    return "" if item["online"] and item["enabled"] else "dim"
+
+
+def _line(text: Text) -> Text:
+    """Text that takes one line, however narrow the screen."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """SIGTERM leaves as q does, so that the terminal is not left in its other screen."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _keys() -> Iterator[Keys]:
+    """What waits for keys, at most so many seconds: all that were pressed, and a `q` when the
+    terminal has gone.
+
+    Meanwhile the terminal shows no key and hands each over at once; Ctrl-C still is one.
+    """
+    if not os.isatty(STDIN):
+        yield _no_keys
+        return
+    before = termios.tcgetattr(STDIN)
+    tty.setcbreak(STDIN)
+    quiet = termios.tcgetattr(STDIN)
+    # Ctrl-Z would leave the shell in our screen.
+    quiet[6][termios.VSUSP] = os.fpathconf(STDIN, "PC_VDISABLE").to_bytes(1, "big")
+    termios.tcsetattr(STDIN, termios.TCSADRAIN, quiet)
+    try:
+        yield _pressed
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSAFLUSH, before)
+
+
+def _no_keys(patience: float) -> list[bytes]:
+    time.sleep(patience)
+    return []
+
+
+def _pressed(patience: float) -> list[bytes]:
+    if not select.select([STDIN], [], [], patience)[0]:
+        return []
+    data = os.read(STDIN, 1024)
+    return KEY.findall(data) if data else [b"q"]  # the terminal has gone
