@@ -71,7 +71,12 @@ async def test_a_session_ends_with_its_user(tmp_path: Path) -> None:
     assert (session.name, session.role, session.kind) == ("wang", "admin", "user")
     assert Sessions(secret, Users(path), None).of(jar) is not None, "it outlives a restart"
     assert Sessions(b"t" * 32, Users(path), None).of(jar) is None
-    for broken in ("", "x", cookie[:-9] + ("A" if cookie[-9] != "A" else "B") + cookie[-8:], "a" * 3000):
+    for broken in (
+        "",
+        "x",
+        cookie[:-9] + ("A" if cookie[-9] != "A" else "B") + cookie[-8:],
+        "a" * 3000,
+    ):
         assert known.of({COOKIE: broken}) is None
     users.add(path, "wang", "read", PASSWORD + "!", replace=True)
     assert known.of(jar) is None, "another password ends it"
