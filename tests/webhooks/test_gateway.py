@@ -97,6 +97,7 @@ def test_a_commands_life_is_posted_in_order(served: Gateway, receiver: Receiver)
 def test_the_list_says_how_far_it_has_come(served: Gateway, receiver: Receiver) -> None:
     with served.register(SAMPLE):
         receiver.wait(lambda r: len(r.taken) == 1)
+    receiver.wait(lambda r: len(r.taken) == 2)  # the device has gone: nothing more will happen
     eventually(lambda: position(served), lambda n: n == last(served))
     [item] = served.ask({"type": "webhooks"})["items"]
     assert {key: item[key] for key in ("name", "url", "state", "lag", "behind", "error")} == {
