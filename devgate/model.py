@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NewType
+from typing import NewType, NoReturn
 
 from devgate.errors import CallerError
 
@@ -66,3 +68,18 @@ def iso(at: float | None) -> str | None:
         return None
     text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none of its values")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{shown(text)} is too large a number")
+    return number
+
+
+# JSON as the standard has it: Python's own also reads NaN and Infinity.
+STRICT = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

@@ -6,12 +6,12 @@ The gateway looks at the file with every request, so a change is in force when t
 from __future__ import annotations
 
 import os
-import stat
 from typing import Any
 
 import click
 
-from devgate.cli.output import Where, common, complain, emit, fail, options, say, table, told
+from devgate.cli.linefile import handed_over, show
+from devgate.cli.output import Where, common, fail, options, say, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
 
@@ -62,11 +62,8 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
     """
     from devgate.gateway import access
 
-    path = os.path.realpath(_file(where, file))
-    new = not os.path.exists(path)
-    secret = access.add(path, name, role)
-    if new and os.geteuid() == 0:
-        _hand_over(path)
+    with handed_over(_file(where, file)) as path:
+        secret = access.add(path, name, role)
     message = f"token {name} added with the role {role}; keep it, it is not shown again"
     if where.as_json:
         told(
@@ -93,13 +90,7 @@ def list_(where: Where, file: str | None) -> None:
         {"name": token.name, "role": token.role, "created": token.created}
         for token in access.entries(_file(where, file))
     ]
-    if where.as_json:
-        for row in rows:
-            emit(row)
-    elif rows:
-        say(table(("NAME", "ROLE", "CREATED"), [tuple(row.values()) for row in rows]))
-    else:
-        click.echo("no tokens; add one with `devgate token add NAME`", err=True)
+    show(rows, where.as_json, "no tokens; add one with `devgate token add NAME`")
 
 
 @token.command()
@@ -117,31 +108,6 @@ def remove(where: Where, name: str, file: str | None) -> None:
 
     access.remove(_file(where, file), name)
     told({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
-
-
-def _hand_over(path: str) -> None:
-    """Give root's new file to the owner of its folder: the gateway, which must read it.
-
-    The file is looked up in the very folder whose owner gets it, and given away only if it
-    is the one that root has just made there, for that owner may have put another in its place.
-    """
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        owner = os.fstat(folder)
-        if owner.st_uid == 0:
-            complain(f"only root can read the new file {path}: chown it to the gateway's user")
-            return
-        file = os.open(os.path.basename(path), os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-        try:
-            info = os.fstat(file)
-            if stat.S_ISREG(info.st_mode) and (info.st_uid, info.st_nlink) == (0, 1):
-                os.fchown(file, owner.st_uid, owner.st_gid)
-        finally:
-            os.close(file)
-    except OSError as err:
-        complain(f"{path} stays root's ({err.strerror}): chown it to the gateway's user")
-    finally:
-        os.close(folder)
 
 
 def _file(where: Where, file: str | None) -> str:

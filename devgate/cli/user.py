@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from devgate.cli.output import Where, common, emit, fail, options, say, table, told
+from devgate.cli.linefile import handed_over, show
+from devgate.cli.output import Where, common, fail, options, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
 
@@ -63,12 +64,13 @@ def add(where: Where, name: str, role: str, replace: bool, file: str | None) -> 
     """
     from devgate.http import users
 
-    path = _file(where, file)
+    file = _file(where, file)
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    users.add(path, name, role, password, replace=replace)
+    with handed_over(file) as path:
+        users.add(path, name, role, password, replace=replace)
     message = f"user {name} is known with the role {role}"
     told({"status": "200", "message": message, "name": name, "role": role}, where.as_json)
 
@@ -89,13 +91,7 @@ def list_(where: Where, file: str | None) -> None:
         {"name": user.name, "role": user.role, "created": user.created}
         for user in users.entries(_file(where, file))
     ]
-    if where.as_json:
-        for row in rows:
-            emit(row)
-    elif rows:
-        say(table(("NAME", "ROLE", "CREATED"), [tuple(row.values()) for row in rows]))
-    else:
-        click.echo("no users; add one with `devgate user add NAME`", err=True)
+    show(rows, where.as_json, "no users; add one with `devgate user add NAME`")
 
 
 @user.command()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from typing import NoReturn
 
 from devgate.errors import CallerError
-from devgate.model import shown
+from devgate.model import STRICT, shown
 
 WORD = b"command"
 MAX_REQUEST = 65536  # bytes from the word's first letter to the last brace
@@ -132,23 +130,9 @@ def _too_long() -> NoReturn:
 def _object(raw: bytes) -> dict[str, object]:
     try:
         # Not json.loads(bytes): that guesses at UTF-16, and takes surrogates for UTF-8.
-        request: dict[str, object] = _DECODER.decode(raw.decode())
+        request: dict[str, object] = STRICT.decode(raw.decode())
     except UnicodeDecodeError as err:
         raise CallerError("400", f"a request that is not UTF-8: {err.reason}") from None
     except ValueError as err:
         raise CallerError("400", f"command{{...}} expected, but this is no JSON: {err}") from None
     return request
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is none of its values")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{shown(text)} is too large a number")
-    return number
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

@@ -106,7 +106,8 @@ class Dispatcher:
         try:
             with trio.CancelScope(shield=True):
                 await self._records.write(command, accepted(command))
-        except Exception:
+        except Exception as err:
+            log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, err)
             words = f"the gateway cannot write its journal ({self._records.state})"
             if self._line(command.imei).waiting.remove(command):
                 self._end_unsent(command, "503", f"{words}; nothing was sent")

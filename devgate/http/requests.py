@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import trio
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from devgate.http.calls import Call, Field
 from devgate.http.problems import Problem
 from devgate.http.schemas import misfit, words
-from devgate.model import shown
+from devgate.model import STRICT, shown
 
 MAX_JSON = 65536  # bytes: as on the control channel
 MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
@@ -188,24 +186,10 @@ def raw_command(data: bytes) -> dict[str, object]:
 def decoded(raw: bytes) -> object:
     """JSON as it is written down: no NaN, no number without bounds. Raises Problem (400)."""
     try:
-        return _DECODER.decode(raw.decode())
+        return STRICT.decode(raw.decode())
     except UnicodeDecodeError as err:
         raise bad(f"a body that is not UTF-8: {err.reason}") from None
     except RecursionError:
         raise bad("a body that is nested too deep") from None
     except ValueError as err:
         raise bad(f"a body that is no JSON: {err}") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is none of its values")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{shown(text)} is too large a number")
-    return number
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

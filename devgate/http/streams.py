@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 
-class Streamed(Response):
+class Streamed(Response, ABC):
     """Sends what `flow` gives it, and leaves it when the client has gone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -24,9 +26,9 @@ class Streamed(Response):
         """Send the head."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
+    @abstractmethod
     async def flow(self, scope: Scope, send: Send) -> None:
         """Send the head, and then the body piece by piece."""
-        raise NotImplementedError
 
     @staticmethod
     async def _watch(receive: Receive, scope: trio.CancelScope) -> None:
