@@ -30,7 +30,7 @@ from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.hooks import Positions
 from devgate.gateway.knowledge import Knowledge
-from devgate.gateway.operations import Args, Reply, Stream, dispatch
+from devgate.gateway.operations import Args, Reply, Stream, dispatch, take
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
@@ -95,8 +95,9 @@ class App:
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
         )  # fmt: skip
         self.writer.measured = self.gateway.commits.committed
-        self.webhooks = Webhooks(settings.webhook, self.events, Positions(records))
-        self.gateway.webhooks = self.webhooks.targets
+        positions = Positions(records, allow_private=settings.control.private_webhooks)
+        self.webhooks = Webhooks(settings.webhook, self.events, positions)
+        self.gateway.webhooks = self.webhooks
         self.tokens = Tokens(settings.control.tokens) if settings.control.tokens else None
         self.web: Web | None = None  # once its door is open, if there is one
 
@@ -113,6 +114,9 @@ class App:
 
     async def dispatch(self, args: Args, source: str) -> Reply | Stream:
         return await dispatch(self.gateway, args, source)
+
+    def take(self, args: Args, source: str, then: Callable[[Reply], None]) -> bool:
+        return take(self.gateway, args, source, then)
 
     async def run(self, on_ready: Ready) -> None:
         """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
@@ -194,7 +198,9 @@ class App:
         self.gateway.acceptor = self.acceptor
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]
-        server = ControlServer(self.dispatch, access=self.tokens)
+        server = ControlServer(
+            self.dispatch, take=self.take, access=self.tokens, ears=self.poller.urgent
+        )
         async with trio.open_nursery() as doors:
             device_doors = trio.CancelScope()
             await doors.start(self._within, device_doors, self.acceptor.run)
@@ -241,7 +247,7 @@ class App:
     async def _drain(self, drains: Sequence[Callable[[], Awaitable[None]]]) -> None:
         """Architecture, section 6: from the doors inwards, each step for a bounded time."""
         patience = self.gateway.settings.command.drain
-        log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight.value, patience)
+        log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight, patience)
         self.orders.closed = True
         self.dispatcher.close()
         with trio.move_on_after(patience):

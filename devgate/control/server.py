@@ -12,11 +12,11 @@ from typing import Any
 
 import trio
 
-from devgate.control.connection import Admit, Connection, Limits
+from devgate.control.connection import Admit, Connection, Ears, Limits
 from devgate.control.doors import UnixDoor, accept, open_tcp, open_unix
 from devgate.control.hangups import Hangups
 from devgate.control.replies import Args
-from devgate.control.streams import Dispatch
+from devgate.control.streams import Dispatch, Take
 from devgate.control.wires import PlainWire, wrap
 from devgate.errors import CallerError, SetupError
 from devgate.gateway.access import Tokens
@@ -32,23 +32,28 @@ Serve = Callable[[socket.socket, Hangups], Coroutine[Any, Any, None]]
 class ControlServer:
     """Turns bytes into requests, hands them to `dispatch`, and its answers into lines.
 
-    `dispatch(args, source)` gets the request without its `id` and `token`, and the source that
-    is recorded: "socket", "tcp:NAME" with the token's name, or "tcp" where no tokens are kept.
-    It is cancelled when its client disappears: what must not end with the client, it shields.
+    What `take` takes needs no task; all else goes to `dispatch`. Both get the request without
+    its `id` and `token`, and the source that is recorded: "socket", "tcp:NAME" with the token's
+    name, or "tcp" where no tokens are kept.
+    `dispatch` is cancelled when its client disappears: what must not end with the client, it
+    shields.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
         *,
+        take: Take = lambda args, source, then: False,
         access: Tokens | None,
         max_connections: int = MAX_CONNECTIONS,
         limits: Limits | None = None,
+        ears: Ears | None = None,
     ) -> None:
-        self._dispatch = dispatch
+        self._asked = dispatch, take
         self._access = access
         self._max_connections = max_connections
         self._limits = limits or Limits()
+        self._ears = ears
         self._connections: set[Connection] = set()
         self._accepting: set[trio.CancelScope] = set()
         self._serving = 0
@@ -172,7 +177,9 @@ class ControlServer:
     # One connection
 
     async def _plain(self, sock: socket.socket, hangups: Hangups) -> None:
-        await self._run(Connection(PlainWire(sock), self._dispatch, _local, hangups, self._limits))
+        await self._run(
+            Connection(PlainWire(sock), *self._asked, _local, hangups, self._limits, self._ears)
+        )
 
     async def _tcp(
         self, sock: socket.socket, hangups: Hangups, tls: ssl.SSLContext | None
@@ -187,10 +194,11 @@ class ControlServer:
         await self._run(
             Connection(
                 wire,
-                self._dispatch,
+                *self._asked,
                 _unguarded if self._access is None else _guarded(self._access),
                 hangups,
                 self._limits,
+                self._ears,
                 stranger=self._access is not None,
             )
         )

@@ -19,12 +19,13 @@ class Wire(Protocol):
     """What a connection needs of its socket. One task receives, one sends."""
 
     sock: socket.socket
+    plain: bool  # whether the socket can be read as soon as receive_now() has something
 
     async def receive(self) -> bytes:
         """What has come; empty once the peer has ended its side."""
 
-    def receive_now(self) -> bytes:
-        """The same without waiting; empty also when there is nothing."""
+    def receive_now(self) -> bytes | None:
+        """The same without waiting; None when there is nothing."""
 
     def send_now(self, data: bytes) -> int:
         """How many of these bytes are sent already, without waiting."""
@@ -39,6 +40,8 @@ class Wire(Protocol):
 class PlainWire:
     """A non-blocking socket, straight."""
 
+    plain = True
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
@@ -50,11 +53,11 @@ class PlainWire:
             except BlockingIOError:
                 continue
 
-    def receive_now(self) -> bytes:
+    def receive_now(self) -> bytes | None:
         try:
             return self.sock.recv(READ_SIZE)
         except BlockingIOError:
-            return b""
+            return None
 
     def send_now(self, data: bytes) -> int:
         try:
@@ -75,6 +78,8 @@ class PlainWire:
 class TlsWire:
     """The same behind a TLS handshake that has been made."""
 
+    plain = False
+
     def __init__(self, sock: socket.socket, stream: trio.SSLStream[trio.SocketStream]) -> None:
         self.sock = sock
         self._stream = stream
@@ -83,8 +88,8 @@ class TlsWire:
         with _as_oserror():
             return bytes(await self._stream.receive_some(READ_SIZE))
 
-    def receive_now(self) -> bytes:
-        return b""  # a record may need its rest; only waiting can tell
+    def receive_now(self) -> bytes | None:
+        return None  # a record may need its rest; only waiting can tell
 
     def send_now(self, data: bytes) -> int:
         return 0

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import trio
-
+from devgate.gateway.moment import Moment
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 
@@ -55,7 +54,7 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "accepted_at", "answered", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
+        "accepted_at", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
         "late_at", "long", "message", "noted", "recorded", "result", "running", "sent_at",
         "source", "spent", "state", "status", "timeout", "type", "until",
     )  # fmt: skip
@@ -79,12 +78,12 @@ class Command:
         self.ended_at: float | None = None
         self.late_at: float | None = None
         self.expires_at: float | None = None if order.expires is None else now + order.expires
-        self.until = 0.0  # trio's clock: not sent by then, it is never sent
+        # Trio's clock. Not sent by then, it is never sent; once it is: no answer by then, 408.
+        self.until = 0.0
         self.result: str | None = None  # the device's status
         self.noted = False  # that it was accepted stands in the log of events
-        self.answered = trio.Event()  # the device's result is here, or nobody waits for it longer
-        self.recorded = trio.Event()  # it is on disk, or has ended
-        self.done = trio.Event()  # it has ended, on disk; or it is kept beyond this run
+        self.recorded = Moment()  # it is on disk: accepted, sent or ended
+        self.done = Moment()  # it has ended, on disk; or it is kept beyond this run
 
     @property
     def content(self) -> tuple[str, str, int | None]:

@@ -107,20 +107,23 @@ class Desk:
 
         Each wake-up costs as much as several answers. Under load, and only while no
         command is outstanding, they are made fewer: what arrives within a millisecond
-        is read together.
+        is read together, without being told that something is there.
         """
         pace = 0.0  # arrivals a second, of late
-        counts, clock = self.counts, trio.lowlevel.current_clock().current_time
+        counts, dispatcher, poller = self.counts, self._dispatcher, self._poller
+        clock = trio.lowlevel.current_clock().current_time
         last = clock()
         while True:
-            await self._poller.wait()
-            most = ROUND
-            if self._dispatcher.in_flight.value:
-                most = HURRIED
-            elif pace > BUSY:
+            if pace > BUSY and not dispatcher.in_flight and not poller.behind:
                 await trio.sleep(GATHER)
-            now = clock()
-            count = self.read(self._poller.arrivals(most), now)
+            else:
+                await poller.wait()
+            now, most, count = clock(), ROUND, 0
+            if dispatcher.in_flight:
+                most = HURRIED
+                if poller.behind:
+                    count = self._hear_awaited(now)
+            count += self.read(poller.arrivals(most), now)
             spent = clock() - now
             counts.rounds += 1
             counts.arrivals += count
@@ -130,6 +133,14 @@ class Desk:
             past = now - last + 1e-6
             pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
             last = now
+
+    def _hear_awaited(self, now: float) -> int:
+        """Let a wave of heartbeats not come between a command and its device's answer."""
+        count = 0
+        for imei in self._dispatcher.awaited(HURRIED):
+            if (connection := self._presence.get(imei)) is not None:
+                count += self.read(self._poller.drain(connection.link), now)
+        return count
 
     def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
         """Answer what has arrived. A fault in one connection ends that one alone.

@@ -1,17 +1,19 @@
-"""Commands on their way: one queue and one runner per device, and what a result settles."""
+"""Commands on their way: one queue per device, one in flight, and what a result settles."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
+from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
-from trio_util import AsyncValue
 
 from devgate.gateway.command import Command
-from devgate.gateway.counters import CommandCounts
-from devgate.gateway.lines import Connected, Line, accepted, ended, what
+from devgate.gateway.deadlines import Deadlines
+from devgate.gateway.lines import Connected, Line, accepted, what
+from devgate.gateway.outcomes import Outcomes
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.running import Running
 from devgate.model import Imei
@@ -28,46 +30,61 @@ log = logging.getLogger("devgate.commands")
 
 
 class Dispatcher:
-    """Everything here but `serve`, `_run` and what they call is synchronous.
+    """Takes commands through their states: waiting, sent (on disk, then on the wire), ended.
 
-    A start is never sent twice: the only call of `transmit` stands in `_perform`,
-    behind a commit that says `sent`, and no command is performed twice after it.
+    No command has a task. What moves one on is a call: from whoever pushes it, from the writer
+    when its row is on disk, from the desk when the device has answered, from `serve` when its
+    time is up. None of these awaits, so that each step is whole.
+
+    A start is never sent twice: the only call of `transmit` stands in `_written`, behind a
+    commit that says `sent`, and no command is performed twice after it.
     """
 
     def __init__(
         self, connected: Connected, records: Records, running: Running, settings: CommandSettings
     ) -> None:
         self.settings = settings
-        self.live: dict[str, Command] = {}  # by id: all that have not ended
-        self.by_key: dict[str, Command] = {}  # those of them that have a key
-        self.in_flight = AsyncValue(0)
-        self.counts = CommandCounts()
+        self.in_flight = 0  # commands between being taken from their queue and their outcome
         self._connected = connected
         self._records = records
         self._running = running
+        self._outcomes = outcomes = Outcomes(records, running)
+        self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         self._lines: dict[Imei, Line] = {}
-        self._nursery: trio.Nursery | None = None
+        self._awaited: dict[
+            Imei, None
+        ] = {}  # devices that have not answered, longest unheard first
+        self._deadlines = Deadlines()
+        self._planned = 0.0  # when `serve` will look at them
+        self._sooner = trio.Event()  # one is due before that
+        self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
+        self._serving = False
         self._closed = False
+        self._gave_up = False
 
     async def serve(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> NoReturn:
-        """Own the runners. Cancelled, what is in flight ends as 408 and what waits stays put."""
-        async with trio.open_nursery() as self._nursery:
-            for line in self._lines.values():
-                self._stir(line)
-            task_status.started()
-            while True:
-                await trio.sleep(PRUNE)
-                self._prune(trio.current_time())
-        raise AssertionError("a nursery with an endless loop in it ends by an exception")
+        """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays."""
+        try:
+            async with self._outcomes.patient():
+                self._serving = True
+                for line in list(self._lines.values()):
+                    self._next(line)
+                task_status.started()
+                await self._watch()
+        finally:
+            # Also if the gateway is stopped at once: what was sent has an outcome on disk.
+            self._closed = True
+            self.give_up()
+        raise AssertionError("it watches for ever")
 
     @property
     def waiting(self) -> int:
         return sum(command.state == "waiting" for command in self.live.values())
 
     def push(self, command: Command, expires_in: float | None) -> bool:
-        """Let the command wait for its turn. False if too many wait already.
+        """Let the command wait for its turn, which may be now. False if too many wait already.
 
         A command that is kept waits `expires_in` seconds for its device, any other
         as long as `queue_timeout` behind others.
@@ -78,52 +95,33 @@ class Dispatcher:
         wait = self.settings.queue_timeout if expires_in is None else expires_in
         command.until = trio.current_time() + wait
         line.waiting.push(command)
-        self.live[command.id] = command
-        if command.key is not None:
-            self.by_key[command.key] = command
-        self._stir(line)
+        self._outcomes.takes(command)
+        self._next(line)
+        if command.state == "waiting":
+            self._look_at(command)
+            if not command.noted:
+                self._put_down(line, command)
         return True
 
-    def goes_at_once(self, command: Command) -> bool:
-        """True if nothing is between this command, which waits, and its device."""
-        line = self._line(command.imei)
-        return (
-            line.current is None
-            and next(iter(line.waiting)) is command
-            and self._connected.get(command.imei) is not None
-        )
+    def refuse(self, command: Command, status: str, message: str | None = None) -> None:
+        """End a command that never waited."""
+        self._outcomes.end_unsent(command, status, message)
 
     def cancel(self, command: Command, why: str) -> bool:
         """End a command that waits. False if it is not waiting any more."""
         if not self._line(command.imei).waiting.remove(command):
             return False
-        self._end_unsent(command, "410", f"cancelled {why}; nothing was sent")
+        self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
         return True
-
-    async def put_down(self, command: Command) -> None:
-        """It has to wait: on disk before its caller may hear that it was accepted."""
-        command.noted = True
-        try:
-            with trio.CancelScope(shield=True):
-                await self._records.write(command, accepted(command))
-        except Exception as err:
-            log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, err)
-            words = f"the gateway cannot write its journal ({self._records.state})"
-            if self._line(command.imei).waiting.remove(command):
-                self._end_unsent(command, "503", f"{words}; nothing was sent")
-            else:  # its turn has come meanwhile: it is written again, and that decides
-                command.noted = False
-        else:
-            command.recorded.set()
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
         for command in self._line(imei).waiting.starts():
-            self._end_unsent(command, "410", f"cancelled {why}; nothing was sent")
+            self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 
     def online(self, imei: Imei) -> None:
         """The device has registered: what was kept for it may go."""
         if line := self._lines.get(imei):
-            self._stir(line)
+            self._next(line)
 
     def reopen(self, command: Command, unknown_since: float) -> None:
         """After a start of the gateway: this one's result may still come."""
@@ -138,176 +136,210 @@ class Dispatcher:
         if entry is None:
             return False
         command = entry.command
-        if entry.unknown_since is None:
-            command.result = result.status
-            command.answered.set()
-            line.stir()
+        if entry is line.claim:
+            line.claim = None
+            self.counts.answering.observe(now - line.sent)
+            self._answered(line, command, result.status)
         else:
-            command.settles_late(result.status, time())
-            self.counts.late[command.type, command.status] += 1
-            self._running.told(command)
-            self._records.post(
-                command,
-                event_row(
-                    "command.late", command.imei, command.id,
-                    kind=command.type, long=command.long, status=command.status,
-                ),
-            )  # fmt: skip
-            log.info("late result command=%s status=%s", command.id, command.status)
+            self._outcomes.settle_late(command, result.status)
         return True
+
+    def awaited(self, most: int) -> list[Imei]:
+        """Some of the devices whose answers are awaited; the next time others, if there are."""
+        some = list(islice(self._awaited, most))
+        if len(self._awaited) > most:
+            for imei in some:
+                del self._awaited[imei]
+                self._awaited[imei] = None
+        return some
 
     async def idle(self) -> None:
         """Wait until nothing is in flight."""
-        await self.in_flight.wait_value(0)
+        if not self.in_flight:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._idle is None:
+            self._idle = trio.Event()
+        await self._idle.wait()
 
     def close(self) -> None:
         """The gateway stops: nothing more is sent. What waits is told so; what is kept, stays."""
         self._closed = True
         for line in self._lines.values():
-            for command in line.waiting.unkept():
-                self._end_unsent(command, "503")
+            self._outcomes.end_all(line.waiting.unkept(), "503")
             for command in line.waiting:
                 command.done.set()
-            line.stir()
 
     def give_up(self) -> None:
-        """The gateway stops: nobody waits any longer for the results of what is in flight."""
+        """The gateway stops: nobody waits any longer for the results of what is in flight.
+
+        What is only being put down as sent will not be.
+        """
+        self._gave_up = True
         for line in self._lines.values():
-            if line.current is not None:
-                line.current.answered.set()
-                line.stir()
+            self._unanswered(line)
+
+    # The steps of one device's commands
 
     def _line(self, imei: Imei) -> Line:
         if (line := self._lines.get(imei)) is None:
             line = self._lines[imei] = Line(imei)
         return line
 
-    def _stir(self, line: Line) -> None:
-        line.stir()
-        if not line.served and len(line.waiting) and self._nursery is not None:
-            line.served = True
-            self._nursery.start_soon(self._run, line)
+    def _next(self, line: Line) -> None:
+        """Take up the next command of this device, if it is that one's turn."""
+        while self._serving and not self._closed and line.current is None and len(line.waiting):
+            self._overdue(line, trio.current_time())
+            if self._connected.get(line.imei) is None:
+                self._outcomes.end_all(line.waiting.unkept(), "404")
+                for command in list(line.waiting):
+                    if not command.noted:  # the device left just before its turn
+                        self._put_down(line, command)
+                return
+            if (taken := line.waiting.take()) is not None:
+                self._perform(line, taken)
 
-    async def _run(self, line: Line) -> None:
-        """One device's runner: alive while it has commands."""
-        try:
-            while len(line.waiting) and not self._closed:
-                line.changed = trio.Event()
-                self._overdue(line)
-                if self._connected.get(line.imei) is None:
-                    for command in line.waiting.unkept():
-                        self._end_unsent(command, "404")
-                    for command in list(line.waiting):
-                        if not command.noted:  # the device left just before its turn
-                            await self.put_down(command)
-                    with trio.move_on_at(line.waiting.next_deadline()):
-                        if len(line.waiting):
-                            await line.changed.wait()
-                elif (taken := line.waiting.take()) is not None:
-                    line.current = taken
-                    self.in_flight.value += 1
-                    try:
-                        await self._perform(line, taken)
-                    finally:
-                        self.in_flight.value -= 1
-                        line.current = None
-        finally:
-            line.served = False
-
-    async def _perform(self, line: Line, command: Command) -> None:
-        """Put it down as sent, send it, and wait for what the device says."""
+    def _perform(self, line: Line, command: Command) -> None:
+        """Put it down as sent; `_written` goes on from there."""
         running = self._running.until(line.imei) is not None and command.type == "start"
         if running and self.settings.while_running == "refuse":
-            return self._end_unsent(command, "409", RUNS)
+            return self._outcomes.end_unsent(command, "409", RUNS)
+        line.current = command
+        self.in_flight += 1
         command.sends(time(), running)
         events = [event_row("command.sent", line.imei, command.id, **what(command))]
         if not command.noted:
             command.noted = True
             events.insert(0, accepted(command))
-        try:
-            await self._records.write(command, *events)
-        except Exception as err:
-            log.warning("not sent, for it cannot be journalled command=%s", command.id)
-            words = f"the gateway cannot write its journal ({self._records.state})"
-            self._end_unsent(command, "503", f"{words}; nothing was sent")
-            if self._records.state == "ok":
-                log.error("journal refused a command command=%s error=%s", command.id, err)
-            return None
+        self._records.write_then(command, events, partial(self._written, line, command))
+        return None
+
+    def _written(self, line: Line, command: Command, error: Exception | None) -> None:
+        """It is on disk as sent: send it. Or it is not, and is not sent."""
+        if error is not None:
+            self._not_written(command, error)
+            return self._free(line)
         command.recorded.set()
-        connection = self._connected.get(line.imei)
+        connection = None if self._gave_up else self._connected.get(line.imei)
         if connection is None:
             return self._left(line, command)
+        now = trio.current_time()
         claim = line.claims.sent(command, command.kind)  # before the first byte: it may be quick
         if not connection.transmit(command.wire()):
             line.claims.withdraw(claim)
             return self._left(line, command)
-        try:
-            await self._answer(line, command)
-        finally:
-            # Also if the gateway is stopped at once: what was sent has an outcome on disk.
-            if command.result is None:
-                claim.unknown_since = trio.current_time()
-            self._end(command, command.result or "408")
-        try:
-            if not await self._records.flushed():
-                # The device has said so, and its word goes on to the caller; but should the
-                # gateway be killed before the database is back, the record will say 408.
-                command.message += "; not on disk yet, for the database is away"
-        finally:
-            command.done.set()
-        return None
+        line.claim, line.sent = claim, now
+        self._awaited[line.imei] = None
+        command.until = now + (command.timeout or self.settings.ack_timeout)
+        self._look_at(command)
+        return self.counts.sends(command, time())
 
-    async def _answer(self, line: Line, command: Command) -> None:
-        """Wait for the device's result. What waits behind it for too long ends meanwhile."""
-        self.counts.sends(command, time())
-        sent = trio.current_time()
-        ends = sent + (command.timeout or self.settings.ack_timeout)
-        while not command.answered.is_set() and trio.current_time() < ends:
-            line.changed = trio.Event()
-            with trio.move_on_at(min(ends, line.waiting.next_deadline())):
-                await line.changed.wait()
-            self._overdue(line)
-        if not command.answered.is_set():
-            # After a stall of the loop the result may be here, unread: the desk has its turn.
-            await trio.lowlevel.checkpoint()
-        if command.result is not None:
-            self.counts.answering.observe(trio.current_time() - sent)
-
-    def _overdue(self, line: Line) -> None:
-        for command in line.waiting.overdue(trio.current_time()):
-            self._end_unsent(command, "410")
+    def _not_written(self, command: Command, error: Exception) -> None:
+        log.warning("not sent, for it cannot be journalled command=%s", command.id)
+        state = self._records.state
+        words = f"the gateway cannot write its journal ({state}); nothing was sent"
+        self._outcomes.end_unsent(command, "503", words)
+        if state == "ok":
+            log.error("journal refused a command command=%s error=%s", command.id, error)
 
     def _left(self, line: Line, command: Command) -> None:
         """Its device went away while it was being put down as sent; nothing was."""
         command.unsent()
         if command.kept and command.until > trio.current_time():
             line.waiting.push_back(command)
+            self._look_at(command)
             self._records.post(command)
             if self._closed:
                 command.done.set()
         else:
-            self._end_unsent(command, "404")
+            self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
+        self._free(line)
 
-    def _end_unsent(self, command: Command, status: str, message: str | None = None) -> None:
-        self._end(command, status, message)
+    def _unanswered(self, line: Line) -> None:
+        """The device has not answered what was sent to it, and nobody waits for it any longer."""
+        claim, line.claim = line.claim, None
+        if claim is not None:
+            claim.unknown_since = trio.current_time()
+            self._answered(line, claim.command, "408")
+
+    def _answered(self, line: Line, command: Command, status: str) -> None:
+        """It has its outcome; its caller hears of it once that is on disk."""
+        self._awaited.pop(line.imei, None)
+        self._outcomes.end(command, status)
+        self._outcomes.flushed(partial(self._over, line, command))
+
+    def _over(self, line: Line, command: Command, on_disk: bool) -> None:
+        if not on_disk:
+            # The device has said so, and its word goes on to the caller; but should the
+            # gateway be killed before the database is back, the record will say 408.
+            command.message += "; not on disk yet, for the database is away"
         command.done.set()
+        self._free(line)
 
-    def _end(self, command: Command, status: str, message: str | None = None) -> None:
-        command.ends(status, time(), message)
-        self.counts.ended[command.type, status] += 1
-        self.live.pop(command.id, None)
-        if command.key is not None:
-            self.by_key.pop(command.key, None)
-        self._running.told(command)
-        self._records.post(command, ended(command))
-        command.recorded.set()
-        log.info(
-            "command ended command=%s imei=%s type=%s status=%s",
-            command.id, command.imei, command.type, status,
-        )  # fmt: skip
+    def _free(self, line: Line) -> None:
+        line.current = None
+        self.in_flight -= 1
+        if not self.in_flight and self._idle is not None:
+            self._idle.set()
+            self._idle = None
+        self._next(line)
+
+    def _put_down(self, line: Line, command: Command) -> None:
+        """It has to wait: on disk before its caller may hear that it was accepted."""
+        command.noted = True
+        self._records.write_then(
+            command, [accepted(command)], partial(self._put_down_done, line, command)
+        )
+
+    def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:
+        if error is None:
+            return command.recorded.set()
+        log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)
+        words = f"the gateway cannot write its journal ({self._records.state})"
+        if line.waiting.remove(command):
+            self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
+        else:  # its turn has come meanwhile: it is written again, and that decides
+            command.noted = False
+        return None
+
+    # Deadlines
+
+    def _look_at(self, command: Command) -> None:
+        if self._deadlines.add(command) < self._planned:
+            self._sooner.set()
+
+    async def _watch(self) -> NoReturn:
+        pruned = trio.current_time()
+        while True:
+            self._sooner = trio.Event()
+            self._planned = min(self._deadlines.next(), pruned + PRUNE)
+            with trio.move_on_at(self._planned):
+                await self._sooner.wait()
+            due = self._deadlines.due(trio.current_time())
+            if due:
+                # After a stall of the loop results may be here, unread: the desk has its turn.
+                # Trio runs what is ready at once in any order, so that one step is not enough.
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            now = trio.current_time()
+            for command in due:
+                self._judge(command, now)
+            if now >= pruned + PRUNE:
+                pruned = now
+                self._prune(now)
+
+    def _judge(self, command: Command, now: float) -> None:
+        """Its time is up, if nothing has happened to it meanwhile."""
+        line = self._line(command.imei)
+        self._overdue(line, now)
+        if line.claim is not None and line.current is command and command.until <= now:
+            self._unanswered(line)
+
+    def _overdue(self, line: Line, now: float) -> None:
+        self._outcomes.end_all(line.waiting.overdue(now), "410")
 
     def _prune(self, now: float) -> None:
         for imei, line in list(self._lines.items()):
             line.claims.forget(now, self.settings.late_window)
-            if not (len(line.claims) or len(line.waiting) or line.served):
+            if not (len(line.claims) or len(line.waiting) or line.current):
                 del self._lines[imei]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import trio
-
-from devgate.gateway.claims import Claims
+from devgate.gateway.claims import Claims, Sent
 from devgate.gateway.command import Command
 from devgate.gateway.records import event_row
 from devgate.gateway.waiting import Waiting
@@ -30,18 +28,15 @@ class Connected(Protocol):
 class Line:
     """One device's commands: waiting, in flight, and those that a result may still settle."""
 
-    __slots__ = ("changed", "claims", "current", "imei", "served", "waiting")
+    __slots__ = ("claim", "claims", "current", "imei", "sent", "waiting")
 
     def __init__(self, imei: Imei) -> None:
         self.imei = imei
         self.waiting = Waiting()
         self.claims: Claims[Command] = Claims()
-        self.current: Command | None = None  # between being taken and its outcome
-        self.served = False  # whether its runner lives
-        self.changed = trio.Event()  # the runner shall look again
-
-    def stir(self) -> None:
-        self.changed.set()
+        self.current: Command | None = None  # between being taken and its outcome on disk
+        self.claim: Sent[Command] | None = None  # the current one's, from its first byte on
+        self.sent = 0.0  # when that was, by trio's clock
 
 
 def what(command: Command) -> dict[str, object]:

@@ -13,7 +13,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
 from devgate.model import shown
 
-__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch"]
+__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Operation:
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
 
 
-async def start(gateway: Gateway, args: Args, source: str) -> Reply:
+def _start(gateway: Gateway, args: Args, source: str) -> Order:
     imei = fields.device(args)
     long = fields.long(args, gateway.settings.command.max_long)
     if fields.choice(args, "unit", ("seconds", "times")) == "seconds" and (
         gateway.directory.counts_times(imei)
     ):
         raise CallerError("400", f"long: {imei} counts times: a number expected, not a duration")
-    order = Order(
+    return Order(
         imei,
         "start",
         long,
@@ -38,11 +38,10 @@ async def start(gateway: Gateway, args: Args, source: str) -> Reply:
         fields.seconds(args, "expires", fields.MAX_EXPIRES),
         source=source,
     )
-    return await _ordered(gateway, order, args)
 
 
-async def stop(gateway: Gateway, args: Args, source: str) -> Reply:
-    order = Order(
+def _stop(gateway: Gateway, args: Args, source: str) -> Order:
+    return Order(
         fields.device(args),
         "stop",
         key=fields.key(args),
@@ -50,13 +49,16 @@ async def stop(gateway: Gateway, args: Args, source: str) -> Reply:
         cancel=fields.yes(args, "cancel", False),
         source=source,
     )
-    return await _ordered(gateway, order, args)
 
 
-async def _ordered(gateway: Gateway, order: Order, args: Args) -> Reply:
+ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
+
+
+async def order(gateway: Gateway, args: Args, source: str) -> Reply:
+    order = ORDERS[str(args["type"])](gateway, args, source)
     wait = fields.yes(args, "wait", True)
     try:
-        return _reply(await gateway.orders.submit(order, wait=wait))
+        return await gateway.orders.submit(order, wait, _reply)
     except DevgateError as err:
         # Here, and not at the door, the fields are known as they were understood.
         return {
@@ -105,8 +107,8 @@ async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "start": Operation("Start a device.", start),
-    "stop": Operation("Stop a device.", stop),
+    "start": Operation("Start a device.", order),
+    "stop": Operation("Stop a device.", order),
     "cancel": Operation("Cancel a command that waits.", cancel),
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
     "status": Operation("Tell how the gateway is, or one device.", queries.status),
@@ -125,6 +127,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "order": Operation("Tell all that happened to the commands of a key.", statistics.order),
     "events": Operation("List events.", streams.events),
     "webhooks": Operation("List the receivers of events.", hooks.webhooks),
+    "webhook_add": Operation("Add a receiver of events.", hooks.webhook_add),
+    "webhook_edit": Operation("Change, enable or disable a receiver.", hooks.webhook_edit),
+    "webhook_remove": Operation("Remove a receiver that was added.", hooks.webhook_remove),
     "webhook_test": Operation("Post a test event to a receiver.", hooks.webhook_test),
     "webhook_replay": Operation("Post events to a receiver again.", hooks.webhook_replay),
     "watch": Operation("Follow events.", streams.watch),
@@ -154,3 +159,28 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
         raise
     finally:  # cancelled, its caller has left
         gateway.requests.asks(name, source, result)
+
+
+def take(gateway: Gateway, args: Args, source: str, then: Callable[[Reply], None]) -> bool:
+    """dispatch() without a task, where that can be had: calls back with the reply.
+
+    False: it cannot, nothing was done, and dispatch() is to be called. Raises what that raises.
+    For the requests that come by the thousand: a start and its result cost a fifth less.
+    """
+    given = args.get("type")
+    order_of = ORDERS.get(given) if isinstance(given, str) else None
+    if order_of is None:
+        return False
+    name = str(given)
+
+    def told(command: Command) -> None:
+        gateway.requests.asks(name, source, "done")
+        then(_reply(command))
+
+    try:
+        return gateway.orders.take(
+            order_of(gateway, args, source), fields.yes(args, "wait", True), told
+        )
+    except DevgateError:
+        gateway.requests.asks(name, source, "refused")
+        raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time
+from typing import TypeVar
 
 import trio
 from ulid import ULID
@@ -11,11 +13,13 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import RUNS, Dispatcher
-from devgate.gateway.lines import Connected, ended
+from devgate.gateway.lines import Connected
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
 from devgate.model import Imei
 from devgate.store import history
+
+T = TypeVar("T")
 
 Refusal = tuple[str, str | None]  # a status, and words if they are not the usual ones
 
@@ -40,20 +44,36 @@ class Orders:
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
         self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
 
-    async def submit(self, order: Order, *, wait: bool = True) -> Command:
-        """Carry out the order. Returns when the command has ended, or (not `wait`) is on disk.
+    async def submit(self, order: Order, wait: bool, tell: Callable[[Command], T]) -> T:
+        """Carry out the order. Returns what `tell` makes of the command when it has ended, or
+        (not `wait`) at the moment when it is on disk.
 
-        An order whose key is spent returns the command that spent it. Raises
+        An order whose key is spent gets the command that spent it. Raises
         CallerError (409) if that one was for something else, and StoreError (503) if
         it cannot be looked up; then nothing was sent.
         """
-        command = await self._taken(order)
-        await (command.done if wait else command.recorded).wait()
-        if not command.recorded.is_set():  # the gateway stops, and this one is kept
-            await command.recorded.wait()
-        if command.ended_at is not None and command.sent_at is None:
-            await self._records.flushed()  # what is answered is never forgotten
-        return command
+        told, done = list[T](), trio.Event()
+
+        def now(command: Command) -> None:
+            told.append(tell(command))
+            done.set()
+
+        _when(await self._taken(order), wait, now)
+        await done.wait()
+        return told[0]
+
+    def take(self, order: Order, wait: bool, then: Callable[[Command], None]) -> bool:
+        """submit() without a task: calls back where that returns. False: it needs a task.
+
+        That is so if the order has a key, which must be looked up, and if it came behind such a
+        one for the same device.
+        """
+        if order.key is not None or order.imei in self._turns:
+            return False
+        command = Command(str(ULID()), order, time())
+        self._begin(command, order)
+        _when(command, wait, then)
+        return True
 
     async def _taken(self, order: Order) -> Command:
         """Take the order before anything else happens, in the order in which orders came.
@@ -64,7 +84,7 @@ class Orders:
         turn = self._turns.get(order.imei)
         if order.key is None and turn is None:
             command = Command(str(ULID()), order, time())
-            await self._begin(command, order)
+            self._begin(command, order)
             return command
         if turn is None:
             turn = self._turns[order.imei] = trio.StrictFIFOLock()
@@ -74,12 +94,9 @@ class Orders:
             try:
                 if order.key is None:
                     command = Command(str(ULID()), order, time())
-                    await self._begin(command, order)
+                    self._begin(command, order)
                 else:
                     command = await self._keyed(order, order.key)
-                if turn.statistics().tasks_waiting:
-                    # The runner, which has just been told, takes this one before the next comes.
-                    await trio.lowlevel.checkpoint()
             finally:
                 if not turn.statistics().tasks_waiting:
                     del self._turns[order.imei]
@@ -110,7 +127,7 @@ class Orders:
                 )
             earlier = await self._records.read(history.by_key, key)
             if earlier is None:
-                await self._begin(command, order)
+                self._begin(command, order)
             else:
                 command = Command.of(earlier)
                 command.done.set()  # a record: nothing will happen to it here
@@ -119,16 +136,14 @@ class Orders:
             del self._looking[key]
             looking.set()
 
-    async def _begin(self, command: Command, order: Order) -> None:
+    def _begin(self, command: Command, order: Order) -> None:
         """Refuse the command, or let it wait for its turn."""
         if order.cancel:
             self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
         if (refusal := self._refusal(order)) is not None:
-            self._refuse(command, *refusal)
+            self._dispatcher.refuse(command, *refusal)
         elif not self._dispatcher.push(command, order.expires):
-            self._refuse(command, "429", None)
-        elif not self._dispatcher.goes_at_once(command):
-            await self._dispatcher.put_down(command)
+            self._dispatcher.refuse(command, "429")
 
     def _refusal(self, order: Order) -> Refusal | None:
         """Why nothing may be sent, if so."""
@@ -149,9 +164,8 @@ class Orders:
             return "409", RUNS
         return None
 
-    def _refuse(self, command: Command, status: str, message: str | None) -> None:
-        command.ends(status, time(), message)
-        self._dispatcher.counts.ended[command.type, status] += 1
-        self._records.post(command, ended(command))
-        command.recorded.set()
-        command.done.set()
+
+def _when(command: Command, wait: bool, then: Callable[[Command], None]) -> None:
+    # One that is kept when the gateway stops is done with before it is on disk.
+    moment = command.done if wait else command.recorded
+    moment.then(lambda: command.recorded.then(lambda: then(command)))

@@ -39,7 +39,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "connections": gateway.connections(),
         "registered": len(gateway.presence),
         "devices": len(gateway.directory),
-        "in_flight": gateway.dispatcher.in_flight.value,
+        "in_flight": gateway.dispatcher.in_flight,
         "waiting": gateway.dispatcher.waiting,
         "memory": resident(),
         "store": gateway.records.state,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -66,6 +66,12 @@ class Records:
         """On disk when it returns, as one with the events. If it raises, it never will be."""
         await self._writer.write([Row("command", command.values()), *events])
 
+    def write_then(
+        self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
+    ) -> None:
+        """write() without a task: calls back with what it would raise, or None."""
+        self._writer.write_then([Row("command", command.values()), *events], then)
+
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk as soon as that can be done."""
         self._writer.post([Row("command", command.values())], ("command", command.id))
@@ -100,6 +106,16 @@ class Records:
     def target(self, values: tuple[Any, ...]) -> None:
         """How far a webhook has come, in the columns of its table."""
         self._writer.post([Row("target", values)], ("target", values[0]))
+
+    def flushed_then(self, then: Callable[[bool], None]) -> None:
+        """flushed() without a task, and without patience: False means, not yet.
+
+        What calls back with False is for a task that waits for flushed().
+        """
+        if self._writer.state == "ok":
+            self._writer.kept_then(then)
+        else:
+            then(False)
 
     async def flushed(self, patience: float = PATIENCE) -> bool:
         """Wait until what was posted is on disk; False if that took longer than `patience`."""

@@ -38,7 +38,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
         "known": len(gateway.directory),
         "online": online,
         "running": len(gateway.running.imeis()),
-        "in_flight": gateway.dispatcher.in_flight.value,
+        "in_flight": gateway.dispatcher.in_flight,
         "waiting": gateway.dispatcher.waiting,
         "unknown": unknown,
         "failed": sum(int(str(hour["failed"])) for hour in hours),

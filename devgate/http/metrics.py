@@ -153,7 +153,7 @@ def _commands(gateway: Gateway) -> Iterator[Metric]:
     yield _gauge("commands_waiting", "Commands that are not sent yet.", dispatcher.waiting)
     yield _gauge(
         "commands_in_flight", "Commands being sent, or waiting for a result.",
-        dispatcher.in_flight.value,
+        dispatcher.in_flight,
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def _events(gateway: Gateway) -> Iterator[Metric]:
     failing = GaugeMetricFamily(
         PREFIX + "webhook_failing", "1: the last delivery failed.", labels=("webhook",)
     )
-    for name, target in gateway.webhooks.items():
+    for name, target in gateway.webhooks.targets.items():
         lag.add_metric((name,), max(0, events.last - target.window.position))
         failing.add_metric((name,), target.state != "ok")
     yield lag

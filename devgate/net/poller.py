@@ -13,6 +13,7 @@ from itertools import islice
 import trio
 
 from devgate.net.link import Link, reason
+from devgate.net.urgent import Urgent
 
 READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
 ROUND = 256  # links in one round: other tasks get their turn in between
@@ -36,6 +37,8 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._fd = self._epoll.fileno()
+        self.urgent = Urgent()
+        self._epoll.register(self.urgent.fd, select.EPOLLIN)
         self._look = select.poll()
         self._look.register(self._fd, select.POLLIN)
         self._links: dict[int, Link] = {}
@@ -82,6 +85,7 @@ class Poller:
         if not self._epoll.closed:
             trio.lowlevel.notify_closing(self._fd)
             self._epoll.close()
+            self.urgent.close()
         await trio.lowlevel.checkpoint()
 
     async def wait(self) -> None:
@@ -89,10 +93,15 @@ class Poller:
 
         Raises trio.ClosedResourceError when the poller is closed meanwhile.
         """
-        if self._unfinished or self._more:
+        if self.behind:
             await trio.lowlevel.checkpoint()
         else:
             await trio.lowlevel.wait_readable(self._fd)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the last round left something for the next one."""
+        return self._more or bool(self._unfinished)
 
     def pending(self) -> bool:
         """Whether a round would find something now. Takes nothing away."""
@@ -105,6 +114,8 @@ class Poller:
         added and closed while this runs. A round that is left early loses nothing.
         """
         links, unfinished, read = self._links, self._unfinished, os.read
+        if self.behind:
+            self.urgent.run()
         # Floods and the others share a round, half and half, so that neither starves.
         turns = list(islice(unfinished, most // 2)) if unfinished else []
         fresh = self._epoll.poll(0, most - len(turns))
@@ -114,6 +125,8 @@ class Poller:
             for fd, event in events:
                 link = links.get(fd)
                 if link is None or (unfinished and link in unfinished):
+                    if fd == self.urgent.fd:
+                        self.urgent.run()
                     continue  # closed earlier in this round; or it has its turn anyway
                 if event == ORDINARY and not link.unsent and link.inbound is None:
                     # The path of nearly every message: one read, one yield, nothing else.

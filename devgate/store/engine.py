@@ -199,6 +199,7 @@ def _sqlite(url: URL) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "temp_store=MEMORY",
             f"journal_size_limit={64 * 1024 * 1024}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

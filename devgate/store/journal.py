@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,10 +26,14 @@ class Kind(NamedTuple):
     table: Table
     columns: tuple[str, ...]
     key: str | None  # its other columns are replaced where this one is equal; None: never equal
+    # Columns that never change. SQLite writes an index anew for each column that is only named.
+    fixed: Container[str] = ()
 
+
+ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
 
 KINDS: Mapping[str, Kind] = {
-    "command": Kind(command, tuple(c.name for c in command.columns), "id"),
+    "command": Kind(command, tuple(c.name for c in command.columns), "id", ORDERED),
     "presence": Kind(
         presence, ("imei", "online", "since", "heard", "address", "generation"), "imei"
     ),
@@ -122,13 +126,14 @@ class Journal:
             conn.exec_driver_sql(self._statement(kind, len(some)), values)
 
     def _make(self, kind: str, rows: int) -> str:
-        table, columns, key = KINDS[kind]
+        table, columns, key, fixed = KINDS[kind]
         one = "(" + ", ".join([self._mark] * len(columns)) + ")"
         names = ", ".join(f'"{name}"' for name in columns)
         statement = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([one] * rows)}"
         if key is None:
             return statement
-        replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != key)
+        changing = [name for name in columns if name != key and name not in fixed]
+        replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in changing)
         return f'{statement} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
 
 

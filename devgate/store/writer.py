@@ -19,6 +19,7 @@ Done = TypeVar("Done")
 MOST_KEPT = 200_000
 PAUSE = 0.1  # seconds before a failed commit is tried again, doubled up to PAUSE_MOST
 PAUSE_MOST = 2.0
+TURN = 64  # callbacks after a commit before other tasks have their turn: about two milliseconds
 
 STOPPED = StoreError("the gateway stops")
 
@@ -39,9 +40,15 @@ class Batch(Generic[Row]):
     urgent: list[Entry[Row]] = field(default_factory=list)
     kept: dict[Hashable, Entry[Row]] = field(default_factory=dict)
     done: trio.Event = field(default_factory=trio.Event)
+    then: list[Callable[[], None]] = field(default_factory=list)  # called after `done`, in order
     error: Exception | None = None  # of the whole batch
     again: bool = False  # kept rows of it are not on disk, and went back into the line
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
+
+    @property
+    def kept_all(self) -> bool:
+        """Whether all that was posted is on disk, once it is done."""
+        return self.error is None and not self.again
 
 
 class Writer(Generic[Row, Done]):
@@ -82,14 +89,26 @@ class Writer(Generic[Row, Done]):
     async def write(self, rows: Sequence[Row]) -> None:
         """Return when the rows are on disk. Raises what the commit raised; then none of them is,
         and none of them will be. Cancelled, they are written all the same."""
-        batch = self._batch
-        place = len(batch.urgent)
-        batch.urgent.append(self._entry(rows))
-        self._wake.set()
+        batch, place = self._join(rows)
         await batch.done.wait()
         error = batch.error or batch.errors.get(place)
         if error is not None:
             raise error
+
+    def write_then(self, rows: Sequence[Row], then: Callable[[Exception | None], None]) -> None:
+        """write() for those who have no task: calls back with what it would raise, or None.
+
+        Callbacks come in the order of the calls, never from within this one while the writer
+        lives, and must not raise.
+        """
+        batch, place = self._join(rows)
+        _tell(batch, lambda: then(batch.error or batch.errors.get(place)))
+
+    def _join(self, rows: Sequence[Row]) -> tuple[Batch[Row], int]:
+        batch = self._batch
+        batch.urgent.append(self._entry(rows))
+        self._wake.set()
+        return batch, len(batch.urgent) - 1
 
     async def kept(self) -> bool:
         """Wait for the commit that holds what was posted last. False: it failed, and goes on."""
@@ -97,7 +116,15 @@ class Writer(Generic[Row, Done]):
         if batch is None:
             return True
         await batch.done.wait()
-        return batch.error is None and not batch.again
+        return batch.kept_all
+
+    def kept_then(self, then: Callable[[bool], None]) -> None:
+        """kept() for those who have no task. Calls at once where there is nothing to wait for."""
+        batch = self._latest()
+        if batch is None:
+            then(True)
+        else:
+            _tell(batch, lambda: then(batch.kept_all))
 
     def _latest(self) -> Batch[Row] | None:
         """The batch that the newest of all rows is in; None if all are written."""
@@ -137,16 +164,37 @@ class Writer(Generic[Row, Done]):
             # Who waits, perhaps shielded from cancellation, must not wait for nobody.
             self.state = str(STOPPED)
             self._batch.error = STOPPED
-            self._batch.done.set()
+            self._done(self._batch)
 
     async def once(self) -> None:
-        """Write what waits, as one transaction."""
+        """Write what waits, as one transaction, and tell those who wait for it."""
         if self._pause and not self._batch.urgent:
             await self._rest()
         self._wake = trio.Event()
         batch, self._batch = self._batch, Batch()
         self._busy = batch
         batch.error = STOPPED  # of who waits, should this be cancelled before it is written
+        try:
+            await self._write(batch)
+        except BaseException:
+            self._done(batch)
+            raise
+        self._busy = None
+        batch.done.set()
+        with trio.CancelScope(shield=True):  # none of them is left out
+            for count, then in enumerate(batch.then, 1):
+                then()
+                if not count % TURN:
+                    await trio.lowlevel.checkpoint()
+
+    def _done(self, batch: Batch[Row]) -> None:
+        """The writer ends: nobody shall wait for it."""
+        self._busy = None
+        batch.done.set()
+        for then in batch.then:
+            then()
+
+    async def _write(self, batch: Batch[Row]) -> None:
         entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
         rows = [row for entry in entries for row in entry.rows]
         began = trio.current_time()
@@ -166,9 +214,6 @@ class Writer(Generic[Row, Done]):
             self._well()
             self.measured(trio.current_time() - began, len(rows))
             self._committed(done)
-        finally:
-            self._busy = None
-            batch.done.set()
 
     async def _in_thread(self, rows: Sequence[Row]) -> Done:
         return await trio.to_thread.run_sync(self._commit, rows, limiter=self._limiter)
@@ -219,3 +264,10 @@ class Writer(Generic[Row, Done]):
             log.warning("database can be written again lost=%s", self.lost)
         self.state = "ok"
         self._pause = 0.0
+
+
+def _tell(batch: Batch[Row], call: Callable[[], None]) -> None:
+    if batch.done.is_set():  # of a writer that has ended: no other is ever found done
+        call()
+    else:
+        batch.then.append(call)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from devgate.control.connection import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
 from devgate.gateway.access import Tokens
+from devgate.net.urgent import Urgent
 
 Json = dict[str, Any]
 
@@ -36,6 +37,9 @@ class Office:
         self.ended: list[object] = []
         self.gates: dict[object, trio.Event] = {}
         self.changed = trio.lowlevel.ParkingLot()
+        self.taken: dict[
+            object, Callable[[Json], None]
+        ] = {}  # by name: to be answered by the test
 
     def gate(self, name: object) -> trio.Event:
         return self.gates.setdefault(name, trio.Event())
@@ -48,6 +52,22 @@ class Office:
         """Wait until so many things have been noted there."""
         while len(where) < count:
             await self.changed.park()
+
+    def take(self, args: Mapping[str, object], source: str, then: Callable[[Json], None]) -> bool:
+        """What needs no task here: a `quick`, answered when the test says so, and bad ones."""
+        kind, name = args.get("type"), args.get("name")
+        if kind == "quick":
+            self.note(self.begun, name)
+            self.taken[name] = then
+        elif kind == "quick-odd":
+            then({"status": {1, 2}})
+        elif kind == "quick-bad":
+            raise CallerError("400", "name: a better one expected")
+        elif kind == "quick-crash":
+            raise ZeroDivisionError("by our own fault")
+        else:
+            return False
+        return True
 
     async def dispatch(self, args: Mapping[str, object], source: str) -> Json | Lines:
         kind = args.get("type")
@@ -155,6 +175,18 @@ class Served:
         return bool(reply["status"] == "200")
 
 
+class Ways:
+    """How connections hear of what there is to be read; conftest.py runs all tests in both."""
+
+    by_poller = False
+
+
+async def _call(urgent: Urgent) -> None:
+    while True:
+        await trio.lowlevel.wait_readable(urgent.fd)
+        urgent.run()
+
+
 @contextmanager
 def short_folder() -> Iterator[str]:
     """A folder whose path leaves room for a Unix socket's."""
@@ -174,11 +206,18 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """A server on a Unix socket for the length of a block; what still runs then is cancelled."""
     office = Office()
+    urgent = Urgent()
     server = ControlServer(
-        office.dispatch, access=access, limits=limits, max_connections=max_connections
+        office.dispatch,
+        take=office.take,
+        access=access,
+        limits=limits,
+        max_connections=max_connections,
+        ears=urgent if Ways.by_poller else None,
     )
-    with short_folder() as folder:
+    with closing(urgent), short_folder() as folder:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_call, urgent)
             path = f"{folder}/run/s"
             assert await nursery.start(server.serve_unix, path, 0o660) == [path]
             served = Served(server, office, path, nursery)

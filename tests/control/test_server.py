@@ -78,7 +78,7 @@ async def test_a_bad_field_is_a_400_and_the_connection_goes_on() -> None:
         assert await caller.line() == ECHOED
 
 
-@pytest.mark.parametrize("kind", ["crash", "odd"])
+@pytest.mark.parametrize("kind", ["crash", "odd", "quick-crash", "quick-odd"])
 async def test_our_own_fault_is_logged_and_answered_500(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

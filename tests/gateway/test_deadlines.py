@@ -6,7 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.gateway.rig import Rig, ask
+from devgate.gateway.command import Command, Order
+from devgate.gateway.deadlines import ROOM, Deadlines
+from devgate.model import Imei
+from tests.gateway.rig import Rig, X, ask
 
 START = b"026000123456787654321QD500"
 
@@ -157,3 +160,39 @@ class TestOffline:
         new = rig.online()
         await trio.sleep(5)
         assert (old.sent, new.sent) == ([], [START])
+
+
+def waiting(until: float) -> Command:
+    command = Command(str(until), Order(Imei(X), "start", 1), 0.0)
+    command.until = until
+    return command
+
+
+class TestTheHeap:
+    def test_the_earliest_is_the_first(self) -> None:
+        deadlines, late, early = Deadlines(), waiting(2.0), waiting(1.0)
+        for command in (late, early, early):
+            deadlines.add(command)
+        assert deadlines.next() == 1.0
+        assert deadlines.due(0.9) == []
+        assert deadlines.due(2.0) == [early, early, late]
+        assert deadlines.next() == float("inf")
+
+    def test_what_is_over_or_has_another_time_is_passed_over(self) -> None:
+        deadlines, over, moved = Deadlines(), waiting(1.0), waiting(2.0)
+        deadlines.add(over)
+        deadlines.add(moved)
+        over.ends("410", 0.0)
+        moved.until = 5.0
+        deadlines.add(moved)
+        assert deadlines.next() == 5.0
+        assert deadlines.due(9.0) == [moved]
+
+    def test_what_is_over_does_not_pile_up(self) -> None:
+        """A start that may wait a month, and is sent within the minute."""
+        deadlines = Deadlines()
+        for number in range(10 * ROOM):
+            command = waiting(1e6 + number)
+            deadlines.add(command)
+            command.ends("200", 0.0)
+        assert len(deadlines._heap) <= ROOM

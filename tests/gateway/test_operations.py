@@ -231,7 +231,7 @@ async def test_a_command_survives_its_caller(whole: Whole, autojump_clock: MockC
         with trio.move_on_after(1):
             await ask(whole, "start", imei=X, long=5)
         await wait_all_tasks_blocked()
-        assert whole.dispatcher.in_flight.value == 1
+        assert whole.dispatcher.in_flight == 1
 
 
 json_values = st.recursive(

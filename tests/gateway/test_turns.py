@@ -63,7 +63,7 @@ async def test_everybody_has_a_turn_amid_a_wave(
     in_flight: int,
     most: int,
 ) -> None:
-    rig.dispatcher.in_flight.value = in_flight
+    rig.dispatcher.in_flight = in_flight
     between = []
     async with trio.open_nursery() as nursery:
         for link, _ in wave:

@@ -1,0 +1,107 @@
+"""How commands end: what is put down, counted and said of it, and when their callers hear."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from time import time
+
+import trio
+
+from devgate.gateway.command import Command
+from devgate.gateway.counters import CommandCounts
+from devgate.gateway.lines import ended
+from devgate.gateway.records import Records, event_row
+from devgate.gateway.running import Running
+
+log = logging.getLogger("devgate.commands")
+
+
+class Outcomes:
+    """The commands that have not ended, and their ends. Synchronous: whoever waits is called."""
+
+    def __init__(self, records: Records, running: Running) -> None:
+        self.live: dict[str, Command] = {}  # by id: all that have not ended
+        self.by_key: dict[str, Command] = {}  # those of them that have a key
+        self.counts = CommandCounts()
+        self._records = records
+        self._running = running
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def patient(self) -> AsyncIterator[None]:
+        """While it lives, ends wait some seconds for a database that is away."""
+        async with trio.open_nursery() as self._nursery:
+            try:
+                yield
+            finally:
+                self._nursery.cancel_scope.cancel()
+                self._nursery = None
+
+    def takes(self, command: Command) -> None:
+        """It is under way from now on."""
+        self.live[command.id] = command
+        if command.key is not None:
+            self.by_key[command.key] = command
+
+    def end_all(self, commands: Iterable[Command], status: str) -> None:
+        for command in commands:
+            self.end_unsent(command, status)
+
+    def end_unsent(self, command: Command, status: str, message: str | None = None) -> None:
+        """Nothing of it was sent. Its caller hears so once that is on disk."""
+        self.end(command, status, message)
+        self.flushed(partial(_told, command))
+
+    def end(self, command: Command, status: str, message: str | None = None) -> None:
+        """Its outcome. The caller of this tells those who wait, by flushed()."""
+        command.ends(status, time(), message)
+        self.counts.ended[command.type, status] += 1
+        self.live.pop(command.id, None)
+        if command.key is not None:
+            self.by_key.pop(command.key, None)
+        self._running.told(command)
+        self._records.post(command, ended(command))
+        log.info(
+            "command ended command=%s imei=%s type=%s status=%s",
+            command.id, command.imei, command.type, status,
+        )  # fmt: skip
+
+    def settle_late(self, command: Command, status: str) -> None:
+        """A result has come after the 408."""
+        command.settles_late(status, time())
+        self.counts.late[command.type, status] += 1
+        self._running.told(command)
+        self._records.post(
+            command,
+            event_row(
+                "command.late", command.imei, command.id,
+                kind=command.type, long=command.long, status=status,
+            ),
+        )  # fmt: skip
+        log.info("late result command=%s status=%s", command.id, status)
+
+    def flushed(self, then: Callable[[bool], None]) -> None:
+        """Call back once what was posted is on disk; with False, when that took too long."""
+
+        def kept(on_disk: bool) -> None:
+            if on_disk or self._nursery is None:
+                then(on_disk)
+            else:
+                self._nursery.start_soon(self._wait_for_disk, then)
+
+        self._records.flushed_then(kept)
+
+    async def _wait_for_disk(self, then: Callable[[bool], None]) -> None:
+        on_disk = False
+        try:
+            on_disk = await self._records.flushed()
+        finally:
+            then(on_disk)
+
+
+def _told(command: Command, on_disk: bool) -> None:
+    command.recorded.set()
+    command.done.set()
