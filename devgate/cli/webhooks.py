@@ -1,27 +1,45 @@
-"""`devgate webhooks`: who gets events, how far each has come, and events again."""
+"""`devgate webhooks`: who gets events, how far each has come, and events again.
+
+All of it is asked of the running gateway: only there has "from now on" a meaning.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 import click
 
-from devgate.cli.output import Where, common, options, table, told
+from devgate.cli.output import Where, common, fail, options, sentence, table, told
 from devgate.control.client import ask
 
 NAME = click.argument("name", required=False, metavar="[NAME]")
-HEADER = ("NAME", "STATE", "POSITION", "LAG", "MISSED", "DELIVERED", "URL", "ERROR")
-KEYS = ("name", "state", "position", "lag", "missed", "delivered_at", "url", "error")
+ONE = click.argument("name")
+EVENTS = click.option(
+    "--events", metavar="A,B",
+    help='Only these, or groups of them: command.ended,device; "" for all.',
+)  # fmt: skip
+SECRET = click.option(
+    "--secret-file", metavar="FILE", type=click.File(encoding="utf-8"),
+    help="A file whose first line is the secret that signs (whsec_...); - for stdin.",
+)  # fmt: skip
+MOST_SECRET = 1024  # characters
+HEADER = ("NAME", "STATE", "POSITION", "LAG", "MISSED", "DELIVERED", "KEPT IN", "URL", "ERROR")
+KEYS = ("name", "state", "position", "lag", "missed", "delivered_at", "kept_in", "url", "error")
 
 
 @click.group()
 @options
 def webhooks() -> None:
-    """Look after the receivers of events, which are [[webhook]] tables in gateway.toml.
+    """Look after the receivers of events.
+
+    They are [[webhook]] tables in gateway.toml, or are added here and kept in the database.
+    The gateway must run: what it answers is in force.
 
     \b
     Examples:
+      devgate webhooks add shop https://shop.example/devgate --events command
       devgate webhooks list
       devgate webhooks test shop
       devgate webhooks replay shop --after 4711
@@ -34,14 +52,122 @@ def list_(where: Where) -> None:
     """List the webhooks: how far each has come, and what went wrong the last time.
 
     POSITION is the event up to which all was delivered, LAG how many came since, MISSED how
-    many were deleted by age before they could be delivered. One that is disabled answered 410
-    and gets nothing until `replay`.
+    many were deleted by age before they could be delivered. One that is disabled (it answered
+    410, or an operator did it) gets nothing until `enable` or `replay`. KEPT IN says where it is
+    changed and removed. Secrets are never shown.
 
     \b
     Example:
       devgate webhooks list --json | jq '.items[] | select(.state != "ok")'
     """
     told(ask(where.socket(), {"type": "webhooks"}), where.as_json, _listed)
+
+
+@webhooks.command()
+@ONE
+@click.argument("url")
+@EVENTS
+@SECRET
+@click.option(
+    "--after", type=click.IntRange(0), metavar="N",
+    help="Begin behind event number N, 0 for all that are kept; else with what comes.",
+)  # fmt: skip
+@common
+def add(
+    where: Where, name: str, url: str, events: str | None, secret_file: TextIO | None,
+    after: int | None,
+) -> None:  # fmt: skip
+    """Add the webhook NAME, to which the gateway posts events at URL from now on.
+
+    Its secret is made and printed, this once: the receiver needs it to check signatures. The
+    gateway keeps it in its database, readable for whoever may read that. A URL on this machine
+    or in a private network is refused unless [control] private_webhooks = true.
+
+    \b
+    Examples:
+      devgate webhooks add shop https://shop.example/devgate
+      devgate webhooks add shop https://shop.example/devgate --events command.ended --after 0
+      devgate webhooks add shop https://shop.example/devgate --secret-file shop.secret
+    """
+    given = {"after": after, **_given(url, events, secret_file)}
+    _ask(where, "webhook_add", name, given)
+
+
+@webhooks.command()
+@ONE
+@click.option("--url", help="Where events are posted to.")
+@EVENTS
+@SECRET
+@click.option("--new-secret", is_flag=True, help="Make another secret, and print it this once.")
+@common
+def edit(
+    where: Where, name: str, url: str | None, events: str | None, secret_file: TextIO | None,
+    new_secret: bool,
+) -> None:  # fmt: skip
+    """Change the webhook NAME: what is given, and nothing else. It goes on where it was.
+
+    One of gateway.toml is changed there.
+
+    \b
+    Examples:
+      devgate webhooks edit shop --events command,device.offline
+      devgate webhooks edit shop --new-secret
+    """
+    given = _given(url, events, secret_file)
+    if new_secret and secret_file is not None:
+        raise click.UsageError("Either --secret-file or --new-secret.")
+    if new_secret:
+        given["new_secret"] = True
+    if not given:
+        raise click.UsageError("Say what to change, --url or --events for example.")
+    _ask(where, "webhook_edit", name, given)
+
+
+@webhooks.command()
+@ONE
+@common
+def enable(where: Where, name: str) -> None:
+    """Put the webhook NAME to work again, with the first event that it has not taken.
+
+    \b
+    Example:
+      devgate webhooks enable shop
+    """
+    _ask(where, "webhook_edit", name, {"enabled": True})
+
+
+@webhooks.command()
+@ONE
+@common
+def disable(where: Where, name: str) -> None:
+    """Disable the webhook NAME: it gets nothing until it is enabled, also after a restart.
+
+    Its events wait in the database, as long as that keeps events.
+
+    \b
+    Example:
+      devgate webhooks disable shop
+    """
+    _ask(where, "webhook_edit", name, {"enabled": False})
+
+
+@webhooks.command()
+@ONE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common
+def remove(where: Where, name: str, yes: bool) -> None:
+    """Remove the webhook NAME, which was added by `add`. It gets nothing more.
+
+    How far it has come is forgotten: added again, it begins anew. One of gateway.toml is
+    removed there, and is gone with the next start of the gateway.
+
+    \b
+    Example:
+      devgate webhooks remove shop --yes
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Remove {name}?", abort=True, err=True)
+    _ask(where, "webhook_remove", name)
 
 
 @webhooks.command()
@@ -56,7 +182,7 @@ def test(where: Where, name: str | None) -> None:
     Example:
       devgate webhooks test shop
     """
-    told(ask(where.socket(), _request("webhook_test", name)), where.as_json)
+    _ask(where, "webhook_test", name)
 
 
 @webhooks.command()
@@ -70,22 +196,52 @@ def replay(where: Where, name: str | None, after: int) -> None:
     """Post every event after number N to the webhook NAME, again or for the first time.
 
     With a number above its position, it skips what it has not taken. A disabled one is
-    enabled. NAME may be left out if there is one webhook.
+    enabled by that. NAME may be left out if there is one webhook.
 
     \b
     Examples:
       devgate webhooks replay shop --after 4711
       devgate webhooks replay --after 0
     """
-    told(ask(where.socket(), {**_request("webhook_replay", name), "after": after}), where.as_json)
+    _ask(where, "webhook_replay", name, {"after": after})
 
 
-def _request(type: str, name: str | None) -> dict[str, object]:
-    return {"type": type} if name is None else {"type": type, "name": name}
+def _given(url: str | None, events: str | None, secret_file: TextIO | None) -> dict[str, object]:
+    """What is said of a webhook, as fields of a request."""
+    given: dict[str, object] = {}
+    if url is not None:
+        given["url"] = url
+    if events is not None:
+        kinds = [kind.strip() for kind in events.split(",") if kind.strip()]
+        given["events"] = kinds or None
+    if secret_file is not None:
+        try:
+            given["secret"] = secret_file.readline(MOST_SECRET).strip()
+        except UnicodeDecodeError:
+            fail(f"--secret-file {secret_file.name}: UTF-8 expected")
+        if not given["secret"]:
+            fail(f"--secret-file {secret_file.name}: its first line is empty")
+    return given
+
+
+def _ask(
+    where: Where, type: str, name: str | None, more: Mapping[str, object] | None = None
+) -> NoReturn:
+    request = {"type": type, "name": name, **(more or {})}
+    told(ask(where.socket(), request), where.as_json, _said)
+
+
+def _said(reply: Mapping[str, Any]) -> str:
+    if not reply.get("secret"):
+        return sentence(reply)
+    return f"{sentence(reply)}\nsecret {reply['secret']}  (shown this once: its receiver needs it)"
 
 
 def _listed(reply: Mapping[str, Any]) -> str:
     items = reply.get("items") or ()
     if not items:
-        return "no webhooks: add a [[webhook]] to gateway.toml"
+        return (
+            "no webhooks: `devgate webhooks add NAME URL` adds one, or add a [[webhook]] to"
+            " gateway.toml"
+        )
     return table(HEADER, [[item.get(key) for key in KEYS] for item in items])

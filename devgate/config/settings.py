@@ -117,6 +117,11 @@ class ControlSettings(Table):
     tokens: Annotated[str, path(optional=True)] = setting(
         "", "File of hashed tokens, for TCP and HTTP."
     )
+    private_webhooks: Annotated[bool, YES_OR_NO] = setting(
+        False,
+        "Webhooks that are added by command may be on this machine or in a private network.",
+        restart=True,
+    )
     tls: TlsSettings | None = setting(None, "TLS for the TCP addresses.", restart=True)
 
     @model_validator(mode="after")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator, model_validator
+from pydantic import PlainValidator, ValidationError, model_validator
 
 from devgate.config.kinds import YES_OR_NO, Misfit, came, path
 from devgate.config.table import Table, setting
 
 MAX_URL = 2048  # characters
 LEAST_KEY, MOST_KEY = 24, 64  # bytes of a secret, as Standard Webhooks has it
+NEW_KEY = 32  # of one that we make
 PREFIX = "whsec_"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -35,6 +38,10 @@ def key_of(secret: str) -> bytes:
         f"{PREFIX} and {LEAST_KEY} to {MOST_KEY} random bytes in base64 expected "
         '(printf "whsec_%s\\n" "$(openssl rand -base64 32)" makes such a one)'
     )
+
+
+def new_secret() -> str:
+    return PREFIX + base64.b64encode(secrets.token_bytes(NEW_KEY)).decode()
 
 
 def _url(value: object) -> str:
@@ -118,6 +125,16 @@ class WebhookSettings(Table):
     def shown(self) -> str:
         """The URL without its query, which may hold a secret."""
         return self.url.partition("?")[0]
+
+
+def webhook_of(given: Mapping[str, object]) -> WebhookSettings:
+    """A webhook that stands in no file. Raises ValueError: the key, and what was expected."""
+    try:
+        return WebhookSettings.model_validate(given)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        cause = first.get("ctx", {}).get("error")
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {cause or first['msg']}") from None
 
 
 def once_each(webhooks: list[WebhookSettings]) -> None:

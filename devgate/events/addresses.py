@@ -11,6 +11,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from functools import partial
+from urllib.parse import urlsplit
 
 import httpcore
 import trio
@@ -35,6 +36,8 @@ NEVER = (
 # not answer must not take those that the database is read in.
 LOOKUPS = 4
 
+PERMIT = "allow_private = true"  # what lets a [[webhook]] post to other addresses
+
 
 class Forbidden(httpcore.ConnectError):
     """A host whose address is not public. Nothing was sent to it."""
@@ -55,11 +58,27 @@ def is_public(address: Address) -> bool:
     )
 
 
-class Guard(httpcore.AsyncNetworkBackend):
-    """What httpcore connects with. `allow_private` lets every address pass."""
+def not_public(what: str, permit: str) -> str:
+    """A sentence on an address that is not, and what to do."""
+    return f"{what} is not a public address; set {permit} to post to it all the same"
 
-    def __init__(self, *, allow_private: bool) -> None:
+
+def literal(url: str) -> str | None:
+    """The host of a URL, if it is written as an address that is not public."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return None if is_public(ipaddress.ip_address(host.split("%")[0])) else host
+    except ValueError:
+        return host if host == "localhost" else None
+
+
+class Guard(httpcore.AsyncNetworkBackend):
+    """What httpcore connects with. `allow_private` lets every address pass; `permit` is the
+    setting that would."""
+
+    def __init__(self, *, allow_private: bool, permit: str = PERMIT) -> None:
         self._allow_private = allow_private
+        self._permit = permit
         self._backend = httpcore.TrioBackend()
         self._lookups = trio.CapacityLimiter(LOOKUPS)
 
@@ -96,8 +115,5 @@ class Guard(httpcore.AsyncNetworkBackend):
         for text in addresses:
             # What is behind a % names an interface of this machine.
             if not self._allow_private and not is_public(ipaddress.ip_address(text.split("%")[0])):
-                raise Forbidden(
-                    f"{host} is {text}, which is not a public address; set allow_private = true"
-                    " to post to it all the same"
-                )
+                raise Forbidden(not_public(f"{host} is {text}, which", self._permit))
         return addresses

@@ -11,7 +11,7 @@ import httpcore
 import trio
 
 from devgate import __version__
-from devgate.events.addresses import Guard
+from devgate.events.addresses import PERMIT, Guard
 from devgate.events.signature import signed
 
 TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30
@@ -35,13 +35,33 @@ class Outcome(NamedTuple):
     wait: float = 0.0  # seconds that the receiver asked for
 
 
+class Body:
+    """What is sent, as httpcore reads it. Bytes it would wrap into a generator, which is left to
+    the garbage collector when a delivery is cut off in the middle."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = self._left = body
+
+    def __aiter__(self) -> Body:
+        self._left = self._body
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        part, self._left = self._left, b""
+        return part
+
+
 class Poster:
     """Posts to one URL, over connections that are kept. Belongs to one trio run."""
 
-    def __init__(self, url: str, key: bytes, *, allow_private: bool, most: int) -> None:
+    def __init__(
+        self, url: str, key: bytes, *, allow_private: bool, permit: str = PERMIT, most: int
+    ) -> None:
         self._url = url
         self._key = key
-        self._guard = Guard(allow_private=allow_private)
+        self._guard = Guard(allow_private=allow_private, permit=permit)
         self._most = most  # connections at once
         # Here and not when it is needed: reading the system's authorities takes a while.
         self._tls = ssl.create_default_context() if url.startswith("https:") else None
@@ -51,6 +71,7 @@ class Poster:
         """Returns within TIMEOUT. Cancelled, the receiver may have it or not."""
         headers = {
             b"content-type": b"application/json",
+            b"content-length": b"%d" % len(body),
             b"user-agent": f"devgate/{__version__}".encode(),
             **signed(self._key, id, int(time()), body),
         }
@@ -74,7 +95,7 @@ class Poster:
             "POST",
             self._url,
             headers=list(headers.items()),
-            content=body,
+            content=Body(body),
             extensions={"timeout": {"connect": CONNECT}},
         ) as response:
             size = 0

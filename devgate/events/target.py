@@ -8,12 +8,14 @@ import random
 from collections.abc import Callable
 from contextlib import aclosing
 from time import time
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import trio
 
 from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
+from devgate.events.addresses import PERMIT
+from devgate.events.kept import BY_HAND, Kept, gaps
 from devgate.events.kinds import Event
 from devgate.events.log import PAGE, EventLog
 from devgate.events.pace import MOST, PARALLEL, Pace
@@ -21,32 +23,21 @@ from devgate.events.posting import Outcome, Poster
 from devgate.events.signature import body, body_of, id_of
 from devgate.events.window import Window
 
-# Seconds between two writes of a position. It is what a crash repeats, too.
+# A crash repeats what was delivered since the position was last written. So that is done after so
+# many deliveries, and at the latest after so many seconds: a row in a commit that others share.
+EVERY = 16
 SAVE = 1.0
 AGAIN = 5.0  # seconds until a log that could not be read is read again
 CRASHED = 30.0  # ... and until a target begins again after a fault of ours
 LOUD = 3  # failures in a row before the log hears of them: one or two are nothing
+ENDING = 3.0  # seconds that deliveries may take to end when the target is removed
 CLOSING = 1.0  # seconds for goodbyes on TLS connections
 
 log = logging.getLogger("devgate.webhooks")
 
 
-class Kept(NamedTuple):
-    """What is on disk of a target, in the columns of its table."""
-
-    name: str
-    url: str
-    position: int
-    failures: int = 0
-    next_at: float | None = None  # wall clock
-    disabled: str | None = None
-    error: str | None = None
-    delivered_at: float | None = None
-    missed: int = 0
-
-
 class Target:
-    """A receiver. Its task is the only one to change what is here, but for `replay`."""
+    """A receiver. Its task is the only one to change what is here, but for what it is asked."""
 
     def __init__(
         self,
@@ -55,6 +46,7 @@ class Target:
         events: EventLog,
         save: Callable[[Kept], None],
         *,
+        permit: str = PERMIT,
         dice: random.Random | None = None,
     ) -> None:
         self.name = settings.called
@@ -71,8 +63,9 @@ class Target:
         self._events = events
         self._save = save
         self._saved: Kept | None = None
+        self._unsaved = 0  # deliveries since then
         self._poster = Poster(
-            settings.url, key, allow_private=settings.allow_private, most=PARALLEL
+            settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
         )
         self._scope = trio.CancelScope()
         self._after: int | None = None  # where to go on, once the scope has ended
@@ -80,14 +73,18 @@ class Target:
         self._room = trio.Event()
         self._idle = trio.Event()
         self._closed = False
+        self._ended = False
+        self._over: trio.Event | None = None  # once it runs: that it runs no longer
         self._told = False  # the log has heard that it fails
 
     # What is known of it
 
     def kept(self) -> Kept:
+        window, position = self.window, self.window.position
         return Kept(
-            self.name, self.url, self.window.position, self.pace.failures, self.next_at,
-            self.disabled, self.error, self.delivered_at, self.missed,
+            self.name, self.url, position, self.pace.failures, self.next_at, self.disabled,
+            self.error, self.delivered_at, self.missed, window.reached,
+            gaps(position, window.gaps()),
         )  # fmt: skip
 
     @property
@@ -99,15 +96,16 @@ class Target:
     def recall(self, kept: Kept | None) -> None:
         """Go on where an earlier run has been. None: it is new, and begins with what comes."""
         if kept is not None:
-            position = kept.position
-            if position > self._events.last:
+            self.window = Window(kept.position, kept.reached, kept.open())
+            if max(kept.position, kept.reached) > (last := self._events.last):
                 log.warning(
                     "webhook is ahead of the log, going back target=%s position=%s last=%s",
-                    self.name, position, self._events.last,
+                    self.name, kept.position, last,
                 )  # fmt: skip
-                position = self._events.last
-            self.window = Window(position)
+                self.window = Window(min(kept.position, last))
             self.missed, self.delivered_at = kept.missed, kept.delivered_at
+            if kept.disabled == BY_HAND:
+                self.disabled = kept.disabled
             if kept.url == self.url:  # another one has not failed yet
                 self.disabled, self.error, self.next_at = kept.disabled, kept.error, kept.next_at
                 rest = min(max((kept.next_at or 0.0) - time(), 0.0), MOST)
@@ -119,9 +117,19 @@ class Target:
     def replay(self, after: int) -> None:
         """Deliver every event after this number, whatever was delivered; also if disabled."""
         self._after = after
+        self.enable()
+
+    def enable(self) -> None:
+        """Deliver at once what was not delivered yet; also if disabled."""
         self.disabled = self.error = self.next_at = None
         self._told = False
+        self._keep()
         self._scope.cancel()
+
+    def disable(self) -> None:
+        """Begin no more deliveries until `enable` or `replay`."""
+        self.disabled = BY_HAND
+        self._keep()
 
     async def test(self, id: str) -> Outcome:
         """Post an event that means nothing, at once and once."""
@@ -132,23 +140,40 @@ class Target:
         """Begin no more deliveries, and wait for those that are under way."""
         self._closed = True
         if self.pace.under_way:
-            self._idle = trio.Event()
+            if self._idle.is_set():
+                self._idle = trio.Event()
             await self._idle.wait()
+
+    async def end(self) -> Kept:
+        """Deliver and keep nothing more; what is under way may end. Returns what is known."""
+        with trio.move_on_after(ENDING):
+            await self.drain()
+        self._ended = True
+        self._scope.cancel()
+        if self._over is not None:
+            await self._over.wait()
+        return self.kept()
 
     # What it does
 
-    async def run(self) -> NoReturn:
-        """Deliver for ever. A fault in here is logged and touches nobody else."""
+    async def run(self) -> None:
+        """Deliver until `end`. A fault in here is logged and touches nobody else."""
+        self._over = trio.Event()
         try:
-            while True:
-                with trio.CancelScope() as self._scope:
+            while not self._ended:
+                with self._scope:
                     try:
                         await self._serve()
                     except Exception:
                         log.exception("webhook crashed target=%s", self.name)
                         await trio.sleep(CRASHED)
-                position = self.window.position if self._after is None else self._after
-                self.window, self.pace, self._after = Window(position), Pace(self._dice), None
+                self._scope = trio.CancelScope()  # from here on, for what is asked meanwhile
+                window, after, self._after = self.window, self._after, None
+                if after is None:
+                    self.window = Window(window.position, window.reached, window.gaps())
+                else:
+                    self.window = Window(after)
+                self.pace = Pace(self._dice)
                 self._keep()
                 await self._poster.aclose()
         finally:
@@ -157,6 +182,7 @@ class Target:
             with trio.move_on_after(CLOSING) as scope:
                 scope.shield = True
                 await self._poster.aclose()
+            self._over.set()
 
     async def _serve(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -188,9 +214,9 @@ class Target:
         window = self.window
         async with aclosing(self._events.follow(window.read)) as events:
             async for event in events:
-                if (gap := event.n - window.read - 1) > 0:
-                    self._misses(gap)
-                if self._wants(event):
+                if event.n > window.read + 1 and (count := window.lacks(event)):
+                    self._misses(count)
+                if self._wants(event) and not window.had(event):
                     window.take(event)
                     self._wake.set()
                 else:
@@ -229,6 +255,9 @@ class Target:
         if self.pace.taken():
             self.window.wake()
         self.delivered_at, self.next_at = time(), None
+        self._unsaved += 1
+        if self._unsaved >= EVERY:
+            self._keep()
         if not self.window.tries:
             self.error = None
             if self._told:
@@ -255,15 +284,17 @@ class Target:
             log.warning("webhook fails target=%s error=%s", self.name, self.error)
 
     async def _remember(self) -> NoReturn:
-        """Write the position now and then: a commit a second, that others share."""
+        """Write the position now and then, however little was delivered."""
         while True:
             await trio.sleep(SAVE)
             now, saved = self.kept(), self._saved
             assert saved is not None, "recall has kept it"
             far = not 0 <= now.position - saved.position < PAGE
-            if far or now != saved._replace(position=now.position):
+            moved = saved._replace(position=now.position, reached=now.reached, gaps=now.gaps)
+            if far or now != moved:
                 self._keep()
 
     def _keep(self) -> None:
-        self._saved = self.kept()
-        self._save(self._saved)
+        if not self._ended:  # who has ended it writes what is to be known from then on
+            self._saved, self._unsaved = self.kept(), 0
+            self._save(self._saved)

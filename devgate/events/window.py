@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from collections.abc import Sequence
+from itertools import takewhile
 
 from devgate.events.kinds import Event
 
@@ -12,7 +14,7 @@ from devgate.events.kinds import Event
 # database until there is room.
 HELD = 1000
 # How far the reading may be ahead of the oldest event that was not taken: so many at the most are
-# posted again after a crash.
+# read again, to find those that were not, when the gateway starts.
 AHEAD = 100_000
 
 
@@ -21,10 +23,16 @@ class Window:
 
     A lane holds one device's events, the oldest in front; only that one may go, one at a time.
     A lane whose event failed rests; the others go on. Events of no device share a lane.
+
+    `reached` and `gaps` are those of an earlier window, which this one goes on from: what was
+    taken then does not come again, although some events in front of it were not.
     """
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, reached: int = 0, gaps: Sequence[int] = ()) -> None:
         self.read = position  # the newest event that was looked at
+        self.reached = max(position, reached)  # the newest event that was taken
+        self._known = self.reached  # up to here the earlier window knew what was taken:
+        self._gaps = frozenset(gaps)  # all but these
         self._pending: dict[int, Event] = {}  # in the order of their numbers
         self._lanes: dict[str, deque[Event]] = {}
         self._ready: list[int] = []  # heap: events in front of lanes that may go now
@@ -52,6 +60,23 @@ class Window:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def gaps(self) -> list[int]:
+        """The events up to `reached` that were not taken, in order."""
+        found = list(takewhile(lambda n: n < self.reached, self._pending))
+        if self.read < self._known:
+            found += sorted(n for n in self._gaps if n > self.read)
+        return found
+
+    def had(self, event: Event) -> bool:
+        """True if it was taken before this window."""
+        return event.n <= self._known and event.n not in self._gaps
+
+    def lacks(self, event: Event) -> int:
+        """How many events between the last that was read and this one were never taken."""
+        first, last = self.read + 1, event.n - 1
+        gone = sum(first <= n <= last for n in self._gaps)
+        return last - max(self.read, min(last, self._known)) + gone
+
     def skip(self, event: Event) -> None:
         """It was read, and the target does not get it."""
         self.read = event.n
@@ -78,6 +103,7 @@ class Window:
         return self._pending[heapq.heappop(self._ready)] if self._ready else None
 
     def taken(self, event: Event) -> None:
+        self.reached = max(self.reached, event.n)
         lane = self._lanes[event.imei or ""]
         lane.popleft()
         del self._pending[event.n]

@@ -48,6 +48,9 @@ NEEDS: Mapping[str, str] = {
     "edit": "admin",
     "remove": "admin",
     "import": "admin",
+    "webhook_add": "admin",
+    "webhook_edit": "admin",
+    "webhook_remove": "admin",
     "webhook_test": "admin",
     "webhook_replay": "admin",
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from devgate.events.log import EventLog
-from devgate.events.target import Target
+from devgate.events.webhooks import Webhooks
 from devgate.gateway.connection import Connection
 from devgate.gateway.counters import RequestCounts, StoreCounts
 from devgate.gateway.desk import Desk
@@ -47,7 +47,7 @@ class Gateway:
     commits: StoreCounts = field(default_factory=StoreCounts)
     requests: RequestCounts = field(default_factory=RequestCounts)
     acceptor: Acceptor | None = None  # the door for devices, once it is open
-    webhooks: Mapping[str, Target] = field(default_factory=dict)  # by their names
+    webhooks: Webhooks = field(init=False)  # which need the database: set before the first request
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
     def current(self, imei: Imei) -> Connection | None:

@@ -1,14 +1,21 @@
-"""Webhooks as operations, and their positions in the database."""
+"""Webhooks as operations, and what the database holds of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import time
 
+import trio
 from ulid import ULID
 
-from devgate.errors import CallerError, DevgateError
-from devgate.events.target import Kept, Target
+from devgate.config.webhook import WebhookSettings, new_secret, webhook_of
+from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.events.addresses import literal, not_public
+from devgate.events.kept import Kept
+from devgate.events.target import Target
+from devgate.events.webhooks import PERMIT_ADDED, must_be_known
 from devgate.gateway import fields
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
@@ -17,23 +24,39 @@ from devgate.gateway.replies import Reply
 from devgate.model import iso
 from devgate.store import targets as stored
 
+MOST = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
+CHANGES = ("url", "events", "secret", "new_secret", "enabled")
+
+log = logging.getLogger("devgate.webhooks")
+
 
 class Positions:
-    """Keeps how far each webhook has come: written with the journal, the newest of each."""
+    """Keeps how far each webhook has come, written with the journal, the newest of each; and
+    those that were added by command."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, allow_private: bool = False) -> None:
         self._records = records
+        self._allow_private = allow_private
 
     async def load(self) -> Mapping[str, Kept]:
         rows = await self._records.read(stored.all_targets)
         return {row[0]: Kept(*row) for row in rows}
+
+    async def added(self) -> Sequence[WebhookSettings]:
+        found = []
+        for row in await self._records.read(stored.added):
+            try:
+                found.append(_settings(row, allow_private=self._allow_private))
+            except ValueError as err:  # other programs write here, too
+                log.error("webhook cannot be used target=%s error=%s", row["name"], err)
+        return found
 
     def save(self, kept: Kept) -> None:
         self._records.target(kept)
 
 
 async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
-    items = [_item(gateway, target) for target in gateway.webhooks.values()]
+    items = [_item(gateway, target) for target in gateway.webhooks.targets.values()]
     return {"status": "200", "items": items, "next": None}
 
 
@@ -43,6 +66,7 @@ def _item(gateway: Gateway, target: Target) -> Reply:
         "name": target.name,
         "url": target.url,
         "events": sorted(target.wanted),
+        "kept_in": "gateway.toml" if _configured(gateway, target.name) else "database",
         "state": target.state,
         "position": window.position,
         "lag": max(0, gateway.events.last - window.position),
@@ -54,6 +78,114 @@ def _item(gateway: Gateway, target: Target) -> Reply:
         "delivered_at": iso(target.delivered_at),
         "missed": target.missed,
     }
+
+
+async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    name, url = fields.text(args, "name"), _unsaid(args, "url")
+    if name is None or url is None:
+        raise CallerError("400", f"{'url' if name else 'name'}: a string expected, not nothing")
+    after, last = fields.number(args, "after"), gateway.events.last
+    if after is None:
+        after = last
+    if after > last:
+        raise CallerError("400", f"after: the number of an event, up to {last}, not {after}")
+    given = _unsaid(args, "secret")
+    secret = given or new_secret()
+    row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
+    webhook = _checked(gateway, row)
+    # What is on disk is in force, whether or not its caller is still there.
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            _must_be_free(gateway, name)
+            await gateway.records.change(stored.add, row, webhook.shown, after)
+            gateway.webhooks.begin(webhook, Kept(name, webhook.shown, after))
+    log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
+    return {
+        "status": "200",
+        "message": f"added {name}; it gets every event after {after}",
+        "name": name,
+        "url": webhook.shown,
+        "after": after,
+        "secret": None if given else secret,
+    }
+
+
+def _must_be_free(gateway: Gateway, name: str) -> None:
+    if _configured(gateway, name):
+        raise CallerError("409", f"name: {name} is a [[webhook]] of gateway.toml already")
+    if name in gateway.webhooks.targets:
+        raise CallerError("409", f"name: there is a webhook {name} already; edit or remove it")
+    if len(gateway.webhooks.targets) >= MOST:
+        raise CallerError("409", f"there are {MOST} webhooks, and no more can be; remove one")
+
+
+async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change what is given. `enabled` alone is also for those of gateway.toml."""
+    if not any(name in args for name in CHANGES):
+        raise CallerError("400", f"nothing to change: one of {', '.join(CHANGES)} expected")
+    target, enabled = _target(gateway, args), fields.maybe(args, "enabled")
+    values: dict[str, object] = {}
+    if (url := _unsaid(args, "url")) is not None:
+        values["url"] = url
+    if "events" in args:
+        values["events"] = _events(args)
+    new = new_secret() if fields.yes(args, "new_secret", False) else None
+    given = _unsaid(args, "secret")
+    if given and new:
+        raise CallerError("400", "new_secret: either a secret or a new one expected, not both")
+    if (secret := given or new) is not None:
+        values["secret"] = secret
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            if values:
+                await _change(gateway, target.name, values)
+            target = _target(gateway, {"name": target.name})
+            if enabled is not None and enabled is (target.disabled is not None):
+                (target.enable if enabled else target.disable)()
+                await gateway.records.flushed()
+    log.info("webhook changed target=%s source=%s", target.name, source)
+    return {
+        "status": "200",
+        "message": f"changed {target.name}; it is {target.state}",
+        "name": target.name,
+        "url": target.url,
+        "secret": new,
+    }
+
+
+async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> None:
+    """Another one takes its place, and goes on where it was."""
+    if _configured(gateway, name):
+        raise CallerError("409", f"{name} is a [[webhook]] of gateway.toml: change it there")
+    rows = {row["name"]: row for row in await gateway.records.read(stored.added)}
+    if name not in rows:
+        raise _unknown(gateway, name)
+    webhook = _checked(gateway, {**rows[name], **values})
+    await gateway.records.change(stored.change, name, values)
+    gateway.webhooks.begin(webhook, await gateway.webhooks.end(name))
+
+
+async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    name = fields.text(args, "name")
+    if name is None:  # not even where there is only one
+        raise CallerError("400", "name: the webhook to remove expected, not nothing")
+    if _configured(gateway, name):
+        raise CallerError(
+            "409", f"{name} is a [[webhook]] of gateway.toml: remove it there and restart"
+        )
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            if not await gateway.records.change(stored.remove, name):
+                raise _unknown(gateway, name)
+            if name in gateway.webhooks.targets:
+                await gateway.webhooks.end(name)
+            # Its last words may have been on their way to the disk. Where they are left there,
+            # nobody reads them: `add` writes its own.
+            with suppress(StoreError):
+                await gateway.records.flushed()
+                await gateway.records.change(stored.forget, name)
+    log.info("webhook removed target=%s source=%s", name, source)
+    return {"status": "200", "message": f"removed {name}; it gets nothing more", "name": name}
 
 
 async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -82,12 +214,66 @@ async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def _target(gateway: Gateway, args: Args) -> Target:
     """The one that is named, or the only one that there is."""
-    name, targets = fields.text(args, "name"), gateway.webhooks
-    if not targets:
-        raise CallerError("400", "no webhook is configured: add a [[webhook]] to gateway.toml")
+    name, targets = fields.text(args, "name"), gateway.webhooks.targets
     if name is None and len(targets) == 1:
         return next(iter(targets.values()))
     if name is None or name not in targets:
-        given = "nothing" if name is None else repr(name)
-        raise CallerError("400", f"name: one of {', '.join(targets)} expected, not {given}")
+        raise _unknown(gateway, name)
     return targets[name]
+
+
+def _unknown(gateway: Gateway, name: str | None) -> CallerError:
+    targets = gateway.webhooks.targets
+    if not targets:
+        return CallerError(
+            "400",
+            "there is no webhook: `devgate webhooks add NAME URL` adds one, or a [[webhook]] in "
+            "gateway.toml",
+        )
+    given = "nothing" if name is None else repr(name)
+    return CallerError("400", f"name: one of {', '.join(targets)} expected, not {given}")
+
+
+def _configured(gateway: Gateway, name: str) -> bool:
+    return name in gateway.webhooks.configured
+
+
+def _unsaid(args: Args, name: str) -> str | None:
+    """A text that no message may quote."""
+    given = args.get(name)
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise CallerError("400", f"{name}: a string of at least one character expected")
+
+
+def _events(args: Args) -> str:
+    """As the database has them: with commas; nothing means all."""
+    return ",".join(sorted(fields.names(args, "events") or ()))
+
+
+def _checked(gateway: Gateway, row: Mapping[str, object]) -> WebhookSettings:
+    """What may be added. Raises CallerError."""
+    permitted = gateway.settings.control.private_webhooks
+    try:
+        webhook = _settings(row, allow_private=permitted)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    # Names are resolved and judged whenever they are connected to; this is for a word at once.
+    if not permitted and (address := literal(webhook.url)):
+        raise CallerError("400", f"url: {not_public(address, PERMIT_ADDED)}")
+    return webhook
+
+
+def _settings(row: Mapping[str, object], *, allow_private: bool) -> WebhookSettings:
+    """A row of the database. Raises ValueError for one that is no webhook."""
+    webhook = webhook_of(
+        {
+            "name": row["name"],
+            "url": row["url"],
+            "secret": row["secret"],
+            "events": [name for name in str(row["events"]).split(",") if name],
+            "allow_private": allow_private,
+        }
+    )
+    must_be_known(webhook.events)
+    return webhook

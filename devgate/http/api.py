@@ -87,7 +87,7 @@ def answer(call: Call, reply: Reply) -> Response:
         return problem(code, str(reply["message"]), status, more=more)
     headers = {}
     if call.created:
-        status, headers = 201, {"Location": f"/api/devices/{reply['imei']}"}
+        status, headers = 201, {"Location": f"{call.path}/{reply[call.created]}"}
     return Response(written(reply), status, headers, media_type=JSON)
 
 

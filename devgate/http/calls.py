@@ -44,7 +44,7 @@ class Call:
     body: Body | None = None
     stream: Stream | None = None
     about: str = ""
-    created: bool = False  # 201 with a Location, instead of 200
+    created: str = ""  # 201 with a Location, instead of 200: the part of the reply that ends it
     waits: bool = False  # 202 where the outcome was not waited for
     statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses of its own
 
@@ -72,6 +72,11 @@ _DEVICE = (
     Field("enabled", s.YES, "false: it is refused when it registers."),
 )
 _HOOK = Field("name", s.HOOK, "The webhook, by its name in the list.", True)
+_HOOK_FIELDS = (
+    Field("events", nullable(s.EVENTS), "Only of these types: `device`, or "
+          "`command.ended,device`; null for all."),
+    Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
+)  # fmt: skip
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
 CALLS: tuple[Call, ...] = (
@@ -107,7 +112,7 @@ CALLS: tuple[Call, ...] = (
         ),
     ),
     Call(
-        "POST", "/api/devices", "add", "Add a device", "StoredDevice", body="json", created=True,
+        "POST", "/api/devices", "add", "Add a device", "StoredDevice", body="json", created="imei",
         json=(_IMEI, *_DEVICE), about="Without `id` it gets the next number.",
     ),
     Call(
@@ -183,6 +188,35 @@ CALLS: tuple[Call, ...] = (
         query=(Field("key", s.KEY, "The key of its command.", True),),
     ),
     Call("GET", "/api/webhooks", "webhooks", "List the webhooks", "Webhooks"),
+    Call(
+        "POST", "/api/webhooks", "webhook_add", "Add a webhook", "ChangedWebhook", body="json",
+        created="name",
+        json=(
+            Field("name", s.HOOK_NAME, "What it is called from now on.", True),
+            Field("url", s.HOOK_URL, "Where events are posted to.", True),
+            *_HOOK_FIELDS,
+            Field("after", nullable(s.POSITION),
+                  "It gets the events behind this number; without it, those from now on."),
+        ),
+        about="It is in force at once, and kept in the database. Without `secret` one is made, "
+        "which this answer tells and no other ever will.",
+    ),
+    Call(
+        "PATCH", "/api/webhooks/{name}", "webhook_edit", "Change a webhook", "ChangedWebhook",
+        place=(_HOOK,), body="json",
+        json=(
+            Field("url", nullable(s.HOOK_URL), "Where events are posted to."),
+            *_HOOK_FIELDS,
+            Field("new_secret", s.YES, "true: make another secret, which this answer tells."),
+            Field("enabled", s.YES, "false: it gets nothing until this is true again."),
+        ),
+        about="What is given, and nothing else. One of gateway.toml can be enabled and disabled.",
+    ),
+    Call(
+        "DELETE", "/api/webhooks/{name}", "webhook_remove", "Remove a webhook", "Reply",
+        place=(_HOOK,), statuses={"400": 404},
+        about="When it is answered, nothing more is posted. 409 for one of gateway.toml.",
+    ),
     Call(
         "POST", "/api/webhooks/{name}/test", "webhook_test", "Post a test event", "Reply",
         place=(_HOOK,), statuses={"400": 404}, about="503 if the receiver did not take it.",

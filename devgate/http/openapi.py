@@ -97,10 +97,11 @@ def _body(call: Call) -> Json:
         "required": required,
         "additionalProperties": False,
     }
-    if call.operation == "edit":
+    some = call.method == "PATCH"  # of nothing that is required, one thing is
+    if some:
         schema["minProperties"] = 1
     return {
-        "required": bool(required) or call.operation == "edit",
+        "required": bool(required) or some,
         "content": {"application/json": {"schema": schema}},
     }
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devgate.config.webhook import MAX_URL
 from devgate.events.kinds import KINDS
 from devgate.gateway.fields import LIMIT, MAX_EXPIRES, MAX_KEY, MAX_LIMIT, MAX_TIMEOUT
 from devgate.gateway.manage import MAX_SEARCH, ON_CONFLICT
@@ -65,6 +66,18 @@ NAME = text(_LINE, "a text of one line", MAX_NAME)
 SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
 SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
 HOOK = text(_LINE, "a text of one line", 64, 1)
+HOOK_NAME = {
+    "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+}  # fmt: skip
+HOOK_URL = {
+    "type": "string", "title": "a URL of http or https", "pattern": "^https?://[!-~]+$",
+    "maxLength": MAX_URL,
+}  # fmt: skip
+SECRET = {
+    "type": "string", "title": "whsec_ and 24 to 64 bytes in base64",
+    "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+}  # fmt: skip
 PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 POSITION = whole(0, 2**63 - 1)

@@ -86,8 +86,12 @@ SHAPES: dict[str, Schema] = {
         "Receivers of events, and how far each has come.",
         status=TEXT,
         items={"type": "array", "items": shape(
-            name=TEXT, url=TEXT, state=TEXT, position=WHOLE, lag=WHOLE, error=MAYBE
+            name=TEXT, url=TEXT, kept_in=TEXT, state=TEXT, position=WHOLE, lag=WHOLE, error=MAYBE
         )},
+    ),
+    "ChangedWebhook": shape(
+        "A webhook as it is now. `secret` is one that was made, and null if none was.",
+        status=TEXT, message=TEXT, name=TEXT, url=TEXT, secret=MAYBE,
     ),
     "Sites": shape(status=TEXT, items={
         "type": "array", "items": shape(site=TEXT, devices=WHOLE)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0002"  # the newest migration: what this version of devgate works with
+SCHEMA = "0003"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -49,6 +49,7 @@ device = Table(
     CheckConstraint("length(phone) <= 976", name="device_phone"),
     CheckConstraint("length(qr) <= 976", name="device_qr"),
 )
+Index("device_site", device.c.site, device.c.imei)  # pages of one site, and the list of sites
 
 # IMEIs that were removed. One that was added again stays here: `device` has the last word.
 device_removed = Table(
@@ -143,4 +144,21 @@ webhook_target = Table(
     Column("delivered_at", Double),
     # Events that were deleted before it could have them.
     Column("missed", BigInteger, nullable=False, server_default="0"),
+    # The newest event that was delivered, where that is ahead of the position ...
+    Column("reached", BigInteger, nullable=False, server_default="0"),
+    # ... and which events up to there were not: how far each is behind the position, in decimal,
+    # with blanks between.
+    Column("gaps", Text, nullable=False, server_default=""),
+)
+
+# Receivers that were added by command; those of gateway.toml stand there alone.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    # As it is: a hash signs nothing.
+    Column("secret", Text, nullable=False),
+    Column("events", Text, nullable=False, server_default=""),  # with commas; nothing: all
+    Column("added_at", Double, nullable=False),
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, literal_column, or_, select
 
 from devgate.store.device import COLUMNS, Device
 from devgate.store.schema import device as t
 
 CHUNK = 500  # IMEIs in one IN (...)
 FEW = 20_000  # IMEIs up to which they are looked up by their key
+NEAR = 5000  # devices among which SQLite looks for a text before it looks at all of them
 MOST = 5000  # rows that are read at once where some are left out afterwards
 
 _ALL = [t.c[name] for name in COLUMNS]
@@ -35,8 +36,11 @@ def search(
     they are many).
     """
     query = select(*_ALL).order_by(t.c.imei)
-    for condition in _conditions(text, site, enabled):
+    on_sqlite = conn.dialect.name == "sqlite"
+    for condition in _conditions(text, site, enabled, on_sqlite):
         query = query.where(condition)
+    if text is not None and site is None and imeis is None and not without and on_sqlite:
+        return _anywhere(conn, query, after or "", limit)
     if imeis is not None and len(imeis) <= FEW:
         return _among(conn, query, after, limit, [i for i in imeis if i not in without])
     found: list[Device] = []
@@ -55,6 +59,22 @@ def search(
     return found[:limit]
 
 
+def _anywhere(conn: Connection, query: Select[Any], after: str, limit: int) -> list[Device]:
+    """What is found often is found near. Else all rows are looked at as they lie, and sorted then:
+    SQLite would look up each by its key, for seconds where a million came in another order."""
+    later = select(t.c.imei).where(t.c.imei > after).order_by(t.c.imei)
+    bound = conn.scalar(later.offset(NEAR).limit(1))
+    near = query.where(t.c.imei > after)
+    if bound is not None:
+        near = near.where(t.c.imei <= bound)
+    rows = list(conn.execute(near.limit(limit)))
+    if bound is not None and len(rows) < limit:
+        imei = literal_column("+device.imei", String)  # the plus keeps the key's index out of it
+        far = query.where(imei > bound).order_by(None).order_by(imei)
+        rows += conn.execute(far.limit(limit - len(rows)))
+    return [Device(*tuple(row)) for row in rows]
+
+
 def _among(
     conn: Connection, query: Select[Any], after: str | None, limit: int, imeis: Sequence[str]
 ) -> list[Device]:
@@ -70,7 +90,7 @@ def _among(
 
 
 def _conditions(
-    text: str | None, site: str | None, enabled: bool | None
+    text: str | None, site: str | None, enabled: bool | None, on_sqlite: bool
 ) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if site is not None:
@@ -78,8 +98,13 @@ def _conditions(
     if enabled is not None:
         conditions.append(t.c.enabled.is_(enabled))
     if text is not None:
-        found = [t.c.name.icontains(text, autoescape=True)]
-        found.append(t.c.site.icontains(text, autoescape=True))
+        # SQLite's LIKE does not mind the case, and takes half as long without making it equal.
+        found = [
+            column.contains(text, autoescape=True)
+            if on_sqlite
+            else column.icontains(text, autoescape=True)
+            for column in (t.c.name, t.c.site)
+        ]
         if text.isascii() and text.isdigit():
             found.append(t.c.imei.contains(text))
         conditions.append(or_(*found))

@@ -43,13 +43,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if not genuine({name.lower(): value for name, value in self.headers.items()}, body):
-            os.write(self.record, b"forged - -\n")
+            os.write(self.record, b"forged - forged\n")
             return self._answer(401)
         fate = self._fate()
         if fate in ("taken", "taken and dropped"):
             event = json.loads(body)["data"]
             # On record before it is answered: who answers 2xx has it, even if killed now.
-            line = f"{event['event']} {event['imei'] or '-'} {event['type']}\n"
+            line = f"{event['event']} {event['imei'] or '-'} {fate.replace(' ', '-')}\n"
             os.write(self.record, line.encode())
         if fate.endswith("dropped"):
             self.close_connection = True

@@ -106,6 +106,9 @@ def run(args: argparse.Namespace, seed: int, folder: Path) -> int:
     print(f"  commands: {len(book.orders)}")
     print(f"  events: {len(events)}")
     print(f"  deliveries that the receiver took: {len(received)}")
+    again = repeated(received)
+    print(f"  of them again, for no fault of the receiver's: {again}")
+    print(f"  that is for each kill of the gateway: {again / max(args.kills, 1):.1f}")
     print(f"lost: {len(lost)}\nout of order: {len(order)}\nforged: {forged}")
     for sentence in [*lost[:20], *order[:20]]:
         print(f"  {sentence}")
@@ -141,6 +144,19 @@ def judge(
         if numbers != sorted(numbers)
     ]
     return lost, order, forged
+
+
+def repeated(received: Sequence[Sequence[str]]) -> int:
+    """How often an event came again that the receiver had taken and, if it lived, answered."""
+    taken: set[str] = set()
+    again = 0
+    for number, _, fate in received:
+        again += number in taken
+        if fate == "taken":
+            taken.add(number)
+        else:  # it was told that nothing came of it
+            taken.discard(number)
+    return again
 
 
 def _crash(

@@ -41,6 +41,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "mode": "0660",
         "listen": "",
         "tokens": "",
+        "private_webhooks": False,
     },
     "http": {
         "listen": "",
@@ -74,8 +75,9 @@ TLS = {"certificate", "key", "client_ca"}
 
 RESTART = {
     "device.listen", "device.tls", "device.proxy_protocol", "control.socket", "control.mode",
-    "control.listen", "control.tls", "http.listen", "http.users", "http.secret", "http.public",
-    "http.metrics_public", "http.tls", "store.url", "log.format", "webhook",
+    "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
+    "http.secret", "http.public", "http.metrics_public", "http.tls", "store.url", "log.format",
+    "webhook",
 }  # fmt: skip
 
 

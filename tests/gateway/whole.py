@@ -10,10 +10,12 @@ from typing import Any
 import trio
 
 from devgate.config.settings import DeviceSettings, Settings
+from devgate.events.webhooks import Webhooks
 from devgate.gateway.connection import Connection
 from devgate.gateway.desk import Desk
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
+from devgate.gateway.hooks import Positions
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
@@ -56,6 +58,7 @@ class Whole(Rig):
             self.knowledge, self.records, self.events, self.desk,
             lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.gateway.webhooks = Webhooks((), self.events, Positions(self.records))
         self.machines: list[Machine] = []
         self.left: list[tuple[Imei, str]] = []
 

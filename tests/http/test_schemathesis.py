@@ -26,7 +26,7 @@ EXAMPLES = 5
 # They go on until somebody leaves; other tests read them.
 ENDLESS = ["watch", "tap"]
 # What is right cannot be said in a schema: other languages, and what depends on the time.
-OTHER_WORDS = ["import", "raw", "day", "webhook_replay"]
+OTHER_WORDS = ["import", "raw", "day", "webhook_add", "webhook_edit", "webhook_replay"]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection, event
 
 from devgate.model import Imei
 from devgate.store import search as module
@@ -45,6 +49,65 @@ def test_whatever_is_looked_for(filled: Database) -> None:
     assert found(filled, site="south_1", enabled=True) == "467"
     assert found(filled, enabled=False) == "5"
     assert found(filled, text="bay", after=IMEIS[2], limit=3) == "345"
+
+
+@pytest.mark.parametrize("near", [0, 2, 7, 8])
+def test_a_text_is_found_near_and_far(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    monkeypatch.setattr(module, "NEAR", near)
+    assert found(filled, text="bay") == "01234567"
+    assert found(filled, text="SOUTH") == "4567"
+    assert found(filled, text="south", limit=2) == "45"
+    assert found(filled, text="south", after=IMEIS[4], limit=2) == "56"
+    assert found(filled, text="000007", after=IMEIS[2]) == "7"
+    assert found(filled, text="north", enabled=True, after=IMEIS[1]) == "23"
+
+
+PLAN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}
+
+
+def plans(database: Database, ask: Callable[[Connection], object]) -> list[str]:
+    """How the database would carry out the statements that this makes."""
+    asked: list[tuple[str, Any]] = []
+    with database.read() as conn:
+
+        def note(conn: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(conn, "before_cursor_execute", note)
+        ask(conn)
+        event.remove(conn, "before_cursor_execute", note)
+        return [
+            "\n".join(
+                str(row[-1])
+                for row in conn.exec_driver_sql(PLAN[database.dialect] + statement, parameters)
+            )
+            for statement, parameters in asked
+        ]
+
+
+@pytest.fixture
+def many(database: Database) -> Database:
+    """So many devices, at so many sites, that a scan of them all would be seen for one."""
+    with database.write() as conn:
+        insert_all(
+            conn, (Device(Imei(f"86{n:013}"), n, site=f"Site {n % 100}") for n in range(5000))
+        )
+        conn.exec_driver_sql("ANALYZE device")
+    return database
+
+
+def test_a_page_of_a_site_reads_that_site_alone(many: Database) -> None:
+    after = f"86{700:013}"
+
+    def ask(conn: Connection) -> None:
+        assert len(search(conn, None, 10, site="Site 7")) == 10
+        assert search(conn, after, 10, site="Site 7")[0].imei == f"86{707:013}"
+        assert search(conn, None, 10, site="Site 7", enabled=False) == []
+
+    for plan in plans(many, ask):
+        assert "device_site" in plan, plan
 
 
 @pytest.mark.parametrize("few", [0, 100])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from devgate.store import devices, engine, history, targets
 from devgate.store.engine import Database, open_database
 from devgate.store.migrations.run import upgrade
-from devgate.store.schema import SCHEMA, VERSION_TABLE
+from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
 from tests.store.plain import A
 
 
@@ -31,3 +31,31 @@ def test_a_database_of_the_first_schema_keeps_what_it_holds(database_url: str) -
         assert [row[-1] for row in history.events_after(conn, 0, 10)] == [1, 2]
         assert targets.all_targets(conn) == []
     database.close()
+
+
+def test_positions_of_the_second_schema_stay(database_url: str) -> None:
+    database = Database(engine._engine(database_url))
+    with database.write() as conn:
+        upgrade(conn, "0002")
+        columns = "name, url, position, failures, missed"
+        conn.execute(
+            text(f"INSERT INTO webhook_target ({columns}) VALUES ('shop', 'u', 4711, 2, 3)")
+        )
+    database.close()
+    database = open_database(database_url)
+    with database.read() as conn:
+        [row] = targets.all_targets(conn)
+        assert row == ("shop", "u", 4711, 2, None, None, None, None, 3, 0, "")
+        assert targets.added(conn) == []
+    database.close()
+
+
+def test_the_migrations_make_what_the_statements_see(database: Database) -> None:
+    """Tables, columns and indexes of `schema` are those of a new database."""
+    with database.read() as conn:
+        there = inspect(conn)
+        for table in metadata.sorted_tables:
+            columns = {column["name"] for column in there.get_columns(table.name)}
+            assert columns == set(table.columns.keys()), table.name
+            indexes = {index["name"] for index in there.get_indexes(table.name)}
+            assert indexes >= {index.name for index in table.indexes}, table.name

@@ -11,9 +11,10 @@ import trio
 
 from devgate.config.webhook import WebhookSettings
 from devgate.events import pace
+from devgate.events.kept import Kept
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
-from devgate.events.target import Kept, Target
+from devgate.events.target import Target
 from devgate.events.webhooks import Webhooks
 from tests.webhooks.receiver import SECRET, Receiver
 
@@ -55,10 +56,15 @@ class Shelf:
 
     def __init__(self, *kept: Kept) -> None:
         self.kept = {one.name: one for one in kept}
+        self.more: list[WebhookSettings] = []  # what was added by command
 
     async def load(self) -> Mapping[str, Kept]:
         await trio.lowlevel.checkpoint()
         return self.kept
+
+    async def added(self) -> Sequence[WebhookSettings]:
+        await trio.lowlevel.checkpoint()
+        return self.more
 
     def save(self, kept: Kept) -> None:
         self.kept[kept.name] = kept

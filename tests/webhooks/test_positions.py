@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from devgate.events import target as targets
-from devgate.events.target import Kept
+from devgate.events.kept import Kept
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, receiving
 

@@ -17,9 +17,9 @@ from devgate.events import log as logs
 from devgate.events import signature
 from devgate.events import target as targets
 from devgate.events import window as windows
+from devgate.events.kept import Kept
 from devgate.events.kinds import Event
 from devgate.events.pace import PARALLEL
-from devgate.events.target import Kept
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
 

@@ -1,0 +1,40 @@
+"""What is on disk of a target: how far it has come, and how it fares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+# Why a target gets nothing that an operator has disabled.
+BY_HAND = "disabled by hand"
+
+
+class Kept(NamedTuple):
+    """One target, in the columns of its table."""
+
+    name: str
+    url: str
+    position: int  # every event up to this was taken, or is none of the target's
+    failures: int = 0
+    next_at: float | None = None  # wall clock
+    disabled: str | None = None
+    error: str | None = None
+    delivered_at: float | None = None
+    missed: int = 0
+    # Deliveries to other devices do not wait for one that fails. So there is a newest event that
+    # was taken, and there are events between it and the position that were not.
+    reached: int = 0
+    gaps: str = ""
+
+    def open(self) -> list[int]:
+        """The numbers of those events, in order. Text that nobody of us wrote has none: what is
+        behind the position comes again then."""
+        try:
+            return sorted(self.position + int(part) for part in self.gaps.split())
+        except ValueError:
+            return []
+
+
+def gaps(position: int, numbers: Sequence[int]) -> str:
+    """Events as the column `gaps` has them: small numbers, for it is written often."""
+    return " ".join(str(number - position) for number in numbers)
