@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import trio
 
 from devgate.app import App
 from devgate.config.settings import Settings
@@ -21,6 +23,7 @@ from devgate.store.engine import open_database
 
 HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start shall fail by a throw of dice
 PAGES = "127.0.0.1:8080"  # of the dashboard, or any free port if that is taken
+PATIENCE = 5.0  # seconds that somebody looks at a screen without a word what to do
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
 
 log = logging.getLogger("devgate")
@@ -74,11 +77,39 @@ async def populate(app: App, count: int) -> None:
     host, _, port = app.gateway.listens["device"][0].rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
     fleet = Fleet((host, int(port)), Options(count=count, habits=HABITS, ends=2))
-    first, *_, last = [*imeis(count), imeis(count)[-1]]
-    log.info("demo devices=%s first=%s last=%s", count, first, last)
-    log.info("in a second terminal: devgate start %s 500", first)
-    if app.web is not None:
-        scheme, place = "https" if app.web.settings.tls else "http", app.gateway.listens["http"][0]
-        login = f"{scheme}://{place}/login?once={app.web.sessions.invite()}"
-        log.info("in a browser, once and within an hour: %s", login)
-    await fleet.run()
+    login = _login(app)
+
+    def say() -> None:
+        first, *_, last = [*imeis(count), imeis(count)[-1]]
+        if not fleet.complete.is_set():
+            log.info("devices are still coming online=%s", fleet.counters.registered)
+        log.info("demo devices=%s first=%s last=%s", count, first, last)
+        log.info("in a second terminal: devgate start %s 500", first)
+        if login:
+            log.info("in a browser, once and within an hour: %s", login)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(fleet.run)
+        await tell(fleet.complete, say)
+
+
+async def tell(complete: trio.Event, say: Callable[[], None]) -> None:
+    """Say it when all devices are online: their lines in the log would push it off the screen.
+
+    Many, or some that cannot come, are not waited for very long; then it is said twice.
+    """
+    with trio.move_on_after(PATIENCE):
+        await complete.wait()
+    in_time = complete.is_set()
+    say()
+    if not in_time:
+        await complete.wait()
+        say()
+
+
+def _login(app: App) -> str:
+    """The address that lets a browser in once. Empty without the dashboard."""
+    if app.web is None:
+        return ""
+    scheme, place = "https" if app.web.settings.tls else "http", app.gateway.listens["http"][0]
+    return f"{scheme}://{place}/login?once={app.web.sessions.invite()}"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devgate.cli.output import Where, common, fail, told
+from devgate.cli.output import Where, common, complain, fail, told
 from devgate.cli.params import ImeiType
 from devgate.cli.stored import store
+from devgate.model import shown
 
 if TYPE_CHECKING:
     from devgate.http.pages.sheet import Label
@@ -42,6 +43,9 @@ def labels(
     65, 24, 21, 8 or 2 stickers on a sheet: 38 x 21, 65 x 34, 64 x 38, 99 x 68 or 200 x 144 mm.
     More than one sheet as .svg becomes FILE-1.svg, FILE-2.svg, ...
 
+    A .pdf shows Chinese in a Chinese font of whoever opens it, and has Latin and Chinese alone:
+    names in other scripts want .html or .svg.
+
     \b
     Examples:
       devgate labels --site "Airport T2" --out airport.pdf
@@ -59,9 +63,8 @@ def labels(
         files = _write(found, Path(out), kind, size, cut)
     except OSError as err:
         fail(f"{out} cannot be written: {err.strerror}")
-    message = f"{len(found)} labels in {', '.join(files)}"
-    told({"status": "200", "message": message, "labels": len(found), "files": files},
-         where.as_json)  # fmt: skip
+    reply = {"status": "200", "message": f"{len(found)} labels in {', '.join(files)}"}
+    told(reply | {"labels": len(found), "files": files}, where.as_json)
 
 
 def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:
@@ -103,6 +106,11 @@ def _write(found: Sequence[Label], out: Path, kind: str, size: str, cut: bool) -
     pages = sheet.pages(found, sheet.SIZES[size])
     if kind == ".pdf":
         out.write_bytes(pdf.pdf(pages, cut=cut))
+        if missing := pdf.unwritable("".join(label.name + label.site for label in found)):
+            complain(
+                f"no font of a PDF has {shown(missing)}: question marks stand for that;"
+                f" write {out.with_suffix('.html').name} instead, and print it with a browser"
+            )
         return [str(out)]
     drawn = [sheet.svg(page, cut=cut) for page in pages]
     if kind == ".html":

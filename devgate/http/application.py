@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 from urllib.parse import urlencode
 
@@ -16,7 +17,9 @@ from devgate.errors import DevgateError
 from devgate.http import api, health, metrics, openapi, problems
 from devgate.http.auth import CHALLENGE, LOOKING, identify
 from devgate.http.headers import Headers
+from devgate.http.pages import missing
 from devgate.http.pages import routes as pages
+from devgate.http.pages.view import Visit
 from devgate.http.problems import Problem
 from devgate.http.web import Web
 
@@ -47,12 +50,11 @@ class Gate:
         if path in self._open or path.startswith(OPEN_BELOW):
             return None
         if caller is None:
-            if request.method in LOOKING and "text/html" in request.headers.get("accept", ""):
+            if request.method in LOOKING and _shows_pages(request):
                 back = path + ("?" + request.url.query if request.url.query else "")
                 return RedirectResponse(f"/login?{urlencode({'next': back})}", 303)
             return problems.problem("401", "no token; nothing was done", 401, CHALLENGE)
-        api = path == "/api" or path.startswith("/api/")
-        if api and caller.session is not None and request.method not in LOOKING:
+        if _is_api(path) and caller.session is not None and request.method not in LOOKING:
             return problems.problem(
                 "401",
                 "a token expected: a session may only look; nothing was done",
@@ -72,7 +74,7 @@ def application(web: Web) -> Starlette:
         exception_handlers={
             Problem: _problem,
             DevgateError: _devgate,
-            HTTPException: _http,
+            HTTPException: partial(_http, web),
         },
     )
 
@@ -86,10 +88,22 @@ async def _devgate(request: Request, err: Exception) -> Response:
     return problems.of(cast(DevgateError, err))
 
 
-async def _http(request: Request, err: Exception) -> Response:
+async def _http(web: Web, request: Request, err: Exception) -> Response:
     """What Starlette says itself: no such route, or another method."""
     err = cast(HTTPException, err)
+    nothing_here = err.status_code in (404, 405)
+    if nothing_here and _shows_pages(request) and not _is_api(request.url.path):
+        return missing.show(Visit(web, request), err.status_code, err.headers or {})
     text = {404: "there is nothing here", 405: f"{request.method} is not for this"}
     return problems.problem(
         "400", text.get(err.status_code, err.detail), err.status_code, err.headers or {}
     )
+
+
+def _shows_pages(request: Request) -> bool:
+    """Whether a browser asks, for a person to look at the answer."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _is_api(path: str) -> bool:
+    return path == "/api" or path.startswith("/api/")

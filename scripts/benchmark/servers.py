@@ -19,6 +19,7 @@ START_PATIENCE = 30.0  # seconds until a server must answer
 STOP_PATIENCE = 30.0  # seconds that a gateway may drain
 FIRST_IMEI = 860_000_000_000_000
 KNOWN_DEVICES = 20_000
+PROGRAM = (sys.executable, "-m", "devgate")
 
 CONFIG = """\
 [device]
@@ -34,7 +35,7 @@ socket = "{control}"
 url = "{store}"
 
 [log]
-level = "warning"
+level = "{level}"
 """
 
 
@@ -125,14 +126,12 @@ def devgate(folder: Path, key: str, title: str, store: str, *, full: bool = True
 
     The devices are imported here, once, by the real CLI. BenchError if that fails.
     """
-    config = folder / f"{key}.toml"
-    config.write_text(CONFIG.format(port=0, control=folder / f"{key}.sock", store=store))
+    kind = bare(folder, key, title, store, full=full)
     imeis = folder / "devices.csv"
     rows = "".join(f"{FIRST_IMEI + i}\n" for i in range(KNOWN_DEVICES))
     imeis.write_text(f"imei\n{rows}")
-    program = [sys.executable, "-m", "devgate"]
     done = subprocess.run(
-        [*program, "--config", config, "devices", "import", imeis],
+        [*PROGRAM, "--config", folder / f"{key}.toml", "devices", "import", imeis],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -140,11 +139,20 @@ def devgate(folder: Path, key: str, title: str, store: str, *, full: bool = True
     )
     if done.returncode:
         raise BenchError(f"{title}: devgate devices import failed: {done.stderr.strip()}")
+    return kind
+
+
+def bare(
+    folder: Path, key: str, title: str, store: str, *, full: bool = True, level: str = "warning"
+) -> Kind:
+    """The real gateway on a store as it is. Its configuration is written here, its log by it."""
+    config = folder / f"{key}.toml"
 
     def command(port: int, control: Path) -> list[str | Path]:
-        config.write_text(CONFIG.format(port=port, control=control, store=store))
-        return [*program, "--config", config, "serve"]
+        config.write_text(CONFIG.format(port=port, control=control, store=store, level=level))
+        return [*PROGRAM, "--config", config, "serve"]
 
+    command(0, folder / f"{key}.sock")  # the CLI wants a configuration before anything runs
     return Kind(key, title, command, full)
 
 

@@ -188,6 +188,39 @@ def test_devices_are_found_and_paged(someone: Visitor) -> None:
     someone.get("/devices/860000000000001?day=2026-13-45&command=", 200)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404), ("GET", "/devices/1/2/3", 404), ("POST", "/nowhere", 404),
+        ("GET", "/static/nothing.css", 404), ("GET", "/logout", 405),
+    ],
+)  # fmt: skip
+def test_an_address_that_leads_nowhere(
+    someone: Visitor, method: str, path: str, status: int
+) -> None:
+    response = someone.client.request(method, path, headers={"Accept-Language": "zh"})
+    assert (response.status_code, response.headers.get("allow")) == (
+        status,
+        "POST" if status == 405 else None,
+    )
+    assert '<html lang="zh-CN"' in response.text
+    assert "没有这个页面" in response.text
+    assert "/" in links(response.text)
+    other = someone.client.request(method, path, headers={"Accept": "*/*"})
+    assert (other.status_code, other.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
+    api = someone.client.get(f"/api{path}")
+    assert (api.status_code, api.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_a_stranger_at_an_address_that_leads_nowhere(served: Site) -> None:
+    with visitor(served.url) as stranger:
+        assert "There is no such page" in stranger.get("/static/nothing.css", 404)
+        assert stranger.client.get("/nowhere").headers["location"] == "/login?next=%2Fnowhere"
+
+
 def test_a_day_of_another_time(someone: Visitor) -> None:
     someone.client.cookies.set("devgate_zone", "Asia/Shanghai")
     page = someone.get("/devices/860000000000001?day=2024-02-29")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from devgate.http.pages import sheet
-from devgate.http.pages.pdf import pdf
+from devgate.http.pages.pdf import pdf, unwritable
 from devgate.http.pages.sheet import A4, SIZES, Label, fitted, pages, width
 from tests.e2e.harness import Gateway
 
@@ -76,8 +77,50 @@ def test_the_places_that_a_pdf_names_are_right() -> None:
         assert made[int(place) :].startswith(b"%d 0 obj\n" % number)
     streams = re.findall(rb"/Length (\d+) [^\n]*\nstream\n", made)
     assert len(streams) == 2
-    content = made[made.index(b"stream\n") + 7 :][: int(streams[0])]
-    assert "按摩椅".encode("utf-16-be").hex().encode() in zlib.decompress(content)
+    assert "按摩椅".encode("utf-16-be").hex() in drawn(made)
+
+
+def drawn(made: bytes) -> str:
+    """What the first page of a PDF draws."""
+    start = made.index(b"stream\n") + 7
+    return zlib.decompress(made[start : made.index(b"\nendstream")]).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("Bay “4” é", [("F2", 100, "Bay “4” é")]),
+        ("东厅 4b座", [("F3", 100, "东厅"), ("F2", 100, " 4b"), ("F3", 100, "座")]),
+        ("東站マッサージ", [("F3", 100, "東站マッサージ")]),
+        ("“东”", [("F3", 60, "“"), ("F3", 100, "东"), ("F3", 60, "”")]),
+        # Its Greek and Cyrillic are a whole em wide, where the sheet reckons with 0.6.
+        ("кресло", [("F3", 60, "кресло")]),
+        ("안 😀 Ł", [("F2", 100, "? ? ?")]),
+    ],
+)
+def test_a_pdf_writes_each_part_of_a_line_in_a_font_that_has_it(
+    name: str, runs: list[tuple[str, int, str]]
+) -> None:
+    made = pdf(pages([Label("860000000000001", 1, name, "", "")], SIZES["2"]), cut=False)
+    title = drawn(made).partition("ET")[0]
+    came = [
+        (font, int(stretch), bytes.fromhex(text).decode("utf-16-be" if font == "F3" else "cp1252"))
+        for font, stretch, text in re.findall(r"/(F\d) [\d.]+ Tf (\d+) Tz <(\w+)> Tj", title)
+    ]
+    assert came == runs
+
+
+def test_what_a_pdf_cannot_write() -> None:
+    assert unwritable("按摩椅 東站 マッサージ Ça кресло €") == ""
+    assert unwritable("안마 의자 안 Łódź 😀") == "안마의자Łź😀"
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext on this machine")
+def test_another_program_reads_the_chinese_of_a_pdf(tmp_path: Path) -> None:
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf(pages(labels(2), SIZES["8"]), cut=True))
+    done = subprocess.run(["pdftotext", "-layout", file, "-"], capture_output=True, check=True)
+    assert "按摩椅 <1>" in done.stdout.decode()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +145,16 @@ def test_files_for_a_site(folder: Gateway) -> None:
     page = Path(folder.folder / "one.html").read_text("utf-8")
     assert "Bay 3" in page
     assert "http://csgxjk.com/qrcode/dev/4" in page
+
+
+def test_a_pdf_says_what_it_cannot_write(folder: Gateway) -> None:
+    folder.add_devices([{"imei": "860000000000077", "name": "按摩椅 안마", "site": "North"}])
+    done = folder.cli("labels", "--site", "North", "--out", "north.pdf")
+    assert (done.returncode, done.stdout) == (0, "1 labels in north.pdf\n")
+    assert "has '안마'" in done.stderr
+    assert "north.html" in done.stderr
+    done = folder.cli("labels", "--site", "North", "--out", "north.html")
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

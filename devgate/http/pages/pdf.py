@@ -1,15 +1,18 @@
 """Sheets of stickers as PDF: rectangles and text, nothing embedded.
 
-Chinese is written in the font that every reader of PDF brings for it (STSong-Light, with
-the character map UniGB-UCS2-H), so a sheet of a thousand stickers stays small.
+Chinese names the font STSong-Light with the character map UniGB-UCS2-H, which PDF knows since
+1.3: the program that shows the file takes a Chinese font of its own for it (looked at: Chromium,
+MuPDF, Poppler). So a thousand stickers stay small and devgate carries no font. What is neither
+Latin nor in GBK cannot be written so (`unwritable`); in SVG and HTML it can.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
-from devgate.http.pages.sheet import A4, Sticker
+from devgate.http.pages.sheet import A4, Sticker, width
 
 POINT = 72 / 25.4  # points in a millimetre
 
@@ -61,18 +64,49 @@ def _page(stickers: Sequence[Sticker], cut: bool) -> Iterable[str]:
                 yield f"{x:.3f} {A4[1] - y - h:.3f} {w:.3f} {h:.3f} re"
             yield "f"
         for line in one.lines:
-            font, text = _text(line.text, line.title)
-            place = f"{line.x:.2f} {A4[1] - line.y:.2f}"
-            yield f"BT /{font} {line.size:.2f} Tf {place} Td {text} Tj ET"
+            yield f"BT {line.x:.2f} {A4[1] - line.y:.2f} Td"
+            for font, stretch, text in _runs(line.text, line.title):
+                yield f"/{font} {line.size:.2f} Tf {stretch} Tz {text} Tj"
+            yield "ET"
 
 
-def _text(text: str, bold: bool) -> tuple[str, str]:
-    """The font that can write it, and how it is written in that."""
+def unwritable(text: str) -> str:
+    """The characters of it that become a question mark in a PDF, each once."""
+    return "".join(dict.fromkeys(c for c in text if not (_in(c, "cp1252") or _in(c, "gbk"))))
+
+
+def _runs(text: str, bold: bool) -> Iterator[tuple[str, int, str]]:
+    """The parts of a line that one font can write: font, stretch in percent, and the text."""
+    latin = "F2" if bold else "F1"
+    if _in(text, "cp1252"):
+        yield latin, 100, f"<{text.encode('cp1252').hex()}>"
+        return
+    for (plain, stretch), signs in groupby(text, _manner):
+        run = "".join(signs)
+        if plain:
+            yield latin, stretch, f"<{run.encode('cp1252', 'replace').hex()}>"
+        else:
+            yield "F3", stretch, f"<{run.encode('utf-16-be').hex()}>"
+
+
+def _manner(sign: str) -> tuple[bool, int]:
+    """Whether a Latin font writes it in a line that is not Latin alone, and its stretch.
+
+    The Chinese font has all signs a whole em wide, also Greek and Cyrillic ones. Those are
+    squeezed to what `sheet.width` takes them for: they would run into the next sticker.
+    """
+    # Quotes and dashes are in both; beside Chinese they are Chinese ones.
+    if sign <= "\xff" or not _in(sign, "gbk"):
+        return True, 100
+    return False, round(width(sign) * 100)
+
+
+def _in(text: str, encoding: str) -> bool:
     try:
-        return ("F2" if bold else "F1"), f"<{text.encode('cp1252').hex()}>"
+        text.encode(encoding)
     except UnicodeEncodeError:
-        # What is beyond the first 65,536 characters, this font has not.
-        return "F3", f"<{text.encode('utf-16-be', 'replace').hex()}>"
+        return False
+    return True
 
 
 def _file(objects: Sequence[bytes]) -> bytes:
