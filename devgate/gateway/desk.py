@@ -23,7 +23,7 @@ from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.net.poller import ROUND, Poller
 from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
-from devgate.protocol.quick import LONE, LONGEST, answer
+from devgate.protocol.quick import LONE, LONGEST, answer, lone
 from devgate.protocol.session import react
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Desk:
         self._poller.add(link)
         try:
             if not connection.why:
-                await trio.lowlevel.wait_task_rescheduled(connection.parks())
+                connection.parks()
+                await trio.lowlevel.wait_task_rescheduled(connection)
         finally:
             del self.connections[link]
             self._grace.done(connection)
@@ -163,6 +164,7 @@ class Desk:
         if connection.why:
             return  # it is over: what comes now changes nothing
         decoder = connection.decoder
+        events: list[Event]
         if data is NO_MORE:
             events = decoder.expire()
         elif data:
@@ -174,7 +176,8 @@ class Desk:
                     connection.heard = now
                     return
             connection.heard = now
-            events = decoder.feed(data)
+            frame = None if decoder.tail else lone(data)
+            events = decoder.feed(data) if frame is None else [frame]
         else:
             connection.end(connection.link.why or "closed by the device")
             return

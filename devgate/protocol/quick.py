@@ -6,10 +6,11 @@ to that. What it does not know it leaves to them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from devgate.model import Imei
-from devgate.protocol.frames import HEADER_SIZE, MAX_FRAME
+from devgate.protocol.frames import HEADER_SIZE, MAX_FRAME, Frame
 from devgate.protocol.session import Book
 
 # A registered device's heartbeats that come alone, and the tail that the decoder keeps of each.
@@ -22,6 +23,8 @@ LONE: Mapping[bytes, bytes] = {
     b"\r\n": b"",
 }
 LONGEST = max(map(len, LONE))
+
+ONE = re.compile(rb"023[0-9]{18}[A-Z]{2}")  # a frame without DATA
 
 # LEN and the status 200, by the size of the frame.
 HEADS = [b"%03d200" % size for size in range(MAX_FRAME + 1)]
@@ -61,3 +64,14 @@ def _answers(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
             return None
         wires.append(wire)
     return b"".join(wires)
+
+
+def lone(data: bytes) -> Frame | None:
+    """The frame without DATA that these bytes are, whole; None if they are not.
+
+    That is how devices register and report results. For a decoder without a tail.
+    """
+    if ONE.fullmatch(data) is None:
+        return None
+    text = data.decode("ascii")
+    return Frame(text[3:6], Imei(text[6:21]), text[21:], b"")
