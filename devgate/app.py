@@ -29,6 +29,7 @@ from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.hooks import Positions
+from devgate.gateway.keys import Keys
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.operations import Args, Reply, Stream, dispatch, take
 from devgate.gateway.orders import Orders
@@ -89,7 +90,10 @@ class App:
         self.knowledge = Knowledge(directory, records, self._refused)
         self.knowledge.refresh_every = settings.store.refresh
         self.trimming = Trimming(records, settings)
-        self.orders = Orders(directory, self.presence, self.dispatcher, self.running, records)
+        self.keys = Keys(records)
+        self.orders = Orders(
+            directory, self.presence, self.dispatcher, self.running, records, self.keys
+        )
         self.gateway = Gateway(
             settings, directory, self.presence, self.dispatcher, self.running, self.orders,
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
@@ -139,6 +143,8 @@ class App:
             nursery.start_soon(self.writer.run)
             await self.knowledge.load()
             await recover(self.dispatcher, self.running, self.records)
+            await self.keys.prepare()
+            nursery.start_soon(self.keys.load)
             # What is loaded stays: the collector need not look at it again. With very many
             # parked tasks a full collection would stop the loop for a quarter of a second.
             gc.collect()

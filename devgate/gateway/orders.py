@@ -13,6 +13,7 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import RUNS, Dispatcher
+from devgate.gateway.keys import Keys
 from devgate.gateway.lines import Connected
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
@@ -34,6 +35,7 @@ class Orders:
         dispatcher: Dispatcher,
         running: Running,
         records: Records,
+        keys: Keys,
     ) -> None:
         self.closed = False  # the gateway is stopping
         self._directory = directory
@@ -41,6 +43,7 @@ class Orders:
         self._dispatcher = dispatcher
         self._running = running
         self._records = records
+        self._keys = keys
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
         self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
 
@@ -65,10 +68,10 @@ class Orders:
     def take(self, order: Order, wait: bool, then: Callable[[Command], None]) -> bool:
         """submit() without a task: calls back where that returns. False: it needs a task.
 
-        That is so if the order has a key, which must be looked up, and if it came behind such a
-        one for the same device.
+        That is so if the order's key must be looked up, and if it came behind such a one for the
+        same device.
         """
-        if order.key is not None or order.imei in self._turns:
+        if order.imei in self._turns or (order.key is not None and not self._is_new(order.key)):
             return False
         command = Command(str(ULID()), order, time())
         self._begin(command, order)
@@ -118,8 +121,11 @@ class Orders:
         return command
 
     async def _look_up(self, order: Order, key: str) -> Command:
-        looking = self._looking[key] = trio.Event()
         command = Command(str(ULID()), order, time())
+        if self._is_new(key):
+            self._begin(command, order)
+            return command
+        looking = self._looking[key] = trio.Event()
         try:
             if not await self._records.flushed():
                 raise StoreError(
@@ -136,8 +142,18 @@ class Orders:
             del self._looking[key]
             looking.set()
 
+    def _is_new(self, key: str) -> bool:
+        """Whether the key need not be looked up: it is not spent, under way, or in question."""
+        return (
+            self._keys.is_new(key)
+            and key not in self._dispatcher.by_key
+            and key not in self._looking
+        )
+
     def _begin(self, command: Command, order: Order) -> None:
         """Refuse the command, or let it wait for its turn."""
+        if order.key is not None:
+            self._keys.spend(order.key)
         if order.cancel:
             self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
         if (refusal := self._refusal(order)) is not None:

@@ -33,6 +33,18 @@ def by_key(conn: Connection, key: str) -> Record | None:
     return _first(conn, select(command).where(command.c.spent == key))
 
 
+def count_keys(conn: Connection) -> int:
+    """How many keys are spent."""
+    count: int = conn.scalar(select(func.count()).where(command.c.spent.is_not(None))) or 0
+    return count
+
+
+def keys_after(conn: Connection, after: str, limit: int) -> Sequence[str]:
+    """Spent keys in their order, from behind `after`; "" is before the first."""
+    query = select(command.c.spent).where(command.c.spent.is_not(None), command.c.spent > after)
+    return [str(key) for key in conn.scalars(query.order_by(command.c.spent).limit(limit))]
+
+
 def page(
     conn: Connection,
     *,

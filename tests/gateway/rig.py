@@ -23,6 +23,7 @@ from devgate.events.log import EventLog
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory, Known
 from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.keys import Keys
 from devgate.gateway.orders import Orders
 from devgate.gateway.records import Records
 from devgate.gateway.recovery import recover
@@ -118,11 +119,13 @@ class Rig:
         self.wires = Wires()
         self.running = Running(self.directory, self.records)
         self.dispatcher = Dispatcher(self.wires, self.records, self.running, self.settings)
+        self.keys = Keys(self.records)
         self.orders = Orders(
-            self.directory, self.wires, self.dispatcher, self.running, self.records
+            self.directory, self.wires, self.dispatcher, self.running, self.records, self.keys
         )
         self.database = database
         self._by_task = False
+        self.knows_keys = False  # otherwise each is looked up in the database
 
     def _committed(self, rows: list[tuple[Any, ...]]) -> None:
         events = [Event(*row) for row in rows]
@@ -139,6 +142,9 @@ class Rig:
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
             await recover(self.dispatcher, self.running, self.records)
+            if self.knows_keys:
+                await self.keys.prepare()
+                await self.keys.load()
             await outer.start(self.dispatcher.serve)
             yield outer
             outer.cancel_scope.cancel()

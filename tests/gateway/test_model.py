@@ -87,10 +87,11 @@ class NotedWire(FakeWire):
 class World:
     """Devices and callers around one gateway, which crashes now and then."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, knows_keys: bool) -> None:
         self.database = database
         self.reference = Reference()
         self.rig = Rig(database)
+        self.rig.knows_keys = self.knows_keys = knows_keys
         self.asked: list[Asked] = []
         self.longs = 0
 
@@ -129,6 +130,7 @@ class World:
             self.forget_callers()
             await trio.sleep(down)
             self.rig = Rig(self.database)
+            self.rig.knows_keys = self.knows_keys
             self.remember()
         self.check()
 
@@ -262,21 +264,23 @@ def clocks() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("clocks")
-@given(programs)
+@given(programs, st.booleans())
 @settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_interleaving(one_store: Database, acts: list[list[tuple[Any, ...]]]) -> None:
-    run(one_store, [step for act in acts for step in (("online", X), *act)])
+def test_any_interleaving(
+    one_store: Database, acts: list[list[tuple[Any, ...]]], knows_keys: bool
+) -> None:
+    run(one_store, [step for act in acts for step in (("online", X), *act)], knows_keys)
 
 
-def run(database: Database, program: list[tuple[Any, ...]]) -> None:
+def run(database: Database, program: list[tuple[Any, ...]], knows_keys: bool) -> None:
     emptied(database)
     note(f"{program}")
 
     async def go() -> None:
         async with bounded():
-            await World(database).live(program)
+            await World(database, knows_keys).live(program)
 
     trio.run(go, clock=MockClock(autojump_threshold=0))

@@ -13,6 +13,12 @@ from devgate.store import history
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, ask
 
 
+@pytest.fixture(params=[False, True], ids=["looked-up", "known"], autouse=True)
+def knowing(rig: Rig, request: pytest.FixtureRequest) -> None:
+    """All of it holds whether each key is looked up, or only those that may be spent."""
+    rig.knows_keys = request.param
+
+
 async def test_twenty_at_once_with_one_key_are_one_start(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

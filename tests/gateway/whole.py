@@ -41,7 +41,7 @@ class Whole(Rig):
         self.presence = Presence(self.records, Flapping(5, 60))
         self.dispatcher = Dispatcher(self.presence, self.records, self.running, settings.command)
         self.orders = Orders(
-            self.directory, self.presence, self.dispatcher, self.running, self.records
+            self.directory, self.presence, self.dispatcher, self.running, self.records, self.keys
         )
         self.poller = Poller()
         self.desk = Desk(
