@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import NoReturn
+
+import trio
 
 from devgate.gateway.command import Command
 
@@ -12,7 +16,7 @@ ROOM = 1024  # entries that are kept without asking which of them are over
 
 
 class Deadlines:
-    """The `until` of commands that wait or are on their way: trio's clock. No I/O.
+    """The `until` of commands that wait or are on their way: trio's clock.
 
     What is over before its time, or has got another, is passed over when its turn comes, or
     thrown out with all others of its kind once there may be more of them than of the rest. So
@@ -23,15 +27,18 @@ class Deadlines:
         self._heap: list[tuple[float, int, Command]] = []
         self._numbers = count()  # two of one time: commands themselves have no order
         self._full = ROOM
+        self._planned = -math.inf  # when watch() will look
+        self._sooner = trio.Event()  # something is due before that
 
-    def add(self, command: Command) -> float:
-        """Look at the command at its `until`, which is returned."""
+    def add(self, command: Command) -> None:
+        """Look at the command at its `until`."""
         if len(self._heap) >= self._full:
             self._heap = [entry for entry in self._heap if not _over(*entry)]
             heapify(self._heap)
             self._full = max(ROOM, 2 * len(self._heap))
         heappush(self._heap, (command.until, next(self._numbers), command))
-        return command.until
+        if command.until < self._planned:
+            self._sooner.set()
 
     def next(self) -> float:
         """When the first of them is due; infinity if none is."""
@@ -46,6 +53,34 @@ class Deadlines:
         while self.next() <= now:
             found.append(heappop(self._heap)[2])
         return found
+
+    async def watch(
+        self,
+        judge: Callable[[Command, float], None],
+        every: float,
+        besides: Callable[[float], None],
+    ) -> NoReturn:
+        """Judge each command when it is due, and do something besides every so many seconds.
+
+        Both get the time. They must not await.
+        """
+        done = trio.current_time()
+        while True:
+            self._sooner = trio.Event()
+            self._planned = min(self.next(), done + every)
+            with trio.move_on_at(self._planned):
+                await self._sooner.wait()
+            if due := self.due(trio.current_time()):
+                # After a stall of the loop results may be here, unread: the desk has its turn.
+                # Trio runs what is ready at once in any order, so that one step is not enough.
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            now = trio.current_time()
+            for command in due:
+                judge(command, now)
+            if now >= done + every:
+                done = now
+                besides(now)
 
 
 def _over(until: float, _: int, command: Command) -> bool:

@@ -55,8 +55,6 @@ class Dispatcher:
             Imei, None
         ] = {}  # devices that have not answered, longest unheard first
         self._deadlines = Deadlines()
-        self._planned = 0.0  # when `serve` will look at them
-        self._sooner = trio.Event()  # one is due before that
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
         self._closed = False
@@ -72,7 +70,7 @@ class Dispatcher:
                 for line in list(self._lines.values()):
                     self._next(line)
                 task_status.started()
-                await self._watch()
+                await self._deadlines.watch(self._judge, PRUNE, self._prune)
         finally:
             # Also if the gateway is stopped at once: what was sent has an outcome on disk.
             self._closed = True
@@ -98,7 +96,7 @@ class Dispatcher:
         self._outcomes.takes(command)
         self._next(line)
         if command.state == "waiting":
-            self._look_at(command)
+            self._deadlines.add(command)
             if not command.noted:
                 self._put_down(line, command)
         return True
@@ -231,7 +229,7 @@ class Dispatcher:
         line.claim, line.sent = claim, now
         self._awaited[line.imei] = None
         command.until = now + (command.timeout or self.settings.ack_timeout)
-        self._look_at(command)
+        self._deadlines.add(command)
         return self.counts.sends(command, time())
 
     def _not_written(self, command: Command, error: Exception) -> None:
@@ -247,7 +245,7 @@ class Dispatcher:
         command.unsent()
         if command.kept and command.until > trio.current_time():
             line.waiting.push_back(command)
-            self._look_at(command)
+            self._deadlines.add(command)
             self._records.post(command)
             if self._closed:
                 command.done.set()
@@ -303,30 +301,6 @@ class Dispatcher:
         return None
 
     # Deadlines
-
-    def _look_at(self, command: Command) -> None:
-        if self._deadlines.add(command) < self._planned:
-            self._sooner.set()
-
-    async def _watch(self) -> NoReturn:
-        pruned = trio.current_time()
-        while True:
-            self._sooner = trio.Event()
-            self._planned = min(self._deadlines.next(), pruned + PRUNE)
-            with trio.move_on_at(self._planned):
-                await self._sooner.wait()
-            due = self._deadlines.due(trio.current_time())
-            if due:
-                # After a stall of the loop results may be here, unread: the desk has its turn.
-                # Trio runs what is ready at once in any order, so that one step is not enough.
-                await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()
-            now = trio.current_time()
-            for command in due:
-                self._judge(command, now)
-            if now >= pruned + PRUNE:
-                pruned = now
-                self._prune(now)
 
     def _judge(self, command: Command, now: float) -> None:
         """Its time is up, if nothing has happened to it meanwhile."""

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
@@ -122,7 +123,7 @@ class Journal:
             # A statement may not touch a row twice; of two, the later one counts.
             rows = list({row[0]: row for row in rows}.values())
         for some in _slices(rows):
-            values = tuple(value for row in some for value in row)
+            values = tuple(chain.from_iterable(some))
             conn.exec_driver_sql(self._statement(kind, len(some)), values)
 
     def _make(self, kind: str, rows: int) -> str:
