@@ -51,9 +51,8 @@ class Dispatcher:
         self._outcomes = outcomes = Outcomes(records, running)
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         self._lines: dict[Imei, Line] = {}
-        self._awaited: dict[
-            Imei, None
-        ] = {}  # devices that have not answered, longest unheard first
+        # Devices whose answer is awaited, the one that was listened to longest ago first.
+        self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
