@@ -51,29 +51,100 @@ class Fleet:
 
     _counted: Counted | None = None
     _until: float = 0.0
+    _tally: Tally = field(default_factory=lambda: Tally())
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def counted(self, gateway: Gateway) -> Counted:
         async with self._lock:
             if self._counted is None or monotonic() >= self._until:
                 began = monotonic()
-                self._counted = await gateway.records.read(count, time())
+                self._counted = await gateway.records.read(count, time(), self._tally)
                 ended = monotonic()
                 self._until = ended + max(FRESH, SHARE * (ended - began))
             return self._counted
 
 
-def count(conn: Reading, now: float) -> Counted:
+@dataclass(slots=True)
+class Tally:
+    """What the events of the last day add up to. Each of them is read once."""
+
+    newest: int = 0  # the last event that is in it
+    since: int = 0
+    presence: dict[int, int] = field(default_factory=dict)  # by bucket since 1970
+    dark: dict[tuple[str, int], Dark] = field(default_factory=dict)  # by site and minute
+    # By device, type and hour since 1970: how often, and when the last time.
+    odd: dict[tuple[str, str, int], tuple[int, float]] = field(default_factory=dict)
+
+    def add(self, conn: Reading, since: int) -> None:
+        """Those that are new; what was before `since` is forgotten."""
+        some = statistics.Some(since, self.newest, statistics.newest_event(conn))
+        if some.upto < some.after:  # somebody has emptied the table
+            self.forget()
+            some = some._replace(after=0)
+        # All is read before anything is added: a database that goes away leaves no half of it.
+        presence = statistics.changes_of_presence(conn, some, BUCKET)
+        dark, odd = statistics.dark(conn, some), statistics.odd(conn, some, HOUR)
+        self.newest = some.upto
+        for number, change in presence:
+            self.presence[number] = self.presence.get(number, 0) + change
+        for one in dark:
+            old = self.dark.get((one.site, one.minute))
+            self.dark[one.site, one.minute] = one if old is None else together(old, one)
+        for imei, type, hour, times, last in odd:
+            before = self.odd.get((imei, type, hour), (0, 0.0))
+            self.odd[imei, type, hour] = before[0] + times, max(before[1], last)
+        if since > self.since:  # an hour has passed
+            self._forget_before(since)
+
+    def _forget_before(self, since: int) -> None:
+        self.since = since
+        self.presence = {n: c for n, c in self.presence.items() if n * BUCKET >= since}
+        self.dark = {key: one for key, one in self.dark.items() if one.first >= since}
+        self.odd = {key: one for key, one in self.odd.items() if key[2] * HOUR >= since}
+
+    def forget(self) -> None:
+        self.newest = 0
+        for found in (self.presence, self.dark, self.odd):
+            found.clear()
+
+    def oddities(self, conn: Reading) -> list[Odd]:
+        """The devices that acted up last, with their names."""
+        found: dict[tuple[str, str], tuple[int, float]] = {}
+        for (imei, type, _), (times, last) in self.odd.items():
+            before = found.get((imei, type), (0, 0.0))
+            found[imei, type] = before[0] + times, max(before[1], last)
+        newest = sorted(found.items(), key=lambda one: one[1][1], reverse=True)[:MOST_ODD]
+        names = statistics.names(conn, {imei for (imei, _), _ in newest})
+        return [
+            Odd(imei, type, times, last, *names.get(imei, ("", "")))
+            for (imei, type), (times, last) in newest
+        ]
+
+
+def together(one: Dark, other: Dark) -> Dark:
+    """The same minute of the same site. A device that was lost in both counts twice."""
+    return one._replace(
+        devices=one.devices + other.devices,
+        first=min(one.first, other.first),
+        last=max(one.last, other.last),
+    )
+
+
+def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
+    """All of it; with what an earlier count left in `tally`, by the events since then."""
+    tally = Tally() if tally is None else tally
     since = int(now) // HOUR * HOUR + HOUR - DAY
+    tally.add(conn, since)
     sites = statistics.sites(conn)
-    found = outages(statistics.dark(conn, since), sites)[:MOST_DARK]
+    minutes = [tally.dark[key] for key in sorted(tally.dark)]
+    found = outages(minutes, sites)[:MOST_DARK]
     return Counted(
         since,
-        statistics.changes_of_presence(conn, since, BUCKET),
+        [(number - since // BUCKET, change) for number, change in tally.presence.items()],
         statistics.outcomes(conn, since, HOUR),
         sites,
         [(one, statistics.lost(conn, one.site, one.first, one.last, MOST_LOST)) for one in found],
-        statistics.odd(conn, since, MOST_ODD),
+        tally.oddities(conn),
     )
 
 

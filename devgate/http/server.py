@@ -68,6 +68,7 @@ class WebServer:
         places = [shown(door) for door in doors]
         try:
             async with trio.open_nursery() as inside:
+                await inside.start(self.web.boards.run)
                 try:
                     with self._accepting:
                         async with trio.open_nursery() as outside:
@@ -81,6 +82,7 @@ class WebServer:
                         self.abort()
                 while self._wires:
                     await self._served.park()
+                inside.cancel_scope.cancel()
         finally:
             for door in doors:
                 door.close()

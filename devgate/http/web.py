@@ -16,6 +16,7 @@ from devgate.gateway.access import Tokens
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
+from devgate.http.boards import Boards
 from devgate.http.sessions import Sessions
 from devgate.http.users import Users
 
@@ -37,9 +38,11 @@ class Web:
     secret: bytes
     sessions: Sessions = field(init=False)
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
+    boards: Boards = field(init=False)  # its task is the server's
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.secret, self.users, self.tokens)
+        self.boards = Boards(self.events, self.stopping)
 
 
 def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -56,12 +56,34 @@ def floor_id(at: float) -> str:
     return str(ULID.from_timestamp(float(at)))[:10] + "0" * 16
 
 
-def changes_of_presence(conn: Connection, since: int, bucket: int) -> list[tuple[int, int]]:
-    """(number of the bucket of so many seconds, how many more were online behind it)."""
-    number = _number(event.c.at, since, bucket)
+class Some(NamedTuple):
+    """Events of that time or later; of those, the ones behind number `after` up to `upto`.
+
+    Whoever adds up looks at each event once.
+    """
+
+    since: float
+    after: int
+    upto: int
+
+    @property
+    def are(self) -> ColumnElement[bool]:
+        # Behind a number there are few, and the key finds them: the time would find them all.
+        begin = event.c.n > self.after if self.after else event.c.at >= self.since
+        return and_(begin, event.c.n <= self.upto)
+
+
+def newest_event(conn: Connection) -> int:
+    """The number of the newest event; 0 if there is none."""
+    return conn.scalar(select(func.max(event.c.n))) or 0
+
+
+def changes_of_presence(conn: Connection, some: Some, bucket: int) -> list[tuple[int, int]]:
+    """(number of the bucket of so many seconds since 1970, how many more were online then)."""
+    number = _number(event.c.at, 0, bucket)
     query = (
         select(number, event.c.type, func.count())
-        .where(event.c.at >= since, event.c.type.in_(("device.online", "device.offline")))
+        .where(some.are, event.c.type.in_(("device.online", "device.offline")))
         .group_by(number, event.c.type)
     )
     return [
@@ -86,13 +108,13 @@ def _number(at: ColumnElement[float], since: int, bucket: int) -> ColumnElement[
     return (cast(at, BigInteger) - since) // literal(bucket, BigInteger)
 
 
-def dark(conn: Connection, since: float) -> list[Dark]:
+def dark(conn: Connection, some: Some) -> list[Dark]:
     """How many devices of each site were lost in each minute, by site and time."""
     e, minute = event.c, cast(event.c.at, BigInteger) // literal(MINUTE, BigInteger)
     query = (
         select(device.c.site, minute, func.count(distinct(e.imei)), func.min(e.at), func.max(e.at))
         .select_from(event.join(device, device.c.imei == e.imei))
-        .where(e.at >= since, e.type == "device.offline", e.detail.not_like(OWN_END))
+        .where(some.are, e.type == "device.offline", e.detail.not_like(OWN_END))
         .where(device.c.site != "")
         .group_by(device.c.site, minute)
         .order_by(device.c.site, minute)
@@ -136,30 +158,31 @@ def latest(conn: Connection, limit: int) -> Sequence[Record]:
 
 def _named(conn: Connection, query: Select[Any]) -> Sequence[Record]:
     rows = [dict(row._mapping) for row in conn.execute(query)]
-    imeis = {row["imei"] for row in rows}
-    d = device.c
-    found = conn.execute(select(d.imei, d.name, d.site).where(d.imei.in_(imeis)))
-    names = {row.imei: (row.name, row.site) for row in found}
+    known = names(conn, {row["imei"] for row in rows})
     for row in rows:
-        row["name"], row["site"] = names.get(row["imei"], ("", ""))
+        row["name"], row["site"] = known.get(row["imei"], ("", ""))
     return rows
 
 
-def odd(conn: Connection, since: float, limit: int) -> list[Odd]:
-    """Devices that flap, mismatch, echo or report what nobody asked; the latest first."""
-    e, d, last = event.c, device.c, func.max(event.c.at)
+def odd(conn: Connection, some: Some, bucket: int) -> list[tuple[str, str, int, int, float]]:
+    """Devices that flap, mismatch, echo or report what nobody asked.
+
+    (imei, type, number of the bucket since 1970, how often, when the last time).
+    """
+    e, number = event.c, _number(event.c.at, 0, bucket)
     query = (
-        select(e.imei, e.type, func.count(), last, func.max(d.name), func.max(d.site))
-        .select_from(event.outerjoin(device, d.imei == e.imei))
-        .where(e.at >= since, e.type.in_(ODD), e.imei.is_not(None))
-        .group_by(e.imei, e.type)
-        .order_by(last.desc())
-        .limit(limit)
+        select(e.imei, e.type, number, func.count(), func.max(e.at))
+        .where(some.are, e.type.in_(ODD), e.imei.is_not(None))
+        .group_by(e.imei, e.type, number)
     )
-    return [
-        Odd(row[0], row[1], row[2], row[3], row[4] or "", row[5] or "")
-        for row in conn.execute(query)
-    ]
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in conn.execute(query)]
+
+
+def names(conn: Connection, imeis: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Name and site of each of these that is known."""
+    d = device.c
+    found = conn.execute(select(d.imei, d.name, d.site).where(d.imei.in_(imeis)))
+    return {row.imei: (row.name, row.site) for row in found}
 
 
 def events_of(

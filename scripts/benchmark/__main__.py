@@ -14,6 +14,8 @@ from benchmark.errors import BenchError
 from benchmark.report import as_json, table
 from benchmark.scale import arguments as scale_arguments
 from benchmark.scale import run as run_scale
+from benchmark.web import arguments as web_arguments
+from benchmark.web import run as run_web
 
 
 def main() -> int:
@@ -21,7 +23,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measure devgate beside other servers, and print one table.",
-        epilog="`scripts/bench scale --help`: how the cost grows with the number of devices.",
+        epilog="`scripts/bench scale --help`: how the cost grows with the number of devices. "
+        "`scripts/bench web --help`: what open dashboards cost.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; with --quick 1)")
@@ -37,6 +40,10 @@ def main() -> int:
         scale_arguments(parser)
         outputs(parser)
         return run_scale(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["web"]:
+        parser = argparse.ArgumentParser(prog="scripts/bench web", description=run_web.__doc__)
+        web_arguments(parser)
+        return run_web(parser.parse_args(sys.argv[2:]))
     args = parser.parse_args()
     pace = dataclasses.replace(QUICK if args.quick else FULL, devices=args.devices)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder) as folder:

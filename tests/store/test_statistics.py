@@ -123,6 +123,26 @@ def test_a_power_cut_is_no_single_fault(database: Database) -> None:
     ]
 
 
+def test_a_count_that_goes_on_says_what_a_new_one_says(database: Database) -> None:
+    rows = [
+        event(NOW - HOUR + 30 * n, ("device.online", "device.offline")[n % 2], 1 + n * 7 % 12)
+        for n in range(90)
+    ]
+    rows[40:40] = [event(NOW - 60, "device.flapping", 5), event(NOW - 50, "device.echoing", 99)]
+    fill(database, *rows[:30])
+    journal, tally = Journal(database), fleet.Tally()
+    for part in (rows[30:30], rows[30:41], rows[41:42], rows[42:]):
+        journal.commit(part)
+        for now in (NOW, NOW + HOUR, NOW + 30 * HOUR)[: 1 + 2 * (part[-1:] == rows[-1:])]:
+            with database.read() as conn:
+                going_on, new = fleet.count(conn, now, tally), fleet.count(conn, now)
+            assert sorted(going_on.presence) == sorted(new.presence)
+            assert going_on._replace(presence=[]) == new._replace(presence=[])
+    journal.close()
+    assert not going_on.presence
+    assert not going_on.odd
+
+
 def test_which_losses_belong_together() -> None:
     def lost(site: str, at: float, devices: int) -> Dark:
         return Dark(site, int(at // 60), devices, at, at + 30)

@@ -13,9 +13,12 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from devgate.errors import CallerError
+from devgate.events.kinds import Event
 from devgate.gateway.fleet import DAY, HOUR
+from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
 from devgate.http.pages.charts import Mark
+from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import Imei, imei, iso
 from devgate.protocol.frames import encode
@@ -32,39 +35,55 @@ def _imei(visit: Visit) -> Imei:
 
 
 async def show(visit: Visit) -> Response:
+    shown = await values(visit)
+    device = shown["device"]
+    texts = visit.web.gateway.directory
+    phone, qr = ((texts.text(device["imei"], name) or b"").decode() for name in ("TN", "QR"))
+    return visit.page(
+        "device.html",
+        title=device["name"] or device["imei"],
+        live=True,
+        phone=phone,
+        qr=qr,
+        code=_code(qr),
+        presets=PRESETS[device["unit"]],
+        **shown,
+    )
+
+
+async def values(visit: Visit) -> Values:
+    """What changes while somebody looks."""
     device = _imei(visit)
     status: Mapping[str, Any] = await visit.ask("status", imei=device)
     begin, now = _begin(visit), int(visit.now)
-    today = begin is None
     since = now // HOUR * HOUR + HOUR - DAY if begin is None else begin
     day: Mapping[str, Any] = await visit.ask("day", imei=device, since=since)
     history = await visit.ask("history", imei=device, limit=COMMANDS)
     ordered = visit.request.query_params.get("command")
-    record = await visit.ask("command", command=ordered) if ordered else None
-    texts = visit.web.gateway.directory
-    qr = texts.text(device, "QR")
     start = words.moment(day["since"])
     assert start is not None, "a day begins"
     before, behind = words.neighbours(start, visit.zone)
-    return visit.page(
-        "device.html",
-        title=status["name"] or device,
-        live=f"/live?imei={device}",
-        device=status,
-        day=day,
-        today=today,
-        before=before,
-        behind=behind,
-        lanes=_lanes(visit, day),
-        ticks=[iso(since + n * TICK) for n in range(DAY // TICK + 1)],
-        events=day["events"][: -EVENTS - 1 : -1],
-        history=history,
-        ordered=record,
-        phone=(texts.text(device, "TN") or b"").decode(),
-        qr=(qr or b"").decode(),
-        code=_code((qr or b"").decode()),
-        presets=PRESETS[status["unit"]],
-    )
+    return {
+        "device": status,
+        "day": day,
+        "today": begin is None,
+        "before": before,
+        "behind": behind,
+        "lanes": _lanes(visit, day),
+        "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
+        "events": day["events"][: -EVENTS - 1 : -1],
+        "history": history,
+        "ordered": await visit.ask("command", command=ordered) if ordered else None,
+    }
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    own = event.imei == visit.request.path_params["imei"]
+    return Concern.AT_ONCE if own else Concern.NONE
+
+
+# A heartbeat makes no event, and the page says when the device was heard.
+LIVE = Live("device.html", values, _concern, pulse=20.0)
 
 
 def _begin(visit: Visit) -> int | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from devgate.errors import CallerError
+from devgate.events.kinds import Event
+from devgate.http.boards import Concern
+from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 
 SHOWN = 50
+KNOWN = ("device.added", "device.changed", "device.removed")  # these change what a list holds
 # What the filter by state says to the operation.
 STATES: Mapping[str, Mapping[str, bool]] = {
     "": {},
@@ -23,37 +27,73 @@ STATES: Mapping[str, Mapping[str, bool]] = {
 }
 
 
+class Chosen(NamedTuple):
+    """What is looked for."""
+
+    q: str
+    site: str
+    state: str
+    after: str
+
+    @classmethod
+    def of(cls, visit: Visit) -> Chosen:
+        query = visit.request.query_params
+        words, state = query.get("q", "").strip()[:64], query.get("state", "")
+        known = state if state in STATES else ""
+        return cls(words, query.get("site", ""), known, query.get("after", ""))
+
+    @property
+    def kept(self) -> str:
+        """It as a query, for the next page."""
+        given = {"q": self.q, "site": self.site, "state": self.state}
+        return urlencode({name: value for name, value in given.items() if value})
+
+
 async def show(visit: Visit) -> Response:
-    query = visit.request.query_params
-    words, site = query.get("q", "").strip()[:64], query.get("site", "")
-    state = query.get("state", "")
-    if state not in STATES:
-        state = ""
-    if (known := _one(visit, words)) is not None and not site and not state:
+    chosen = Chosen.of(visit)
+    known = _one(visit, chosen.q)
+    if known is not None and not chosen.site and not chosen.state:
         return to(f"/devices/{known}")
-    page: Mapping[str, Any] = await visit.ask(
-        "devices",
-        q=words or None,
-        site=site or None,
-        after=query.get("after") or None,
-        limit=SHOWN,
-        **STATES[state],
-    )
+    listed = await values(visit)
     sites = await visit.ask("sites")
-    chosen = {"q": words, "site": site, "state": state}
-    kept = urlencode({name: value for name, value in chosen.items() if value})
     return visit.page(
         "devices.html",
         title=visit.t("Devices"),
-        live="/live",
-        page=page,
+        live=True,
         sites=sites["items"],
-        chosen=chosen,
         states=STATES,
-        kept=kept,
-        after=query.get("after", ""),
-        total=len(visit.web.gateway.directory),
+        **listed,
     )
+
+
+async def values(visit: Visit) -> Values:
+    """What the list itself shows."""
+    chosen = Chosen.of(visit)
+    page: Mapping[str, Any] = await visit.ask(
+        "devices",
+        q=chosen.q or None,
+        site=chosen.site or None,
+        after=chosen.after or None,
+        limit=SHOWN,
+        **STATES[chosen.state],
+    )
+    return {
+        "page": page,
+        "imeis": {device["imei"] for device in page["items"]},
+        "chosen": chosen,
+        "total": len(visit.web.gateway.directory),
+    }
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    listed = shown and event.imei in shown["imeis"]
+    # By any event, a device may come to be of the state that is asked for, or be no longer.
+    if listed or not shown or shown["chosen"].state or event.type in KNOWN:
+        return Concern.CALM
+    return Concern.NONE
+
+
+LIVE = Live("devices.html", values, _concern, pulse=60.0)
 
 
 def _one(visit: Visit, words: str) -> str | None:

@@ -7,8 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from devgate.events.kinds import Event
 from devgate.gateway.fleet import BUCKET, DAY, HOUR
+from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
+from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit
 from devgate.model import iso
 
@@ -17,21 +20,37 @@ TICK = 4 * HOUR
 
 
 async def show(visit: Visit) -> Response:
+    return visit.page("fleet.html", title=visit.t("Fleet"), live=True, **await values(visit))
+
+
+async def values(visit: Visit) -> Values:
     fleet = await visit.ask("fleet")
     hours: Sequence[Mapping[str, Any]] = fleet["hours"]  # type: ignore[assignment]
     day: Sequence[Mapping[str, Any]] = fleet["day"]  # type: ignore[assignment]
     since = words.seconds_of(hours[0]["at"])
-    return visit.page(
-        "fleet.html",
-        title=visit.t("Fleet"),
-        live="/live",
-        fleet=fleet,
-        online=_online(visit, fleet, day),
-        outcomes=_outcomes(visit, hours),
-        kinds=KINDS,
-        ticks=[iso(since + n * TICK) for n in range(DAY // TICK + 1)],
-        hourly=day[:: HOUR // BUCKET],
-    )
+    return {
+        "fleet": fleet,
+        "online": _online(visit, fleet, day),
+        "outcomes": _outcomes(visit, hours),
+        "kinds": KINDS,
+        "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
+        "hourly": day[:: HOUR // BUCKET],
+    }
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    return Concern.CALM
+
+
+def _at_hand(visit: Visit, shown: Values) -> Values:
+    """The numbers that the gateway knows by heart; counting a day takes longer than that."""
+    gateway = visit.web.gateway
+    now = {"online": len(gateway.presence), "running": len(gateway.running.imeis())}
+    return {**shown, "fleet": {**shown["fleet"], **now}}
+
+
+# Its charts move on with the time.
+LIVE = Live("fleet.html", values, _concern, 60.0, _at_hand, frozenset({"now"}))
 
 
 def _online(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import tomli
+from markupsafe import Markup
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
@@ -38,6 +39,11 @@ def chosen(cookie: str | None, accepted: str) -> Language:
 
 
 def translate(language: Language, text: str, **values: object) -> str:
-    """The sentence in that language, with `{names}` filled in; English where there is none."""
+    """The sentence in that language, with `{names}` filled in; English where there is none.
+
+    It is markup if one of the values is.
+    """
     text = WORDS[language].get(text, text)
+    if any(isinstance(value, Markup) for value in values.values()):
+        return Markup(text).format(**values)
     return text.format(**values) if values else text

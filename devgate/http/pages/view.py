@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import tzinfo
 from functools import partial
 from time import time
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -27,6 +28,7 @@ LANGUAGE, THEME, ZONE, VISITOR = (
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
 A_YEAR = 365 * 86400
+SEEN = "seen"  # in the address of what follows a page: the newest event that it may show
 
 templates = Environment(
     loader=PackageLoader("devgate.http.pages"),
@@ -35,10 +37,16 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(version=__version__, languages=LANGUAGES, statuses=words.STATUS)
+# Global, so that a block of a page can be rendered without the page.
+templates.globals["parts"] = templates.get_template("parts.html").module
 
 
 class Visit:
-    """A request for a page."""
+    """A request for a page, or for what follows one.
+
+    With `scripted`, times are left empty, for the script fills them in: so what is drawn is the
+    same for everybody's zone, and as long as nothing changes.
+    """
 
     def __init__(self, web: Web, request: Request) -> None:
         self.web = web
@@ -53,6 +61,8 @@ class Visit:
         self.zone_name = cookies.get(ZONE)
         self.zone: tzinfo = words.zone(self.zone_name)
         self.now = time()
+        self.seen = web.events.last  # what the page shows is no older than that
+        self.scripted = False
         known = cookies.get(VISITOR, "")
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 
@@ -75,6 +85,13 @@ class Visit:
         return reply
 
     @property
+    def live(self) -> str:
+        """Where the page is followed: beneath /live, at its own address."""
+        url = self.request.url
+        query = f"{url.query}&" if url.query else ""
+        return f"/live{url.path}?{query}{SEEN}={self.seen}"
+
+    @property
     def form_token(self) -> str:
         session = self.caller.session if self.caller else None
         return self.web.sessions.form_token(session, self.visitor)
@@ -91,21 +108,54 @@ class Visit:
         return fields
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
-        html = templates.get_template(template).render(
-            visit=self,
-            t=self.t,
-            lang=FULL[self.language],
-            when=lambda text, form="full": words.time_tag(text, form, self.zone),
-            span=partial(words.span, self.language),
-            ago=self.ago,
-            long_of=partial(words.long_of, self.language),
-            asked=self.asked,
-            path=self.request.url.path,
-            **values,
-        )
+        html = templates.get_template(template).render(self._around(values))
         response = HTMLResponse(html, status)
         self.remember(response, VISITOR, self.visitor, hidden=True)
         return response
+
+    def parts(
+        self, template: str, values: Mapping[str, Any], which: Container[str] | None = None
+    ) -> dict[str, str]:
+        """The parts of a page that live: all its blocks but the main one, or some of them."""
+        found = templates.get_template(template)
+        context = found.new_context(self._around(values))
+        return {
+            name: "".join(block(context))
+            for name, block in found.blocks.items()
+            if name != "main" and (which is None or name in which)
+        }
+
+    def _around(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What all templates work with, and what this one does."""
+        return {
+            "visit": self,
+            "t": self.t,
+            "lang": FULL[self.language],
+            "when": self.when,
+            "span": partial(words.span, self.language),
+            "ago": self.ago,
+            "long_of": partial(words.long_of, self.language),
+            "asked": self.asked,
+            "path": self.request.url.path,
+            **values,
+        }
+
+    def when(self, text: object, form: str = "full") -> Markup:
+        """A time in the viewer's zone. The script corrects it where the zone is not known yet."""
+        at = words.moment(text)
+        if at is None:
+            return Markup("")
+        return words.time_tag(
+            text, form, "" if self.scripted else words.formed(at, form, self.zone)
+        )
+
+    def ago(self, text: object) -> Markup:
+        """How long ago that is. The script goes on counting."""
+        at = words.moment(text)
+        if at is None:
+            return Markup("")
+        span = "" if self.scripted else words.span(self.language, self.now - at.timestamp())
+        return words.time_tag(text, "span", span)
 
     def asked(self, record: Mapping[str, Any]) -> str:
         """`start 15 min`: what a command asks of its device."""
@@ -114,10 +164,6 @@ class Visit:
             return type
         times = self.web.gateway.directory.counts_times(record["imei"])
         return f"{type} {words.long_of(self.language, long, 'times' if times else 'seconds')}"
-
-    def ago(self, text: object) -> str:
-        at = words.moment(text)
-        return "" if at is None else words.span(self.language, self.now - at.timestamp())
 
     def remember(self, response: Response, name: str, value: str, *, hidden: bool = False) -> None:
         response.set_cookie(

@@ -65,14 +65,8 @@ def formed(at: datetime, form: str, where: tzinfo) -> str:
     return text[:-3] if form == "exact" else text
 
 
-def time_tag(text: object, form: str, where: tzinfo) -> Markup:
-    """A time in the viewer's zone. The script corrects it where the zone is not known yet."""
-    at = moment(text)
-    if at is None:
-        return Markup("")
-    return Markup(
-        f'<time datetime="{escape(text)}" data-form="{form}">{formed(at, form, where)}</time>'
-    )
+def time_tag(text: object, form: str, shown: str) -> Markup:
+    return Markup(f'<time datetime="{escape(text)}" data-form="{form}">{shown}</time>')
 
 
 def span(language: Language, seconds: float) -> str:

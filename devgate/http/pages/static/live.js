@@ -1,15 +1,28 @@
 // @ts-check
-// What a page does besides being read: it follows events, shows times in the viewer's zone,
+// What a page does besides being read: it shows what changed, and times in the viewer's zone,
 // and helps the keyboard. Everything works without it, but for the live frames.
 
-const PARTS = "[data-part]";
 const MOST_FRAMES = 300;
+const AGAIN = 10_000; // milliseconds until a page that was turned away tries again
 
 /** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement[]} */
 const all = (selector, within = document) => [...within.querySelectorAll(selector)].filter((e) => e instanceof HTMLElement);
 
 /** @param {number} n @param {number} [size] */
 const digits = (n, size = 2) => String(n).padStart(size, "0");
+
+const units = (document.body.dataset.units ?? "").split(" ");
+// A browser's clock may be wrong; how far, it tells by when the page was made.
+const fast = Date.now() - 1000 * Number(document.body.dataset.now);
+
+/** `2 h 5 min`: how long ago that was, as the server says it. @param {Date} since */
+function ago(since) {
+  let rest = Math.max(0, Math.round((Date.now() - fast - since.getTime()) / 1000));
+  const counts = [86400, 3600, 60, 1].map((size) => { const count = Math.floor(rest / size); rest -= count * size; return count; });
+  const first = counts.findIndex((count) => count > 0);
+  if (first < 0) return `0 ${units[3]}`;
+  return [first, first + 1].filter((n) => counts[n]).map((n) => `${counts[n]} ${units[n]}`).join(" ");
+}
 
 /** A time as the server forms it, in the zone of this browser. @param {Date} d @param {string} form */
 function formed(d, form) {
@@ -23,13 +36,14 @@ function formed(d, form) {
     case "moment": return `${day.slice(5)} ${clock}`;
     case "short": return `${day.slice(5)} ${minute}`;
     case "day": return day;
+    case "span": return ago(d);
     default: return `${day} ${clock}`;
   }
 }
 
-/** @param {ParentNode} within */
-function localise(within) {
-  for (const time of within.querySelectorAll("time[data-form]")) {
+/** @param {ParentNode} within @param {string} [which] */
+function localise(within, which = "time[data-form]") {
+  for (const time of within.querySelectorAll(which)) {
     const text = formed(new Date(time.getAttribute("datetime") ?? ""), time.getAttribute("data-form") ?? "");
     if (time.textContent !== text) time.textContent = text;
   }
@@ -62,23 +76,26 @@ function morph(old, fresh) {
   before.slice(after.length).forEach((child) => child.remove());
 }
 
-/** Fetch this page again and take over its parts. */
-async function refresh() {
-  const response = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (response.redirected) return location.reload(); // the session has ended
-  if (!response.ok) return;
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  localise(fresh);
-  const parts = new Map(all(PARTS, fresh).map((part) => [part.dataset.part, part]));
-  for (const part of all(PARTS)) {
-    const other = parts.get(part.dataset.part);
-    if (other && other.outerHTML !== part.outerHTML && !part.contains(heldOn())) morph(part, other);
+/** Parts that came and are not shown yet, by name. @type {Map<string, string>} */
+const waiting = new Map();
+
+/** Show what waits. A list that somebody is choosing from stays as it is until that is done. */
+function show() {
+  for (const part of all("[data-part]")) {
+    const html = waiting.get(part.dataset.part ?? "");
+    if (html === undefined || part.querySelector("input[type=checkbox]:checked")) continue;
+    waiting.delete(part.dataset.part ?? "");
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    localise(fresh);
+    const other = fresh.querySelector("[data-part]");
+    if (other && other.outerHTML !== part.outerHTML) morph(part, other);
   }
 }
 
-/** A list that somebody is choosing from stays as it is. */
-function heldOn() {
-  return document.querySelector("[data-part] input[type=checkbox]:checked");
+/** Has the session ended? Then the page leads to the login. */
+async function ask() {
+  const response = await fetch(location.href, { method: "HEAD", headers: { accept: "text/html" } });
+  if (response.redirected) location.reload();
 }
 
 /** @param {string} url */
@@ -86,32 +103,38 @@ function follow(url) {
   const pulse = all("[data-pulse]")[0];
   /** @type {EventSource | null} */
   let source = null;
-  let busy = false;
   /** @param {boolean} on */
-  const show = (on) => {
+  const tell = (on) => {
     if (!pulse) return;
     pulse.hidden = false;
     pulse.classList.toggle("on", on);
     pulse.textContent = (on ? pulse.dataset.on : pulse.dataset.off) ?? "";
   };
-  const look = async () => {
-    if (busy) return;
-    busy = true;
-    try { await refresh(); } catch { show(false); } finally { busy = false; }
-  };
+  const close = () => { source?.close(); source = null; };
   const open = () => {
     source = new EventSource(url);
-    source.addEventListener("open", () => show(true));
-    source.addEventListener("error", () => show(false));
-    source.addEventListener("tick", look);
+    source.addEventListener("open", () => tell(true));
+    source.addEventListener("error", () => {
+      tell(false);
+      if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+      close();
+      ask().catch(() => {});
+      setTimeout(seen, AGAIN);
+    });
+    source.addEventListener("gone", () => location.reload());
+    source.addEventListener("parts", (event) => {
+      for (const [name, html] of Object.entries(JSON.parse(event.data))) waiting.set(name, html);
+      show();
+    });
   };
   // A browser has six connections for all pages of one site: only those that are seen use one.
-  const seen = () => {
-    if (document.hidden) { source?.close(); source = null; } else if (!source) { open(); look(); }
-  };
+  // Who comes back is sent all that happened meanwhile.
+  const seen = () => { if (document.hidden) close(); else if (!source) open(); };
   document.addEventListener("visibilitychange", seen);
-  addEventListener("pagehide", () => { source?.close(); source = null; });
+  document.addEventListener("change", show);
+  addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => { if (event.persisted) seen(); });
+  setInterval(() => localise(document, "time[data-form=span]"), 1000);
   if (!document.hidden) open();
 }
 

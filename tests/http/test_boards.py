@@ -1,0 +1,274 @@
+"""Who draws what, when, and for whom: by the clock, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import trio
+from trio.testing import MockClock
+
+from devgate.events.kinds import Event
+from devgate.events.log import EventLog
+from devgate.http.boards import (
+    BURST,
+    CALM,
+    GAP,
+    GATHER,
+    WITHIN,
+    Board,
+    Boards,
+    Concern,
+)
+from devgate.http.share import LONGEST, SHARE, Share
+
+PULSE = 60.0
+OWN, OTHER = "860000000000001", "860000000000002"
+
+
+class Picture:
+    """What a board shows here: how many events it was about, or what is set."""
+
+    def __init__(self, seen: Callable[[], int], cost: float = 0.0) -> None:
+        self.drawn: list[float] = []  # when
+        self.glances: list[float] = []  # likewise, only what costs nothing
+        self.spent = 0.0
+        self.parts: dict[str, str] = {}
+        self._seen, self._cost = seen, cost
+
+    async def draw(self, whole: bool) -> Mapping[str, str] | None:
+        if not whole:
+            self.glances.append(trio.current_time())
+            return {"count": f"about {self._seen()}"}
+        self.drawn.append(trio.current_time())
+        self.spent += self._cost
+        return self.parts or {"still": "-", "count": str(self._seen())}
+
+
+class Rig:
+    def __init__(self, cost: float = 0.0) -> None:
+        self.log = EventLog(0, self._none)
+        self.stopping = trio.Event()
+        self.picture = Picture(lambda: self.log.last, cost)
+        self.boards = Boards(self.log, self.stopping, clock=lambda: self.picture.spent)
+
+    @staticmethod
+    async def _none(after: int, limit: int) -> Sequence[Event]:
+        return []
+
+    def happens(self, imei: str = OTHER, times: int = 1) -> None:
+        first = self.log.last + 1
+        events = [Event(0.0, "device.online", imei, None, "{}", first + n) for n in range(times)]
+        self.log.publish(events)
+
+    @staticmethod
+    def concern(event: Event) -> Concern:
+        return Concern.AT_ONCE if event.imei == OWN else Concern.CALM
+
+    async def look(
+        self, got: list[tuple[float, bytes]], until: float, key: str = "a", seen: int | None = None
+    ) -> None:
+        """Look until then, as a page's stream does."""
+        seen = self.log.last if seen is None else seen
+        with (
+            trio.move_on_at(until),
+            self.boards.looking(key, self.picture.draw, self.concern, PULSE) as board,
+        ):
+            await self._take(board, seen, got)
+
+    @staticmethod
+    async def _take(board: Board, seen: int, got: list[tuple[float, bytes]]) -> None:
+        viewer = board.join(seen)
+        while not board.over:
+            if text := await viewer.news():
+                got.append((trio.current_time(), text))
+
+
+@asynccontextmanager
+async def rig(cost: float = 0.0) -> AsyncIterator[tuple[Rig, trio.Nursery]]:
+    made = Rig(cost)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(made.boards.run)
+        yield made, nursery
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_drawing_is_for_all_who_see_the_same(autojump_clock: MockClock) -> None:
+    got: list[list[tuple[float, bytes]]] = [[] for _ in range(20)]
+    async with rig() as (made, nursery):
+        for one in got:
+            nursery.start_soon(made.look, one, 50.0)
+        await trio.sleep(1.0)
+        made.happens()
+        await trio.sleep(20.0)
+        made.happens()
+        await trio.sleep(5.0)
+    assert made.picture.drawn == [1.0, 21.0]
+    whole = b'event: parts\ndata: {"still":"-","count":"1"}\n\n'
+    assert got[0] == [(1.0, whole), (21.0, b'event: parts\ndata: {"count":"2"}\n\n')]
+    for one in got:
+        assert [text for _, text in one] == [text for _, text in got[0]]
+        assert all(a is b for (_, a), (_, b) in zip(one, got[0], strict=True)), "the same bytes"
+
+
+async def test_nothing_is_drawn_while_nobody_looks(autojump_clock: MockClock) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        made.happens()
+        await trio.sleep(100.0)
+        assert made.log.readers == 0
+        nursery.start_soon(made.look, got, 110.0)
+        await trio.sleep(5.0)
+        assert made.log.readers == 1
+        await trio.sleep(50.0)
+        made.happens(times=5)
+        await trio.sleep(500.0)
+        assert made.log.readers == 0
+    assert made.picture.drawn == []
+
+
+async def test_nothing_is_sent_when_nothing_changed(autojump_clock: MockClock) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        made.picture.parts = {"a": "b"}
+        nursery.start_soon(made.look, got, 1000.0)
+        await trio.sleep(2.0)
+        for _ in range(3):
+            made.happens()
+            await trio.sleep(150.0)
+    assert made.picture.drawn[:4] == [2.0, 62.0, 122.0, 152.0], "and once in a pulse"
+    assert len(got) == 1
+
+
+async def test_what_can_wait_is_drawn_at_a_calm_pace(autojump_clock: MockClock) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        for _ in range(350):
+            await trio.sleep(0.1)
+            made.happens()
+    assert [round(at, 3) for at in made.picture.drawn] == [0.1, 10.1, 20.1, 30.1]
+    assert GATHER < CALM
+
+
+async def test_what_concerns_it_alone_is_drawn_at_once_but_not_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        for _ in range(1000):
+            await trio.sleep(0.1)
+            made.happens(OWN)
+    early = [at for at in made.picture.drawn if at < WITHIN]
+    assert early[0] == 0.1
+    assert GAP <= early[1] - early[0] <= GAP + GATHER
+    assert all(b - a >= GAP for a, b in pairwise(early))
+    assert len(early) <= BURST + WITHIN / CALM
+    assert len(made.picture.drawn) <= (BURST + WITHIN / CALM) * (1 + 100 / WITHIN)
+    assert b"1000" in got[-1][1] or made.picture.drawn[-1] > 90.0, "it never gives up"
+
+
+async def test_dear_drawings_rest_and_are_overtaken_by_what_is_urgent(
+    autojump_clock: MockClock,
+) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig(cost=0.1) as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        await trio.sleep(1.0)
+        made.happens()
+        await trio.sleep(1.0)
+        made.happens()
+        await trio.sleep(20.0)
+        assert made.picture.drawn == [1.0], f"a tenth of a second is rested from {0.1 * SHARE} s"
+        assert made.picture.glances == [11.0, 21.0], "what costs nothing is shown meanwhile"
+        assert [text for _, text in got[1:]] == [b'event: parts\ndata: {"count":"about 2"}\n\n']
+        made.happens(OWN)
+        await trio.sleep(1.0)
+        assert made.picture.drawn == [1.0, 22.0]
+        assert got[-1][1] == b'event: parts\ndata: {"count":"3"}\n\n'
+
+
+async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> None:
+    async with rig(cost=0.01) as (made, nursery):
+        for number in range(20):
+            nursery.start_soon(made.look, [], 1000.0, str(number))
+        for _ in range(600):
+            await trio.sleep(1.0)
+            made.happens()
+    # The first of each board is not expected to cost anything.
+    assert len(made.picture.drawn) <= 20 + 600 / (0.01 * SHARE)
+    assert len(made.picture.drawn) > 100
+
+
+async def test_who_comes_later_is_told_what_it_missed(autojump_clock: MockClock) -> None:
+    first: list[tuple[float, bytes]] = []
+    late: list[tuple[float, bytes]] = []
+    fresh: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, first, 1000.0)
+        await trio.sleep(1.0)
+        made.happens()
+        await trio.sleep(1.0)
+        nursery.start_soon(made.look, late, 1000.0, "a", 0)
+        nursery.start_soon(made.look, fresh, 1000.0)
+        await trio.sleep(1.0)
+        assert made.picture.drawn == [1.0], "a drawing that knows all there is serves them, too"
+        assert late == fresh == [(2.0, first[0][1])]
+        made.happens()
+        nursery.start_soon(made.look, fresh, 1000.0, "a", made.log.last)
+        await trio.sleep(20.0)
+    assert made.picture.drawn == [1.0, 11.0]
+
+
+async def test_who_missed_something_on_the_way_gets_a_drawing(autojump_clock: MockClock) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        made.happens()
+        nursery.start_soon(made.look, got, 1000.0, "a", 0)
+        await trio.sleep(1.0)
+    assert made.picture.drawn == [0.0]
+    assert len(got) == 1
+
+
+async def test_a_board_that_cannot_be_drawn_ends_alone(autojump_clock: MockClock) -> None:
+    got: list[tuple[float, bytes]] = []
+
+    async def broken(whole: bool) -> Mapping[str, str] | None:
+        raise ZeroDivisionError
+
+    async def look() -> None:
+        with made.boards.looking("b", broken, made.concern, PULSE) as board:
+            assert await board.join(0).news() == b""
+            assert board.over
+            over.set()
+
+    over = trio.Event()
+    async with rig() as (made, nursery):
+        made.happens()
+        nursery.start_soon(made.look, got, 1000.0)
+        nursery.start_soon(look)
+        await over.wait()
+        made.happens()
+        await trio.sleep(1.0)
+    assert len(got) == 1
+
+
+async def test_all_boards_end_with_the_gateway(autojump_clock: MockClock) -> None:
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, [], 1000.0)
+        await trio.sleep(1.0)
+        made.stopping.set()
+        await trio.testing.wait_all_tasks_blocked()
+        await made.look([], 1000.0)
+    assert trio.current_time() == 1.0
+
+
+def test_a_share_is_fair_and_learns() -> None:
+    share = Share()
+    assert [share.turn(10.0, 0.01), share.turn(10.0, 0.01)] == [10.0, 10.0 + 0.01 * SHARE]
+    share.took(0.01, 0.02)
+    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE
+    share.took(0.0, 1000.0)
+    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE + LONGEST, "nobody waits for ever"

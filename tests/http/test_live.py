@@ -1,0 +1,117 @@
+"""What live pages are sent, over a real socket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from html import unescape
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from devgate.http import pages
+from devgate.http.pages.view import templates
+from devgate.http.users import add
+from tests.http.harness import Site, Sse, site, streaming
+from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
+
+LIVE = re.compile(r'data-live="([^"]+)"')
+LISTED = "860000000000001"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site({"http": {"users": "users"}, "command": {"ack_timeout": 0.3}}) as running:
+        add(running.folder / "users", NAME, "command", PASSWORD)
+        running.add_devices(
+            [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
+        )
+        yield running
+
+
+@pytest.fixture
+def someone(served: Site) -> Iterator[Visitor]:
+    with visitor(served.url) as opened:
+        opened.log_in(token=served.tokens["command"])
+        yield opened
+
+
+def live(page: str) -> str:
+    found = LIVE.search(page)
+    assert found, "the page lives"
+    return unescape(found[1])
+
+
+def following(client: httpx.Client, path: str) -> AbstractContextManager[Sse]:
+    # httpx drops the query of a path that is given others, even none.
+    bare, _, query = path.partition("?")
+    return streaming(client, bare, **dict(parse_qsl(query, keep_blank_values=True)))
+
+
+@pytest.mark.parametrize("path", ["/", "/devices?q=Bay", f"/devices/{LISTED}?day="])
+def test_a_page_is_sent_its_parts(served: Site, someone: Visitor, path: str) -> None:
+    page = someone.get(path)
+    someone.client.cookies.set("devgate_language", "zh")
+    with served.register(LISTED), following(someone.client, live(page)) as stream:
+        served.until(LISTED, "online", True)
+        name, parts = next(iter(stream))
+    assert name == "parts"
+    assert set(parts) == set(re.findall(r'data-part="(\w+)"', page))
+    for part, html in parts.items():
+        assert f'data-part="{part}"' in html
+        assert html.isprintable() or "\n" in html
+    whole = "".join(parts.values())
+    assert "在线" in whole or "空闲" in whole, "in the viewer's language"
+    assert re.search(r"<time [^>]*></time>", whole), "the script fills in times"
+    assert not re.search(r"<time [^>]*>[^<]", whole)
+
+
+def test_only_what_changed_is_sent(served: Site, someone: Visitor) -> None:
+    imei = "860000000000005"
+    with following(someone.client, live(someone.get(f"/devices/{imei}"))) as stream:
+        states = ((parts, parts["state"]) for _, parts in stream if "state" in parts)
+        with served.register(imei):
+            next(parts for parts, state in states if "Connected since" in state)
+        parts = next(parts for parts, state in states if "Offline since" in state)
+    assert "events" in parts
+    assert "commands" not in parts
+
+
+def test_every_part_is_a_block_of_its_own() -> None:
+    """What is drawn for all is the blocks; what a page takes over is its parts."""
+    folder = Path(pages.__file__).parent / "templates"
+    for file in folder.glob("*.html"):
+        found = set(re.findall(r'data-part="(\w+)"', file.read_text("utf-8")))
+        blocks = set(templates.get_template(file.name).blocks) - {"main"}
+        assert found == blocks, file.name
+
+
+def test_who_may_only_look_sees_no_button(served: Site) -> None:
+    with visitor(served.url) as reader, visitor(served.url) as other:
+        reader.log_in(token=served.tokens["read"])
+        other.log_in(token=served.tokens["command"])
+        paths = [live(one.get("/devices?q=Bay")) for one in (reader, other)]
+        served.add_devices([{"imei": "860000000000099", "name": "Bay 99"}])
+        for one, path, may in zip((reader, other), paths, (False, True), strict=True):
+            with following(one.client, path) as stream:
+                _, parts = next(iter(stream))
+            assert ("/start" in parts["devices"]) == may
+
+
+def test_strangers_follow_nothing(served: Site) -> None:
+    with visitor(served.url) as stranger:
+        for path in ("/live/", "/live/devices", f"/live/devices/{LISTED}"):
+            answer = stranger.client.get(path, headers={"Accept": "text/event-stream"})
+            assert answer.status_code == 401
+
+
+def test_a_stream_ends_well_with_its_gateway() -> None:
+    with site() as running, visitor(running.url) as someone:
+        someone.log_in(token=running.tokens["read"])
+        path = live(someone.get("/"))
+        with someone.client.stream("GET", path) as response:
+            running.terminate()
+            assert b"".join(response.iter_raw()).endswith(b"\n\n")
