@@ -76,7 +76,8 @@ def _sample(server: Server, loads: Loads, seconds: float) -> list[Sample]:
         if lag is not None:
             values["lag"] = lag
         values["cpu"] = (used[0] - spent[0]) / (now - last) * 100
-        values["starved"] = (used[1] - spent[1]) / (now - last) * 100
+        if used[1] >= spent[1]:  # no thread has ended meanwhile
+            values["starved"] = (used[1] - spent[1]) / (now - last) * 100
         spent, last = used, now
         samples.append(Sample(passed, values))
         if len(samples) % 20 == 0:
