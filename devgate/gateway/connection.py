@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import trio
-
+from devgate.gateway.parked import Parked
 from devgate.net.link import Link
 from devgate.protocol.decoder import Decoder
 from devgate.protocol.session import Session
@@ -14,16 +13,28 @@ if TYPE_CHECKING:
     from devgate.gateway.taps import Tap
 
 
-class Connection:
-    """Owned by the task that parks for it; only that task closes the socket."""
+class Owner(Protocol):
+    """Who keeps the connections."""
+
+    def began(self, connection: Connection) -> None:
+        """Take it in. It is over already if that gives it a `why`."""
+
+    def ended(self, connection: Connection) -> None:
+        """Forget it, and close its socket."""
+
+
+class Connection(Parked):
+    """The task of a nursery that lasts as long as the connection; only it closes the socket."""
 
     __slots__ = (
-        "_parked", "connected", "decoder", "generation", "heard", "link", "own", "registered_at",
+        "connected", "decoder", "generation", "heard", "link", "own", "owner", "registered_at",
         "session", "tap", "waits", "why",
     )  # fmt: skip
 
-    def __init__(self, link: Link, now: float) -> None:
+    def __init__(self, link: Link, owner: Owner, now: float) -> None:
+        super().__init__()
         self.link = link
+        self.owner = owner
         self.connected = now  # trio's clock, as is `heard`
         self.heard = now
         self.registered_at: float | None = None  # wall clock, for people
@@ -34,21 +45,15 @@ class Connection:
         self.tap: Tap | None = None
         self.waits = False  # for the rest of a frame, among the desk's tails
         self.why = ""  # once set, the connection is over
-        self._parked: trio.lowlevel.Task | None = None
 
-    def parks(self) -> None:
-        """Note that the current task parks until end() is called. It does so right after:
+    def begin(self) -> bool:
+        self.owner.began(self)
+        if self.why:
+            self.finish()
+        return not self.why
 
-        `await wait_task_rescheduled(connection)`, unless there is a `why` already.
-        A bare park, in the task's own frame: an Event each would cost 0.7 KB more, a
-        coroutine of its own 0.2, and a bound method as abort function 64 bytes.
-        """
-        self._parked = trio.lowlevel.current_task()
-
-    def __call__(self, _: object) -> trio.lowlevel.Abort:
-        """For trio: the parked task is cancelled. So end() must not wake it any more."""
-        self._parked = None
-        return trio.lowlevel.Abort.SUCCEEDED
+    def finish(self) -> None:
+        self.owner.ended(self)
 
     def transmit(self, wire: bytes, why: str | None = None) -> bool:
         """Send, or keep for the device. False: nothing of it will go out, and this is over."""
@@ -62,9 +67,7 @@ class Connection:
         return False
 
     def end(self, why: str) -> None:
-        """Say that this connection is over. Its owner closes it; the first reason counts."""
+        """Say that this connection is over. Its task closes it; the first reason counts."""
         if not self.why:
             self.why = why
-            if self._parked is not None:
-                trio.lowlevel.reschedule(self._parked)
-                self._parked = None
+            self.wake()

@@ -20,7 +20,7 @@ from devgate.gateway.records import Records
 from devgate.gateway.tails import Tails
 from devgate.gateway.taps import Seen, Tap, Taps, because
 from devgate.model import Imei
-from devgate.net.link import Link
+from devgate.net.link import Link, reason
 from devgate.net.poller import ROUND, Poller
 from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
 from devgate.protocol.quick import LONE, LONGEST, answer, lone
@@ -84,24 +84,26 @@ class Desk:
             if connection.session.imei is None:
                 connection.tap = tap
 
-    async def own(self, link: Link) -> None:
-        """Own one connection from its first byte to its end."""
-        connection = Connection(link, trio.current_time())
+    def own(self, link: Link) -> Connection:
+        """The task that owns a connection from its first byte to its end, for a nursery."""
+        return Connection(link, self, trio.current_time())
+
+    def began(self, connection: Connection) -> None:
         connection.tap = self.taps.get(None)
-        self.connections[link] = connection
-        self._poller.add(link)
+        self.connections[connection.link] = connection
         try:
-            if not connection.why:
-                connection.parks()
-                await trio.lowlevel.wait_task_rescheduled(connection)
-        finally:
-            del self.connections[link]
-            self._grace.done(connection)
-            self._tails.done(connection)
-            why = connection.why or "the gateway stops"
-            self._presence.ended(connection, why)
-            self._poller.close(link, abort=why == TAKEN_OVER)
-            self.left(link.address)
+            self._poller.add(connection.link)
+        except OSError as err:
+            connection.end(reason(err))
+
+    def ended(self, connection: Connection) -> None:
+        link, why = connection.link, connection.why or "the gateway stops"
+        del self.connections[link]
+        self._grace.done(connection)
+        self._tails.done(connection)
+        self._presence.ended(connection, why)
+        self._poller.close(link, abort=why == TAKEN_OVER)
+        self.left(link.address)
 
     async def run(self) -> NoReturn:
         """Read for all connections.

@@ -62,7 +62,7 @@ class Deaf(Link):
 
 
 def registers(whole: Whole, imei: str = X) -> Connection:
-    connection = Connection(Deaf(-1, "1.2.3.4:5678"), trio.current_time())
+    connection = whole.desk.own(Deaf(-1, "1.2.3.4:5678"))
     connection.session.imei = imei  # type: ignore[assignment]
     whole.presence.registered(imei, connection, trio.current_time())  # type: ignore[arg-type]
     return connection

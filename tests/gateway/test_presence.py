@@ -19,8 +19,17 @@ from devgate.store.engine import Database
 from tests.gateway.rig import EPOCH, Rig, X, Y, emptied, follow_trios_clock
 
 
+class Nobody:
+    """Keeps no connections: these here have no task."""
+
+    def began(self, connection: Connection) -> None:
+        raise NotImplementedError
+
+    ended = began
+
+
 def connection(imei: str | None = X, address: str = "1.2.3.4:5") -> Connection:
-    made = Connection(Link(-1, address), trio.current_time())
+    made = Connection(Link(-1, address), Nobody(), trio.current_time())
     made.session.imei = imei  # type: ignore[assignment]
     return made
 

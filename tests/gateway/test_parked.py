@@ -1,0 +1,125 @@
+"""A task written out as an object does what an async function would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from devgate.config.settings import DeviceSettings
+from devgate.gateway.desk import Desk
+from devgate.gateway.parked import Parked
+from devgate.gateway.presence import Presence
+from devgate.gateway.registry import Flapping
+from devgate.net.link import Link
+from devgate.net.poller import Poller
+from tests.gateway.rig import Rig
+
+
+class Noting(Parked):
+    def __init__(self, *, begins: bool = True) -> None:
+        super().__init__()
+        self.begins = begins
+        self.notes: list[str] = []
+
+    def begin(self) -> bool:
+        self.notes.append(f"begin in {trio.lowlevel.current_task().name}")
+        return self.begins
+
+    def finish(self) -> None:
+        self.notes.append(f"finish in {trio.lowlevel.current_task().name}")
+
+
+async def test_it_parks_until_it_is_woken() -> None:
+    parked = Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: parked, name="device")
+        await wait_all_tasks_blocked()
+        assert parked.notes == ["begin in device"]
+        [task] = nursery.child_tasks
+        coro: object = task.coro
+        assert coro is parked, "it is not wrapped in a coroutine of trio's"
+        assert [frame for frame, _ in task.iter_await_frames()], "it can be looked at"
+        parked.wake()
+        parked.wake()
+    assert parked.notes == ["begin in device", "finish in device"]
+
+
+async def test_it_finishes_when_it_is_cancelled() -> None:
+    parked = Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: parked, name="device")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        parked.wake()  # too late: it is on its way
+    assert parked.notes == ["begin in device", "finish in device"]
+    assert nursery.cancel_scope.cancelled_caught
+
+
+async def test_it_begins_and_finishes_under_a_nursery_that_is_cancelled_already() -> None:
+    parked = Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.cancel()
+        nursery.start_soon(lambda: parked, name="device")
+    assert parked.notes == ["begin in device", "finish in device"]
+
+
+async def test_it_may_be_over_before_it_parks() -> None:
+    parked = Noting(begins=False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: parked, name="device")
+    assert parked.notes == ["begin in device"]
+
+
+async def test_a_fault_in_it_is_not_swallowed() -> None:
+    class Faulty(Noting):
+        def finish(self) -> None:
+            raise ZeroDivisionError
+
+    parked = Faulty()
+
+    async def wakes() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: parked)
+            await wait_all_tasks_blocked()
+            parked.wake()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await wakes()
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_it_finishes_when_its_run_is_abandoned() -> None:
+    parked = Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: parked)
+        await wait_all_tasks_blocked()
+        with pytest.raises(KeyError):
+            parked.throw(KeyError("x"))
+        parked.close()
+        assert len(parked.notes) == 2, "once"
+        [task] = nursery.child_tasks
+        trio.lowlevel.reschedule(task)
+
+
+async def test_it_cannot_be_awaited() -> None:
+    with pytest.raises(TypeError, match="nursery"):
+        await Noting()
+
+
+async def test_a_socket_that_cannot_be_watched_costs_nobody_else(rig: Rig, tmp_path: Path) -> None:
+    """The kernel refuses to watch too many; a file it refuses to watch at all."""
+    presence = Presence(rig.records, Flapping(5, 60))
+    settings = DeviceSettings()
+    desk = Desk(Poller(), settings, rig.directory, presence, rig.dispatcher, rig.records)
+    left: list[str] = []
+    desk.left = left.append
+    link = Link(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR), "1.2.3.4:5")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.own, link)
+    assert left == ["1.2.3.4:5"]
+    assert link.fd == -1, "it is closed"
+    assert not desk.connections
