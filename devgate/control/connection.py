@@ -116,6 +116,7 @@ class Connection:
                         await self._less.park()
             finally:
                 self._hangups.forget(self._wire.sock)
+                self._outbox.close()
             if not self._ended:
                 with suppress(OSError):
                     await self._wire.finish()

@@ -18,6 +18,10 @@ MAX_UNSENT = 16 * 1024 * 1024
 PIECE = 65536  # bytes handed to one send
 
 
+def _nobody(why: str) -> None:
+    """Who is told of the loss of a connection that is over."""
+
+
 class Outbox:
     """Sends lines at once where the socket takes them, and in the background where not.
 
@@ -60,6 +64,11 @@ class Outbox:
         elif not self._flushing:
             self._flushing = True
             self._nursery.start_soon(self._flush)
+
+    def close(self) -> None:
+        """Nothing is sent any more, and nobody is told. It lets go of who was."""
+        self._broken = True
+        self._lost = _nobody
 
     async def room(self) -> None:
         """Wait until the peer has read enough of what it was sent."""

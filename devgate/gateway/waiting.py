@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 
 from devgate.gateway.command import Command
@@ -15,8 +14,9 @@ class Waiting:
     __slots__ = ("_starts", "_stops")
 
     def __init__(self) -> None:
-        self._stops: deque[Command] = deque()
-        self._starts: deque[Command] = deque()
+        # Short, and mostly empty: there are two for each device that was started of late.
+        self._stops: list[Command] = []
+        self._starts: list[Command] = []
 
     def __len__(self) -> int:
         return len(self._stops) + len(self._starts)
@@ -30,7 +30,7 @@ class Waiting:
 
     def push_back(self, command: Command) -> None:
         """The one that was taken last did not go out: it is the next again."""
-        (self._stops if command.type == "stop" else self._starts).appendleft(command)
+        (self._stops if command.type == "stop" else self._starts).insert(0, command)
 
     def remove(self, command: Command) -> bool:
         """False if it does not wait here."""
@@ -43,7 +43,7 @@ class Waiting:
     def take(self) -> Command | None:
         """Take out the next to be sent."""
         queue = self._stops or self._starts
-        return queue.popleft() if queue else None
+        return queue.pop(0) if queue else None
 
     def overdue(self, now: float) -> list[Command]:
         """Take out those whose deadline has passed: they are never sent."""

@@ -45,6 +45,12 @@ class Batch(Generic[Row]):
     again: bool = False  # kept rows of it are not on disk, and went back into the line
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
 
+    def told(self) -> list[Callable[[], None]]:
+        """Whom to call back, once. They hold the batch, and shall not be held by it in turn: what
+        waits for the garbage collector waits long, and makes it stop the loop for long."""
+        then, self.then = self.then, []
+        return then
+
     @property
     def kept_all(self) -> bool:
         """Whether all that was posted is on disk, once it is done."""
@@ -182,7 +188,7 @@ class Writer(Generic[Row, Done]):
         self._busy = None
         batch.done.set()
         with trio.CancelScope(shield=True):  # none of them is left out
-            for count, then in enumerate(batch.then, 1):
+            for count, then in enumerate(batch.told(), 1):
                 then()
                 if not count % TURN:
                     await trio.lowlevel.checkpoint()
@@ -191,7 +197,7 @@ class Writer(Generic[Row, Done]):
         """The writer ends: nobody shall wait for it."""
         self._busy = None
         batch.done.set()
-        for then in batch.then:
+        for then in batch.told():
             then()
 
     async def _write(self, batch: Batch[Row]) -> None:
