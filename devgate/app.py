@@ -177,6 +177,7 @@ class App:
                     connections.start_soon(own, self._link(fd, address), name="device")
 
                 yield admit
+                self.desk.close()
                 connections.cancel_scope.cancel()
             commands.cancel_scope.cancel()
 

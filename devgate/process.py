@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -58,6 +59,8 @@ def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: R
         raise first(group) from None
     finally:
         database.close()
+    # What is left is the kernel's to take back: looking through it would only delay a restart.
+    gc.freeze()
     log.info("stopped")
 
 

@@ -10,6 +10,7 @@ from devgate.protocol.decoder import Decoder
 from devgate.protocol.session import Session
 
 if TYPE_CHECKING:
+    from devgate.config.settings import DeviceSettings
     from devgate.gateway.taps import Tap
 
 
@@ -65,6 +66,14 @@ class Connection(Parked):
             return True
         self.end("it does not read")
         return False
+
+    def too_late(self, now: float, settings: DeviceSettings) -> str:
+        """Why it is to be ended for its silence; empty if it is not."""
+        if now - self.heard >= settings.idle_timeout:
+            return "silent for too long"
+        if self.session.imei is None and now - self.connected >= settings.register_timeout:
+            return "it did not register"
+        return ""
 
     def end(self, why: str) -> None:
         """Say that this connection is over. Its task closes it; the first reason counts."""
