@@ -301,8 +301,11 @@ class Desk:
         for start in range(0, len(links), SLICE):
             if start:
                 await trio.lowlevel.checkpoint()
+            silent_since = now - self._settings.idle_timeout
             for link in islice(links, start, start + SLICE):
-                if (connection := self.connections.get(link)) is not None:
+                connection = self.connections.get(link)
+                # Of nearly all there is nothing more to ask.
+                if connection and (connection.heard <= silent_since or not connection.own):
                     self._look(connection, now)
 
     def _look(self, connection: Connection, now: float) -> None:

@@ -243,7 +243,7 @@ json_values = st.recursive(
 names = st.sampled_from(
     ["imei", "long", "key", "timeout", "expires", "wait", "cancel", "after", "limit", "online",
      "site", "events", "command", "state", "unit", "running", "csv", "id", "name", "phone", "qr",
-     "enabled", "find", "unregistered", "webhook", "from", "to"]
+     "enabled", "find", "unregistered", "webhook", "from", "to", "url", "secret", "new_secret"]
 )  # fmt: skip
 requests = st.builds(
     lambda type, fields: {**fields, "type": type},
