@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-# Drawings that can wait take no more than this part of a core, all together: with the fleet of
-# ten thousand devices, that is two hundredths of what their frames take.
-SHARE = 500
+# Drawings that can wait take no more than this part of a core, all together: of what the frames
+# of ten thousand devices take, that is a few hundredths. To send them takes as much again where
+# twenty look.
+SHARE = 1000
 LONGEST = 300.0  # seconds that a drawing is rested from, at most
 
 

@@ -198,8 +198,8 @@ async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> 
             await trio.sleep(1.0)
             made.happens()
     # The first of each board is not expected to cost anything.
-    assert len(made.picture.drawn) <= 20 + 600 / (0.01 * SHARE)
-    assert len(made.picture.drawn) > 100
+    most = 20 + 600 / (0.01 * SHARE)
+    assert 0.7 * most < len(made.picture.drawn) <= most
 
 
 async def test_who_comes_later_is_told_what_it_missed(autojump_clock: MockClock) -> None:
