@@ -86,7 +86,7 @@ def _order(
     yield Row(
         "command",
         (id, imei, type, long, key, spent, status, "ended", message, False, "socket:shop",
-         at, sent, ended, None, None, None, False),
+         at, sent, ended, None, None, None, False, None, False),
     )  # fmt: skip
 
 

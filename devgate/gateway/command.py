@@ -27,6 +27,7 @@ MESSAGES: Mapping[str, str] = {
 COLUMNS = (
     "id", "imei", "type", "long", "key", "spent", "status", "state", "message", "late", "source",
     "accepted_at", "sent_at", "ended_at", "late_at", "expires_at", "timeout", "running",
+    "sequence", "ambiguous",
 )  # fmt: skip
 DONE = {"start": "started", "stop": "stopped"}
 
@@ -54,9 +55,9 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "accepted_at", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
+        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
         "late_at", "long", "message", "noted", "recorded", "result", "running", "sent_at",
-        "source", "spent", "state", "status", "timeout", "type", "until",
+        "sequence", "source", "spent", "state", "status", "timeout", "type", "until",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
@@ -73,6 +74,8 @@ class Command:
         self.message = "accepted"
         self.late = False
         self.running = False  # the device was running when this start went out
+        self.sequence: int | None = None  # its place in the order of sending
+        self.ambiguous = False  # a 408; fewer answers came than commands were sent
         self.accepted_at = now  # these are wall clock
         self.sent_at: float | None = None
         self.ended_at: float | None = None
@@ -135,7 +138,8 @@ class Command:
         return (
             self.id, self.imei, self.type, self.long, self.key, spent, self.status, self.state,
             self.message, self.late, self.source, self.accepted_at, self.sent_at, self.ended_at,
-            self.late_at, self.expires_at, self.timeout, self.running,
+            self.late_at, self.expires_at, self.timeout, self.running, self.sequence,
+            self.ambiguous,
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class Command:
         command = cls(row["id"], order, row["accepted_at"])
         for name in (
             "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
-            "expires_at", "running",
+            "expires_at", "running", "sequence", "ambiguous",
         ):  # fmt: skip
             setattr(command, name, row[name])
         command.spent = row["spent"] is not None

@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0003"  # the newest migration: what this version of devgate works with
+SCHEMA = "0004"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -42,6 +42,7 @@ device = Table(
     Column("qr", Text),
     Column("unit", String(7), nullable=False, server_default="seconds"),
     Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("ack_timeout", Double),  # seconds; NULL: [command] ack_timeout
     Column("revision", BigInteger, nullable=False, server_default="0", index=True),
     # Other programs write here, too: what they cannot mean is refused to them at once.
     CheckConstraint("length(imei) = 15", name="device_imei"),
@@ -103,6 +104,10 @@ command = Table(
     Column("expires_at", Double),
     Column("timeout", Double),
     Column("running", Boolean, nullable=False, server_default=false()),
+    # In which order commands were sent: a counter that no clock changes. NULL: never sent.
+    Column("sequence", BigInteger),
+    # A 408 of which nobody knows whether one of the answers that came was its own.
+    Column("ambiguous", Boolean, nullable=False, server_default=false()),
     CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
     sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )
@@ -116,6 +121,28 @@ Index("command_key", command.c.key, sqlite_where=KEYED, postgresql_where=KEYED)
 Index("command_spent", command.c.spent, unique=True, sqlite_where=SPENT, postgresql_where=SPENT)
 Index("command_open", command.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
+
+# What a result may settle, for each device and kind (its key is "IMEI:QD" or "IMEI:ST") where more
+# than one command is open or results are held: protocol.md section 4. A restart takes it up.
+open_results = Table(
+    "open_results",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("detail", Text, nullable=False),  # JSON
+)
+
+# One row: which gateway may write. Each takeover raises the epoch by one, and every commit of a
+# gateway compares it with its own within the same transaction.
+owner = Table(
+    "owner",
+    metadata,
+    Column("epoch", BigInteger, nullable=False),
+    Column("database", String(32), nullable=False),  # the database's own id, 32 hexadecimal digits
+    Column("holder", Text, nullable=False, server_default=""),  # who took over, for people
+    Column("taken_at", Double, nullable=False),
+    # Why no start is accepted until an operator has confirmed it: the database lost rows.
+    Column("lost", Text),
+)
 
 event = Table(
     "event",

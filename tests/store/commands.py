@@ -31,6 +31,8 @@ def command_row(id: str, **changed: Any) -> Row:
         "expires_at": None,
         "timeout": None,
         "running": False,
+        "sequence": None,
+        "ambiguous": False,
     }
     assert set(changed) <= set(values)
     values.update(changed)

@@ -34,7 +34,8 @@ def command(at: float, n: int, status: str, **given: object) -> Row:
         "key": f"order {n}", "spent": None if sent is None else f"order {n}", "status": status,
         "state": "ended", "message": "words", "late": False, "source": "socket",
         "accepted_at": at, "sent_at": sent, "ended_at": at + 0.5, "late_at": None,
-        "expires_at": None, "timeout": None, "running": False, **given,
+        "expires_at": None, "timeout": None, "running": False, "sequence": None,
+        "ambiguous": False, **given,
     }  # fmt: skip
     return Row("command", tuple(row.values()))
 

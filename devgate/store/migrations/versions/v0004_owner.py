@@ -1,0 +1,49 @@
+"""Who may write; in which order commands were sent, and which results are ambiguous; and how long
+a device may take to answer."""
+
+from uuid import uuid4
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("command", sa.Column("sequence", sa.BigInteger))
+    op.add_column(
+        "command", sa.Column("ambiguous", sa.Boolean, nullable=False, server_default=sa.false())
+    )
+    op.create_table(
+        "open_results",
+        sa.Column("id", sa.String(18), primary_key=True),
+        sa.Column("detail", sa.Text, nullable=False),
+    )
+    owner = op.create_table(
+        "owner",
+        sa.Column("epoch", sa.BigInteger, nullable=False),
+        sa.Column("database", sa.String(32), nullable=False),
+        sa.Column("holder", sa.Text, nullable=False, server_default=""),
+        sa.Column("taken_at", sa.Double, nullable=False),
+        sa.Column("lost", sa.Text),
+    )
+    op.bulk_insert(owner, [{"epoch": 0, "database": uuid4().hex, "taken_at": 0.0}])
+    op.add_column("device", sa.Column("ack_timeout", sa.Double))
+    if op.get_bind().dialect.name == "sqlite":
+        # PostgreSQL's trigger sees every column.
+        op.get_bind().exec_driver_sql("DROP TRIGGER device_updated")
+        op.get_bind().exec_driver_sql(UPDATED)
+
+
+UPDATED = """
+CREATE TRIGGER device_updated
+AFTER UPDATE OF imei, id, name, site, phone, qr, unit, enabled, ack_timeout ON device
+BEGIN
+    UPDATE revision SET n = n + 1;
+    UPDATE device SET revision = (SELECT n FROM revision) WHERE imei = NEW.imei;
+    INSERT OR REPLACE INTO device_removed (imei, revision)
+        SELECT OLD.imei, (SELECT n FROM revision) WHERE OLD.imei <> NEW.imei;
+END"""
