@@ -8,7 +8,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from tests.e2e.device import PATIENCE, Device, frame
@@ -98,14 +98,17 @@ class Robot:
 
 
 @contextlib.contextmanager
-def knowing(settings: Settings, store: str | None = None) -> Iterator[Gateway]:
+def knowing(
+    settings: Settings, store: str | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
     """A running gateway that knows the first 40 devices of the fixture `unused`."""
     if store is not None:
-        with gateway(settings, store=store) as running:
+        with gateway(settings, store=store, environment=environment) as running:
             running.add_devices(DEVICES)
             yield running
     else:
-        with gateway(settings, files={"devgate.db": filled_store()}) as running:
+        files = {"devgate.db": filled_store()}
+        with gateway(settings, files=files, environment=environment) as running:
             yield running
 
 

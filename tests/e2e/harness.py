@@ -81,6 +81,7 @@ class Gateway:
         self.process: subprocess.Popen[bytes] | None = None
         self.device: tuple[str, int] = ("", 0)
         self.killed = False
+        self.environment: dict[str, str] = {}  # beside `environment(folder)`; for launch()
         self.configure(settings or {}, store=store)
 
     def configure(self, settings: Settings, *, store: str = "sqlite:///devgate.db") -> None:
@@ -105,7 +106,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "devgate", "serve", *arguments],
                 cwd=self.folder,
-                env=environment(self.folder),
+                env={**environment(self.folder), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -235,12 +236,15 @@ def gateway(
     store: str = "sqlite:///devgate.db",
     arguments: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
     """A running gateway, in a folder that holds these files, by their names, when it starts.
 
-    At the end it must stop well and have nothing odd in its log.
+    `environment` is added to that of the process. At the end it must stop well and have
+    nothing odd in its log.
     """
     running = Gateway(settings, store=store)
+    running.environment.update(environment or {})
     try:
         for name, content in (files or {}).items():
             (running.folder / name).write_bytes(content)
