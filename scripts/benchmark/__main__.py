@@ -11,6 +11,8 @@ from pathlib import Path
 
 from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
 from benchmark.errors import BenchError
+from benchmark.pairs import arguments as pairs_arguments
+from benchmark.pairs import run as run_pairs
 from benchmark.report import as_json, table
 from benchmark.scale import arguments as scale_arguments
 from benchmark.scale import run as run_scale
@@ -24,7 +26,8 @@ def main() -> int:
         prog="scripts/bench",
         description="Measure devgate beside other servers, and print one table.",
         epilog="`scripts/bench scale --help`: how the cost grows with the number of devices. "
-        "`scripts/bench web --help`: what open dashboards cost.",
+        "`scripts/bench web --help`: what open dashboards cost. "
+        "`scripts/bench pairs --help`: this tree beside another one.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; with --quick 1)")
@@ -44,6 +47,10 @@ def main() -> int:
         parser = argparse.ArgumentParser(prog="scripts/bench web", description=run_web.__doc__)
         web_arguments(parser)
         return run_web(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["pairs"]:
+        parser = argparse.ArgumentParser(prog="scripts/bench pairs", description=run_pairs.__doc__)
+        pairs_arguments(parser)
+        return run_pairs(parser.parse_args(sys.argv[2:]))
     args = parser.parse_args()
     pace = dataclasses.replace(QUICK if args.quick else FULL, devices=args.devices)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder) as folder:

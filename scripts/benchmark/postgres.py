@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import create_engine
+
 from benchmark.errors import BenchError
 
 PATIENCE = 30.0  # seconds until it accepts connections
@@ -54,6 +56,17 @@ def postgres(bin_folder: Path, cores: frozenset[int]) -> Iterator[str]:
             yield f"postgresql://devgate@/postgres?host={folder}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def database(url: str, name: str) -> str:
+    """A new database of the server at `url`: its URL."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    finally:
+        engine.dispose()
+    return url.replace("/postgres?", f"/{name}?")
 
 
 @contextmanager

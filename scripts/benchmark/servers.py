@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.build import Tools
 from benchmark.errors import BenchError
@@ -47,6 +48,7 @@ class Kind:
     title: str
     command: Callable[[int, Path], list[str | Path]]
     full: bool = True  # all figures; otherwise only those that a journal changes
+    tree: Path | None = None  # the working tree whose devgate runs; None: this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def serving(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             text=True,
+            **_of(kind.tree),
             # In the child, before it has threads: all of them are to be on that core.
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         ) as process,
@@ -121,12 +124,21 @@ def peers(tools: Tools) -> list[Kind]:
     return kinds
 
 
-def devgate(folder: Path, key: str, title: str, store: str, *, full: bool = True) -> Kind:
+def devgate(
+    folder: Path,
+    key: str,
+    title: str,
+    store: str,
+    *,
+    full: bool = True,
+    level: str = "warning",
+    tree: Path | None = None,
+) -> Kind:
     """The real gateway with the bench's devices in a store of its own.
 
     The devices are imported here, once, by the real CLI. BenchError if that fails.
     """
-    kind = bare(folder, key, title, store, full=full)
+    kind = bare(folder, key, title, store, full=full, level=level, tree=tree)
     imeis = folder / "devices.csv"
     rows = "".join(f"{FIRST_IMEI + i}\n" for i in range(KNOWN_DEVICES))
     imeis.write_text(f"imei\n{rows}")
@@ -136,6 +148,7 @@ def devgate(folder: Path, key: str, title: str, store: str, *, full: bool = True
         capture_output=True,
         text=True,
         check=False,
+        **_of(tree),
     )
     if done.returncode:
         raise BenchError(f"{title}: devgate devices import failed: {done.stderr.strip()}")
@@ -143,7 +156,14 @@ def devgate(folder: Path, key: str, title: str, store: str, *, full: bool = True
 
 
 def bare(
-    folder: Path, key: str, title: str, store: str, *, full: bool = True, level: str = "warning"
+    folder: Path,
+    key: str,
+    title: str,
+    store: str,
+    *,
+    full: bool = True,
+    level: str = "warning",
+    tree: Path | None = None,
 ) -> Kind:
     """The real gateway on a store as it is. Its configuration is written here, its log by it."""
     config = folder / f"{key}.toml"
@@ -153,7 +173,15 @@ def bare(
         return [*PROGRAM, "--config", config, "serve"]
 
     command(0, folder / f"{key}.sock")  # the CLI wants a configuration before anything runs
-    return Kind(key, title, command, full)
+    return Kind(key, title, command, full, tree)
+
+
+def _of(tree: Path | None) -> dict[str, Any]:
+    """How a program of another working tree is run: `python -m` looks into the current folder
+    first, and then into PYTHONPATH."""
+    if tree is None:
+        return {}
+    return {"cwd": tree, "env": {**os.environ, "PYTHONPATH": str(tree)}}
 
 
 def _wait_until_it_answers(process: subprocess.Popen[str], control: Path, log: Path) -> None:
