@@ -179,6 +179,32 @@ def _address(value: object) -> str:
     return f"{host}:{port}"
 
 
+def networks() -> PlainValidator:
+    """Addresses and networks as a list, from a string or a list: "10.0.0.7", "10.1.0.0/16"."""
+
+    def check(value: object) -> list[str]:
+        if isinstance(value, Word):
+            value = [part.strip() for part in value.split(",")] if value.strip() else []
+        elif isinstance(value, str):
+            value = [value] if value else []
+        if not isinstance(value, list):
+            raise ValueError(f"an address, a network or a list expected, not {came(value)}")
+        return [_network(item) for item in value]
+
+    return PlainValidator(check)
+
+
+def _network(value: object) -> str:
+    try:
+        if not isinstance(value, str):
+            raise ValueError
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(
+            f'addresses like "10.0.0.7" or networks like "10.1.0.0/16" expected, not {came(value)}'
+        ) from None
+
+
 def loopback(address: str) -> bool:
     """True if a checked "HOST:PORT" can be reached from this machine only, by what it says."""
     host = address.rpartition(":")[0].strip("[]")

@@ -21,6 +21,7 @@ from devgate.config.kinds import (
     Misfit,
     addresses,
     loopback,
+    networks,
     one_of,
     path,
     seconds,
@@ -149,6 +150,9 @@ class HttpSettings(Table):
     )
     public: Annotated[str, PUBLIC] = setting(
         "", "The URL that people see, where a proxy stands in front.", restart=True
+    )
+    proxies: Annotated[list[str], networks()] = setting(
+        [], "Addresses or networks of proxies whose X-Forwarded-For is believed.", restart=True
     )
     metrics_public: Annotated[bool, YES_OR_NO] = setting(
         False, "/metrics needs no token.", restart=True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping
 
 from devgate.gateway.command import Command
 from devgate.protocol.frames import HEADER_SIZE, Again, Event, Frame, Heartbeat
@@ -22,6 +23,14 @@ ODD = ("other", "other")
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+# Why a door turns somebody away. These series are there from the start: of one that begins at 1
+# nobody sees the first step.
+REFUSED: Mapping[str, tuple[str, ...]] = {
+    "device": ("address", "full"),
+    "control": ("token", "role", "address", "full"),
+    "http": ("token", "role", "login", "rate", "share", "address", "full", "protocol"),
+}
 
 # A round of the poller that is faster needs no bucket of its own, and no call.
 FAST = SECONDS[0]
@@ -142,3 +151,19 @@ class RequestCounts:
     def asks(self, operation: str, source: str, result: str) -> None:
         """`source` is the one that is recorded: "tcp:NAME" counts as "tcp"."""
         self.asked[operation, source.partition(":")[0], result] += 1
+
+
+class RefusedCounts:
+    """Peers and requests that were turned away before anything was done, by door and reason."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self) -> None:
+        # By door ("device", "control", "http") and a word of REFUSED: never a stranger's own.
+        self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for door, reasons in REFUSED.items():
+            for why in reasons:
+                self.refused[door, why] = 0
+
+    def refuse(self, door: str, why: str) -> None:
+        self.refused[door, why] += 1

@@ -19,6 +19,7 @@ from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
+from devgate.gateway.refusals import Refusals
 from devgate.gateway.running import Running
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
@@ -46,6 +47,7 @@ class Gateway:
     fleet: Fleet = field(default_factory=Fleet)
     commits: StoreCounts = field(default_factory=StoreCounts)
     requests: RequestCounts = field(default_factory=RequestCounts)
+    refusals: Refusals = field(default_factory=Refusals)
     acceptor: Acceptor | None = None  # the door for devices, once it is open
     webhooks: Webhooks = field(init=False)  # which need the database: set before the first request
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound

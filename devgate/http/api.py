@@ -14,7 +14,7 @@ from devgate.errors import DevgateError
 from devgate.gateway.operations import OPERATIONS
 from devgate.gateway.replies import Reply, Stream
 from devgate.http import export, requests
-from devgate.http.auth import Caller, caller_of, must_be_allowed
+from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.calls import CALLS, Call
 from devgate.http.events import EventStream
 from devgate.http.problems import http_status, problem, written
@@ -56,10 +56,9 @@ class Place:
 
 def _handler(web: Web, call: Call) -> Handler:
     async def handle(request: Request) -> Response:
-        caller = caller_of(request)
         if call.body == "command":
-            return await _raw(web, caller, request)
-        must_be_allowed(caller, call.operation)
+            return await _raw(web, caller_of(request), request)
+        caller = must_be_allowed(web, request, call.operation)
         args = await requests.arguments(call, request)
         try:
             if call.body == "csv":
@@ -93,8 +92,8 @@ def answer(call: Call, reply: Reply) -> Response:
 
 def _stream(web: Web, call: Call, request: Request, stream: Stream) -> Response:
     if call.stream == "csv":
-        return export.Export(stream)
-    return EventStream.of(web, request, stream)
+        return export.Export.of(web, request, stream)
+    return EventStream.of(web, request, stream, call.operation)
 
 
 async def _raw(web: Web, caller: Caller, request: Request) -> Response:
@@ -103,7 +102,7 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
     args = {name: value for name, value in given.items() if name not in ("id", "token")}
     kind = args.get("type")
     try:
-        reply = await _asked(web, caller, args)
+        reply = await _asked(web, caller, request, args)
         status = http_status(str(reply["status"])) if kind in ORDERS else 200
     except DevgateError as err:
         status = http_status(err.status)
@@ -116,11 +115,12 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
     return Response(written(reply) + b"\n", status, media_type=JSON)
 
 
-async def _asked(web: Web, caller: Caller, args: requests.Args) -> Reply:
+async def _asked(web: Web, caller: Caller, request: Request, args: requests.Args) -> Reply:
     kind = args.get("type")
     if kind in STREAMS:
         raise DevgateError("400", f"type: {kind} has a call of its own here")
     if isinstance(kind, str) and kind in OPERATIONS and not caller.may(kind):
+        refuse(web, request, "role", caller, kind)
         raise DevgateError("401", f"{caller.name} may {caller.role} only; nothing was done")
     reply = await web.dispatch(args, caller.source)
     assert isinstance(reply, dict), f"{shown(kind)} is no stream"

@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.http import api, health, metrics, openapi, problems
-from devgate.http.auth import CHALLENGE, LOOKING, identify
-from devgate.http.headers import Headers
+from devgate.http.auth import CHALLENGE, LOOKING, identify, refuse
+from devgate.http.forwarded import Proxies
+from devgate.http.headers import SafeHeaders
 from devgate.http.pages import missing
 from devgate.http.pages import routes as pages
 from devgate.http.pages.view import Visit
@@ -34,17 +36,26 @@ class Gate:
     def __init__(self, app: ASGIApp, web: Web) -> None:
         self._app = app
         self._web = web
+        self._proxies = Proxies(web.settings.proxies)
         self._open = (*OPEN, "/metrics") if web.settings.metrics_public else OPEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._find_client(scope)
         refusal = self._look(scope)
         await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _find_client(self, scope: Scope) -> None:
+        """Put the client's address in the place of the proxy's."""
+        if peer := scope.get("client"):
+            forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+            scope["client"] = (self._proxies.client(peer[0], forwarded), peer[1])
 
     def _look(self, scope: Scope) -> Response | None:
         request, path = Request(scope), scope["path"]
         try:
             caller = identify(self._web, request)
         except Problem as err:
+            refuse(self._web, request, "token")
             return problems.problem(err.code, str(err), err.status, err.headers)
         scope["devgate.caller"] = caller
         if path in self._open or path.startswith(OPEN_BELOW):
@@ -68,7 +79,7 @@ def application(web: Web) -> Starlette:
     return Starlette(
         routes=[route for part in PARTS for route in part.routes(web)],
         middleware=[
-            Middleware(Headers, secure=web.settings.tls is not None),
+            Middleware(SafeHeaders, secure=web.settings.tls is not None),
             Middleware(Gate, web=web),
         ],
         exception_handlers={

@@ -58,7 +58,35 @@ def caller_of(request: HTTPConnection) -> Caller:
     return caller
 
 
-def must_be_allowed(caller: Caller, operation: object) -> None:
-    """Raises Problem (403) if the caller's role is below what the operation needs."""
+def must_be_allowed(web: Web, request: HTTPConnection, operation: object) -> Caller:
+    """Who asks. Raises Problem (403) if that one's role is below what the operation needs."""
+    caller = caller_of(request)
     if not caller.may(operation):
+        refuse(web, request, "role", caller, str(operation))
         raise Problem("401", f"{caller.name} may {caller.role} only; nothing was done")
+    return caller
+
+
+def keeps_right(web: Web, request: HTTPConnection, operation: str) -> bool:
+    """Whether who opened a stream is still known, by the same name, and may still read it."""
+    came = caller_of(request)
+    try:
+        now = identify(web, request)
+    except Problem:
+        return False
+    return now is not None and now.source == came.source and now.may(operation)
+
+
+def address_of(request: HTTPConnection) -> str:
+    """The client's address, without a port; empty if it is not known."""
+    return request.client.host if request.client else ""
+
+
+def refuse(
+    web: Web, request: HTTPConnection, why: str, caller: Caller | None = None, operation: str = ""
+) -> None:
+    """Count that this request was refused, and log it once a minute for each address."""
+    web.gateway.refusals.refuse(
+        "http", why, address_of(request),
+        source=caller.source if caller else "", operation=operation,
+    )  # fmt: skip

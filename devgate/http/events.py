@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 
 import trio
 from starlette.requests import Request
@@ -17,8 +18,8 @@ from starlette.types import Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.gateway.replies import Reply, Stream
-from devgate.http.auth import identify
-from devgate.http.problems import Problem, written
+from devgate.http.auth import keeps_right
+from devgate.http.problems import written
 from devgate.http.streams import Streamed, piece
 from devgate.http.web import Web
 
@@ -48,14 +49,8 @@ class EventStream(Streamed):
         self._waiting = trio.CancelScope()
 
     @classmethod
-    def of(cls, web: Web, request: Request, stream: Stream) -> EventStream:
-        def known() -> bool:
-            try:
-                return identify(web, request) is not None
-            except Problem:
-                return False
-
-        return cls(stream, web.stopping, known)
+    def of(cls, web: Web, request: Request, stream: Stream, operation: str) -> EventStream:
+        return cls(stream, web.stopping, partial(keeps_right, web, request, operation))
 
     async def flow(self, scope: Scope, send: Send) -> None:
         put, get = trio.open_memory_channel[Reply](WAITING)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from io import StringIO
 
+import trio
+from starlette.requests import Request
 from starlette.types import Scope, Send
 
 from devgate.gateway.replies import Reply, Stream
+from devgate.http.auth import keeps_right
 from devgate.http.streams import Streamed, piece
+from devgate.http.web import Web
 from devgate.store.device import COLUMNS
 
+LOOK_SECONDS = 15.0  # between two looks at the reader's right
 PIECE = 65536  # characters that are sent at once
 
 
@@ -20,10 +27,16 @@ class Export(Streamed):
 
     media_type = "text/csv"
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, known: Callable[[], bool]) -> None:
+        """`known` tells whether the reader still may have it."""
         super().__init__(headers={"Content-Disposition": 'attachment; filename="devices.csv"'})
         del self.headers["content-length"]  # nobody knows
         self._stream = stream
+        self._known = known
+
+    @classmethod
+    def of(cls, web: Web, request: Request, stream: Stream) -> Export:
+        return cls(stream, partial(keeps_right, web, request, "export"))
 
     async def flow(self, scope: Scope, send: Send) -> None:
         await self.begin(send)
@@ -31,12 +44,19 @@ class Export(Streamed):
         plain = csv.writer(out, lineterminator="\n")
         quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
         plain.writerow(COLUMNS)
+        looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
             async for device in lines:
                 row = _row(device)
                 # csv does not quote a lone carriage return on its own account.
                 (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
                 if out.tell() >= PIECE:
+                    if (now := trio.current_time()) >= looked + LOOK_SECONDS:
+                        looked = now
+                        if not self._known():
+                            # Half a file must not look like a whole one.
+                            scope["devgate.cut"]()
+                            return
                     await send(piece(out.getvalue().encode()))
                     out.seek(0)
                     out.truncate()

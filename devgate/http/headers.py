@@ -24,7 +24,7 @@ ALWAYS = {
 A_YEAR = "max-age=31536000"
 
 
-class Headers:
+class SafeHeaders:
     """Puts them on each response. `secure`: it came by TLS, and so shall the next request."""
 
     def __init__(self, app: ASGIApp, secure: bool) -> None:

@@ -186,6 +186,10 @@ def _events(gateway: Gateway) -> Iterator[Metric]:
         "requests", "What was asked of the gateway, by operation, way in and result.",
         ("operation", "way", "result"), gateway.requests.asked,
     )  # fmt: skip
+    yield _counters(
+        "refused", "Peers and requests turned away before anything was done.", ("door", "why"),
+        gateway.refusals.counts.refused,
+    )  # fmt: skip
     failed = sum(n for (_, _, result), n in gateway.requests.asked.items() if result == "failed")
     faults = {("operation",): failed, ("connection",): gateway.desk.counts.faults}
     yield _counters("faults", "Faults of the gateway; its log tells more.", ("part",), faults)

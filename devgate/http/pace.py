@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
+
+from devgate.net.addresses import network
 
 TRIES, WITHIN = 10, 300.0  # failures of one address, in seconds
 MOST = 10_000  # addresses that are remembered; the one that failed longest ago is forgotten first
@@ -33,16 +34,3 @@ class Pace:
         """The last attempt was none of a stranger: it does not count."""
         if times := self._failed.get(network(address)):
             times.pop()
-
-
-def network(address: str) -> str:
-    """One IPv6 customer has 2^64 addresses at least: they count as one."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if (mapped := parsed.ipv4_mapped) is not None:
-            return str(mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -84,6 +84,23 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0]
 
 
+def network(address: str) -> str:
+    """What one customer has: an IPv4 address, or the /64 of an IPv6 address.
+
+    `address` has no port. One IPv6 customer has 2^64 addresses at least: they count as one.
+    What is no address comes back as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if (mapped := parsed.ipv4_mapped) is not None:
+            return str(mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
 def _bind(text: str, backlog: int) -> list[socket.socket]:
     host, port = parse(text)
     try:

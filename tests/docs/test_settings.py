@@ -48,6 +48,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "users": "",
         "secret": "",
         "public": "",
+        "proxies": [],
         "metrics_public": False,
     },
     "command": {
@@ -76,8 +77,8 @@ TLS = {"certificate", "key", "client_ca"}
 RESTART = {
     "device.listen", "device.tls", "device.proxy_protocol", "control.socket", "control.mode",
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
-    "http.secret", "http.public", "http.metrics_public", "http.tls", "store.url", "log.format",
-    "webhook",
+    "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
+    "log.format", "webhook",
 }  # fmt: skip
 
 

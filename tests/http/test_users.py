@@ -12,9 +12,10 @@ from devgate.errors import SetupError
 from devgate.gateway.access import Tokens
 from devgate.gateway.access import add as add_token
 from devgate.http import sessions, users
-from devgate.http.pace import Pace, network
+from devgate.http.pace import Pace
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.http.users import Users
+from devgate.net.addresses import network
 from tests.e2e.harness import Gateway, run
 
 PASSWORD = "correct horse battery"

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.fleet import DAY, HOUR
+from devgate.http.auth import refuse
 from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
 from devgate.http.pages.charts import Mark
@@ -148,6 +149,7 @@ async def confirm(visit: Visit) -> Response:
     """What exactly will be sent, before it is."""
     device, what = _imei(visit), _what(visit)
     if not visit.may(what):
+        refuse(visit.web, visit.request, "role", visit.caller, what)
         raise CallerError("401", "your role allows to look, not to command; nothing was sent")
     status: Mapping[str, Any] = await visit.ask("status", imei=device)
     unit, given = status["unit"], visit.request.query_params.get("long", "")

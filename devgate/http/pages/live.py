@@ -11,12 +11,12 @@ from typing import Any
 
 import trio
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.events.kinds import Event
 from devgate.gateway.replies import Stream
-from devgate.http.auth import identify
+from devgate.http.auth import identify, keeps_right
 from devgate.http.boards import Board, Concern
 from devgate.http.pages.view import SEEN, Visit
 from devgate.http.problems import Problem
@@ -27,8 +27,10 @@ BEAT = 15.0  # seconds between two comments, so that a dead reader is noticed
 STUCK = 30.0  # seconds for one piece: who does not take it is cut off
 AGAIN = b"retry: 2000\n\n"  # milliseconds until a browser comes back
 
+BEATING = b": still here\n\n"
+GONE = b"event: gone\ndata: {}\n\n"  # who looks has lost the right to it
+
 Values = Mapping[str, Any]
-Write = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,7 @@ def following(page: Live) -> Callable[[Visit], Awaitable[Response]]:
     """
 
     async def follow(visit: Visit) -> Response:
-        if visit.caller is None or not visit.may("watch"):
-            raise Problem("401", "your role does not allow this")
+        visit.must("watch")
         return Followed(visit, page)
 
     return follow
@@ -110,7 +111,7 @@ class Followed(Streamed):
 
     async def flow(self, scope: Scope, send: Send) -> None:
         await self.begin(send)
-        if not await self._sent(AGAIN, scope, send):
+        if not await sent(AGAIN, scope, send):
             return
         drawing, boards = Drawing(self._visit, self._page), self._visit.web.boards
         with boards.looking(drawing.key, drawing.draw, drawing.concern, self._page.pulse) as board:
@@ -120,15 +121,15 @@ class Followed(Streamed):
         viewer = board.join(_number(self._visit.request.query_params.get(SEEN, "")))
         looked = trio.current_time()
         while not board.over:
-            text = b": still here\n\n"
+            text = BEATING
             with trio.move_on_after(BEAT):
                 text = await viewer.news()
             if (now := trio.current_time()) >= looked + BEAT:
                 looked = now
                 if not self._known():
-                    await self._sent(b"event: gone\ndata: {}\n\n", scope, send)
+                    await sent(GONE, scope, send)
                     return
-            if text and not await self._sent(text, scope, send):
+            if text and not await sent(text, scope, send):
                 return
 
     def _known(self) -> bool:
@@ -138,77 +139,76 @@ class Followed(Streamed):
             now = identify(self._visit.web, self._visit.request)
         except Problem:
             return False
-        return bool(now and caller and (now.name, now.role) == (caller.name, caller.role))
-
-    @staticmethod
-    async def _sent(text: bytes, scope: Scope, send: Send) -> bool:
-        with trio.move_on_after(STUCK):
-            await send(piece(text))
-            return True
-        scope["devgate.cut"]()
-        return False
+        # Another role sees other buttons: the page is to be loaded again.
+        return bool(now and caller and (now.source, now.role) == (caller.source, caller.role))
 
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
-class EventStream(Response):
-    """Server-sent events: what `feed` writes, until the reader leaves or the gateway stops."""
+class Frames(Streamed):
+    """Server-sent events with each frame of a device, until the reader leaves or loses its right
+    to them, or the gateway stops."""
 
-    def __init__(self, feed: Callable[[Write], Awaitable[None]], stopping: trio.Event) -> None:
+    media_type = "text/event-stream"
+
+    def __init__(self, visit: Visit, stream: Stream) -> None:
         # A proxy in front shall pass it on at once.
-        super().__init__(headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
+        super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._feed = feed
-        self._stopping = stopping
+        self._visit = visit
+        self._stream = stream
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        turn = trio.Lock()
-
-        async def write(text: str) -> None:
-            async with turn:
-                body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-                await send(body)
-
+    async def flow(self, scope: Scope, send: Send) -> None:
+        await self.begin(send)
+        await send(piece(AGAIN))
+        put, get = trio.open_memory_channel[bytes](0)
         async with trio.open_nursery() as nursery:
-            scope_of_all = nursery.cancel_scope
+            for task in (self._read, self._beat):
+                nursery.start_soon(task, put.clone())
+            nursery.start_soon(self._await_end, nursery.cancel_scope)
+            put.close()
+            async for text in get:
+                if not text or not await sent(text, scope, send):
+                    break
+            nursery.cancel_scope.cancel()
 
-            async def gone() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                scope_of_all.cancel()
+    async def _read(self, put: trio.MemorySendChannel[bytes]) -> None:
+        async with put, aclosing(self._stream.lines) as lines:
+            async for line in lines:
+                await put.send(b"data: %s\n\n" % json.dumps(line).encode())
+            await put.send(b"")
 
-            async def stopped() -> None:
-                await self._stopping.wait()
-                scope_of_all.cancel()
+    async def _beat(self, put: trio.MemorySendChannel[bytes]) -> None:
+        """A comment now and then, and an end where the reader has lost its right."""
+        visit = self._visit
+        async with put:
+            while True:
+                await trio.sleep(BEAT)
+                if not keeps_right(visit.web, visit.request, "tap"):
+                    await put.send(GONE)
+                    await put.send(b"")
+                await put.send(BEATING)
 
-            async def beat() -> None:
-                while True:
-                    await trio.sleep(BEAT)
-                    await write(": still here\n\n")
+    async def _await_end(self, scope: trio.CancelScope) -> None:
+        await self._visit.web.stopping.wait()
+        scope.cancel()
 
-            await send(start)
-            await write(AGAIN.decode())
-            nursery.start_soon(gone)
-            nursery.start_soon(stopped)
-            nursery.start_soon(beat)
-            await self._feed(write)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+async def sent(text: bytes, scope: Scope, send: Send) -> bool:
+    """Send one piece. False: the reader does not take it, and was cut off."""
+    with trio.move_on_after(STUCK):
+        await send(piece(text))
+        return True
+    scope["devgate.cut"]()
+    return False
 
 
 async def frames(visit: Visit) -> Response:
     """Each frame to and from a device as it passes, as JSON; `missed` where it was too much."""
     device = imei(visit.request.path_params["imei"])
-    if visit.caller is None or not visit.may("tap"):
-        raise Problem("401", "your role does not allow this")
-    reply = await visit.web.dispatch({"type": "tap", "imei": device}, visit.caller.source)
+    caller = visit.must("tap")
+    reply = await visit.web.dispatch({"type": "tap", "imei": device}, caller.source)
     assert isinstance(reply, Stream), "a tap goes on"
-
-    async def feed(write: Write) -> None:
-        async with aclosing(reply.lines) as lines:
-            async for line in lines:
-                await write(f"data: {json.dumps(line)}\n\n")
-
-    return EventStream(feed, visit.web.stopping)
+    return Frames(visit, reply)

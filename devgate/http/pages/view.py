@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway.replies import Reply, Stream
-from devgate.http.auth import Caller
+from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
 from devgate.http.problems import Problem
@@ -72,15 +72,21 @@ class Visit:
     def may(self, operation: str) -> bool:
         return self.caller is not None and self.caller.may(operation)
 
+    def must(self, operation: str) -> Caller:
+        """Who looks. Raises Problem (403) if that one may not ask for this operation."""
+        if self.caller is None or not self.caller.may(operation):
+            refuse(self.web, self.request, "role", self.caller, operation)
+            raise Problem("401", "your role does not allow this; nothing was done")
+        return self.caller
+
     async def ask(self, type: str, **args: object) -> Reply:
         """The reply of an operation, asked in the name of who looks.
 
         Raises Problem if that one may not, and DevgateError as `dispatch` does.
         """
-        if self.caller is None or not self.caller.may(type):
-            raise Problem("401", "your role does not allow this; nothing was done")
+        caller = self.must(type)
         given = {name: value for name, value in args.items() if value is not None}
-        reply = await self.web.dispatch({"type": type, **given}, self.caller.source)
+        reply = await self.web.dispatch({"type": type, **given}, caller.source)
         assert not isinstance(reply, Stream), "pages ask for no streams here"
         return reply
 
