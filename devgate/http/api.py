@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.gateway.operations import OPERATIONS
@@ -17,6 +13,7 @@ from devgate.http import export, requests
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.calls import CALLS, Call
 from devgate.http.events import EventStream
+from devgate.http.place import Handler, Place
 from devgate.http.problems import http_status, problem, written
 from devgate.http.web import Web
 from devgate.model import shown
@@ -24,8 +21,6 @@ from devgate.model import shown
 JSON = "application/json"
 ORDERS = ("start", "stop")
 STREAMS = ("watch", "tap", "export")  # operations that go on: for these there are other calls
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(web: Web) -> list[BaseRoute]:
@@ -35,23 +30,6 @@ def routes(web: Web) -> list[BaseRoute]:
     # /api/devices/export is not a device whose IMEI is `export`.
     plain_first = sorted(places, key=lambda path: "{" in path)
     return [Route(path, Place(places[path])) for path in plain_first]
-
-
-class Place:
-    """All methods of one path. Another one is refused here, and not looked for elsewhere."""
-
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self._handlers = dict(handlers)
-        if "GET" in handlers:
-            self._handlers["HEAD"] = handlers["GET"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        handler = self._handlers.get(request.method)
-        if handler is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(self._handlers)})
-        response = await handler(request)
-        await response(scope, receive, send)
 
 
 def _handler(web: Web, call: Call) -> Handler:

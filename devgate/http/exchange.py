@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import traceback
+from collections.abc import Callable
 
 import trio
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devgate.http.problems import problem
 from devgate.http.wire import Wire
+from devgate.model import shown
 
 log = logging.getLogger("devgate.http")
 
@@ -21,9 +25,11 @@ MOST = 64 * 1024 * 1024  # bytes
 class Exchanges:
     """The application, for the requests of one connection. Nothing it raises goes further."""
 
-    def __init__(self, app: ASGIApp, wire: Wire) -> None:
+    def __init__(self, app: ASGIApp, wire: Wire, turn: Callable[[str], int | None]) -> None:
+        """`turn` tells whether an address may have a line in the log: Refusals.turn."""
         self._app = app
         self._wire = wire
+        self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "CONNECT":
@@ -34,15 +40,38 @@ class Exchanges:
         self._wire.begins()
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except Exception:
-            log.exception("http request crashed method=%s path=%r", scope["method"], scope["path"])
-            if exchange.answered:
-                self._wire.abort()  # half an answer must not look like a whole one
-            else:
-                response = problem("500", "the gateway failed; its log says how")
-                await response(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            self._wire.abort()  # that is no fault, and nobody is left to answer
+        except Exception as err:
+            self._tell(scope, err)
+            await self._fail(scope, exchange)
         finally:
             self._wire.ends()
+
+    def _tell(self, scope: Scope, err: Exception) -> None:
+        """Log a fault of ours: with its traceback only if somebody whom we know has caused it.
+
+        A stranger who finds a fault can cause it ten thousand times a second.
+        """
+        if scope.get("devgate.caller") is not None:
+            log.exception("http request crashed method=%s path=%r", scope["method"], scope["path"])
+        elif self._turn(scope["client"][0] if scope.get("client") else "") is not None:
+            last = traceback.extract_tb(err.__traceback__)[-1]
+            log.error(
+                "http request crashed method=%s path=%r reason=%r at=%s:%s",
+                scope["method"], shown(scope["path"]), shown(err), last.filename, last.lineno,
+            )  # fmt: skip
+
+    async def _fail(self, scope: Scope, exchange: Exchange) -> None:
+        if not exchange.answered:
+            response = problem("500", "the gateway failed; its log says how")
+            try:
+                await response(scope, exchange.receive, exchange.send)
+            except Exception as err:  # whoever asked has gone, or the connection is of no use
+                log.debug("http answer not sent reason=%r", shown(err))
+            else:
+                return
+        self._wire.abort()  # half an answer must not look like a whole one
 
 
 class Exchange:

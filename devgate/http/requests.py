@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
+from urllib.parse import parse_qsl
 
 import trio
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +19,12 @@ from devgate.model import STRICT, shown
 MAX_JSON = 65536  # bytes: as on the control channel
 MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
 PIECE = 1024 * 1024  # bytes that are written to the disk at once
+MAX_FORM = 16384  # bytes of a form: the longest of ours has a password and a few words
+MAX_FORM_FIELDS = 100
 PATIENCE = 30.0  # seconds in which the next part of a body must come
+# Who sends a byte now and then would hold a connection for days.
+LEAST_RATE = 1024  # bytes a second that a body must come with, on average, after PATIENCE
+FORM = "application/x-www-form-urlencoded"
 WORD = "command"
 MAX_DIGITS = 20
 SIGN = re.compile(r"[^\d\s]")
@@ -155,10 +161,11 @@ async def _each(request: Request, most: int, take: Any) -> None:
     said, size = request.headers.get("content-length", "0"), 0
     if said.isdigit() and int(said[:MAX_DIGITS]) > most:
         raise bad(f"the body: at most {most} bytes expected, not {said}", 413)
-    parts = request.stream()
+    parts, begun = request.stream(), trio.current_time()
     try:
         while True:
-            with trio.fail_after(PATIENCE):
+            now = trio.current_time()
+            with trio.fail_at(min(now, begun + size / LEAST_RATE) + PATIENCE):
                 part = await anext(parts, None)
             if part is None:
                 return
@@ -168,9 +175,24 @@ async def _each(request: Request, most: int, take: Any) -> None:
             if (going := take(part)) is not None:
                 await going
     except trio.TooSlowError:
-        raise bad(f"the body: nothing came for {PATIENCE:g} s", 408) from None
+        raise bad("the body: it came too slowly", 408) from None
     except ClientDisconnect:
         raise bad("the body: it ended too early") from None
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form; of one that comes twice, the last.
+
+    Raises Problem: 415 for anything but `application/x-www-form-urlencoded`, 413 above
+    MAX_FORM, 408 if the body does not come in time, 400 for more than MAX_FORM_FIELDS.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    text = (await body(request, MAX_FORM)).decode("utf-8", "replace")
+    if text and kind != FORM:
+        raise bad(f"Content-Type: {FORM} expected, not {shown(kind)}", 415)
+    if text.count("&") >= MAX_FORM_FIELDS:
+        raise bad(f"the form: at most {MAX_FORM_FIELDS} fields expected")
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def raw_command(data: bytes) -> dict[str, object]:

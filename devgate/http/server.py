@@ -47,6 +47,7 @@ class WebServer:
     def __init__(self, gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> None:
         """Raises SetupError for a file of [http] that is of no use."""
         self.web = web = opened(gateway, dispatch, tokens)
+        self._refusals = gateway.refusals
         self._config = _config()
         self._worker = WorkerContext(None)
         self._app = application(web)
@@ -143,7 +144,7 @@ class WebServer:
         if tls is not None:
             stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
         # Their types are narrower than what the two do: ASGI's own, and a socket's stream.
-        app = ASGIWrapper(cast(ASGIFramework, Exchanges(self._app, wire)))
+        app = ASGIWrapper(cast(ASGIFramework, Exchanges(self._app, wire, self._refusals.turn)))
         trios = cast("trio.SSLStream[trio.SocketStream]", stream)
         try:
             with wire.scope:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from devgate.errors import DevgateError
 from devgate.http.pages import device, devices, fleet, labels, live, login, orders
 from devgate.http.pages.view import Visit
+from devgate.http.place import Place
 from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
 
@@ -30,25 +31,25 @@ class Static(StaticFiles):
 
 
 def routes(web: Web) -> list[BaseRoute]:
-    def page(path: str, show: Page, *methods: str) -> Route:
-        return Route(path, _endpoint(web, show), methods=list(methods or ("GET",)))
+    def page(path: str, show: Page, **others: Page) -> Route:
+        """One path with all its methods: `show` is for GET and HEAD."""
+        handlers = {"GET": show, **others}
+        return Route(path, Place({name: _endpoint(web, one) for name, one in handlers.items()}))
 
     return [
         page("/", fleet.show),
         page("/devices", devices.show),
         page("/devices/{imei}", device.show),
         page("/devices/{imei}/frames", live.frames),
-        page("/devices/{imei}/{what}", device.confirm),
-        page("/devices/{imei}/{what}", device.order, "POST"),
+        page("/devices/{imei}/{what}", device.confirm, POST=device.order),
         page("/orders", orders.show),
         page("/labels", labels.show),
         page("/live/", live.following(fleet.LIVE)),
         page("/live/devices", live.following(devices.LIVE)),
         page("/live/devices/{imei}", live.following(device.LIVE)),
-        page("/login", login.show),
-        page("/login", login.enter, "POST"),
-        page("/logout", login.leave, "POST"),
-        page("/preferences", login.prefer, "POST"),
+        page("/login", login.show, POST=login.enter),
+        Route("/logout", Place({"POST": _endpoint(web, login.leave)})),
+        Route("/preferences", Place({"POST": _endpoint(web, login.prefer)})),
         Mount("/static", Static(directory=Path(__file__).parent / "static")),
     ]
 

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway.replies import Reply, Stream
+from devgate.http import requests
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
@@ -103,9 +104,9 @@ class Visit:
         return self.web.sessions.form_token(session, self.visitor)
 
     async def form(self) -> Mapping[str, str]:
-        """The fields of a form of ours. Raises CallerError for one that comes from elsewhere."""
-        async with self.request.form(max_fields=100, max_files=0) as data:
-            fields = {name: value for name, value in data.items() if isinstance(value, str)}
+        """The fields of a form of ours. Raises CallerError for one that comes from elsewhere, and
+        Problem as `requests.form` does."""
+        fields = await requests.form(self.request)
         session = self.caller.session if self.caller else None
         if not self.web.sessions.is_own_form(session, self.visitor, fields.get("form", "")):
             raise CallerError(
