@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+# What a caller may branch on: the outcome that a status stands for. Every status that is not
+# here says that nothing was sent for the request: it was refused, and its key stays free.
+OUTCOMES: Mapping[str, str] = {
+    "000": "pending",
+    "200": "done",
+    "201": "failed",
+    "202": "failed",
+    "408": "unknown",
+    "409": "conflict",
+}
+REFUSED = "refused"
+
+
+def outcome_of(status: str) -> str:
+    """`pending`, `done`, `failed`, `unknown`, `refused` or `conflict`."""
+    return OUTCOMES.get(status, REFUSED)
+
 
 class DevgateError(Exception):
-    """Root of the tree: a status for machines, one sentence for people."""
+    """Root of the tree: a status for machines, one sentence for people.
 
-    def __init__(self, status: str, text: str) -> None:
+    `outcome` where it is not the status's own; `more` are further fields of the reply.
+    """
+
+    def __init__(
+        self,
+        status: str,
+        text: str,
+        *,
+        outcome: str | None = None,
+        more: Mapping[str, object] = {},
+    ) -> None:
         super().__init__(text)
         self.status = status
+        self.outcome = outcome or outcome_of(status)
+        self.more = more
 
 
 class CallerError(DevgateError):
@@ -37,5 +68,5 @@ class SetupError(DevgateError):
 class StoreError(DevgateError):
     """The database cannot be read or written at the moment. Nothing was lost from memory."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__("503", text)
+    def __init__(self, text: str, *, outcome: str | None = None) -> None:
+        super().__init__("503", text, outcome=outcome)

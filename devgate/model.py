@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NewType, NoReturn
 
@@ -37,6 +37,32 @@ def imei(text: object) -> Imei:
     if not isinstance(text, str) or not _IMEI.fullmatch(text):
         raise CallerError("400", f"imei: a string of 15 digits expected, not {shown(text)}")
     return Imei(text)
+
+
+# What other systems call our fields. Spelling mistakes are found without a list.
+_MEANT: Mapping[str, str] = {
+    "order": "key", "order_no": "key", "orderno": "key", "order_id": "key", "orderid": "key",
+    "order_number": "key", "idempotency_key": "key", "request_id": "key",
+    "seconds": "long", "duration": "long", "time": "long", "length": "long", "times": "long",
+    "device": "imei", "device_id": "imei", "machine": "imei",
+    "cmd": "type", "action": "type", "operation": "type",
+    "ttl": "expires", "search": "q", "query": "q", "count": "limit", "size": "limit",
+    "offset": "after", "cursor": "after", "command_id": "command",
+}  # fmt: skip
+
+
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """A sentence about a field that is none of the `known`: the nearest one, or all of them."""
+    import difflib  # for a mistake alone: the CLI runs once for an order
+
+    known = list(known)
+    simple = name[:64].lower().replace("-", "_")
+    near = [_MEANT[simple]] if _MEANT.get(simple) in known else []
+    near = near or difflib.get_close_matches(simple, known, 1)
+    called = name if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name, re.ASCII) else shown(name)
+    if near:
+        return f"{called}: unknown field; did you mean {near[0]}?"
+    return f"{called}: unknown field; known are {', '.join(known) or 'none'}"
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import click
 
 from devgate.cli.output import INTERRUPTED, Where, complain, emit, exit_code, fail, say, sentence
-from devgate.cli.params import Long, long
+from devgate.cli.params import Long, long, own_key
 from devgate.control.client import Channel, NoGateway
 from devgate.errors import CallerError
-from devgate.model import Imei, imei, shown
+from devgate.model import Imei, imei, shown, unknown_field
 
 COLUMNS = ("imei", "long", "key")
 MAX_KEY = 128  # control.md section 1
@@ -33,8 +33,7 @@ class Order(NamedTuple):
     key: str | None
 
     def request(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        key = {} if self.key is None else {"key": self.key}
-        fields = {"imei": self.imei, "type": "start", **self.long.fields(), **key}
+        fields = {"imei": self.imei, "type": "start", **self.long.fields(), "key": self.key}
         return {**fields, **extra, "id": self.line}
 
 
@@ -99,7 +98,9 @@ def _columns(cells: list[str]) -> tuple[list[str], bool]:
     names = [cell.lower() for cell in cells]
     if "imei" not in names:
         return list(COLUMNS), False
-    if len(set(names)) < len(names) or not set(names) <= set(COLUMNS):
+    if strangers := [name for name in names if name not in COLUMNS]:
+        raise ValueError(unknown_field(strangers[0], COLUMNS).replace("field", "column", 1))
+    if len(set(names)) < len(names):
         raise ValueError(f"the columns imei, long and key expected, not {', '.join(cells)}")
     return names, True
 
@@ -113,7 +114,7 @@ def _row(cells: list[str], columns: list[str]) -> Mapping[str, object]:
 def _order(line: int, fields: Mapping[str, object]) -> Order:
     """Raises ValueError or CallerError, with a sentence that names the field."""
     if unknown := sorted(set(fields) - set(COLUMNS)):
-        raise ValueError(f"{unknown[0]}: unknown; only imei, long and key can be given")
+        raise ValueError(unknown_field(unknown[0], COLUMNS))
     number = fields.get("long")
     if number is None or isinstance(number, bool) or not isinstance(number, int | str):
         raise ValueError(f"long: a number or a duration expected, not {shown(number)}")
@@ -139,7 +140,11 @@ def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float)
         complain(f"{name} line {entry.line}: {entry.why}")
     if bad:
         fail(f"{name}: {len(bad)} of {len(entries)} lines are bad; nothing was sent")
-    orders = [entry for entry in entries if isinstance(entry, Order)]
+    orders = [
+        entry if entry.key else entry._replace(key=own_key())
+        for entry in entries
+        if isinstance(entry, Order)
+    ]
     if not orders:
         complain(f"{name} is empty: there is nothing to start")
         raise SystemExit(0)
@@ -218,7 +223,9 @@ class Batch:
 
     def _lost(self, order: Order, status: str, message: str) -> None:
         fields = {"imei": order.imei, "type": "start", "long": order.long.number}
-        reply = {"status": status, "message": message, **fields, "command": None, "key": order.key}
+        outcome = "unknown" if status == "408" else "refused"
+        reply = {"status": status, "message": message, **fields, "command": None,
+                 "key": order.key, "outcome": outcome}  # fmt: skip
         self.told(order, reply)
 
     def verdict(self) -> int:

@@ -11,7 +11,7 @@ import click
 
 from devgate.cli import describe
 from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, say, told
-from devgate.cli.params import Duration, ImeiType, Long, Span
+from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
 from devgate.control.client import PATIENCE, NoAnswer, ask, exact
 from devgate.model import Imei
 
@@ -68,7 +68,8 @@ def start(
       devgate start --from orders.csv
 
     With --key, the same start asked again gives the same result and never starts
-    the device twice: use it, and repeat as often as you like.
+    the device twice: use it, and repeat as often as you like. Without one, the
+    start gets a random key (cli-...), which the history shows.
 
     FILE holds a start a line, as CSV (imei,long,key with or without a header; the
     key may be left out) or as JSON objects with these fields. It is checked whole
@@ -101,7 +102,7 @@ def start(
         run(where, file, extra, patience(extra))
     if imei is None or long is None:
         raise click.UsageError(f"Missing argument '{'LONG' if imei else 'IMEI'}'.")
-    request = {"imei": imei, "type": "start", **long.fields(), **_extra(key=key), **extra}
+    request = {"imei": imei, "type": "start", **long.fields(), "key": key or own_key(), **extra}
     command(where, request)
 
 
@@ -163,7 +164,10 @@ def command(where: Where, request: dict[str, Any]) -> NoReturn:
     except NoAnswer as err:
         text = f"{err}; the command may have been sent and may run on: {look_up(request)}"
         if where.as_json:
-            emit({"status": "408", "message": text, **request, "command": None})
+            emit(
+                {"status": "408", "message": text, **request, "command": None,
+                 "outcome": "unknown"}
+            )  # fmt: skip
         fail(text, exit_code({"status": "408"}))
     except KeyboardInterrupt:
         fail(
@@ -175,9 +179,13 @@ def command(where: Where, request: dict[str, Any]) -> NoReturn:
 
 def look_up(request: dict[str, Any]) -> str:
     """How to learn what became of a command whose reply nobody saw."""
-    if "key" in request:
-        return "the same again with its key gives its result and never does it twice"
-    return f"`devgate history {request['imei']} --limit 1` shows what became of it"
+    history = f"`devgate history {request['imei']} --limit 1` shows what became of it"
+    if not (key := request.get("key")):
+        return history
+    again = "gives its result and never does it twice"
+    if key.startswith(OWN_KEY):
+        return f"{history}, and the same again with --key {key} {again}"
+    return f"the same again with its key {again}"
 
 
 @click.command()

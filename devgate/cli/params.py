@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import inf
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from devgate.model import Imei, duration, imei, shown
 
 # A guess, far above every limit of a gateway: up to here a float is exact.
 LONGEST = 1e12
+OWN_KEY = "cli-"  # how a key of our own begins
 
 
 class Long(NamedTuple):
@@ -49,6 +51,12 @@ def seconds(text: str) -> float:
     if given > LONGEST:
         raise ValueError(f"{shown(text)} is too long")
     return given
+
+
+def own_key() -> str:
+    """A key for a start that was given none: its reply may get lost, and it can be asked for
+    again, once, also where the gateway requires keys."""
+    return f"{OWN_KEY}{os.urandom(10).hex()}"
 
 
 class Span(click.ParamType[float]):

@@ -178,6 +178,9 @@ class CommandSettings(Table):
     max_waiting: Annotated[int, whole(1, 100_000)] = setting(
         16, "Waiting commands per device; more get 429."
     )
+    require_key: Annotated[bool, YES_OR_NO] = setting(
+        False, "A start without a key is refused with 400: every order has its number."
+    )
     drain: Annotated[float, seconds(0, 3600)] = setting(
         15, "How long a stopping gateway waits for commands in flight."
     )

@@ -272,7 +272,7 @@ class Connection:
     def _refuse(self, request: Args, err: Exception) -> None:
         if not isinstance(err, DevgateError):
             log.error("operation failed type=%s", shown(request.get("type")), exc_info=err)
-            err = DevgateError("500", f"the gateway failed: {type(err).__name__}: {err}")
+            err = DevgateError("500", "the gateway failed: its log says how")
         self._outbox.say(line(refusal(request, err), request))
         self._answered()
 

@@ -43,10 +43,11 @@ def refusal(request: Args, err: DevgateError) -> Reply:
     For a device's command it has the fields of any such reply, as far as they are known.
     """
     reply: Reply = {"status": err.status, "message": str(err)}
+    last: Reply = {"outcome": err.outcome, **err.more}
     kind = request.get("type")
     if isinstance(kind, str) and kind in DEVICE_COMMANDS:
         reply["imei"] = request.get("imei")
         reply["type"] = kind
         reply["long"] = request.get("long")
         reply["command"] = None
-    return reply
+    return {**reply, **last}

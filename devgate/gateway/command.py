@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from devgate.errors import REFUSED, outcome_of
 from devgate.gateway.moment import Moment
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
@@ -93,6 +94,11 @@ class Command:
         return self.imei, self.type, self.long
 
     @property
+    def outcome(self) -> str:
+        """What a caller may branch on (`record_outcome`)."""
+        return record_outcome(self.state, self.status)
+
+    @property
     def kept(self) -> bool:
         """Whether it waits for a device that is not connected."""
         return self.expires_at is not None
@@ -164,6 +170,14 @@ class Command:
         return command
 
 
+def record_outcome(state: str, status: str) -> str:
+    """The outcome of a recorded command. A conflict is another request's, and never recorded:
+    a record with 409, of an earlier version, is a start that was refused."""
+    if state != "ended":
+        return "pending"
+    return REFUSED if status == "409" else outcome_of(status)
+
+
 def record(row: Mapping[str, Any]) -> dict[str, object]:
     """The command record of control.md, from the columns of its row."""
     return {
@@ -183,4 +197,6 @@ def record(row: Mapping[str, Any]) -> dict[str, object]:
         "late_at": iso(row["late_at"]),
         "expires_at": iso(row["expires_at"]),
         "running": bool(row["running"]),
+        "ambiguous": bool(row["ambiguous"]),
+        "outcome": record_outcome(row["state"], row["status"]),
     }

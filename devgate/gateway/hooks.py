@@ -192,7 +192,9 @@ async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
     target = _target(gateway, args)
     outcome = await target.test(f"test_{ULID()}")
     if outcome.kind != "taken":
-        raise DevgateError("503", f"{target.name} did not take the test: {outcome.text}")
+        raise DevgateError(
+            "503", f"{target.name} did not take the test: {outcome.text}", outcome="failed"
+        )
     message = f"{target.name} took the test: {outcome.text}"
     return {"status": "200", "message": message, "name": target.name}
 

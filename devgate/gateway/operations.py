@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,15 +12,22 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
-from devgate.model import shown
+from devgate.model import shown, unknown_field
 
 __all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch", "take"]
 
 
+log = logging.getLogger("devgate.commands")
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
+    """`takes` are all fields that a request for it may have, besides `type`; another one is an
+    error by whichever way in it comes. The HTTP calls and their document take theirs from here."""
+
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
+    takes: tuple[str, ...] = ()
 
 
 def _start(gateway: Gateway, args: Args, source: str) -> Order:
@@ -33,11 +41,21 @@ def _start(gateway: Gateway, args: Args, source: str) -> Order:
         imei,
         "start",
         long,
-        fields.key(args),
+        _key(gateway, args),
         fields.seconds(args, "timeout", fields.MAX_TIMEOUT),
         fields.seconds(args, "expires", fields.MAX_EXPIRES),
         source=source,
     )
+
+
+def _key(gateway: Gateway, args: Args) -> str | None:
+    key = fields.key(args)
+    if key is None and gateway.settings.command.require_key:
+        raise CallerError(
+            "400",
+            "key: your order number expected, for [command] require_key is true; nothing was sent",
+        )
+    return key
 
 
 def _stop(gateway: Gateway, args: Args, source: str) -> Order:
@@ -46,6 +64,7 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
         "stop",
         key=fields.key(args),
         timeout=fields.seconds(args, "timeout", fields.MAX_TIMEOUT),
+        expires=fields.seconds(args, "expires", fields.MAX_EXPIRES),
         cancel=fields.yes(args, "cancel", False),
         source=source,
     )
@@ -68,7 +87,21 @@ async def order(gateway: Gateway, args: Args, source: str) -> Reply:
             "type": order.type,
             "long": order.long,
             "command": None,
+            "key": order.key,
+            "outcome": err.outcome,
+            **err.more,
         }
+    except Exception as err:
+        raise _fault(err) from err
+
+
+def _fault(err: Exception) -> DevgateError:
+    """A defect of ours met an order: it may have been sent, so nobody may call it refused."""
+    log.error("order failed error=%s", type(err).__name__, exc_info=err)
+    return DevgateError(
+        "408",
+        "the gateway failed, its log says how; the outcome is unknown: ask again with the key",
+    )
 
 
 def _reply(command: Command) -> Reply:
@@ -80,7 +113,9 @@ def _reply(command: Command) -> Reply:
         "long": command.long,
         "command": command.id,
         "key": command.key,
+        "outcome": command.outcome,
         "late": command.late,
+        "ambiguous": command.ambiguous,
     }
 
 
@@ -90,7 +125,11 @@ async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
     if command is None or not gateway.dispatcher.cancel(command, "on request"):
         known = command or await queries.find(gateway, id)
         assert isinstance(known, Command)
-        raise CallerError("409", f"command: {id} does not wait any more: {known.message}")
+        raise CallerError(
+            "409",
+            f"command: {id} does not wait any more: {known.message}",
+            more={"earlier": known.id, "earlier_outcome": known.outcome},
+        )
     await gateway.records.flushed()
     return {**queries.told(command), "status": "200", "message": "cancelled; nothing was sent"}
 
@@ -106,35 +145,68 @@ async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
+_LIST = ("after", "limit")
+_KEPT = ("id", "name", "site", "phone", "qr", "unit", "enabled")  # of a device
+_ORDER = ("imei", "key", "timeout", "wait", "expires")
+
 OPERATIONS: Mapping[str, Operation] = {
-    "start": Operation("Start a device.", order),
-    "stop": Operation("Stop a device.", order),
-    "cancel": Operation("Cancel a command that waits.", cancel),
+    "start": Operation("Start a device.", order, (*_ORDER, "long", "unit")),
+    "stop": Operation("Stop a device.", order, (*_ORDER, "cancel")),
+    "cancel": Operation("Cancel a command that waits.", cancel, ("command",)),
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
-    "status": Operation("Tell how the gateway is, or one device.", queries.status),
-    "devices": Operation("List devices, or those that are looked for.", manage.devices),
-    "device": Operation("Show all that is known of one device.", manage.device),
-    "add": Operation("Add a device.", manage.add),
-    "edit": Operation("Change a device: what is given, and nothing else.", manage.edit),
-    "remove": Operation("Forget a device; its history stays.", manage.remove),
-    "import": Operation("Take devices from a CSV text.", manage.take),
+    "status": Operation("Tell how the gateway is, or one device.", queries.status, ("imei",)),
+    "devices": Operation(
+        "List devices, or those that are looked for.",
+        manage.devices,
+        ("q", "site", "online", "running", "enabled", *_LIST),
+    ),
+    "device": Operation("Show all that is known of one device.", manage.device, ("imei",)),
+    "add": Operation("Add a device.", manage.add, ("imei", *_KEPT)),
+    "edit": Operation(
+        "Change a device: what is given, and nothing else.", manage.edit, ("imei", *_KEPT)
+    ),
+    "remove": Operation("Forget a device; its history stays.", manage.remove, ("imei",)),
+    "import": Operation("Take devices from a CSV text.", manage.take, ("csv", "on_conflict")),
     "export": Operation("Give all devices.", manage.export),
-    "command": Operation("Show one command's record.", queries.command),
-    "history": Operation("List commands, newest first.", queries.history),
+    "command": Operation("Show one command's record.", queries.command, ("command",)),
+    "history": Operation(
+        "List commands, newest first.", queries.history, ("imei", "state", "key", *_LIST)
+    ),
     "fleet": Operation("Tell how the fleet was over the last day.", statistics.whole_fleet),
     "sites": Operation("List the sites and how many devices each has.", statistics.sites),
-    "day": Operation("Tell one device's day.", statistics.day),
-    "order": Operation("Tell all that happened to the commands of a key.", statistics.order),
-    "events": Operation("List events.", streams.events),
+    "day": Operation("Tell one device's day.", statistics.day, ("imei", "since")),
+    "order": Operation(
+        "Tell all that happened to the commands of a key.", statistics.order, ("key",)
+    ),
+    "events": Operation("List events.", streams.events, ("imei", "events", *_LIST)),
     "webhooks": Operation("List the receivers of events.", hooks.webhooks),
-    "webhook_add": Operation("Add a receiver of events.", hooks.webhook_add),
-    "webhook_edit": Operation("Change, enable or disable a receiver.", hooks.webhook_edit),
-    "webhook_remove": Operation("Remove a receiver that was added.", hooks.webhook_remove),
-    "webhook_test": Operation("Post a test event to a receiver.", hooks.webhook_test),
-    "webhook_replay": Operation("Post events to a receiver again.", hooks.webhook_replay),
-    "watch": Operation("Follow events.", streams.watch),
-    "tap": Operation("Follow one device's frames.", streams.tap),
+    "webhook_add": Operation(
+        "Add a receiver of events.",
+        hooks.webhook_add,
+        ("name", "url", "events", "secret", "after"),
+    ),
+    "webhook_edit": Operation(
+        "Change, enable or disable a receiver.", hooks.webhook_edit, ("name", *hooks.CHANGES)
+    ),
+    "webhook_remove": Operation(
+        "Remove a receiver that was added.", hooks.webhook_remove, ("name",)
+    ),
+    "webhook_test": Operation("Post a test event to a receiver.", hooks.webhook_test, ("name",)),
+    "webhook_replay": Operation(
+        "Post events to a receiver again.", hooks.webhook_replay, ("name", "after")
+    ),
+    "watch": Operation("Follow events.", streams.watch, ("imei", "events", "after")),
+    "tap": Operation("Follow one device's frames.", streams.tap, ("imei", "unregistered")),
 }
+_TAKES = {name: frozenset(("type", *one.takes)) for name, one in OPERATIONS.items()}
+
+
+def _must_be_known(name: str, args: Args) -> None:
+    """Raises CallerError for a field that the operation does not take: nothing is done then."""
+    if not _TAKES[name].issuperset(args):
+        known = OPERATIONS[name].takes
+        stranger = next(one for one in args if one not in _TAKES[name])
+        raise CallerError("400", unknown_field(stranger, known))
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
@@ -151,6 +223,7 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
             raise CallerError(
                 "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
             )
+        _must_be_known(name, args)
         answer = await operation.run(gateway, args, source)
         result = "done"
         return answer
@@ -178,9 +251,12 @@ def take(gateway: Gateway, args: Args, source: str, then: Callable[[Reply], None
         then(_reply(command))
 
     try:
-        return gateway.orders.take(
-            order_of(gateway, args, source), fields.yes(args, "wait", True), told
-        )
+        _must_be_known(name, args)
+        order, wait = order_of(gateway, args, source), fields.yes(args, "wait", True)
+        return gateway.orders.take(order, wait, told)
     except DevgateError:
         gateway.requests.asks(name, source, "refused")
         raise
+    except Exception as err:
+        gateway.requests.asks(name, source, "failed")
+        raise _fault(err) from err

@@ -114,9 +114,11 @@ class Orders:
                 break
             await looking.wait()
         if command.content != order.content:
+            # Every role that may order has a right to every machine, so also to that one.
             raise CallerError(
                 "409",
                 f"key: {key!r} was used for another command, {command.id}; nothing was sent",
+                more={"earlier": command.id, "earlier_outcome": command.outcome},
             )
         return command
 
@@ -127,11 +129,7 @@ class Orders:
             return command
         looking = self._looking[key] = trio.Event()
         try:
-            if not await self._records.flushed():
-                raise StoreError(
-                    f"key: it cannot be looked up ({self._records.state}); nothing was sent"
-                )
-            earlier = await self._records.read(history.by_key, key)
+            earlier = await self._earlier(key)
             if earlier is None:
                 self._begin(command, order)
             else:
@@ -141,6 +139,25 @@ class Orders:
         finally:
             del self._looking[key]
             looking.set()
+
+    async def _earlier(self, key: str) -> history.Record | None:
+        """The command that has spent the key. Raises StoreError if that cannot be read.
+
+        The key may have been spent: what came of this order is unknown then, although nothing
+        was sent for this request.
+        """
+        if not await self._records.flushed():
+            why = self._records.state
+        else:
+            try:
+                return await self._records.read(history.by_key, key)
+            except StoreError as err:
+                why = str(err)
+        raise StoreError(
+            f"key: it cannot be looked up ({why}); nothing was sent for this request, but the key "
+            "may have been used before: ask again with it",
+            outcome="unknown",
+        )
 
     def _is_new(self, key: str) -> bool:
         """Whether the key need not be looked up: it is not spent, under way, or in question."""

@@ -14,7 +14,7 @@ from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.calls import CALLS, Call
 from devgate.http.events import EventStream
 from devgate.http.place import Handler, Place
-from devgate.http.problems import http_status, problem, written
+from devgate.http.problems import http_status, of, problem, written
 from devgate.http.web import Web
 from devgate.model import shown
 
@@ -45,7 +45,7 @@ def _handler(web: Web, call: Call) -> Handler:
             else:
                 reply = await web.dispatch(args, caller.source)
         except DevgateError as err:
-            return problem(err.status, str(err), call.statuses.get(err.status))
+            return of(err, call.statuses.get(err.status))
         if isinstance(reply, Stream):
             return _stream(web, call, request, reply)
         return answer(call, reply)
@@ -88,6 +88,7 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
         if kind in ORDERS:
             reply |= {"imei": args.get("imei"), "type": kind, "long": args.get("long")}
             reply["command"] = None
+        reply |= {"outcome": err.outcome, **err.more}
     if "id" in given:
         reply["id"] = given["id"]
     return Response(written(reply) + b"\n", status, media_type=JSON)

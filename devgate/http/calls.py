@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from devgate.gateway.operations import OPERATIONS
 from devgate.http import schemas as s
 from devgate.http.schemas import Schema, nullable
 
@@ -59,7 +60,9 @@ _ORDER = (
     Field("key", nullable(s.KEY), _KEY + " The header `Idempotency-Key` says the same."),
     Field("timeout", nullable(s.TIMEOUT), "Seconds to wait for the device's answer, once sent."),
     Field("wait", nullable(s.YES), "false: answer 202 as soon as the command is recorded."),
-)
+    Field("expires", nullable(s.EXPIRES),
+          "Seconds that it may be kept for a device that is not connected."),
+)  # fmt: skip
 _AFTER = Field("after", s.POSITION, "Events behind this number.")
 _KINDS = Field("events", s.EVENTS, "Only of these types: `device`, or `command.ended,device`.")
 _DEVICE = (
@@ -79,6 +82,8 @@ _HOOK_FIELDS = (
 )  # fmt: skip
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
+# Their fields are those of the operations' own tables, each in its place and with its schema:
+# `_check` below, at import.
 CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/devices/{imei}/start", "start", "Start a device", "Ordered",
@@ -86,8 +91,6 @@ CALLS: tuple[Call, ...] = (
         json=(
             Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
             *_ORDER,
-            Field("expires", nullable(s.EXPIRES),
-                  "Seconds that the start may be kept for a device that is not connected."),
             Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
         ),
         about="The answer comes with the device's own. Anything but a start that the device "
@@ -227,3 +230,14 @@ CALLS: tuple[Call, ...] = (
         json=(Field("after", s.POSITION, "Every event behind this number.", True),),
     ),
 )  # fmt: skip
+
+
+def _check() -> None:
+    for call in CALLS:
+        fields = (*call.place, *call.query, *call.head, *call.json)
+        takes = OPERATIONS[call.operation].takes if call.operation else ()
+        strangers = {one.argument for one in fields} - set(takes)
+        assert not strangers, f"{call.operation} does not take {strangers}"
+
+
+_check()

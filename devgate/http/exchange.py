@@ -64,7 +64,9 @@ class Exchanges:
 
     async def _fail(self, scope: Scope, exchange: Exchange) -> None:
         if not exchange.answered:
-            response = problem("500", "the gateway failed; its log says how")
+            # A start may be among what was done before it crashed.
+            more = {} if scope["method"] in ("GET", "HEAD") else {"outcome": "unknown"}
+            response = problem("500", "the gateway failed; its log says how", more=more)
             try:
                 await response(scope, exchange.receive, exchange.send)
             except Exception as err:  # whoever asked has gone, or the connection is of no use

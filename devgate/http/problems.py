@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from devgate.errors import DevgateError
+from devgate.errors import DevgateError, outcome_of
 
 # devgate's status: the HTTP status, and what they mean together.
 STATUSES: Mapping[str, tuple[int, str]] = {
@@ -75,10 +75,12 @@ def problem(
         "status": number,
         "detail": text,
         "code": code,
+        "outcome": outcome_of(code),
         **more,
     }
     return Response(written(body), number, headers, media_type=MEDIA)
 
 
-def of(err: DevgateError) -> Response:
-    return problem(err.status, str(err))
+def of(err: DevgateError, status: int | None = None) -> Response:
+    """The problem that an operation's error is; `status` if it has an HTTP status of its own."""
+    return problem(err.status, str(err), status, more={"outcome": err.outcome, **err.more})

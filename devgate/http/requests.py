@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from devgate.http.calls import Call, Field
 from devgate.http.problems import Problem
 from devgate.http.schemas import misfit, words
-from devgate.model import STRICT, shown
+from devgate.model import STRICT, shown, unknown_field
 
 MAX_JSON = 65536  # bytes: as on the control channel
 MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
@@ -53,7 +53,7 @@ def _query(call: Call, request: Request, args: Args) -> None:
     known = {one.name: one for one in call.query}
     for name, value in request.query_params.multi_items():
         if name not in known:
-            raise bad(f"{shown(name)}: unknown parameter; known are {_listed(known)}")
+            raise bad(unknown_field(name, known).replace("field", "parameter", 1))
         if known[name].argument in args:
             raise bad(f"{name}: given twice")
         _put(args, known[name], _worded(known[name], value))
@@ -75,7 +75,7 @@ def _head(one: Field, request: Request, args: Args) -> None:
     _put(given, one, _worded(one, text))
     value, before = given[one.argument], args.get(one.argument)
     if one.argument == "key" and before is not None and before != value:
-        raise Problem("409", f"key: {shown(before)} in the body, {shown(value)} in the header")
+        raise bad(f"key: {shown(before)} in the body, {shown(value)} in the header", 409)
     args[one.argument] = value  # where a stream is taken up again, not where it once began
 
 
@@ -90,7 +90,7 @@ def _json(call: Call, request: Request, args: Args, raw: bytes) -> None:
         raise bad(f"a JSON object expected, not {shown(given)}")
     for name, value in given.items():
         if name not in known:
-            raise bad(f"{shown(name)}: unknown field; known are {_listed(known)}")
+            raise bad(unknown_field(name, known))
         _put(args, known[name], _number(known[name], value))
     _all_there(call.json, args)
 
@@ -105,10 +105,6 @@ def _all_there(known: Iterable[Field], args: Args) -> None:
     for one in known:
         if one.required and one.argument not in args:
             raise bad(f"{one.name}: {words(one.schema)} expected, not nothing")
-
-
-def _listed(known: Mapping[str, Field]) -> str:
-    return ", ".join(known) or "none"
 
 
 def _worded(one: Field, value: str) -> object:

@@ -11,6 +11,10 @@ MAYBE_WHOLE: Schema = {"type": ["integer", "null"]}
 YES: Schema = {"type": "boolean"}
 TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 OBJECT: Schema = {"type": "object"}
+# refused: nothing was sent for this request, and its key stays free.
+OUTCOME: Schema = {
+    "type": "string", "enum": ["pending", "done", "failed", "unknown", "refused", "conflict"],
+}  # fmt: skip
 
 
 def ref(name: str) -> Schema:
@@ -37,20 +41,22 @@ LISTED: dict[str, Schema] = {
 
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
-        "RFC 9457. `code` is devgate's status, `detail` a sentence for a person.",
-        type=TEXT, title=TEXT, status=WHOLE, detail=TEXT, code=TEXT,
+        "RFC 9457. `code` is devgate's status, `detail` a sentence for a person. `outcome` is "
+        "what to branch on. With `conflict`, `earlier` and `earlier_outcome` tell of the command "
+        "that has the key.",
+        type=TEXT, title=TEXT, status=WHOLE, detail=TEXT, code=TEXT, outcome=OUTCOME,
     ),
     "Reply": shape("`status` is devgate's: 200, or 000 for accepted.", status=TEXT, message=TEXT),
     "Ordered": shape(
         "How a start or stop ended; or that it was accepted, where it was not waited for.",
         status=TEXT, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE, command=TEXT,
-        key=MAYBE, late=YES,
+        key=MAYBE, outcome=OUTCOME, late=YES, ambiguous=YES,
     ),
     "Command": shape(
         "The record of a command. `status` is what is known now: 000 until it has ended.",
         status=TEXT, late=YES, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE,
         command=TEXT, key=MAYBE, source=TEXT, state=TEXT, accepted_at=TIME, sent_at=TIME,
-        ended_at=TIME, late_at=TIME,
+        ended_at=TIME, late_at=TIME, ambiguous=YES, outcome=OUTCOME,
     ),
     "Commands": page_of("Command"),
     "Status": shape(

@@ -27,6 +27,7 @@ def test_a_batch_gives_a_line_each_and_0(run: Run, gateway: Answering) -> None:
         f"line 1: {IMEI} 200 started (command 01K3Z6T5A9Q8W7E6R5T4Y3U2I1)",
         f"line 3: {OTHER} 200 started (command 01K3Z6T5A9Q8W7E6R5T4Y3U2I1)",
     ]
+    assert gateway.requests[1].pop("key").startswith("cli-"), "one of its own"
     assert gateway.requests == [
         {"imei": IMEI, "type": "start", "long": 500, "key": "k", "timeout": 5, "id": 1},
         {"imei": OTHER, "type": "start", "long": 60, "unit": "seconds", "timeout": 5, "id": 3},

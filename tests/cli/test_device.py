@@ -17,7 +17,9 @@ from tests.cli.conftest import Run, Spawn
 def test_a_start_is_one_request_and_its_outcome(run: Run, gateway: Answering) -> None:
     got = run("start", IMEI, "0500")
     assert (got.exit_code, got.stdout, got.stderr) == (0, f"started (command {ID})\n", "")
-    assert gateway.requests == [{"imei": IMEI, "type": "start", "long": 500}]
+    [request] = gateway.requests
+    assert request.pop("key").startswith("cli-"), "a key of its own, for it was given none"
+    assert request == {"imei": IMEI, "type": "start", "long": 500}
 
 
 def test_every_option_of_a_start_is_a_field(run: Run, gateway: Answering) -> None:
@@ -164,7 +166,8 @@ def test_ctrl_c_says_that_the_start_runs_on(spawn: Spawn, gateway: Answering) ->
     assert (process.returncode, out) == (130, "")
     assert err == (
         "devgate: interrupted while waiting; the start runs on: "
-        f"`devgate history {IMEI} --limit 1` shows what became of it\n"
+        f"`devgate history {IMEI} --limit 1` shows what became of it, and the same again with "
+        f"--key {gateway.requests[0]['key']} gives its result and never does it twice\n"
     )
 
 

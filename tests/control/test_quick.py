@@ -26,7 +26,10 @@ async def test_a_refusal_names_its_field_and_the_connection_goes_on() -> None:
     async with serving() as served:
         caller = await served.call()
         reply = await caller.ask(type="quick-bad", id=1)
-        assert reply == {"status": "400", "message": "name: a better one expected", "id": 1}
+        assert reply == {
+            "status": "400", "message": "name: a better one expected", "outcome": "refused",
+            "id": 1,
+        }  # fmt: skip
         assert (await caller.ask(type="echo"))["status"] == "200"
 
 

@@ -46,7 +46,7 @@ def test_a_refused_device_command_has_the_fields_of_its_reply(kind: str) -> None
     reply = refusal(request, NotSent("404", "the device is not connected; nothing was sent"))
     assert line(reply, request) == (
         b'{"status":"404","message":"the device is not connected; nothing was sent",'
-        b'"imei":"123456787654321","type":"%s","long":"0500","command":null,"id":7}\n'
+        b'"imei":"123456787654321","type":"%s","long":"0500","command":null,"id":7,"outcome":"refused"}\n'
         % kind.encode()
     )
 
@@ -56,9 +56,11 @@ def test_what_was_not_given_is_null() -> None:
     assert reply == {
         "status": "400", "message": "imei: expected",
         "imei": None, "type": "stop", "long": None, "command": None,
+        "outcome": "refused",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["status", None, 5, ["start"], {"start": 1}])
-def test_any_other_refusal_is_status_and_message(kind: object) -> None:
-    assert refusal({"type": kind}, CallerError("400", "no")) == {"status": "400", "message": "no"}
+def test_any_other_refusal_is_status_message_and_outcome(kind: object) -> None:
+    reply = refusal({"type": kind}, CallerError("400", "no"))
+    assert reply == {"status": "400", "message": "no", "outcome": "refused"}

@@ -72,7 +72,8 @@ async def test_a_bad_field_is_a_400_and_the_connection_goes_on() -> None:
     async with serving() as served:
         caller = await served.call()
         assert await caller.ask(type="fly", id=3) == {
-            "status": "400", "message": "type: echo expected, not 'fly'", "id": 3,
+            "status": "400", "message": "type: echo expected, not 'fly'",
+            "outcome": "refused", "id": 3,
         }  # fmt: skip
         await caller.raw(ECHO)
         assert await caller.line() == ECHOED
@@ -271,4 +272,5 @@ async def test_a_start_that_is_refused_has_its_fields() -> None:
         data = await caller.stream.receive_some(1000)
         assert list(json.loads(data)) == [
             "status", "message", "imei", "type", "long", "command", "id",
+            "outcome",
         ]  # fmt: skip

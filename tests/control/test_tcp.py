@@ -48,10 +48,14 @@ async def test_every_request_shows_a_token(file: Path) -> None:
         assert reply == {
             "status": "401", "message": "no token; nothing was done", "imei": "123456787654321",
             "type": "start", "long": 5, "command": None, "id": 2,
+            "outcome": "refused",
         }  # fmt: skip
         for wrong in ("dg_wrong", "", None, 5, [secret], secret + " ", "x" * 50000):
             reply = await caller.ask(type="echo", token=wrong)
-            assert reply == {"status": "401", "message": "a wrong token; nothing was done"}
+            assert reply == {
+                "status": "401", "message": "a wrong token; nothing was done",
+                "outcome": "refused",
+            }  # fmt: skip
         assert (await caller.ask(type="echo", token=secret))["status"] == "200"
         await caller.stream.aclose()
     assert served.office.begun == []

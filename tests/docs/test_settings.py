@@ -57,6 +57,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "queue_timeout": 30,
         "max_long": 86400,
         "max_waiting": 16,
+        "require_key": False,
         "drain": 15,
         "while_running": "send",
         "keep_keys": "90d",

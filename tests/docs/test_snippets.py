@@ -33,6 +33,7 @@ BEFORE = {"scripts/serve --demo 20", ". .venv/bin/activate"}
 # What is different each time: to be compared, it gets one name.
 VARIES = (
     (r"\b01[0-9A-HJKMNP-TV-Z]{24}\b", "ID"),
+    (r"\bcli-[0-9a-f]{20}\b", "OWN"),
     (r"sqlite:///\S+?\.db", "DATABASE"),
     (r"\S+/devgate\.sock", "SOCKET"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME"),
@@ -133,7 +134,7 @@ def test_php(demo: Gateway, page: Path) -> None:
 def test_python(demo: Gateway, page: Path) -> None:
     [code] = blocks(page, "python")
     for _ in range(2):
-        assert run(demo, [sys.executable, "-"], code) == "200 started\n"
+        assert run(demo, [sys.executable, "-"], code) == "running\n"
     assert outcome(demo, "order-5002") == "200"
 
 
@@ -144,13 +145,15 @@ def test_shell(demo: Gateway, page: Path, tmp_path: Path) -> None:
         not in subprocess.run(["sh", "-c", "nc -h 2>&1"], capture_output=True, text=True).stdout
     ):
         pytest.skip("no nc with -U (Debian: apt-get install netcat-openbsd)")
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed (Debian: apt-get install jq)")
     devgate = tmp_path / "devgate"
     devgate.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m devgate "$@"\n')
     devgate.chmod(0o755)
     [code] = blocks(page, "sh")
     printed = run(demo, ["sh"], f"PATH={tmp_path}:$PATH\n{code}").splitlines()
     assert [json.loads(line)["message"] for line in printed[:2]] == ["started", "stopped"]
-    assert same(printed[2:]) == ["started (command ID)"]
+    assert same(printed[2:]) == ["started (command ID)", "running"]
     assert outcome(demo, "order-5003") == outcome(demo, "order-5004") == "200"
 
 

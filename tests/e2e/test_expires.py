@@ -47,6 +47,15 @@ def test_a_start_is_kept_and_sent_when_its_device_registers(served: Gateway, ime
     assert (reply["status"], reply["message"]) == ("200", "started")
 
 
+def test_a_stop_is_kept_too(served: Gateway, imei: str) -> None:
+    with Caller(served) as caller:
+        caller.send(imei=imei, type="stop", expires=60)
+        served.until(None, "waiting", 1)
+        with served.register(imei) as device:
+            obey(device, imei, "ST")
+            assert caller.line()["outcome"] == "done"
+
+
 def test_kept_starts_go_out_in_their_order(served: Gateway, imei: str) -> None:
     ids = keep(served, imei, 3, 1, 2)
     with Robot(served, imei) as device:

@@ -120,7 +120,7 @@ def test_devices_come_in_pages(client: httpx.Client) -> None:
     ("query", "names"),
     [
         ("limit=0", "limit"), ("limit=x", "limit"), ("limit=1&limit=2", "limit: given twice"),
-        ("online=1", "online"), ("after=5", "after"), ("q=", "q"), ("lmit=1", "'lmit'"),
+        ("online=1", "online"), ("after=5", "after"), ("q=", "q"), ("lmit=1", "lmit"),
     ],
 )  # fmt: skip
 def test_a_wrong_parameter_is_named(client: httpx.Client, query: str, names: str) -> None:
