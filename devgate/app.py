@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from devgate import __version__, logs
+from devgate import __version__, early, logs
 from devgate.config.load import differences, taken_up
 from devgate.config.settings import Settings, TlsSettings
 from devgate.control.server import ControlServer
@@ -98,11 +98,13 @@ class App:
             settings, directory, self.presence, self.dispatcher, self.running, self.orders,
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.gateway.log_dropped = logs.dropped
         self.writer.measured = self.gateway.commits.committed
         positions = Positions(records, allow_private=settings.control.private_webhooks)
         self.webhooks = Webhooks(settings.webhook, self.events, positions)
         self.gateway.webhooks = self.webhooks
         self.tokens = Tokens(settings.control.tokens) if settings.control.tokens else None
+        self.ready = False  # all doors are open, or have been
         self.web: Web | None = None  # once its door is open, if there is one
 
     def _committed(self, rows: list[tuple[Any, ...]]) -> None:
@@ -229,6 +231,9 @@ class App:
             path = await doors.start(server.serve_unix, control.socket, control.mode)
             listens["control"] += path
             self._say_ready()
+            self.ready = True
+            if early.reload_noted():
+                self.reload()
             doors.start_soon(on_ready, self)
             await stopping.wait()
             device_doors.cancel()
@@ -277,7 +282,10 @@ class App:
         async for number in signals:
             # The same signal says that the terminal was closed; then it is one no longer.
             if number == signal.SIGHUP and os.isatty(0) == terminal:
-                self.reload()
+                if self.ready:
+                    self.reload()
+                else:
+                    early.note_reload()
             elif not stopping.is_set():
                 stopping.set()
             else:

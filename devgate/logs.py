@@ -1,7 +1,8 @@
 """How the gateway's log lines look, and where they go: standard error.
 
 The code logs a fixed phrase and then `key=%s` with arguments, through the standard library. On a
-terminal that is shown in colours; elsewhere each line is a JSON object with these keys.
+terminal that is shown in colours; elsewhere each line is a JSON object with these keys. A call
+only notes what was said, and when: about 1 us. A thread (logwriter.py) formats and writes it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import math
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from time import time
 from typing import Any, Literal, NamedTuple
+
+from devgate.logwriter import LogWriter
 
 # "device online imei=%s address=%s": a phrase without conversions, then nothing but fields.
 FIELDS = re.compile(r"([^%]*?)((?: [a-z_]+=%[sdr])+)")
@@ -23,6 +27,18 @@ OURS = {"at", "level", "logger", "event", "exception"}  # keys that every line m
 
 # Phrases stand in the code, so there are some dozens; a library may make up one a line.
 MOST_SHAPES = 1000
+
+# Types whose values cannot change between the call and the thread.
+PLAIN = frozenset({str, int, float, bool, type(None)})
+# What else a record has, for a handler that is not ours.
+UNKNOWN: Mapping[str, Any] = {
+    **dict.fromkeys(("pathname", "filename", "module", "funcName"), ""),
+    **dict.fromkeys(("exc_info", "exc_text", "stack_info", "thread", "threadName", "taskName")),
+    **dict.fromkeys(("process", "processName")),
+    "lineno": 0,
+    "relativeCreated": 0.0,
+}
+MAX_TRACEBACK = 32_768  # characters; one of a deep recursion has more, and says nothing with them
 
 _text = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -64,6 +80,68 @@ def _parsed(message: object) -> Shape | None:
     return Shape(phrase, keys, f'"event": {_text(phrase)}', parts)
 
 
+class Record(logging.LogRecord):
+    """What a log call leaves for the thread: the time, the message, and arguments that stay.
+
+    All that the standard library finds out besides costs more than the rest of a line, and
+    is not shown. A traceback is text at once: it would keep the frames alive.
+    """
+
+    def __init__(
+        self, name: str, level: int, pathname: str, lineno: int, msg: object,
+        args: tuple[object, ...], exc_info: Any, func: str | None = None,
+        sinfo: str | None = None, **_: object,
+    ) -> None:  # fmt: skip
+        self.__dict__.update(UNKNOWN)
+        self.name = name
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.msg = msg
+        self.args = args
+        self.created = created = time()
+        self.msecs = created % 1 * 1000
+        if exc_info:
+            self.exc_text = _traceback(exc_info)
+        for arg in args:
+            if type(arg) not in PLAIN:
+                self._settle()
+                break
+
+    def _settle(self) -> None:
+        """Note what the arguments say now: they may change until the thread looks at them."""
+        args = self.args
+        assert isinstance(args, tuple), "as it came from the logger"
+        if shape_of(self.msg) is not None:
+            self.args = tuple(
+                arg if isinstance(arg, str | int | float | None) else _said(arg) for arg in args
+            )
+            return
+        values = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
+        try:
+            self.msg = str(self.msg) % values
+        except Exception:  # the arguments are not those of the message
+            self.msg = f"{self.msg!r} {_said(args)}"
+        self.args = ()
+
+
+def _said(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return object.__repr__(value)
+
+
+def _traceback(exc_info: Any) -> str:
+    try:
+        text = logging.Formatter().formatException(exc_info)
+    except Exception:
+        return f"{exc_info[0].__name__}, and no traceback could be made"
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+
+
 def _value(value: object) -> str:
     """A field that is not text, in JSON: numbers stay numbers, all else is what it says."""
     if value is None or isinstance(value, (bool, int)):
@@ -100,8 +178,8 @@ class JsonLines(logging.Formatter):
                 line += part + (_text(arg) if type(arg) is str else _value(arg))
         else:
             line += f'"event": {_text(record.getMessage())}'
-        if record.exc_info:
-            line += f', "exception": {_text(self.formatException(record.exc_info))}'
+        if record.exc_text:
+            line += f', "exception": {_text(record.exc_text)}'
         return line + "}"
 
 
@@ -121,16 +199,22 @@ def _fields(logger: object, method: str, line: Line) -> Line:
     return line
 
 
+def _noted(logger: object, method: str, line: Line) -> Line:
+    """For structlog: when it was said, in the time of the place, and the traceback."""
+    record = line["_record"]
+    line["timestamp"] = datetime.fromtimestamp(record.created).isoformat(" ", "seconds")
+    if record.exc_text:
+        line["exception"] = record.exc_text
+    return line
+
+
 def console(*, colours: bool) -> logging.Formatter:
     """Lines for people. Some 20 us each."""
     import structlog  # a tenth of a second that only those pay who look at a terminal
 
     stdlib, dev = structlog.stdlib, structlog.dev
     return stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-        ],
+        foreign_pre_chain=[stdlib.add_log_level, _noted],
         processors=[
             _fields,
             stdlib.ProcessorFormatter.remove_processors_meta,
@@ -143,16 +227,26 @@ def console(*, colours: bool) -> logging.Formatter:
     )
 
 
+_writer: LogWriter | None = None
+
+
 def set_up(level: str, format: Literal["auto", "console", "json"]) -> None:
-    """Send everything from `level` up to standard error. `auto`: JSON unless it is a terminal."""
-    handler = logging.StreamHandler(sys.stderr)
-    terminal = sys.stderr.isatty()
+    """Send everything from `level` up to standard error. `auto`: JSON unless it is a terminal.
+
+    Without a standard error (`2>&-`) there is no log.
+    """
+    global _writer
+    close()
+    stream = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    terminal = stream.isatty()
+    formatter: logging.Formatter
     if format == "json" or (format == "auto" and not terminal):
-        handler.setFormatter(JsonLines())
+        formatter = JsonLines()
     else:
-        handler.setFormatter(console(colours=terminal and not os.environ.get("NO_COLOR")))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
+        formatter = console(colours=terminal and not os.environ.get("NO_COLOR"))
+    _writer = LogWriter(stream, formatter)
+    logging.getLogger().handlers[:] = [_writer]
+    logging.setLogRecordFactory(Record)
     logging.captureWarnings(True)
     # Nobody is shown these, and finding them out costs more than all the rest of a line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -164,3 +258,22 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     # Other people's chatter is not what an operator asks for with "debug".
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def dropped() -> int:
+    """How many lines were not written, since the start: nobody read them, or they were refused."""
+    return _writer.dropped if _writer else 0
+
+
+def flush() -> None:
+    """Return when all that was logged is written, or after a second."""
+    if _writer:
+        _writer.flush()
+
+
+def close() -> None:
+    """Write what waits, for a second at the most. Nothing is logged afterwards."""
+    global _writer
+    if _writer:
+        _writer.close()
+        _writer = None

@@ -43,6 +43,13 @@ def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: R
     `read_settings` is called on SIGHUP and may raise SetupError.
     """
     logs.set_up(settings.log.level, settings.log.format)
+    try:
+        _serve(settings, read_settings, on_ready)
+    finally:
+        logs.close()
+
+
+def _serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: Ready) -> None:
     soft, _ = raise_descriptor_limit()
     # The writer's thread is back in the interpreter for microseconds at a time, and a start
     # waits for each of them: it shall not wait the usual 5 ms for a loop that is busy.

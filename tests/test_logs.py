@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate import logs
+from devgate import logs, logwriter
+from tests.e2e.caller import eventually
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,10 +31,12 @@ log = logging.getLogger("devgate.test")
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     """pytest's own handlers, and the settings of the standard library, come back."""
-    root, srcfile = logging.getLogger(), logging._srcfile
+    root, srcfile, factory = logging.getLogger(), logging._srcfile, logging.getLogRecordFactory()
     handlers, level = root.handlers[:], root.level
     switches = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
     yield
+    logs.close()
+    logging.setLogRecordFactory(factory)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -48,6 +52,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Json]]:
     logs.set_up("info", "auto")
 
     def lines() -> list[Json]:
+        logs.flush()
         text = stream.getvalue()
         stream.seek(0)
         stream.truncate()
@@ -150,6 +155,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
             raise ValueError("of ours")
         except ValueError:
             log.exception("connection crashed imei=%s", None)
+        logs.flush()
         monkeypatch.undo()
         return screen.read(65536).decode()
 
@@ -191,3 +197,69 @@ def test_every_call_is_a_phrase_and_fields() -> None:
         assert message is not None, f"{where}: a constant message expected"
         if "=" in message:
             assert logs.shape_of(message) is not None, f"{where}: {message}"
+
+
+def test_arguments_are_noted_when_they_are_logged(said: Callable[[], list[Json]]) -> None:
+    """What changes between the call and the thread's look at it is told as it was."""
+    parts: list[object] = [1]
+
+    class Fails:
+        def __str__(self) -> str:
+            raise ValueError("not today")
+
+    log.info("a list parts=%s", parts)
+    log.info("in a sentence: %r", parts)
+    log.info("cannot be said what=%s", Fails())
+    # pytest's own handler would not take a wrong call.
+    wrong = logs.Record("ours", logging.INFO, "", 0, "two expected: %s %s", (1,), None)
+    logging.getLogger().handlers[0].handle(wrong)
+    parts.append(2)
+    first, second, third, fourth = said()
+    assert first["parts"] == "[1]"
+    assert second["event"] == "in a sentence: [1]"
+    assert "Fails object" in third["what"]
+    assert "two expected" in str(fourth), "a wrong call loses no line"
+
+
+def test_a_traceback_of_any_length_is_bounded(said: Callable[[], list[Json]]) -> None:
+    try:
+        raise ValueError("x" * 10 * logs.MAX_TRACEBACK)
+    except ValueError:
+        log.exception("crashed")
+    (line,) = said()
+    assert "characters left out" in line["exception"]
+    assert len(line["exception"]) < 2 * logs.MAX_TRACEBACK
+
+
+def test_f8_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F8: while nobody reads, MAX_WAITING lines wait; then only errors, and a line tells it."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.set_up("info", "json")
+        count = 2 * logwriter.MAX_WAITING
+        for n in range(count):
+            log.info("counted n=%s", n)
+        log.error("an error, of all things")
+        # From here on the reader reads. What was in the pipe is not known, so ask for the rest.
+        lines: list[Json] = []
+
+        def read() -> None:
+            lines.extend(json.loads(line) for line in reader)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        eventually(lambda: len(lines), lambda found: found > logwriter.MAX_WAITING)
+        dropped = logs.dropped()
+        log.info("the first one after")
+        logs.close()
+        stream.close()
+        thread.join()
+    told = [line["n"] for line in lines if line["event"] == "counted"]
+    assert told == list(range(len(told))), "the oldest are kept, in their order"
+    assert dropped == count - len(told) > 0
+    assert sum("an error" in line["event"] for line in lines) == 1
+    gaps = [line for line in lines if line["event"] == "log lines dropped"]
+    assert sum(gap["count"] for gap in gaps) == dropped
+    assert lines.index(gaps[0]) >= len(told)
+    assert lines[-1]["event"] == "the first one after"

@@ -39,6 +39,9 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
     Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
     start (a port in use, a folder that is not writable, no database).
     """
+    from devgate.early import prepare
+
+    prepare()
     from devgate.config.load import load
     from devgate.config.locate import find_config
     from devgate.errors import SetupError

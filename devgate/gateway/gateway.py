@@ -43,6 +43,7 @@ class Gateway:
     events: EventLog
     desk: Desk
     connections: Callable[[], int] = lambda: 0
+    log_dropped: Callable[[], int] = lambda: 0  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)
     commits: StoreCounts = field(default_factory=StoreCounts)

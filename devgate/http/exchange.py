@@ -58,7 +58,7 @@ class Exchanges:
         elif self._turn(scope["client"][0] if scope.get("client") else "") is not None:
             last = traceback.extract_tb(err.__traceback__)[-1]
             log.error(
-                "http request crashed method=%s path=%r reason=%r at=%s:%s",
+                "http request crashed method=%s path=%r reason=%r file=%s line=%s",
                 scope["method"], shown(scope["path"]), shown(err), last.filename, last.lineno,
             )  # fmt: skip
 

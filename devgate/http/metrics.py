@@ -102,6 +102,10 @@ def _devices(gateway: Gateway) -> Iterator[Metric]:
     yield _counter(
         "flapping", "Bursts of takeovers: two devices may share one IMEI.", gateway.presence.flaps
     )
+    yield _counter(
+        "log_dropped", "Lines of the log that were not written: nobody took them.",
+        gateway.log_dropped(),
+    )  # fmt: skip
     yield _gauge("draining", "1: the gateway is stopping.", gateway.orders.closed)
 
 

@@ -100,8 +100,8 @@ class Gateway:
 
     # Lifetime
 
-    def launch(self, *arguments: str) -> None:
-        """Start the process without waiting for it."""
+    def launch(self, *arguments: str, stderr: int | None = None) -> None:
+        """Start the process without waiting for it. `stderr`: a descriptor in place of the log."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "devgate", "serve", *arguments],
@@ -109,13 +109,13 @@ class Gateway:
                 env={**environment(self.folder), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
             )
         self.killed = False
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, stderr: int | None = None) -> None:
         """Start the process and wait until it answers on its control socket."""
-        self.launch(*arguments)
+        self.launch(*arguments, stderr=stderr)
         assert self.process is not None
         ends = time.monotonic() + PATIENCE
         while True:

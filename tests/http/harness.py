@@ -28,8 +28,8 @@ class Site(Gateway):
         self.tokens = {role: add(self.folder / "tokens", role, role) for role in ROLES}
         self.at = ("", 0)
 
-    def start(self, *arguments: str) -> None:
-        super().start(*arguments)
+    def start(self, *arguments: str, stderr: int | None = None) -> None:
+        super().start(*arguments, stderr=stderr)
         self.at = address(self.ask({"type": "status"})["listen"]["http"][0])
 
     @property

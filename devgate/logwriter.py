@@ -1,0 +1,158 @@
+"""Log lines leave by a thread of their own: who logs never waits for who reads the log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import NamedTuple, TextIO
+
+MAX_WAITING = 10_000  # records that wait for the thread; a pipe's reader may pause for seconds
+MAX_ERRORS = 1_000  # ... and of ERROR and above so many more
+GATHER_SECONDS = 0.02  # between two writes while lines keep coming
+END_SECONDS = 1.0  # how long the end of the process waits for the thread
+
+
+class Gap(NamedTuple):
+    """Stands in the queue where records were dropped."""
+
+    dropped: int
+
+
+Item = logging.LogRecord | Gap | threading.Event | None  # an event: a flush; None: the end
+
+
+class LogWriter(logging.Handler):
+    """Takes records from any thread, and never blocks or raises there.
+
+    One thread formats them and writes all that have gathered at once. Up to MAX_WAITING
+    records wait for it; then those below ERROR are dropped and counted, and the first line
+    after them says how many. What `stream` refuses counts as dropped.
+    """
+
+    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.dropped = 0  # records, since the start
+        self._untold = 0  # of these, what no line has told yet
+        self._queue: SimpleQueue[Item] = SimpleQueue()
+        self._counting = threading.Lock()
+        self._ending = threading.Event()
+        self._stream = stream  # for as long as its descriptor is written to
+        self._write = _writes_to(stream)
+        self._encoding = stream.encoding or "utf-8"
+        self._torn = False  # the last write ended within a line
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def createLock(self) -> None:
+        self.lock = None  # the queue needs none
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        waiting = self._queue.qsize()
+        if waiting >= MAX_WAITING and (
+            record.levelno < logging.ERROR or waiting >= MAX_WAITING + MAX_ERRORS
+        ):
+            with self._counting:
+                self.dropped += 1
+                self._untold += 1
+            return False
+        if self._untold:
+            with self._counting:
+                count, self._untold = self._untold, 0
+            self._queue.put(Gap(count))
+        self._queue.put(record)
+        return True
+
+    def flush(self) -> None:
+        """Wait until all that was logged before is written, for END_SECONDS at the most."""
+        if not self._ending.is_set():
+            written = threading.Event()
+            self._queue.put(written)
+            written.wait(END_SECONDS)
+
+    def close(self) -> None:
+        """Write what waits and end the thread. One that hangs is left after END_SECONDS."""
+        if not self._ending.is_set():
+            self._queue.put(None)
+            self._ending.set()
+            self._thread.join(END_SECONDS)
+        super().close()
+
+    # In the thread
+
+    def _run(self) -> None:
+        queue = self._queue
+        while True:
+            items = [queue.get()]
+            while items:
+                items += [queue.get_nowait() for _ in range(queue.qsize())]
+                self._out(items)
+                if None in items:
+                    return
+                # Nobody waits in `queue.get` meanwhile, so that a busy loop wakes no thread.
+                self._ending.wait(GATHER_SECONDS)
+                items = [queue.get_nowait() for _ in range(queue.qsize())]
+
+    def _out(self, items: Sequence[Item]) -> None:
+        told = [item for item in items if isinstance(item, logging.LogRecord | Gap)]
+        lines = [self._line(item) for item in told]
+        data = b"".join([b"\n", *lines] if self._torn else lines)
+        left = self._write(data)
+        self._torn = not data[: len(data) - left].endswith(b"\n") if left < len(data) else False
+        while left > 0:
+            item, line = told.pop(), lines.pop()
+            left -= len(line)
+            lost = item.dropped if isinstance(item, Gap) else 1
+            with self._counting:
+                self._untold += lost
+                if not isinstance(item, Gap):  # it was counted when it came to be
+                    self.dropped += 1
+        for flushed in items:
+            if isinstance(flushed, threading.Event):
+                flushed.set()
+
+    def _line(self, item: logging.LogRecord | Gap) -> bytes:
+        if isinstance(item, Gap):
+            message, args = "log lines dropped count=%s", (item.dropped,)
+            record = logging.LogRecord("devgate", logging.WARNING, "", 0, message, args, None)
+        else:
+            record = item
+        try:
+            text = self.format(record)
+        except Exception:  # a call with the wrong arguments is no reason to lose the line
+            record.msg, record.args = f"{record.msg!r} {record.args!r}", ()
+            text = self.format(record)
+        return f"{text}\n".encode(self._encoding, "backslashreplace")
+
+
+def _writes_to(stream: TextIO) -> Callable[[bytes], int]:
+    """A function that writes bytes to `stream` and returns how many it could not write."""
+    try:
+        fd = stream.fileno()
+    except OSError:  # no file at all: a test's
+
+        def write(data: bytes) -> int:
+            stream.write(data.decode(stream.encoding or "utf-8"))
+            return 0
+
+        return write
+
+    def write_all(data: bytes) -> int:
+        left = memoryview(data)
+        # A full disk, a reader that is gone, a terminal that was closed.
+        with contextlib.suppress(OSError):
+            while left:
+                try:
+                    left = left[os.write(fd, left) :]
+                except BlockingIOError:  # whoever shares the terminal has made it so
+                    poll = select.poll()
+                    poll.register(fd, select.POLLOUT)
+                    poll.poll()
+        return len(left)
+
+    return write_all
