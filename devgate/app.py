@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from devgate.http.web import Web
 
 FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
+IDLE = 5.0  # seconds without rows after which the writer looks whether the database can be written
 LAST_WORDS = 5.0  # ... and for what still waits for the database
 REPLIES = 5.0  # ... and for callers to take their last replies
 
@@ -75,7 +76,7 @@ class App:
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
         self._journal = Journal(database)
-        self.writer = Writer(self._journal.commit, self._committed, outage)
+        self.writer = Writer(self._journal.commit, self._committed, outage, idle=IDLE)
         self.records = records = Records(database, self.writer)
         self.events = EventLog(self._journal.last, self._older_events)
         self.directory = directory = Directory(settings.service.phone, settings.service.qr)
@@ -127,16 +128,21 @@ class App:
     async def run(self, on_ready: Ready) -> None:
         """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
 
+        Raises Fenced when another gateway has taken the database over.
+
         `on_ready` is awaited, beside the service, once the last door is open.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
+                self.writer.on_fenced = stopping.set
                 outermost.start_soon(self._heed_signals, signals, stopping, at_once)
                 async with self._store(), self._devices() as admit:
                     await self._doors(admit, stopping, on_ready)
                 outermost.cancel_scope.cancel()
+        if self.writer.fenced is not None:
+            raise self.writer.fenced
 
     @asynccontextmanager
     async def _store(self) -> AsyncIterator[None]:
@@ -260,7 +266,8 @@ class App:
 
     async def _drain(self, drains: Sequence[Callable[[], Awaitable[None]]]) -> None:
         """Architecture, section 6: from the doors inwards, each step for a bounded time."""
-        patience = self.gateway.settings.command.drain
+        # Results are no longer this gateway's to wait for when another one owns the database.
+        patience = self.gateway.settings.command.drain if self.writer.fenced is None else 0.0
         log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight, patience)
         self.orders.closed = True
         self.dispatcher.close()

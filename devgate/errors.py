@@ -70,3 +70,10 @@ class StoreError(DevgateError):
 
     def __init__(self, text: str, *, outcome: str | None = None) -> None:
         super().__init__("503", text, outcome=outcome)
+
+
+class Fenced(SetupError):
+    """Another gateway has taken over the database. This one may send and write nothing more."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, status="503")

@@ -17,7 +17,7 @@ from devgate.errors import SetupError
 from devgate.events.webhooks import secret_of
 from devgate.gateway.access import entries
 from devgate.net.limits import capacity, raise_descriptor_limit
-from devgate.store.engine import open_database
+from devgate.store.engine import claim_database
 
 log = logging.getLogger("devgate")
 
@@ -57,9 +57,8 @@ def _serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: 
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings)
     must_be_free(settings.control.socket)
-    database = open_database(settings.store.url)
+    database = claim_database(settings.store.url)
     try:
-        database.claim()
         app = App(settings, database, read_settings)
         trio.run(app.run, on_ready)
     except* SetupError as group:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from devgate.errors import SetupError, StoreError
+from devgate.store.migrating import prepare
 from devgate.store.outage import busy, outage
-from devgate.store.schema import SCHEMA, VERSION_TABLE
+from devgate.store.ownership import Fence, FileLock, Held, Owner, lock_session, take_over
 
-__all__ = ["Database", "in_words", "open_database", "outage"]
+__all__ = ["Database", "claim_database", "in_words", "open_database", "outage"]
 
 PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
-OPENING = 5.0  # ... and for one that turns SQLite's write-ahead log on at the same moment
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
 LOOK = 0.002
 CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
-MIGRATING = 0x64657667  # PostgreSQL's advisory lock: one process migrates at a time
-CLAIMING = 0x64657668  # ... and another: one gateway works with a database
 
 
 class Database:
@@ -36,8 +33,10 @@ class Database:
         self._engine = engine
         self.dialect: str = engine.dialect.name  # "sqlite" or "postgresql"
         self.url_shown: str = shown_url(engine.url)
-        self._claim = -1
-        self._claimant: Connection | None = None
+        self.fence: Fence | None = None  # of a gateway, from claim() on
+        self.owner: Owner | None = None  # what claim() has found
+        self._file_lock: FileLock | None = None
+        self._claimed: Connection | None = None  # PostgreSQL: holds the lock; held() gives it away
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -64,49 +63,69 @@ class Database:
         """A connection for one who writes again and again, and is waited for while it writes.
 
         Each `begin()` takes SQLite's one writer lock. The caller closes it, and asks for
-        another after an error.
+        another after an error. A gateway's holds PostgreSQL's lock, too. Raises StoreError if
+        another gateway has that one, and Fenced if that one owns the database by now.
         """
+        conn, self._claimed = self._claimed, None
+        if conn is not None:
+            return conn
         conn = self._engine.connect()
         conn.detach()
         if self.dialect == "sqlite":
             conn.exec_driver_sql("PRAGMA busy_timeout=0")  # it looks for itself, and oftener
             conn.commit()
-            conn = conn.execution_options(devgate_writes=True, devgate_looks=True)
+            return conn.execution_options(devgate_writes=True, devgate_looks=True)
+        if self.fence is not None:
+            try:
+                self._lock_again(conn, self.fence)
+            except BaseException:
+                conn.close()
+                raise
         return conn
 
-    def claim(self) -> None:
-        """Be the one gateway of this database until close(). Raises SetupError if there is one.
+    def _lock_again(self, conn: Connection, fence: Fence) -> None:
+        """The session that held the lock is gone: this one takes it, or the epoch decides."""
+        try:
+            lock_session(conn)
+        except Held as held:
+            with conn.begin():
+                fence.check(conn, first=True)
+            raise StoreError(f"another gateway works with this database ({held})") from None
+
+    def lock(self) -> None:
+        """Keep other gateways out until close(). Raises SetupError if there is one.
 
         Two of them would take each other's commands for those of a gateway that died. A
-        process that is killed claims nothing any longer. Other programs are not kept out.
+        process that is killed keeps nobody out any longer. Other programs are not kept out.
         """
-        if self.dialect == "sqlite":
-            path = f"{self._engine.url.database}.lock"
-            self._claim = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-            try:
-                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise self._claimed() from None
-        else:
-            self._claimant = self._engine.connect()
-            self._claimant.detach()
-            taken = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
-            if not self._claimant.scalar(taken, {"number": CLAIMING}):
-                raise self._claimed()
-            self._claimant.commit()
+        try:
+            if self.dialect == "sqlite":
+                assert self._engine.url.database, "open_database has looked"
+                self._file_lock = FileLock(Path(self._engine.url.database))
+                self._file_lock.take()
+            else:
+                self._claimed = self._engine.connect()
+                self._claimed.detach()
+                lock_session(self._claimed)
+        except Held as held:
+            raise SetupError(
+                f"[store] url: another gateway works with the database {self.url_shown} ({held}); "
+                "stop that one, or give this one a database of its own"
+            ) from None
 
-    def _claimed(self) -> SetupError:
-        return SetupError(
-            f"[store] url: another gateway works with the database {self.url_shown}; "
-            "stop that one, or give this one a database of its own"
-        )
+    def claim(self) -> Owner:
+        """Own the database, behind lock(): no earlier owner commits anything any more."""
+        with self.write() as conn:
+            self.owner = take_over(conn)
+        self.fence = Fence(self.owner.epoch, self.dialect)
+        return self.owner
 
     def close(self) -> None:
-        if self._claim >= 0:
-            os.close(self._claim)
-        if self._claimant is not None:
-            self._claimant.close()
+        if self._claimed is not None:
+            self._claimed.close()
         self._engine.dispose()
+        if self._file_lock is not None:
+            self._file_lock.release()
 
 
 def open_database(url: str) -> Database:
@@ -115,9 +134,28 @@ def open_database(url: str) -> Database:
     An SQLite file and its folder are made if missing. Raises SetupError, with
     a sentence that never holds a password.
     """
+    return _opened(url, prepare)
+
+
+def claim_database(url: str) -> Database:
+    """open_database() for a gateway, which owns the database from here on.
+
+    The schema is migrated once no other gateway works with the database, and owning it is a
+    row that was written. Raises SetupError.
+    """
+
+    def claim(database: Database) -> None:
+        database.lock()
+        prepare(database)
+        database.claim()
+
+    return _opened(url, claim)
+
+
+def _opened(url: str, prepare: Callable[[Database], object]) -> Database:
     database = Database(_engine(url))
     try:
-        _with_patience(database)
+        prepare(database)
     except SetupError:
         database.close()
         raise
@@ -171,7 +209,8 @@ def _engine(text: str) -> Engine:
 
 def _sqlite(url: URL) -> Engine:
     assert url.database, "the caller has looked"
-    path = Path(url.database).absolute()
+    # Whatever it is called: one file has one lock beside it.
+    path = Path(url.database).resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -182,6 +221,12 @@ def _sqlite(url: URL) -> Engine:
         raise SetupError(
             f"[store] url: the folder {path.parent} is not writable for this user; SQLite keeps "
             f"its log beside {path.name}"
+        )
+    if path.exists() and path.stat().st_nlink > 1:
+        raise SetupError(
+            f"[store] url: the file {path} has {path.stat().st_nlink} names (hard links); SQLite "
+            "keeps a log for each of them, which corrupts the database: remove the other names, "
+            "or copy the file"
         )
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
@@ -263,45 +308,3 @@ def _postgresql(url: URL) -> Engine:
         connection.autocommit = False  # type: ignore[attr-defined]
 
     return engine
-
-
-def _with_patience(database: Database) -> None:
-    """Migrate if need be. Another process that does the same at this moment is waited for."""
-    patience = time.monotonic() + OPENING
-    while True:
-        try:
-            return _prepare(database)
-        except DBAPIError as err:
-            # SQLite's busy handler is not asked when the write-ahead log is turned on.
-            if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= patience:
-                raise
-        time.sleep(0.01)
-
-
-def _prepare(database: Database) -> None:
-    with database.read() as conn:
-        found = _version(conn)
-    if found == SCHEMA:
-        return
-    with database.write() as conn:
-        if database.dialect == "postgresql":
-            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
-        found = _version(conn)  # again, now that nobody else migrates
-        if found is not None and found > SCHEMA:
-            raise SetupError(
-                f"[store] url: the database {database.url_shown} has schema {found}, and this "
-                f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
-            )
-        if found != SCHEMA:
-            # Here and not above: Alembic takes longer to import than all the rest.
-            from devgate.store.migrations.run import upgrade
-
-            upgrade(conn)
-
-
-def _version(conn: Connection) -> str | None:
-    """The schema that a database has. None: it is new."""
-    if not conn.dialect.has_table(conn, VERSION_TABLE):
-        return None
-    version: str | None = conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    return version

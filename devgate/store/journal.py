@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.store.engine import Database
 from devgate.store.schema import command, event, presence, webhook_target
@@ -69,7 +69,9 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._fence = database.fence
         self._conn: Connection | None = None
+        self._committing = False  # COMMIT may have been sent: it may have been carried out
         self._mark = "?" if database.dialect == "sqlite" else "%s"
         self._statement = lru_cache(maxsize=128)(self._make)
         with database.read() as conn:
@@ -80,17 +82,31 @@ class Journal:
 
         A connection that breaks in the middle of a COMMIT leaves open whether that was
         carried out. So after an error the events that are there after all come first,
-        and are not written again.
+        and are not written again. Raises Fenced if another gateway owns the database by now.
         """
+        kept = self._conn is not None
+        try:
+            return self._commit(rows)
+        except DBAPIError as err:
+            # A server that was restarted while nothing was written is found out here. Nothing of
+            # this transaction can be there: a new connection is as good as the old one was.
+            if not kept or self._committing or not err.connection_invalidated:
+                raise
+        return self._commit(rows)
+
+    def _commit(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
         by_kind: dict[str, list[tuple[Any, ...]]] = {}
         for row in rows:
             by_kind.setdefault(row.kind, []).append(row.values)
         told = by_kind.pop("event", [])
         found: list[tuple[Any, ...]] = []
+        self._committing = False
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
             with conn.begin():
+                if self._fence is not None:
+                    self._fence.check(conn, first=fresh)
                 if fresh:
                     found = self._beyond(conn)
                     there = {values[:-1] for values in found}
@@ -99,6 +115,7 @@ class Journal:
                 events = [(*values, number) for number, values in enumerate(told, first)]
                 for kind, values in (*by_kind.items(), ("event", events)):
                     self._write(conn, kind, values)
+                self._committing = True
         except BaseException:
             self.close()  # another connection may find the database in better health
             raise

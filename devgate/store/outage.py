@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from devgate.errors import StoreError
+
 # SQLite's primary result codes. Not among them: a fault of ours (no such table) and a file
 # that is no database, which waiting does not mend.
 SQLITE: Mapping[int, str] = {
@@ -46,6 +48,8 @@ def outage(err: BaseException) -> str | None:
 
     None for every other error: trying again would not help.
     """
+    if isinstance(err, StoreError):
+        return str(err)
     if isinstance(err, NoConnection):
         return "no connection to the database is free"
     code = _code(err)

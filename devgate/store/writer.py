@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
-from devgate.errors import StoreError
+from devgate.errors import Fenced, StoreError
 
 Row = TypeVar("Row")
 Done = TypeVar("Done")
@@ -63,7 +64,10 @@ class Writer(Generic[Row, Done]):
     `commit` is blocking, runs in a thread, and writes all of its rows or none. What it
     returns is handed to `committed`, in the order of the commits, before anybody who
     waits hears of it. `outage` tells a database that is away, locked or full (a
-    sentence) from rows that cannot be written at all (None).
+    sentence) from rows that cannot be written at all (None). `commit` raises Fenced once another
+    gateway owns the database: that is final, and nothing is committed after it.
+
+    After `idle` seconds without rows an empty commit finds out whether they could be written.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Writer(Generic[Row, Done]):
         commit: Callable[[Sequence[Row]], Done],
         committed: Callable[[Done], None],
         outage: Callable[[BaseException], str | None],
+        *,
+        idle: float = math.inf,
     ) -> None:
         self._commit = commit
         self._committed = committed
@@ -81,7 +87,10 @@ class Writer(Generic[Row, Done]):
         self._busy: Batch[Row] | None = None  # what is being written
         self._number = 0
         self._pause = 0.0
+        self._idle = idle
         self.state = "ok"  # or a sentence that says why nothing can be written
+        self.fenced: Fenced | None = None  # why nothing will be written any more
+        self.on_fenced: Callable[[], None] = lambda: None  # called once, when that is so
         self.lost = 0  # rows given up since the database went away
         # Told of every commit that worked: its seconds, and how many rows it wrote.
         self.measured: Callable[[float, int], None] = lambda seconds, rows: None
@@ -160,17 +169,20 @@ class Writer(Generic[Row, Done]):
             if self._batch.error is not None:  # the writer has ended
                 await trio.sleep_forever()
 
-    async def run(self) -> NoReturn:
-        """Commit for ever. Ends only by cancellation, or by a fault in `committed`."""
+    async def run(self) -> None:
+        """Commit until another gateway owns the database, or for ever. Ends otherwise only by
+        cancellation, or by a fault in `committed`."""
         try:
-            while True:
-                await self._wake.wait()
+            while self.fenced is None:
+                with trio.move_on_after(self._idle if self.state == "ok" else PAUSE_MOST):
+                    await self._wake.wait()
                 await self.once()
         finally:
             # Who waits, perhaps shielded from cancellation, must not wait for nobody.
-            self.state = str(STOPPED)
-            self._batch.error = STOPPED
+            self.state = str(self.fenced or STOPPED)
+            self._batch.error = self.fenced or STOPPED
             self._done(self._batch)
+        self.on_fenced()
 
     async def once(self) -> None:
         """Write what waits, as one transaction, and tell those who wait for it."""
@@ -206,6 +218,10 @@ class Writer(Generic[Row, Done]):
         began = trio.current_time()
         try:
             done = await self._in_thread(rows)
+        except Fenced as err:
+            self.fenced = batch.error = err
+            self._ill(str(err))
+            self._again(batch)
         except Exception as err:
             sentence = self._outage(err)
             if sentence is None:

@@ -1,0 +1,62 @@
+"""Brings a database's schema up to date when it is opened."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from devgate.errors import SetupError
+from devgate.store.outage import busy
+from devgate.store.schema import SCHEMA, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from devgate.store.engine import Database
+
+# Seconds to wait for a process that turns SQLite's write-ahead log on at the same moment.
+OPENING_SECONDS = 5.0
+MIGRATING = 0x64657667  # PostgreSQL's advisory lock: one process migrates at a time
+
+
+def prepare(database: Database) -> None:
+    """Migrate if need be. Another process that does the same at this moment is waited for."""
+    patience = time.monotonic() + OPENING_SECONDS
+    while True:
+        try:
+            return _prepare(database)
+        except DBAPIError as err:
+            # SQLite's busy handler is not asked when the write-ahead log is turned on.
+            if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= patience:
+                raise
+        time.sleep(0.01)
+
+
+def _prepare(database: Database) -> None:
+    with database.read() as conn:
+        found = _version(conn)
+    if found == SCHEMA:
+        return
+    with database.write() as conn:
+        if database.dialect == "postgresql":
+            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
+        found = _version(conn)  # again, now that nobody else migrates
+        if found is not None and found > SCHEMA:
+            raise SetupError(
+                f"[store] url: the database {database.url_shown} has schema {found}, and this "
+                f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
+            )
+        if found != SCHEMA:
+            # Here and not above: Alembic takes longer to import than all the rest.
+            from devgate.store.migrations.run import upgrade
+
+            upgrade(conn)
+
+
+def _version(conn: Connection) -> str | None:
+    """The schema that a database has. None: it is new."""
+    if not conn.dialect.has_table(conn, VERSION_TABLE):
+        return None
+    version: str | None = conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return version

@@ -1,0 +1,145 @@
+"""Who may write into a database: a lock that refuses a second gateway, and an epoch that fences
+the first.
+
+The lock is the early and friendly refusal. It can be lost without its holder's knowledge (a
+server is restarted, a file is removed, a session is ended), so nothing relies on it. The row
+`owner` decides: taking over raises its epoch by one, and every commit of a gateway reads the
+epoch within its own transaction and fails for good when it is another one.
+
+With several nodes there will be one incarnation for each node in place of one epoch for the
+database: `Fence` is the only place that compares.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from time import time
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select, text, update
+
+from devgate.errors import Fenced
+from devgate.model import iso
+from devgate.store.schema import owner
+
+CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
+
+# Server-side keep-alives of the session that holds the lock: PostgreSQL's own default is the
+# kernel's, two hours, for which a gateway that lost its power would keep out the next one.
+KEEPALIVES = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+_TRY = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
+_SET = text(
+    "SELECT " + ", ".join(f"set_config('{k}', '{v}', false)" for k, v in KEEPALIVES.items())
+)
+_WHO = text("""
+    SELECT a.pid, host(a.client_addr) AS address, a.backend_start FROM pg_locks l
+    JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.objid = :number
+      AND l.classid = hashtext(current_schema())::oid
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+
+class Held(Exception):
+    """Another gateway holds the lock; the text says which one."""
+
+
+class Owner(NamedTuple):
+    """What a takeover has found and made."""
+
+    epoch: int
+    database: str  # the database's own id, 32 hexadecimal digits
+    lost: str | None  # why no start is accepted until an operator has confirmed it
+
+
+def this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def take_over(conn: Connection) -> Owner:
+    """Make this process the one that may write. The caller commits.
+
+    Waits for the commit that is under way, and every later one of another gateway fails.
+    """
+    holder = {"holder": this_process(), "taken_at": time()}
+    conn.execute(update(owner).values(epoch=owner.c.epoch + 1, **holder))
+    row = conn.execute(select(owner.c.epoch, owner.c.database, owner.c.lost)).one()
+    return Owner(*row)
+
+
+class Fence:
+    """Compares the epoch of one gateway with the database's, inside a commit's transaction."""
+
+    def __init__(self, epoch: int, dialect: str) -> None:
+        self.epoch = epoch
+        query = "SELECT epoch FROM owner"
+        # SQLite has one writer at a time. PostgreSQL: a takeover waits for the commits that have
+        # read the row; the first commit on a connection also waits for one whose connection broke.
+        locked = dialect == "postgresql"
+        self._usual = f"{query} FOR SHARE" if locked else query
+        self._first = f"{query} FOR UPDATE" if locked else query
+
+    def check(self, conn: Connection, *, first: bool) -> None:
+        """Raises Fenced if another gateway has taken over. `first`: on a new connection."""
+        found = conn.exec_driver_sql(self._first if first else self._usual).scalar()
+        if found != self.epoch:
+            raise self._fenced(conn)
+
+    def _fenced(self, conn: Connection) -> Fenced:
+        row = conn.execute(select(owner.c.epoch, owner.c.holder, owner.c.taken_at)).first()
+        who = "the row of its owner is gone"
+        if row is not None:
+            who = f"{row.holder} took it over at {iso(row.taken_at)} (epoch {row.epoch})"
+        return Fenced(
+            f"the database has another owner: {who}, and this gateway's epoch is {self.epoch}; "
+            "it sends nothing more and ends"
+        )
+
+
+class FileLock:
+    """SQLite: the file `<database>.lock`, locked while this process lives; it names its holder."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}.lock")
+        self._file = -1
+
+    def take(self) -> None:
+        """Raises Held."""
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            who = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
+            raise Held(who or "a process that does not name itself") from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, this_process().encode() + b"\n", 0)
+
+    def release(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def lock_session(conn: Connection) -> None:
+    """PostgreSQL: the advisory lock, held while this session lives. Raises Held."""
+    conn.execute(_SET)
+    taken = conn.scalar(_TRY, {"number": CLAIMING})
+    holder = None if taken else conn.execute(_WHO, {"number": CLAIMING}).first()
+    conn.commit()
+    if taken:
+        return
+    if holder is None:
+        raise Held("a session that has just ended")
+    raise Held(
+        f"a session from {holder.address or 'a local socket'}, "
+        f"PostgreSQL's process {holder.pid}, since {iso(holder.backend_start.timestamp())}"
+    )
