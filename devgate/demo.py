@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +20,11 @@ from devgate.simulator.fleet import Fleet
 from devgate.simulator.options import Habits, Options, imeis
 from devgate.store.device import Device
 from devgate.store.devices import among, claim, insert_all, next_id
-from devgate.store.engine import open_database
+from devgate.store.engine import Database
 
 HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start shall fail by a throw of dice
-PAGES = "127.0.0.1:8080"  # of the dashboard, or any free port if that is taken
+DEVICES = "127.0.0.1:12306"  # or any free port if that is taken
+PAGES = "127.0.0.1:8080"  # of the dashboard, likewise
 PATIENCE = 5.0  # seconds that somebody looks at a screen without a word what to do
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
 
@@ -30,42 +32,44 @@ log = logging.getLogger("devgate")
 
 
 @contextmanager
-def throw_away(settings: Settings, count: int, env: Mapping[str, str]) -> Iterator[Settings]:
-    """Settings with a store of its own that knows `count` devices, unless told otherwise."""
+def throw_away(socket: str, store: str = "") -> Iterator[Settings]:
+    """The settings of a demo: the control socket's path, and nothing that is configured.
+
+    Every other value is a default, for a demo that worked by the settings of a real gateway
+    would work on its database. All doors are on loopback. `store` is the URL of a database for
+    scripts that have filled one; without it there is an empty one, removed at the end.
+    """
     with TemporaryDirectory(prefix="devgate-demo-") as folder:
-        url = settings.store.url
-        if "DEVGATE_STORE__URL" not in env:
-            url = f"sqlite:///{Path(folder, 'demo.db')}"
-        store = settings.store.model_copy(update={"url": url})
-        http = settings.http
-        if not http.listen and "DEVGATE_HTTP__LISTEN" not in env:
-            http = http.model_copy(update={"listen": [PAGES if _free(PAGES) else "127.0.0.1:0"]})
-        _fill(url, count)
-        yield settings.model_copy(update={"store": store, "http": http})
+        yield Settings.model_validate(
+            {
+                "device": {"listen": _own(DEVICES)},
+                "control": {"socket": os.path.abspath(socket)},
+                "http": {"listen": _own(PAGES)},
+                "store": {"url": store or f"sqlite:///{Path(folder, 'demo.db')}"},
+            },
+            context={"folder": Path(folder)},
+        )
 
 
-def _free(address: str) -> bool:
-    """True if nobody listens there at the moment."""
+def _own(address: str) -> str:
+    """That address, or any free port on loopback if somebody listens there at the moment."""
     try:
         for sock in bind([address]):
             sock.close()
     except SetupError:
-        return False
-    return True
+        return "127.0.0.1:0"
+    return address
 
 
-def _fill(url: str, count: int) -> None:
-    """Make the demo's devices known, but for those that are already."""
-    database = open_database(url)
-    try:
-        with database.write() as conn:
-            claim(conn)
-            known = {device.imei for device in among(conn, imeis(count))}
-            missing = [imei for imei in imeis(count) if imei not in known]
-            numbers = enumerate(missing, next_id(conn))
-            insert_all(conn, (_device(number, imei) for number, imei in numbers))
-    finally:
-        database.close()
+def fill(database: Database, count: int) -> None:
+    """Make the demo's devices known, but for those that are already. The caller has claimed
+    the database."""
+    with database.write() as conn:
+        claim(conn)
+        known = {device.imei for device in among(conn, imeis(count))}
+        missing = [imei for imei in imeis(count) if imei not in known]
+        numbers = enumerate(missing, next_id(conn))
+        insert_all(conn, (_device(number, imei) for number, imei in numbers))
 
 
 def _device(number: int, imei: Imei) -> Device:
@@ -75,7 +79,6 @@ def _device(number: int, imei: Imei) -> Device:
 async def populate(app: App, count: int) -> None:
     """Run `count` simulated devices against the gateway's own door, beside it."""
     host, _, port = app.gateway.listens["device"][0].rpartition(":")
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
     fleet = Fleet((host, int(port)), Options(count=count, habits=HABITS, ends=2))
     login = _login(app)
 

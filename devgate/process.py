@@ -17,7 +17,7 @@ from devgate.errors import SetupError
 from devgate.events.webhooks import secret_of
 from devgate.gateway.access import entries
 from devgate.net.limits import capacity, raise_descriptor_limit
-from devgate.store.engine import claim_database
+from devgate.store.engine import Database, claim_database
 
 log = logging.getLogger("devgate")
 
@@ -37,10 +37,16 @@ def check(settings: Settings) -> None:
         secret_of(webhook)
 
 
-def serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: Ready) -> None:
+def serve(
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    on_ready: Ready,
+    prepare: Callable[[Database], None] | None = None,
+) -> None:
     """Block until the gateway has stopped. Raises SetupError for what an operator can mend.
 
-    `read_settings` is called on SIGHUP and may raise SetupError.
+    `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes what shall be
+    in the database: it is called once the database is claimed, and by nobody else's gateway.
     """
     logs.set_up(settings.log.level, settings.log.format)
     try:
@@ -59,6 +65,8 @@ def _serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: 
     must_be_free(settings.control.socket)
     database = claim_database(settings.store.url)
     try:
+        if prepare is not None:
+            prepare(database)
         app = App(settings, database, read_settings)
         trio.run(app.run, on_ready)
     except* SetupError as group:

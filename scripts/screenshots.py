@@ -6,7 +6,6 @@ scripts.screenshots`. Needs Debian's chromium, and fonts with Chinese (fonts-not
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -20,6 +19,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from devgate.app import App
+from devgate.demo import populate, throw_away
+from devgate.process import serve
 from scripts.past import PLACES, fill
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
@@ -50,17 +52,10 @@ def demo(language: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="dg-"))
     url = f"sqlite:///{folder / 'past.db'}"
     fill(url, DEVICES, language)
-    env = {
-        **os.environ,
-        "DEVGATE_STORE__URL": url,
-        "DEVGATE_DEVICE__LISTEN": "127.0.0.1:0",
-        "DEVGATE_HTTP__LISTEN": "127.0.0.1:0",
-        "DEVGATE_CONTROL__SOCKET": str(folder / "s.sock"),
-    }
     log = folder / "log"
-    command = [sys.executable, "-m", "devgate", "serve", "--demo", str(DEVICES)]
+    command = [sys.executable, "-m", "scripts.screenshots", "--serve", str(folder / "s.sock"), url]
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=OUT.parents[1], env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=OUT.parents[1], stdout=out, stderr=out)
     try:
         while not (found := re.search(r"http://\S+once=[\w-]+", log.read_text("utf-8"))):
             assert process.poll() is None, log.read_text("utf-8")
@@ -70,6 +65,16 @@ def demo(language: str) -> Iterator[str]:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         shutil.rmtree(folder)
+
+
+def serve_past(socket: str, url: str) -> None:
+    """The demo with a database that has a past, which `serve --demo` never has."""
+
+    async def on_ready(app: App) -> None:
+        await populate(app, DEVICES)
+
+    with throw_away(socket, url) as settings:
+        serve(settings, lambda: settings, on_ready)
 
 
 def start_some(page: Page) -> None:
@@ -127,6 +132,9 @@ def shoot(browser: Browser, language: str) -> None:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--serve"]:
+        serve_past(*sys.argv[2:4])
+        return
     OUT.mkdir(parents=True, exist_ok=True)
     program = shutil.which("chromium")
     assert program, "chromium is needed (Debian: apt-get install chromium)"

@@ -17,7 +17,9 @@ import click
 from devgate.cli import describe
 from devgate.cli.devices_file import export, import_
 from devgate.cli.output import (
+    YES,
     Where,
+    certain,
     common,
     complain,
     emit,
@@ -275,7 +277,7 @@ def _change(
 
 @devices.command()
 @click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 @common
 def remove(where: Where, imeis: tuple[Imei, ...], yes: bool) -> None:
     """Forget devices, all or none. Their history stays.
@@ -286,8 +288,7 @@ def remove(where: Where, imeis: tuple[Imei, ...], yes: bool) -> None:
     """
     from devgate.store import devices
 
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Remove {', '.join(imeis)}?", abort=True, err=True)
+    certain(f"Remove {', '.join(imeis)}?", yes)
     with store(where) as database:
         with database.write() as conn:
             devices.remove(conn, imeis)

@@ -80,11 +80,16 @@ class _Bar:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+@click.option(
+    "--spreadsheet", is_flag=True, help="For Excel and the like: no cell is taken for a formula."
+)
 @common
-def export(where: Where, file: str) -> None:
+def export(where: Where, file: str, spreadsheet: bool) -> None:
     """Export all devices as CSV to FILE or to standard output; `import` takes it back.
 
-    With --json each device is a line of JSON.
+    With --json each device is a line of JSON. A name such as =1+1 is a formula to
+    a spreadsheet: with --spreadsheet an apostrophe makes a text of it. That form
+    is for people, and not for the import.
 
     \b
     Examples:
@@ -101,7 +106,7 @@ def export(where: Where, file: str) -> None:
                     for device in devices.all_devices(conn):
                         click.echo(_json(asdict(device)), file=out)
                 else:
-                    intake.give(conn, out)
+                    intake.give(conn, out, spreadsheet=spreadsheet)
             if file != "-":
                 os.replace(part, file)
         except BrokenPipeError:

@@ -119,6 +119,32 @@ def fail(text: str, code: int = USAGE) -> NoReturn:
     raise SystemExit(code)
 
 
+def certain(question: str, yes: bool) -> None:
+    """Ask before something is removed. Without a terminal nobody can be asked: then only with
+    `--yes`, or with a yes that is piped in (`yes | ...`). Else the exit code is 2."""
+    if yes or _piped_yes():
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        fail(f"{question} Without a terminal only with --yes; nothing was done")
+    click.confirm(question, abort=True, err=True)
+
+
+def _piped_yes() -> bool:
+    """Whether standard input is no terminal and holds a yes already. Waits for nothing."""
+    from select import select
+
+    if sys.stdin.isatty():
+        return False
+    try:
+        ready, _, _ = select([sys.stdin], [], [], 0)
+        return bool(ready) and sys.stdin.readline().strip().lower() in ("y", "yes")
+    except (OSError, ValueError):  # closed, or not a file of the system
+        return False
+
+
+YES = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
+
+
 def exit_code(reply: Mapping[str, Any]) -> int:
     """The exit code of a reply's status. A status that nobody knows is the gateway's failure."""
     return EXIT.get(str(reply.get("status")), 12)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 def serve(where: Where, check: bool, demo: int | None) -> None:
     """Run the gateway until it is told to stop.
 
+    A demo takes the control socket's path from the configuration or the
+    environment, and nothing else: it never works with a real database.
+
     \b
       devgate serve                        # ./gateway.toml, or all defaults
       devgate serve --config FILE
@@ -54,6 +57,9 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
             settings = settings.model_copy(update={"control": control})
         return settings
 
+    if demo is not None and not check:
+        _demo(where, demo)
+        return
     settings = read_settings()
     if check:
         from devgate.process import check as look
@@ -62,25 +68,33 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
         say("the configuration is right")
         return
     try:
-        _run(settings, read_settings, demo)
+        _run(settings, read_settings)
     except SetupError as err:
         fail(str(err), 2 if err.status == "400" else 12)
 
 
-def _run(settings: Settings, read_settings: Callable[[], Settings], demo: int | None) -> None:
+def _run(settings: Settings, read_settings: Callable[[], Settings]) -> None:
     from devgate.app import App
     from devgate.process import serve
 
     async def nothing_more(app: App) -> None:
         return
 
-    if demo is None:
-        serve(settings, read_settings, nothing_more)
-        return
-    from devgate.demo import populate, throw_away
+    serve(settings, read_settings, nothing_more)
+
+
+def _demo(where: Where, count: int) -> None:
+    """Where the CLI of a second terminal looks for the socket, the demo has its own."""
+    from devgate.app import App
+    from devgate.demo import fill, populate, throw_away
+    from devgate.errors import SetupError
+    from devgate.process import serve
 
     async def on_ready(app: App) -> None:
-        await populate(app, demo)
+        await populate(app, count)
 
-    with throw_away(settings, demo, os.environ) as settings:
-        serve(settings, read_settings, on_ready)
+    try:
+        with throw_away(where.socket()) as settings:
+            serve(settings, lambda: settings, on_ready, lambda database: fill(database, count))
+    except SetupError as err:
+        fail(str(err), 2 if err.status == "400" else 12)

@@ -1,6 +1,7 @@
-"""`devgate token`: who may ask over TCP. Works on the token file, with the gateway running or not.
+"""`devgate token`: who may ask over HTTP and TCP, kept in the token file.
 
-The gateway looks at the file with every request, so a change is in force when the command returns.
+The gateway may run or not: it looks at the file with every request, so a change is in force when
+the command returns.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from devgate.cli.linefile import handed_over, show
-from devgate.cli.output import Where, common, fail, options, say, told
+from devgate.cli.output import YES, Where, certain, common, fail, options, say, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
 
@@ -26,16 +27,17 @@ file_option = click.option(
 @click.group()
 @options
 def token() -> None:
-    """Keep the tokens of TCP callers.
+    """Keep the tokens of web applications.
 
-    Every request over TCP carries a token. The file holds only their hashes, and a change is
-    in force at once.
+    A token is shown over HTTP ([http] listen: the API, /metrics, the dashboard's login) and
+    over TCP ([control] listen). The Unix socket needs none: there the file's mode decides.
+    The file holds only hashes, and a change is in force at once.
 
     \b
     Examples:
-      devgate token add shop --role command
+      devgate token add shop
       devgate token list
-      devgate token remove shop
+      devgate token remove shop --yes
     """
 
 
@@ -44,7 +46,7 @@ def token() -> None:
 @click.option(
     "--role",
     type=click.Choice(ROLES),
-    default="admin",
+    default="command",
     show_default=True,
     help="read: look only; command: also start and stop; admin: everything.",
 )
@@ -52,6 +54,8 @@ def token() -> None:
 @common
 def add(where: Where, name: str, role: str, file: str | None) -> None:
     """Add the token NAME and print its secret, this once.
+
+    Without --role it may look, start and stop, and change nothing else.
 
     The secret goes to stdout, alone, so that a script can keep it. It is stored nowhere.
 
@@ -95,15 +99,17 @@ def list_(where: Where, file: str | None) -> None:
 
 @token.command()
 @click.argument("name")
+@YES
 @file_option
 @common
-def remove(where: Where, name: str, file: str | None) -> None:
+def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
     """Remove the token NAME: whoever shows it is refused from now on.
 
     \b
     Example:
-      devgate token remove shop
+      devgate token remove shop --yes
     """
+    certain(f"Remove the token {name}?", yes)
     from devgate.gateway import access
 
     access.remove(_file(where, file), name)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from devgate.cli.linefile import handed_over, show
-from devgate.cli.output import Where, common, fail, options, told
+from devgate.cli.output import YES, Where, certain, common, fail, options, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
 
@@ -96,15 +96,17 @@ def list_(where: Where, file: str | None) -> None:
 
 @user.command()
 @click.argument("name")
+@YES
 @file_option
 @common
-def remove(where: Where, name: str, file: str | None) -> None:
+def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
     """Remove the user NAME: who is logged in by that name is so no longer.
 
     \b
     Example:
-      devgate user remove wang
+      devgate user remove wang --yes
     """
+    certain(f"Remove the user {name}?", yes)
     from devgate.http import users
 
     users.remove(_file(where, file), name)

@@ -5,13 +5,12 @@ All of it is asked of the running gateway: only there has "from now on" a meanin
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn, TextIO
 
 import click
 
-from devgate.cli.output import Where, common, fail, options, sentence, table, told
+from devgate.cli.output import YES, Where, certain, common, fail, options, sentence, table, told
 from devgate.control.client import ask
 
 NAME = click.argument("name", required=False, metavar="[NAME]")
@@ -153,7 +152,7 @@ def disable(where: Where, name: str) -> None:
 
 @webhooks.command()
 @ONE
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 @common
 def remove(where: Where, name: str, yes: bool) -> None:
     """Remove the webhook NAME, which was added by `add`. It gets nothing more.
@@ -165,8 +164,7 @@ def remove(where: Where, name: str, yes: bool) -> None:
     Example:
       devgate webhooks remove shop --yes
     """
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Remove {name}?", abort=True, err=True)
+    certain(f"Remove {name}?", yes)
     _ask(where, "webhook_remove", name)
 
 

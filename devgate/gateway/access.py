@@ -147,7 +147,7 @@ def entries(path: str | os.PathLike[str]) -> list[Token]:
     return tokens
 
 
-def add(path: str | os.PathLike[str], name: str, role: str = "admin") -> str:
+def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
     """Add a token and return its secret, which is kept nowhere.
 
     Raises SetupError for a name that is taken or cannot be one, or a file that cannot be written.

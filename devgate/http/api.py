@@ -38,6 +38,7 @@ def _handler(web: Web, call: Call) -> Handler:
             return await _raw(web, caller_of(request), request)
         caller = must_be_allowed(web, request, call.operation)
         args = await requests.arguments(call, request)
+        form = {one.name: args.pop(one.name, None) for one in call.query if one.form}
         try:
             if call.body == "csv":
                 with await requests.file(request) as file:
@@ -47,7 +48,7 @@ def _handler(web: Web, call: Call) -> Handler:
         except DevgateError as err:
             return of(err, call.statuses.get(err.status))
         if isinstance(reply, Stream):
-            return _stream(web, call, request, reply)
+            return _stream(web, call, request, reply, form)
         return answer(call, reply)
 
     return handle
@@ -68,9 +69,11 @@ def answer(call: Call, reply: Reply) -> Response:
     return Response(written(reply), status, headers, media_type=JSON)
 
 
-def _stream(web: Web, call: Call, request: Request, stream: Stream) -> Response:
+def _stream(
+    web: Web, call: Call, request: Request, stream: Stream, form: requests.Args
+) -> Response:
     if call.stream == "csv":
-        return export.Export.of(web, request, stream)
+        return export.Export.of(web, request, stream, spreadsheet=form["for"] == "spreadsheet")
     return EventStream.of(web, request, stream, call.operation)
 
 

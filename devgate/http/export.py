@@ -16,7 +16,7 @@ from devgate.gateway.replies import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.device import COLUMNS
+from devgate.store.device import BOM, COLUMNS, harmless
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
 PIECE = 65536  # characters that are sent at once
@@ -27,27 +27,38 @@ class Export(Streamed):
 
     media_type = "text/csv"
 
-    def __init__(self, stream: Stream, known: Callable[[], bool]) -> None:
-        """`known` tells whether the reader still may have it."""
+    def __init__(
+        self, stream: Stream, known: Callable[[], bool], *, spreadsheet: bool = False
+    ) -> None:
+        """`known` tells whether the reader still may have it. For a `spreadsheet` no cell is a
+        formula; the import is not for that form."""
         super().__init__(headers={"Content-Disposition": 'attachment; filename="devices.csv"'})
+        self._spreadsheet = spreadsheet
         del self.headers["content-length"]  # nobody knows
         self._stream = stream
         self._known = known
 
     @classmethod
-    def of(cls, web: Web, request: Request, stream: Stream) -> Export:
-        return cls(stream, partial(keeps_right, web, request, "export"))
+    def of(
+        cls, web: Web, request: Request, stream: Stream, *, spreadsheet: bool = False
+    ) -> Export:
+        known = partial(keeps_right, web, request, "export")
+        return cls(stream, known, spreadsheet=spreadsheet)
 
     async def flow(self, scope: Scope, send: Send) -> None:
         await self.begin(send)
         out = StringIO(newline="")
         plain = csv.writer(out, lineterminator="\n")
         quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        if self._spreadsheet:
+            out.write(BOM)
         plain.writerow(COLUMNS)
         looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
             async for device in lines:
                 row = _row(device)
+                if self._spreadsheet:
+                    row = [harmless(cell) for cell in row]
                 # csv does not quote a lone carriage return on its own account.
                 (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
                 if out.tell() >= PIECE:

@@ -82,6 +82,7 @@ PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", 
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 POSITION = whole(0, 2**63 - 1)
 STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
+EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
 CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
 EVENTS = {
     "type": "string", "title": "types of events, or their first words, with commas between",

@@ -60,6 +60,16 @@ def checked(device: Device) -> Device:
     return device
 
 
+# What a spreadsheet takes for the beginning of a formula, also as full-width characters.
+FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
+BOM = "\ufeff"  # by which a spreadsheet knows that the file is UTF-8
+
+
+def harmless(cell: object) -> object:
+    """A cell for a spreadsheet: an apostrophe makes a text of what would be a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
 def _check_text(name: str, text: str) -> None:
     """Control characters break lines and terminals, and PostgreSQL stores no NUL."""
     if text.isprintable():  # nearly always, and quick

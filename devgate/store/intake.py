@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import CallerError, StoreError
 from devgate.store import devices
-from devgate.store.device import COLUMNS, MAX_ID, Device
+from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, harmless
 from devgate.store.engine import Database, outage
 from devgate.store.outage import busy
 from devgate.store.rows import Row, at, read_rows
@@ -202,8 +202,13 @@ class _Plan:
                 free += 1
 
 
-def give(conn: Connection, out: IO[str]) -> int:
-    """Write all devices as CSV, which imports again unchanged. Returns how many there are."""
+def give(conn: Connection, out: IO[str], *, spreadsheet: bool = False) -> int:
+    """Write all devices as CSV, which imports again unchanged. Returns how many there are.
+
+    With `spreadsheet` no cell is a formula; that form is for people, not for the import.
+    """
+    if spreadsheet:
+        out.write(BOM)
     # csv does not quote a lone carriage return on its own account.
     plain = csv.writer(out, lineterminator="\n")
     quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -211,9 +216,8 @@ def give(conn: Connection, out: IO[str]) -> int:
     count = 0
     for d in devices.all_devices(conn):
         writer = quoted if d.qr and "\r" in d.qr else plain
-        writer.writerow(
-            (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, str(d.enabled).lower())
-        )
+        row = (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, str(d.enabled).lower())
+        writer.writerow(map(harmless, row) if spreadsheet else row)
         count += 1
     return count
 

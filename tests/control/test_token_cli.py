@@ -30,7 +30,7 @@ def test_add_prints_the_secret_alone(file: str) -> None:
     assert got.exit_code == 0
     known = access.Tokens(file).check(got.stdout.removesuffix("\n"))
     assert known is not None
-    assert (known.name, known.role) == ("shop", "admin")
+    assert (known.name, known.role) == ("shop", "command")
     assert "not shown again" in got.stderr
 
 
@@ -66,14 +66,20 @@ def test_list_and_remove(file: str) -> None:
     assert [row.split()[:2] for row in rows] == [
         ["NAME", "ROLE"], ["shop", "admin"], ["screen", "admin"],
     ]  # fmt: skip
-    assert run("remove", "shop", "--file", file).stdout == "token shop removed\n"
+    assert run("remove", "shop", "--yes", "--file", file).stdout == "token shop removed\n"
     (line,) = run("list", "--json", "--file", file).stdout.splitlines()
     assert set(json.loads(line)) == {"name", "role", "created"}
     assert json.loads(line)["name"] == "screen"
 
 
 @pytest.mark.parametrize(
-    "words", [["add", "shop"], ["remove", "other"], ["add", "a b"], ["add", "x", "--role", "king"]]
+    "words",
+    [
+        ["add", "shop"],
+        ["remove", "other", "--yes"],
+        ["add", "a b"],
+        ["add", "x", "--role", "king"],
+    ],
 )
 def test_what_cannot_be_done_is_a_complaint_and_changes_nothing(
     words: list[str], file: str

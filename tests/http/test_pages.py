@@ -95,7 +95,7 @@ def test_too_many_attempts_and_a_user_who_is_removed() -> None:
         with visitor(running.url) as token:
             token.log_in(token=running.tokens["read"])
             assert "read" in token.get("/")
-        assert running.cli("user", "remove", "wang").returncode == 0
+        assert running.cli("user", "remove", "wang", "--yes").returncode == 0
         assert known.client.get("/").status_code == 303, "the session has ended with the user"
         with visitor(running.url) as stranger:
             fields = {**stranger.fields("/login", "/login"), "token": "wrong"}

@@ -160,7 +160,7 @@ def test_the_command_keeps_the_file() -> None:
     row = json.loads(run(folder, "user", "list", "--json").stdout)
     assert (row["name"], row["role"]) == ("wang", "command")
     assert "NAME" in run(folder, "user", "list").stdout
-    assert run(folder, "user", "remove", "wang").returncode == 0
+    assert run(folder, "user", "remove", "wang", "--yes").returncode == 0
     assert "no users" in run(folder, "user", "list").stderr
     known.configure({})
     done = run(folder, "user", "list")

@@ -76,7 +76,7 @@ def test_one_is_in_force_at_once_and_after_a_restart(
             assert "shop" in shown
             assert match[1] not in shown
             assert "hush" not in shown
-        assert json.loads(served.cli("webhooks", "remove", "shop", "--json").stdout) == {
+        assert json.loads(served.cli("webhooks", "remove", "shop", "--yes", "--json").stdout) == {
             "status": "200", "message": "removed shop; it gets nothing more", "name": "shop",
         }  # fmt: skip
         served.register(SAMPLE).close()
@@ -145,7 +145,10 @@ def test_those_of_the_configuration_stay_there(receiver: Receiver) -> None:
     configure(served, ("desk", receiver.url()))
     with gateway_of(served):
         for words, said in (
-            (("remove", "desk"), "desk is a [[webhook]] of gateway.toml: remove it there"),
+            (
+                ("remove", "desk", "--yes"),
+                "desk is a [[webhook]] of gateway.toml: remove it",
+            ),
             (("edit", "desk", "--events", "command"), "desk is a [[webhook]] of gateway.toml: ch"),
             (("add", "desk", receiver.url()), "name: desk is a [[webhook]] of gateway.toml"),
         ):
@@ -203,7 +206,11 @@ def test_private_addresses_are_for_the_configuration_to_permit(receiver: Receive
         (("add", "a", "https://a.example/", "--secret-file", "empty"), 2, "--secret-file empty"),
         (("edit", "none", "--events", "command"), 2, "there is no webhook: `devgate webhooks add"),
         (("enable", "none"), 2, "there is no webhook: `devgate webhooks add NAME URL` adds one"),
-        (("remove", "none"), 2, "there is no webhook: `devgate webhooks add NAME URL` adds one"),
+        (
+            ("remove", "none", "--yes"),
+            2,
+            "there is no webhook: `devgate webhooks add NAME URL` adds one",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -231,7 +238,7 @@ def test_a_name_is_given_once(empty: Gateway) -> None:
             "devgate: name: there is a webhook twice already; edit or remove it\n"
         )
     finally:
-        empty.cli("webhooks", "remove", "twice")
+        empty.cli("webhooks", "remove", "twice", "--yes")
 
 
 def test_without_a_gateway_nothing_is_done() -> None:
