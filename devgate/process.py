@@ -50,12 +50,17 @@ def serve(
     """
     logs.set_up(settings.log.level, settings.log.format)
     try:
-        _serve(settings, read_settings, on_ready)
+        _serve(settings, read_settings, on_ready, prepare)
     finally:
         logs.close()
 
 
-def _serve(settings: Settings, read_settings: Callable[[], Settings], on_ready: Ready) -> None:
+def _serve(
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    on_ready: Ready,
+    prepare: Callable[[Database], None] | None,
+) -> None:
     soft, _ = raise_descriptor_limit()
     # The writer's thread is back in the interpreter for microseconds at a time, and a start
     # waits for each of them: it shall not wait the usual 5 ms for a loop that is busy.
