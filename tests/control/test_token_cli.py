@@ -64,7 +64,7 @@ def test_list_and_remove(file: str) -> None:
         run("add", name, "--file", file)
     rows = run("list", "--file", file).stdout.splitlines()
     assert [row.split()[:2] for row in rows] == [
-        ["NAME", "ROLE"], ["shop", "admin"], ["screen", "admin"],
+        ["NAME", "ROLE"], ["shop", "command"], ["screen", "command"],
     ]  # fmt: skip
     assert run("remove", "shop", "--yes", "--file", file).stdout == "token shop removed\n"
     (line,) = run("list", "--json", "--file", file).stdout.splitlines()
