@@ -7,8 +7,8 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from devgate.events.kinds import Event
 from devgate.events.log import EventLog
 from devgate.events.webhooks import Webhooks
 from devgate.gateway.access import Tokens
+from devgate.gateway.background import Background
 from devgate.gateway.desk import Desk
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
@@ -39,6 +40,7 @@ from devgate.gateway.recovery import recover
 from devgate.gateway.registry import Flapping
 from devgate.gateway.running import Running
 from devgate.gateway.trimming import Trimming
+from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind, shown
@@ -57,8 +59,9 @@ if TYPE_CHECKING:
 
 FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
 IDLE = 5.0  # seconds without rows after which the writer looks whether the database can be written
-LAST_WORDS = 5.0  # ... and for what still waits for the database
-REPLIES = 5.0  # ... and for callers to take their last replies
+# Together with FLUSH less than guard.AFTER_DRAIN_SECONDS, LAST_WORDS being waited for twice.
+LAST_WORDS = 4.0  # ... and for what still waits for the database
+REPLIES = 4.0  # ... and for callers to take their last replies
 
 log = logging.getLogger("devgate")
 
@@ -69,10 +72,15 @@ class App:
     """One gateway, from its database to its doors."""
 
     def __init__(
-        self, settings: Settings, database: Database, read_settings: Callable[[], Settings]
+        self,
+        settings: Settings,
+        database: Database,
+        read_settings: Callable[[], Settings],
+        guard: Guard,
     ) -> None:
         self.settings = settings  # as they were at the start; gateway.settings as they are now
         self.acceptor: Acceptor
+        self.guard = guard
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
         self._journal = Journal(database)
@@ -88,10 +96,11 @@ class App:
         self.desk = Desk(
             self.poller, settings.device, directory, self.presence, self.dispatcher, records
         )
-        self.knowledge = Knowledge(directory, records, self._refused)
+        background = Background()
+        self.knowledge = Knowledge(directory, records, self._refused, background)
         self.knowledge.refresh_every = settings.store.refresh
-        self.trimming = Trimming(records, settings)
-        self.keys = Keys(records)
+        self.trimming = Trimming(records, settings, background)
+        self.keys = Keys(records, background)
         self.orders = Orders(
             directory, self.presence, self.dispatcher, self.running, records, self.keys
         )
@@ -99,6 +108,7 @@ class App:
             settings, directory, self.presence, self.dispatcher, self.running, self.orders,
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.gateway.background = background
         self.gateway.log_dropped = logs.dropped
         self.writer.measured = self.gateway.commits.committed
         positions = Positions(records, allow_private=settings.control.private_webhooks)
@@ -133,6 +143,7 @@ class App:
         `on_ready` is awaited, beside the service, once the last door is open.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            self.guard.watch_signals(signal.SIGTERM, signal.SIGINT)
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
@@ -144,29 +155,50 @@ class App:
         if self.writer.fenced is not None:
             raise self.writer.fenced
 
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """The guard knows it when this block ends, in whatever way: a stop or a fault has begun.
+
+        A block within each nursery, for a fault of any task in it cancels the block.
+        """
+        try:
+            yield
+        finally:
+            self._arm()
+
+    def _arm(self) -> None:
+        patience = self.gateway.settings.command.drain + AFTER_DRAIN_SECONDS
+        self.guard.arm(patience, "a stop that does not end")
+
     @asynccontextmanager
     async def _store(self) -> AsyncIterator[None]:
         """The writer, from before the first row to after the last."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.writer.run)
-            await self.knowledge.load()
-            await recover(self.dispatcher, self.running, self.records)
-            await self.keys.prepare()
-            nursery.start_soon(self.keys.load)
-            # What is loaded stays: the collector need not look at it again. With very many
-            # parked tasks a full collection would stop the loop for a quarter of a second.
-            gc.collect()
-            gc.freeze()
-            # The youngest are looked at often all the same: what is left to the collector is
-            # freed at once, and 100,000 objects of that stop the loop for a sixth of a second.
-            gc.set_threshold(10_000, 50, 1000)
-            try:
-                yield
-            finally:
-                with trio.CancelScope(shield=True):
-                    if not await self.records.flushed(LAST_WORDS):
-                        log.error("stopped before all was written reason=%s", self.records.state)
-                nursery.cancel_scope.cancel()
+            with self._guarded():
+                await self._take_up()
+                nursery.start_soon(self.keys.load)
+                try:
+                    yield
+                finally:
+                    with trio.CancelScope(shield=True):
+                        if not await self.records.flushed(LAST_WORDS):
+                            reason = self.records.state
+                            log.error("stopped before all was written reason=%s", reason)
+                    nursery.cancel_scope.cancel()
+
+    async def _take_up(self) -> None:
+        """What the database has, before the first door opens."""
+        await self.knowledge.load()
+        await recover(self.dispatcher, self.running, self.records)
+        await self.keys.prepare()
+        # What is loaded stays: the collector need not look at it again. With very many
+        # parked tasks a full collection would stop the loop for a quarter of a second.
+        gc.collect()
+        gc.freeze()
+        # The youngest are looked at often all the same: what is left to the collector is
+        # freed at once, and 100,000 objects of that stop the loop for a sixth of a second.
+        gc.set_threshold(10_000, 50, 1000)
 
     @asynccontextmanager
     async def _devices(self) -> AsyncIterator[Callable[[int, str], None]]:
@@ -184,7 +216,8 @@ class App:
                 def admit(fd: int, address: str) -> None:
                     connections.start_soon(own, self._link(fd, address), name="device")
 
-                yield admit
+                with self._guarded():
+                    yield admit
                 self.desk.close()
                 connections.cancel_scope.cancel()
             commands.cancel_scope.cancel()
@@ -241,7 +274,8 @@ class App:
             if early.reload_noted():
                 self.reload()
             doors.start_soon(on_ready, self)
-            await stopping.wait()
+            with self._guarded():
+                await stopping.wait()
             device_doors.cancel()
             await self._drain(drains)
             doors.cancel_scope.cancel()

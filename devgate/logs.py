@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any, Literal, NamedTuple
 
-from devgate.logwriter import LogWriter
+from devgate.logwriter import END_SECONDS, LogWriter
 
 # "device online imei=%s address=%s": a phrase without conversions, then nothing but fields.
 FIELDS = re.compile(r"([^%]*?)((?: [a-z_]+=%[sdr])+)")
@@ -265,10 +265,10 @@ def dropped() -> int:
     return _writer.dropped if _writer else 0
 
 
-def flush() -> None:
-    """Return when all that was logged is written, or after a second."""
+def flush(seconds: float = END_SECONDS) -> None:
+    """Return when all that was logged is written, or when the time is over."""
     if _writer:
-        _writer.flush()
+        _writer.flush_within(seconds)
 
 
 def close() -> None:

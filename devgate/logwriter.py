@@ -69,11 +69,14 @@ class LogWriter(logging.Handler):
         return True
 
     def flush(self) -> None:
-        """Wait until all that was logged before is written, for END_SECONDS at the most."""
+        self.flush_within(END_SECONDS)
+
+    def flush_within(self, seconds: float) -> None:
+        """Wait until all that was logged before is written, so long at the most."""
         if not self._ending.is_set():
             written = threading.Event()
             self._queue.put(written)
-            written.wait(END_SECONDS)
+            written.wait(seconds)
 
     def close(self) -> None:
         """Write what waits and end the thread. One that hangs is left after END_SECONDS."""

@@ -16,6 +16,7 @@ from devgate.control.doors import must_be_free
 from devgate.errors import SetupError
 from devgate.events.webhooks import secret_of
 from devgate.gateway.access import entries
+from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.store.engine import Database, claim_database
 
@@ -61,6 +62,7 @@ def _serve(
     on_ready: Ready,
     prepare: Callable[[Database], None] | None,
 ) -> None:
+    guard = Guard()
     soft, _ = raise_descriptor_limit()
     # The writer's thread is back in the interpreter for microseconds at a time, and a start
     # waits for each of them: it shall not wait the usual 5 ms for a loop that is busy.
@@ -72,8 +74,12 @@ def _serve(
     try:
         if prepare is not None:
             prepare(database)
-        app = App(settings, database, read_settings)
-        trio.run(app.run, on_ready)
+        app = App(settings, database, read_settings, guard)
+        try:
+            trio.run(app.run, on_ready)
+        finally:
+            # From here on a thread may keep the process, which has no door any more, alive.
+            guard.arm(AFTER_DRAIN_SECONDS, "a thread that does not end")
     except* SetupError as group:
         raise first(group) from None
     finally:

@@ -40,7 +40,8 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
     named in the log, and a wrong file changes nothing.
 
     Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
-    start (a port in use, a folder that is not writable, no database).
+    start (a port in use, a folder that is not writable, no database), 70 it
+    could not stop: the log says what hung.
     """
     from devgate.early import prepare
 

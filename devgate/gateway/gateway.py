@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from devgate.events.log import EventLog
 from devgate.events.webhooks import Webhooks
+from devgate.gateway.background import Background
 from devgate.gateway.connection import Connection
 from devgate.gateway.counters import RequestCounts, StoreCounts
 from devgate.gateway.desk import Desk
@@ -45,6 +46,7 @@ class Gateway:
     connections: Callable[[], int] = lambda: 0
     log_dropped: Callable[[], int] = lambda: 0  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
+    background: Background = field(default_factory=Background)
     fleet: Fleet = field(default_factory=Fleet)
     commits: StoreCounts = field(default_factory=StoreCounts)
     requests: RequestCounts = field(default_factory=RequestCounts)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
 from hashlib import blake2b
 
-import trio
-
-from devgate.errors import StoreError
+from devgate.gateway.background import Background
 from devgate.gateway.records import Records
 from devgate.store import history
 
@@ -18,7 +15,6 @@ BITS = 16  # of the filter for each key; a key that is new passes for a known on
 PROBES = 4  # of these bits each key sets: with BITS it is the usual bargain
 LEAST = 1 << 23  # bits: a megabyte, for half a million keys
 PLACES = struct.Struct(f"<{PROBES}Q")
-PAUSE = 1.0  # seconds until a database that is away is asked again
 
 log = logging.getLogger("devgate.commands")
 
@@ -32,9 +28,11 @@ class Keys:
     spends keys in this database: the gateway has claimed it.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, background: Background | None = None) -> None:
         self.ready = False
+        self._background = background or Background()
         self._records = records
+        self._count, self._after = 0, ""  # keys that were read, and the last of them
         self._make(0)
 
     def spend(self, key: str) -> None:
@@ -61,20 +59,16 @@ class Keys:
 
     async def load(self) -> None:
         """Note the keys that are on disk, beside the service."""
-        count, after = 0, ""
-        while found := await self._page(after):
+        await self._background.until_done("keys", self._load)
+        self.ready = True
+        log.info("keys known count=%s bytes=%s", self._count, len(self._bits))
+
+    async def _load(self) -> None:
+        """Go on from the page that was read last."""
+        while found := await self._records.read(history.keys_after, self._after, PAGE):
             for key in found:
                 self.spend(key)
-            count, after = count + len(found), found[-1]
-        self.ready = True
-        log.info("keys known count=%s bytes=%s", count, len(self._bits))
-
-    async def _page(self, after: str) -> Sequence[str]:
-        while True:
-            try:
-                return await self._records.read(history.keys_after, after, PAGE)
-            except StoreError:  # whoever needs the database says so
-                await trio.sleep(PAUSE)
+            self._count, self._after = self._count + len(found), found[-1]
 
     def _make(self, count: int) -> None:
         """Room for twice as many, and for half a million at least."""

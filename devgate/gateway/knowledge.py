@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 import trio
 
-from devgate.errors import StoreError
+from devgate.gateway.background import Background
 from devgate.gateway.directory import Directory, Known
 from devgate.gateway.records import Records
 from devgate.model import Imei
@@ -17,8 +16,6 @@ from devgate.store.history import Reading
 
 PAGE = 2000  # changed devices that are read at once
 TOLD = 1000  # of one refresh: an import of a million is one event more, not a million
-
-log = logging.getLogger("devgate.devices")
 
 
 class Knowledge:
@@ -29,11 +26,13 @@ class Knowledge:
         directory: Directory,
         records: Records,
         refused: Callable[[Imei, str], None],
+        background: Background | None = None,
     ) -> None:
         self.refresh_every = 30.0
         self._directory = directory
         self._records = records
         self._refused = refused  # called for a device that may not be connected any longer
+        self._background = background or Background()
         self._revision = 0
         self._lock = trio.Lock()
 
@@ -89,7 +88,4 @@ class Knowledge:
         """See what other programs change."""
         while True:
             await trio.sleep(self.refresh_every)
-            try:
-                await self.refresh()
-            except StoreError as err:
-                log.warning("devices not refreshed error=%s", err)
+            await self._background.until_done("refresh", self.refresh, self.refresh_every)

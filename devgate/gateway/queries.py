@@ -47,6 +47,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "draining": gateway.orders.closed,
         "takeovers": gateway.presence.takeovers,
         "last_event": gateway.events.last,
+        "background": dict(gateway.background.states),
         "log_dropped": gateway.log_dropped(),
         "tasks": trio.lowlevel.current_statistics().tasks_living,
     }

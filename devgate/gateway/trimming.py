@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
 
 import trio
 
-from devgate.errors import StoreError
+from devgate.gateway.background import Background
 from devgate.gateway.records import Records
 from devgate.store import history
 
@@ -19,21 +18,19 @@ if TYPE_CHECKING:
 EVERY = 3600.0  # seconds between two rounds
 PAUSE = 0.1  # seconds between two steps: commands come in between
 
-log = logging.getLogger("devgate.store")
-
 
 class Trimming:
-    def __init__(self, records: Records, settings: Settings) -> None:
+    def __init__(
+        self, records: Records, settings: Settings, background: Background | None = None
+    ) -> None:
         self.settings = settings
+        self._background = background or Background()
         self._records = records
 
     async def run(self) -> None:
-        """Trim now and then, for ever. A database that is away is left alone until the next."""
+        """Trim now and then, for ever."""
         while True:
-            try:
-                await self.once()
-            except StoreError as err:
-                log.warning("nothing trimmed error=%s", err)
+            await self._background.until_done("trimming", self.once)
             await trio.sleep(EVERY)
 
     async def once(self) -> None:

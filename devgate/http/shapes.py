@@ -64,6 +64,7 @@ SHAPES: dict[str, Schema] = {
         status=TEXT, version=TEXT, uptime={"type": "number"}, listen=OBJECT, connections=WHOLE,
         registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE, memory=WHOLE,
         store=TEXT, draining=YES, last_event=WHOLE, log_dropped=WHOLE,
+        background=OBJECT,
     ),
     "Device": shape("A device in a list.", **LISTED),
     "Devices": page_of("Device"),

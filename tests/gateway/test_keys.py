@@ -82,7 +82,7 @@ async def test_a_database_that_is_away_is_waited_for(
     monkeypatch.setattr(rig.records, "read", sometimes)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.keys.load)
-        await trio.sleep(3.5)  # between two of its looks
+        await trio.sleep(2.5)  # between two of its looks
         assert not rig.keys.ready
         away = False
         await trio.sleep(1)
