@@ -34,13 +34,14 @@ class Postgres:
 
     def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
         self._programs = programs
+        self.data = folder / "data"
         self._folder = folder  # short: a Unix socket's path has 107 bytes
         self._user = user  # PostgreSQL refuses to run as root
         self._server: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._run(
             "initdb", "--auth=trust", "--username=devgate", "--no-sync", "--no-locale",
-            "--encoding=UTF8", "--pgdata", str(folder / "data"),
+            "--encoding=UTF8", "--pgdata", str(self.data),
         )  # fmt: skip
 
     def url(self) -> str:
@@ -62,7 +63,7 @@ class Postgres:
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
-                    self._programs / "postgres", "-D", self._folder / "data",
+                    self._programs / "postgres", "-D", self.data,
                     "-k", self._folder, "-c", "listen_addresses=", "-c", "fsync=off",
                     "-c", "full_page_writes=off", "-c", "max_connections=200",
                     "-c", "shared_buffers=32MB", "-c", "autovacuum=off",

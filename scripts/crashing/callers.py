@@ -27,10 +27,11 @@ class Order:
     key: str
     extra: dict[str, object]
     answers: list[Json] = field(default_factory=list)
+    type: str = "start"
 
     def request(self) -> dict[str, object]:
-        start = {"imei": self.imei, "type": "start", "long": self.long, "key": self.key}
-        return {**start, **self.extra}
+        order = {"imei": self.imei, "type": self.type, "key": self.key, **self.extra}
+        return {**order, "long": self.long} if self.type == "start" else order
 
 
 class Book:
@@ -61,8 +62,12 @@ class Book:
             extra: dict[str, object] = rng.choice([{}, {}, {"wait": False}, {"expires": 20}])
             key = f"{self._run}-{len(self.orders)}"
             order = Order(imei, self._longs[imei], key, extra)
+            self.shape(order, rng)
             self.orders.append(order)
             return order
+
+    def shape(self, order: Order, rng: random.Random) -> None:
+        """What else an order may be; for subclasses."""
 
     def told(self, order: Order, reply: Json) -> str:
         """Note an answer. Returns its status."""

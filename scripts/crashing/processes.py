@@ -44,20 +44,29 @@ class Broken(Exception):
     """A program did not do its part. One sentence for a person."""
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class World:
     """A folder with all that a run writes: configuration, store, logs, the devices' record."""
 
-    def __init__(self, folder: Path, store: str, devices: int) -> None:
+    def __init__(
+        self, folder: Path, store: str, devices: int, config: str = CONFIG, **more: object
+    ) -> None:
+        """`config` is the text of gateway.toml, with {port} and {store} to fill in, and `more`."""
         self.folder = folder
         self.imeis = [f"{FIRST + n:015}" for n in range(devices)]
         self.record = folder / "seen.txt"
         self.socket = folder / "gateway.sock"
         # One port for all lives of the gateway: devices come back to where they were.
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        config = CONFIG.format(port=self.port, store=json.dumps(store))
-        (folder / "gateway.toml").write_text(config, "utf-8")
+        self.port = free_port()
+        written = config.format(port=self.port, store=json.dumps(store), **more)
+        (folder / "gateway.toml").write_text(written, "utf-8")
         self._gateway: subprocess.Popen[bytes] | None = None
         self._fleet: subprocess.Popen[bytes] | None = None
 

@@ -12,21 +12,21 @@ import random
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-TOLERANCE = 300  # seconds that a timestamp may be old, as Standard Webhooks has it
+TOLERANCE = 300.0  # seconds that a timestamp may be old, as Standard Webhooks has it
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 # What becomes of a request that fails, and how often among those that do.
 FATES = {"refused": 12, "busy": 2, "dropped": 3, "taken and dropped": 3, "redirected": 1}
 
 
-def genuine(headers: dict[str, str], body: bytes) -> bool:
+def genuine(headers: dict[str, str], body: bytes, tolerance: float = TOLERANCE) -> bool:
     """True if body and headers are signed with SECRET and new."""
     key = base64.b64decode(SECRET.removeprefix("whsec_"))
     id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     signed = f"{id}.{stamp}.".encode() + body
     wanted = "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     given = headers.get("webhook-signature", "").split(" ")
-    new = stamp.isdigit() and abs(time.time() - int(stamp)) <= TOLERANCE
+    new = stamp.isdigit() and abs(time.time() - int(stamp)) <= tolerance
     return new and any(hmac.compare_digest(wanted, one) for one in given)
 
 
@@ -35,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     record: int  # descriptor of the file of events that were taken
     dice: random.Random
     failing: float  # of a hundred requests
+    tolerance: float
 
     def do_POST(self) -> None:
         length = int(self.headers["content-length"])
@@ -42,7 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         if len(body) < length:  # the gateway was killed in the middle of it
             self.close_connection = True
             return None
-        if not genuine({name.lower(): value for name, value in self.headers.items()}, body):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        if not genuine(headers, body, self.tolerance):
             os.write(self.record, b"forged - forged\n")
             return self._answer(401)
         fate = self._fate()
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--record", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--failing", type=float, required=True)
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE)
     args = parser.parse_args()
+    Handler.tolerance = args.tolerance
     Handler.failing = args.failing
     Handler.record = os.open(args.record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     Handler.dice = random.Random(args.seed)

@@ -11,6 +11,7 @@ from crashing.processes import Json, World
 class Watcher:
     def __init__(self, world: World, after: int) -> None:
         self.events: list[Json] = []
+        self.at: dict[int, float] = {}  # when each was told, by the monotonic clock
         self.last = after
         self.resumed = 0
         self._world = world
@@ -28,6 +29,7 @@ class Watcher:
                 for event in lines:
                     self.events.append(event)
                     self.last = event.get("event", self.last)
+                    self.at[self.last] = time.monotonic()
             except OSError:
                 time.sleep(0.02)
 

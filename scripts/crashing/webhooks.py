@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crashing.callers import Book, pursue
-from crashing.processes import PATIENCE, Broken, Json, World
+from crashing.processes import PATIENCE, Broken, Json, World, free_port
 from crashing.receiver import SECRET
 
 SETTLE = 90.0  # seconds in which a caller must know what became of its order
@@ -40,9 +39,7 @@ class Receiver:
         self.lives = 0
         self._rng = rng
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port: int = free.getsockname()[1]
+        self._port = free_port()
         with (world.folder / "gateway.toml").open("a") as config:
             config.write(WEBHOOK.format(port=self._port, secret=SECRET))
 

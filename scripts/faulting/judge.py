@@ -1,0 +1,288 @@
+"""Compares what devices noted, what callers were told, the records, the events, and who got them.
+
+The rules of the records and replies are those of crashing.verdict. Beyond these: events on disk
+are those that `watch` told and the webhook receiver took; a command is accepted, sent and ended
+once and in this order; every 200 is the device's answer to that very start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+from crashing.callers import SENT
+from crashing.processes import Json
+from crashing.verdict import NOT_YET, Verdict, answers_of, events_of, starts_of
+from crashing.webhooks import judge as judge_webhooks
+
+if TYPE_CHECKING:
+    from faulting.storm import Storm
+
+STEPS = ("command.accepted", "command.sent", "command.ended", "command.late")
+SENT_STEP = STEPS.index("command.sent")
+OPEN_FOR = 20.0  # seconds that a 408 counts as open here: late_window, and what a fault adds
+MOST_MISMATCHED = 0.001  # of all starts that are on record with a result
+
+
+class Event(NamedTuple):
+    n: int
+    type: str
+    imei: str | None
+    command: str | None
+    detail: str
+
+
+@dataclass
+class Noted:
+    """What one device noted of one start."""
+
+    came: list[float] = field(default_factory=list)
+    answered: list[tuple[float, str]] = field(default_factory=list)
+
+
+class Judge:
+    def __init__(self, storm: Storm) -> None:
+        self.storm = storm
+        self.seen = 0
+        self.figures: dict[str, object] = {}
+        self._said: set[str] = set()  # breaches are told once
+
+    def look(self) -> None:
+        """Compare everything. Nothing may be under way. Tells the storm of each new breach."""
+        storm, world = self.storm, self.storm.world
+        starts, faults = self.device_log()
+        records = list(world.history())
+        on_disk = events_on_disk(storm)
+        watched = list(storm.watcher.events)
+        verdict = Verdict(other=list(storm.book.odd))
+        by_id = {record["command"]: record for record in records}
+        by_key: dict[str, list[Json]] = defaultdict(list)
+        for record in records:
+            by_key[str(record["key"])].append(record)
+        came = Counter({start: len(noted.came) for start, noted in starts.items() if noted.came})
+        self.seen = came.total()
+        starts_of(verdict, storm.book, came, by_key)
+        answers_of(verdict, storm.book, by_id)
+        events_of(verdict, watched)
+        for record in records:
+            if record["state"] != "ended":
+                verdict.other.append(f"{record['command']} has not ended: {record}")
+        self._steps(verdict, on_disk, by_id)
+        self._same(verdict, on_disk, watched)
+        self._posted(verdict, watched)
+        self._closed(verdict, starts)
+        self._matches(verdict, starts, records, on_disk)
+        told = Counter(a["status"] for order in storm.book.orders for a in order.answers)
+        not_yet = sum(
+            NOT_YET in a["message"] for order in storm.book.orders for a in order.answers
+        )
+        statuses = Counter(record["status"] for record in records if record["type"] == "start")
+        self.figures |= {
+            "orders": len(storm.book.orders),
+            "starts that devices saw": self.seen,
+            "answers to callers": ", ".join(f"{told[s]} x {s}" for s in sorted(told)),
+            "of them not on disk yet": not_yet,
+            "requests without an answer": storm.book.crashes,
+            "callers that hung up": storm.book.hung_up,
+            "records of starts": ", ".join(f"{statuses[s]} x {s}" for s in sorted(statuses)),
+            "settled late": sum(record["late"] for record in records),
+            "ambiguous": sum(bool(record.get("ambiguous")) for record in records),
+            "events": len(on_disk),
+            "lives of the gateway": world.lives,
+            "faults of devices and links": ", ".join(
+                f"{count} {name}" for name, count in sorted(faults.items())
+            ),
+        }
+        for name in ("doubled", "lost", "other"):
+            for sentence in getattr(verdict, name):
+                if sentence not in self._said:
+                    self._said.add(sentence)
+                    storm.breach(f"{name}: {sentence}")
+
+    def device_log(self) -> tuple[dict[tuple[str, int], Noted], Counter[str]]:
+        starts: dict[tuple[str, int], Noted] = defaultdict(Noted)
+        faults: Counter[str] = Counter()
+        with self.storm.world.record.open() as lines:
+            for line in lines:
+                if not line.endswith("\n"):
+                    break
+                at, imei, _, what, *more = line.split()
+                if what == "in" and more[0] == "QD":
+                    starts[imei, int(more[1])].came.append(float(at))
+                elif what == "out" and more[0] == "QD":
+                    starts[imei, int(more[1])].answered.append((float(at), more[2]))
+                elif what == "fault":
+                    faults[more[0]] += 1
+                elif what == "mute":
+                    faults["unanswered"] += 1
+                elif what == "odd":
+                    faults["odd frames"] += 1
+        return starts, faults
+
+    def _steps(self, verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json]) -> None:
+        """Accepted, sent and ended once, in that order; late only after a 408."""
+        told: dict[str, list[Event]] = defaultdict(list)
+        last = 0
+        again = 0
+        for event in events:
+            if event.n != last + 1:
+                verdict.other.append(f"on disk event {event.n} comes behind event {last}")
+            last = event.n
+            if event.command is not None and event.type in STEPS:
+                told[event.command].append(event)
+        for command, steps in told.items():
+            kinds = [STEPS.index(step.type) for step in steps]
+            once = [
+                kind for n, kind in enumerate(kinds) if kind != SENT_STEP or kind not in kinds[:n]
+            ]
+            again += len(kinds) - len(once)  # put down as sent, and its device left: again later
+            if len(set(once)) < len(once) or once != sorted(once):
+                names = [step.type for step in steps]
+                verdict.other.append(f"the events of {command} are {names}")
+            record = by_id.get(command)
+            if record is None:
+                verdict.lost.append(f"{command} has events and no record")
+                continue
+            by_type = {step.type: json.loads(step.detail) for step in steps}
+            ended, late = by_type.get(STEPS[2]), by_type.get(STEPS[3])
+            known = (late or ended or {}).get("status")
+            if known != record["status"]:
+                verdict.other.append(f"{command}: its events say {known}, and now: {record}")
+            if late and ended and ended["status"] != "408":
+                verdict.other.append(f"{command} was {ended['status']} and is late {late}")
+        self.figures["commands that were put down as sent again"] = again
+
+    def _same(self, verdict: Verdict, disk: Sequence[Event], watched: Sequence[Json]) -> None:
+        seen = {event.get("event"): event for event in watched}
+        for event in disk:
+            found = seen.pop(event.n, None)
+            if found is None:
+                verdict.other.append(f"event {event.n} {event.type} was never told to `watch`")
+                continue
+            line = {"type": event.type, "imei": event.imei}
+            if event.command is not None:
+                line["command"] = event.command
+            if not (line | json.loads(event.detail)).items() <= found.items():
+                verdict.other.append(f"`watch` told {found}, and on disk is {event}")
+        for number, told in seen.items():
+            verdict.lost.append(f"`watch` told event {number}, which is not on disk: {told}")
+
+    def _posted(self, verdict: Verdict, watched: Sequence[Json]) -> None:
+        lines = self.storm.world.received.read_text("ascii").splitlines()
+        numbered = [event for event in watched if "event" in event]
+        lost, order, forged = judge_webhooks(numbered, [line.split() for line in lines])
+        verdict.other += [f"webhook: {sentence}" for sentence in [*lost, *order]]
+        if forged:
+            verdict.other.append(f"webhook: {forged} requests were not signed as they should be")
+        self.figures["webhook deliveries"] = len(lines)
+
+    def _closed(self, verdict: Verdict, starts: Mapping[tuple[str, int], Noted]) -> None:
+        """No start reaches a device while the store cannot be trusted."""
+        for begin, end, why in self.storm.closed:
+            for (imei, long), noted in starts.items():
+                for at in noted.came:
+                    if begin < at < end:
+                        verdict.other.append(f"{imei} was started for {long} while {why}")
+
+    def _matches(
+        self,
+        verdict: Verdict,
+        starts: Mapping[tuple[str, int], Noted],
+        records: Sequence[Json],
+        events: Sequence[Event],
+    ) -> None:
+        """Each result on record is what the device answered to that start."""
+        spans = self._spans(events)
+        by_device: dict[str, list[str]] = defaultdict(list)
+        for record in records:
+            if record["type"] == "start" and record["command"] in spans:
+                by_device[record["imei"]].append(record["command"])
+        results = mismatched = unanswered = wrongly = repeated = 0
+        for record in records:
+            if record["type"] != "start" or record["status"] not in SENT:
+                continue
+            noted = starts.get((record["imei"], record["long"]), Noted())
+            said = {status for _, status in noted.answered}
+            if record["status"] == "408":
+                unanswered += 1
+                wrongly += bool(said)
+                continue
+            results += 1
+            if record["status"] in said:
+                continue
+            mismatched += 1
+            if record["command"] not in spans:
+                verdict.other.append(f"{record['command']} has no event that says sent: {record}")
+                continue
+            begin, end = spans[record["command"]]
+            others = [
+                other
+                for other in by_device[record["imei"]]
+                if other != record["command"] and spans[other][0] < end and spans[other][1] > begin
+            ]
+            if others:
+                continue
+            if self._repeats(starts, record["imei"], begin, end):
+                repeated += 1
+                continue
+            verdict.other.append(
+                f"{record['command']} is {record['status']}, its device answered {sorted(said)}, "
+                f"and no other start of {record['imei']} was open: {record}"
+            )
+        self.figures |= {
+            "results on record": results,
+            "of them not the answer to that start": f"{mismatched} ({repeated} by an answer that "
+            f"its device repeated), {mismatched / max(results, 1):.3%}",
+            "unknown (408)": f"{unanswered}, of them {wrongly} were answered",
+        }
+        if mismatched > 20 and mismatched > MOST_MISMATCHED * results:
+            verdict.other.append("more results are credited to another start than 0.1 %")
+
+    def _spans(self, events: Sequence[Event]) -> dict[str, tuple[float, float]]:
+        """For each command: from when to when it was open, by the time at which `watch` told."""
+        at = self.storm.watcher.at
+        spans: dict[str, tuple[float, float]] = {}
+        for event in events:
+            when = at.get(event.n)
+            if event.command is None or when is None:
+                continue
+            if event.type == "command.sent":
+                spans[event.command] = (when, when + OPEN_FOR)
+            elif event.command in spans and event.type in ("command.ended", "command.late"):
+                begin = spans[event.command][0]
+                unknown = json.loads(event.detail).get("status") == "408"
+                spans[event.command] = (begin, when + OPEN_FOR if unknown else when)
+        return spans
+
+    @staticmethod
+    def _repeats(
+        starts: Mapping[tuple[str, int], Noted], imei: str, begin: float, end: float
+    ) -> bool:
+        """Did this device send an answer again in that time, or just before?"""
+        for (device, _), noted in starts.items():
+            if device == imei and len(noted.answered) > 1:
+                for at, _ in noted.answered[1:]:
+                    if begin - OPEN_FOR < at < end + 1:
+                        return True
+        return False
+
+
+def events_on_disk(storm: Storm) -> list[Event]:
+    """All events of the database, by their numbers."""
+    query = "SELECT n, type, imei, command, detail FROM event ORDER BY n"
+    return [Event(*row) for row in rows(storm, query)]
+
+
+def rows(storm: Storm, query: str) -> Iterator[tuple[Any, ...]]:
+    if storm.server is not None:
+        with psycopg.connect(storm.world.url) as conn:
+            yield from conn.execute(query)
+        return
+    with contextlib.closing(sqlite3.connect(storm.world.database, timeout=10)) as conn:
+        yield from conn.execute(query)
