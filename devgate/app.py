@@ -50,7 +50,7 @@ from devgate.net.poller import Poller
 from devgate.net.tls import context
 from devgate.store import history
 from devgate.store.engine import Database
-from devgate.store.journal import Journal
+from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
 
@@ -84,7 +84,9 @@ class App:
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
         self._journal = Journal(database)
-        self.writer = Writer(self._journal.commit, self._committed, outage, idle=IDLE)
+        self.writer = Writer(
+            self._journal.commit, self._committed, outage, disposable=disposable, idle=IDLE
+        )
         self.records = records = Records(database, self.writer)
         self.events = EventLog(self._journal.last, self._older_events)
         self.directory = directory = Directory(settings.service.phone, settings.service.qr)
@@ -173,6 +175,7 @@ class App:
     @asynccontextmanager
     async def _store(self) -> AsyncIterator[None]:
         """The writer, from before the first row to after the last."""
+        self.writer.thread.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.writer.run)
             with self._guarded():

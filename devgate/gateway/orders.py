@@ -68,10 +68,12 @@ class Orders:
     def take(self, order: Order, wait: bool, then: Callable[[Command], None]) -> bool:
         """submit() without a task: calls back where that returns. False: it needs a task.
 
-        That is so if the order's key must be looked up, and if it came behind such a one for the
-        same device.
+        That is so if the order's key must be looked up, if it came behind such a one for the same
+        device, and if nothing can be journalled at the moment.
         """
         if order.imei in self._turns or (order.key is not None and not self._is_new(order.key)):
+            return False
+        if self._records.state != "ok":
             return False
         command = Command(str(ULID()), order, time())
         self._begin(command, order)
@@ -168,7 +170,13 @@ class Orders:
         )
 
     def _begin(self, command: Command, order: Order) -> None:
-        """Refuse the command, or let it wait for its turn."""
+        """Refuse the command, or let it wait for its turn.
+
+        Raises StoreError (503) while the journal cannot be written: what could not even be kept
+        leaves no record, so that an outage fills no memory with refusals.
+        """
+        if (state := self._records.state) != "ok":
+            raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
         if order.key is not None:
             self._keys.spend(order.key)
         if order.cancel:

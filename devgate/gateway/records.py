@@ -73,10 +73,10 @@ class Records:
         self._writer.write_then([Row("command", command.values()), *events], then)
 
     def post(self, command: Command, *events: Row) -> None:
-        """As the command is now; on disk as soon as that can be done."""
-        self._writer.post([Row("command", command.values())], ("command", command.id))
-        for event in events:
-            self._writer.post([event])
+        """As the command is now; on disk, as one with the events, as soon as that can be done."""
+        rows = [Row("command", command.values()), *events]
+        # With events each is an entry of its own: a later one does not stand for them.
+        self._writer.post(rows, None if events else ("command", command.id))
 
     def event(
         self, type: str, imei: Imei | None, command: str | None = None, /, **detail: object
@@ -85,13 +85,14 @@ class Records:
         if lost > self._told_lost and self._writer.state == "ok":
             self._writer.post([event_row("log.lost", None, count=lost - self._told_lost)])
             self._told_lost = lost
-        self._writer.post([event_row(type, imei, command, **detail)])
+        row = event_row(type, imei, command, **detail)
+        self._writer.post([row], droppable=not type.startswith("command."))
 
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
         """The newest presence of a device (the columns of its kind), and its events."""
-        self._writer.post([Row("presence", values)], ("presence", values[0]))
-        for event in events:
-            self._writer.post([event])
+        rows = [Row("presence", values), *events]
+        if not events or not self._writer.post(rows, droppable=True):
+            self._writer.post(rows[:1], ("presence", values[0]))
 
     def offline(self, imei: Imei, reason: str) -> None:
         """A device that an earlier run left online."""

@@ -45,6 +45,11 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+# Kinds of rows that may be given up when the database refuses them alone: what they say is known
+# in memory, and is written again soon.
+DISPOSABLE = frozenset({"presence", "offline", "running", "target"})
+
+
 class Row(NamedTuple):
     """One row to write; `values` are its kind's columns in their order.
 
@@ -58,6 +63,10 @@ class Row(NamedTuple):
 
     kind: str
     values: tuple[Any, ...]
+
+
+def disposable(row: Row) -> bool:
+    return row.kind in DISPOSABLE
 
 
 class Journal:
@@ -107,6 +116,8 @@ class Journal:
             with conn.begin():
                 if self._fence is not None:
                     self._fence.check(conn, first=fresh)
+                    if not rows and fresh:  # it failed before: an answer does for nothing
+                        self._fence.touch(conn)
                 if fresh:
                     found = self._beyond(conn)
                     there = {values[:-1] for values in found}

@@ -10,8 +10,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from devgate.errors import StoreError
 
-# SQLite's primary result codes. Not among them: a fault of ours (no such table) and a file
-# that is no database, which waiting does not mend.
+# SQLite's primary result codes. Not among them: a fault of ours (no such table).
 SQLITE: Mapping[int, str] = {
     sqlite3.SQLITE_PERM: "this user may not open the database",
     sqlite3.SQLITE_BUSY: "the database is locked by another program",
@@ -21,6 +20,9 @@ SQLITE: Mapping[int, str] = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_CANTOPEN: "the database file or its folder cannot be opened",
     sqlite3.SQLITE_PROTOCOL: "the database is locked by another program",
+    sqlite3.SQLITE_NOMEM: "no memory is left",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged; restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "file is not a database",
 }
 
 # PostgreSQL's classes (two characters) and single states.
@@ -30,6 +32,7 @@ POSTGRESQL: Mapping[str, str] = {
     "28": "the database refuses this user",
     "3D000": "the database does not exist",
     "40": "another program's transaction was in the way",
+    "42501": "the database refuses this user a permission",
     "53": "the database server is out of disk, memory or connections",
     "53100": "the database server's disk is full",
     "53300": "the database server has no connection left",
@@ -46,7 +49,7 @@ AWAY = "the database server cannot be reached"
 def outage(err: BaseException) -> str | None:
     """What keeps the database from working, if that may pass: away, locked, full, read-only.
 
-    None for every other error: trying again would not help.
+    None for every other error of the database: it refuses what it was asked.
     """
     if isinstance(err, StoreError):
         return str(err)
@@ -61,6 +64,12 @@ def outage(err: BaseException) -> str | None:
         err.connection_invalidated or isinstance(err, OperationalError)
     ):
         return AWAY
+    if isinstance(err, MemoryError):
+        return "no memory is left"
+    if isinstance(err, RuntimeError) and "thread" in str(err):
+        return "no thread can be started: the process is at a limit (TasksMax, pids.max, memory)"
+    if isinstance(err, OSError):
+        return err.strerror or str(err)
     return None
 
 

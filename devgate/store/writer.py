@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import trio
 
 from devgate.errors import Fenced, StoreError
+from devgate.store.batches import Batch, Entry, Waiter
+from devgate.store.commit_thread import CommitThread
 
 Row = TypeVar("Row")
 Done = TypeVar("Done")
 
-# Rows that nobody waits for, while the database is away: about 100 MB of them at the most.
+# Entries that wait while the database is away, before those that may be given up are: about
+# 100 MB. The others come from commands, and no new ones are taken meanwhile.
 MOST_KEPT = 200_000
 PAUSE = 0.1  # seconds before a failed commit is tried again, doubled up to PAUSE_MOST
 PAUSE_MOST = 2.0
+SLOW = 3.0  # seconds that a commit may take before nothing new is taken on
+WATCH = 0.5  # seconds between two looks at that
 TURN = 64  # callbacks after a commit before other tasks have their turn: about two milliseconds
 
 STOPPED = StoreError("the gateway stops")
@@ -27,45 +33,18 @@ STOPPED = StoreError("the gateway stops")
 log = logging.getLogger("devgate.store")
 
 
-class Entry(NamedTuple, Generic[Row]):
-    """Rows that belong together. Entries are written in the order in which they came."""
-
-    number: int
-    rows: Sequence[Row]
-
-
-@dataclass(slots=True, eq=False)
-class Batch(Generic[Row]):
-    """What one commit will write."""
-
-    urgent: list[Entry[Row]] = field(default_factory=list)
-    kept: dict[Hashable, Entry[Row]] = field(default_factory=dict)
-    done: trio.Event = field(default_factory=trio.Event)
-    then: list[Callable[[], None]] = field(default_factory=list)  # called after `done`, in order
-    error: Exception | None = None  # of the whole batch
-    again: bool = False  # kept rows of it are not on disk, and went back into the line
-    errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
-
-    def told(self) -> list[Callable[[], None]]:
-        """Whom to call back, once. They hold the batch, and shall not be held by it in turn: what
-        waits for the garbage collector waits long, and makes it stop the loop for long."""
-        then, self.then = self.then, []
-        return then
-
-    @property
-    def kept_all(self) -> bool:
-        """Whether all that was posted is on disk, once it is done."""
-        return self.error is None and not self.again
-
-
 class Writer(Generic[Row, Done]):
     """Commits rows in groups: while one commit runs, the next group gathers.
 
     `commit` is blocking, runs in a thread, and writes all of its rows or none. What it
     returns is handed to `committed`, in the order of the commits, before anybody who
-    waits hears of it. `outage` tells a database that is away, locked or full (a
-    sentence) from rows that cannot be written at all (None). `commit` raises Fenced once another
-    gateway owns the database: that is final, and nothing is committed after it.
+    waits hears of it. `commit` raises Fenced once another gateway owns the database: that is
+    final, and nothing is committed after it.
+
+    Posted rows stay until they are written, whatever the error. `outage` tells a database that
+    is away, locked or full (a sentence) from one that refuses rows (None): then those for which
+    `disposable` is true, and which are refused alone, are given up, so that they do not keep
+    others from being written.
 
     After `idle` seconds without rows an empty commit finds out whether they could be written.
     """
@@ -76,24 +55,40 @@ class Writer(Generic[Row, Done]):
         committed: Callable[[Done], None],
         outage: Callable[[BaseException], str | None],
         *,
+        disposable: Callable[[Row], bool] = lambda row: False,
         idle: float = math.inf,
     ) -> None:
         self._commit = commit
         self._committed = committed
         self._outage = outage
         self._batch: Batch[Row] = Batch()
+        self._disposable = disposable
         self._wake = trio.Event()
-        self._limiter = trio.CapacityLimiter(1)
+        self.thread: CommitThread[Done] = CommitThread()
         self._busy: Batch[Row] | None = None  # what is being written
         self._number = 0
         self._pause = 0.0
         self._idle = idle
-        self.state = "ok"  # or a sentence that says why nothing can be written
+        self._state = "ok"
+        self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
         self.on_fenced: Callable[[], None] = lambda: None  # called once, when that is so
-        self.lost = 0  # rows given up since the database went away
+        self.lost = 0  # rows given up since the start
         # Told of every commit that worked: its seconds, and how many rows it wrote.
         self.measured: Callable[[float, int], None] = lambda seconds, rows: None
+
+    @property
+    def state(self) -> str:
+        """`ok`, or a sentence that says why nothing can be written."""
+        if self._state == "ok" and (slow := time.monotonic() - self._since) > SLOW:
+            return f"a commit has been under way for {slow:.0f} s"
+        return self._state
+
+    @property
+    def unwritten(self) -> list[Row]:
+        """The rows that were posted and are not on disk, in their order."""
+        entries = sorted(self._batch.kept.values(), key=attrgetter("number"))
+        return [row for entry in entries for row in entry.rows]
 
     @property
     def backlog(self) -> int:
@@ -134,30 +129,34 @@ class Writer(Generic[Row, Done]):
         return batch.kept_all
 
     def kept_then(self, then: Callable[[bool], None]) -> None:
-        """kept() for those who have no task. Calls at once where there is nothing to wait for."""
+        """kept() for those who have no task. Calls at once where there is nothing to wait for, and
+        with False while the commit is under way, when that has taken too long."""
         batch = self._latest()
         if batch is None:
             then(True)
         else:
-            _tell(batch, lambda: then(batch.kept_all))
+            waiter = Waiter(then)
+            batch.waiters.append(waiter)
+            _tell(batch, lambda: waiter.tell(batch.kept_all))
 
     def _latest(self) -> Batch[Row] | None:
         """The batch that the newest of all rows is in; None if all are written."""
         return self._batch if self._batch.urgent or self._batch.kept else self._busy
 
-    def post(self, rows: Sequence[Row], key: Hashable = None) -> None:
-        """Write the rows when it can be done, however long that takes; nobody waits for it.
+    def post(self, rows: Sequence[Row], key: Hashable = None, *, droppable: bool = False) -> bool:
+        """Write the rows, together, when it can be done, however long that takes.
 
-        Rows of an equal key replace those that have not been written yet. Without a
-        key they are given up, and counted, when too many wait.
+        Rows of an equal key replace those that have not been written yet. Droppable ones are
+        given up, counted, and False is returned, when too many wait.
         """
         if key is None:
-            if len(self._batch.kept) >= MOST_KEPT:
+            if droppable and len(self._batch.kept) >= MOST_KEPT:
                 self.lost += 1
-                return
+                return False
             key = self._number
         self._batch.kept[key] = self._entry(rows)
         self._wake.set()
+        return True
 
     def _entry(self, rows: Sequence[Row]) -> Entry[Row]:
         self._number += 1
@@ -173,16 +172,28 @@ class Writer(Generic[Row, Done]):
         """Commit until another gateway owns the database, or for ever. Ends otherwise only by
         cancellation, or by a fault in `committed`."""
         try:
-            while self.fenced is None:
-                with trio.move_on_after(self._idle if self.state == "ok" else PAUSE_MOST):
-                    await self._wake.wait()
-                await self.once()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch)
+                while self.fenced is None:
+                    with trio.move_on_after(self._idle if self._state == "ok" else PAUSE_MOST):
+                        await self._wake.wait()
+                    await self.once()
+                nursery.cancel_scope.cancel()
         finally:
             # Who waits, perhaps shielded from cancellation, must not wait for nobody.
-            self.state = str(self.fenced or STOPPED)
+            self._state = str(self.fenced or STOPPED)
             self._batch.error = self.fenced or STOPPED
             self._done(self._batch)
+            self.thread.stop()
         self.on_fenced()
+
+    async def _watch(self) -> None:
+        """Let nobody wait long for a commit that hangs."""
+        while True:
+            await trio.sleep(WATCH)
+            if self._busy is not None and self.state != "ok":
+                self._busy.tell_waiters()
+                self._batch.tell_waiters()
 
     async def once(self) -> None:
         """Write what waits, as one transaction, and tell those who wait for it."""
@@ -214,31 +225,37 @@ class Writer(Generic[Row, Done]):
 
     async def _write(self, batch: Batch[Row]) -> None:
         entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
-        rows = [row for entry in entries for row in entry.rows]
-        began = trio.current_time()
         try:
-            done = await self._in_thread(rows)
+            await self._commit_rows([row for entry in entries for row in entry.rows])
         except Fenced as err:
-            self.fenced = batch.error = err
-            self._ill(str(err))
-            self._again(batch)
+            batch.error = err
+            self._again(batch, str(err))
         except Exception as err:
-            sentence = self._outage(err)
-            if sentence is None:
-                await self._one_by_one(batch, err)
-                batch.error = None
-            else:
+            if (sentence := self._outage(err)) is not None:
                 batch.error = err
-                self._ill(sentence)
-                self._again(batch)
+                self._again(batch, sentence)
+            else:
+                batch.error = None
+                await self._one_by_one(batch, entries, err)
         else:
             batch.error = None
             self._well()
-            self.measured(trio.current_time() - began, len(rows))
-            self._committed(done)
+
+    async def _commit_rows(self, rows: Sequence[Row]) -> None:
+        began = trio.current_time()
+        self._since = time.monotonic()
+        try:
+            done = await self._in_thread(rows)
+        except Fenced as err:
+            self.fenced = err
+            raise
+        finally:
+            self._since = math.inf
+        self.measured(trio.current_time() - began, len(rows))
+        self._committed(done)
 
     async def _in_thread(self, rows: Sequence[Row]) -> Done:
-        return await trio.to_thread.run_sync(self._commit, rows, limiter=self._limiter)
+        return await self.thread.run(partial(self._commit, rows))
 
     async def _rest(self) -> None:
         """Give a database that is away some time: until the next try, or a row that is urgent."""
@@ -247,44 +264,66 @@ class Writer(Generic[Row, Done]):
                 self._wake = trio.Event()
                 await self._wake.wait()
 
-    async def _one_by_one(self, batch: Batch[Row], err: Exception) -> None:
-        """A row of this batch can never be written: the others shall not suffer for it."""
-        log.warning("commit refused, writing its rows one by one error=%s", err)
-        for place, entry in enumerate(batch.urgent):
-            try:
-                self._committed(await self._in_thread(entry.rows))
-            except Exception as error:
-                batch.errors[place] = error
-        for key, entry in list(batch.kept.items()):
-            try:
-                self._committed(await self._in_thread(entry.rows))
-            except Exception as error:
-                if (sentence := self._outage(error)) is not None:
-                    self._ill(sentence)
-                    self._again(batch)
-                    return
-                self.lost += 1
-                log.exception("row given up rows=%s", entry.rows)
-            del batch.kept[key]
-        self._well()
+    async def _one_by_one(
+        self, batch: Batch[Row], entries: Sequence[Entry[Row]], err: Exception
+    ) -> None:
+        """The database refuses a row of this batch: find it, and let it harm no other.
 
-    def _again(self, batch: Batch[Row]) -> None:
+        An urgent entry that is refused fails its waiter. A posted one stays, and with it, in
+        their order, all behind it: the store takes nothing until it takes that one.
+        """
+        log.warning("commit refused, writing its rows one by one error=%s", err)
+        places = {entry.number: place for place, entry in enumerate(batch.urgent)}
+        keys = {entry.number: key for key, entry in batch.kept.items()}
+        for index, entry in enumerate(entries):
+            try:
+                await self._commit_rows(entry.rows)
+            except Exception as error:
+                if entry.number in places:
+                    batch.errors[places[entry.number]] = error
+                    sentence = self._outage(error)
+                else:
+                    sentence = await self._without_disposable(entry, error)
+                if isinstance(error, Fenced) or sentence is not None:
+                    for left in entries[index:]:
+                        if left.number in places:
+                            batch.errors[places[left.number]] = error
+                    return self._again(batch, sentence or str(error))
+            batch.kept.pop(keys.get(entry.number), None)
+        return self._well()
+
+    async def _without_disposable(self, entry: Entry[Row], error: Exception) -> str | None:
+        """Give up the rows of this entry that may be, if that is what ails it. Otherwise, why it
+        cannot be written."""
+        if (sentence := self._outage(error)) is not None:
+            return sentence
+        rest = [row for row in entry.rows if not self._disposable(row)]
+        if len(rest) == len(entry.rows):
+            return f"the store refuses rows: {' '.join(str(error).split())[:300]}"
+        if rest:
+            try:
+                await self._commit_rows(rest)
+            except Exception as err:
+                return self._outage(err) or f"the store refuses rows: {err}"
+        self.lost += len(entry.rows) - len(rest)
+        log.error("row given up rows=%s error=%s", entry.rows, error)
+        return None
+
+    def _again(self, batch: Batch[Row], sentence: str) -> None:
         """Back into the line, in front, but for what has been replaced meanwhile."""
+        if self._state == "ok":
+            log.error("database cannot be written reason=%s", sentence)
+        self._state = sentence
+        self._pause = min(max(self._pause * 2, PAUSE), PAUSE_MOST)
         batch.again = bool(batch.kept)
         self._batch.kept = {**batch.kept, **self._batch.kept}
         if self._batch.kept:
             self._wake.set()
 
-    def _ill(self, sentence: str) -> None:
-        if self.state == "ok":
-            log.error("database cannot be written reason=%s", sentence)
-        self.state = sentence
-        self._pause = min(max(self._pause * 2, PAUSE), PAUSE_MOST)
-
     def _well(self) -> None:
-        if self.state != "ok":
+        if self._state != "ok":
             log.warning("database can be written again lost=%s", self.lost)
-        self.state = "ok"
+        self._state = "ok"
         self._pause = 0.0
 
 

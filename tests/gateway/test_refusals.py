@@ -35,6 +35,7 @@ class TestJournalFails:
         ask(rig, nursery)
         await trio.sleep(1)
         rig.writer.away = ""
+        await rig.writer.flush()
         asked = ask(rig, nursery)
         await trio.sleep(1)
         rig.says()

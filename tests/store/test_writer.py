@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import StoreError
 from devgate.store import writer as module
+from devgate.store.outage import outage as store_outage
 from devgate.store.writer import PAUSE, PAUSE_MOST, Writer
 
 
@@ -216,10 +217,15 @@ async def test_a_flush_never_returns_while_the_database_is_away(
             assert patience.cancelled_caught
 
 
+def _presence(row: str) -> bool:
+    return row.startswith("presence")
+
+
 async def test_one_bad_row_does_no_harm_to_the_others(
-    disk: Disk, writer: Inline, caplog: pytest.LogCaptureFixture
+    disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk.bad = {"bad", "worse"}
+    writer = Inline(disk.commit, disk.published.append, outage, disposable=_presence)
+    disk.bad = {"bad", "presence"}
     outcomes: list[str] = []
 
     async def write(name: str) -> None:
@@ -234,7 +240,7 @@ async def test_one_bad_row_does_no_harm_to_the_others(
         for name in ("a", "bad", "b"):
             nursery.start_soon(write, name)
         await wait_all_tasks_blocked()
-        writer.post(["worse"])
+        writer.post(["presence"])
         writer.post(["c"])
         with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
             await writer.once()
@@ -245,7 +251,7 @@ async def test_one_bad_row_does_no_harm_to_the_others(
 
 
 async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
-    disk: Disk, writer: Inline, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+    disk: Disk, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     tries = 0
 
@@ -255,8 +261,8 @@ async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
         disk.away = "locked" if tries == 3 else ""
         return disk.commit(rows)
 
-    writer = Inline(commit, disk.published.append, outage)
-    disk.bad = {"bad"}
+    writer = Inline(commit, disk.published.append, outage, disposable=_presence)
+    disk.bad = {"presence"}
     told: list[str] = []
 
     async def urgent() -> None:
@@ -267,7 +273,7 @@ async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
         nursery.start_soon(urgent)
         await wait_all_tasks_blocked()
         writer.post(["a"])
-        writer.post(["bad"])
+        writer.post(["presence"])
         writer.post(["b"])
         with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
             await writer.once()  # urgent is written; then the database goes away
@@ -285,11 +291,93 @@ async def test_rows_past_the_limit_are_given_up_and_counted(
 ) -> None:
     monkeypatch.setattr(module, "MOST_KEPT", 3)
     for number in range(5):
-        writer.post([str(number)])
+        writer.post([str(number)], droppable=True)
     writer.post(["keyed"], "key")
+    writer.post(["a command's"])
     await writer.once()
-    assert disk.rows == ["0", "1", "2", "keyed"], "what has a key is bounded by its keys"
+    assert disk.rows == ["0", "1", "2", "keyed", "a command's"]
     assert writer.lost == 2
+
+
+async def test_f2_a_posted_row_that_is_refused_stays_and_says_why(
+    disk: Disk, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    """F2: whatever the error, an outcome is not given up, and all behind it keep their order."""
+    writer = Inline(disk.commit, disk.published.append, outage, disposable=_presence)
+    disk.bad = {"outcome"}
+    on_disk: list[bool] = []
+    writer.post(["before"])
+    writer.post(["outcome", "its event"])
+    writer.post(["behind"])
+    writer.kept_then(on_disk.append)
+    with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
+        async with running(writer):
+            await trio.sleep(60)
+            assert disk.rows == ["before"]
+            assert writer.state == "the store refuses rows: no such column: outcome"
+            assert (on_disk, writer.lost) == ([False], 0)
+            assert writer.unwritten == ["outcome", "its event", "behind"]
+            disk.bad = set()
+            await writer.flush()
+    assert disk.rows == ["before", "outcome", "its event", "behind"]
+    assert disk.commits[-1] == ["outcome", "its event", "behind"]
+
+
+async def test_f2_of_an_entry_only_the_row_that_may_be_given_up_is(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F2: a presence that the database refuses leaves its event."""
+    writer = Inline(disk.commit, disk.published.append, outage, disposable=_presence)
+    disk.bad = {"presence"}
+    writer.post(["presence", "its event"])
+    with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
+        await writer.once()
+    assert (disk.rows, writer.lost, writer.state) == (["its event"], 1, "ok")
+
+
+async def test_f2_no_thread_for_a_commit_is_an_outage(disk: Disk) -> None:
+    """F2: the errors of a process at its limits are outages with a sentence."""
+    for err, words in (
+        (RuntimeError("can't start new thread"), "no thread can be started"),
+        (MemoryError(), "no memory is left"),
+        (OSError(24, "Too many open files"), "Too many open files"),
+    ):
+        assert words in str(store_outage(err))
+    assert store_outage(ValueError("ours")) is None
+
+
+async def test_f10_a_commit_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F10: after SLOW seconds it is the state, and nobody waits longer for what was posted."""
+    monkeypatch.setattr(module, "SLOW", 0.05)
+    monkeypatch.setattr(module, "WATCH", 0.01)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def commit(rows: Sequence[str]) -> list[str]:
+        begun.set()
+        assert go_on.wait(10)
+        return list(rows)
+
+    writer: Writer[str, list[str]] = Writer(commit, lambda done: None, outage)
+    on_disk: list[bool] = []
+    later = trio.Event()
+    async with running(writer):
+        writer.post(["a"])
+        assert await trio.to_thread.run_sync(begun.wait, 10)
+        told = trio.Event()
+
+        def tell(there: bool) -> None:
+            on_disk.append(there)
+            told.set()
+
+        writer.kept_then(tell)
+        writer.write_then(["urgent"], lambda error: later.set())
+        await told.wait()
+        assert on_disk == [False]
+        assert writer.state.startswith("a commit has been under way for ")
+        assert not later.is_set(), "whether that one is on disk will be known"
+        go_on.set()
+        await later.wait()
+        assert (writer.state, on_disk) == ("ok", [False])
 
 
 async def test_a_write_that_is_cancelled_is_written_all_the_same(

@@ -1,0 +1,58 @@
+"""The one thread that commits, started once: a process at its limit of threads can still write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import outcome
+import trio
+
+from devgate.errors import SetupError
+
+T = TypeVar("T")
+
+
+class CommitThread(Generic[T]):
+    """Runs one function after the other. One task at a time may wait for it."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Callable[[], T], trio.lowlevel.Task] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Raises SetupError if no thread can be started."""
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name="devgate-commits", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as err:
+            raise SetupError(
+                f"no thread can be started for the database ({err}); raise the limit of "
+                "processes (TasksMax, pids.max, ulimit -u) or of memory"
+            ) from None
+        self._thread = thread
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What the function returns or raises. It cannot be cancelled while it runs."""
+        self.start()
+        self._token = trio.lowlevel.current_trio_token()
+        self._calls.put((function, trio.lowlevel.current_task()))
+        result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        return result
+
+    def stop(self) -> None:
+        """The thread ends once it has nothing to do; another one may be started."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, task = call
+            result = outcome.capture(function)
+            self._token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+            del call, function, task, result  # nothing is held while it waits
