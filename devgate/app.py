@@ -37,6 +37,7 @@ from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
 from devgate.gateway.recovery import recover
+from devgate.gateway.refusals import Refusals
 from devgate.gateway.registry import Flapping
 from devgate.gateway.running import Running
 from devgate.gateway.trimming import Trimming
@@ -95,9 +96,11 @@ class App:
         self.running = Running(directory, records)
         self.dispatcher = Dispatcher(self.presence, records, self.running, settings.command)
         self.poller = Poller()
+        refusals = Refusals()
         self.desk = Desk(
-            self.poller, settings.device, directory, self.presence, self.dispatcher, records
-        )
+            self.poller, settings.device, directory, self.presence, self.dispatcher, records,
+            refusals,
+        )  # fmt: skip
         background = Background()
         self.knowledge = Knowledge(directory, records, self._refused, background)
         self.knowledge.refresh_every = settings.store.refresh
@@ -112,6 +115,7 @@ class App:
         )  # fmt: skip
         self.gateway.background = background
         self.gateway.log_dropped = logs.dropped
+        self.gateway.refusals = refusals
         self.writer.measured = self.gateway.commits.committed
         positions = Positions(records, allow_private=settings.control.private_webhooks)
         self.webhooks = Webhooks(settings.webhook, self.events, positions)
@@ -227,7 +231,7 @@ class App:
 
     def _link(self, fd: int, address: str) -> Link:
         device = self.gateway.settings.device
-        link = Link(fd, address, max_unsent=device.max_outbox)
+        link = Link(fd, address, max_unsent=device.max_outbox, registered=False)
         if self._tls or device.proxy_protocol:
             plug(link, proxy=device.proxy_protocol, enter=self.acceptor.enter, tls=self._tls)
         return link
@@ -247,7 +251,7 @@ class App:
             proxied=device.proxy_protocol,
             user_timeout=device.idle_timeout,
         )
-        self.desk.left = self.acceptor.left
+        self.desk.opens(self.acceptor)
         self.gateway.acceptor = self.acceptor
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]

@@ -13,7 +13,10 @@ KINDS: Mapping[str, str] = {
     "device.online": "a device registered; its address, and the number of its connection",
     "device.offline": "its connection ended; the reason, and its number",
     "device.taken_over": "a second connection registered that IMEI; its number, both addresses",
-    "device.flapping": "takeovers repeat: two devices may share one IMEI; how many, in which time",
+    "device.flapping": "takeovers repeat: two devices may share one IMEI; how many, in which time;"
+    " with a count, so many registrations have no event of their own",
+    "device.unknown": "a registration with an IMEI that is not in the store; its address, how many"
+    " there were of this IMEI, and how many of others no event tells of",
     "device.mismatch": "a device says that a command named another IMEI than its own; that IMEI",
     "device.echoing": "a connection sends back what only the server sends; its address",
     "device.added": "a device is known from now on",
@@ -23,7 +26,8 @@ KINDS: Mapping[str, str] = {
     "command.sent": "it goes out to the device",
     "command.ended": "it has an outcome, or is unknown; its status",
     "command.late": "a result came after the 408; the new status",
-    "result.unsolicited": "a device reported a result that no command claims; what it said",
+    "result.unsolicited": "a device reported a result that no command claims; what it said,"
+    " and with a count, how many more",
     "log.lost": "events that could not be kept while the database was away; how many",
 }
 

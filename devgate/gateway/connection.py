@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from devgate.gateway.parked import Parked
@@ -12,6 +13,9 @@ from devgate.protocol.session import Session
 if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
     from devgate.gateway.taps import Tap
+
+
+HANDSHAKE_SECONDS = 10.0  # for a PROXY header and a TLS handshake
 
 
 class Owner(Protocol):
@@ -28,8 +32,8 @@ class Connection(Parked):
     """The task of a nursery that lasts as long as the connection; only it closes the socket."""
 
     __slots__ = (
-        "connected", "decoder", "generation", "heard", "link", "own", "owner", "registered_at",
-        "session", "tap", "waits", "why",
+        "connected", "decoder", "generation", "heard", "link", "own", "owner", "received",
+        "refused", "registered_at", "session", "tap", "told", "waits", "why",
     )  # fmt: skip
 
     def __init__(self, link: Link, owner: Owner, now: float) -> None:
@@ -44,6 +48,9 @@ class Connection(Parked):
         self.session = Session()
         self.decoder = Decoder()
         self.tap: Tap | None = None
+        self.received = 0  # bytes before it registered
+        self.refused = 0  # registrations
+        self.told = True  # once registered: there is an event that says so
         self.waits = False  # for the rest of a frame, among the desk's tails
         self.why = ""  # once set, the connection is over
 
@@ -67,12 +74,18 @@ class Connection(Parked):
         self.end("it does not read")
         return False
 
-    def too_late(self, now: float, settings: DeviceSettings) -> str:
-        """Why it is to be ended for its silence; empty if it is not."""
+    def too_late(self, now: float, settings: DeviceSettings, hurried: float = math.inf) -> str:
+        """Why it is to be ended for its silence; empty if it is not.
+
+        `hurried` (seconds) counts where it is less than register_timeout.
+        """
         if now - self.heard >= settings.idle_timeout:
             return "silent for too long"
-        if self.session.imei is None and now - self.connected >= settings.register_timeout:
-            return "it did not register"
+        if self.session.imei is None:
+            if now - self.connected >= min(settings.register_timeout, hurried):
+                return "it did not register"
+            if self.link.opening and now - self.connected >= HANDSHAKE_SECONDS:
+                return "its PROXY header or TLS handshake did not come in time"
         return ""
 
     def end(self, why: str) -> None:

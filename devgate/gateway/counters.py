@@ -27,7 +27,16 @@ ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 # Why a door turns somebody away. These series are there from the start: of one that begins at 1
 # nobody sees the first step.
 REFUSED: Mapping[str, tuple[str, ...]] = {
-    "device": ("address", "full"),
+    "device": (
+        "address",
+        "full",
+        "unregistered",
+        "unknown",
+        "disabled",
+        "bytes",
+        "echo",
+        "handshake",
+    ),
     "control": ("token", "role", "address", "full"),
     "http": ("token", "role", "login", "rate", "share", "address", "full", "protocol"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,9 +17,18 @@ from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
+from devgate.gateway.refusals import Refusals
 from devgate.gateway.tails import Tails
 from devgate.gateway.taps import Seen, Tap, Taps, because
+from devgate.gateway.unknown import Unknown
+from devgate.gateway.unregistered import (
+    HURRIED_SECONDS,
+    MAX_BYTES,
+    MAX_REFUSED,
+    Unregistered,
+)
 from devgate.model import Imei
+from devgate.net.acceptor import Acceptor
 from devgate.net.link import Link, reason
 from devgate.net.poller import ROUND, Poller
 from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
@@ -52,13 +61,15 @@ class Desk:
         presence: Presence,
         dispatcher: Dispatcher,
         records: Records,
+        refusals: Refusals | None = None,
     ) -> None:
         self.connections: dict[Link, Connection] = {}
         self.taps = Taps()
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
-        self.left: Callable[[str], None] = lambda address: None  # told when one has ended
-        self._acts = Acts(presence, dispatcher, records, self.taps)
+        self.door: Acceptor | None = None  # once it is open
+        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
+        self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
         self._directory = directory
         self._presence = presence
@@ -92,6 +103,7 @@ class Desk:
     def began(self, connection: Connection) -> None:
         connection.tap = self.taps.get(None)
         self.connections[connection.link] = connection
+        self.unregistered.began(connection)
         try:
             self._poller.add(connection.link)
         except OSError as err:
@@ -107,9 +119,17 @@ class Desk:
         del self.connections[link]
         self._grace.done(connection)
         self._tails.done(connection)
+        self.unregistered.ended(connection)
         self._presence.ended(connection, why)
         self._poller.close(link, abort=why == TAKEN_OVER)
-        self.left(link.address)
+        if self.door is not None:
+            self.door.left(link.address, registered=bool(connection.own))
+
+    def opens(self, door: Acceptor) -> None:
+        """Connections come through this door."""
+        self.door, self.unregistered.crowds = door, door.crowds
+        door.make_room = lambda most: self.unregistered.make_room(most, trio.current_time())
+        door.strict = lambda address: self.unregistered.slow(address, trio.current_time())
 
     async def run(self) -> NoReturn:
         """Read for all connections.
@@ -183,13 +203,20 @@ class Desk:
                 if connection.own and not decoder.tail and self._quick(connection, data):
                     connection.heard = now
                     return
+            if not connection.own:
+                connection.received += len(data)
             connection.heard = now
             frame = None if decoder.tail else lone(data)
             events = decoder.feed(data) if frame is None else [frame]
         else:
             connection.end(connection.link.why or "closed by the device")
             return
-        self._answer(connection, data or b"", events, now)
+        ready: Sequence[Event] = events
+        if not connection.own:
+            ready = self.unregistered.now(connection, events, now)
+        self._answer(connection, data or b"", ready, now)
+        if not connection.own and connection.received >= MAX_BYTES:
+            self.unregistered.too_much(connection)
         if decoder.tail or connection.waits:
             self._tend(connection, now)
 
@@ -236,6 +263,13 @@ class Desk:
             wire += reply
             if tapped:
                 seen.append((event, reply, bound))
+            if (
+                bound is None
+                and reply[21:HEADER_SIZE] == b"HT"
+                and news is None
+                and self.unregistered.refuse(connection, event, reply, now)
+            ):
+                break
         tap = connection.tap or tap
         if tap is not None:
             tap.received(session.imei, connection.link.address, data, seen)
@@ -246,6 +280,8 @@ class Desk:
             connection.transmit(wire, why)
         if session.malformed >= self._settings.max_malformed:
             connection.end("it does not speak the protocol")
+        if connection.refused >= MAX_REFUSED:
+            connection.end("too many registrations were refused")
 
     def _tend(self, connection: Connection, now: float) -> None:
         """See to it that a tail is judged in time, if somebody waits for the judgement."""
@@ -270,7 +306,11 @@ class Desk:
         self.counts.progress = looked = trio.current_time()
         while True:
             self._sooner = trio.Event()
-            due = min(self._grace.next_deadline(), self._tails.next_deadline())
+            due = min(
+                self._grace.next_deadline(),
+                self._tails.next_deadline(),
+                self.unregistered.next_deadline(),
+            )
             self._planned = min(due, looked + SWEEP)
             with trio.move_on_at(self._planned) as nap:
                 await self._sooner.wait()
@@ -281,6 +321,9 @@ class Desk:
             if now >= looked + SWEEP:
                 looked = now
                 self.counts.look(now, self._poller.pending())
+                self._acts.roll(now)
+                self._presence.roll(now)
+                self.unregistered.unknown.roll(now)
                 await self._sweep(now)
 
     def judge(self, now: float) -> None:
@@ -294,6 +337,19 @@ class Desk:
             if connection not in self._tails:
                 connection.waits = False
                 self.read([(connection.link, NO_MORE)], now)
+        for connection, events in self.unregistered.due(now):
+            self._answer_later(connection, events, now)
+
+    def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
+        """A registration that had to wait, and what came behind it."""
+        if connection.why:
+            return
+        self._answer(connection, b"", events[:1], now)
+        rest: Sequence[Event] = events[1:]
+        if not connection.own:
+            rest = self.unregistered.now(connection, rest, now)
+        if rest and not connection.why:
+            self._answer(connection, b"", rest, now)
 
     async def _sweep(self, now: float) -> None:
         """End who is silent. In slices: with very many connections others have their turn."""
@@ -301,6 +357,7 @@ class Desk:
         for start in range(0, len(links), SLICE):
             if start:
                 await trio.lowlevel.checkpoint()
+            self.unregistered.look()
             silent_since = now - self._settings.idle_timeout
             for link in islice(links, start, start + SLICE):
                 connection = self.connections.get(link)
@@ -309,8 +366,12 @@ class Desk:
                     self._look(connection, now)
 
     def _look(self, connection: Connection, now: float) -> None:
-        if connection.too_late(now, self._settings):
+        hurried = HURRIED_SECONDS if self.door is not None and self.door.crowded else math.inf
+        if connection.too_late(now, self._settings, hurried):
             # A stalled loop must not make devices look silent.
             self.read(self._poller.drain(connection.link), now)
-            if why := connection.too_late(now, self._settings):
+            if why := connection.too_late(now, self._settings, hurried):
                 connection.end(why)
+                return
+        if not connection.own:
+            self.unregistered.crowd(connection, now)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from time import time
 
 import trio
 
+from devgate.gateway.bursts import MOST, Bursts, Window
 from devgate.gateway.connection import Connection
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.registry import Flapping, Registry
@@ -30,6 +32,11 @@ class Presence:
         self._records = records
         self._registry: Registry[Connection] = Registry()
         self._generation = int(time() * 1000)  # above all of earlier runs
+        self._window = Window()
+        self._onlines = Bursts()
+        self._takeovers = Bursts()
+        # Devices of which the last that was told is not what is so now.
+        self._stale: dict[Imei, None] = {}
 
     def get(self, imei: Imei) -> Connection | None:
         return self._registry.get(imei)
@@ -48,40 +55,100 @@ class Presence:
         connection.registered_at = time()
         connection.own = own(imei)
         displaced = self._registry.take_over(imei, connection)
-        address, number = connection.link.address, connection.generation
         if displaced is None:
-            event = event_row("device.online", imei, address=address, connection=number)
-            log.info("device online imei=%s address=%s connection=%s", imei, address, number)
+            self._online(imei, connection)
         else:
-            self.takeovers += 1
-            event = event_row(
-                "device.taken_over", imei,
-                address=address, connection=number, displaced=displaced.link.address,
-            )  # fmt: skip
-            log.info(
-                "device taken over imei=%s address=%s connection=%s displaced=%s",
-                imei, address, number, displaced.generation,
-            )  # fmt: skip
-        self._records.presence(_row(imei, connection, True, connection.registered_at), event)
-        if displaced is not None and self.flapping.taken_over(imei, now):
-            self.flaps += 1
-            times, within = self.flapping.takeovers, self.flapping.within
-            log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
-            self._records.event("device.flapping", imei, takeovers=times, within=within)
+            self._taken_over(imei, connection, displaced)
+            if self.flapping.taken_over(imei, now):
+                self.flaps += 1
+                times, within = self.flapping.takeovers, self.flapping.within
+                log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
+                self._flapping(imei, 0)
         return displaced
 
     def ended(self, connection: Connection, why: str) -> None:
         """The connection is over. A late end of one that was displaced says nothing."""
         imei = connection.session.imei
-        if imei is not None and self._registry.release(imei, connection):
-            number = connection.generation
-            event = event_row("device.offline", imei, reason=why, connection=number)
-            self._records.presence(_row(imei, connection, False, time()), event)
-            log.info(
-                "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
-                imei, connection.link.address, number,
-                round(trio.current_time() - connection.connected), why,
-            )  # fmt: skip
+        if imei is None or not self._registry.release(imei, connection):
+            return
+        if not connection.told:
+            return  # the last that was told of the device is that it is offline
+        number = connection.generation
+        event = event_row("device.offline", imei, reason=why, connection=number)
+        self._records.presence(_row(imei, connection, False, time()), event)
+        log.info(
+            "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
+            imei, connection.link.address, number,
+            round(trio.current_time() - connection.connected), why,
+        )  # fmt: skip
+
+    def roll(self, now: float) -> None:
+        """Once a minute: tell how many registrations were not told, and how it stands now."""
+        if not self._window.over(now):
+            return
+        left_out = Counter(dict(self._onlines.over()))
+        left_out.update(dict(self._takeovers.over()))
+        for imei, count in left_out.items():
+            self._flapping(imei, count)
+        stale, self._stale = self._stale, {}
+        for imei in stale:
+            if (connection := self._registry.get(imei)) is None:
+                continue
+            if connection.told:
+                self._records.presence(_row(imei, connection, True, _since(connection)))
+            else:
+                self._tell_online(imei, connection)
+
+    def _online(self, imei: Imei, connection: Connection) -> None:
+        count = self._onlines.count(imei)
+        if count <= MOST:
+            return self._tell_online(imei, connection)
+        # Readers see the two alternate: who is not told online is not told offline either.
+        connection.told = False
+        return self._leave_out(imei, count)
+
+    def _tell_online(self, imei: Imei, connection: Connection) -> None:
+        connection.told = True
+        address, number = connection.link.address, connection.generation
+        event = event_row("device.online", imei, address=address, connection=number)
+        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        log.info("device online imei=%s address=%s connection=%s", imei, address, number)
+
+    def _taken_over(self, imei: Imei, connection: Connection, displaced: Connection) -> None:
+        self.takeovers += 1
+        connection.told = displaced.told
+        count = self._takeovers.count(imei)
+        if count > MOST or not connection.told:
+            return self._leave_out(imei, count)
+        address, number = connection.link.address, connection.generation
+        event = event_row(
+            "device.taken_over", imei,
+            address=address, connection=number, displaced=displaced.link.address,
+        )  # fmt: skip
+        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        log.info(
+            "device taken over imei=%s address=%s connection=%s displaced=%s",
+            imei, address, number, displaced.generation,
+        )  # fmt: skip
+        return None
+
+    def _leave_out(self, imei: Imei, count: int) -> None:
+        self._stale[imei] = None
+        if count == MOST + 1:
+            log.warning("device registers again and again imei=%s: counted from now on", imei)
+            self._flapping(imei, 1)
+
+    def _flapping(self, imei: Imei, count: int) -> None:
+        """`count`: registrations that have no event of their own."""
+        more = {"count": count} if count else {}
+        self._records.event(
+            "device.flapping", imei,
+            takeovers=self.flapping.takeovers, within=self.flapping.within, **more,
+        )  # fmt: skip
+
+
+def _since(connection: Connection) -> float:
+    return connection.registered_at or time()
 
 
 def _row(imei: Imei, connection: Connection, online: bool, since: float) -> tuple[object, ...]:

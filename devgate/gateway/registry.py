@@ -67,6 +67,13 @@ class Flapping:
             return False
         return len(times) == self.takeovers
 
+    def flaps(self, imei: Imei, now: float) -> bool:
+        """Whether takeovers of this device repeat at the moment."""
+        times = self._times.get(imei)
+        if times is None or len(times) < self.takeovers:
+            return False
+        return times[-self.takeovers] > now - self.within
+
     def _forget(self, now: float) -> None:
         while self._times:
             imei = next(iter(self._times))

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any
 
 import trio
 
+from devgate.net.accepting import BUDGET, NEWS_SECONDS, PAUSE_SECONDS, Accepting
 from devgate.net.addresses import host_of, spelled
 from devgate.net.limits import Crowds, capacity, raise_descriptor_limit
 
-__all__ = ["Acceptor", "capacity", "raise_descriptor_limit"]
-
-BUDGET = 64  # connections in one round: a storm of thousands lets other tasks have their turn
-PAUSE = 0.1  # a full house looks again after this long
-NEWS = 60.0  # at most one word about each kind of trouble in this many seconds
-
-# Nothing is left to accept with. The connection stays in the kernel's queue meanwhile.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-# Linux hands out the trouble of a connection that ended in the queue; the next may be sound.
-_ITS_OWN_FAULT = {
-    errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN,
-    errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETDOWN, errno.ENETUNREACH,
-    errno.ETIMEDOUT, errno.EPERM, errno.EINTR,
-}  # fmt: skip
+__all__ = ["BUDGET", "PAUSE_SECONDS", "Acceptor", "capacity", "raise_descriptor_limit"]
 
 log = logging.getLogger("devgate.devices")
 
@@ -55,8 +42,8 @@ class Acceptor:
     each `keepalive_interval`, and given up after `keepalive_count` probes without an answer.
     `user_timeout` gives up a connection on which sent bytes stay unacknowledged; networks
     lose devices for a minute and find them again, so it should not be below `idle_timeout`.
-    `send_buffer` (bytes; the kernel doubles it) bounds what the kernel keeps for a device that
-    does not read, which would be megabytes.
+    `send_buffer` and `receive_buffer` (bytes; the kernel doubles them) bound what the kernel keeps
+    of a device that does not read, or that is not read, which would be megabytes.
     """
 
     def __init__(
@@ -73,18 +60,23 @@ class Acceptor:
         keepalive_count: int = 5,
         user_timeout: float = 180,
         send_buffer: int = 65536,
+        receive_buffer: int = 8192,
     ) -> None:
         self.listeners = list(listeners)
         self.max_connections = max_connections
         self.proxied = proxied
         self.accepted = 0  # handed to admit(), ever
         self.refused = 0  # closed at once for their address, ever
-        self.paused = False  # whether the house is full at the moment
+        # Ends some connections that have not registered, so many at the most; how many.
+        self.make_room: Callable[[int], int] = lambda most: 0
+        # Whether this address is to be kept to its share of connections that have not registered.
+        self.strict: Callable[[str], bool] = lambda address: False
         self._admit = admit
         self._connections = connections
-        self._crowds = Crowds(max_connections_per_address)
-        self._quiet_until = -math.inf  # no more news of pauses before this time
-        self._said = False  # that it is paused
+        self.crowds = Crowds(max_connections_per_address)
+        self._accepting = Accepting(
+            lambda: self.limit - connections(), self._full, self._take, log, inside=connections
+        )
         self._refused_quiet_until = -math.inf
         self._refused_said = 0
         for listener in self.listeners:
@@ -95,16 +87,27 @@ class Acceptor:
                 keepalive_count,
                 user_timeout,
                 send_buffer,
+                receive_buffer,
             )
 
     @property
     def max_connections_per_address(self) -> int:
         """The limit for one host; 0 is none. Those who are inside already stay."""
-        return self._crowds.most
+        return self.crowds.most
 
     @max_connections_per_address.setter
     def max_connections_per_address(self, most: int) -> None:
-        self._crowds.most = most
+        self.crowds.most = most
+
+    @property
+    def paused(self) -> bool:
+        """Whether no more can be accepted at the moment."""
+        return self._accepting.paused
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of the places are taken."""
+        return self._connections() * 2 > self.limit
 
     @property
     def limit(self) -> int:
@@ -114,7 +117,7 @@ class Acceptor:
 
     def enter(self, address: str) -> bool:
         """Count a connection from the host of `address`. False: that host has too many."""
-        if self._crowds.enter(address):
+        if self.crowds.enter(address):
             return True
         self.refused += 1
         now = trio.current_time()
@@ -122,23 +125,23 @@ class Acceptor:
             log.warning(
                 "connections refused address=%s limit=%d count=%d",
                 host_of(address),
-                self._crowds.most,
+                self.crowds.most,
                 self.refused - self._refused_said,
             )
-            self._refused_quiet_until = now + NEWS
+            self._refused_quiet_until = now + NEWS_SECONDS
             self._refused_said = self.refused
         return False
 
-    def left(self, address: str) -> None:
+    def left(self, address: str, *, registered: bool = False) -> None:
         """A connection from this address has ended."""
-        self._crowds.left(address)
+        self.crowds.left(address, registered=registered)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept until cancelled; then the doors are closed, too."""
         try:
             async with trio.open_nursery() as nursery:
                 for listener in self.listeners:
-                    nursery.start_soon(self._serve, listener)
+                    nursery.start_soon(self._accepting.run, listener)
                 task_status.started()
         finally:
             self.close()
@@ -148,40 +151,22 @@ class Acceptor:
         for listener in self.listeners:
             listener.close()
 
-    async def _serve(self, listener: socket.socket) -> NoReturn:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            while (why := self._round(listener)) is not None:
-                self._pause(why)
-                # Out of the poll set meanwhile: a full house costs ten looks a second.
-                await trio.sleep(PAUSE)
-            self._resume()
+    def _full(self) -> str:
+        """Why nobody more gets in. Nothing, where room was made: it is there in the next turn."""
+        if self.make_room(BUDGET):
+            return ""
+        return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 
-    def _round(self, listener: socket.socket) -> str | None:
-        """Accept what is there, within the budget. Why not, if there is no room for more."""
-        limit = self.limit
-        room = limit - self._connections()
-        if room <= 0:
-            return f"all {limit} are in use; more: max_connections and the descriptor limit"
-        for _ in range(min(BUDGET, room)):
-            try:
-                sock, peer = listener.accept()
-            except BlockingIOError:
-                return None
-            except OSError as err:
-                if err.errno in _ITS_OWN_FAULT:
-                    continue
-                # Anything else than exhaustion would be news to us. It must not end the door
-                # nor make it spin, so that it is treated likewise.
-                return (err.strerror or str(err)).lower()
-            self._take(sock, spelled(peer))
-        return None
-
-    def _take(self, sock: socket.socket, address: str) -> None:
-        if not self.proxied and not self.enter(address):
-            sock.close()
-            return
-        sock.setblocking(False)
+    def _take(self, sock: socket.socket, peer: Any) -> None:
+        address = spelled(peer)
+        if not self.proxied:
+            if self.strict(address) and self.crowds.crowded(address):
+                self.refused += 1
+                sock.close()
+                return
+            if not self.enter(address):
+                sock.close()
+                return
         fd = sock.detach()
         try:
             self._admit(fd, address)
@@ -191,22 +176,6 @@ class Acceptor:
             raise
         self.accepted += 1
 
-    def _pause(self, why: str) -> None:
-        if self.paused:
-            return
-        self.paused = True
-        now = trio.current_time()
-        if now >= self._quiet_until:
-            self._quiet_until = now + NEWS
-            self._said = True
-            log.warning("accepting paused connections=%d why=%r", self._connections(), why)
-
-    def _resume(self) -> None:
-        self.paused = False
-        if self._said:
-            self._said = False
-            log.warning("accepting resumed connections=%d", self._connections())
-
 
 def _tune(
     listener: socket.socket,
@@ -215,11 +184,13 @@ def _tune(
     count: int,
     user_timeout: float,
     send_buffer: int,
+    receive_buffer: int,
 ) -> None:
     """Set on the listening socket what accepted ones inherit on Linux: no call for each."""
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     tcp = socket.IPPROTO_TCP
     listener.setsockopt(tcp, socket.TCP_NODELAY, 1)
     listener.setsockopt(tcp, socket.TCP_KEEPIDLE, _seconds(idle))

@@ -84,6 +84,23 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0]
 
 
+def network_of(address: str) -> str:
+    """The network of an address that spelled() wrote: network() of its host."""
+    host = address.rpartition(":")[0]
+    return network(host[1:-1]) if host.startswith("[") else host
+
+
+def loopback(address: str) -> bool:
+    """Whether an address that spelled() wrote is this machine's own; a Unix socket's is."""
+    host = address.rpartition(":")[0].strip("[]")
+    if not host:
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 def network(address: str) -> str:
     """What one customer has: an IPv4 address, or the /64 of an IPv6 address.
 

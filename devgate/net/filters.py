@@ -31,13 +31,14 @@ def plug(
 class Proxied:
     """Takes the PROXY header off the stream, then takes itself out of the link."""
 
-    __slots__ = ("_enter", "_next", "_preamble", "ended")
+    __slots__ = ("_enter", "_next", "_preamble", "ended", "opening")
 
     def __init__(self, enter: Callable[[str], bool] | None, then: Inbound | None) -> None:
         self._preamble = Preamble()
         self._enter = enter
         self._next = then
         self.ended = False
+        self.opening = True
 
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """As Link.receive()."""
@@ -66,6 +67,10 @@ class Secure:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._tls = Tls(context)
         self.ended = False
+
+    @property
+    def opening(self) -> bool:
+        return not self._tls.open
 
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """As Link.receive()."""

@@ -16,6 +16,10 @@ class Inbound(Protocol):
     ended: bool
     """The device has said, within the stream, that nothing more will come."""
 
+    @property
+    def opening(self) -> bool:
+        """There is more to come before the desk hears of the device: a header, a handshake."""
+
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """What `data` (empty: the end) says to the desk: see Link.receive."""
 
@@ -38,21 +42,38 @@ class Link:
     send() that the link is of no more use tells the owner: the poller may have no news of it.
 
     `address` is the device's ("1.2.3.4:5678"), also behind a load balancer, once its PROXY
-    header is here. `why` says why the link itself came to an end, if it knows.
+    header is here. `why` says why the link itself came to an end, if it knows. `registered`: the
+    poller reads it ahead of the others; the owner sets it once the device has registered.
     """
 
-    __slots__ = ("address", "broken", "fd", "inbound", "max_unsent", "outbound", "unsent", "why")
+    __slots__ = (
+        "address", "broken", "fd", "inbound", "max_unsent", "outbound", "registered", "unsent",
+        "why",
+    )  # fmt: skip
 
-    def __init__(self, fd: int, address: str = "", *, max_unsent: int = MAX_UNSENT) -> None:
+    def __init__(
+        self,
+        fd: int,
+        address: str = "",
+        *,
+        max_unsent: int = MAX_UNSENT,
+        registered: bool = True,
+    ) -> None:
         self.fd = fd  # -1 once it is closed
         self.address = address
         self.max_unsent = max_unsent
+        self.registered = registered
         # Bytes only while it is empty: an empty bytearray each would cost 56 bytes a device.
         self.unsent: bytes | bytearray = b""
         self.broken = False
         self.why = ""
         self.inbound: Inbound | None = None
         self.outbound: Outbound | None = None
+
+    @property
+    def opening(self) -> bool:
+        """Whether a PROXY header or a TLS handshake is still to come, or to be ended."""
+        return self.inbound is not None and self.inbound.opening
 
     def send(self, wire: bytes) -> bool:
         """Send what the kernel takes now and keep the rest. False: the link is of no more use.

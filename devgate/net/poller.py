@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from itertools import islice
+from time import perf_counter
 
 import trio
 
@@ -18,12 +19,19 @@ from devgate.net.urgent import Urgent
 READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
 ROUND = 256  # links in one round: other tasks get their turn in between
 READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
+# What connections that have not registered get of each round, besides what the registered ones
+# leave: so many reads of READ_SIZE bytes at least, and no more once so much time is spent.
+# All other classes (callers, HTTP) have their turn between two rounds.
+UNREGISTERED_READS = 16
+UNREGISTERED_SECONDS = 0.002
+POLLS = 16  # looks for registered links behind those that are not, in one round
 FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
 
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 # What nearly every event is: bytes to read, on a socket that would take some, too.
 ORDINARY = select.EPOLLIN | select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+UNKNOWN = ORDINARY | GONE  # what may have happened to a link that was not asked to its end
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
@@ -45,6 +53,8 @@ class Poller:
         # Links that may have more to say than they have been asked, longest wait first. An edge
         # is told once, so that nothing but this remembers them.
         self._unfinished: dict[Link, None] = {}
+        # The same of links that have not registered, with the events that were told of them.
+        self._unregistered: dict[Link, int] = {}
         self._more = False
 
     def add(self, link: Link) -> None:
@@ -67,6 +77,7 @@ class Poller:
         if self._links.get(fd) is link:
             del self._links[fd]
             self._unfinished.pop(link, None)
+            self._unregistered.pop(link, None)
             # Closing would do, but for a descriptor that another process holds, too. And the
             # epoll itself may be closed by now (ValueError).
             with contextlib.suppress(OSError, ValueError):
@@ -101,25 +112,47 @@ class Poller:
     @property
     def behind(self) -> bool:
         """Whether the last round left something for the next one."""
-        return self._more or bool(self._unfinished)
+        return self._more or bool(self._unfinished) or bool(self._unregistered)
 
     def pending(self) -> bool:
         """Whether a round would find something now. Takes nothing away."""
-        return bool(self._unfinished or self._look.poll(0))
+        return bool(self._unfinished or self._unregistered or self._look.poll(0))
 
     def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
         """One round of at most so many links, without waiting. Empty bytes are the end of a link.
 
+        Registered links come first, then the others in a small slice: what the registered ones
+        leave of the round, for UNREGISTERED_SECONDS, and always UNREGISTERED_READS.
         The end may be told twice; nothing is told of a link that has been closed. Links may be
         added and closed while this runs. A round that is left early loses nothing.
         """
-        links, unfinished, read = self._links, self._unfinished, os.read
+        unfinished = self._unfinished
         if self.behind:
             self.urgent.run()
         # Floods and the others share a round, half and half, so that neither starves.
         turns = list(islice(unfinished, most // 2)) if unfinished else []
-        fresh = self._epoll.poll(0, most - len(turns))
-        self._more = len(fresh) == most - len(turns)
+        room = most - len(turns)
+        for _ in range(POLLS):
+            fresh = self._epoll.poll(0, room)
+            self._more = len(fresh) == room
+            before = len(self._unregistered)
+            yield from self._fresh(fresh)
+            # The kernel tells in the order of arrival. Behind ten thousand links that are not
+            # registered there may be one that is.
+            passed = len(self._unregistered) - before
+            if not self._more or passed <= 0:
+                room -= len(fresh) - max(passed, 0)
+                break
+            room = passed
+        for link in turns:
+            yield from self._drain(link, READS)
+        if self._unregistered:
+            yield from self._others(max(room, UNREGISTERED_READS))
+
+    def _fresh(self, fresh: list[tuple[int, int]]) -> Iterator[tuple[Link, bytes]]:
+        """What registered links have to say. The others only take their place in the queue."""
+        links, unfinished, others = self._links, self._unfinished, self._unregistered
+        read = os.read
         events = iter(fresh)
         try:
             for fd, event in events:
@@ -128,7 +161,10 @@ class Poller:
                     if fd == self.urgent.fd:
                         self.urgent.run()
                     continue  # closed earlier in this round; or it has its turn anyway
-                if event == ORDINARY and not link.unsent and link.inbound is None:
+                if not link.registered:
+                    if event != select.EPOLLOUT or link.unsent:
+                        others[link] = others.get(link, 0) | event
+                elif event == ORDINARY and not link.unsent and link.inbound is None:
                     # The path of nearly every message: one read, one yield, nothing else.
                     try:
                         data = read(fd, READ_SIZE)
@@ -144,12 +180,45 @@ class Poller:
                         yield link, data  # drained: the next byte makes a new edge
                 elif event != select.EPOLLOUT or link.unsent:
                     yield from self._drain(link, READS, short=not event & GONE)
-            for link in turns:
-                yield from self._drain(link, READS)
         finally:
             for fd, _ in events:
                 if (link := links.get(fd)) is not None:
-                    unfinished[link] = None
+                    self._later(link)
+
+    def _others(self, most: int) -> Iterator[tuple[Link, bytes]]:
+        """One read of each of some links that have not registered, longest wait first."""
+        others, began = self._unregistered, perf_counter()
+        for count, link in enumerate(list(islice(others, most))):
+            if count >= UNREGISTERED_READS and perf_counter() - began > UNREGISTERED_SECONDS:
+                return
+            event = others.pop(link, 0)
+            if not event:
+                continue  # closed meanwhile
+            if event == ORDINARY and not link.unsent and link.inbound is None:
+                try:
+                    data = os.read(link.fd, READ_SIZE)
+                except BlockingIOError:
+                    continue
+                except OSError as err:
+                    data = link.end(reason(err))
+                if len(data) == READ_SIZE:
+                    others[link] = ORDINARY
+                yield link, data
+            else:
+                yield from self._drain(link, 1, short=not event & GONE)
+
+    def _later(self, link: Link) -> None:
+        """It may have more to say: to the back of its queue."""
+        self._unfinished.pop(link, None)
+        self._unregistered.pop(link, None)
+        if link.registered:
+            self._unfinished[link] = None
+        else:
+            self._unregistered[link] = UNKNOWN
+
+    def _done(self, link: Link) -> None:
+        self._unfinished.pop(link, None)
+        self._unregistered.pop(link, None)
 
     def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
         """What this one has to say, whether or not an edge told of it; as in arrivals()."""
@@ -163,10 +232,10 @@ class Poller:
         `short`: a short read means that there is no more, which holds only while neither an end
         nor an error can stand behind the bytes.
         """
-        unfinished, fd = self._unfinished, link.fd
+        fd = link.fd
         if self._links.get(fd) is not link:
             return
-        unfinished[link] = None  # until it is done, or for good if the round is left early
+        self._later(link)  # until it is done, or for good if the round is left early
         link.flush()
         for _ in range(reads):
             size, failed = 0, False
@@ -187,19 +256,18 @@ class Poller:
                 if link.fd != fd:
                     return  # closed by its owner
                 if not data:
-                    unfinished.pop(link, None)
+                    self._done(link)
                     return
                 if link.broken or (link.inbound is not None and link.inbound.ended):
-                    unfinished.pop(link, None)
+                    self._done(link)
                     yield link, b""
                     return
             if not size or (short and size < READ_SIZE):
                 break
         else:
-            unfinished.pop(link, None)
-            unfinished[link] = None  # to the back of the queue
+            self._later(link)
             return
-        unfinished.pop(link, None)
+        self._done(link)
         if link.broken:
             yield link, b""
 

@@ -28,12 +28,12 @@ class Turn(NamedTuple):
 class Tls:
     """One TLS connection, from its hello to its end."""
 
-    __slots__ = ("_in", "_open", "_out", "_tls", "why")
+    __slots__ = ("_in", "_out", "_tls", "open", "why")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
-        self._open = False
+        self.open = False  # the handshake has been made
         self.why = ""
 
     def receive(self, data: bytes) -> Turn:
@@ -45,9 +45,9 @@ class Tls:
         plain: list[bytes] = []
         closed = True
         try:
-            if not self._open:
+            if not self.open:
                 self._tls.do_handshake()
-                self._open = True
+                self.open = True
             while chunk := self._tls.read(RECORD):
                 plain.append(chunk)
         except ssl.SSLWantReadError:
@@ -55,10 +55,10 @@ class Tls:
         except ssl.SSLEOFError:
             # The socket's end without TLS's own. Devices that lose their network, or save bytes,
             # end like this; every frame says its length, so that nothing can be cut off unseen.
-            if not self._open:
+            if not self.open:
                 self.why = "TLS handshake failed: closed by the device"
         except ssl.SSLError as err:
-            self.why = f"TLS {'failed' if self._open else 'handshake failed'}: {_reason(err)}"
+            self.why = f"TLS {'failed' if self.open else 'handshake failed'}: {_reason(err)}"
         return Turn(b"".join(plain), self._out.read(), closed)
 
     def send(self, plain: bytes) -> bytes:
@@ -75,7 +75,7 @@ class Tls:
 
     def close(self) -> bytes:
         """The bytes that end the stream in good order; empty if there is none to end."""
-        if not self._open or self.why:
+        if not self.open or self.why:
             return b""
         with contextlib.suppress(ssl.SSLError):  # it wants the other's farewell; we do not wait
             self._tls.unwrap()

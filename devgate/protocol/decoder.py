@@ -20,9 +20,10 @@ SHORT = 3  # a run of at most so many bytes is a heartbeat, whatever it holds
 
 # LEN 020 to 022 are slips of devices in the field: such a frame is 23 bytes long.
 HEADER = rb"(?:02|0[3-9]|[1-9][0-9])[0-9][0-9]{3}[0-9]{15}[A-Z]{2}"
-# 006404 is never a device's own; it is cut out whole, so that an echo is known for one.
-START = re.compile(HEADER + b"|" + AGAIN)
-BEATS = re.compile(rb"(?:[\x00\s01]|AT)+")  # heartbeats of any number, joined together
+# A header is looked for by its end: only there stand letters, so that a run of digits of any
+# length costs one step a byte, and not one for each header that it might begin.
+HEADER_END = re.compile(rb"[A-Z]{2}(?<=" + HEADER + rb")")
+BEATS = re.compile(rb"(?:[\x00\s01]++|AT)++")  # heartbeats of any number, joined together
 MANY_BEATS = b"0" * (SHORT + 1)  # stands for any such run that is longer
 
 
@@ -89,8 +90,11 @@ class Decoder:
     def _cut(self, data: bytes, last: bool) -> list[Event]:
         events: list[Event] = []
         run, told, size, done, look = self._before, self._told, len(data), 0, 0
+        header = -1
         while True:
-            start, stop = _next_frame(data, look)
+            if header < look:
+                header = _next_header(data, look)
+            start, stop = _next_frame(data, look, header)
             if stop > size and last:  # it never came: what stands there is no header
                 look = start + 1
                 continue
@@ -120,20 +124,27 @@ def _is_beat(run: bytes) -> bool:
     return len(run) <= SHORT or BEATS.fullmatch(run) is not None
 
 
-def _next_frame(data: bytes, look: int) -> tuple[int, int]:
+def _next_header(data: bytes, look: int) -> int:
+    """Where the next whole header begins, from `look` on; len(data) if there is none."""
+    found = HEADER_END.search(data, look + HEADER_SIZE - 2)
+    return found.end() - HEADER_SIZE if found else len(data)
+
+
+def _next_frame(data: bytes, look: int, header: int) -> tuple[int, int]:
     """Where the next frame starts and will stop, be it whole or not yet.
 
-    Both are len(data) if nothing from `look` on can start one.
+    Both are len(data) if nothing from `look` on can start one. `header` is _next_header().
     """
     size = len(data)
-    found = START.search(data, look)
-    if found and found.end() - found.start() == HEADER_SIZE:
-        start = found.start()
-        return start, start + max(HEADER_SIZE, int(data[start : start + 3]))
+    # 006404 is never a device's own; it is cut out whole, so that an echo is known for one.
+    again = data.find(AGAIN, look, header + len(AGAIN) - 1)
+    if again < 0 and header < size:
+        return header, header + max(HEADER_SIZE, int(data[header : header + 3]))
     # The digits of an echo may stand in a header that is still to come whole.
-    partial = PARTIAL.search(data, max(look, size - HEADER_SIZE + 1))
-    if found and not (partial and partial.start() < found.start()):
-        return found.span()
+    latest = size - HEADER_SIZE + 1
+    partial = None if 0 <= again < latest else PARTIAL.search(data, max(look, latest))
+    if again >= 0 and not (partial and partial.start() < again):
+        return again, again + len(AGAIN)
     return (partial.start(), size + 1) if partial else (size, size)
 
 

@@ -156,6 +156,7 @@ def test_two_devices_with_one_imei(served: Gateway, imei: str) -> None:
         kept.expect_nothing(imei)
         assert served.status(imei)["online"] is True
         kept.close()
+    served.logged("flapping", imei)
     lines = [line for line in served.log().splitlines() if "flapping" in line and imei in line]
     assert 1 <= len(lines) < 10, "reported, and not at every one of 40 takeovers"
 

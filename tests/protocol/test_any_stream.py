@@ -123,9 +123,9 @@ def test_the_work_is_linear(unit: bytes, step: int, monkeypatch: pytest.MonkeyPa
 
     def work(size: int) -> float:
         stream, decoder = unit * (size // len(unit)), Decoder()
-        patterns = Counted(module.START), Counted(module.PARTIAL)
+        patterns = Counted(module.HEADER_END), Counted(module.PARTIAL)
         with monkeypatch.context() as patch:
-            for name, pattern in zip(("START", "PARTIAL"), patterns, strict=True):
+            for name, pattern in zip(("HEADER_END", "PARTIAL"), patterns, strict=True):
                 patch.setattr(module, name, pattern)
             for at in range(0, len(stream), step):
                 decoder.feed(stream[at : at + step])
@@ -138,8 +138,8 @@ def test_the_work_is_linear(unit: bytes, step: int, monkeypatch: pytest.MonkeyPa
 def test_a_frame_byte_by_byte_is_not_looked_through_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start: Any = Counted(module.START)
-    monkeypatch.setattr(module, "START", start)
+    start: Any = Counted(module.HEADER_END)
+    monkeypatch.setattr(module, "HEADER_END", start)
     decoder = Decoder()
     wire = encode("000", X, "QD", b"0" * 976)
     events = [e for byte in wire for e in decoder.feed(bytes([byte]))]

@@ -1,0 +1,54 @@
+"""Events that repeat: the first of a minute are told one by one, the rest as a count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from devgate.model import Imei
+
+MOST = 10  # events of one kind and device in a window that are told one by one
+WINDOW_SECONDS = 60.0
+# Devices that are counted at once. Past it those with the fewest events are forgotten: a storm of
+# a million registrations takes no memory here.
+MAX_DEVICES = 65_536
+
+
+class Bursts:
+    """Counts events of one kind by device, from the beginning of a window to its end."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Imei, int] = {}
+
+    def count(self, imei: Imei) -> int:
+        """Count one more. Up to MOST it is told; the one after that is told with a count."""
+        counts = self._counts
+        count = counts[imei] = counts.get(imei, 0) + 1
+        if len(counts) > MAX_DEVICES:
+            self._counts = {imei: count for imei, count in counts.items() if count > MOST // 2}
+            if len(self._counts) > MAX_DEVICES // 2:
+                self._counts.clear()
+        return count
+
+    def over(self) -> Iterator[tuple[Imei, int]]:
+        """The window ends: how many events of which device were not told at all."""
+        counts, self._counts = self._counts, {}
+        for imei, count in counts.items():
+            if count > MOST + 1:
+                yield imei, count - MOST - 1
+
+
+class Window:
+    """When a window is over."""
+
+    def __init__(self, seconds: float = WINDOW_SECONDS) -> None:
+        self._seconds = seconds
+        self._ends: float | None = None
+
+    def over(self, now: float) -> bool:
+        """True once at the end of each window."""
+        if self._ends is None:
+            self._ends = now + self._seconds
+        if now < self._ends:
+            return False
+        self._ends = now + self._seconds
+        return True

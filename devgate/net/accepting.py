@@ -1,0 +1,113 @@
+"""The accept loop of every door: devices, control, HTTP."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import socket
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import trio
+
+BUDGET = 64  # connections in one round: a storm of thousands lets other tasks have their turn
+PAUSE_SECONDS = 0.1  # a full door looks again after this long
+NEWS_SECONDS = 60.0  # at most one line about a paused door in this many seconds
+# Failures in a row after which a listener is left alone for a moment, whatever they are: it stays
+# readable, so that a door which cannot accept would keep a core busy.
+FAILURES = 16
+
+# Nothing is left to accept with. The connection stays in the kernel's queue meanwhile.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+# Taken by the callee, with its peer's address; it is non-blocking.
+Take = Callable[[socket.socket, Any], None]
+
+
+class Accepting:
+    """Accepts on the listening sockets of one door. Says once when it pauses, and why.
+
+    `room()` is how many more connections there may be now, and `full()` the words for none; no
+    words mean that room has just been made and is there in the next turn.
+    """
+
+    def __init__(
+        self,
+        room: Callable[[], int],
+        full: Callable[[], str],
+        take: Take,
+        log: logging.Logger,
+        *,
+        name: str = "accepting",
+        inside: Callable[[], int] | None = None,
+    ) -> None:
+        self.paused = False
+        self._room = room
+        self._full = full
+        self._take = take
+        self._log = log
+        self._name = name
+        self._inside = inside
+        self._failures = 0  # in a row
+        self._quiet_until = -math.inf  # no more news of pauses before this time
+        self._said = False  # that it is paused
+
+    async def run(self, listener: socket.socket) -> NoReturn:
+        """Accept until cancelled. The listener is the caller's to close."""
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            while (why := self._round(listener)) is not None:
+                self._pause(why)
+                # Out of the poll set meanwhile: a full door costs ten looks a second.
+                await trio.sleep(PAUSE_SECONDS)
+            self._resume()
+
+    def _round(self, listener: socket.socket) -> str | None:
+        """Accept what is there, within the budget. Why not, if no more can be."""
+        room = self._room()
+        if room <= 0:
+            return self._full() or None
+        for _ in range(min(BUDGET, room)):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                self._failures = 0
+                return None
+            except OSError as err:
+                # Linux hands out the trouble of a connection that ended in the queue; the next
+                # may be sound. But EPERM, EINVAL and others may stay for ever.
+                self._failures += 1
+                if err.errno in EXHAUSTED or self._failures >= FAILURES:
+                    return _words(err)
+                continue
+            self._failures = 0
+            sock.setblocking(False)
+            self._take(sock, peer)
+        return None
+
+    def _pause(self, why: str) -> None:
+        if self.paused:
+            return
+        self.paused = True
+        now = trio.current_time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + NEWS_SECONDS
+            self._said = True
+            self._log.warning("%s paused %swhy=%r", self._name, self._count(), why)
+
+    def _resume(self) -> None:
+        self.paused = False
+        if self._said:
+            self._said = False
+            self._log.warning("%s resumed%s", self._name, f" {self._count()}".rstrip())
+
+    def _count(self) -> str:
+        return "" if self._inside is None else f"connections={self._inside()} "
+
+
+def _words(err: OSError) -> str:
+    words = (err.strerror or str(err)).lower()
+    if err.errno is None or err.errno in EXHAUSTED:
+        return words
+    return f"{words} ({errno.errorcode.get(err.errno, err.errno)})"

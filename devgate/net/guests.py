@@ -1,0 +1,151 @@
+"""Who is inside a door of callers: bounded in all and by network, with room made when full."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import trio
+
+from devgate.net.accepting import NEWS_SECONDS
+from devgate.net.addresses import loopback, network_of
+
+G = TypeVar("G", bound=Hashable)
+
+PER_NETWORK = 64  # connections from one address (IPv6: /64)
+RESERVED = 8  # of a door's connections, for this machine alone: whoever looks at its health
+# A connection without a request for so long is closed to make room for another. A younger one
+# may be on its way to its first.
+IDLE_SECONDS = 5.0
+SOON_SECONDS = 1.0  # ... or for so long, if there is nobody else
+
+
+@dataclass(slots=True)
+class _Guest:
+    address: str
+    network: str
+    idle_since: float | None  # None: a request is under way
+
+
+class Guests(Generic[G]):
+    """Connections of one door. `close(guest)` must end one soon; `leave` follows once it has.
+
+    `refused(why, address)` hears of each that is turned away or closed to make room; `why` is
+    "address" (its network has enough) or "full".
+    """
+
+    def __init__(
+        self,
+        name: str,
+        most: Callable[[], int],
+        close: Callable[[G], None],
+        refused: Callable[[str, str], None],
+        log: logging.Logger,
+        *,
+        per_network: int = PER_NETWORK,
+        exempt: Callable[[str], bool] = lambda address: False,
+    ) -> None:
+        self._name = name
+        self._most = most
+        self._close = close
+        self._refused = refused
+        self._log = log
+        self._per_network = per_network
+        self._exempt = exempt  # from the bound for each network: a proxy speaks for many
+        # The one that has been without a request for longest is in front of all that have none.
+        self._inside: dict[G, _Guest] = {}
+        self._networks: dict[str, int] = {}
+        self._leaving: set[G] = set()
+        self._quiet_until = -math.inf
+
+    def __len__(self) -> int:
+        """Those who are to stay."""
+        return len(self._inside) - len(self._leaving)
+
+    def enter(self, guest: G, address: str) -> bool:
+        """Take one in, if need be in the place of another. False: turned away."""
+        now = trio.current_time()
+        network = network_of(address)
+        crowd = self._networks.get(network, 0)
+        if crowd >= self._per_network and not self._exempt(address):
+            if (victim := self._longest_idle(now, network)) is None:
+                self._refused("address", address)
+                return False
+            self._make_room(victim, "address")
+        most = self._most() - (0 if loopback(address) else RESERVED)
+        if len(self) >= most:
+            self._say(now)
+            if (victim := self._busiest_idle(now)) is None:
+                self._refused("full", address)
+                return False
+            self._make_room(victim, "full")
+        self._inside[guest] = _Guest(address, network, now)
+        self._networks[network] = self._networks.get(network, 0) + 1
+        return True
+
+    def asks(self, guest: G) -> None:
+        """A request is under way: nobody takes its place."""
+        if (entry := self._inside.get(guest)) is not None:
+            entry.idle_since = None
+
+    def rests(self, guest: G) -> None:
+        """It is without a request from now on."""
+        if (entry := self._inside.pop(guest, None)) is not None:
+            entry.idle_since = trio.current_time()
+            self._inside[guest] = entry
+
+    def leave(self, guest: G) -> None:
+        """It has gone; the second time does nothing."""
+        if (entry := self._inside.pop(guest, None)) is None:
+            return
+        if guest in self._leaving:
+            self._leaving.discard(guest)
+        else:
+            self._forget(entry)
+
+    def _make_room(self, victim: G, why: str) -> None:
+        entry = self._inside[victim]
+        self._leaving.add(victim)
+        self._forget(entry)
+        self._refused(why, entry.address)
+        self._close(victim)
+
+    def _forget(self, entry: _Guest) -> None:
+        left = self._networks[entry.network] - 1
+        if left:
+            self._networks[entry.network] = left
+        else:
+            del self._networks[entry.network]
+
+    def _longest_idle(self, now: float, network: str) -> G | None:
+        for guest, entry in self._inside.items():
+            if entry.network == network and self._may_go(guest, entry, now, IDLE_SECONDS):
+                return guest
+        return None
+
+    def _busiest_idle(self, now: float) -> G | None:
+        """Of the network with the most connections, the one longest without a request."""
+        for seconds in (IDLE_SECONDS, SOON_SECONDS):
+            idle: dict[str, G] = {}
+            for guest, entry in self._inside.items():
+                if self._may_go(guest, entry, now, seconds):
+                    idle.setdefault(entry.network, guest)
+            if idle:
+                return idle[max(idle, key=lambda network: self._networks[network])]
+        return None
+
+    def _may_go(self, guest: G, entry: _Guest, now: float, seconds: float) -> bool:
+        if entry.idle_since is None or guest in self._leaving:
+            return False
+        return now - entry.idle_since >= seconds
+
+    def _say(self, now: float) -> None:
+        if now >= self._quiet_until:
+            self._quiet_until = now + NEWS_SECONDS
+            self._log.warning(
+                "%s is full connections=%d: the one longest without a request is closed for a new "
+                "one", self._name, len(self),
+            )  # fmt: skip
