@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 
 async def test_every_request_shows_a_token(file: Path) -> None:
-    secret = add(file, "shop")
+    secret = add(file, "shop", "admin")
     async with serving(access=Tokens(file)) as served:
         caller = await call(await listen(served))
         reply = await caller.ask(type="echo", token=secret, id=1)
@@ -65,7 +65,7 @@ async def test_a_new_token_is_in_force_at_once_and_a_removed_one_is_not(file: Pa
     async with serving(access=Tokens(file)) as served:
         caller = await call(await listen(served))
         assert (await caller.ask(type="echo", token="dg_"))["status"] == "401"
-        secret = add(file, "shop")
+        secret = add(file, "shop", "admin")
         assert (await caller.ask(type="echo", token=secret))["status"] == "200"
         remove(file, "shop")
         assert (await caller.ask(type="echo", token=secret))["status"] == "401"
@@ -83,7 +83,7 @@ async def test_a_token_that_may_only_read_starts_nothing(file: Path) -> None:
 
 
 async def test_a_stranger_has_only_so_long(file: Path) -> None:
-    secret = add(file, "shop")
+    secret = add(file, "shop", "admin")
     async with serving(access=Tokens(file), limits=Limits(login=0.05)) as served:
         place = await listen(served)
         caller, stranger = await call(place), await call(place)
@@ -161,7 +161,7 @@ async def tls_call(place: tuple[str, int], ours: ssl.SSLContext) -> Caller:
 
 
 async def test_tls(certificate: tuple[str, str], file: Path) -> None:
-    secret = add(file, "shop")
+    secret = add(file, "shop", "admin")
     async with serving(access=Tokens(file)) as served:
         place = await listen(served, context(*certificate))
         caller = await tls_call(place, ssl.create_default_context(cafile=certificate[0]))

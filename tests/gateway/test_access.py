@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_token_is_known_by_its_secret_alone(file: Path) -> None:
-    shop, screen = add(file, "shop"), add(file, "screen", "read")
+    shop, screen = add(file, "shop", "admin"), add(file, "screen", "read")
     assert shop.startswith("dg_")
     assert len(shop) == 46
     tokens = Tokens(file)
@@ -36,12 +36,12 @@ def test_a_token_is_known_by_its_secret_alone(file: Path) -> None:
     "wrong", [None, 5, True, "", "shop", "dg_", [], {}, "\ud800", "x" * 70000]
 )
 def test_anything_else_is_nobody(file: Path, wrong: object) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     assert Tokens(file).check(wrong) is None
 
 
 def test_not_even_the_hash_is_a_secret(file: Path) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     (token,) = entries(file)
     assert Tokens(file).check(token.digest) is None
     assert Tokens(file).check(f"sha256${token.digest}") is None
@@ -51,7 +51,7 @@ def test_a_missing_file_holds_no_tokens(file: Path) -> None:
     tokens = Tokens(file)
     assert tokens.check("dg_x") is None
     assert entries(file) == []
-    secret = add(file, "shop")
+    secret = add(file, "shop", "admin")
     assert tokens.check(secret) is not None
     file.unlink()
     assert tokens.check(secret) is None
@@ -71,7 +71,7 @@ def test_changes_are_in_force_at_once(file: Path) -> None:
 def test_a_file_that_breaks_leaves_the_tokens_and_is_told_once(
     file: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secret = add(file, "shop")
+    secret = add(file, "shop", "admin")
     tokens, good = Tokens(file), file.read_bytes()
     file.write_bytes(good + text.encode("latin-1"))
     for _ in range(3):
@@ -89,7 +89,7 @@ def test_a_file_that_breaks_leaves_the_tokens_and_is_told_once(
 
 
 def test_the_file_is_for_its_owner_and_keeps_its_comments(file: Path) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text(f"# ours\n\n{file.read_text()}# behind\n")
     file.chmod(0o644)
@@ -111,7 +111,7 @@ def test_a_line_is_name_role_created_and_hash(file: Path) -> None:
 
 
 def test_a_link_stays_a_link(file: Path) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     link = file.parent / "link"
     link.symlink_to(file)
     add(link, "screen")
@@ -120,9 +120,9 @@ def test_a_link_stays_a_link(file: Path) -> None:
 
 
 def test_a_name_is_taken_once(file: Path) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     with pytest.raises(SetupError, match=r"already.*remove it first"):
-        add(file, "shop")
+        add(file, "shop", "admin")
     with pytest.raises(SetupError, match="no token named other"):
         remove(file, "other")
     file.write_text(file.read_text() + file.read_text())
@@ -163,7 +163,7 @@ def test_a_folder_in_the_files_place(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_root_leaves_the_gateways_file_to_the_gateway(file: Path) -> None:
-    add(file, "shop")
+    add(file, "shop", "admin")
     os.chown(file, 12345, 12345)
     add(file, "screen")
     assert (file.stat().st_uid, file.stat().st_gid) == (12345, 12345)
