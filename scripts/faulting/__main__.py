@@ -17,6 +17,7 @@ from crashing.processes import Broken
 from faulting import power
 from faulting.databases import database_faults
 from faulting.kinds import PROCESS
+from faulting.planted import NO_FSYNC, PLANTS
 from faulting.storm import Storm, say
 from faulting.world import StormWorld
 from tests.faults.preload import preloaded
@@ -46,9 +47,12 @@ def main() -> int:
     add("--seed", type=int, metavar="S", help="throw the same dice again")
     add("--devices", type=int, default=40, metavar="N", help="%(default)s")
     add("--callers", type=int, default=24, metavar="N", help="at once (%(default)s)")
-    add("--plant", default="", metavar="NAME", help="with a fault of the gateway: the checker "
-        "must find it; see scripts/faulting/planted.py")  # fmt: skip
+    add("--plant", default="", choices=["", *PLANTS, NO_FSYNC], metavar="NAME",
+        help="a gateway with this fault, which the checker must find: "
+        f"{', '.join(PLANTS)}; with power also {NO_FSYNC}")  # fmt: skip
     add("--only", default="", metavar="TEXT", help="only faults whose name holds this")
+    add("--without", action="append", default=[], metavar="TEXT",
+        help="no faults whose name holds this")  # fmt: skip
     add("--keep", type=Path, metavar="DIR", help="leave all logs and databases in this folder")
     args = parser.parse_args()
     seed = random.randrange(1 << 30) if args.seed is None else args.seed
@@ -92,7 +96,9 @@ def run(args: argparse.Namespace, seed: int, kind: str, seconds: float) -> bool:
         chosen = [
             fault
             for fault in [*PROCESS, *database_faults()]
-            if kind in fault.databases and args.only in fault.name
+            if kind in fault.databases
+            and args.only in fault.name
+            and not any(text in fault.name for text in args.without)
         ]
         broken = ""
         try:

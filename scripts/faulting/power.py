@@ -18,6 +18,7 @@ from crashing.processes import Broken, Json, World
 from crashing.verdict import NOT_YET
 
 from faulting.disk import MODES, Disk, read_folder
+from faulting.planted import NO_FSYNC
 from faulting.storm import Storm, say
 from faulting.world import StormWorld
 from tests.faults.preload import preloaded
@@ -98,7 +99,7 @@ def _recorded(
     folder: Path, record: Path, seconds: float, seed: int, plant: str
 ) -> tuple[dict[str, bytes], dict[str, int]]:
     """Let starts flow, with some ends of the gateway, while the library writes the record."""
-    skips_fsync = plant == "no-fsync"
+    skips_fsync = plant == NO_FSYNC
     with preloaded(folder / "control", path="/devgate.db", record=record) as faults:
         world = StormWorld(
             folder, "sqlite:///data/devgate.db", 20, faults, seed, "" if skips_fsync else plant
