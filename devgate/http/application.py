@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import cast
 from urllib.parse import urlencode
@@ -16,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.http import api, health, metrics, openapi, problems
-from devgate.http.auth import CHALLENGE, LOOKING, identify, refuse
+from devgate.http.auth import CHALLENGE, LOOKING, Caller, identify, refuse
 from devgate.http.forwarded import Proxies
 from devgate.http.headers import SafeHeaders
 from devgate.http.pages import missing
@@ -24,9 +26,12 @@ from devgate.http.pages import routes as pages
 from devgate.http.pages.view import Visit
 from devgate.http.problems import Problem
 from devgate.http.web import Web
+from devgate.http.wire import Wire
 
 OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
 OPEN_BELOW = "/static/"
+HEALTH = ("/healthz", "/readyz")  # for these, places are kept when all others are taken
+FULL = "all connections are in use; nothing was done"
 PARTS = (api, openapi, health, metrics, pages)
 
 
@@ -41,8 +46,52 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._find_client(scope)
+        wire: Wire | None = scope.get("devgate.wire")
         refusal = self._look(scope)
-        await (self._app if refusal is None else refusal)(scope, receive, send)
+        if wire is not None and wire.only_health and scope["path"] not in HEALTH:
+            refusal = problems.problem("503", FULL, 503, {"Retry-After": "5"})
+            wire.finish()
+        caller = scope.get("devgate.caller")
+        if refusal is not None or caller is None:
+            await (refusal or self._app)(scope, receive, send)
+            return
+        quota = self._web.quota
+        try:
+            if wire is not None:
+                self._claim(wire, caller)
+            scope["devgate.stream"] = partial(self._stream, Request(scope), caller)
+            with quota.request(caller.source, caller.role):
+                await self._app(scope, receive, send)
+        except Problem as err:
+            refuse(self._web, Request(scope), "share", caller)
+            answer = problems.problem(err.code, str(err), err.status, err.headers)
+            await answer(scope, receive, send)
+
+    @contextmanager
+    def _stream(self, request: Request, caller: Caller) -> Iterator[None]:
+        """Count a stream while it goes on. Raises Problem (429) if that is one too many."""
+        with ExitStack() as counted:
+            try:
+                counted.enter_context(self._web.quota.stream(caller.source))
+            except Problem:
+                refuse(self._web, request, "share", caller)
+                raise
+            yield
+
+    def _claim(self, wire: Wire, caller: Caller) -> None:
+        """The connection is this caller's from now on, and no stranger's."""
+        if wire.known == caller.source:
+            return
+        quota = self._web.quota
+        if wire.known:
+            quota.disconnect(wire.known)
+            wire.known = ""
+        try:
+            quota.connect(caller.source, caller.role)
+        except Problem:
+            wire.finish()
+            raise
+        wire.known = caller.source
 
     def _find_client(self, scope: Scope) -> None:
         """Put the client's address in the place of the proxy's."""

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devgate.http.problems import problem
+from devgate.http.turns import Turns
 from devgate.http.wire import Wire
 from devgate.model import shown
 
@@ -25,11 +26,14 @@ MOST = 64 * 1024 * 1024  # bytes
 class Exchanges:
     """The application, for the requests of one connection. Nothing it raises goes further."""
 
-    def __init__(self, app: ASGIApp, wire: Wire, turn: Callable[[str], int | None]) -> None:
-        """`turn` tells whether an address may have a line in the log: Refusals.turn."""
+    def __init__(
+        self, app: ASGIApp, wire: Wire, turns: Turns, may_log: Callable[[str], int | None]
+    ) -> None:
+        """`may_log` tells whether an address may have a line in the log: Refusals.turn."""
         self._app = app
         self._wire = wire
-        self._turn = turn
+        self._turns = turns
+        self._may_log = may_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "CONNECT":
@@ -37,8 +41,11 @@ class Exchanges:
             return
         exchange = Exchange(self._wire, receive, send)
         scope["devgate.cut"] = self._wire.abort
+        scope["devgate.wire"] = self._wire
         self._wire.begins()
         try:
+            # Peers that send many requests at once must not begin them all in one turn.
+            await self._turns.take()
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             self._wire.abort()  # that is no fault, and nobody is left to answer
@@ -55,7 +62,7 @@ class Exchanges:
         """
         if scope.get("devgate.caller") is not None:
             log.exception("http request crashed method=%s path=%r", scope["method"], scope["path"])
-        elif self._turn(scope["client"][0] if scope.get("client") else "") is not None:
+        elif self._may_log(scope["client"][0] if scope.get("client") else "") is not None:
             last = traceback.extract_tb(err.__traceback__)[-1]
             log.error(
                 "http request crashed method=%s path=%r reason=%r file=%s line=%s",

@@ -18,26 +18,31 @@ from typing import NoReturn, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.typing import ASGIFramework
 
 from devgate.gateway.access import Tokens
 from devgate.gateway.gateway import Gateway
 from devgate.http.application import application
 from devgate.http.exchange import Exchanges
+from devgate.http.forwarded import Proxies
+from devgate.http.room import Room
+from devgate.http.serving import Serving
+from devgate.http.turns import Turns
 from devgate.http.web import Dispatch, opened
 from devgate.http.wire import Wire
-from devgate.net.addresses import bind, shown
+from devgate.model import shown as shown_text
+from devgate.net.addresses import bind, host_of, shown, spelled
 from devgate.net.tls import context
 
 log = logging.getLogger("devgate.http")
 
-MAX_CONNECTIONS = 1024  # at once: strangers cannot take all descriptors from the devices
 MAX_STREAMS = 32  # requests at once on one connection of HTTP/2
-IDLE = 30.0  # seconds between two requests, or for the head of one
-HANDSHAKE = 15.0  # seconds for TLS
+MAX_HANDSHAKES = 256  # of TLS at once; 66 kB each
 PAUSE = 0.1  # seconds until the next try when there are no descriptors left
+NEWS_SECONDS = 60.0  # between two lines about that
+RECEIVE_BUFFER = 65536  # bytes that the kernel keeps of a peer while it waits for its turn
+SEND_BUFFER = 262144  # bytes that the kernel keeps for a peer that reads slowly
 NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -51,7 +56,10 @@ class WebServer:
         self._config = _config()
         self._worker = WorkerContext(None)
         self._app = application(web)
-        self._room = trio.Semaphore(MAX_CONNECTIONS)
+        self._room = Room(Proxies(web.settings.proxies), gateway.refusals)
+        self._turns = Turns()
+        self._handshakes = trio.CapacityLimiter(MAX_HANDSHAKES)
+        self._quiet_until = float("-inf")
         self._accepting = trio.CancelScope()
         self._wires: set[Wire] = set()
         self._served = trio.lowlevel.ParkingLot()
@@ -96,6 +104,8 @@ class WebServer:
         await self._worker.terminated.set()
         self.web.stopping.set()
         self._accepting.cancel()
+        for wire in self._wires:
+            wire.finish()
         try:
             while self._wires:
                 await self._served.park()
@@ -119,43 +129,75 @@ class WebServer:
     async def _accept(
         self, door: stdlib.socket, inside: trio.Nursery, tls: ssl.SSLContext | None
     ) -> NoReturn:
+        # Accepted sockets have them from the one that listens.
+        door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_RCVBUF, RECEIVE_BUFFER)
+        door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_SNDBUF, SEND_BUFFER)
         listener = trio.socket.from_stdlib_socket(door)
         while True:
-            await self._room.acquire()  # never a socket that cannot be served
-            sock = None
             try:
-                sock, _ = await listener.accept()
+                sock, peer = await listener.accept()
             except OSError as err:
                 if err.errno in NO_MORE:
-                    log.warning("http accept paused reason=%r", err.strerror)
+                    self._tell_of_pause(err)
                     await trio.sleep(PAUSE)
-                # Any other: that client has gone again.
-            finally:
-                if sock is None:
-                    self._room.release()
-            if sock is not None:
-                inside.start_soon(self._own, sock, tls)
+                continue  # any other: that client has gone again
+            wire = Wire(sock, host_of(spelled(peer)).strip("[]"), self._turns)
+            if self._room.enter(wire):
+                inside.start_soon(self._own, wire, tls)
+            else:
+                wire.abort()
 
-    async def _own(self, sock: trio.socket.SocketType, tls: ssl.SSLContext | None) -> None:
+    def _tell_of_pause(self, err: OSError) -> None:
+        if (now := trio.current_time()) >= self._quiet_until:
+            self._quiet_until = now + NEWS_SECONDS
+            log.warning("http accept paused reason=%r", err.strerror)
+
+    async def _own(self, wire: Wire, tls: ssl.SSLContext | None) -> None:
         """Own one connection until it is closed. A fault in it ends it alone."""
-        wire = Wire(sock)
         self._wires.add(wire)
-        stream: Wire | trio.SSLStream[Wire] = wire
-        if tls is not None:
-            stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
-        # Their types are narrower than what the two do: ASGI's own, and a socket's stream.
-        app = ASGIWrapper(cast(ASGIFramework, Exchanges(self._app, wire, self._refusals.turn)))
-        trios = cast("trio.SSLStream[trio.SocketStream]", stream)
+        app = Exchanges(self._app, wire, self._turns, self._refusals.turn)
+        # Its type is narrower than ASGI's own.
+        asgi = ASGIWrapper(cast(ASGIFramework, app))
         try:
             with wire.scope:
-                await TCPServer(app, self._config, self._worker, ConnectionState({}), trios).run()
+                stream = await self._stream(wire, tls)
+                if stream is None:
+                    return
+                serving = Serving(asgi, self._config, self._worker, wire, stream, self._turns)
+                await serving.run()
+                if serving.refused:
+                    self._refusals.refuse("http", "protocol", wire.address, source=wire.known)
         except* Exception as group:
-            log.warning("http connection lost reason=%r", group.exceptions[0])
+            self._tell_of_fault(wire, group)
         finally:
             wire.abort()
             self._wires.discard(wire)
-            self._room.release()
+            self._room.leave(wire)
+            if wire.known:
+                self.web.quota.disconnect(wire.known)
             self._served.unpark_all()
+
+    async def _stream(
+        self, wire: Wire, tls: ssl.SSLContext | None
+    ) -> Wire | trio.SSLStream[Wire] | None:
+        """What HTTP is spoken on; None if TLS does not come about within Wire's HEAD seconds."""
+        if tls is None:
+            return wire
+        # TLS takes 66 kB for a connection: nothing is made of it before its hello comes.
+        await trio.lowlevel.wait_readable(wire.socket)
+        async with self._handshakes:
+            stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+        wire.fresh()
+        return stream
+
+    def _tell_of_fault(self, wire: Wire, group: BaseExceptionGroup[Exception]) -> None:
+        """One line: a stranger may have found a way to cause it again and again."""
+        if self._refusals.turn(wire.address) is not None:
+            log.warning("http connection lost reason=%r", shown_text(group.exceptions[0]))
 
 
 def _config() -> Config:
@@ -163,8 +205,6 @@ def _config() -> Config:
     config.accesslog = None
     config.errorlog = logging.getLogger("devgate.http.hypercorn")
     config.include_server_header = False
-    config.keep_alive_timeout = IDLE
     config.keep_alive_max_requests = 1_000_000
-    config.ssl_handshake_timeout = HANDSHAKE
     config.h2_max_concurrent_streams = MAX_STREAMS
     return config

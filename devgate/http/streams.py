@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+Share = Callable[[], AbstractContextManager[None]]
 
 
 class Streamed(Response, ABC):
     """Sends what `flow` gives it, and leaves it when the client has gone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem (429) if the reader has too many streams."""
+        share: Share = scope.get("devgate.stream", nullcontext)
+        with share():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, receive, nursery.cancel_scope)
             if scope["method"] == "HEAD":

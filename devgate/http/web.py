@@ -17,6 +17,7 @@ from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
 from devgate.http.boards import Boards
+from devgate.http.quota import Quota
 from devgate.http.sessions import Sessions
 from devgate.http.users import Users
 
@@ -38,6 +39,7 @@ class Web:
     secret: bytes
     sessions: Sessions = field(init=False)
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
+    quota: Quota = field(default_factory=Quota)
     boards: Boards = field(init=False)  # its task is the server's
 
     def __post_init__(self) -> None:

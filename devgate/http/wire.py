@@ -8,26 +8,43 @@ from contextlib import suppress
 
 import trio
 
+from devgate.http.turns import Turns
+
 # Hypercorn shields what it sends from being cancelled, so who reads nothing would hold a
 # connection for ever, and the end of the gateway up: here it is given up.
 PATIENCE = 30.0  # seconds in which the peer takes no byte
+LEAST_RATE = 1024  # bytes a second that it takes on average, after that
 # Hypercorn keeps a connection whose peer has ended it for as long as an idle one. Clients that
 # open one for each request would soon have them all.
 GRACE = 1.0  # seconds that it is kept for a request that is on its way to its task
-MOST = 65536  # bytes that are read at once
+FAREWELL = 0.05  # the same, when the gateway stops
+HEAD = 10.0  # seconds for the head of a request, from its first byte, and for the first one
+IDLE = 30.0  # seconds between two requests
+PIECE = 2048  # bytes that are worked off in one turn of the loop
+LARGE_PIECE = 16384  # the same for what is only passed on: bodies, and what TLS still encloses
 
 
 class Wire(trio.abc.HalfCloseableStream):
-    """A socket whose sending ends in time, and that can be cut off from outside.
+    """A socket whose sending and waiting end in time, and that can be cut off from outside.
 
     All that is done for it is to be done within `scope`.
     """
 
-    def __init__(self, socket: trio.socket.SocketType) -> None:
+    def __init__(self, socket: trio.socket.SocketType, address: str, turns: Turns) -> None:
+        """`address` is the peer's, without its port."""
         self.socket = socket
+        self.address = address
         self.scope = trio.CancelScope()
+        self.since = trio.current_time()  # accepted
+        self.rested = self.since  # no request since then, if none is under way
+        self.known = ""  # the source of a caller who has shown a token or session on it
+        self.only_health = False  # a place that is kept for /healthz and /readyz
+        self._turns = turns
         self._requests = 0  # under way
+        self._asked = False  # there was a request
+        self._head: float | None = None  # when one began to come
         self._ended = False  # nothing more comes from the peer
+        self._closing = False
         with suppress(OSError):  # gone already: reading will tell
             socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_NODELAY, 1)
             # A host that lost its power never says so: ask after a minute, give up after two.
@@ -35,12 +52,21 @@ class Wire(trio.abc.HalfCloseableStream):
             socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPIDLE, 60)
             socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPINTVL, 20)
             socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPCNT, 3)
+        self._plan()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._requests > 0
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         rest = memoryview(data)
+        begun, size = trio.current_time(), len(rest)
         while rest:
             sent = 0
-            with trio.move_on_after(PATIENCE):
+            now = trio.current_time()
+            passed = (size - len(rest)) / LEAST_RATE
+            with trio.move_on_at(min(now, begun + passed) + PATIENCE):
                 try:
                     sent = await self.socket.send(rest)
                 except OSError as err:
@@ -54,9 +80,12 @@ class Wire(trio.abc.HalfCloseableStream):
         await trio.lowlevel.wait_writable(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What has come, at most LARGE_PIECE bytes of it, when it is this wire's turn."""
         data = b""
         try:
-            data = await self.socket.recv(max_bytes or MOST)
+            await trio.lowlevel.wait_readable(self.socket)
+            await self._turns.take()
+            data = await self.socket.recv(min(max_bytes or LARGE_PIECE, LARGE_PIECE))
         except OSError as err:
             raise trio.BrokenResourceError(str(err)) from err
         finally:
@@ -65,19 +94,49 @@ class Wire(trio.abc.HalfCloseableStream):
                 self._plan()
         return data
 
+    def fresh(self) -> None:
+        """TLS stands: from now on a first request is waited for."""
+        self.since = self.rested = trio.current_time()
+        self._plan()
+
+    def reads(self) -> None:
+        """A part of a request's head has come."""
+        if self._head is None and not self._requests:
+            self._head = trio.current_time()
+            self._plan()
+
     def begins(self) -> None:
         """A request is under way."""
         self._requests += 1
+        self._asked = True
+        self._head = None
         self._plan()
 
     def ends(self) -> None:
         """It was answered, or will not be."""
         self._requests -= 1
+        self.rested = trio.current_time()
+        self._plan()
+
+    def finish(self) -> None:
+        """Close it as soon as no request is under way."""
+        self._closing = True
         self._plan()
 
     def _plan(self) -> None:
-        over = self._ended and not self._requests
-        self.scope.deadline = trio.current_time() + GRACE if over else math.inf
+        """When it is closed, unless something happens until then."""
+        now = trio.current_time()
+        if self._requests:
+            deadline = math.inf
+        elif self._closing:
+            deadline = now + FAREWELL
+        elif self._ended:
+            deadline = now + GRACE
+        elif self._head is not None:
+            deadline = self._head + HEAD
+        else:
+            deadline = self.rested + (IDLE if self._asked else HEAD)
+        self.scope.deadline = deadline
 
     async def send_eof(self) -> None:
         try:

@@ -118,6 +118,16 @@ def network(address: str) -> str:
     return str(parsed)
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address, without a port, is this machine's own."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
 def _bind(text: str, backlog: int) -> list[socket.socket]:
     host, port = parse(text)
     try:

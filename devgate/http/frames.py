@@ -1,0 +1,106 @@
+"""HTTP/2 within bounds: how many frames are worked off at a time, and how many a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import trio
+from h2.errors import ErrorCodes
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h2 import H2Protocol
+
+from devgate.http.wire import LARGE_PIECE, PIECE
+
+PREFACE = 24  # bytes in front of the first frame
+HEADER = 9  # bytes of a frame's header
+DATA, HEADERS, CONTINUATION = 0, 1, 9
+END_STREAM = 1
+SMALL_DATA = 64  # bytes: a DATA frame below this, with more behind it, counts as a control frame
+FRAMES_A_TURN = 16  # frames that are worked off in one turn of the loop
+# Control frames: all but DATA and HEADERS. Browsers send some ten for a page, and one for each
+# 32 KiB that they read.
+CONTROL_BURST = 256
+CONTROL_A_SECOND = 64.0
+BYTES_FOR_ONE = 4096  # that we sent: they allow one control frame more
+
+
+class Meter:
+    """Follows the frames of one connection and counts them."""
+
+    def __init__(self) -> None:
+        self.control = 0  # control frames, ever
+        self._skip = PREFACE  # bytes until the next frame's header
+        self._header = b""  # a part of it
+
+    @property
+    def inside(self) -> int:
+        """Bytes to come until the frame that has begun ends."""
+        return self._skip
+
+    def cut(self, data: bytes) -> Iterator[bytes]:
+        """The data in pieces with the headers of at most FRAMES_A_TURN frames each."""
+        begin = at = frames = 0
+        while at < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - at)
+                self._skip -= step
+            else:
+                if frames == FRAMES_A_TURN:
+                    yield data[begin:at]
+                    begin, frames = at, 0
+                step = min(HEADER - len(self._header), len(data) - at)
+                self._header += data[at : at + step]
+                if len(self._header) == HEADER:
+                    self._count(self._header)
+                    frames += 1
+                    self._header = b""
+            at += step
+        if begin < at:
+            yield data[begin:at]
+
+    def _count(self, header: bytes) -> None:
+        length, kind, flags = int.from_bytes(header[:3], "big"), header[3], header[4]
+        self._skip = length
+        tiny = kind == DATA and length < SMALL_DATA and not flags & END_STREAM
+        if tiny or kind not in (DATA, HEADERS, CONTINUATION):
+            self.control += 1
+
+
+class Http2(H2Protocol):
+    """Hypercorn's, for a peer that sends control frames in reasonable numbers."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.meter = Meter()
+        self.refused = False
+        self._allowed = float(CONTROL_BURST)  # control frames, ever
+        self._since = trio.current_time()
+
+    @property
+    def piece(self) -> int:
+        """How many bytes may be worked off in one turn of the loop."""
+        return max(PIECE, min(self.meter.inside, LARGE_PIECE))
+
+    async def handle(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            await super().handle(event)
+        elif not self.refused:
+            if self._within():
+                await super().handle(event)
+            else:
+                self.refused = True
+                self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+                await self._flush()
+                await self.send(Closed())
+
+    def sent(self, size: int) -> None:
+        """So many bytes went out."""
+        self._allowed += size / BYTES_FOR_ONE
+
+    def _within(self) -> bool:
+        now = trio.current_time()
+        self._allowed += (now - self._since) * CONTROL_A_SECOND
+        self._since = now
+        # What was not used is not saved up.
+        self._allowed = min(self._allowed, self.meter.control + CONTROL_BURST)
+        return self.meter.control <= self._allowed

@@ -1,0 +1,115 @@
+"""Who may have one of the places for connections, and who has to leave one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import trio
+
+from devgate.gateway.refusals import Refusals
+from devgate.http.forwarded import Proxies
+from devgate.http.wire import Wire
+from devgate.net.addresses import is_loopback, network
+
+log = logging.getLogger("devgate.http")
+
+PLACES = 1024  # at once: strangers cannot take all descriptors from the devices
+PLACES_PER_ADDRESS = 64  # of these, for connections that have shown no token and no session
+KEPT = 16  # more of them for loopback, and as many for /healthz and /readyz
+SAFE_SECONDS = 5.0  # so long nobody has to leave a place
+SAFE_KEPT_SECONDS = 1.0  # the same on a place that is kept for /healthz
+NEWS_SECONDS = 60.0  # between two lines that say that all places are taken
+
+
+class Room:
+    """The places. `enter` may end another connection to make room."""
+
+    def __init__(self, proxies: Proxies, refusals: Refusals) -> None:
+        self._proxies = proxies
+        self._refusals = refusals
+        self._here: dict[str, dict[Wire, None]] = {}  # by network, oldest first
+        self._kept: dict[bool, dict[Wire, None]] = {True: {}, False: {}}  # loopback, or not
+        self._count = 0
+        self._quiet_until = float("-inf")
+
+    def __len__(self) -> int:
+        return self._count + sum(map(len, self._kept.values()))
+
+    def enter(self, wire: Wire) -> bool:
+        """Find a place for a connection that was accepted. False: there is none; close it."""
+        key = network(wire.address)
+        mine = self._here.get(key, {})
+        if not self._proxies.trusts(wire.address) and (
+            sum(not other.known for other in mine) >= PLACES_PER_ADDRESS
+            and not self._end_one(mine)
+        ):
+            if is_loopback(wire.address):
+                return self._keep(wire, loopback=True)
+            self._refusals.refuse("http", "address", wire.address)
+            return False
+        if self._count >= PLACES:
+            self._tell()
+            if not self._end_of_busiest():
+                return self._keep(wire, loopback=is_loopback(wire.address))
+        self._here.setdefault(key, {})[wire] = None
+        self._count += 1
+        return True
+
+    def leave(self, wire: Wire) -> None:
+        """It has ended. The second time does nothing."""
+        for kept in self._kept.values():
+            kept.pop(wire, None)
+        key = network(wire.address)
+        mine = self._here.get(key)
+        if mine is not None and wire in mine:
+            del mine[wire]
+            self._count -= 1
+            if not mine:
+                del self._here[key]
+
+    def _end_of_busiest(self) -> bool:
+        """End a connection of the address that has most of them and one that can end."""
+        busiest = sorted(self._here.values(), key=len, reverse=True)
+        return any(map(self._end_one, busiest)) or any(map(self._end_idle, busiest))
+
+    def _end_one(self, wires: Iterable[Wire]) -> bool:
+        """End the stranger's that has been without a request for longest."""
+        now = trio.current_time()
+        return self._end([w for w in wires if not w.known and now >= w.since + SAFE_SECONDS])
+
+    def _end_idle(self, wires: Iterable[Wire]) -> bool:
+        """The same among those of known callers."""
+        now = trio.current_time()
+        return self._end([w for w in wires if not w.busy and now >= w.rested + SAFE_SECONDS])
+
+    def _end(self, wires: list[Wire]) -> bool:
+        if not wires:
+            return False
+        victim = min(wires, key=lambda wire: (wire.busy, wire.rested))
+        self.leave(victim)
+        victim.abort()
+        return True
+
+    def _keep(self, wire: Wire, *, loopback: bool) -> bool:
+        """Take one of the kept places, if need be from who has been on one for longest."""
+        kept = self._kept[loopback]
+        if len(kept) >= KEPT:
+            oldest = next(iter(kept))
+            if not loopback and trio.current_time() < oldest.since + SAFE_KEPT_SECONDS:
+                self._refusals.refuse("http", "full", wire.address)
+                return False
+            self.leave(oldest)
+            oldest.abort()
+        kept[wire] = None
+        wire.only_health = not loopback
+        return True
+
+    def _tell(self) -> None:
+        if (now := trio.current_time()) >= self._quiet_until:
+            self._quiet_until = now + NEWS_SECONDS
+            log.warning(
+                "http connections full limit=%d addresses=%d; those of strangers are closed to "
+                "make room",
+                PLACES, len(self._here),
+            )  # fmt: skip

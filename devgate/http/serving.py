@@ -1,0 +1,93 @@
+"""One connection from its first byte to its last: hypercorn's protocols, within our bounds."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from devgate.http.frames import Http2
+from devgate.http.strict import Http1
+from devgate.http.turns import Turns
+from devgate.http.wire import Wire
+
+READS = (trio.ClosedResourceError, trio.BrokenResourceError)
+
+Stream = Wire | trio.SSLStream[Wire]
+
+
+class Serving(TCPServer):
+    """Hypercorn's connection. Which protocol it speaks and how it reads are ours."""
+
+    def __init__(
+        self, app: ASGIWrapper, config: Config, worker: WorkerContext, wire: Wire,
+        stream: Stream, turns: Turns,
+    ) -> None:  # fmt: skip
+        # Their type is narrower than what the two do.
+        theirs = cast("trio.SSLStream[trio.SocketStream]", stream)
+        super().__init__(app, config, worker, ConnectionState({}), theirs)
+        self.wire = wire
+        self.refused = False  # for what the peer has sent
+        self._turns = turns
+        self._tls = stream if isinstance(stream, trio.SSLStream) else None
+
+    async def run(self) -> None:
+        try:
+            async with TaskGroup() as group:
+                await self._speak(group)
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+    async def _speak(self, group: TaskGroup) -> None:
+        sock = self.wire.socket
+        client = parse_socket_addr(sock.family, sock.getpeername())
+        server = parse_socket_addr(sock.family, sock.getsockname())
+        alpn = self._tls.selected_alpn_protocol() if self._tls is not None else None
+        protocol = (Http2 if alpn == "h2" else Http1)(
+            self.app, self.config, self.context, group, ConnectionState({}), self._tls is not None,
+            (self.wire.address, client[1] if client else 0), server, self.protocol_send,
+        )  # fmt: skip
+        self._task_group = group
+        self.protocol = protocol  # type: ignore[assignment]
+        await protocol.initiate()
+        await self._read(protocol)
+        self.refused = protocol.refused
+
+    async def _read(self, protocol: Http1 | Http2) -> None:
+        data = b"-"
+        while data:
+            try:
+                data = bytes(await self.stream.receive_some(protocol.piece))
+            except READS:
+                break
+            if isinstance(protocol, Http2):
+                # Closed by us for its frames, it would go on reading what waits in TLS.
+                for part in protocol.meter.cut(data):
+                    await self._turns.take()
+                    await protocol.handle(RawData(part))
+            else:
+                self.wire.reads()
+                if self._tls is not None:
+                    await self._turns.take()
+                await protocol.handle(RawData(data))
+            if protocol.refused:
+                self.refused = True
+                break
+        await protocol.handle(Closed())
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated):
+            return  # Wire knows how long it has been idle
+        await super().protocol_send(event)
+        if isinstance(event, RawData) and isinstance(self.protocol, Http2):
+            self.protocol.sent(len(event.data))

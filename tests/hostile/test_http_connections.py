@@ -1,0 +1,306 @@
+"""Connections to the HTTP port: how many, for how long, and who has to make room."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from devgate.gateway.refusals import Refusals
+from devgate.http import room as rooms
+from devgate.http.forwarded import Proxies
+from devgate.http.problems import Problem
+from devgate.http.quota import REQUESTS, Quota
+from devgate.http.room import KEPT, PLACES, PLACES_PER_ADDRESS, Room
+from devgate.http.turns import Turns
+from devgate.http.wire import HEAD, IDLE, Wire
+from tests.e2e.caller import eventually
+from tests.http.harness import Site, site
+from tests.http.test_metrics import look
+
+HALF_BODY = (
+    b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 1000\r\n\r\na=b"
+)
+HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site() as running:
+        yield running
+
+
+def healthy(served: Site) -> bool:
+    with httpx.Client(base_url=served.url, verify=False, timeout=20) as client:
+        return client.get("/healthz").status_code == 200
+
+
+def still_open(clients: list[socket.socket]) -> int:
+    """How many of these the gateway has not closed."""
+    count = 0
+    for client in clients:
+        client.settimeout(0.0)
+        try:
+            count += client.recv(1) != b""
+        except BlockingIOError:
+            count += 1
+        except OSError:
+            pass
+    return count
+
+
+@pytest.mark.parametrize("wire", [HALF_BODY, HALF_HEAD, b""], ids=["body", "head", "silent"])
+def test_one_address_has_64_places(served: Site, wire: bytes) -> None:
+    """H5: 1,030 half requests of one address held all places for ever; now it has 64, and, from
+    loopback, the few that are kept. /healthz answers beside them, and there is one log line."""
+    lines = len(served.log().splitlines())
+    with ExitStack() as opened:
+        clients = []
+        for _ in range(300):
+            client = socket.create_connection(served.at, timeout=20)
+            clients.append(opened.enter_context(client))
+            client.sendall(wire)
+        assert healthy(served)
+        assert healthy(served)
+        assert still_open(clients) <= PLACES_PER_ADDRESS + KEPT
+    assert len(served.log().splitlines()) - lines <= 1
+
+
+def test_many_addresses_leave_room_for_healthz(served: Site) -> None:
+    """H5: with all places taken by half bodies of 20 addresses, none of them old enough to be
+    closed, /healthz answers, and the gateway says once that it is full."""
+    with ExitStack() as opened:
+        clients = []
+        for number in range(PLACES + 200):
+            source = (f"127.0.0.{2 + number % 20}", 0)
+            client = socket.create_connection(served.at, timeout=20, source_address=source)
+            clients.append(opened.enter_context(client))
+            client.sendall(HALF_BODY)
+        for _ in range(5):
+            assert healthy(served)
+        assert still_open(clients) <= PLACES + KEPT
+    full = [line for line in served.log().splitlines() if "connections full" in line]
+    assert len(full) == 1, full
+
+
+class Wires:
+    """Connections that were accepted, without an HTTP behind them."""
+
+    def __init__(self, *proxies: str) -> None:
+        self.refusals = Refusals()
+        self.room = Room(Proxies(proxies), self.refusals)
+        self._ends: list[Any] = []
+
+    def new(self, address: str, known: str = "") -> Wire:
+        near, far = socket.socketpair()
+        own = trio.socket.from_stdlib_socket(near)
+        self._ends += own, far
+        wire = Wire(own, address, Turns())
+        wire.known = known
+        return wire
+
+    def enter(self, address: str, known: str = "") -> Wire | None:
+        wire = self.new(address, known)
+        if self.room.enter(wire):
+            return wire
+        wire.abort()
+        return None
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+@pytest.fixture
+async def wires() -> AsyncIterator[Wires]:
+    made = Wires("10.0.0.1")
+    yield made
+    made.close()
+
+
+def ended(wire: Wire | None) -> bool:
+    assert wire is not None
+    return wire.scope.cancel_called
+
+
+async def test_who_has_waited_longest_makes_room(autojump_clock: MockClock, wires: Wires) -> None:
+    """H5: at the limit of an address, its stranger that has been without a request for longest is
+    closed, if it is older than 5 s; else the new one is refused and counted."""
+    first = wires.enter("192.0.2.1")
+    second = wires.enter("192.0.2.1")
+    assert first is not None
+    rest = [wires.enter("192.0.2.1") for _ in range(PLACES_PER_ADDRESS - 2)]
+    assert wires.enter("192.0.2.1") is None
+    assert wires.refusals.counts.refused["http", "address"] == 1
+    await trio.sleep(5.0)
+    first.begins()  # and so it is not idle
+    assert wires.enter("192.0.2.1") is not None
+    assert ended(second)
+    assert not ended(first)
+    assert not any(map(ended, rest))
+    assert len(wires.room) == PLACES_PER_ADDRESS
+    first.abort()
+
+
+async def test_known_callers_and_proxies_are_not_counted(
+    autojump_clock: MockClock, wires: Wires
+) -> None:
+    """H5: the 64 places are for strangers. A proxy of [http] proxies has as many as it needs."""
+    for _ in range(PLACES_PER_ADDRESS + 5):
+        assert wires.enter("192.0.2.1", known="http:shop") is not None
+        assert wires.enter("10.0.0.1") is not None
+    assert wires.enter("192.0.2.1") is not None
+
+
+async def test_the_busiest_address_makes_room(
+    autojump_clock: MockClock, wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H5: when all places are taken, the address with most connections loses its oldest."""
+    monkeypatch.setattr(rooms, "PLACES", 10)
+    quiet = [wires.enter("192.0.2.1") for _ in range(3)]
+    busy = [wires.enter("192.0.2.2") for _ in range(7)]
+    await trio.sleep(5.0)
+    assert wires.enter("192.0.2.3") is not None
+    assert ended(busy[0])
+    assert not any(map(ended, quiet + busy[1:]))
+    assert len(wires.room) == 10
+
+
+async def test_places_are_kept(
+    autojump_clock: MockClock, wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H5: when nobody can be closed, a few places are left: from loopback for everything, from
+    elsewhere for /healthz and /readyz."""
+    monkeypatch.setattr(rooms, "PLACES", 10)
+    for _ in range(10):
+        wires.enter("192.0.2.1")
+    health = [wires.enter("192.0.2.3") for _ in range(KEPT)]
+    assert all(wire is not None and wire.only_health for wire in health)
+    assert wires.enter("192.0.2.3") is None
+    assert wires.refusals.counts.refused["http", "full"] == 1
+    local = [wires.enter("127.0.0.1") for _ in range(KEPT + 1)]
+    assert not any(wire is None or wire.only_health for wire in local)
+    assert [ended(wire) for wire in local] == [True] + [False] * KEPT
+    await trio.sleep(1.0)
+    assert wires.enter("192.0.2.3") is not None
+    assert ended(health[0])
+
+
+async def test_a_head_has_ten_seconds(autojump_clock: MockClock, wires: Wires) -> None:
+    """H5: half a head was waited for 30 s, and a byte now and then did not end it earlier."""
+
+    def left(wire: Wire) -> float:
+        return round(wire.scope.deadline - trio.current_time(), 3)
+
+    wire = wires.new("192.0.2.1")
+    assert left(wire) == HEAD == 10.0
+    await trio.sleep(4)
+    wire.reads()
+    await trio.sleep(3)
+    wire.reads()
+    assert left(wire) == 7.0
+    wire.begins()
+    assert wire.scope.deadline == float("inf")
+    wire.ends()
+    assert left(wire) == IDLE
+    await trio.sleep(20)
+    wire.reads()
+    assert left(wire) == 10.0
+    wire.finish()
+    assert left(wire) < 1.0
+    wire.abort()
+
+
+async def test_who_takes_a_byte_now_and_then_is_cut_off(
+    autojump_clock: MockClock, wires: Wires
+) -> None:
+    """H5: an answer that is read slower than 1 KiB a second after 30 s holds no connection."""
+
+    class Dripping:
+        sent = 0
+
+        async def send(self, data: memoryview) -> int:
+            await trio.sleep(20.0)
+            self.sent += 1
+            return 1
+
+        def close(self) -> None:
+            pass
+
+    wire = wires.new("192.0.2.1")
+    wire.socket.close()
+    dripping = Dripping()
+    real, wire.socket = wire.socket, dripping  # type: ignore[assignment]
+    with pytest.raises(trio.BrokenResourceError):
+        await wire.send_all(bytes(1000))
+    assert dripping.sent == 1
+    wire.socket = real
+
+
+def test_a_token_has_32_streams(served: Site) -> None:
+    """M12: one `read` token opened 105,600 streams; now it has 32, and the next is a 429. When
+    one has ended, there is room again."""
+    request = (
+        "GET /api/events/stream HTTP/1.1\r\nHost: a\r\n"
+        f"Authorization: Bearer {served.tokens['read']}\r\n\r\n"
+    ).encode()
+
+    def stream() -> socket.socket:
+        client = socket.create_connection(served.at, timeout=20)
+        client.sendall(request)
+        return client
+
+    clients = [stream() for _ in range(32)]
+    for client in clients:
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    with stream() as one_more:
+        one_more.shutdown(socket.SHUT_WR)
+        answer = one_more.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 429 "), answer
+        assert b"retry-after: 1" in answer.lower()
+        assert b"read has 32 streams" in answer
+    with served.client() as admin:
+        assert admin.get("/api/status").status_code == 200, "others have their own share"
+        assert look(admin)("refused_total", door="http", why="share") == 1
+    for client in clients:
+        client.close()
+    with served.client() as admin:
+        eventually(lambda: look(admin)("event_readers"), lambda count: count == 0)
+    with stream() as again:
+        assert again.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_token_has_a_share_of_the_connections(served: Site) -> None:
+    """M12: 200 connections of a `read` token; now it has 64, and the next is told so."""
+    request = (
+        f"GET /api/sites HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {served.tokens['read']}"
+        "\r\n\r\n"
+    ).encode()
+    with ExitStack() as opened:
+        answers = []
+        for _ in range(66):
+            client = opened.enter_context(socket.create_connection(served.at, timeout=20))
+            client.sendall(request)
+            answers.append(client.recv(4096).split(b" ")[1])
+    assert answers == [b"200"] * 64 + [b"429"] * 2
+
+
+def test_a_share_is_given_back() -> None:
+    """M12: requests under way, and that they are counted by caller."""
+    quota = Quota()
+    with ExitStack() as under_way:
+        for _ in range(REQUESTS["read"]):
+            under_way.enter_context(quota.request("http:a", "read"))
+        with pytest.raises(Problem, match="a has 64 requests under way"):
+            under_way.enter_context(quota.request("http:a", "read"))
+        under_way.enter_context(quota.request("http:b", "read"))
+    with quota.request("http:a", "read"):
+        pass
+    assert not quota._requests
