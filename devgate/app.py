@@ -85,6 +85,7 @@ class App:
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
         self._journal = Journal(database)
+        self._journal.resume = settings.store.after_loss == "resume"
         self.writer = Writer(
             self._journal.commit, self._committed, outage, disposable=disposable, idle=IDLE
         )
@@ -360,6 +361,7 @@ class App:
         self.directory.serve(settings.service.phone, settings.service.qr)
         self.dispatcher.settings = settings.command
         self.knowledge.refresh_every = settings.store.refresh
+        self._journal.resume = settings.store.after_loss == "resume"
         if self.tokens is not None and settings.control.tokens:
             self.tokens.path = settings.control.tokens
         logs.set_level(settings.log.level)

@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "serve": Entry("devgate.cli.serve:serve", "Run the gateway."),
         "simulate": Entry("devgate.cli.simulate:simulate", "Run a fleet of simulated devices."),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
+        "db": Entry("devgate.cli.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
         "user": Entry("devgate.cli.user:user", "Keep the people who may use the dashboard."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),

@@ -201,6 +201,9 @@ class StoreSettings(Table):
     refresh: Annotated[float, seconds(SHORTEST, DAY)] = setting(
         30, "How long until changes by other programs are seen."
     )
+    after_loss: Annotated[Literal["confirm", "resume"], one_of("confirm", "resume")] = setting(
+        "confirm", "What follows when the database has lost rows."
+    )
     keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
     keep_commands: Annotated[float, seconds(1, YEARS)] = setting(
         "365d", "How long the records of commands are kept."

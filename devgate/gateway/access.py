@@ -44,6 +44,7 @@ NEEDS: Mapping[str, str] = {
     "stop": "command",
     "cancel": "command",
     "refresh": "command",
+    "confirm_loss": "admin",
     "add": "admin",
     "edit": "admin",
     "remove": "admin",

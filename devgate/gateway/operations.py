@@ -145,6 +145,13 @@ async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
+async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
+    lost = await gateway.records.confirm_loss()
+    log.warning("loss of the database confirmed source=%s lost=%s", source, lost or "nothing")
+    message = "nothing was lost, nothing is changed" if lost is None else f"confirmed: {lost}"
+    return {"status": "200", "message": message, "lost": lost}
+
+
 _LIST = ("after", "limit")
 _KEPT = ("id", "name", "site", "phone", "qr", "unit", "enabled")  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
@@ -154,6 +161,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "stop": Operation("Stop a device.", order, (*_ORDER, "cancel")),
     "cancel": Operation("Cancel a command that waits.", cancel, ("command",)),
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
+    "confirm_loss": Operation("Accept starts again after the database lost rows.", confirm_loss),
     "status": Operation("Tell how the gateway is, or one device.", queries.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",

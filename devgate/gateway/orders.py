@@ -17,6 +17,7 @@ from devgate.gateway.keys import Keys
 from devgate.gateway.lines import Connected
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
+from devgate.gateway.spent import SpentKeys
 from devgate.model import Imei
 from devgate.store import history
 
@@ -44,6 +45,7 @@ class Orders:
         self._running = running
         self._records = records
         self._keys = keys
+        self._spent = SpentKeys()
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
         self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
 
@@ -131,7 +133,14 @@ class Orders:
             return command
         looking = self._looking[key] = trio.Event()
         try:
-            earlier = await self._earlier(key)
+            try:
+                earlier = await self._earlier(key)
+            except StoreError:
+                if (known := self._spent_here(key)) is None:
+                    raise
+                return known
+            if earlier is None and (known := self._spent_here(key)) is not None:
+                return known  # the database has lost it
             if earlier is None:
                 self._begin(command, order)
             else:
@@ -161,6 +170,10 @@ class Orders:
             outcome="unknown",
         )
 
+    def _spent_here(self, key: str) -> Command | None:
+        """The command that has spent the key in this run. Raises Unknown (408)."""
+        return self._spent.find(key, self._dispatcher.settings.keep_keys)
+
     def _is_new(self, key: str) -> bool:
         """Whether the key need not be looked up: it is not spent, under way, or in question."""
         return (
@@ -179,6 +192,7 @@ class Orders:
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
         if order.key is not None:
             self._keys.spend(order.key)
+            self._spent.note(order.key, command)
         if order.cancel:
             self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
         if (refusal := self._refusal(order)) is not None:

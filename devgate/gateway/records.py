@@ -16,6 +16,7 @@ from devgate.store.engine import Database
 from devgate.store.history import Reading
 from devgate.store.journal import Row
 from devgate.store.outage import outage
+from devgate.store.ownership import confirm_loss
 from devgate.store.writer import Writer
 
 P = ParamSpec("P")
@@ -44,8 +45,15 @@ class Records:
 
     @property
     def state(self) -> str:
-        """`ok`, or why nothing can be written at the moment."""
-        return self._writer.state
+        """`ok`, or why no order is taken: nothing can be written, or the database lost rows."""
+        state = self._writer.state
+        return state if state != "ok" else self._database.loss or state
+
+    async def confirm_loss(self) -> str | None:
+        """An operator knows what the database lost. Returns what that was, if anything."""
+        lost = await self.change(confirm_loss)
+        self._database.loss = None
+        return lost
 
     @property
     def database(self) -> str:
@@ -64,13 +72,19 @@ class Records:
 
     async def write(self, command: Command, *events: Row) -> None:
         """On disk when it returns, as one with the events. If it raises, it never will be."""
+        if self._database.loss:
+            raise StoreError(self._database.loss)
         await self._writer.write([Row("command", command.values()), *events])
 
     def write_then(
         self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
     ) -> None:
         """write() without a task: calls back with what it would raise, or None."""
+        if self._database.loss:
+            # What was lost may say that this very command was sent already.
+            return then(StoreError(self._database.loss))
         self._writer.write_then([Row("command", command.values()), *events], then)
+        return None
 
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk, as one with the events, as soon as that can be done."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -13,13 +14,17 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from devgate.errors import SetupError, StoreError
+from devgate.store.files import Files
 from devgate.store.migrating import prepare
 from devgate.store.outage import busy, outage
 from devgate.store.ownership import Fence, FileLock, Held, Owner, lock_session, take_over
 
 __all__ = ["Database", "claim_database", "in_words", "open_database", "outage"]
 
+log = logging.getLogger("devgate.store")
+
 PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
+CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
 LOOK = 0.002
@@ -35,12 +40,19 @@ class Database:
         self.url_shown: str = shown_url(engine.url)
         self.fence: Fence | None = None  # of a gateway, from claim() on
         self.owner: Owner | None = None  # what claim() has found
+        # Why no start is accepted although rows can be written: the database lost some.
+        self.loss: str | None = None
+        self.files: Files | None = None  # of a gateway's SQLite
         self._file_lock: FileLock | None = None
         self._claimed: Connection | None = None  # PostgreSQL: holds the lock; held() gives it away
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database throughout; it waits for no writer."""
+        """A connection that sees one state of the database throughout; it waits for no writer.
+
+        Raises StoreError if a gateway's SQLite file was replaced.
+        """
+        self._check_file()
         with self._engine.connect() as conn:
             if self.dialect == "postgresql":
                 conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -52,7 +64,9 @@ class Database:
         """A connection in a transaction that is on disk when the block has ended without error.
 
         SQLite: the one writer's lock is taken at the start, so nothing fails for it later.
+        Raises StoreError if a gateway's SQLite file was replaced.
         """
+        self._check_file()
         with self._engine.connect() as conn:
             if self.dialect == "sqlite":
                 conn.execution_options(devgate_writes=True)
@@ -66,6 +80,7 @@ class Database:
         another after an error. A gateway's holds PostgreSQL's lock, too. Raises StoreError if
         another gateway has that one, and Fenced if that one owns the database by now.
         """
+        self._check_file()
         conn, self._claimed = self._claimed, None
         if conn is not None:
             return conn
@@ -85,12 +100,18 @@ class Database:
 
     def _lock_again(self, conn: Connection, fence: Fence) -> None:
         """The session that held the lock is gone: this one takes it, or the epoch decides."""
-        try:
-            lock_session(conn)
-        except Held as held:
-            with conn.begin():
-                fence.check(conn, first=True)
-            raise StoreError(f"another gateway works with this database ({held})") from None
+        patience = time.monotonic() + CLOSING
+        while True:
+            try:
+                return lock_session(conn)
+            except Held as held:
+                with conn.begin():
+                    fence.check(conn, first=True)
+                if time.monotonic() > patience:
+                    raise StoreError(
+                        f"another gateway works with this database ({held})"
+                    ) from None
+            time.sleep(0.02)
 
     def lock(self) -> None:
         """Keep other gateways out until close(). Raises SetupError if there is one.
@@ -117,12 +138,28 @@ class Database:
         """Own the database, behind lock(): no earlier owner commits anything any more."""
         with self.write() as conn:
             self.owner = take_over(conn)
-        self.fence = Fence(self.owner.epoch, self.dialect)
+        self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
+        if self.dialect == "sqlite":
+            assert self._engine.url.database, "open_database has looked"
+            self.files = Files(Path(self._engine.url.database))
+            self.files.opened_log()
+        if self.loss:
+            log.error("no start is accepted reason=%s", self.loss)
         return self.owner
+
+    def _check_file(self) -> None:
+        if self.files is not None:
+            self.files.check()
+
+    def drop_connections(self) -> None:
+        """Close those that nobody uses at the moment."""
+        self._engine.dispose()
 
     def close(self) -> None:
         if self._claimed is not None:
             self._claimed.close()
+        with suppress(StoreError):
+            self._check_file()  # ahead of closing: a log beside a file that was replaced
         self._engine.dispose()
         if self._file_lock is not None:
             self._file_lock.release()

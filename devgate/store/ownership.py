@@ -53,10 +53,15 @@ class Held(Exception):
     """Another gateway holds the lock; the text says which one."""
 
 
+class Behind(Exception):
+    """The database has not even the takeover of this gateway: it lost its newest rows."""
+
+
 class Owner(NamedTuple):
     """What a takeover has found and made."""
 
     epoch: int
+    taken_at: float  # with the epoch it is unique: a database that lost rows may count twice
     database: str  # the database's own id, 32 hexadecimal digits
     lost: str | None  # why no start is accepted until an operator has confirmed it
 
@@ -72,27 +77,39 @@ def take_over(conn: Connection) -> Owner:
     """
     holder = {"holder": this_process(), "taken_at": time()}
     conn.execute(update(owner).values(epoch=owner.c.epoch + 1, **holder))
-    row = conn.execute(select(owner.c.epoch, owner.c.database, owner.c.lost)).one()
-    return Owner(*row)
+    o = owner.c
+    return Owner(*conn.execute(select(o.epoch, o.taken_at, o.database, o.lost)).one())
 
 
 class Fence:
     """Compares the epoch of one gateway with the database's, inside a commit's transaction."""
 
-    def __init__(self, epoch: int, dialect: str) -> None:
-        self.epoch = epoch
-        query = "SELECT epoch FROM owner"
+    def __init__(self, own: Owner, dialect: str) -> None:
+        self.own = own
+        query = "SELECT epoch, taken_at FROM owner"
         # SQLite has one writer at a time. PostgreSQL: a takeover waits for the commits that have
         # read the row; the first commit on a connection also waits for one whose connection broke.
         locked = dialect == "postgresql"
         self._usual = f"{query} FOR SHARE" if locked else query
         self._first = f"{query} FOR UPDATE" if locked else query
+        self._expected = (own.epoch, own.taken_at)
 
     def check(self, conn: Connection, *, first: bool) -> None:
-        """Raises Fenced if another gateway has taken over. `first`: on a new connection."""
-        found = conn.exec_driver_sql(self._first if first else self._usual).scalar()
-        if found != self.epoch:
-            raise self._fenced(conn)
+        """Raises Fenced if another gateway has taken over. `first`: on a new connection.
+
+        Raises Behind if the database does not know this gateway's takeover.
+        """
+        row = conn.exec_driver_sql(self._first if first else self._usual).first()
+        if row == self._expected:
+            return
+        if row is not None and row[0] < self.own.epoch:
+            raise Behind
+        raise self._fenced(conn)
+
+    def restore(self, conn: Connection, lost: str | None) -> None:
+        """Own a database that has lost rows, and note that there."""
+        values = {"epoch": self.own.epoch, "taken_at": self.own.taken_at, "lost": lost}
+        conn.execute(update(owner).values(holder=this_process(), **values))
 
     def touch(self, conn: Connection) -> None:
         """Write a row that changes nothing, to find out whether rows can be written."""
@@ -104,8 +121,8 @@ class Fence:
         if row is not None:
             who = f"{row.holder} took it over at {iso(row.taken_at)} (epoch {row.epoch})"
         return Fenced(
-            f"the database has another owner: {who}, and this gateway's epoch is {self.epoch}; "
-            "it sends nothing more and ends"
+            f"the database has another owner: {who}, and this gateway's epoch is "
+            f"{self.own.epoch}; it sends nothing more and ends"
         )
 
 
@@ -147,3 +164,11 @@ def lock_session(conn: Connection) -> None:
         f"a session from {holder.address or 'a local socket'}, "
         f"PostgreSQL's process {holder.pid}, since {iso(holder.backend_start.timestamp())}"
     )
+
+
+def confirm_loss(conn: Connection) -> str | None:
+    """An operator knows what the database has lost: starts are accepted again. Returns what that
+    was; None if nothing was to be confirmed."""
+    lost: str | None = conn.scalar(select(owner.c.lost))
+    conn.execute(update(owner).values(lost=None))
+    return lost

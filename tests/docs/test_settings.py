@@ -65,6 +65,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "store": {
         "url": "sqlite:///devgate.db",
         "refresh": 30,
+        "after_loss": "confirm",
         "keep_events": "30d",
         "keep_commands": "365d",
     },
