@@ -84,6 +84,7 @@ class App:
         self.guard = guard
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
+        self._database = database
         self._journal = Journal(database)
         self._journal.resume = settings.store.after_loss == "resume"
         self.writer = Writer(
@@ -95,13 +96,16 @@ class App:
         flapping = settings.device.flapping
         self.presence = Presence(records, Flapping(flapping.takeovers, flapping.within))
         self.running = Running(directory, records)
-        self.dispatcher = Dispatcher(self.presence, records, self.running, settings.command)
+        self.dispatcher = Dispatcher(
+            self.presence, directory, records, self.running, settings.command
+        )
         self.poller = Poller()
         refusals = Refusals()
         self.desk = Desk(
             self.poller, settings.device, directory, self.presence, self.dispatcher, records,
             refusals,
         )  # fmt: skip
+        self.dispatcher.caught_up = self.desk.caught_up
         background = Background()
         self.knowledge = Knowledge(directory, records, self._refused, background)
         self.knowledge.refresh_every = settings.store.refresh
@@ -198,7 +202,11 @@ class App:
     async def _take_up(self) -> None:
         """What the database has, before the first door opens."""
         await self.knowledge.load()
+        # Each run numbers its commands above those of all runs before it.
+        if (owner := self._database.owner) is not None:
+            self.dispatcher.sequence = owner.epoch << 32
         await recover(self.dispatcher, self.running, self.records)
+        self.orders.ids.after(await self.records.read(history.newest_id))
         await self.keys.prepare()
         # What is loaded stays: the collector need not look at it again. With very many
         # parked tasks a full collection would stop the loop for a quarter of a second.
@@ -359,7 +367,7 @@ class App:
         self.presence.flapping.takeovers = flapping.takeovers
         self.presence.flapping.within = flapping.within
         self.directory.serve(settings.service.phone, settings.service.qr)
-        self.dispatcher.settings = settings.command
+        self.dispatcher.configure(settings.command)
         self.knowledge.refresh_every = settings.store.refresh
         self._journal.resume = settings.store.after_loss == "resume"
         if self.tokens is not None and settings.control.tokens:

@@ -19,6 +19,7 @@ KINDS: Mapping[str, str] = {
     " there were of this IMEI, and how many of others no event tells of",
     "device.mismatch": "a device says that a command named another IMEI than its own; that IMEI",
     "device.echoing": "a connection sends back what only the server sends; its address",
+    "device.slow": "a device keeps answering later than ack_timeout; after how many seconds",
     "device.added": "a device is known from now on",
     "device.changed": "what is known of a device changed",
     "device.removed": "a device is no longer known",
@@ -26,6 +27,7 @@ KINDS: Mapping[str, str] = {
     "command.sent": "it goes out to the device",
     "command.ended": "it has an outcome, or is unknown; its status",
     "command.late": "a result came after the 408; the new status",
+    "command.ambiguous": "fewer answers came than commands were sent; the commands",
     "result.unsolicited": "a device reported a result that no command claims; what it said,"
     " and with a count, how many more",
     "log.lost": "events that could not be kept while the database was away; how many",

@@ -51,6 +51,7 @@ class Acts:
             displaced = self._presence.registered(news.imei, connection, now)
             if displaced is not None:
                 displaced.end(TAKEN_OVER)
+                self._dispatcher.disconnected(news.imei, displaced)
             connection.tap = self._taps.get(news.imei)
             self._dispatcher.online(news.imei)
         else:
@@ -83,10 +84,18 @@ class Acts:
 
     def _settle(self, connection: Connection, result: Result, now: float) -> bytes:
         # What an echoing connection says may be our own receipt: it settles nothing.
-        claimed = not connection.session.echoing and self._dispatcher.settle(result, now)
+        claimed = False
+        if not connection.session.echoing:
+            settled = self._dispatcher.settle(result, now, connection)
+            if settled is None:  # the dispatcher acknowledges it
+                return self._said(b"", result, True)
+            claimed = settled
         receipt = acknowledge(connection.session, result, claimed, now)
         if not receipt:
             return receipt  # neither is it told again
+        return self._said(receipt, result, claimed)
+
+    def _said(self, receipt: bytes, result: Result, claimed: bool) -> bytes:
         what: dict[str, object] = {
             "command": result.command,
             "status": result.status,

@@ -1,11 +1,27 @@
-"""Which command a result settles: protocol.md section 4."""
+"""Which command a result settles: protocol.md section 4. No I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 C = TypeVar("C")
+
+
+class Mark(Protocol):
+    """A place in the stream of bytes to a device."""
+
+    def acknowledged(self) -> bool:
+        """Whether the device's TCP has acknowledged all bytes up to it."""
+
+
+class Wire(Protocol):
+    """A device's connection, as far as results depend on it."""
+
+    @property
+    def heard(self) -> float:
+        """When bytes were last read from it: trio's clock, as all times here."""
 
 
 @dataclass(slots=True, eq=False)
@@ -14,42 +30,238 @@ class Sent(Generic[C]):
 
     command: C
     kind: str  # QD or ST
+    sequence: int = 0  # its place in the order of sending
+    at: float = 0.0  # when its first byte went out
     unknown_since: float | None = None  # when it ended as 408
+    yielded: bool = False  # a newer command went out, and no answer to this one was expected then
+    wire: Wire | None = None  # the connection that it went out on, as long as that lasts
+    mark: Mark | None = None  # None: nothing is known of acknowledgements
+    seen: float | None = None  # when it was seen that its bytes had been acknowledged
+    lost: bool = False  # its connection ended, and they had not been
+    heard: float = 0.0  # when bytes were last read from its connection, once that has ended
+    # The longest time from a later connection's registration to bytes that were read there.
+    later: float = 0.0
+
+    def look(self, now: float) -> None:
+        """See whether its bytes have been acknowledged by now."""
+        if self.seen is None and self.mark is not None and self.mark.acknowledged():
+            self.seen = now
+
+    def disconnected(self, wire: Wire, registered: float, now: float) -> None:
+        """A connection of the device ends; its socket is still open."""
+        if self.wire is wire:
+            self.look(now)
+            self.lost = self.mark is not None and self.seen is None
+            self.heard = wire.heard
+            self.wire = self.mark = None
+        elif self.wire is None:
+            self.later = max(self.later, wire.heard - registered)
+
+    def answer_expected(self, wire: Wire | None, registered: float, patience: float) -> bool:
+        """Whether its answer may still come. `wire` is the device's connection, `registered`
+        when the device registered on it."""
+        if self.lost:
+            return False
+        heard = self.heard if self.wire is None else self.wire.heard
+        if self.seen is not None and heard > self.seen + patience:
+            return False
+        later = self.later
+        if wire is not None and wire is not self.wire:
+            later = max(later, wire.heard - registered)
+        return later <= patience
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A result that waits for those of the rest of its group."""
+
+    status: str
+    at: float
+    wire: Wire | None  # where it came, as long as that connection lasts
+    mark: Mark | None = None  # behind our acknowledgement; None: nothing is known
+    told: bool = False  # our acknowledgement was sent
+    # Its connection ended before the device had our acknowledgement: it may be said again.
+    may_repeat: bool = False
+
+    def disconnected(self, wire: Wire) -> None:
+        if self.wire is wire:
+            self.may_repeat = not self.told or (
+                self.mark is not None and not self.mark.acknowledged()
+            )
+            self.wire = self.mark = None
+
+
+@dataclass(slots=True, eq=False)
+class Group(Generic[C]):
+    """Commands of one kind whose answers cannot be told apart, in the order of sending."""
+
+    members: list[Sent[C]]
+    held: list[Held] = field(default_factory=list)
+    # Since when they are ambiguous: the newest one's time was up, and answers were missing.
+    since: float | None = None
+
+    def pairs(self) -> list[tuple[Sent[C], Held]]:
+        """Which result is whose. One that may have reached nobody claims last."""
+        return list(
+            zip(sorted(self.members, key=lambda entry: entry.lost), self.held, strict=True)
+        )
+
+
+Settled = list[tuple[Sent[C], Held]]
+"""Commands with their results. Without any: the result is known already."""
 
 
 class Claims(Generic[C]):
-    """The commands of one device that a result may still settle, oldest first."""
+    """The commands of one device that a result may still settle, in the order of sending."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_open", "closed", "groups")
 
     def __init__(self) -> None:
         self._open: list[Sent[C]] = []  # of one, nearly always: a deque would be 600 bytes
+        self.groups: dict[str, Group[C]] = {}  # by kind, where there is more than one command
+        # By kind: up to which sequence none is open any more, and since when.
+        self.closed: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self.groups)
 
-    def sent(self, command: C, kind: str, unknown_since: float | None = None) -> Sent[C]:
-        entry = Sent(command, kind, unknown_since)
+    def __iter__(self) -> Iterator[Sent[C]]:
+        """Those that are open."""
+        return iter(self._open)
+
+    def reopen(self, entry: Sent[C]) -> None:
+        """After a start of the gateway: its result may still come. The oldest first."""
+        self._open.append(entry)
+
+    def sent(
+        self, entry: Sent[C], registered: float, patience: Callable[[C], float], late_window: float
+    ) -> Sent[C]:
+        """The first byte of a command goes out. Decides which of the 408s of its kind yield.
+
+        `patience` is how long after an acknowledgement the answer to a command is expected.
+        """
+        if self._open or self.groups or self.closed:
+            self.forget(entry.at, late_window)
+            self._group(entry, registered, patience)
         self._open.append(entry)
         return entry
 
-    def withdraw(self, entry: Sent[C]) -> None:
-        """Nothing of it was sent after all."""
-        self._open.remove(entry)
-
-    def settle(self, kind: str, now: float, late_window: float) -> Sent[C] | None:
-        """Take the oldest of this kind; None if nothing claims the result."""
-        self.forget(now, late_window)
+    def _group(self, new: Sent[C], registered: float, patience: Callable[[C], float]) -> None:
+        members = []
         for entry in self._open:
-            if entry.kind == kind:
+            if entry.kind != new.kind:
+                continue
+            entry.look(new.at)
+            if not entry.yielded:
+                wait = patience(entry.command)
+                entry.yielded = not entry.answer_expected(new.wire, registered, wait)
+            if not entry.yielded:
+                members.append(entry)
+        if members:
+            self.groups[new.kind] = Group([*members, new])
+        else:
+            self.groups.pop(new.kind, None)
+
+    def settle(
+        self, kind: str, status: str, now: float, late_window: float, wire: Wire | None = None
+    ) -> Settled[C] | Held | None:
+        """A result has come. Returns what it settles, or that it is held and must be put on
+        disk; None if nothing claims it."""
+        self.forget(now, late_window)
+        group = self.groups.get(kind)
+        if group is not None:
+            return self._of_group(kind, group, status, now, wire)
+        entry = self._claimant(kind)
+        if entry is None:
+            return None
+        self._open.remove(entry)
+        return [(entry, Held(status, now, wire))]
+
+    def _of_group(
+        self, kind: str, group: Group[C], status: str, now: float, wire: Wire | None
+    ) -> Settled[C] | Held:
+        for held in group.held:
+            if held.may_repeat and held.status == status:
+                held.wire, held.told, held.may_repeat = wire, False, False
+                return held
+        held = Held(status, now, wire)
+        group.held.append(held)
+        if len(group.held) < len(group.members):
+            return held
+        del self.groups[kind]
+        for entry in group.members:
+            if entry in self._open:
                 self._open.remove(entry)
+        return group.pairs()
+
+    def _claimant(self, kind: str) -> Sent[C] | None:
+        """The one in flight, else the oldest 408. A 408 that has yielded only has its turn when
+        nothing newer is open."""
+        some = [entry for entry in self._open if entry.kind == kind]
+        for entry in reversed(some):
+            if entry.unknown_since is None:
                 return entry
-        return None
+        for entry in some:
+            if not entry.yielded:
+                return entry
+        return some[-1] if some else None
+
+    def holds(self, kind: str) -> bool:
+        """Whether results of this kind are held for a command in flight."""
+        group = self.groups.get(kind)
+        return group is not None and group.since is None and bool(group.held)
+
+    def unanswered(self, entry: Sent[C], now: float) -> list[Sent[C]]:
+        """The time of the command in flight is up. Returns the commands that are ambiguous now.
+
+        Without any it is a 408 like others, and may be settled late.
+        """
+        entry.unknown_since = now
+        entry.look(now)
+        group = self.groups.get(entry.kind)
+        if group is None:
+            return []
+        if not group.held:
+            del self.groups[entry.kind]
+            return []
+        group.since = now
+        self.close(entry.kind, entry.sequence, now)
+        return group.members
+
+    def close(self, kind: str, sequence: int, since: float) -> None:
+        """No command of this kind up to that sequence is open any more."""
+        self._open[:] = [e for e in self._open if e.kind != kind or e.sequence > sequence]
+        self.closed[kind] = sequence, since
+
+    def disconnected(self, wire: Wire, registered: float, now: float) -> None:
+        """A connection of the device ends. To be called before its socket is closed."""
+        for entry in self._open:
+            entry.disconnected(wire, registered, now)
+        for group in self.groups.values():
+            for entry in group.members:
+                if entry not in self._open:
+                    entry.disconnected(wire, registered, now)
+            for held in group.held:
+                held.disconnected(wire)
+
+    def _members(self, kind: str) -> list[Sent[C]]:
+        group = self.groups.get(kind)
+        return [] if group is None else group.members
 
     def forget(self, now: float, late_window: float) -> None:
-        """Drop those whose 408 is longer ago than `late_window`."""
+        """Drop those whose 408 is longer ago than `late_window`, but for members of a group."""
+        if self.groups:
+            for kind, group in list(self.groups.items()):
+                if group.since is not None and now - group.since > late_window:
+                    del self.groups[kind]
+        if self.closed:
+            for kind, (_, since) in list(self.closed.items()):
+                if now - since > late_window:
+                    del self.closed[kind]
         self._open[:] = [
             e
             for e in self._open
-            if e.unknown_since is None or now - e.unknown_since <= late_window
+            if e.unknown_since is None
+            or now - e.unknown_since <= late_window
+            or (self.groups and e in self._members(e.kind))
         ]

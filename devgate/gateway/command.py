@@ -30,6 +30,10 @@ COLUMNS = (
     "accepted_at", "sent_at", "ended_at", "late_at", "expires_at", "timeout", "running",
     "sequence", "ambiguous",
 )  # fmt: skip
+AMBIGUOUS = (
+    "sent, but fewer answers came than commands were sent: which of them the device carried out "
+    "is unknown, it may have done this one"
+)
 DONE = {"start": "started", "stop": "stopped"}
 
 
@@ -112,12 +116,14 @@ class Command:
         data = b"" if self.long is None else str(self.long).encode()
         return encode("000", self.imei, self.kind, data)
 
-    def sends(self, now: float, running: bool) -> None:
+    def sends(self, now: float, running: bool, sequence: int) -> None:
+        """It is about to be journalled. When it has gone out, `sent_at` is set again."""
         self.state, self.sent_at, self.running = "sent", now, running
+        self.sequence = sequence
 
     def unsent(self) -> None:
         """Back to waiting: it was put down as sent, and no byte of it went out."""
-        self.state, self.sent_at, self.running = "waiting", None, False
+        self.state, self.sent_at, self.running, self.sequence = "waiting", None, False, None
 
     def ends(self, status: str, now: float, message: str | None = None) -> None:
         """Its outcome. One that never left the gateway leaves its key free."""
@@ -125,11 +131,15 @@ class Command:
         self.message = message or self._words(status)
         if status not in ("200", "201", "202", "408"):
             self.spent = False
-            self.sent_at = None
+            self.sent_at = self.sequence = None
+
+    def is_ambiguous(self) -> None:
+        """A 408: there were fewer answers than commands (protocol.md section 4)."""
+        self.ambiguous, self.message = True, AMBIGUOUS
 
     def settles_late(self, status: str, now: float) -> None:
         """A result came after the 408."""
-        self.status, self.late, self.late_at = status, True, now
+        self.status, self.late, self.late_at, self.ambiguous = status, True, now, False
         self.message = self._words(status) + ", the answer came late"
 
     def _words(self, status: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from devgate.gateway.parked import Parked
 from devgate.net.link import Link
+from devgate.net.marks import Mark
 from devgate.protocol.decoder import Decoder
 from devgate.protocol.session import Session
 
@@ -20,6 +21,9 @@ HANDSHAKE_SECONDS = 10.0  # for a PROXY header and a TLS handshake
 
 class Owner(Protocol):
     """Who keeps the connections."""
+
+    relayed: bool
+    """Whether a load balancer stands between: acknowledgements of TCP are its own."""
 
     def began(self, connection: Connection) -> None:
         """Take it in. It is over already if that gives it a `why`."""
@@ -73,6 +77,14 @@ class Connection(Parked):
             return True
         self.end("it does not read")
         return False
+
+    def mark(self) -> Mark | None:
+        """As lines.Wire.mark()."""
+        return None if self.owner.relayed else self.link.mark()
+
+    def unmark(self) -> None:
+        """As lines.Wire.unmark()."""
+        self.link.unmark()
 
     def too_late(self, now: float, settings: DeviceSettings, hurried: float = math.inf) -> str:
         """Why it is to be ended for its silence; empty if it is not.

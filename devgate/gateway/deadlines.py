@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NoReturn
@@ -60,10 +60,12 @@ class Deadlines:
         judge: Callable[[Command, float], None],
         every: float,
         besides: Callable[[float], None],
+        caught_up: Callable[[], Awaitable[None]],
     ) -> NoReturn:
         """Judge each command when it is due, and do something besides every so many seconds.
 
-        Both get the time. They must not await.
+        Both get the time. They must not await. `caught_up` is awaited first where a command is
+        due: after a stall of the loop its result may be here, unread.
         """
         done = trio.current_time()
         while True:
@@ -72,10 +74,7 @@ class Deadlines:
             with trio.move_on_at(self._planned):
                 await self._sooner.wait()
             if due := self.due(trio.current_time()):
-                # After a stall of the loop results may be here, unread: the desk has its turn.
-                # Trio runs what is ready at once in any order, so that one step is not enough.
-                await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()
+                await caught_up()
             now = trio.current_time()
             for number, command in enumerate(due, 1):
                 judge(command, now)

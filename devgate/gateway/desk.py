@@ -44,6 +44,7 @@ BUSY = 4000  # arrivals a second from which on they are gathered ...
 GATHER = 0.001  # ... for so many seconds
 PACE_WINDOW = 0.05  # seconds over which arrivals are counted
 HURRIED = 32  # links of one round while commands are on their way: each takes many steps
+CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
 STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
 NO_MORE = None  # instead of bytes: the tail has waited long enough
 
@@ -83,6 +84,7 @@ class Desk:
     def heed(self, settings: DeviceSettings) -> None:
         """Work by these timeouts and limits from now on."""
         self._settings = settings
+        self.relayed = settings.proxy_protocol
         self._grace.wait = settings.heartbeat_grace
         self._tails.wait = settings.partial_timeout
 
@@ -120,6 +122,8 @@ class Desk:
         self._grace.done(connection)
         self._tails.done(connection)
         self.unregistered.ended(connection)
+        if connection.session.imei is not None:
+            self._dispatcher.disconnected(connection.session.imei, connection)
         self._presence.ended(connection, why)
         self._poller.close(link, abort=why == TAKEN_OVER)
         if self.door is not None:
@@ -130,6 +134,18 @@ class Desk:
         self.door, self.unregistered.crowds = door, door.crowds
         door.make_room = lambda most: self.unregistered.make_room(most, trio.current_time())
         door.strict = lambda address: self.unregistered.slow(address, trio.current_time())
+
+    async def caught_up(self) -> None:
+        """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds."""
+        rounds, until = self.counts.rounds, trio.current_time() + CATCH_UP
+        # A desk that waits has its turn first. Trio runs what is ready at once in any order, so
+        # that one step is not enough.
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        while self._poller.pending() and trio.current_time() < until:
+            if self.counts.rounds > rounds and not self._poller.behind:
+                break  # a round that began since then took all that was there
+            await trio.lowlevel.checkpoint()
 
     async def run(self) -> NoReturn:
         """Read for all connections.

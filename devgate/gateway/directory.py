@@ -28,6 +28,7 @@ class Known(NamedTuple):
     qr: str | None
     unit: str
     enabled: bool
+    ack_timeout: float | None = None  # seconds; None: [command] ack_timeout
 
 
 class Directory:
@@ -39,6 +40,7 @@ class Directory:
 
     def __init__(self, phone: str = "", qr: str = "") -> None:
         self._devices: dict[Imei, int | Own] = {}
+        self._ack_timeouts: dict[Imei, float] = {}  # of the few that have their own
         self.serve(phone, qr)
 
     def serve(self, phone: str, qr: str) -> None:
@@ -59,6 +61,10 @@ class Directory:
         """Whether a start's number counts times, and not seconds."""
         entry = self._devices.get(imei, 0)
         return bool((entry if isinstance(entry, int) else entry[0]) & TIMES)
+
+    def ack_timeout(self, imei: Imei) -> float | None:
+        """Its own seconds to answer a command; None: as configured."""
+        return self._ack_timeouts.get(imei)
 
     def text(self, imei: Imei, command: str) -> bytes | None:
         entry = self._devices.get(imei)
@@ -84,9 +90,15 @@ class Directory:
                 None if known.qr is None else known.qr.encode(),
             )
 
+        if known.ack_timeout is not None:
+            self._ack_timeouts[known.imei] = known.ack_timeout
+        elif self._ack_timeouts:
+            self._ack_timeouts.pop(known.imei, None)
+
     def load(self, rows: Iterable[Known]) -> None:
         for row in rows:
             self.put(row)
 
     def remove(self, imei: Imei) -> None:
         self._devices.pop(imei, None)
+        self._ack_timeouts.pop(imei, None)

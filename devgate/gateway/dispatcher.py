@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from time import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from devgate.gateway.command import Command
+from devgate.gateway.claims import Held, Sent
+from devgate.gateway.command import AMBIGUOUS, Command
 from devgate.gateway.deadlines import Deadlines
-from devgate.gateway.lines import Connected, Line, accepted, what
+from devgate.gateway.directory import Directory
+from devgate.gateway.lines import Connected, Line, Wire, accepted, what
 from devgate.gateway.outcomes import Outcomes
 from devgate.gateway.records import Records, event_row
+from devgate.gateway.results import Results
 from devgate.gateway.running import Running
 from devgate.model import Imei
 from devgate.protocol.session import Result
@@ -41,14 +45,21 @@ class Dispatcher:
     """
 
     def __init__(
-        self, connected: Connected, records: Records, running: Running, settings: CommandSettings
+        self,
+        connected: Connected,
+        directory: Directory,
+        records: Records,
+        running: Running,
+        settings: CommandSettings,
     ) -> None:
-        self.settings = settings
         self.in_flight = 0  # commands between being taken from their queue and their outcome
         self._connected = connected
         self._records = records
         self._running = running
         self._outcomes = outcomes = Outcomes(records, running)
+        self.results = Results(directory, records, outcomes)
+        self.configure(settings)
+        self.sequence = 0  # of the command that was sent last
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         self._lines: dict[Imei, Line] = {}
         # Devices whose answer is awaited, the one that was listened to longest ago first.
@@ -58,6 +69,14 @@ class Dispatcher:
         self._serving = False
         self._closed = False
         self._gave_up = False
+        # Returns when all that devices have said up to now is read.
+        self.caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+
+    def configure(self, settings: CommandSettings) -> None:
+        """Work by these settings from now on."""
+        self.settings = settings
+        self.results.ack_timeout = settings.ack_timeout
+        self.results.late_window = settings.late_window
 
     async def serve(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -69,7 +88,7 @@ class Dispatcher:
                 for line in list(self._lines.values()):
                     self._next(line)
                 task_status.started()
-                await self._deadlines.watch(self._judge, PRUNE, self._prune)
+                await self._deadlines.watch(self._judge, PRUNE, self._prune, self.caught_up)
         finally:
             # Also if the gateway is stopped at once: what was sent has an outcome on disk.
             self._closed = True
@@ -118,27 +137,59 @@ class Dispatcher:
     def online(self, imei: Imei) -> None:
         """The device has registered: what was kept for it may go."""
         if line := self._lines.get(imei):
+            line.registered = trio.current_time()
             self._next(line)
 
-    def reopen(self, command: Command, unknown_since: float) -> None:
-        """After a start of the gateway: this one's result may still come."""
-        self._line(command.imei).claims.sent(command, command.kind, unknown_since)
+    def disconnected(self, imei: Imei, wire: Wire) -> None:
+        """A connection of the device has ended. To be called before its socket is closed, and
+        before the device is online on another one."""
+        if line := self._lines.get(imei):
+            self.results.disconnected(line, wire, trio.current_time())
 
-    def settle(self, result: Result, now: float) -> bool:
-        """Credit a device's result. False if no command claims it."""
+    def reopen(self, command: Command, unknown_since: float) -> None:
+        """After a start of the gateway: this one's result may still come. The oldest first."""
+        sequence = command.sequence or 0
+        entry = Sent(command, command.kind, sequence, unknown_since=unknown_since)
+        self._line(command.imei).claims.reopen(entry)
+
+    def take_up(
+        self,
+        imei: Imei,
+        kind: str,
+        detail: Mapping[str, Any],
+        known: Mapping[str, Command],
+        since: float,
+    ) -> list[Command]:
+        """After a start of the gateway, as Results.take_up(): behind reopen() of all commands."""
+        now = trio.current_time()
+        return self.results.take_up(self._line(imei), kind, detail, known, since, now)
+
+    def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
+        """These 408s are ambiguous, of which take_up() said so. The last one is the newest."""
+        self._outcomes.ambiguous(imei, commands)
+
+    def settle(self, result: Result, now: float, wire: Wire | None = None) -> bool | None:
+        """Credit a device's result. False if no command claims it; None if it is held, and
+        acknowledged once it is on disk."""
         line = self._lines.get(result.imei)
         if line is None:
             return False
-        entry = line.claims.settle(result.command, now, self.settings.late_window)
-        if entry is None:
+        found = self.results.settle(line, result, now, wire)
+        if isinstance(found, Held):
+            self._next(line)  # a stop may go out meanwhile
+            return None
+        if found is None:
             return False
-        command = entry.command
-        if entry is line.claim:
-            line.claim = None
-            self.counts.answering.observe(now - line.sent)
-            self._answered(line, command, result.status)
-        else:
-            self._outcomes.settle_late(command, result.status)
+        for entry, held in found:
+            command = entry.command
+            if entry is line.claim:
+                line.claim = None
+            elif entry is not line.aside:
+                self.results.late(entry, held)
+                continue
+            self.counts.answering.observe(held.at - entry.at)
+            self.results.answered(entry, held)
+            self._answered(line, command, held.status)
         return True
 
     def awaited(self, most: int) -> list[Imei]:
@@ -173,8 +224,10 @@ class Dispatcher:
         What is only being put down as sent will not be.
         """
         self._gave_up = True
+        now = trio.current_time()
         for line in self._lines.values():
-            self._unanswered(line)
+            self._unanswered(line, line.claim, now)
+            self._unanswered(line, line.aside, now)
 
     # The steps of one device's commands
 
@@ -185,7 +238,9 @@ class Dispatcher:
 
     def _next(self, line: Line) -> None:
         """Take up the next command of this device, if it is that one's turn."""
-        while self._serving and not self._closed and line.current is None and len(line.waiting):
+        if line.claims.groups and line.waiting.stops:
+            _make_way(line)
+        while self._serving and not self._closed and _ready(line):
             self._overdue(line, trio.current_time())
             if self._connected.get(line.imei) is None:
                 self._outcomes.end_all(line.waiting.unkept(), "404")
@@ -193,7 +248,7 @@ class Dispatcher:
                     if not command.noted:  # the device left just before its turn
                         self._put_down(line, command)
                 return
-            if (taken := line.waiting.take()) is not None:
+            if (taken := line.waiting.take(line.aside is not None)) is not None:
                 self._perform(line, taken)
 
     def _perform(self, line: Line, command: Command) -> None:
@@ -203,7 +258,8 @@ class Dispatcher:
             return self._outcomes.end_unsent(command, "409", RUNS)
         line.current = command
         self.in_flight += 1
-        command.sends(time(), running)
+        self.sequence += 1
+        command.sends(time(), running, self.sequence)
         events = [event_row("command.sent", line.imei, command.id, **what(command))]
         if not command.noted:
             command.noted = True
@@ -215,21 +271,23 @@ class Dispatcher:
         """It is on disk as sent: send it. Or it is not, and is not sent."""
         if error is not None:
             self._not_written(command, error)
-            return self._free(line)
+            return self._free(line, command)
         command.recorded.set()
         connection = None if self._gave_up else self._connected.get(line.imei)
         if connection is None:
             return self._left(line, command)
         now = trio.current_time()
-        claim = line.claims.sent(command, command.kind)  # before the first byte: it may be quick
+        if command.until <= now:  # the commit took long: whoever wanted it has left
+            self._outcomes.end_unsent(command, "410")
+            return self._free(line, command)
         if not connection.transmit(command.wire()):
-            line.claims.withdraw(claim)
             return self._left(line, command)
-        line.claim, line.sent = claim, now
+        line.claim = self.results.sent(line, command, connection, now)
+        command.sent_at = sent_at = time()
         self._awaited[line.imei] = None
-        command.until = now + (command.timeout or self.settings.ack_timeout)
+        command.until = now + (command.timeout or self.results.ack_timeout_of(line.imei))
         self._deadlines.add(command)
-        return self.counts.sends(command, time())
+        return self.counts.sends(command, sent_at)
 
     def _not_written(self, command: Command, error: Exception) -> None:
         log.warning("not sent, for it cannot be journalled command=%s", command.id)
@@ -250,19 +308,27 @@ class Dispatcher:
                 command.done.set()
         else:
             self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
-        self._free(line)
+        self._free(line, command)
 
-    def _unanswered(self, line: Line) -> None:
+    def _unanswered(self, line: Line, claim: Sent[Command] | None, now: float) -> None:
         """The device has not answered what was sent to it, and nobody waits for it any longer."""
-        claim, line.claim = line.claim, None
-        if claim is not None:
-            claim.unknown_since = trio.current_time()
+        if claim is None or claim.command.state == "ended":
+            return
+        if claim is line.claim:
+            line.claim = None
+        if ambiguous := self.results.unanswered(line, claim, now):
+            self._answered(line, claim.command, "408", AMBIGUOUS)
+            self._outcomes.ambiguous(line.imei, ambiguous)
+        else:
             self._answered(line, claim.command, "408")
 
-    def _answered(self, line: Line, command: Command, status: str) -> None:
+    def _answered(
+        self, line: Line, command: Command, status: str, message: str | None = None
+    ) -> None:
         """It has its outcome; its caller hears of it once that is on disk."""
-        self._awaited.pop(line.imei, None)
-        self._outcomes.end(command, status)
+        if line.claim is None:
+            self._awaited.pop(line.imei, None)
+        self._outcomes.end(command, status, message)
         self._outcomes.flushed(partial(self._over, line, command))
 
     def _over(self, line: Line, command: Command, on_disk: bool) -> None:
@@ -271,10 +337,13 @@ class Dispatcher:
             # gateway be killed before the database is back, the record will say 408.
             command.message += "; not on disk yet, for the database is away"
         command.done.set()
-        self._free(line)
+        self._free(line, command)
 
-    def _free(self, line: Line) -> None:
-        line.current = None
+    def _free(self, line: Line, command: Command) -> None:
+        if line.current is command:
+            line.current = None
+        else:
+            line.aside = None
         self.in_flight -= 1
         if not self.in_flight and self._idle is not None:
             self._idle.set()
@@ -305,8 +374,10 @@ class Dispatcher:
         """Its time is up, if nothing has happened to it meanwhile."""
         line = self._line(command.imei)
         self._overdue(line, now)
-        if line.claim is not None and line.current is command and command.until <= now:
-            self._unanswered(line)
+        if command.until <= now:
+            for claim in (line.claim, line.aside):
+                if claim is not None and claim.command is command:
+                    self._unanswered(line, claim, now)
 
     def _overdue(self, line: Line, now: float) -> None:
         self._outcomes.end_all(line.waiting.overdue(now), "410")
@@ -314,5 +385,21 @@ class Dispatcher:
     def _prune(self, now: float) -> None:
         for imei, line in list(self._lines.items()):
             line.claims.forget(now, self.settings.late_window)
-            if not (len(line.claims) or len(line.waiting) or line.current):
+            for kind in line.noted:
+                self.results.note(line, kind)
+            if not (len(line.claims) or len(line.waiting) or line.current or line.aside):
                 del self._lines[imei]
+
+
+def _ready(line: Line) -> bool:
+    """Whether a command waits whose turn it is."""
+    if line.current is not None:
+        return False
+    return len(line.waiting) > 0 if line.aside is None else line.waiting.stops
+
+
+def _make_way(line: Line) -> None:
+    """A stop may go out while results of starts are held."""
+    claim = line.claim
+    if line.aside is None and claim is not None and claim.kind == "QD" and line.claims.holds("QD"):
+        line.aside, line.claim, line.current = claim, None, None

@@ -7,12 +7,12 @@ from time import time
 from typing import TypeVar
 
 import trio
-from ulid import ULID
 
 from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import RUNS, Dispatcher
+from devgate.gateway.ids import Ids
 from devgate.gateway.keys import Keys
 from devgate.gateway.lines import Connected
 from devgate.gateway.records import Records
@@ -39,6 +39,7 @@ class Orders:
         keys: Keys,
     ) -> None:
         self.closed = False  # the gateway is stopping
+        self.ids = Ids()
         self._directory = directory
         self._connected = connected
         self._dispatcher = dispatcher
@@ -77,7 +78,7 @@ class Orders:
             return False
         if self._records.state != "ok":
             return False
-        command = Command(str(ULID()), order, time())
+        command = Command(self.ids.next(), order, time())
         self._begin(command, order)
         _when(command, wait, then)
         return True
@@ -90,7 +91,7 @@ class Orders:
         """
         turn = self._turns.get(order.imei)
         if order.key is None and turn is None:
-            command = Command(str(ULID()), order, time())
+            command = Command(self.ids.next(), order, time())
             self._begin(command, order)
             return command
         if turn is None:
@@ -100,7 +101,7 @@ class Orders:
             await turn.acquire()
             try:
                 if order.key is None:
-                    command = Command(str(ULID()), order, time())
+                    command = Command(self.ids.next(), order, time())
                     self._begin(command, order)
                 else:
                     command = await self._keyed(order, order.key)
@@ -127,7 +128,7 @@ class Orders:
         return command
 
     async def _look_up(self, order: Order, key: str) -> Command:
-        command = Command(str(ULID()), order, time())
+        command = Command(self.ids.next(), order, time())
         if self._is_new(key):
             self._begin(command, order)
             return command

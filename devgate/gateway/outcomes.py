@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from time import time
@@ -15,6 +15,7 @@ from devgate.gateway.counters import CommandCounts
 from devgate.gateway.lines import ended
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.running import Running
+from devgate.model import Imei
 
 log = logging.getLogger("devgate.commands")
 
@@ -67,6 +68,22 @@ class Outcomes:
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
             command.id, command.imei, command.type, status,
+        )  # fmt: skip
+
+    def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
+        """They are 408s, and answers are there, but fewer. The last one is the newest."""
+        for command in commands:
+            command.is_ambiguous()
+        told = event_row(
+            "command.ambiguous", imei, commands[-1].id,
+            commands=[{"command": command.id, "key": command.key} for command in commands],
+        )  # fmt: skip
+        for command in commands[:-1]:
+            self._records.post(command)
+        self._records.post(commands[-1], told)
+        log.warning(
+            "results are ambiguous imei=%s commands=%s",
+            imei, " ".join(command.id for command in commands),
         )  # fmt: skip
 
     def settle_late(self, command: Command, status: str) -> None:

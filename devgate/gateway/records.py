@@ -118,6 +118,11 @@ class Records:
         row = Row("running", (imei, until))
         self._writer.post([row], ("running", imei))
 
+    def open_results(self, imei: Imei, kind: str, detail: str) -> None:
+        """What results of this kind (QD, ST) depend on beside the commands; "": on nothing."""
+        id = f"{imei}:{kind}"
+        self._writer.post([Row("open_results", (id, detail))], ("open_results", id))
+
     def target(self, values: tuple[Any, ...]) -> None:
         """How far a webhook has come, in the columns of its table."""
         self._writer.post([Row("target", values)], ("target", values[0]))

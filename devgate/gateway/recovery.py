@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from time import time
 
@@ -34,23 +35,72 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
     until = await records.read(history.running, now)
     running.load({Imei(imei): at for imei, at in until.items()})
     window = dispatcher.settings.late_window
-    # Read before the next loop makes new ones of the same kind.
-    unknown = await records.read(history.unknown_since, now - window)
-    for row in unknown:
-        command = Command.of(row)
+    found = await records.read(history.unknown_since, now - window)
+    unfinished = [Command.of(row) for row in await records.read(history.unfinished)]
+    # By a counter, and never by the clock: that may have gone back.
+    unknown = sorted(map(Command.of, found), key=_sent_before)
+    sent = sorted((one for one in unfinished if one.state == "sent"), key=_sent_before)
+    for command in unknown:
         assert command.ended_at is not None, "a 408 has ended"
-        dispatcher.reopen(command, trio.current_time() - (now - command.ended_at))
-    for row in await records.read(history.unfinished):
-        _resume(Command.of(row), dispatcher, records, now)
+        dispatcher.reopen(command, _ago(command.ended_at, now))
+    dispatcher.sequence = max(
+        [dispatcher.sequence, *(one.sequence or 0 for one in (*unknown, *sent))]
+    )
+    for command in sent:
+        dispatcher.reopen(command, trio.current_time())
+    ambiguous = await _take_up(
+        dispatcher, records, {one.id: one for one in (*unknown, *sent)}, now
+    )
+    for command in unfinished:
+        _resume(command, dispatcher, records, now)
+    for device, commands in ambiguous:
+        dispatcher.ambiguous(device, commands)
     for imei in await records.read(history.left_online):
         records.offline(Imei(imei), "the gateway stopped")
 
 
+async def _take_up(
+    dispatcher: Dispatcher, records: Records, known: dict[str, Command], now: float
+) -> list[tuple[Imei, list[Command]]]:
+    """What open_results says of results that were held, and of 408s that had yielded.
+
+    Returns the commands of each device that are ambiguous by this stop of the gateway.
+    """
+    ambiguous = []
+    for id, text in await records.change(history.take_open_results):
+        imei, kind = id.split(":")
+        detail = json.loads(text)
+        for member in detail["group"]:
+            if member not in known and (row := await records.read(history.by_id, member)):
+                known[member] = Command.of(row)
+        dispatcher.sequence = max(dispatcher.sequence, detail["closed"] or 0)
+        newest = known.get(detail["group"][-1]) if detail["group"] else None
+        ended_at = now if newest is None or newest.ended_at is None else newest.ended_at
+        since = _ago(ended_at, now)
+        if commands := dispatcher.take_up(Imei(imei), kind, detail, known, since):
+            ambiguous.append((Imei(imei), commands))
+    return ambiguous
+
+
+def _ago(at: float, now: float) -> float:
+    """A time of the wall clock by trio's. One that is later than now is now: the clock went back,
+    and no window is prolonged by that."""
+    return trio.current_time() - max(0.0, now - at)
+
+
+def _sent_before(command: Command) -> tuple[int, float, str]:
+    """Those that were sent before there was a counter come first, by their time."""
+    return command.sequence or 0, command.sent_at or 0.0, command.id
+
+
 def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: float) -> None:
-    left = None if command.expires_at is None else command.expires_at - now
+    left = None
+    if command.expires_at is not None:
+        left = min(command.expires_at - now, command.expires_at - command.accepted_at)
+        if now < command.accepted_at:
+            left = 0.0  # the clock is wrong: nobody knows how much of its time has passed
     if command.state == "sent":
         command.ends("408", now, STOPPED)
-        dispatcher.reopen(command, trio.current_time())
     elif left is None:
         command.ends("503", now, UNSENT)
     elif left <= 0 or not dispatcher.push(command, left):

@@ -40,10 +40,15 @@ class Waiting:
         queue.remove(command)
         return True
 
-    def take(self) -> Command | None:
+    def take(self, only_stops: bool = False) -> Command | None:
         """Take out the next to be sent."""
-        queue = self._stops or self._starts
+        queue = self._stops if only_stops else self._stops or self._starts
         return queue.pop(0) if queue else None
+
+    @property
+    def stops(self) -> bool:
+        """Whether a stop waits."""
+        return bool(self._stops)
 
     def overdue(self, now: float) -> list[Command]:
         """Take out those whose deadline has passed: they are never sent."""

@@ -6,6 +6,8 @@ import errno
 import os
 from typing import Protocol
 
+from devgate.net.marks import Mark, Meter
+
 # Some sixty of the longest frames. A device that leaves more than that unread reads nothing.
 MAX_UNSENT = 65536
 
@@ -110,6 +112,18 @@ class Link:
         else:
             self.unsent = bytearray(wire)
         return True
+
+    def mark(self) -> Mark:
+        """The place behind what was sent last. From now on bytes are counted, until unmark()."""
+        meter = self.outbound
+        if not isinstance(meter, Meter):
+            meter = self.outbound = Meter(self.outbound)
+        return Mark(self, meter)
+
+    def unmark(self) -> None:
+        """Count no longer: the marks that there are must not be asked again."""
+        if isinstance(self.outbound, Meter):
+            self.outbound = self.outbound.inner
 
     def flush(self) -> bool:
         """Send what waits, as far as the kernel takes it. False: the link is of no more use."""

@@ -16,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 
-from devgate.store.schema import command, event, presence
+from devgate.store.schema import command, event, open_results, presence
 
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names
@@ -69,20 +69,25 @@ def page(
 
 def unfinished(conn: Connection) -> Sequence[Record]:
     """What a gateway that died had under way, oldest first."""
-    # Not by id: those of one millisecond are in no order.
-    query = select(command).where(command.c.state != "ended")
-    query = query.order_by(command.c.accepted_at, command.c.id)
-    return _all(conn, query)
+    # Ids are made in order, whatever the clock does.
+    return _all(conn, select(command).where(command.c.state != "ended").order_by(command.c.id))
 
 
 def unknown_since(conn: Connection, at: float) -> Sequence[Record]:
-    """Commands that ended as 408 at that time or later, the one that was sent first first."""
-    query = (
-        select(command)
-        .where(command.c.status == "408", command.c.ended_at >= at)
-        .order_by(command.c.sent_at, command.c.id)
-    )
-    return _all(conn, query)
+    """Commands that ended as 408 at that time or later, in no order."""
+    return _all(conn, select(command).where(command.c.status == "408", command.c.ended_at >= at))
+
+
+def newest_id(conn: Connection) -> str | None:
+    """The highest id of a command that there is."""
+    id: str | None = conn.scalar(select(func.max(command.c.id)))
+    return id
+
+
+def take_open_results(conn: Connection) -> list[tuple[str, str]]:
+    """The rows of open_results: id ("IMEI:QD") and JSON. Deletes those that say nothing."""
+    conn.execute(delete(open_results).where(open_results.c.detail == ""))
+    return [(row.id, row.detail) for row in conn.execute(select(open_results))]
 
 
 def presence_of(conn: Connection, imeis: Sequence[str]) -> Mapping[str, Record]:

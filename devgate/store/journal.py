@@ -18,7 +18,7 @@ from devgate.store.engine import Database
 from devgate.store.files import Files
 from devgate.store.ownership import Behind
 from devgate.store.recent import Recent
-from devgate.store.schema import command, event, presence, webhook_target
+from devgate.store.schema import command, event, open_results, presence, webhook_target
 
 # How many rows a statement takes: every small number, for that is the usual case, and some
 # large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "offline": Kind(presence, ("imei", "online", "since"), "imei"),
     "running": Kind(presence, ("imei", "running_until"), "imei"),
+    "open_results": Kind(open_results, ("id", "detail"), "id"),
     "target": Kind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
     "event": Kind(event, ("at", "type", "imei", "command", "detail", "n"), None),
 }
@@ -65,6 +66,7 @@ class Row(NamedTuple):
     presence  whether a device is online, and from where: replaces the device's last
     offline   that a device is offline, when no more is known of it
     running   until when a device runs
+    open_results  which results are held, and for which commands; "" if there are none
     target    how far a webhook has come
     event     without its last column: the number comes when it is written
     """

@@ -26,7 +26,9 @@ from devgate.store.schema import command, device, event
 MINUTE = 60
 # A gateway that stops takes every device offline: that is no power cut.
 OWN_END = '%"the gateway stop%'
-ODD = ("device.flapping", "device.mismatch", "device.echoing", "result.unsolicited")
+ODD = (
+    "device.flapping", "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
+)  # fmt: skip
 
 
 class Dark(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from tests.e2e.caller import Caller, knowing
 from tests.e2e.device import frame
-from tests.e2e.harness import Gateway
+from tests.e2e.harness import Gateway, gateway
 
 IMEI, OTHER, THIRD = (f"86000000000000{n}" for n in range(3))
 TIMEOUT = 1.0
@@ -49,3 +50,28 @@ def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> N
         assert served.status(IMEI)["online"]
         assert served.status(THIRD)["online"]
         assert not served.status(OTHER)["online"]
+
+
+MANY = 400
+
+
+def test_all_answers_are_read_before_any_deadline_is_judged() -> None:
+    """F17: many starts are in flight, the gateway is frozen, and all devices answer meanwhile."""
+    imeis = [f"8610000000{n:05}" for n in range(MANY)]
+    with contextlib.ExitStack() as stack:
+        settings = {"command": {"ack_timeout": TIMEOUT}}
+        served = stack.enter_context(gateway(settings))
+        served.add_devices([{"imei": imei} for imei in imeis])
+        devices = [stack.enter_context(served.register(imei)) for imei in imeis]
+        caller = stack.enter_context(Caller(served))
+        for imei in imeis:
+            caller.send(id=imei, imei=imei, type="start", long=5, timeout=4 * TIMEOUT)
+        for imei, device in zip(imeis, devices, strict=True):
+            device.expect(frame("000", imei, "QD", "5"))
+        served.signal(signal.SIGSTOP)
+        for imei, device in zip(imeis, devices, strict=True):
+            device.send(frame("200", imei, "QD"))
+        time.sleep(5 * TIMEOUT)
+        served.signal(signal.SIGCONT)
+        replies = [caller.line() for _ in imeis]
+        assert [reply["status"] for reply in replies].count("200") == MANY

@@ -37,3 +37,10 @@ async def nursery(rig: Rig) -> AsyncIterator[trio.Nursery]:
     """The rig alive, with a nursery for its callers."""
     async with rig.lives() as nursery:
         yield nursery
+
+
+@pytest.fixture(scope="module")
+def clocks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        follow_trios_clock(patch)
+        yield

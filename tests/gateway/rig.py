@@ -78,10 +78,27 @@ class InlineRecords(Records):
         return in_thread()
 
 
+class FakeMark:
+    """A place in the stream of a FakeWire."""
+
+    def __init__(self, wire: FakeWire, place: int) -> None:
+        self.wire = wire
+        self.place = place
+
+    def acknowledged(self) -> bool:
+        return self.wire.acknowledged >= self.place
+
+
 class FakeWire:
-    """A device's connection: notes what goes out. `whole`: it still takes something."""
+    """A device's connection: notes what goes out. `whole`: it still takes something. The device's
+    TCP acknowledges at once, until `acknowledges` is False."""
 
     def __init__(self) -> None:
+        self.heard = trio.current_time()
+        self.receipts: list[bytes] = []  # acknowledgements of results that are held
+        self.written = self.acknowledged = 0  # frames, and how many the device's TCP has
+        self.acknowledges = True
+        self.relayed = False
         self.sent: list[bytes] = []
         self.times: list[float] = []
         self.whole = True
@@ -89,9 +106,20 @@ class FakeWire:
     def transmit(self, wire: bytes, why: str | None = None) -> bool:
         if not self.whole:
             return False
-        self.sent.append(wire)
-        self.times.append(trio.current_time())
+        self.written += 1
+        if self.acknowledges:
+            self.acknowledged = self.written
+        if wire[3:6] == b"200":
+            self.receipts.append(wire)
+        else:
+            self.sent.append(wire)
+            self.times.append(trio.current_time())
         return True
+
+    def mark(self) -> FakeMark | None:
+        return None if self.relayed else FakeMark(self, self.written)
+
+    def unmark(self) -> None: ...
 
 
 class Wires(dict[Imei, FakeWire]):
@@ -118,7 +146,9 @@ class Rig:
             self.directory.put(Known(imei, id, None, None, unit, enabled))
         self.wires = Wires()
         self.running = Running(self.directory, self.records)
-        self.dispatcher = Dispatcher(self.wires, self.records, self.running, self.settings)
+        self.dispatcher = Dispatcher(
+            self.wires, self.directory, self.records, self.running, self.settings
+        )
         self.keys = Keys(self.records)
         self.orders = Orders(
             self.directory, self.wires, self.dispatcher, self.running, self.records, self.keys
@@ -142,6 +172,7 @@ class Rig:
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
             await recover(self.dispatcher, self.running, self.records)
+            self.orders.ids.after(await self.records.read(history.newest_id))
             if self.knows_keys:
                 await self.keys.prepare()
                 await self.keys.load()
@@ -154,17 +185,30 @@ class Rig:
 
     def online(self, imei: Imei = X) -> FakeWire:
         """The device registers; a connection that it has is taken over."""
-        wire = self.wires[imei] = FakeWire()
+        return self.connects(FakeWire(), imei)
+
+    def connects(self, wire: T, imei: Imei = X) -> T:
+        """Likewise, with this connection."""
+        assert isinstance(wire, FakeWire)
+        if (old := self.wires.get(imei)) is not None:
+            self.dispatcher.disconnected(imei, old)
+        self.wires[imei] = wire
         self.dispatcher.online(imei)
         return wire
 
     def offline(self, imei: Imei = X) -> None:
-        del self.wires[imei]
+        self.dispatcher.disconnected(imei, self.wires.pop(imei))
+
+    def beats(self, imei: Imei = X) -> None:
+        """Bytes come from the device."""
+        self.wires[imei].heard = trio.current_time()
 
     def says(self, command: str = "QD", status: str = "200", imei: Imei = X) -> bool:
         """The device reports a result. Whether a command claimed it."""
         result = Result(imei, command, status, imei)
-        return self.dispatcher.settle(result, trio.current_time())
+        if (wire := self.wires.get(imei)) is not None:
+            self.beats(imei)
+        return self.dispatcher.settle(result, trio.current_time(), wire) is not False
 
     async def order(self, type: str = "start", imei: Imei = X, **more: Any) -> Command:
         """Ask, and wait for the outcome."""
@@ -248,7 +292,7 @@ def quick(database: Database) -> Database:
 def emptied(database: Database) -> None:
     """As it was when it was made."""
     with database.write() as conn:
-        for table in ("command", "event", "presence", "device", "device_removed"):
+        for table in ("command", "event", "presence", "device", "device_removed", "open_results"):
             conn.execute(text(f"DELETE FROM {table}"))
 
 
@@ -263,12 +307,17 @@ def opened(folder: Path) -> Iterator[Database]:
 
 def follow_trios_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the wall clock of all parts go with trio's."""
+    set_clock(monkeypatch, EPOCH)
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
+    """Likewise, with this time of the wall at trio's zero."""
 
     def now() -> float:
-        return EPOCH + trio.current_time()
+        return start + trio.current_time()
 
     for name in (
-        "dispatcher", "orders", "outcomes", "presence", "records", "recovery", "running", "taps",
-        "trimming",
+        "dispatcher", "ids", "orders", "outcomes", "presence", "records", "recovery",
+        "running", "taps", "trimming",
     ):  # fmt: skip
         monkeypatch.setattr(f"devgate.gateway.{name}.time", now)

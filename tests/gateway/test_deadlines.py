@@ -9,7 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from devgate.gateway.command import Command, Order
 from devgate.gateway.deadlines import ROOM, Deadlines
 from devgate.model import Imei
-from tests.gateway.rig import Rig, X, ask
+from devgate.store.engine import Database
+from tests.gateway.rig import EPOCH, Rig, X, ask, follow_trios_clock
 
 START = b"026000123456787654321QD500"
 
@@ -62,6 +63,53 @@ class TestDeadlines:
         await trio.sleep(5)
         assert asked.status == "410"
         assert len(wire.sent) == 1
+
+
+class TestSlowCommits:
+    """F10: between the journal and the send the deadline is looked at again."""
+
+    @pytest.mark.parametrize(("expires", "settings"), [(3.0, {}), (None, {"queue_timeout": 3.0})])
+    async def test_what_is_on_disk_too_late_is_not_sent(
+        self, store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch,
+        expires: float | None, settings: dict[str, float],
+    ) -> None:  # fmt: skip
+        follow_trios_clock(monkeypatch)
+        rig = Rig(store, **settings)
+        async with rig.lives() as nursery:
+            wire = rig.online()
+            rig.writer.slow = 5.0
+            asked = ask(rig, nursery, expires=expires, key="k")
+            await trio.sleep(6)
+            rig.writer.slow = 0.0
+            await trio.sleep(6)
+            assert wire.sent == []
+            assert asked.status == "410"
+            assert asked.command is not None
+            row = rig.stored(asked.command.id)
+            assert (row["status"], row["sent_at"], row["spent"]) == ("410", None, None)
+            assert rig.kinds("command")[-1] == "command.ended"
+            assert rig.dispatcher.in_flight == 0
+            rig.writer.slow = 0.0
+            again = ask(rig, nursery, key="k")
+            await trio.sleep(1)
+            assert len(wire.sent) == 1, "the line is free"
+            rig.says()
+            await trio.sleep(1)
+            assert again.status == "200"
+
+    async def test_sent_at_is_the_time_of_the_send(
+        self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+    ) -> None:
+        wire = rig.online()
+        rig.writer.slow = 5.0
+        asked = ask(rig, nursery)
+        await trio.sleep(5.5)
+        assert wire.times == [5.0]
+        rig.writer.slow = 0.0
+        rig.says()
+        await trio.sleep(1)
+        assert asked.command is not None
+        assert rig.stored(asked.command.id)["sent_at"] == EPOCH + 5
 
 
 class TestOffline:

@@ -202,13 +202,14 @@ async def test_a_late_result_is_never_credited_to_a_newer_command(
     second = ask(rig, nursery, long=2)
     await trio.sleep(12)
     assert first.status == "408"
-    assert rig.says("QD", "201"), "the first's: it is the oldest without a result"
+    assert rig.says("QD", "201"), "the first's, or the second's: it is held"
     await trio.sleep(1)
     assert second.command is None
     assert first.command is not None
-    assert (first.command.status, first.command.late) == ("201", True)
+    assert (first.command.status, first.command.late) == ("408", False)
     assert rig.says("QD", "200")
     await trio.sleep(1)
+    assert (first.command.status, first.command.late) == ("201", True)
     assert second.status == "200"
 
 

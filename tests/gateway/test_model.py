@@ -7,7 +7,8 @@ real database and under a clock that jumps; the reference says what must come of
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ from trio.testing import MockClock
 from devgate.errors import DevgateError
 from devgate.model import Imei
 from devgate.store.engine import Database
-from tests.gateway.reference import Out, Reference
-from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, X, Y, ask, emptied, follow_trios_clock
+from tests.gateway.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
+from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, X, Y, ask, emptied
 
 # One device most of the time: it is on one that commands and results meet.
 devices = st.sampled_from([X] * 7 + [Y])
@@ -51,7 +52,9 @@ STEPS: dict[str, tuple[int, st.SearchStrategy[Any]]] = {  # each with its weight
     ),
     "nap": (8, st.tuples(naps)),
     "tick": (1, st.just(())),
-    "online": (2, st.tuples(devices)),
+    "online": (2, st.tuples(devices, st.sampled_from([False, False, False, True]))),  # relayed
+    "beat": (3, st.tuples(devices)),
+    "acks": (2, st.tuples(devices, st.booleans())),  # from now on, or no longer
     "offline": (1, st.tuples(devices)),
     "breaks": (1, st.tuples(devices)),
     "cancel": (1, st.tuples(st.integers(0, 3))),
@@ -63,25 +66,56 @@ steps = st.sampled_from(
     [kind for kind, (weight, _) in STEPS.items() for _ in range(weight)]
 ).flatmap(lambda kind: STEPS[kind][1].map(lambda args: (kind, *args)))
 # What goes away is soon back, or little would ever happen.
-back = st.just([("away", False), ("slow", 0.0), ("online", X)])
+back = st.just([("away", False), ("slow", 0.0), ("online", X, False)])
 programs = st.lists(st.lists(steps, min_size=4, max_size=14) | back, min_size=2, max_size=6)
+
+
+# What results are about: starts that are not answered, answers that come late, connections that
+# come and go, and little else.
+SPAN = st.sampled_from([0.0731, 0.913, 3.317, 9.703, 9.703, 9.703, 31.09])
+START = st.sampled_from(
+    [("order", "start", X, None, None, patience, True) for patience in (None, None, 2.3)]
+)
+SAYS = st.sampled_from(["200", "200", "201"]).map(lambda status: ("result", X, "QD", status))
+ONE = st.one_of(
+    START, START, SAYS, SAYS, SAYS.map(lambda step: step),
+    SPAN.map(lambda seconds: ("nap", seconds)),
+    SPAN.map(lambda seconds: ("nap", seconds)),
+    st.sampled_from(
+        [("nap", 10.171), ("beat", X), ("acks", X, False), ("acks", X, True),
+         ("online", X, False), ("online", X, True), ("crash", 0.171), ("beat", X),
+         ("order", "stop", X, None, None, None, True), ("result", X, "ST", "200")]
+    ),
+)  # fmt: skip
+UNANSWERED = st.sampled_from([[("order", "start", X, None, None, 2.3, True), ("nap", 2.41)]])
+programs_of_results = st.lists(
+    st.one_of(UNANSWERED, st.lists(ONE, min_size=1, max_size=4)), min_size=4, max_size=14
+).map(lambda parts: [("online", X, False), *(step for part in parts for step in part)])
 
 
 class NotedWire(FakeWire):
     """Tells the world what goes out."""
 
-    def __init__(self, world: World, imei: Imei) -> None:
+    def __init__(self, world: World, imei: Imei, relayed: bool) -> None:
         super().__init__()
         self.world = world
         self.imei = imei
+        self.relayed = relayed
+        self.conn = world.reference.connects(imei, relayed, self.heard)
 
     def transmit(self, wire: bytes, why: str | None = None) -> bool:
+        if self.world.killed:
+            return False
         if not self.whole:
             if self.world.rig.wires.get(self.imei) is self:
-                self.world.rig.offline(self.imei)
+                self.world.ends(self.imei)
             return False
-        self.world.goes_out(self.imei, wire)
-        return super().transmit(wire)
+        super().transmit(wire)
+        if wire[3:6] == b"200":
+            self.world.acknowledged(self, wire)
+        else:
+            self.world.goes_out(self, wire)
+        return True
 
 
 class World:
@@ -94,18 +128,32 @@ class World:
         self.rig.knows_keys = self.knows_keys = knows_keys
         self.asked: list[Asked] = []
         self.longs = 0
+        self.killed = False  # what the parts do while they are torn down does not happen
 
     # What the gateway does
 
-    def goes_out(self, imei: Imei, wire: bytes) -> None:
-        now = trio.current_time()
+    def goes_out(self, to: NotedWire, wire: bytes) -> None:
+        now, imei = trio.current_time(), to.imei
         command = self.rig.dispatcher._lines[imei].current
         assert command is not None
         assert wire == command.wire()
         row = self.rig.stored(command.id)
         assert row["state"] == "sent", "on disk before its first byte"
         patience = command.timeout or self.rig.settings.ack_timeout
-        self.reference.sent(Out(command.id, imei, command.kind, command.key, now, now + patience))
+        out = Out(command.id, imei, command.kind, command.key, now, now + patience, 0.0, to.conn)
+        out.patience = max(ACK_TIMEOUT, command.timeout or 0.0)
+        out.acked = now if to.acknowledges else None
+        self.reference.sent(out)
+
+    def acknowledged(self, to: NotedWire, wire: bytes) -> None:
+        """A result that is held has its acknowledgement."""
+        place = to.imei, wire[21:23].decode()
+        if (group := self.reference.groups.get(place)) is None:
+            return  # all of them are here meanwhile
+        answer = next(one for one in group.answers if one.conn is to.conn and not one.told)
+        answer.told, answer.acked = True, to.acknowledges
+        if self.rig.writer.state == "ok":
+            assert self.on_disk(*place)["held"], "on disk, then told"
 
     # What happens to it
 
@@ -123,12 +171,14 @@ class World:
                     await trio.sleep(1000)
                     await self.rig.writer.flush()
                 self.check_errors()
+                self.killed = True
             self.check_numbers()
             if not rest:
                 break
             _, down = rest.pop(0)
             self.forget_callers()
             await trio.sleep(down)
+            self.killed = False
             self.rig = Rig(self.database)
             self.rig.knows_keys = self.knows_keys
             self.remember()
@@ -147,17 +197,35 @@ class World:
                 self.asked.append(ask(rig, nursery, type, imei, **more))
             case "result", (imei, command, status):
                 now = trio.current_time()
-                expected = self.reference.says(imei, command, status, now)
+                wire = rig.wires.get(imei)
+                conn = wire.conn if isinstance(wire, NotedWire) else None
+                if conn is not None:
+                    conn.heard = now
+                expected = self.reference.says(imei, command, status, conn, now)
                 assert rig.says(command, status, imei) is expected
             case "nap", (seconds,):
                 await trio.sleep(seconds)
             case "tick", ():
                 await trio.lowlevel.checkpoint()
-            case "online", (imei,):
-                rig.wires[imei] = NotedWire(self, imei)
-                rig.dispatcher.online(imei)
+            case "online", (imei, relayed):
+                if (wire := rig.wires.get(imei)) is not None:  # it is taken over
+                    assert isinstance(wire, NotedWire)
+                    self.reference.ends(wire.conn, trio.current_time())
+                rig.connects(NotedWire(self, imei, relayed), imei)
+            case "beat", (imei,):
+                if (wire := rig.wires.get(imei)) is not None:
+                    rig.beats(imei)
+                    assert isinstance(wire, NotedWire)
+                    wire.conn.heard = trio.current_time()
+            case "acks", (imei, flag):
+                if (wire := rig.wires.get(imei)) is not None:
+                    assert isinstance(wire, NotedWire)
+                    wire.acknowledges = flag
+                    if flag:
+                        wire.acknowledged = wire.written
+                        self.reference.acknowledges(wire.conn, trio.current_time())
             case "offline", (imei,):
-                rig.wires.pop(imei, None)
+                self.ends(imei)
             case "breaks", (imei,):
                 if wire := rig.wires.get(imei):
                     wire.whole = False
@@ -171,6 +239,13 @@ class World:
                 rig.writer.away = "locked" if flag else ""
             case _:
                 raise AssertionError(kind)
+
+    def ends(self, imei: Imei) -> None:
+        """The device's connection ends, if it has one."""
+        if (wire := self.rig.wires.get(imei)) is not None:
+            assert isinstance(wire, NotedWire)
+            self.reference.ends(wire.conn, trio.current_time())
+            self.rig.offline(imei)
 
     # A crash
 
@@ -188,10 +263,13 @@ class World:
             if out is None and row["state"] == "sent":
                 # Journalled, and the end came before its first byte: nobody can know that.
                 kind = "QD" if row["type"] == "start" else "ST"
-                out = Out(id, Imei(row["imei"]), kind, row["key"], row["sent_at"] - EPOCH, now)
+                sent = row["sent_at"] - EPOCH
+                patience = max(ACK_TIMEOUT, row["timeout"] or 0.0)
+                out = Out(id, Imei(row["imei"]), kind, row["key"], sent, now, patience)
                 self.reference.out.append(out)
             if out is None:
                 continue
+            out.ambiguous = row["ambiguous"]
             if row["state"] == "sent":
                 out.result, out.unknown = None, now
             elif row["status"] == "408":
@@ -199,14 +277,55 @@ class World:
             else:
                 assert row["status"] == out.result
         assert set(known) <= set(rows), "what went out is on record"
-        self.reference.out.sort(key=lambda out: out.sent)
+        self.reference.out.sort(key=lambda out: rows[out.id]["sequence"])
+        self.remember_results(rows, now)
         self.check_answers()
+
+    def remember_results(self, rows: dict[str, Any], now: float) -> None:
+        """Likewise, of results that were held and of commands that had yielded."""
+        reference = self.reference
+        for conn in reference.conns:
+            conn.over = conn.forgotten = True
+        for out in reference.out:
+            out.conn = out.seen = out.acked = None
+            out.yielded = out.lost = False
+        known = {out.id: out for out in reference.out}
+        before, reference.groups = reference.groups, {}
+        for imei, kind, detail in self.open_results():
+            for id in detail["yielded"]:
+                known[id].yielded = True
+            closed = detail["closed"] or 0
+            for out in reference.out:
+                if (out.imei, out.kind) == (imei, kind):
+                    out.closed = out.closed or rows[out.id]["sequence"] <= closed
+            outs = [known[id] for id in detail["group"]]
+            if not detail["held"] or any(out.result is not None for out in outs):
+                continue
+            group = Together(outs, [Answer(status, None, True) for status in detail["held"]])
+            if (old := before.get((imei, kind))) is not None and old.outs == outs:
+                held = [answer.status for answer in old.answers]
+                assert held[: len(detail["held"])] == detail["held"], "what was held is kept"
+            for id in detail["last"]:
+                known[id].lost = True
+            reference.groups[imei, kind] = group
+            if detail["ambiguous"]:
+                group.ambiguous_since = outs[-1].unknown
+            else:
+                reference.is_ambiguous((imei, kind), group, now)
 
     # What must be true
 
     def rows(self) -> dict[str, Any]:
         with self.database.read() as conn:
             return {row.id: row._asdict() for row in conn.execute(text("SELECT * FROM command"))}
+
+    def open_results(self) -> list[tuple[Imei, str, dict[str, Any]]]:
+        with self.database.read() as conn:
+            found = conn.execute(text("SELECT id, detail FROM open_results WHERE detail <> ''"))
+            return [(Imei(row.id[:15]), row.id[16:], json.loads(row.detail)) for row in found]
+
+    def on_disk(self, imei: Imei, kind: str) -> dict[str, Any]:
+        return next(detail for *place, detail in self.open_results() if place == [imei, kind])
 
     def check_numbers(self) -> None:
         with self.database.read() as conn:
@@ -233,6 +352,7 @@ class World:
                 assert row["state"] == "sent", "recovery will end it as a 408"
 
     def check(self) -> None:
+        self.reference.pass_time(trio.current_time())
         self.check_answers()
         rows = self.rows()
         assert all(row["state"] == "ended" for row in rows.values())
@@ -240,6 +360,7 @@ class World:
         for id, row in rows.items():
             if id in known:
                 assert row["status"] == (known[id].result or "408")
+                assert row["ambiguous"] == known[id].ambiguous
             else:
                 assert row["status"] not in ("200", "201", "202", "408"), "nothing was sent"
                 assert row["spent"] is None
@@ -256,13 +377,6 @@ async def bounded() -> AsyncIterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def clocks() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        follow_trios_clock(patch)
-        yield
-
-
 @pytest.mark.usefixtures("clocks")
 @given(programs, st.booleans())
 @settings(
@@ -272,7 +386,19 @@ def clocks() -> Iterator[None]:
 def test_any_interleaving(
     one_store: Database, acts: list[list[tuple[Any, ...]]], knows_keys: bool
 ) -> None:
-    run(one_store, [step for act in acts for step in (("online", X), *act)], knows_keys)
+    run(one_store, [step for act in acts for step in (("online", X, False), *act)], knows_keys)
+
+
+@pytest.mark.usefixtures("clocks")
+@given(programs_of_results)
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_order_of_starts_and_results(
+    one_store: Database, program: list[tuple[Any, ...]]
+) -> None:
+    run(one_store, program, True)
 
 
 def run(database: Database, program: list[tuple[Any, ...]], knows_keys: bool) -> None:

@@ -22,6 +22,8 @@ from tests.gateway.rig import EPOCH, Rig, X, Y, emptied, follow_trios_clock
 class Nobody:
     """Keeps no connections: these here have no task."""
 
+    relayed = False
+
     def began(self, connection: Connection) -> None:
         raise NotImplementedError
 

@@ -39,7 +39,9 @@ class Whole(Rig):
         super().__init__(database)
         settings = Settings(device=DeviceSettings(**device))
         self.presence = Presence(self.records, Flapping(5, 60))
-        self.dispatcher = Dispatcher(self.presence, self.records, self.running, settings.command)
+        self.dispatcher = Dispatcher(
+            self.presence, self.directory, self.records, self.running, settings.command
+        )
         self.orders = Orders(
             self.directory, self.presence, self.dispatcher, self.running, self.records, self.keys
         )
@@ -52,6 +54,7 @@ class Whole(Rig):
             self.dispatcher,
             self.records,
         )
+        self.dispatcher.caught_up = self.desk.caught_up
         self.knowledge = Knowledge(self.directory, self.records, self.refused)
         self.gateway = Gateway(
             settings, self.directory, self.presence, self.dispatcher, self.running, self.orders,

@@ -1,0 +1,50 @@
+"""Ids of commands: ULIDs in the order in which they were made, whatever the clock does."""
+
+from __future__ import annotations
+
+from secrets import randbits
+from time import time
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
+PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)  # ten bits each
+VALUES = {character: value for value, character in enumerate(ALPHABET)}
+LENGTH = 26
+TIME_BITS, RANDOM_BITS = 48, 80
+# Of the random part of a new millisecond: the rest leaves room to count up.
+FRESH_BITS = RANDOM_BITS - 1
+SHIFTS = tuple(range(120, -1, -10))
+
+
+class Ids:
+    """Makes ids. Each is higher than all before it, those of earlier runs included."""
+
+    def __init__(self) -> None:
+        self._last = 0  # as a number of 128 bits
+
+    def after(self, id: str | None) -> None:
+        """All ids from now on are higher than this one, the highest in the database."""
+        if id is not None and (number := _number(id)) is not None:
+            self._last = max(self._last, number)
+
+    def next(self) -> str:
+        """26 characters: a time in milliseconds, not below that of any id before, and a number
+        that is random, or one more than that of the id before where the time is the same."""
+        number = int(time() * 1000) << RANDOM_BITS
+        if number >> RANDOM_BITS > self._last >> RANDOM_BITS:
+            number |= randbits(FRESH_BITS)
+        else:
+            number = self._last + 1
+        self._last = number
+        return "".join([PAIRS[number >> shift & 1023] for shift in SHIFTS])
+
+
+def _number(id: str) -> int | None:
+    """None: it is no ULID."""
+    if len(id) != LENGTH or id[0] > "7":
+        return None
+    number = 0
+    for character in id:
+        if (value := VALUES.get(character)) is None:
+            return None
+        number = number << 5 | value
+    return number
