@@ -23,6 +23,7 @@ from devgate.errors import SetupError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
 from devgate.events.webhooks import Webhooks
+from devgate.gateway import clock
 from devgate.gateway.access import Tokens
 from devgate.gateway.background import Background
 from devgate.gateway.desk import Desk
@@ -109,7 +110,7 @@ class App:
         background = Background()
         self.knowledge = Knowledge(directory, records, self._refused, background)
         self.knowledge.refresh_every = settings.store.refresh
-        self.trimming = Trimming(records, settings, background)
+        self.trimming = Trimming(records, settings, background, clock.shared)
         self.keys = Keys(records, background)
         self.orders = Orders(
             directory, self.presence, self.dispatcher, self.running, records, self.keys
@@ -118,6 +119,7 @@ class App:
             settings, directory, self.presence, self.dispatcher, self.running, self.orders,
             self.knowledge, records, self.events, self.desk, lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.gateway.trimming = self.trimming
         self.gateway.background = background
         self.gateway.log_dropped = logs.dropped
         self.gateway.refusals = refusals
@@ -201,6 +203,8 @@ class App:
 
     async def _take_up(self) -> None:
         """What the database has, before the first door opens."""
+        clock.shared.begin(await self.records.read(history.newest_trusted_at))
+        self.trimming.tell()  # ahead of every event with a time that is in doubt
         await self.knowledge.load()
         # Each run numbers its commands above those of all runs before it.
         if (owner := self._database.owner) is not None:

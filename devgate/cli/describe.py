@@ -14,7 +14,7 @@ Reply = Mapping[str, Any]
 # What the first lines of a status tell; whatever else a gateway says is listed below them.
 GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
            "devices", "in_flight", "waiting", "memory", "store", "draining",
-           "background")  # fmt: skip
+           "background", "clock")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
           "address", "heard", "running_until", "last")  # fmt: skip
 
@@ -60,6 +60,7 @@ def gateway(reply: Reply) -> str:
     listen: Mapping[str, Any] = reply.get("listen") or {}
     title = f"devgate {reply.get('version')}, up {span(float(reply.get('uptime') or 0))}"
     background: Mapping[str, Any] = reply.get("background") or {}
+    in_doubt = reply.get("clock", "ok") != "ok"
     rows = [
         ("devices", f"{reply.get('registered', 0):,} registered of {reply.get('devices', 0):,}"),
         ("connections", f"{reply.get('connections', 0):,}"),
@@ -68,6 +69,7 @@ def gateway(reply: Reply) -> str:
             f"{reply.get('in_flight', 0):,} in flight, {reply.get('waiting', 0):,} waiting",
         ),
         ("store", reply.get("store")),
+        ("clock", reply["clock"] if in_doubt else None),
         *((task, state) for task, state in background.items() if state != "ok"),
         ("memory", size(reply["memory"]) if reply.get("memory") else None),
         *((f"listens ({door})", ", ".join(map(str, at))) for door, at in listen.items() if at),

@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "db": Entry("devgate.cli.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
         "user": Entry("devgate.cli.user:user", "Keep the people who may use the dashboard."),
+        "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
     },

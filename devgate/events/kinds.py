@@ -30,6 +30,9 @@ KINDS: Mapping[str, str] = {
     "command.ambiguous": "fewer answers came than commands were sent; the commands",
     "result.unsolicited": "a device reported a result that no command claims; what it said,"
     " and with a count, how many more",
+    "clock.doubted": "the wall clock is a day or more from the newest record, so that nothing is "
+    "deleted; by how many seconds",
+    "clock.trusted": "the wall clock is trusted again",
     "log.lost": "events that could not be kept while the database was away; how many",
 }
 

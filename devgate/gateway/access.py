@@ -45,6 +45,7 @@ NEEDS: Mapping[str, str] = {
     "cancel": "command",
     "refresh": "command",
     "confirm_loss": "admin",
+    "trim": "admin",
     "add": "admin",
     "edit": "admin",
     "remove": "admin",

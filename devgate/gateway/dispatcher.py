@@ -6,12 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from time import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
 from devgate.gateway.claims import Held, Sent
+from devgate.gateway.clock import time
 from devgate.gateway.command import AMBIGUOUS, Command
 from devgate.gateway.deadlines import Deadlines
 from devgate.gateway.directory import Directory

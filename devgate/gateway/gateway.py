@@ -22,6 +22,7 @@ from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.running import Running
+from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 
@@ -46,6 +47,7 @@ class Gateway:
     connections: Callable[[], int] = lambda: 0
     log_dropped: Callable[[], int] = lambda: 0  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
+    trimming: Trimming = field(init=False)  # which needs what this has, as do the webhooks
     background: Background = field(default_factory=Background)
     fleet: Fleet = field(default_factory=Fleet)
     commits: StoreCounts = field(default_factory=StoreCounts)

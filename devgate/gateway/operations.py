@@ -12,6 +12,7 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.trimming import MAX_ROWS
 from devgate.model import shown, unknown_field
 
 __all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch", "take"]
@@ -152,6 +153,25 @@ async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
     return {"status": "200", "message": message, "lost": lost}
 
 
+async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
+    gateway.trimming.clock.confirm()
+    gateway.trimming.tell()
+    done = await gateway.trimming.once(MAX_ROWS)
+    await gateway.records.flushed()
+    more = max(done) >= MAX_ROWS
+    log.info(
+        "trimmed on request events=%s commands=%s keys=%s source=%s",
+        done.events, done.commands, done.keys, source,
+    )  # fmt: skip
+    return {
+        "status": "200",
+        "message": f"deleted {done.events} events and {done.commands} commands, "
+        f"and freed {done.keys} keys" + ("; there are more" if more else ""),
+        **done._asdict(),
+        "more": more,
+    }
+
+
 _LIST = ("after", "limit")
 _KEPT = ("id", "name", "site", "phone", "qr", "unit", "enabled")  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
@@ -162,6 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "cancel": Operation("Cancel a command that waits.", cancel, ("command",)),
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
     "confirm_loss": Operation("Accept starts again after the database lost rows.", confirm_loss),
+    "trim": Operation("Trust the clock, and delete what is old enough.", trim),
     "status": Operation("Tell how the gateway is, or one device.", queries.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import time
 from typing import TypeVar
 
 import trio
 
 from devgate.errors import CallerError, StoreError
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import RUNS, Dispatcher

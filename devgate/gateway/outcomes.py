@@ -6,10 +6,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from time import time
 
 import trio
 
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.counters import CommandCounts
 from devgate.gateway.lines import ended

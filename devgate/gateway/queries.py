@@ -31,6 +31,7 @@ async def status(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _gateway(gateway: Gateway) -> Reply:
+    gateway.trimming.tell()
     return {
         "status": "200",
         "version": __version__,
@@ -47,6 +48,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "draining": gateway.orders.closed,
         "takeovers": gateway.presence.takeovers,
         "last_event": gateway.events.last,
+        "clock": gateway.trimming.clock.state,
         "background": dict(gateway.background.states),
         "log_dropped": gateway.log_dropped(),
         "tasks": trio.lowlevel.current_statistics().tasks_living,

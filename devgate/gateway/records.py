@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from time import time
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import trio
 
 from devgate.errors import StoreError
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.model import Imei
 from devgate.store.engine import Database

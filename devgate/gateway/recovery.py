@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from time import time
 
 import trio
 
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.lines import ended

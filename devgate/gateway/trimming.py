@@ -1,14 +1,15 @@
-"""Old events and commands leave the database, in small steps."""
+"""Old events and commands leave the database, in small steps, by a clock that can be trusted."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import trio
 
 from devgate.gateway.background import Background
+from devgate.gateway.clock import Clock, time
 from devgate.gateway.records import Records
 from devgate.store import history
 
@@ -16,38 +17,84 @@ if TYPE_CHECKING:
     from devgate.config.settings import Settings
 
 EVERY = 3600.0  # seconds between two rounds
+LOOK_SECONDS = 60.0  # between two looks at the clock
 PAUSE = 0.1  # seconds between two steps: commands come in between
+MAX_ROWS = 50_000  # of a kind that one request deletes: some ten seconds
+
+log = logging.getLogger("devgate.store")
+
+
+class Trimmed(NamedTuple):
+    """Rows."""
+
+    events: int
+    commands: int
+    keys: int
 
 
 class Trimming:
     def __init__(
-        self, records: Records, settings: Settings, background: Background | None = None
+        self,
+        records: Records,
+        settings: Settings,
+        background: Background | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.settings = settings
+        self.clock = clock or Clock(lambda: time())
         self._background = background or Background()
         self._records = records
+        self._lock = trio.Lock()
+        self._told = "ok"  # of the clock
 
-    async def run(self) -> None:
-        """Trim now and then, for ever."""
+    async def run(self) -> NoReturn:
+        """Trim now and then, for ever, and look after the clock."""
+        due = trio.current_time()
         while True:
-            await self._background.until_done("trimming", self.once)
-            await trio.sleep(EVERY)
+            self.tell()
+            if trio.current_time() >= due:
+                await self._background.until_done("trimming", self.once)
+                due = trio.current_time() + EVERY
+            await trio.sleep_until(min(due, trio.current_time() + LOOK_SECONDS))
 
-    async def once(self) -> None:
-        store, now = self.settings.store, time()
-        for trim, age in (
-            (history.trim_events, store.keep_events),
-            (history.trim_commands, store.keep_commands),
-            (history.free_keys, self.settings.command.keep_keys),
-        ):
-            # A short transaction each: what must be written never waits long for it.
-            await self._in_steps(trim, now - age)
+    def tell(self) -> None:
+        """Report a clock that came into doubt, or is trusted again."""
+        self.clock.look()
+        state, away = self.clock.state, round(self.clock.away)
+        if (state == "ok") == (self._told == "ok"):
+            return
+        self._told = state
+        if state == "ok":
+            log.warning("the clock is trusted again")
+            self._records.event("clock.trusted", None)
+        else:
+            log.error(
+                "the clock is in doubt, nothing is deleted reason=%s seconds=%s", state, away
+            )
+            self._records.event("clock.doubted", None, seconds=away)
+
+    async def once(self, most: int | None = None) -> Trimmed:
+        """Delete what is old enough; at most so many rows of each kind. Nothing, while the clock
+        is in doubt. Raises StoreError."""
+        store, command = self.settings.store, self.settings.command
+        async with self._lock:
+            now = self.clock.trusted()
+            if now is None:
+                return Trimmed(0, 0, 0)
+            return Trimmed(
+                await self._in_steps(history.trim_events, now - store.keep_events, most),
+                await self._in_steps(history.trim_commands, now - store.keep_commands, most),
+                await self._in_steps(history.free_keys, now - command.keep_keys, most),
+            )
 
     async def _in_steps(
-        self, trim: Callable[[history.Reading, float], int], before: float
-    ) -> None:
+        self, trim: Callable[[history.Reading, float], int], before: float, most: int | None
+    ) -> int:
+        total = 0
         while True:
+            # A short transaction each: what must be written never waits long for it.
             count = await self._records.change(trim, before)
-            if count < history.TRIM:
-                return
+            total += count
+            if count < history.TRIM or (most is not None and total >= most):
+                return total
             await trio.sleep(PAUSE)

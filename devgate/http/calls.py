@@ -179,6 +179,13 @@ CALLS: tuple[Call, ...] = (
         "Reply",
     ),
     Call(
+        "POST", "/api/confirm-loss", "confirm_loss",
+        "Accept starts again after the database lost rows", "Reply",
+    ),
+    Call(
+        "POST", "/api/trim", "trim", "Trust the clock, and delete what is old enough", "Trimmed",
+    ),
+    Call(
         "GET", "/api/events", "events", "List events, oldest first", "Events",
         query=(_AFTER, _ABOUT_ONE, _KINDS, _LIMIT),
     ),

@@ -64,7 +64,7 @@ SHAPES: dict[str, Schema] = {
         status=TEXT, version=TEXT, uptime={"type": "number"}, listen=OBJECT, connections=WHOLE,
         registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE, memory=WHOLE,
         store=TEXT, draining=YES, last_event=WHOLE, log_dropped=WHOLE,
-        background=OBJECT,
+        clock=TEXT, background=OBJECT,
     ),
     "Device": shape("A device in a list.", **LISTED),
     "Devices": page_of("Device"),
@@ -81,6 +81,10 @@ SHAPES: dict[str, Schema] = {
     "Taken": shape(
         "What an import has done, in devices.",
         status=TEXT, message=TEXT, added=WHOLE, updated=WHOLE, skipped=WHOLE,
+    ),
+    "Trimmed": shape(
+        "What was deleted, in rows; keys are freed. `more`: there is more to delete.",
+        status=TEXT, message=TEXT, events=WHOLE, commands=WHOLE, keys=WHOLE, more=YES,
     ),
     "Event": shape("What happened; more members by its type.",
                    event=WHOLE, at=TIME, type=TEXT, imei=MAYBE),

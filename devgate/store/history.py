@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from devgate.store.schema import command, event, open_results, presence
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names
 
+LOOK_BACK = 100_000  # events in which one about the clock is looked for: a tenth of a second
 TRIM = 500  # rows that one trimming transaction takes: some milliseconds
 
 
@@ -125,11 +127,36 @@ def first_event(conn: Connection) -> int | None:
 
 
 def trim_events(conn: Connection, before: float) -> int:
-    """Delete some events older than that, oldest first, never the newest. Returns how many."""
-    old = select(event.c.n).where(event.c.n < select(func.max(event.c.n)).scalar_subquery())
-    old = old.where(event.c.at < before).order_by(event.c.n).limit(TRIM)
-    count: int = conn.execute(delete(event).where(event.c.n.in_(old))).rowcount
+    """Delete some events older than that, oldest first, never the newest. Returns how many.
+
+    It ends at the first that is younger: one behind it that seems older was written while the
+    clock was wrong.
+    """
+    newest = select(func.max(event.c.n)).scalar_subquery()
+    query = select(event.c.n, event.c.at).where(event.c.n < newest).order_by(event.c.n)
+    old = [
+        row.n for row in takewhile(lambda row: row.at < before, conn.execute(query.limit(TRIM)))
+    ]
+    if not old:
+        return 0
+    count: int = conn.execute(delete(event).where(event.c.n <= old[-1])).rowcount
     return count
+
+
+def newest_trusted_at(conn: Connection) -> float | None:
+    """When the newest event was whose time nobody doubts; None if there is none.
+
+    What an earlier run wrote behind a `clock.doubted`, and without a `clock.trusted`, is passed
+    over: its times may be those of a wrong clock.
+    """
+    latest = select(event.c.n, event.c.type).order_by(event.c.n.desc()).limit(LOOK_BACK).subquery()
+    about = latest.c.type.in_(("clock.doubted", "clock.trusted"))
+    last = conn.execute(select(latest).where(about).order_by(latest.c.n.desc()).limit(1)).first()
+    query = select(event.c.at).order_by(event.c.n.desc()).limit(1)
+    if last is not None and last.type == "clock.doubted":
+        query = query.where(event.c.n < last.n)
+    at: float | None = conn.scalar(query)
+    return at
 
 
 def trim_commands(conn: Connection, before: float) -> int:

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from devgate.config.settings import CommandSettings, Settings, StoreSettings
 from devgate.errors import StoreError
-from devgate.gateway.trimming import EVERY, PAUSE, Trimming
+from devgate.gateway.trimming import EVERY, PAUSE, Trimmed, Trimming
 from devgate.store import history
 from tests.gateway.rig import EPOCH, Rig
 from tests.store.commands import command_row, event
@@ -26,7 +26,7 @@ def trimming(rig: Rig) -> Trimming:
 async def test_each_goes_in_its_time(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    ages = {"new": 1, "old": 60, "ancient": 101}
+    ages = {"ancient": 101, "old": 60, "new": 1}
     for id, days in ages.items():
         at = EPOCH - days * DAY
         rig.writer.post(
@@ -39,7 +39,7 @@ async def test_each_goes_in_its_time(
         assert [row["id"] for row in history.page(conn, limit=9)] == ["old", "new"]
         assert history.by_key(conn, "old") is None, "its key is free"
         assert history.by_key(conn, "new") is not None
-        assert [row[-1] for row in history.events_after(conn, 0, 9)] == [1, 4]
+        assert [row[-1] for row in history.events_after(conn, 0, 9)] == [3, 4]
 
 
 async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -58,11 +58,43 @@ async def test_again_and_again_though_the_database_was_away(
     times: list[float] = []
 
     class Away(Trimming):
-        async def once(self) -> None:
+        async def once(self, most: int | None = None) -> Trimmed:
             times.append(trio.current_time())
             if len(times) < 3:
                 raise StoreError("the database is locked")
+            return Trimmed(0, 0, 0)
 
     nursery.start_soon(Away(rig.records, trimming(rig).settings).run)
     await trio.sleep(2.5 * EVERY)
     assert times == [0, 1, 3, 3 + EVERY, 3 + 2 * EVERY]
+
+
+async def test_f4_events_behind_a_younger_one_stay(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """F4: a clock that had gone back has written them; they are younger than they say."""
+    for days in (12, 1, 400, 0):
+        rig.writer.post([event(at=EPOCH - days * DAY)])
+    await rig.records.flushed()
+    await trimming(rig).once()
+    with rig.database.read() as conn:
+        assert [row[-1] for row in history.events_after(conn, 0, 9)] == [2, 3, 4]
+
+
+async def test_f4_the_newest_event_of_a_doubtful_run_is_passed_over(rig: Rig) -> None:
+    """F4: a start with a wrong clock must not be what the next one is measured by."""
+
+    def newest() -> float | None:
+        with rig.database.read() as conn:
+            return history.newest_trusted_at(conn)
+
+    async with rig.lives():
+        assert newest() is None
+        rig.writer.post([event(at=EPOCH)])
+        rig.writer.post([event(at=EPOCH + 91 * DAY, type="clock.doubted")])
+        rig.writer.post([event(at=EPOCH + 91 * DAY)])
+        await rig.records.flushed()
+        assert newest() == EPOCH
+        rig.writer.post([event(at=EPOCH + 92 * DAY, type="clock.trusted")])
+        await rig.records.flushed()
+        assert newest() == EPOCH + 92 * DAY

@@ -20,6 +20,7 @@ from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.registry import Flapping
+from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.net.poller import Poller
@@ -61,6 +62,7 @@ class Whole(Rig):
             self.knowledge, self.records, self.events, self.desk,
             lambda: len(self.desk.connections),
         )  # fmt: skip
+        self.gateway.trimming = Trimming(self.records, settings)
         self.gateway.webhooks = Webhooks((), self.events, Positions(self.records))
         self.machines: list[Machine] = []
         self.left: list[tuple[Imei, str]] = []

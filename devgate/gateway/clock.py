@@ -1,0 +1,99 @@
+"""The wall clock, and how far it can be trusted: it decides what is deleted.
+
+Compared with the newest stored event and with a clock that nobody sets (CLOCK_BOOTTIME, which
+also counts while the machine sleeps). Where they differ by a day or more, either the wall clock
+is wrong or the gateway was off for long; nobody can tell, so nothing is deleted then.
+"""
+
+from __future__ import annotations
+
+import time as system
+from collections.abc import Callable
+
+DAY = 86400.0
+SLACK = 60.0  # seconds between two looks that are no step: NTP corrects 0.03 a minute at most
+
+
+def _boot_time() -> float:
+    return system.clock_gettime(system.CLOCK_BOOTTIME)
+
+
+class Clock:
+    """The wall clock beside where it should be: the newest stored time plus what passed since.
+
+    Once it has run for a day without a step, or an operator has confirmed it, it is right by
+    definition, and what is expected of it begins anew.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = system.time,
+        boot: Callable[[], float] = _boot_time,
+    ) -> None:
+        self._wall, self._boot = wall, boot
+        self.state = "ok"  # or a sentence: nothing is deleted, and why
+        self.away = 0.0  # seconds from where it should be, at the last look
+        self.begin(None)
+
+    def begin(self, newest: float | None) -> None:
+        """`newest`: the time of the newest stored event, if there is one."""
+        boot, wall = self._boot(), self._wall()
+        self._base = (wall if newest is None else newest) - boot
+        self._steady_since = boot
+        self._offset = wall - boot
+        self._judge(wall, boot)
+
+    def look(self) -> None:
+        """See whether the clock has been set. To be called once a minute, at least."""
+        boot, wall = self._boot(), self._wall()
+        offset = wall - boot
+        if abs(offset - self._offset) > SLACK:
+            self._steady_since = boot
+        elif boot - self._steady_since >= DAY:
+            self._base = offset
+        self._offset = offset
+        self._judge(wall, boot)
+
+    def confirm(self) -> None:
+        """An operator says that it is right."""
+        self._base = self._wall() - self._boot()
+        self.look()
+
+    def trusted(self) -> float | None:
+        """A time that is certainly not ahead of the true one. None while that is in doubt."""
+        self.look()
+        if self.state != "ok":
+            return None
+        return min(self._wall(), self._base + self._boot())
+
+    def now(self) -> float:
+        """The time to put on disk: the wall clock's, but if that is a day or more behind what
+        is stored, the expected one. Else a record of today would be old enough to be deleted
+        as soon as the clock is right."""
+        wall = self._wall()
+        if self._lag or wall < self._floor:
+            self.look()
+            wall = self._wall()
+        return wall + self._lag
+
+    def _judge(self, wall: float, boot: float) -> None:
+        expected = self._base + boot
+        self.away = away = wall - expected
+        self._lag = -away if away <= -DAY else 0.0
+        self._floor = expected - DAY
+        if abs(away) < DAY:
+            self.state = "ok"
+            return
+        where = "ahead of" if away > 0 else "behind"
+        self.state = (
+            f"the clock is {abs(away) / DAY:.0f} d {where} the newest record: nothing is deleted "
+            "until it has run so for a day, or until you say `devgate trim`"
+        )
+
+
+shared = Clock()  # the gateway's: all of its parts mean the same time
+
+
+def time() -> float:
+    """The time to put on disk."""
+    return shared.now()

@@ -1,0 +1,113 @@
+"""Whether the wall clock can be trusted. Time is a number here."""
+
+from __future__ import annotations
+
+import pytest
+
+from devgate.gateway.clock import DAY, Clock
+
+NOW = 1_700_000_000.0
+
+
+class Times:
+    """A wall clock that can be set, and one that only runs."""
+
+    def __init__(self) -> None:
+        self.wall, self.boot = NOW, 1000.0
+
+    def clock(self, newest: float | None) -> Clock:
+        clock = Clock(lambda: self.wall, lambda: self.boot)
+        clock.begin(newest)
+        return clock
+
+    def run(self, clock: Clock, seconds: float) -> None:
+        """Let time pass, with a look each minute."""
+        while seconds > 0:
+            step = min(60.0, seconds)
+            self.wall, self.boot, seconds = self.wall + step, self.boot + step, seconds - step
+            clock.look()
+
+
+@pytest.fixture
+def times() -> Times:
+    return Times()
+
+
+def test_an_empty_database_knows_no_better(times: Times) -> None:
+    assert times.clock(None).trusted() == NOW
+
+
+def test_f4_a_clock_far_ahead_is_trusted_after_a_day(times: Times) -> None:
+    """F4: 91 days ahead at the start, and whatever was older than 90 days was deleted."""
+    clock = times.clock(NOW - 91 * DAY)
+    assert clock.trusted() is None
+    assert "91 d ahead" in clock.state
+    times.run(clock, DAY - 60)
+    assert clock.trusted() is None
+    times.run(clock, 120)
+    assert clock.trusted() == times.wall
+    assert clock.state == "ok"
+
+
+def test_f4_a_clock_that_is_set_right_is_trusted_at_once(times: Times) -> None:
+    """F4: a wrong hardware clock, until NTP has answered."""
+    clock = times.clock(NOW)
+    times.wall += 365 * DAY
+    assert clock.trusted() is None
+    times.run(clock, 600)
+    times.wall -= 365 * DAY
+    assert clock.trusted() == NOW + 600
+
+
+def test_f4_a_step_under_the_running_process_is_not_trusted(times: Times) -> None:
+    """F4: a step of less than a day is not in doubt, and still brings nothing forward."""
+    clock = times.clock(NOW)
+    times.wall += DAY / 2
+    assert clock.trusted() == NOW
+    times.run(clock, 3600)
+    assert clock.trusted() == NOW + 3600
+    times.run(clock, DAY)
+    assert clock.trusted() == times.wall, "it ran so for a day"
+
+
+def test_a_step_begins_the_day_anew(times: Times) -> None:
+    clock = times.clock(NOW - 5 * DAY)
+    times.run(clock, DAY - 3600)
+    times.wall += 120
+    times.run(clock, 7200)
+    assert clock.trusted() is None
+    times.run(clock, DAY)
+    assert clock.trusted() == times.wall
+
+
+def test_f4_a_clock_that_went_back_deletes_nothing_and_is_not_written(times: Times) -> None:
+    """F4: written with a time of last year, a key would be free once the clock is right."""
+    clock = times.clock(NOW)
+    times.wall -= 365 * DAY
+    assert clock.now() == NOW, "found out at once, not at the next look"
+    assert clock.trusted() is None
+    times.run(clock, 60)
+    assert clock.now() == NOW + 60
+    times.wall += 365 * DAY
+    assert clock.now() == NOW + 60
+    assert clock.trusted() == NOW + 60
+
+
+def test_an_hour_back_is_written_as_it_is(times: Times) -> None:
+    clock = times.clock(NOW)
+    times.wall -= 3600
+    assert clock.now() == clock.trusted() == NOW - 3600
+
+
+def test_an_operator_may_say_that_it_is_right(times: Times) -> None:
+    clock = times.clock(NOW - 10 * DAY)
+    clock.confirm()
+    assert (clock.trusted(), clock.state) == (NOW, "ok")
+
+
+def test_a_slow_correction_is_no_step(times: Times) -> None:
+    clock = times.clock(NOW)
+    for _ in range(3000):
+        times.run(clock, 60)
+        times.wall += 0.03
+    assert clock.trusted() == times.wall
