@@ -77,10 +77,10 @@ class Tally:
 
     def add(self, conn: Reading, since: int) -> None:
         """Those that are new; what was before `since` is forgotten."""
-        some = statistics.Some(since, self.newest, statistics.newest_event(conn))
-        if some.upto < some.after:  # somebody has emptied the table
+        some = statistics.some(conn, since, self.newest)
+        if some.upto < self.newest:  # somebody has emptied the table
             self.forget()
-            some = some._replace(after=0)
+            some = statistics.some(conn, since, 0)
         # All is read before anything is added: a database that goes away leaves no half of it.
         presence = statistics.changes_of_presence(conn, some, BUCKET)
         dark, odd = statistics.dark(conn, some), statistics.odd(conn, some, HOUR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -17,7 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from devgate.store.schema import command, event, open_results, presence
+from devgate.store import finding
+from devgate.store.schema import BY_COMMAND, command, event, open_results, presence
 
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names
@@ -62,11 +64,14 @@ def page(
         query = query.where(command.c.imei == imei)
     if state is not None:
         query = query.where(command.c.state == state)
-    if key is not None:
-        query = query.where(command.c.key == key)
     if after is not None:
         query = query.where(command.c.id < after)
-    return _all(conn, query)
+    if key is None:
+        return _all(conn, query)
+    # The one that has spent it, and those under it of which nothing was sent.
+    spent = _all(conn, query.where(command.c.spent == key))
+    refused = _all(conn, query.where(command.c.key == key, command.c.spent.is_(None)))
+    return sorted([*spent, *refused], key=itemgetter("id"), reverse=True)[:limit]
 
 
 def unfinished(conn: Connection) -> Sequence[Record]:
@@ -113,11 +118,10 @@ def events_after(
     conn: Connection, after: int, limit: int, imei: str | None = None
 ) -> list[tuple[Any, ...]]:
     """Events in the columns (at, type, imei, command, detail, n), oldest first."""
-    e = event.c
-    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n).where(e.n > after)
     if imei is not None:
-        query = query.where(e.imei == imei)
-    return [tuple(row) for row in conn.execute(query.order_by(e.n).limit(limit))]
+        return finding.of_device(conn, imei, after, None, limit)
+    query = select(*finding.EVENT).where(event.c.n > after).order_by(event.c.n).limit(limit)
+    return [tuple(row) for row in conn.execute(query)]
 
 
 def first_event(conn: Connection) -> int | None:
@@ -161,23 +165,29 @@ def newest_trusted_at(conn: Connection) -> float | None:
 
 def trim_commands(conn: Connection, before: float) -> int:
     """Delete some commands that ended before that. Returns how many."""
-    return _some(conn, delete(command), and_(command.c.state == "ended", _older(before)))
+    ids = _some(conn, and_(command.c.state == "ended", _older(before)))
+    # Events that are kept longer than their command are found by their device from now on.
+    theirs = update(event).where(BY_COMMAND, event.c.command.in_(ids))
+    conn.execute(theirs.values(by_device=True))
+    conn.execute(delete(command).where(command.c.id.in_(ids)))
+    return len(ids)
 
 
 def free_keys(conn: Connection, before: float) -> int:
     """Give some keys free whose commands ended before that. Returns how many."""
     spent = and_(command.c.state == "ended", command.c.spent.is_not(None), _older(before))
-    return _some(conn, update(command).values(spent=None), spent)
+    ids = _some(conn, spent)
+    conn.execute(update(command).where(command.c.id.in_(ids)).values(spent=None))
+    return len(ids)
 
 
 def _older(before: float) -> ColumnElement[bool]:
     return and_(command.c.accepted_at < before, command.c.ended_at < before)
 
 
-def _some(conn: Connection, statement: Any, where: ColumnElement[bool]) -> int:
-    ids = select(command.c.id).where(where).order_by(command.c.id).limit(TRIM)
-    count: int = conn.execute(statement.where(command.c.id.in_(ids))).rowcount
-    return count
+def _some(conn: Connection, where: ColumnElement[bool]) -> Sequence[str]:
+    """The ids of some of these commands, the oldest first."""
+    return conn.scalars(select(command.c.id).where(where).order_by(command.c.id).limit(TRIM)).all()
 
 
 def _first(conn: Connection, query: Select[Any]) -> Record | None:

@@ -13,9 +13,9 @@ Values = tuple[Any, ...]
 
 
 class Commit(NamedTuple):
-    """The rows of one commit by kind, and its numbered events."""
+    """The rows of one commit by kind and by their first column, and its numbered events."""
 
-    rows: dict[str, list[Values]]
+    rows: dict[str, dict[Any, Values]]
     events: list[Values]
     last: int  # the newest event's number after it
 
@@ -28,7 +28,7 @@ class Recent:
         self._commits: deque[Commit] = deque()
         self._count = 0
 
-    def add(self, rows: dict[str, list[Values]], events: list[Values], last: int) -> None:
+    def add(self, rows: dict[str, dict[Any, Values]], events: list[Values], last: int) -> None:
         if events:
             self.newest = events[-1]
         elif "command" not in rows:
@@ -38,17 +38,16 @@ class Recent:
         while self._count > MAX_ROWS:
             self._count -= _count(self._commits.popleft())
 
-    def since(self, last: int) -> tuple[dict[str, list[Values]], list[Values]]:
+    def since(self, last: int) -> tuple[dict[str, dict[Any, Values]], list[Values]]:
         """The rows by kind, and the events behind that number, of all commits that may not be in
         a database whose newest event has that number."""
-        rows: dict[str, list[Values]] = {}
+        rows: dict[str, dict[Any, Values]] = {}
         events: list[Values] = []
         for commit in self._commits:
             if commit.last >= last:
                 events += [values for values in commit.events if values[-1] > last]
                 for kind, some in commit.rows.items():
-                    # What was written later counts, and stands last.
-                    rows.setdefault(kind, []).extend(some)
+                    rows.setdefault(kind, {}).update(some)  # what was written later counts
         return rows, events
 
 

@@ -75,12 +75,7 @@ presence = Table(
     Column("running_until", Double),
     Column("generation", BigInteger, nullable=False, server_default="0"),
 )
-Index(
-    "presence_running",
-    presence.c.running_until,
-    sqlite_where=presence.c.running_until.is_not(None),
-    postgresql_where=presence.c.running_until.is_not(None),
-)
+# No index on `running_until`: each start would change it, and only a gateway that starts asks.
 
 command = Table(
     "command",
@@ -112,13 +107,20 @@ command = Table(
     sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )
 Index("command_device", command.c.imei, command.c.id)
-# What recovery reads after a start: a handful among millions.
-KEYED = text("key is not null")
+# A command with a key is in one of the two, so that a search by key reads both.
 SPENT = text("spent is not null")
+REFUSED = text("key is not null and spent is null")
+Index("command_spent", command.c.spent, unique=True, sqlite_where=SPENT, postgresql_where=SPENT)
+Index(
+    "command_refused",
+    command.c.key,
+    command.c.id,
+    sqlite_where=REFUSED,
+    postgresql_where=REFUSED,
+)
+# What recovery reads after a start: a handful among millions.
 OPEN = text("state <> 'ended'")
 UNKNOWN = text("status = '408'")
-Index("command_key", command.c.key, sqlite_where=KEYED, postgresql_where=KEYED)
-Index("command_spent", command.c.spent, unique=True, sqlite_where=SPENT, postgresql_where=SPENT)
 Index("command_open", command.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
 
@@ -148,13 +150,30 @@ event = Table(
     "event",
     metadata,
     Column("n", NUMBER, primary_key=True, autoincrement=False),
-    Column("at", Double, nullable=False, index=True),
+    # Never before that of the event before it: a time is found by a search over the numbers.
+    Column("at", Double, nullable=False),
     Column("type", String(32), nullable=False),
     Column("imei", String(15)),
     Column("command", String(26)),
     Column("detail", Text, nullable=False, server_default="{}"),
+    # Found by its device, and not by its command: see `numbering`.
+    Column("by_device", Boolean, nullable=False, server_default=true()),
 )
-Index("event_device", event.c.imei, event.c.n)
+# Written as the indexes have it: otherwise SQLite does not use them.
+BY_DEVICE, BY_COMMAND = text("by_device"), text("NOT by_device")
+Index(
+    "event_device",
+    event.c.imei,
+    event.c.n,
+    sqlite_where=BY_DEVICE,
+    postgresql_where=BY_DEVICE,
+)
+Index(
+    "event_command",
+    event.c.command,
+    sqlite_where=BY_COMMAND,
+    postgresql_where=BY_COMMAND,
+)
 
 # One row for each receiver of events that there ever was.
 webhook_target = Table(

@@ -18,10 +18,11 @@ from sqlalchemy import (
     or_,
     select,
 )
-from ulid import ULID
 
+from devgate.store.finding import EVENT, number_after, number_at, of_device
 from devgate.store.history import Record
-from devgate.store.schema import command, device, event
+from devgate.store.numbering import floor_id
+from devgate.store.schema import BY_DEVICE, command, device, event
 
 MINUTE = 60
 # A gateway that stops takes every device offline: that is no power cut.
@@ -52,27 +53,20 @@ class Odd(NamedTuple):
     site: str
 
 
-def floor_id(at: float) -> str:
-    """Commands taken at that time or later have this id or a higher one."""
-    # A float: it would take a whole number for milliseconds.
-    return str(ULID.from_timestamp(float(at)))[:10] + "0" * 16
-
-
 class Some(NamedTuple):
-    """Events of that time or later; of those, the ones behind number `after` up to `upto`.
+    """Events behind number `after` up to `upto`. Whoever adds up looks at each event once."""
 
-    Whoever adds up looks at each event once.
-    """
-
-    since: float
     after: int
     upto: int
 
     @property
     def are(self) -> ColumnElement[bool]:
-        # Behind a number there are few, and the key finds them: the time would find them all.
-        begin = event.c.n > self.after if self.after else event.c.at >= self.since
-        return and_(begin, event.c.n <= self.upto)
+        return and_(event.c.n > self.after, event.c.n <= self.upto)
+
+
+def some(conn: Connection, since: float, after: int) -> Some:
+    """The events behind number `after`; if that is 0, those of the time `since` or later."""
+    return Some(after or number_at(conn, since) - 1, newest_event(conn))
 
 
 def newest_event(conn: Connection) -> int:
@@ -130,7 +124,8 @@ def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> 
         select(event.c.imei)
         .distinct()
         .select_from(event.join(device, device.c.imei == event.c.imei))
-        .where(event.c.at >= first, event.c.at <= last, event.c.type == "device.offline")
+        .where(event.c.n >= number_at(conn, first), event.c.n < number_after(conn, last))
+        .where(event.c.type == "device.offline")
         .where(device.c.site == site, event.c.detail.not_like(OWN_END))
         .limit(limit)
     )
@@ -191,18 +186,16 @@ def events_of(
     conn: Connection, imei: str, since: float, until: float, limit: int
 ) -> list[tuple[Any, ...]]:
     """One device's events in that time, in the columns of `events.kinds.Event`, oldest first."""
-    e = event.c
-    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n)
-    query = query.where(e.imei == imei, e.at >= since, e.at <= until)
-    return [tuple(row) for row in conn.execute(query.order_by(e.n).limit(limit))]
+    return of_device(conn, imei, number_at(conn, since) - 1, number_after(conn, until), limit)
 
 
 def presence_before(conn: Connection, imei: str, at: float) -> tuple[Any, ...] | None:
     """The last event before that time that says whether the device was online."""
     e = event.c
-    query = select(e.at, e.type, e.imei, e.command, e.detail, e.n).where(
+    query = select(*EVENT).where(
+        BY_DEVICE,
         e.imei == imei,
-        e.at < at,
+        e.n < number_at(conn, at),
         or_(e.type == "device.online", e.type == "device.offline", e.type == "device.taken_over"),
     )
     row = conn.execute(query.order_by(e.n.desc()).limit(1)).first()

@@ -126,6 +126,26 @@ def test_a_key_is_spent_once(database: Database, journal: Journal) -> None:
     assert numbers(database) == [1, 2], "and no number is left out for it"
 
 
+def test_a_refused_command_gives_its_key_free(database: Database, journal: Journal) -> None:
+    """Whichever rows of it and of others are written together."""
+    refused = {"key": "order", "spent": None, "status": "404"}
+    waiting = {"key": "order", "spent": "order", "state": "waiting", "status": "000"}
+    journal.commit([command_row("1", **waiting), command_row("9", key="x", spent="x")])
+    journal.commit([command_row("0", key="y", status="404"), command_row("1", **refused)])
+    journal.commit([command_row("2", **waiting), command_row("2", **refused)])
+    journal.commit([command_row("3", key="order", spent="order")])
+    with database.read() as conn:
+        by_key = history.page(conn, key="order", limit=9)
+        found = history.by_key(conn, "order")
+        older = history.page(conn, key="order", after="3", limit=1)
+    assert [(row["id"], row["spent"]) for row in by_key] == [
+        ("3", "order"), ("2", None), ("1", None),
+    ]  # fmt: skip
+    assert found is not None
+    assert found["id"] == "3"
+    assert [row["id"] for row in older] == ["2"]
+
+
 def test_numbers_have_no_gap_across_failures(
     database: Database, journal: Journal, database_url: str
 ) -> None:

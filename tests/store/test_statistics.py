@@ -10,7 +10,8 @@ from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
 from devgate.store.engine import Database
 from devgate.store.journal import Journal, Row
-from devgate.store.statistics import Dark, Odd, floor_id
+from devgate.store.numbering import floor_id
+from devgate.store.statistics import Dark, Odd
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 1800  # in the middle of an hour
 HOUR = 3600.0

@@ -50,6 +50,24 @@ def test_positions_of_the_second_schema_stay(database_url: str) -> None:
     database.close()
 
 
+def test_times_that_went_back_no_longer_do(database_url: str) -> None:
+    """Times are found by the numbers: where a clock was set back, the time before it holds."""
+    database = Database(engine._engine(database_url))
+    with database.write() as conn:
+        upgrade(conn, "0003")
+        insert = text("INSERT INTO event (n, at, type, imei) VALUES (:n, :at, 'x', :imei)")
+        times = enumerate((5, 7, 6, 7, 3, 8), 1)
+        conn.execute(insert, [{"n": n, "at": at, "imei": A} for n, at in times])
+    database.close()
+    database = open_database(database_url)
+    with database.read() as conn:
+        found = history.events_after(conn, 0, 10, A)
+        assert [(row[-1], row[0]) for row in found] == [
+            (1, 5), (2, 7), (3, 7), (4, 7), (5, 7), (6, 8),
+        ]  # fmt: skip
+    database.close()
+
+
 def test_the_migrations_make_what_the_statements_see(database: Database) -> None:
     """Tables, columns and indexes of `schema` are those of a new database."""
     with database.read() as conn:

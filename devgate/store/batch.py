@@ -1,0 +1,129 @@
+"""Rows of one commit, and the statements that write them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table
+
+from devgate.store.numbering import Values, found_by_device
+from devgate.store.schema import command, event, open_results, presence, webhook_target
+
+# How many rows a statement takes: every small number, for that is the usual case, and some
+# large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
+# PostgreSQL 65,535.
+SIZES = (*range(1, 17), 24, 32, 48, 64, 128, 256)
+
+
+class Kind(NamedTuple):
+    """One kind of row: its table and columns, and what is done with a row that is there."""
+
+    table: Table
+    columns: tuple[str, ...]
+    key: str | None  # its other columns are replaced where this one is equal; None: never equal
+    # Columns that never change. SQLite writes an index anew for each column that is only named.
+    fixed: Container[str] = ()
+
+
+ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
+COMMAND = tuple(c.name for c in command.columns)
+KEY, SPENT = COMMAND.index("key"), COMMAND.index("spent")
+
+KINDS: Mapping[str, Kind] = {
+    "command": Kind(command, COMMAND, "id", (*ORDERED, "spent")),
+    # A command of which nothing was sent: it gives its key free. Only these rows name `spent`, for
+    # that has SQLite write an index anew.
+    "refused": Kind(command, COMMAND, "id", ORDERED),
+    "presence": Kind(
+        presence, ("imei", "online", "since", "heard", "address", "generation"), "imei"
+    ),
+    "offline": Kind(presence, ("imei", "online", "since"), "imei"),
+    "running": Kind(presence, ("imei", "running_until"), "imei"),
+    "open_results": Kind(open_results, ("id", "detail"), "id"),
+    "target": Kind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
+    "event": Kind(event, ("at", "type", "imei", "command", "detail", "n", "by_device"), None),
+}
+TOLD = tuple(event.c[name] for name in KINDS["event"].columns[:-1])  # what readers get of an event
+
+
+# Kinds of rows that may be given up when the database refuses them alone: what they say is known
+# in memory, and is written again soon.
+DISPOSABLE = frozenset({"presence", "offline", "running", "target"})
+
+
+class Row(NamedTuple):
+    """One row to write; `values` are its kind's columns in their order.
+
+    command   a command as it stands now: replaces what was written of it before
+    presence  whether a device is online, and from where: replaces the device's last
+    offline   that a device is offline, when no more is known of it
+    running   until when a device runs
+    open_results  which results are held, and for which commands; "" if there are none
+    target    how far a webhook has come
+    event     without its last columns: they come when it is written
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+
+def disposable(row: Row) -> bool:
+    return row.kind in DISPOSABLE
+
+
+class Batch(NamedTuple):
+    """What one commit writes."""
+
+    told: list[Values]  # events, without their last columns
+    by_kind: dict[str, dict[Any, Values]]  # the others, by kind and by their first column
+
+    def written(self, events: list[Values]) -> Iterator[tuple[str, Sequence[Values]]]:
+        """The rows of each statement's kind; `events` are those of `told`, numbered."""
+        commands = self.by_kind.get("command", {})
+        for kind, rows in self.by_kind.items():
+            if kind == "command":
+                refused = [v for v in rows.values() if v[SPENT] is None and v[KEY] is not None]
+                if refused:
+                    gone = {values[0] for values in refused}
+                    yield "refused", refused
+                    yield kind, [values for values in rows.values() if values[0] not in gone]
+                    continue
+            yield kind, list(rows.values())
+        by_device = found_by_device(events, commands)
+        yield "event", [(*values, by) for values, by in zip(events, by_device, strict=True)]
+
+
+def sorted_out(rows: Iterable[Row]) -> Batch:
+    """Of two rows for one key the later one counts: a statement may not touch a row twice."""
+    told: list[Values] = []
+    by_kind: dict[str, dict[Any, Values]] = {}
+    for kind, values in rows:
+        if kind == "event":
+            told.append(values)
+        else:
+            by_kind.setdefault(kind, {})[values[0]] = values
+    return Batch(told, by_kind)
+
+
+def statement(mark: str, kind: str, rows: int) -> str:
+    """The statement for that many rows of a kind; `mark` stands for a value."""
+    table, columns, key, fixed = KINDS[kind]
+    one = "(" + ", ".join([mark] * len(columns)) + ")"
+    names = ", ".join(f'"{name}"' for name in columns)
+    insert = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([one] * rows)}"
+    if key is None:
+        return insert
+    changing = [name for name in columns if name != key and name not in fixed]
+    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in changing)
+    return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
+
+
+def in_slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The rows in slices of SIZES, the longest first."""
+    start = 0
+    while left := len(rows) - start:
+        size = SIZES[bisect_right(SIZES, left) - 1]
+        yield rows[start : start + size]
+        start += size

@@ -1,0 +1,94 @@
+"""Event numbers as they are given: with times that never go back, and how each event is found.
+
+Two rules hold for every row of `event`, and searches rely on both:
+
+- An event's `at` is never before that of the event before it. A time is therefore found by a
+  search over the numbers, without an index on `at`.
+- An event of a command is found by the command (`by_device` is false) where the command's row is
+  written with it and the command's id, whose first part is the time, lies within NEAR seconds of
+  its `at`. All others are found by their device: those without a command, and those of a command
+  that waited long, was answered late, or saw the clock change.
+
+An index of events by device costs a page for each event, for the devices of one commit lie apart.
+Commands of one commit lie together, and so do their events in an index by command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from functools import lru_cache
+from typing import Any
+
+from ulid import ULID
+
+NEAR = 60  # seconds
+
+Values = tuple[Any, ...]  # the columns of an event: at, type, imei, command, detail
+
+
+class Numbering:
+    """The number and the time of the newest event that is on disk."""
+
+    def __init__(self, last: int, at: float) -> None:
+        self.last = last
+        self.at = at
+        # Events that got another time, as they are written, and as they were told. A commit that
+        # failed may have been carried out: then its events are found, and must be known again.
+        self._moved: dict[Values, Values] = {}
+
+    def number(self, told: Sequence[Values], found: Sequence[Values]) -> list[Values]:
+        """Those of `told` that are not among `found`, with their numbers and times.
+
+        `found` are events on disk behind `last` that were not known of; the numbers go on from
+        them. Nothing counts as written before done().
+        """
+        last, at = self.last, self.at
+        if found:
+            last, at = found[-1][-1], max(at, found[-1][0])
+            there = {self._moved.get(event, event[:-1]) for event in found}
+            told = [values for values in told if values not in there]
+        events: list[Values] = []
+        for number, values in enumerate(told, last + 1):
+            if values[0] >= at:
+                at = values[0]
+                events.append((*values, number))
+            else:
+                event = (at, *values[1:], number)
+                self._moved[event] = values
+                events.append(event)
+        return events
+
+    def done(self, events: Sequence[Values]) -> None:
+        """These are on disk."""
+        if events:
+            self.last, self.at = events[-1][-1], max(self.at, events[-1][0])
+        self._moved.clear()
+
+
+def found_by_device(events: Sequence[Values], commands: Container[str]) -> list[bool]:
+    """The column `by_device` of each; `commands` are the ids whose rows the same commit writes."""
+    if not events:
+        return []
+    first, end = _prefix(int(events[-1][0]) + 1 - NEAR), _prefix(int(events[0][0]) + NEAR)
+    return [
+        (id := event[3]) is None or not (first <= id < end and id in commands) for event in events
+    ]
+
+
+def floor_id(at: float) -> str:
+    """Commands taken at that time or later have this id or a higher one."""
+    # A float: it would take a whole number for milliseconds.
+    return str(ULID.from_timestamp(max(0.0, float(at))))[:10] + "0" * 16
+
+
+@lru_cache(maxsize=16)
+def _prefix(second: int) -> str:
+    return floor_id(second)[:10]
+
+
+def taken_at(id: str) -> float | None:
+    """When the command with this id was taken, by its id; None if that is not one of ours."""
+    try:
+        return float(ULID.from_str(id).timestamp)
+    except ValueError:
+        return None
