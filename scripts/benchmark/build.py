@@ -21,6 +21,7 @@ class Tools:
 
     generator: Path
     floor: Path
+    rows: Path | None
     go: Path | None
     uvloop: bool
     skipped: tuple[str, ...]
@@ -35,17 +36,38 @@ def build(folder: Path) -> Tools:
     uvloop = find_spec("uvloop") is not None
     if not uvloop:
         skipped.append("uvloop is left out: it is not installed in .venv-bench")
+    rows = folder / "rows" if _has("sqlite3.h") else None
+    if rows is None:
+        skipped.append("rows are left out: no sqlite3.h here (Debian: apt install libsqlite3-dev)")
+    else:
+        _c(rows, PEERS / "rows.c", library="sqlite3")
     generator = _c(folder / "generator", *sorted((HERE / "generator").glob("*.c")))
     floor = _c(folder / "floor", PEERS / "floor.c")
-    return Tools(generator, floor, go, uvloop, tuple(skipped))
+    return Tools(generator, floor, rows, go, uvloop, tuple(skipped))
 
 
-def _c(target: Path, *sources: Path) -> Path:
+def _c(target: Path, *sources: Path, library: str = "m") -> Path:
+    _run([_compiler(), *C_FLAGS, "-o", target, *sources, f"-l{library}"])
+    return target
+
+
+def _has(header: str) -> bool:
+    """Whether C programs can include it here."""
+    done = subprocess.run(
+        [_compiler(), "-E", "-x", "c", "-"],
+        input=f"#include <{header}>\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def _compiler() -> str:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise BenchError("no C compiler here, and the generator is in C: install gcc")
-    _run([compiler, *C_FLAGS, "-o", target, *sources, "-lm"])
-    return target
+    return compiler
 
 
 def _go(folder: Path) -> Path | None:

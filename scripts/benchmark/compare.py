@@ -21,7 +21,7 @@ from benchmark.svg import Bars, picture
 STORM = 15_000
 FULL = Pace(tn=3.0, heartbeats=3.0, one_caller=8.0, callers=4.0, waves=8.0, devices=STORM)
 QUICK = Pace(tn=0.7, heartbeats=0.7, one_caller=1.2, callers=0.8, waves=1.2, devices=STORM)
-NAMES = ("devgate", "postgres", "floor", "uvloop", "go", "trio")
+NAMES = ("devgate", "postgres", "floor", "rows", "uvloop", "go", "trio")
 
 
 def compare(folder: Path, only: Sequence[str], rounds: int, pace: Pace) -> Result:
@@ -37,13 +37,16 @@ def compare(folder: Path, only: Sequence[str], rounds: int, pace: Pace) -> Resul
     with ExitStack() as stack:
         tools = build(folder)
         notes = [note for note in tools.skipped if not only or note.split()[0].lower() in only]
-        kinds = [kind for kind in peers(tools) if not only or kind.key in only]
+        kinds = [kind for kind in peers(folder, tools) if not only or kind.key in only]
         if not only or "postgres" in only:
             kinds[:0] = _on_postgres(folder, stack, notes)
         if not only or "devgate" in only:
             kinds[:0] = _on_sqlite(folder, notes)
+        for kind in kinds:
+            if kind.rows is not None:  # its tables are made by devgate itself
+                devgate(folder, kind.key, kind.title, f"sqlite:///{kind.rows}")
         found: dict[str, list[Values]] = {kind.key: [] for kind in kinds}
-        rig = Rig(tools.generator, folder, cores(), pace)
+        rig = Rig(tools, folder, cores(), pace)
         for number in range(rounds):
             # Each round begins with another server: whatever drifts hits them all alike.
             for kind in [*kinds[number % len(kinds) :], *kinds[: number % len(kinds)]]:

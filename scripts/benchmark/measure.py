@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark import rows
+from benchmark.build import Tools
+from benchmark.errors import BenchError
 from benchmark.figures import Values
 from benchmark.generator import Generator, Word, generate, options
 from benchmark.machine import Cores
@@ -36,7 +39,7 @@ class Pace:
 class Rig:
     """What every measurement needs."""
 
-    generator: Path
+    tools: Tools
     folder: Path
     cores: Cores
     pace: Pace
@@ -45,6 +48,8 @@ class Rig:
 def measure(rig: Rig, kind: Kind) -> Values:
     """All figures of one server. BenchError if it, or the generator, did not do its part."""
     values: Values = {}
+    if kind.rows is not None:
+        return _rows(rig, kind, kind.rows)
     if kind.full:
         values |= _frames(rig, kind)
     return values | _fleet(rig, kind)
@@ -59,13 +64,33 @@ def _frames(rig: Rig, kind: Kind) -> Values:
     ]  # fmt: skip
     with (
         serving(kind, rig.folder, rig.cores.server) as server,
-        generate(rig.generator, rig.cores.generator, *_at(server), *words) as generator,
+        generate(rig.tools.generator, rig.cores.generator, *_at(server), *words) as generator,
     ):
         phases = [generator.phase(name) for name in ("storm", "tn", "storm", "tn", "tn")]
     return {
         "tn_100": phases[1].cpu_us,
         "tn_1000": phases[3].cpu_us,
         "tn_8": phases[4].cpu_us,
+    }
+
+
+def _rows(rig: Rig, kind: Kind, database: Path) -> Values:
+    """A storm with the rows that devgate writes for it, and starts of which only rows are left."""
+    program = rig.tools.rows
+    if program is None:
+        raise BenchError("the program for the rows was not built")
+    with (
+        serving(kind, rig.folder, rig.cores.server) as server,
+        generate(
+            rig.tools.generator, rig.cores.generator, *_at(server),
+            *options(devices=rig.pace.devices), "storm", "settle",
+        ) as generator,
+    ):  # fmt: skip
+        storm, settled = generator.phase("storm"), generator.phase("settle")
+    written = rows.registrations(program, database, rig.cores, rig.pace.devices)
+    return {
+        "storm_cpu": storm.cpu + settled.cpu + written,
+        **rows.starts(program, database, rig.cores, rig.pace.callers),
     }
 
 
@@ -83,7 +108,7 @@ def _fleet(rig: Rig, kind: Kind) -> Values:
     ]  # fmt: skip
     with (
         serving(kind, rig.folder, rig.cores.server) as server,
-        generate(rig.generator, rig.cores.generator, *_at(server), *words) as generator,
+        generate(rig.tools.generator, rig.cores.generator, *_at(server), *words) as generator,
     ):
         empty = generator.phase("memory")
         storm = generator.phase("storm")

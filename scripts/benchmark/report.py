@@ -9,7 +9,7 @@ from benchmark.figures import FIGURES, Figure, Rounds, Values, medians
 from benchmark.servers import Kind
 
 # A ratio to these is shown beside devgate's own figures.
-REFERENCES = ("floor", "uvloop")
+REFERENCES = ("floor", "rows", "uvloop")
 NONE = "-"
 
 

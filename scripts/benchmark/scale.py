@@ -124,7 +124,7 @@ def _connected(
     if quick:
         fleets = fleets[1::2]
     tools = build(folder)
-    kinds = [kind for kind in peers(tools) if kind.key in only]
+    kinds = [kind for kind in peers(folder, tools) if kind.key in only]
     if "devgate" in only:
         kinds.insert(0, _gateway(folder, "devgate"))
     one = [_several(tools, folder, [kind], n, seconds) for n in counts for kind in kinds]

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Kind:
     command: Callable[[int, Path], list[str | Path]]
     full: bool = True  # all figures; otherwise only those that a journal changes
     tree: Path | None = None  # the working tree whose devgate runs; None: this one
+    # Instead of all figures: what it takes with devgate's rows, in this database.
+    rows: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,11 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def peers(tools: Tools) -> list[Kind]:
+def peers(folder: Path, tools: Tools) -> list[Kind]:
     """What devgate is compared with, as far as this machine has it."""
     kinds = [Kind("floor", "C floor", lambda p, s: [tools.floor, str(p), s])]
+    if tools.rows is not None:
+        kinds.append(replace(kinds[0], key="rows", title="C + rows", rows=folder / "rows.db"))
     if tools.uvloop:
         uvloop = [sys.executable, "-m", "benchmark.peers.uvloop_protocol"]
         kinds.append(Kind("uvloop", "uvloop", lambda p, s: [*uvloop, str(p), s]))

@@ -18,6 +18,7 @@ long starts_answered;
 double *latencies;
 
 static struct link callers[MAX_CALLERS];
+static long run; /* of this program: no key of an earlier one is used again */
 
 struct link *caller_at(int index)
 {
@@ -29,6 +30,7 @@ void callers_open(void)
     if (!latencies && !(latencies = calloc(MAX_LATENCIES, sizeof *latencies)))
         fail("calloc");
     starts_answered = 0;
+    run = run ? run : (long)(now() * 1e3) << 22 | getpid();
     struct sockaddr_un server = {.sun_family = AF_UNIX};
     snprintf(server.sun_path, sizeof server.sun_path, "%s", options.control);
     for (int i = 0; i < options.callers; i++) {
@@ -54,10 +56,12 @@ void caller_start(struct link *caller)
     /* Every caller has devices of its own, so that no start waits behind another's. */
     int devices_each = options.beating / options.callers;
     int device = random() % devices_each * options.callers + caller->index;
-    char request[128];
+    static long orders;
+    char request[192];
     int size = snprintf(request, sizeof request,
-                        "command{\"imei\":\"%s\",\"type\":\"start\",\"long\":\"0900\"}\n",
-                        devices[device].imei);
+                        "command{\"imei\":\"%s\",\"type\":\"start\",\"long\":\"0900\","
+                        "\"key\":\"bench-%lx-%ld\"}\n",
+                        devices[device].imei, run, ++orders);
     caller->busy = 1;
     caller->asked_at = now();
     send_all(caller, request, size);
