@@ -49,6 +49,7 @@ from devgate.net.addresses import bind, shown
 from devgate.net.filters import plug
 from devgate.net.link import Link
 from devgate.net.poller import Poller
+from devgate.net.proxy import believed
 from devgate.net.tls import context
 from devgate.store import history
 from devgate.store.engine import Database
@@ -95,7 +96,9 @@ class App:
         self.events = EventLog(self._journal.last, self._older_events)
         self.directory = directory = Directory(settings.service.phone, settings.service.qr)
         flapping = settings.device.flapping
-        self.presence = Presence(records, Flapping(flapping.takeovers, flapping.within))
+        self.presence = Presence(
+            records, Flapping(flapping.takeovers, flapping.within, flapping.starts)
+        )
         self.running = Running(directory, records)
         self.dispatcher = Dispatcher(
             self.presence, directory, records, self.running, settings.command
@@ -246,7 +249,13 @@ class App:
         device = self.gateway.settings.device
         link = Link(fd, address, max_unsent=device.max_outbox, registered=False)
         if self._tls or device.proxy_protocol:
-            plug(link, proxy=device.proxy_protocol, enter=self.acceptor.enter, tls=self._tls)
+            plug(
+                link,
+                proxy=device.proxy_protocol,
+                believed=believed(address, device.proxy_from),
+                enter=self.acceptor.enter,
+                tls=self._tls,
+            )
         return link
 
     async def _doors(
@@ -370,6 +379,7 @@ class App:
         flapping = settings.device.flapping
         self.presence.flapping.takeovers = flapping.takeovers
         self.presence.flapping.within = flapping.within
+        self.presence.flapping.starts = flapping.starts
         self.directory.serve(settings.service.phone, settings.service.qr)
         self.dispatcher.configure(settings.command)
         self.knowledge.refresh_every = settings.store.refresh

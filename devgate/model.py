@@ -19,7 +19,7 @@ MAX_TEXT = 976  # bytes of DATA that a frame can carry: 999 less its header
 # control.md section 2. A status that is not in it is a failure of the gateway.
 EXIT: Mapping[str, int] = {
     "200": 0, "000": 0, "400": 2, "201": 3, "202": 4, "300": 5, "404": 6,
-    "408": 7, "401": 8, "409": 9, "410": 10, "429": 11, "500": 12, "503": 12,
+    "408": 7, "401": 8, "409": 9, "410": 10, "423": 14, "429": 11, "500": 12, "503": 12,
 }  # fmt: skip
 NO_GATEWAY = 13  # nothing answers at the socket
 

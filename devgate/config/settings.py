@@ -55,6 +55,9 @@ class FlappingSettings(Table):
 
     takeovers: Annotated[int, whole(1, 10_000)] = setting(5, "So many takeovers of one IMEI ...")
     within: Annotated[float, seconds(SHORTEST, DAY)] = setting(60, "... within this time.")
+    starts: Annotated[Literal["refuse", "send"], one_of("refuse", "send")] = setting(
+        "refuse", "What becomes of starts meanwhile: 423, or they are sent to whoever came last."
+    )
 
 
 class DeviceSettings(Table):
@@ -91,7 +94,22 @@ class DeviceSettings(Table):
     proxy_protocol: Annotated[bool, YES_OR_NO] = setting(
         False, "A load balancer in front sends PROXY v1 or v2.", restart=True
     )
+    proxy_from: Annotated[list[str], networks()] = setting(
+        [], "Whose PROXY header is believed; nothing: this machine's own.", restart=True
+    )
     tls: TlsSettings | None = setting(None, "TLS for devices.", restart=True)
+
+    @model_validator(mode="after")
+    def _headers_need_a_sender(self) -> DeviceSettings:
+        far = [address for address in self.listen if not loopback(address)]
+        if self.proxy_protocol and not self.proxy_from and far:
+            raise Misfit(
+                f"the addresses of the load balancers expected, for devices connect to {far[0]}: "
+                "without them only PROXY headers from this machine are believed",
+                "proxy_from",
+                "proxy_protocol",
+            )
+        return self
 
 
 class ServiceSettings(Table):

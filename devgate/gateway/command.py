@@ -28,8 +28,9 @@ MESSAGES: Mapping[str, str] = {
 COLUMNS = (
     "id", "imei", "type", "long", "key", "spent", "status", "state", "message", "late", "source",
     "accepted_at", "sent_at", "ended_at", "late_at", "expires_at", "timeout", "running",
-    "sequence", "ambiguous",
+    "sequence", "ambiguous", "why", "new_address",
 )  # fmt: skip
+ANSWERS = frozenset({"200", "201", "202"})  # the device's own
 AMBIGUOUS = (
     "sent, but fewer answers came than commands were sent: which of them the device carried out "
     "is unknown, it may have done this one"
@@ -60,9 +61,10 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "id", "imei", "key", "late",
-        "late_at", "long", "message", "noted", "recorded", "result", "running", "sent_at",
-        "sequence", "source", "spent", "state", "status", "timeout", "type", "until",
+        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "id", "imei", "key",
+        "late", "late_at", "long", "message", "new_address", "noted", "recorded",
+        "result", "running", "sent_at", "sequence", "source", "spent", "state", "status",
+        "timeout", "type", "until", "why",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
@@ -81,6 +83,8 @@ class Command:
         self.running = False  # the device was running when this start went out
         self.sequence: int | None = None  # its place in the order of sending
         self.ambiguous = False  # a 408; fewer answers came than commands were sent
+        self.why: str | None = None  # of a 423: `running` or `flapping`
+        self.new_address = False  # the answer came from another address than the one before
         self.accepted_at = now  # these are wall clock
         self.sent_at: float | None = None
         self.ended_at: float | None = None
@@ -155,7 +159,7 @@ class Command:
             self.id, self.imei, self.type, self.long, self.key, spent, self.status, self.state,
             self.message, self.late, self.source, self.accepted_at, self.sent_at, self.ended_at,
             self.late_at, self.expires_at, self.timeout, self.running, self.sequence,
-            self.ambiguous,
+            self.ambiguous, self.why, self.new_address,
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -169,7 +173,7 @@ class Command:
         command = cls(row["id"], order, row["accepted_at"])
         for name in (
             "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
-            "expires_at", "running", "sequence", "ambiguous",
+            "expires_at", "running", "sequence", "ambiguous", "why", "new_address",
         ):  # fmt: skip
             setattr(command, name, row[name])
         command.spent = row["spent"] is not None
@@ -207,6 +211,8 @@ def record(row: Mapping[str, Any]) -> dict[str, object]:
         "late_at": iso(row["late_at"]),
         "expires_at": iso(row["expires_at"]),
         "running": bool(row["running"]),
+        "why": row["why"],
+        "new_address": bool(row["new_address"]),
         "ambiguous": bool(row["ambiguous"]),
         "outcome": record_outcome(row["state"], row["status"]),
     }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PRUNE = 60.0  # seconds between two looks for devices whose last claim has lapsed
 
 RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
+CONTESTED = "two connections claim this IMEI; nothing was sent"
 
 log = logging.getLogger("devgate.commands")
 
@@ -56,7 +57,7 @@ class Dispatcher:
         self._connected = connected
         self._records = records
         self._running = running
-        self._outcomes = outcomes = Outcomes(records, running)
+        self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
         self.results = Results(directory, records, outcomes)
         self.configure(settings)
         self.sequence = 0  # of the command that was sent last
@@ -119,9 +120,11 @@ class Dispatcher:
                 self._put_down(line, command)
         return True
 
-    def refuse(self, command: Command, status: str, message: str | None = None) -> None:
+    def refuse(
+        self, command: Command, status: str, message: str | None = None, why: str | None = None
+    ) -> None:
         """End a command that never waited."""
-        self._outcomes.end_unsent(command, status, message)
+        self._outcomes.end_unsent(command, status, message, why)
 
     def cancel(self, command: Command, why: str) -> bool:
         """End a command that waits. False if it is not waiting any more."""
@@ -255,7 +258,9 @@ class Dispatcher:
         """Put it down as sent; `_written` goes on from there."""
         running = self._running.until(line.imei) is not None and command.type == "start"
         if running and self.settings.while_running == "refuse":
-            return self._outcomes.end_unsent(command, "409", RUNS)
+            return self._outcomes.end_unsent(command, "423", RUNS, "running")
+        if command.type == "start" and self._connected.contested(line.imei):
+            return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
         line.current = command
         self.in_flight += 1
         self.sequence += 1

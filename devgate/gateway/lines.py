@@ -33,6 +33,12 @@ class Connected(Protocol):
 
     def get(self, imei: Imei) -> Wire | None: ...
 
+    def contested(self, imei: Imei) -> bool:
+        """Whether starts are refused, for two connections compete for the IMEI."""
+
+    def from_new_address(self, imei: Imei) -> bool:
+        """The device answers a command. Whether its last answer came from another address."""
+
 
 class Line:
     """One device's commands: waiting, in flight, and those that a result may still settle."""
@@ -67,5 +73,6 @@ def accepted(command: Command) -> Row:
 def ended(command: Command) -> Row:
     return event_row(
         "command.ended", command.imei, command.id,
-        **what(command), status=command.status, message=command.message,
+        **what(command), status=command.status, message=command.message, why=command.why,
+        new_address=command.new_address,
     )  # fmt: skip

@@ -117,6 +117,7 @@ def _reply(command: Command) -> Reply:
         "outcome": command.outcome,
         "late": command.late,
         "ambiguous": command.ambiguous,
+        **({} if command.why is None else {"why": command.why}),
     }
 
 

@@ -11,7 +11,7 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
-from devgate.gateway.dispatcher import RUNS, Dispatcher
+from devgate.gateway.dispatcher import CONTESTED, RUNS, Dispatcher
 from devgate.gateway.ids import Ids
 from devgate.gateway.keys import Keys
 from devgate.gateway.lines import Connected
@@ -23,7 +23,8 @@ from devgate.store import history
 
 T = TypeVar("T")
 
-Refusal = tuple[str, str | None]  # a status, and words if they are not the usual ones
+# A status, words if they are not the usual ones, and why where there are several reasons.
+Refusal = tuple[str, str | None, str | None]
 
 
 class Orders:
@@ -205,19 +206,21 @@ class Orders:
         """Why nothing may be sent, if so."""
         admitted = self._directory.admits(order.imei)
         if self.closed:
-            return "503", None
+            return "503", None, None
         if admitted is None:
-            return "300", None
+            return "300", None, None
         if not admitted:
-            return "401", None
+            return "401", None, None
         if order.expires is None and self._connected.get(order.imei) is None:
-            return "404", None
+            return "404", None, None
         if (
             order.type == "start"
             and self._dispatcher.settings.while_running == "refuse"
             and self._running.until(order.imei) is not None
         ):
-            return "409", RUNS
+            return "423", RUNS, "running"
+        if order.type == "start" and self._connected.contested(order.imei):
+            return "423", CONTESTED, "flapping"
         return None
 
 

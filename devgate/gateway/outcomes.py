@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from devgate.gateway.clock import time
-from devgate.gateway.command import Command
+from devgate.gateway.command import ANSWERS, Command
 from devgate.gateway.counters import CommandCounts
 from devgate.gateway.lines import ended
 from devgate.gateway.records import Records, event_row
@@ -23,12 +23,18 @@ log = logging.getLogger("devgate.commands")
 class Outcomes:
     """The commands that have not ended, and their ends. Synchronous: whoever waits is called."""
 
-    def __init__(self, records: Records, running: Running) -> None:
+    def __init__(
+        self,
+        records: Records,
+        running: Running,
+        from_new_address: Callable[[Imei], bool] = lambda imei: False,
+    ) -> None:
         self.live: dict[str, Command] = {}  # by id: all that have not ended
         self.by_key: dict[str, Command] = {}  # those of them that have a key
         self.counts = CommandCounts()
         self._records = records
         self._running = running
+        self._from_new_address = from_new_address
         self._nursery: trio.Nursery | None = None
 
     @asynccontextmanager
@@ -51,14 +57,19 @@ class Outcomes:
         for command in commands:
             self.end_unsent(command, status)
 
-    def end_unsent(self, command: Command, status: str, message: str | None = None) -> None:
+    def end_unsent(
+        self, command: Command, status: str, message: str | None = None, why: str | None = None
+    ) -> None:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
+        command.why = why
         self.end(command, status, message)
         self.flushed(partial(_told, command))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
         """Its outcome. The caller of this tells those who wait, by flushed()."""
         command.ends(status, time(), message)
+        if status in ANSWERS:
+            command.new_address = self._from_new_address(command.imei)
         self.counts.ended[command.type, status] += 1
         self.live.pop(command.id, None)
         if command.key is not None:
@@ -89,6 +100,7 @@ class Outcomes:
     def settle_late(self, command: Command, status: str) -> None:
         """A result has come after the 408."""
         command.settles_late(status, time())
+        command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.told(command)
         self._records.post(
@@ -96,6 +108,7 @@ class Outcomes:
             event_row(
                 "command.late", command.imei, command.id,
                 kind=command.type, long=command.long, status=status,
+                new_address=command.new_address,
             ),
         )  # fmt: skip
         log.info("late result command=%s status=%s", command.id, status)

@@ -13,7 +13,10 @@ from devgate.gateway.connection import Connection
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.registry import Flapping, Registry
 from devgate.model import Imei
+from devgate.net.addresses import network_of
 from devgate.protocol.quick import own
+
+MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
 
 log = logging.getLogger("devgate.devices")
 
@@ -35,6 +38,8 @@ class Presence:
         self._window = Window()
         self._onlines = Bursts()
         self._takeovers = Bursts()
+        # The network that each device's last answer came from, that one's first who answered last.
+        self._answered: dict[Imei, str] = {}
         # Devices of which the last that was told is not what is so now.
         self._stale: dict[Imei, None] = {}
 
@@ -47,6 +52,26 @@ class Presence:
     def imeis(self) -> list[Imei]:
         """The devices that are online, in order."""
         return sorted(self._registry)
+
+    def contested(self, imei: Imei) -> bool:
+        """Whether starts are refused, for two connections compete for the IMEI."""
+        flapping = self.flapping
+        return flapping.starts == "refuse" and flapping.flaps(imei, trio.current_time())
+
+    def from_new_address(self, imei: Imei) -> bool:
+        """The device answers a command. Whether its last answer came from another address.
+
+        False for the first answer since the gateway started: nothing is known of it then.
+        """
+        connection = self._registry.get(imei)
+        if connection is None:
+            return False
+        network = network_of(connection.link.address)
+        last = self._answered.pop(imei, network)
+        self._answered[imei] = network
+        if len(self._answered) > MAX_ANSWERED:
+            del self._answered[next(iter(self._answered))]
+        return last != network
 
     def registered(self, imei: Imei, connection: Connection, now: float) -> Connection | None:
         """The connection speaks for the device from now on. Returns the one that did, to abort."""

@@ -49,9 +49,10 @@ class Flapping:
     Holds only devices that were taken over within the last `within` seconds.
     """
 
-    def __init__(self, takeovers: int, within: float) -> None:
+    def __init__(self, takeovers: int, within: float, starts: str = "refuse") -> None:
         self.takeovers = takeovers
         self.within = within
+        self.starts = starts  # meanwhile: "refuse" or "send" them
         self._times: dict[Imei, deque[float]] = {}
 
     def taken_over(self, imei: Imei, now: float) -> bool:

@@ -27,6 +27,7 @@ STATUSES: Mapping[str, tuple[int, str]] = {
     "401": (403, "not allowed, or the device is disabled; nothing was done"),
     "409": (409, "in conflict with an earlier command; nothing was sent"),
     "410": (410, "it expired while it waited; nothing was sent"),
+    "423": (423, "the machine takes no start now, `why` says so; nothing was sent"),
     "429": (429, "too many commands wait for the device; nothing was sent"),
     "500": (500, "the gateway failed"),
     "503": (503, "the gateway stops, or its database is away; nothing was sent"),

@@ -57,6 +57,7 @@ SHAPES: dict[str, Schema] = {
         status=TEXT, late=YES, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE,
         command=TEXT, key=MAYBE, source=TEXT, state=TEXT, accepted_at=TIME, sent_at=TIME,
         ended_at=TIME, late_at=TIME, ambiguous=YES, outcome=OUTCOME,
+        why=MAYBE, new_address=YES,
     ),
     "Commands": page_of("Command"),
     "Status": shape(

@@ -14,26 +14,30 @@ def plug(
     link: Link,
     *,
     proxy: bool = False,
+    believed: bool = True,
     enter: Callable[[str], bool] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """Put the filters into a new link, before the poller gets it. Without any it stays plain.
 
-    `enter` is asked with each address that a PROXY header tells, and may turn it away
-    (Acceptor.enter). How long header and handshake may take is the desk's to judge: it hears
-    nothing of the device before they are done.
+    `believed`: whether a PROXY header of this peer counts. `enter` is asked with each address that
+    one tells, and may turn it away (Acceptor.enter). How long header and handshake may take is the
+    desk's to judge: it hears nothing of the device before they are done.
     """
     secure = None if tls is None else Secure(tls)
     link.outbound = secure
-    link.inbound = Proxied(enter, secure) if proxy else secure
+    link.inbound = Proxied(enter, secure, believed=believed) if proxy else secure
 
 
 class Proxied:
     """Takes the PROXY header off the stream, then takes itself out of the link."""
 
-    __slots__ = ("_enter", "_next", "_preamble", "ended", "opening")
+    __slots__ = ("_believed", "_enter", "_next", "_preamble", "ended", "opening")
 
-    def __init__(self, enter: Callable[[str], bool] | None, then: Inbound | None) -> None:
+    def __init__(
+        self, enter: Callable[[str], bool] | None, then: Inbound | None, *, believed: bool = True
+    ) -> None:
+        self._believed = believed
         self._preamble = Preamble()
         self._enter = enter
         self._next = then
@@ -44,6 +48,8 @@ class Proxied:
         """As Link.receive()."""
         if not data:
             return link.end("closed before its PROXY header")
+        if not self._believed:
+            return link.end("its address is not in [device] proxy_from")
         got = self._preamble.feed(data)
         if got is None:
             return None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from devgate.net.addresses import spelled
+from devgate.net.addresses import loopback, spelled
 
 TEXT = b"PROXY "
 BINARY = b"\r\n\r\n\0\r\nQUIT\n"
@@ -22,6 +23,17 @@ UNKNOWN, TCP4, TCP6, UNIX = 0x00, 0x11, 0x21, 0x31
 SIZES = {UNKNOWN: 0, TCP4: 12, TCP6: 36, UNIX: 216}
 
 _FIXED = struct.Struct("!12sBBH")
+
+
+def believed(address: str, networks: Sequence[str]) -> bool:
+    """Whether the header of a peer at this address ("1.2.3.4:5678") counts.
+
+    `networks` are those of the load balancers; without any, this machine's own addresses.
+    """
+    if not networks:
+        return loopback(address)
+    host = ipaddress.ip_address(address.rpartition(":")[0].strip("[]").partition("%")[0])
+    return any(host in ipaddress.ip_network(network) for network in networks)
 
 
 class Source(NamedTuple):

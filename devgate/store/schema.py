@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0004"  # the newest migration: what this version of devgate works with
+SCHEMA = "0005"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -103,6 +103,9 @@ command = Table(
     Column("sequence", BigInteger),
     # A 408 of which nobody knows whether one of the answers that came was its own.
     Column("ambiguous", Boolean, nullable=False, server_default=false()),
+    # Why a 423 was refused; and whether the answer came from another address than the one before.
+    Column("why", String(12)),
+    Column("new_address", Boolean, nullable=False, server_default=false()),
     CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
     sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )

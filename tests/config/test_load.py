@@ -44,6 +44,7 @@ def test_values_come_out_as_the_gateway_uses_them(tmp_path: Path) -> None:
         idle_timeout = "3m"
         flapping.within = "1h30m"
         proxy_protocol = true
+        proxy_from = "10.0.0.7"
         tls = { certificate = "a.crt", key = "/etc/a.key" }
         [control]
         mode = "600"

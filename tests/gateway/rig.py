@@ -125,6 +125,12 @@ class FakeWire:
 class Wires(dict[Imei, FakeWire]):
     """Who is connected."""
 
+    def contested(self, imei: Imei) -> bool:
+        return False
+
+    def from_new_address(self, imei: Imei) -> bool:
+        return False
+
 
 class Rig:
     """One run of a gateway over a database. A second one over the same is its next run."""

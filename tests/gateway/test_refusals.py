@@ -96,10 +96,10 @@ class TestWhileRunning:
         await trio.sleep(1)
         rig.says()
         await trio.sleep(1)
-        assert waits.status == "409", "decided when its turn comes"
+        assert waits.status == "423", "decided when its turn comes"
         at_once, stop = ask(rig, nursery, key="k"), ask(rig, nursery, "stop")
         await trio.sleep(1)
-        assert at_once.status == "409"
+        assert at_once.status == "423"
         rig.says("ST")
         await trio.sleep(1)
         assert stop.status == "200"

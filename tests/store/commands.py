@@ -33,6 +33,8 @@ def command_row(id: str, **changed: Any) -> Row:
         "running": False,
         "sequence": None,
         "ambiguous": False,
+        "why": None,
+        "new_address": False,
     }
     assert set(changed) <= set(values)
     values.update(changed)

@@ -36,7 +36,7 @@ def command(at: float, n: int, status: str, **given: object) -> Row:
         "state": "ended", "message": "words", "late": False, "source": "socket",
         "accepted_at": at, "sent_at": sent, "ended_at": at + 0.5, "late_at": None,
         "expires_at": None, "timeout": None, "running": False, "sequence": None,
-        "ambiguous": False, **given,
+        "ambiguous": False, "why": None, "new_address": False, **given,
     }  # fmt: skip
     return Row("command", tuple(row.values()))
 

@@ -34,6 +34,7 @@ STATUS: Mapping[str, tuple[str, str]] = {
     "404": ("unsent", "Not connected"),
     "409": ("unsent", "Refused"),
     "410": ("unsent", "Expired"),
+    "423": ("unsent", "Not now"),
     "429": ("unsent", "Queue full"),
     "503": ("unsent", "Gateway stopped"),
 }
