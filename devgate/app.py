@@ -19,7 +19,7 @@ from devgate import __version__, early, logs
 from devgate.config.load import differences, taken_up
 from devgate.config.settings import Settings, TlsSettings
 from devgate.control.server import ControlServer
-from devgate.errors import SetupError
+from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
 from devgate.events.webhooks import Webhooks
@@ -52,7 +52,7 @@ from devgate.net.poller import Poller
 from devgate.net.proxy import believed
 from devgate.net.tls import context
 from devgate.store import history
-from devgate.store.engine import Database
+from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
@@ -193,7 +193,8 @@ class App:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.writer.run)
             with self._guarded():
-                await self._take_up()
+                with in_a_sentence(self._database):
+                    await self._take_up()
                 nursery.start_soon(self.keys.load)
                 try:
                     yield
@@ -390,6 +391,17 @@ class App:
         log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
         if restart:
             log.warning("a restart is needed for changed=%s", ",".join(restart))
+
+
+@contextmanager
+def in_a_sentence(database: Database) -> Iterator[None]:
+    """A database that cannot be read when the gateway starts is for its operator: SetupError."""
+    try:
+        with in_words():
+            yield
+    except StoreError as err:
+        text = f"[store] url: the database {database.url_shown} cannot be used: {err}"
+        raise SetupError(text, status="503") from err
 
 
 def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import trio
 
 from devgate import logs
-from devgate.app import App, Ready, tls_of
+from devgate.app import App, Ready, in_a_sentence, tls_of
 from devgate.config.settings import Settings
 from devgate.control.doors import must_be_free
 from devgate.errors import SetupError
@@ -74,7 +74,8 @@ def _serve(
     try:
         if prepare is not None:
             prepare(database)
-        app = App(settings, database, read_settings, guard)
+        with in_a_sentence(database):
+            app = App(settings, database, read_settings, guard)
         try:
             trio.run(app.run, on_ready)
         finally:

@@ -180,9 +180,6 @@ class Records:
         try:
             return await trio.to_thread.run_sync(in_thread)
         except Exception as err:
-            # A thread that cannot be started, and no memory, pass as an outage does.
-            passes = isinstance(err, RuntimeError | MemoryError)
-            sentence = outage(err) or (str(err) or "no memory is left" if passes else None)
-            if sentence is None:
+            if (sentence := outage(err)) is None:
                 raise
             raise StoreError(f"the database cannot be read: {sentence}") from err
