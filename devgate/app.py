@@ -33,6 +33,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.hooks import Positions
 from devgate.gateway.keys import Keys
 from devgate.gateway.knowledge import Knowledge
+from devgate.gateway.late import LateOutcomes
 from devgate.gateway.operations import Args, Reply, Stream, dispatch, take
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
@@ -51,7 +52,7 @@ from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.net.proxy import believed
 from devgate.net.tls import context
-from devgate.store import history
+from devgate.store import history, late
 from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
@@ -126,6 +127,12 @@ class App:
         self.gateway.background = background
         self.gateway.log_dropped = logs.dropped
         self.gateway.refusals = refusals
+        state_folder = Path(settings.control.socket).parent
+        self.late = LateOutcomes(
+            records, self.running, self.dispatcher.live, database.owner,
+            late.place(database.file, state_folder, database.owner),
+        )  # fmt: skip
+        self.gateway.late = self.late
         self.writer.measured = self.gateway.commits.committed
         positions = Positions(records, allow_private=settings.control.private_webhooks)
         self.webhooks = Webhooks(settings.webhook, self.events, positions)
@@ -190,26 +197,37 @@ class App:
     async def _store(self) -> AsyncIterator[None]:
         """The writer, from before the first row to after the last."""
         self.writer.thread.start()
+        # Whatever cancels the rest, it writes until the last outcome has been posted.
+        writing = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.writer.run)
-            with self._guarded():
-                with in_a_sentence(self._database):
-                    await self._take_up()
-                nursery.start_soon(self.keys.load)
-                try:
-                    yield
-                finally:
-                    with trio.CancelScope(shield=True):
-                        if not await self.records.flushed(LAST_WORDS):
-                            reason = self.records.state
-                            log.error("stopped before all was written reason=%s", reason)
-                    nursery.cancel_scope.cancel()
+            nursery.start_soon(self._write, writing)
+            try:
+                with self._guarded():
+                    with in_a_sentence(self._database):
+                        await self._take_up()
+                    nursery.start_soon(self.keys.load)
+                    try:
+                        yield
+                    finally:
+                        with trio.CancelScope(shield=True):
+                            if not await self.records.flushed(LAST_WORDS):
+                                reason = self.records.state
+                                log.error("stopped before all was written reason=%s", reason)
+                                self.late.keep(self.writer.unwritten)
+            finally:
+                writing.cancel()
+                nursery.cancel_scope.cancel()
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        with scope:
+            await self.writer.run()
 
     async def _take_up(self) -> None:
         """What the database has, before the first door opens."""
         clock.shared.begin(await self.records.read(history.newest_trusted_at))
         self.trimming.tell()  # ahead of every event with a time that is in doubt
         await self.knowledge.load()
+        await self.late.take_up()
         # Each run numbers its commands above those of all runs before it.
         if (owner := self._database.owner) is not None:
             self.dispatcher.sequence = owner.epoch << 32

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 
-from devgate.cli.output import Where, common, options, told
+from devgate.cli.output import Where, common, fail, options, told
 from devgate.control.client import NoGateway, ask
+from devgate.model import EXIT
+
+# Lines in one request: a command has less than 3 KB, and a request at most 64.
+LINES = 15
 
 
 @click.group()
@@ -16,6 +23,7 @@ def db() -> None:
     \b
     Examples:
       devgate db confirm-loss              # after a failover that lost rows
+      devgate db take devgate.db.late      # outcomes of another host's side file
     """
 
 
@@ -46,3 +54,46 @@ def confirm_loss(where: Where) -> None:
         message = f"confirmed: {lost}" if lost else "nothing was lost, nothing is changed"
         reply = {"status": "200", "message": message, "lost": lost}
     told(reply, where.as_json)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@common
+def take(where: Where, file: Path) -> None:
+    """Take the outcomes in FILE into the database of the running gateway.
+
+    A gateway that ends while its database is away, or that finds another gateway in its place,
+    writes the outcomes it still knows into `<database>.late` (PostgreSQL: `devgate-ID.late` beside
+    the control socket). The next start on that host takes the file by itself: this command is for
+    a file of another host. An outcome counts only for a command that is `sent` or 408 on record;
+    the others are listed, and change nothing. The file stays. Taking it twice does no harm.
+
+    \b
+    Example:
+      devgate db take /mnt/old/devgate.db.late
+    """
+    head, lines = None, []
+    try:
+        content = file.read_bytes()
+    except OSError as err:
+        fail(f"{file}: {err.strerror}", EXIT["400"])
+    for number, raw in enumerate(content.split(b"\n"), 1):
+        try:
+            line = json.loads(raw) if raw.strip() else None
+        except ValueError:
+            line = raw  # half a line, at the end
+        if isinstance(line, dict) and "database" in line:
+            head = line
+        elif isinstance(line, dict) and head is not None:
+            lines.append((head, line))
+        elif line is not None and (head is None or isinstance(line, dict)):
+            fail(f"{file}: line {number}: no side file of devgate", EXIT["400"])
+    left: list[str] = []
+    for start in range(0, len(lines), LINES):
+        some = [part for pair in lines[start : start + LINES] for part in pair]
+        reply = ask(where.socket(), {"type": "take_late", "lines": some})
+        if reply["status"] != "200":
+            told(reply, where.as_json)
+        left += reply["left"]
+    message = "\n".join([f"{len(lines) - len(left)} of {len(lines)} outcomes are taken", *left])
+    told({"status": "200", "message": message, "left": left}, where.as_json)

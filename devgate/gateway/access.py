@@ -46,6 +46,7 @@ NEEDS: Mapping[str, str] = {
     "refresh": "command",
     "confirm_loss": "admin",
     "trim": "admin",
+    "take_late": "admin",
     "add": "admin",
     "edit": "admin",
     "remove": "admin",

@@ -17,6 +17,7 @@ from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.fleet import Fleet
 from devgate.gateway.knowledge import Knowledge
+from devgate.gateway.late import LateOutcomes
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
 from devgate.gateway.records import Records
@@ -55,6 +56,7 @@ class Gateway:
     refusals: Refusals = field(default_factory=Refusals)
     acceptor: Acceptor | None = None  # the door for devices, once it is open
     webhooks: Webhooks = field(init=False)  # which need the database: set before the first request
+    late: LateOutcomes = field(init=False)  # likewise
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
     def current(self, imei: Imei) -> Connection | None:

@@ -76,3 +76,11 @@ def ended(command: Command) -> Row:
         **what(command), status=command.status, message=command.message, why=command.why,
         new_address=command.new_address,
     )  # fmt: skip
+
+
+def settled_late(command: Command) -> Row:
+    """A result came after the 408."""
+    return event_row(
+        "command.late", command.imei, command.id,
+        **what(command), status=command.status,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.replies import Reply, Stream
 from devgate.gateway.trimming import MAX_ROWS
 from devgate.model import shown, unknown_field
+from devgate.store.late import parse
 
 __all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch", "take"]
 
@@ -173,6 +174,23 @@ async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
+async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Outcomes of a side file, as its lines: a head and commands."""
+    lines = args.get("lines")
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise CallerError("400", "lines: a list of the file's lines expected")
+    try:
+        found = parse(lines)
+    except ValueError as err:
+        raise CallerError("400", f"lines: {err}") from None
+    rest = await gateway.late.take(found)
+    on_disk = await gateway.records.flushed()
+    message = f"{len(found) - len(rest)} outcomes are taken, {len(rest)} do not count"
+    if not on_disk:
+        message += f"; not on disk yet ({gateway.records.state})"
+    return {"status": "200" if on_disk else "503", "message": message, "left": rest}
+
+
 _LIST = ("after", "limit")
 _KEPT = ("id", "name", "site", "phone", "qr", "unit", "enabled")  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
@@ -184,6 +202,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
     "confirm_loss": Operation("Accept starts again after the database lost rows.", confirm_loss),
     "trim": Operation("Trust the clock, and delete what is old enough.", trim),
+    "take_late": Operation("Take outcomes of a side file.", take_late, ("lines",)),
     "status": Operation("Tell how the gateway is, or one device.", queries.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",

@@ -46,6 +46,12 @@ class Database:
         self._file_lock: FileLock | None = None
         self._claimed: Connection | None = None  # PostgreSQL: holds the lock; held() gives it away
 
+    @property
+    def file(self) -> Path | None:
+        """Of SQLite."""
+        name = self._engine.url.database
+        return Path(name) if self.dialect == "sqlite" and name else None
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database throughout; it waits for no writer.
@@ -121,8 +127,8 @@ class Database:
         """
         try:
             if self.dialect == "sqlite":
-                assert self._engine.url.database, "open_database has looked"
-                self._file_lock = FileLock(Path(self._engine.url.database))
+                assert self.file, "open_database has looked"
+                self._file_lock = FileLock(self.file)
                 self._file_lock.take()
             else:
                 self._claimed = self._engine.connect()
@@ -140,8 +146,8 @@ class Database:
             self.owner = take_over(conn)
         self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
         if self.dialect == "sqlite":
-            assert self._engine.url.database, "open_database has looked"
-            self.files = Files(Path(self._engine.url.database))
+            assert self.file, "open_database has looked"
+            self.files = Files(self.file)
             self.files.opened_log()
         if self.loss:
             log.error("no start is accepted reason=%s", self.loss)

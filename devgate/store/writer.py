@@ -86,8 +86,10 @@ class Writer(Generic[Row, Done]):
 
     @property
     def unwritten(self) -> list[Row]:
-        """The rows that were posted and are not on disk, in their order."""
-        entries = sorted(self._batch.kept.values(), key=attrgetter("number"))
+        """The rows that were posted and are not known to be on disk, in their order: those of the
+        commit that is under way are among them."""
+        kept = [*self._batch.kept.values(), *(self._busy.kept.values() if self._busy else ())]
+        entries = sorted(kept, key=attrgetter("number"))
         return [row for entry in entries for row in entry.rows]
 
     @property
