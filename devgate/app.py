@@ -30,13 +30,13 @@ from devgate.gateway.desk import Desk
 from devgate.gateway.directory import Directory
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.hooks import Positions
 from devgate.gateway.keys import Keys
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.late import LateOutcomes
 from devgate.gateway.operations import Args, Reply, Stream, dispatch, take
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
+from devgate.gateway.receivers import Positions
 from devgate.gateway.records import Records
 from devgate.gateway.recovery import recover
 from devgate.gateway.refusals import Refusals
@@ -56,6 +56,7 @@ from devgate.store import history, late
 from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
+from devgate.store.seal import Seal
 from devgate.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ class App:
         )  # fmt: skip
         self.gateway.late = self.late
         self.writer.measured = self.gateway.commits.committed
-        positions = Positions(records, allow_private=settings.control.private_webhooks)
+        self.gateway.seal = seal = Seal(settings.store.key_file)
+        positions = Positions(records, seal, allow_private=settings.control.private_webhooks)
         self.webhooks = Webhooks(settings.webhook, self.events, positions)
         self.gateway.webhooks = self.webhooks
         self.tokens = Tokens(settings.control.tokens) if settings.control.tokens else None

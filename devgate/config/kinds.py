@@ -303,6 +303,15 @@ def _url(value: object, info: ValidationInfo) -> str:
     return f"sqlite:///{placed}"
 
 
+def _key_file(value: object, info: ValidationInfo) -> str:
+    """The key's file: without a name of its own it stands beside SQLite's file, and for
+    PostgreSQL where relative paths start."""
+    url = str(info.data.get("url", ""))
+    if value == "" and (file := url.removeprefix("sqlite:///")) != url:
+        return f"{file}.key"
+    return _placed(value or "devgate.key", info)
+
+
 def _public(value: object) -> str:
     """The URL at which people reach us: where, and nothing behind that."""
     if value == "":
@@ -319,3 +328,4 @@ TEXT = PlainValidator(_text)
 PATTERN = PlainValidator(_pattern)
 PUBLIC = PlainValidator(_public)
 URL = PlainValidator(_url)
+KEY_FILE = PlainValidator(_key_file)

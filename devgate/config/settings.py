@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import model_validator
 
 from devgate.config.kinds import (
+    KEY_FILE,
     MODE,
     PATTERN,
     PUBLIC,
@@ -221,6 +222,12 @@ class StoreSettings(Table):
     )
     after_loss: Annotated[Literal["confirm", "resume"], one_of("confirm", "resume")] = setting(
         "confirm", "What follows when the database has lost rows."
+    )
+    key_file: Annotated[str, KEY_FILE] = setting(
+        "",
+        "File of the key that encrypts webhook secrets; made if missing. Nothing: "
+        "<database>.key beside SQLite's file, devgate.key beside this one for PostgreSQL.",
+        restart=True,
     )
     keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
     keep_commands: Annotated[float, seconds(1, YEARS)] = setting(

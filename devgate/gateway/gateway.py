@@ -26,6 +26,7 @@ from devgate.gateway.running import Running
 from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
+from devgate.store.seal import Seal
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -57,6 +58,7 @@ class Gateway:
     acceptor: Acceptor | None = None  # the door for devices, once it is open
     webhooks: Webhooks = field(init=False)  # which need the database: set before the first request
     late: LateOutcomes = field(init=False)  # likewise
+    seal: Seal = field(init=False)  # of their secrets, likewise
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
     def current(self, imei: Imei) -> Connection | None:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from time import time
 
 import trio
 from ulid import ULID
 
-from devgate.config.webhook import WebhookSettings, new_secret, webhook_of
+from devgate.config.webhook import WebhookSettings, new_secret
 from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.events.addresses import literal, not_public
 from devgate.events.kept import Kept
 from devgate.events.target import Target
-from devgate.events.webhooks import PERMIT_ADDED, must_be_known
+from devgate.events.webhooks import PERMIT_ADDED
 from devgate.gateway import fields
 from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.records import Records
+from devgate.gateway.receivers import closed, opened, settings_of
 from devgate.gateway.replies import Reply
 from devgate.model import iso
 from devgate.store import targets as stored
+from devgate.store.seal import SealError
 
 MOST = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
 CHANGES = ("url", "events", "secret", "new_secret", "enabled")
@@ -30,29 +31,13 @@ CHANGES = ("url", "events", "secret", "new_secret", "enabled")
 log = logging.getLogger("devgate.webhooks")
 
 
-class Positions:
-    """Keeps how far each webhook has come, written with the journal, the newest of each; and
-    those that were added by command."""
-
-    def __init__(self, records: Records, *, allow_private: bool = False) -> None:
-        self._records = records
-        self._allow_private = allow_private
-
-    async def load(self) -> Mapping[str, Kept]:
-        rows = await self._records.read(stored.all_targets)
-        return {row[0]: Kept(*row) for row in rows}
-
-    async def added(self) -> Sequence[WebhookSettings]:
-        found = []
-        for row in await self._records.read(stored.added):
-            try:
-                found.append(_settings(row, allow_private=self._allow_private))
-            except ValueError as err:  # other programs write here, too
-                log.error("webhook cannot be used target=%s error=%s", row["name"], err)
-        return found
-
-    def save(self, kept: Kept) -> None:
-        self._records.target(kept)
+async def _closed(gateway: Gateway, secret: object) -> str:
+    """Raises StoreError where the secret cannot be encrypted: it is not kept in the clear."""
+    rows = await gateway.records.read(stored.added)
+    try:
+        return await closed(gateway.seal, str(secret), rows)
+    except SealError as err:
+        raise StoreError(f"secret: {err}") from None
 
 
 async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -97,7 +82,8 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     with trio.CancelScope(shield=True):
         async with gateway.webhooks.changing:
             _must_be_free(gateway, name)
-            await gateway.records.change(stored.add, row, webhook.shown, after)
+            kept = {**row, "secret": await _closed(gateway, secret)}
+            await gateway.records.change(stored.add, kept, webhook.shown, after)
             gateway.webhooks.begin(webhook, Kept(name, webhook.shown, after))
     log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
     return {
@@ -160,7 +146,15 @@ async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> 
     rows = {row["name"]: row for row in await gateway.records.read(stored.added)}
     if name not in rows:
         raise _unknown(gateway, name)
-    webhook = _checked(gateway, {**rows[name], **values})
+    try:
+        row = {**rows[name], "secret": await opened(gateway.seal, rows[name]["secret"])}
+    except SealError as err:
+        if "secret" not in values:
+            raise StoreError(f"secret: {err}") from None
+        row = rows[name]
+    webhook = _checked(gateway, {**row, **values})
+    if "secret" in values:
+        values = {**values, "secret": await _closed(gateway, values["secret"])}
     await gateway.records.change(stored.change, name, values)
     gateway.webhooks.begin(webhook, await gateway.webhooks.end(name))
 
@@ -257,25 +251,10 @@ def _checked(gateway: Gateway, row: Mapping[str, object]) -> WebhookSettings:
     """What may be added. Raises CallerError."""
     permitted = gateway.settings.control.private_webhooks
     try:
-        webhook = _settings(row, allow_private=permitted)
+        webhook = settings_of(row, allow_private=permitted)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
     # Names are resolved and judged whenever they are connected to; this is for a word at once.
     if not permitted and (address := literal(webhook.url)):
         raise CallerError("400", f"url: {not_public(address, PERMIT_ADDED)}")
-    return webhook
-
-
-def _settings(row: Mapping[str, object], *, allow_private: bool) -> WebhookSettings:
-    """A row of the database. Raises ValueError for one that is no webhook."""
-    webhook = webhook_of(
-        {
-            "name": row["name"],
-            "url": row["url"],
-            "secret": row["secret"],
-            "events": [name for name in str(row["events"]).split(",") if name],
-            "allow_private": allow_private,
-        }
-    )
-    must_be_known(webhook.events)
     return webhook

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from devgate.errors import SetupError, StoreError
 from devgate.store.files import Files
 from devgate.store.migrating import prepare
+from devgate.store.modes import private
 from devgate.store.outage import busy, outage
 from devgate.store.ownership import Fence, FileLock, Held, Owner, lock_session, take_over
 
@@ -271,6 +272,12 @@ def _sqlite(url: URL) -> Engine:
             "keeps a log for each of them, which corrupts the database: remove the other names, "
             "or copy the file"
         )
+    try:
+        private(path)
+    except OSError as err:
+        raise SetupError(
+            f"[store] url: the file {path} cannot be made: {err.strerror}", status="503"
+        ) from None
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": PATIENCE, "isolation_level": None},

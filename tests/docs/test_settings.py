@@ -67,6 +67,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "url": "sqlite:///devgate.db",
         "refresh": 30,
         "after_loss": "confirm",
+        "key_file": "",
         "keep_events": "30d",
         "keep_commands": "365d",
     },
@@ -82,7 +83,7 @@ RESTART = {
     "control.socket", "control.mode",
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
     "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
-    "log.format", "webhook",
+    "store.key_file", "log.format", "webhook",
 }  # fmt: skip
 
 

@@ -15,10 +15,10 @@ from devgate.gateway.connection import Connection
 from devgate.gateway.desk import Desk
 from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.hooks import Positions
 from devgate.gateway.knowledge import Knowledge
 from devgate.gateway.orders import Orders
 from devgate.gateway.presence import Presence
+from devgate.gateway.receivers import Positions
 from devgate.gateway.registry import Flapping
 from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
@@ -27,6 +27,7 @@ from devgate.net.poller import Poller
 from devgate.store import devices
 from devgate.store.device import Device
 from devgate.store.engine import Database
+from devgate.store.seal import Seal
 from tests.gateway.rig import OFF, Rig, X, Y
 
 HT = b"023000123456787654321HT"
@@ -63,7 +64,8 @@ class Whole(Rig):
             lambda: len(self.desk.connections),
         )  # fmt: skip
         self.gateway.trimming = Trimming(self.records, settings)
-        self.gateway.webhooks = Webhooks((), self.events, Positions(self.records))
+        self.gateway.seal = seal = Seal(settings.store.key_file)
+        self.gateway.webhooks = Webhooks((), self.events, Positions(self.records, seal))
         self.machines: list[Machine] = []
         self.left: list[tuple[Imei, str]] = []
 

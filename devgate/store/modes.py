@@ -1,0 +1,53 @@
+"""Who may read the files of an SQLite database: its owner, and at most its group."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+OURS = 0o600  # of a file that is made here
+WIDE = 0o027  # bits that nobody needs: all of the others', and the group's writing
+BESIDE = ("", "-wal", "-shm", "-journal")
+
+log = logging.getLogger("devgate.store")
+
+
+def private(database: Path) -> None:
+    """Make the database's file if it is missing, for its owner alone, and narrow a wider one.
+
+    SQLite gives -wal and -shm the mode of the database, so there is no moment in which anybody
+    else could open them. One that root makes belongs to whoever owns the folder: the gateway.
+    Raises OSError if the file can't be made.
+    """
+    try:
+        made = os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
+    except FileExistsError:
+        for name in BESIDE:
+            _narrow(database.with_name(database.name + name))
+        return
+    try:
+        folder = database.parent.stat()
+        if os.geteuid() == 0 and folder.st_uid != 0:
+            os.fchown(made, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(made)
+
+
+def _narrow(file: Path) -> None:
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if not mode & WIDE:
+            return
+        file.chmod(mode & ~WIDE)
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        log.warning(
+            "database file may be read by others, and its mode cannot be changed: "
+            "chmod o-rwx,g-wx it as its owner path=%s mode=%04o error=%s",
+            file, mode, err.strerror,
+        )  # fmt: skip
+    else:
+        log.info("database file narrowed path=%s mode=%04o was=%04o", file, mode & ~WIDE, mode)
