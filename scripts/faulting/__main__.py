@@ -14,8 +14,10 @@ from pathlib import Path
 
 from crashing.processes import Broken
 
+from faulting import power
 from faulting.databases import database_faults
 from faulting.kinds import PROCESS
+from faulting.planted import NO_FSYNC, PLANTS
 from faulting.storm import Storm, say
 from faulting.world import StormWorld
 from tests.faults.preload import preloaded
@@ -33,18 +35,29 @@ def main() -> int:
         "that devices saw, callers were told and receivers got is compared with the database.",
     )
     add = parser.add_argument
+    add("what", nargs="?", choices=("storm", "power"), default="storm",
+        help="power: cut the power at --cuts moments of a run on SQLite, where unsynced writes "
+        "are lost, reordered or torn, and start a gateway on what is left")  # fmt: skip
+    add("--cuts", type=int, default=100, metavar="N", help="of the power (%(default)s)")
+    add("--seconds", type=float, default=20, metavar="N",
+        help="that starts flow for these cuts (%(default)s)")  # fmt: skip
     add("--minutes", type=float, default=10, metavar="N", help="%(default)s")
     add("--database", choices=("sqlite", "postgresql", "both"), default="both",
         help="both: each for half of the time (%(default)s)")  # fmt: skip
     add("--seed", type=int, metavar="S", help="throw the same dice again")
-    add("--devices", type=int, default=40, metavar="N", help="%(default)s")
-    add("--callers", type=int, default=24, metavar="N", help="at once (%(default)s)")
-    add("--plant", default="", metavar="NAME", help="with a fault of the gateway: the checker "
-        "must find it; see scripts/faulting/planted.py")  # fmt: skip
+    add("--devices", type=int, default=100, metavar="N", help="%(default)s")
+    add("--callers", type=int, default=60, metavar="N", help="at once (%(default)s)")
+    add("--plant", default="", choices=["", *PLANTS, NO_FSYNC], metavar="NAME",
+        help="a gateway with this fault, which the checker must find: "
+        f"{', '.join(PLANTS)}; with power also {NO_FSYNC}")  # fmt: skip
     add("--only", default="", metavar="TEXT", help="only faults whose name holds this")
+    add("--without", action="append", default=[], metavar="TEXT",
+        help="no faults whose name holds this")  # fmt: skip
     add("--keep", type=Path, metavar="DIR", help="leave all logs and databases in this folder")
     args = parser.parse_args()
     seed = random.randrange(1 << 30) if args.seed is None else args.seed
+    if args.what == "power":
+        return cut_power(args, seed)
     kinds = ["sqlite", "postgresql"] if args.database == "both" else [args.database]
     if "postgresql" in kinds and binaries() is None:
         say("PostgreSQL is not installed: SQLite has all of the time")
@@ -54,6 +67,16 @@ def main() -> int:
     for kind in kinds:
         good &= run(args, seed, kind, args.minutes * 60 / len(kinds))
     return 0 if good else 1
+
+
+def cut_power(args: argparse.Namespace, seed: int) -> int:
+    begun = time.monotonic()
+    print(f"seed {seed}")
+    with workplace(args.keep, "power") as folder:
+        done, figures = power.run(
+            folder, args.cuts, args.seconds, seed, args.plant, stop_at_breach=bool(args.plant)
+        )
+    return 0 if power.report(done, figures, time.monotonic() - begun, seed) else 1
 
 
 def run(args: argparse.Namespace, seed: int, kind: str, seconds: float) -> bool:
@@ -73,7 +96,9 @@ def run(args: argparse.Namespace, seed: int, kind: str, seconds: float) -> bool:
         chosen = [
             fault
             for fault in [*PROCESS, *database_faults()]
-            if kind in fault.databases and args.only in fault.name
+            if kind in fault.databases
+            and args.only in fault.name
+            and not any(text in fault.name for text in args.without)
         ]
         broken = ""
         try:

@@ -88,7 +88,7 @@ def pursue(world: StormWorld, book: StormBook, order: Order, rng: random.Random)
             reply = by_http(world, request) if rng.random() < HTTP else asked(world, request)
         except (OSError, http.client.HTTPException, ValueError):
             book.crashed()
-            time.sleep(PAUSE)
+            time.sleep(rng.uniform(1, 6) * PAUSE)
             continue
         status = book.told(order, reply)
         if status in REFUSED:

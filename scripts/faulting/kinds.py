@@ -98,12 +98,26 @@ def reload(storm: Storm) -> None:
 
 
 def reload_early(storm: Storm) -> None:
-    """SIGHUP in the first moments of a start (F19)."""
-    storm.world.kill()
-    storm.world.launch()
+    """SIGHUP in the first moments of a start (F19), once the program itself is running.
+
+    Before that, the interpreter has not yet come to the first line of any program.
+    """
+    world = storm.world
+    world.kill()
+    world.launch()
+    ends = time.monotonic() + 10
+    while world.lives_on and not catches(world.pid, signal.SIGINT) and time.monotonic() < ends:
+        time.sleep(0.01)
+    time.sleep(0.15)
     for _ in range(8):
         time.sleep(storm.rng.uniform(0.02, 0.12))
-        storm.world.signal(signal.SIGHUP)
+        world.signal(signal.SIGHUP)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    text = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in text.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) & 1 << (number - 1))
 
 
 def clock_steps(storm: Storm) -> None:

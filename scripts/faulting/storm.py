@@ -69,7 +69,7 @@ class Storm:
 
     def run(self, seconds: float, faults: list[Fault], *, stop_at_breach: bool = False) -> None:
         """Begin all programs, make faults for that long, and look at everything at the end."""
-        self._begin()
+        self.begin()
         ends = self.began + seconds
         check = self.began + min(CHECK_FIRST, seconds / 2)
         left = list(faults)
@@ -88,9 +88,11 @@ class Storm:
         if not self.world.lives_on:
             self.breach("the process is not there at the end")
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Start everything; return when starts flow."""
         world = self.world
-        world.add_devices()
+        if not (world.folder / "devices.csv").exists():
+            world.add_devices()
         world.make_token()
         world.begin_receiver()
         world.launch()

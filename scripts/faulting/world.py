@@ -144,6 +144,12 @@ class StormWorld(World):
         except subprocess.TimeoutExpired:
             return None
 
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self.signal(signal.SIGTERM)
+        if code := self.wait(PATIENCE):
+            raise Broken(f"the gateway ended with exit code {code}")
+
     def status(self, timeout: float = ASKED) -> Json | None:
         """What the gateway says of itself; None where it does not answer in time."""
         try:

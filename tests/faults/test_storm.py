@@ -1,15 +1,30 @@
-"""scripts/faults, for a moment: a storm of each kind. At full length it runs for an hour."""
+"""scripts/faults, for a moment: storms and power cuts. At full length it runs for an hour."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PLANTS = ["no-epoch", "rows-given-up", "early-send", "oldest-first"]
 # Few kinds, each with a recovery that takes a moment: a storm of all is for scripts/faults.
 KINDS = {"sqlite": "kill", "postgresql": "sessions terminated"}
+
+
+def faults(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "faults", *arguments],
+        capture_output=True, text=True, timeout=170, check=False,
+    )  # fmt: skip
+
+
+def read_figures(printed: str) -> dict[str, str]:
+    lines = [line.strip() for line in printed.splitlines() if ": " in line]
+    return dict(line.split(": ", 1) for line in lines)
 
 
 @pytest.mark.timeout(180)
@@ -20,15 +35,40 @@ def test_a_storm_of_kills_or_broken_sessions(
     """Once and on record under kills and broken sessions; the checker has all of its sources."""
     if database == "postgresql":
         request.getfixturevalue("postgres_server")  # skips where there is none
-    done = subprocess.run(
-        [ROOT / "scripts" / "faults", "--minutes", "0.1", "--database", database, "--seed", "7",
-         "--devices", "10", "--callers", "6", "--only", KINDS[database]],
-        capture_output=True, text=True, timeout=170, check=False,
+    done = faults(
+        "--minutes", "0.1", "--database", database, "--seed", "7",
+        "--devices", "10", "--callers", "6", "--only", KINDS[database],
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "breaches: 0" in done.stdout
-    figures = dict(
-        line.strip().split(": ", 1) for line in done.stdout.splitlines() if ": " in line
-    )
+    figures = read_figures(done.stdout)
     assert int(figures["starts that devices saw"]) > 0
     assert int(figures["faults"]) > 0
+
+
+@pytest.mark.timeout(180)
+def test_the_power_fails() -> None:
+    """Unsynced writes are lost, reordered or torn, and what was told is still on record."""
+    done = faults("power", "--cuts", "3", "--seconds", "1", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = read_figures(done.stdout)
+    assert int(figures["starts that devices were sent"]) > 0
+    assert figures["cuts after which something was wrong"] == "0"
+
+
+@pytest.mark.timeout(180)
+def test_a_missing_fsync_is_found() -> None:
+    """The check of the check: the same with a disk that says it is done and is not."""
+    done = faults("power", "--cuts", "20", "--seconds", "1", "--seed", "7", "--plant", "no-fsync")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "there is no record" in done.stdout
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_plant_finds_what_it_replaces(name: str) -> None:
+    """A plant whose function was renamed would plant nothing, and be found by nobody."""
+    program = f"from faulting.planted import PLANTS; PLANTS[{name!r}]()"
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], check=True, timeout=50,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}"},
+    )  # fmt: skip
