@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import psycopg
 
@@ -154,10 +155,19 @@ def replaced(storm: Storm) -> None:
             sound = str(err)
         if sound != "ok":
             storm.breach(f"the copy in the database's place is damaged: {sound}")
-    with contextlib.suppress(FileNotFoundError):
-        world.database.unlink()
-    aside.rename(world.database)
+    put_back(world.database, aside)
     storm.relaunch()
+
+
+def put_back(database: Path, aside: Path) -> None:
+    """The operator's part: the file at its place again, with its log, which the gateway has set
+    aside so that nobody applies it to the copy."""
+    with contextlib.suppress(FileNotFoundError):
+        database.unlink()
+    aside.rename(database)
+    logs = sorted(database.parent.glob(f"{database.name}-wal.of-replaced-*"))
+    if logs:
+        logs[-1].rename(database.with_name(f"{database.name}-wal"))
 
 
 # PostgreSQL

@@ -79,7 +79,7 @@ def oldest_first() -> None:
     def claimant(self: Claims[Any], kind: str) -> Sent[Any] | None:
         return next((entry for entry in self if entry.kind == kind), None)
 
-    Claims._group = group  # type: ignore[method-assign]
+    Claims._group = group  # type: ignore[method-assign, assignment]
     Claims._claimant = claimant  # type: ignore[method-assign]
 
 
