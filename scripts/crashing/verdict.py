@@ -80,7 +80,10 @@ def starts_of(
 
 
 def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
-    """What was answered is still so; only a 408 may have become more."""
+    """What was answered is still so; only a 408 may have become more.
+
+    A database that is away may keep another reason than the one told why nothing was sent.
+    """
     for order in book.orders:
         ids = {a["command"] for a in order.answers if a["status"] in SENT}
         if len(ids) > 1:
@@ -90,8 +93,10 @@ def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
             if record is None:
                 if status not in UNSENT:  # of those, a database that is away may keep none
                     verdict.lost.append(f"{order.key} was answered {status}: there is no record")
-            elif status in UNSENT and (record["status"] != status or record["sent_at"]):
-                verdict.other.append(f"{order.key} was answered {status}, and now: {record}")
+            elif status in UNSENT and (record["status"] not in UNSENT or record["sent_at"]):
+                verdict.other.append(
+                    f"{order.key} was answered {status} ({answer['message']}), and now: {record}"
+                )
             elif (
                 status in SENT
                 and record["status"] != status
