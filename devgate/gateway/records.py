@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring as quoted
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -22,7 +23,7 @@ from devgate.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_any = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 # How long a reply that is known waits for its record, when the database is away.
 PATIENCE = 5.0
@@ -32,7 +33,22 @@ AWAY = 1.0  # ... and when that is known already
 def event_row(
     type: str, imei: Imei | None, command: str | None = None, /, **detail: object
 ) -> Row:
-    return Row("event", (time(), type, imei, command, _encode(detail) if detail else "{}"))
+    return Row("event", (time(), type, imei, command, encoded(detail)))
+
+
+def encoded(detail: Mapping[str, object]) -> str:
+    """A JSON object. Names are words of our own, and most values are text or whole numbers: the
+    encoder for everything takes three times as long, and a start has three events."""
+    return (
+        "{"
+        + ",".join([
+            f'"{name}":{quoted(value)}' if type(value) is str
+            else f'"{name}":{value}' if type(value) is int
+            else f'"{name}":{_any(value)}'
+            for name, value in detail.items()
+        ])
+        + "}"
+    )  # fmt: skip
 
 
 class Records:
