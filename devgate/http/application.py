@@ -128,7 +128,7 @@ def application(web: Web) -> Starlette:
     return Starlette(
         routes=[route for part in PARTS for route in part.routes(web)],
         middleware=[
-            Middleware(SafeHeaders, secure=web.settings.tls is not None),
+            Middleware(SafeHeaders, secure=web.secure),
             Middleware(Gate, web=web),
         ],
         exception_handlers={

@@ -21,6 +21,8 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+# What the API answers is for programs: no browser shows it as a page.
+ATTACHED = 'attachment; filename="api.json"'
 A_YEAR = "max-age=31536000"
 
 
@@ -37,6 +39,9 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                kind = headers.get("content-type", "")
+                if scope["path"].startswith("/api/") and "json" in kind:
+                    headers.setdefault("Content-Disposition", ATTACHED)
             await send(message)
 
         await self._app(scope, receive, with_headers)

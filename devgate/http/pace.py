@@ -1,36 +1,96 @@
-"""How often somebody may try to log in."""
+"""How often somebody may try to log in.
+
+An address that fails often has to wait. An account that is tried often, from whatever addresses,
+answers more and more slowly, and never not at all: or a stranger could lock its owner out.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
 from devgate.net.addresses import network
 
-TRIES, WITHIN = 10, 300.0  # failures of one address, in seconds
-MOST = 10_000  # addresses that are remembered; the one that failed longest ago is forgotten first
+TRIES, WITHIN = 10, 300.0  # failures of one address with one name, in seconds
+TRIES_OF_ADDRESS = 50  # failures of one address with any names, in the same time
+FREE_TRIES = 10  # failures of an account, from all addresses, that cost no time
+DELAY, MAX_DELAY = 0.5, 8.0  # seconds for the next one, doubled with each, and at most
+MAX_KEYS = 10_000  # that are remembered; the one that failed longest ago is forgotten first
+
+
+class Failures:
+    """Times of failures, by any key."""
+
+    def __init__(self, keep: int, within: float) -> None:
+        """At most `keep` times of a key are kept, each for `within` seconds."""
+        self._keep, self._within = keep, within
+        self._times: OrderedDict[Hashable, list[float]] = OrderedDict()
+
+    def recent(self, key: Hashable, now: float) -> list[float]:
+        return [at for at in self._times.get(key, []) if at > now - self._within]
+
+    def add(self, key: Hashable, now: float) -> None:
+        times = [*self.recent(key, now), now][-self._keep :]
+        self._times[key] = times
+        self._times.move_to_end(key)
+        if len(self._times) > MAX_KEYS:
+            self._times.popitem(last=False)
+
+    def take_back(self, key: Hashable) -> None:
+        """The last failure was none."""
+        if times := self._times.get(key):
+            times.pop()
+
+    def wait(self, key: Hashable, tries: int, now: float) -> float:
+        """Seconds until there are fewer than `tries` of them."""
+        recent = self.recent(key, now)
+        return 0.0 if len(recent) < tries else recent[-tries] + self._within - now
 
 
 class Pace:
-    """Counts failures by address. `now` is any clock that never goes back."""
+    """The brake of logins. `now` is any clock that never goes back."""
 
     def __init__(self, tries: int = TRIES, within: float = WITHIN) -> None:
-        self._tries, self._within = tries, within
-        self._failed: OrderedDict[str, list[float]] = OrderedDict()
+        self._tries = tries
+        self._by_both = Failures(tries, within)
+        self._by_address = Failures(TRIES_OF_ADDRESS, within)
+        self._by_account = Failures(FREE_TRIES + 16, within)
+        # From where an account's owner has come: no stranger's attempts slow that one down.
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def wait(self, address: str, now: float) -> float:
-        """Seconds until this address may try again; 0: now."""
-        times = self._failed.get(network(address), [])
-        recent = [at for at in times if at > now - self._within]
-        return 0.0 if len(recent) < self._tries else recent[-self._tries] + self._within - now
+    def wait(self, address: str, name: str, now: float) -> float:
+        """Seconds until this address may try this name again; 0: now."""
+        place = network(address)
+        return max(
+            self._by_both.wait((place, name), self._tries, now),
+            self._by_address.wait(place, TRIES_OF_ADDRESS, now),
+        )
 
-    def failed(self, address: str, now: float) -> None:
-        name = network(address)
-        times = [at for at in self._failed.pop(name, []) if at > now - self._within]
-        self._failed[name] = [*times, now][-self._tries :]
-        if len(self._failed) > MOST:
-            self._failed.popitem(last=False)
+    def delay(self, address: str, name: str, now: float) -> float:
+        """Seconds that an attempt at this account takes now, before its answer."""
+        if (network(address), name) in self._known:
+            return 0.0
+        over = len(self._by_account.recent(name, now)) - FREE_TRIES
+        return min(DELAY * 2.0**over, MAX_DELAY) if over >= 0 else 0.0
 
-    def succeeded(self, address: str) -> None:
+    def failed(self, address: str, name: str, now: float) -> None:
+        place = network(address)
+        self._by_both.add((place, name), now)
+        self._by_address.add(place, now)
+        self._by_account.add(name, now)
+
+    def not_looked_at(self, address: str, name: str) -> None:
+        """There was no turn for the last attempt: it does not count."""
+        place = network(address)
+        self._by_both.take_back((place, name))
+        self._by_address.take_back(place)
+        self._by_account.take_back(name)
+
+    def succeeded(self, address: str, name: str) -> None:
         """The last attempt was none of a stranger: it does not count."""
-        if times := self._failed.get(network(address)):
-            times.pop()
+        self.not_looked_at(address, name)
+        place = network(address)
+        self._known[place, name] = None
+        self._known.move_to_end((place, name))
+        if len(self._known) > MAX_KEYS:
+            self._known.popitem(last=False)

@@ -1,27 +1,36 @@
 """Who is looking: sessions in signed cookies, one-time logins, and the tokens of forms.
 
 Nothing is kept of a session but what its cookie says, so it outlives a restart. It ends
-after a time, and at once when its user or token is removed or gets another password.
+after a time, at a logout, and at once when its user or token is removed or gets another password.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Literal
 
+import trio
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from devgate.gateway.access import Token, Tokens
+from devgate.http.ended import Ended
 from devgate.http.pace import Pace
-from devgate.http.users import Users
+from devgate.http.users import Busy, Users
+
+log = logging.getLogger("devgate.http")
 
 COOKIE = "devgate_session"
+# Where browsers come by TLS: no other host, also none of the same domain, can set such a cookie.
+HOST = "__Host-"
 LASTS = 12 * 3600  # seconds: a working day, and then one has to show again who one is
+MAX_SLOWED = 64  # logins that are kept waiting at once, as their accounts are tried often
 INVITED = 3600.0  # seconds that a one-time login waits to be used
 
 Kind = Literal["user", "token", "guest"]
@@ -50,8 +59,26 @@ class Session:
 class Sessions:
     """Makes sessions and knows them again."""
 
-    def __init__(self, secret: bytes, users: Users | None, tokens: Tokens | None) -> None:
-        self._signer = URLSafeTimedSerializer(secret, salt="devgate session")
+    def __init__(
+        self,
+        secret: bytes,
+        users: Users | None,
+        tokens: Tokens | None,
+        *,
+        secure: bool = False,
+        ended_file: str = "",
+    ) -> None:
+        """`secure`: browsers come by TLS. `ended_file` keeps what was logged out of; "" is none.
+
+        Raises SetupError for a file that is of no use.
+        """
+        self.prefix = HOST if secure else ""
+        self.cookie = self.prefix + COOKIE
+        self._slowed = 0
+        self._ended = Ended(ended_file, LASTS)
+        self._signer = URLSafeTimedSerializer(
+            secret, salt="devgate session", signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._key = hmac.digest(secret, b"devgate forms", "sha256")
         self._users = users
         self._tokens = tokens
@@ -59,15 +86,34 @@ class Sessions:
         self.pace = Pace()
         self._invitations: dict[str, tuple[float, str]] = {}
 
-    async def by_password(self, name: str, password: str) -> str | None:
-        """The cookie of a new session, or None if name or password is wrong."""
-        user = None if self._users is None else await self._users.check(name, password)
+    async def by_password(self, name: str, password: str, address: str = "") -> str | None:
+        """The cookie of a new session, or None if name or password is wrong.
+
+        Raises Busy if too many passwords are being looked at.
+        """
+        users = self._users
+        user = None if users is None else await users.check(name, password, address)
         return None if user is None else self._begin("user", user.name, user.role, user.hash)
 
     def by_token(self, secret: str) -> str | None:
         """Likewise, for the secret of a token."""
         token = None if self._tokens is None else self._tokens.check(secret)
         return token and self._begin("token", token.name, token.role, token.digest)
+
+    @contextmanager
+    def slowed(self, delay: float) -> Iterator[None]:
+        """Count an attempt while it is kept waiting. Raises Busy if too many are."""
+        if delay and self._slowed >= MAX_SLOWED:
+            raise Busy
+        self._slowed += delay > 0
+        try:
+            yield
+        finally:
+            self._slowed -= delay > 0
+
+    def is_user(self, name: str) -> bool:
+        """Whether there is a user of that name: what a stranger typed is for no log."""
+        return self._users is not None and self._users.get(name) is not None
 
     def invite(self, role: str = "admin") -> str:
         """A word that logs in once, within an hour. For the URL that a demo prints."""
@@ -88,17 +134,30 @@ class Sessions:
 
     def of(self, cookies: Mapping[str, str]) -> Session | None:
         """The session that a request's cookies speak of, if it still holds."""
-        text = cookies.get(COOKIE)
+        text = cookies.get(self.cookie)
         if not text or len(text) > 2000:
             return None
         try:
             says: dict[str, Any] = self._signer.loads(text, max_age=LASTS)
         except BadData:
             return None
+        if says["i"] in self._ended:
+            return None
         role, proof = self._standing(says["k"], says["n"], says["r"])
         if role is None or not hmac.compare_digest(_hash(proof), says["p"]):
             return None
         return Session(Token(says["n"], role, "", ""), says["k"], says["i"])
+
+    async def end(self, session: Session) -> None:
+        """Log out: from now on no copy of the session's cookie is of any use."""
+        self._ended.add(session.id)
+        try:
+            await trio.to_thread.run_sync(self._ended.keep, session.id)
+        except OSError as err:
+            log.error(
+                "logout not written, it ends with the gateway file=%s reason=%s",
+                self._ended.path, err.strerror,
+            )  # fmt: skip
 
     def _standing(self, kind: Kind, name: str, role: str) -> tuple[str | None, str]:
         """What role the one of that name has now, and what shows that it is still the same."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import unicodedata
+from collections import Counter
 from typing import NamedTuple
 
 import trio
@@ -16,8 +18,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from devgate.errors import SetupError
-from devgate.gateway.access import NAME, ROLES
+from devgate.gateway.access import ROLES
 from devgate.gateway.linefile import LineFile, state, today
+from devgate.model import shown
+from devgate.net.addresses import network
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +30,22 @@ FILE = LineFile(
     "[http] users",
     "# devgate users, hashed: NAME ROLE CREATED $argon2id$... Kept by `devgate user`.",
 )
-LEAST, MOST = 10, 256  # characters of a password
-LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
+LEAST, MOST = 12, 256  # characters of a new password; older ones may be shorter
+MAX_NAME = 64  # characters of a user's name
+NAME = re.compile(r"(?!#)\S+(?: \S+)*")
+LINE = re.compile(rf"(\S+(?: \S+)*?)\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
 # A hash costs 64 MiB and a twentieth of a second: more than two at once are a burden.
 HASHING = 2
+# More that wait for it: who comes then is told to come again. One address may have ten of them,
+# so that one alone keeps nobody out.
+MAX_WAITING = 20
+MAX_WAITING_OF_ADDRESS = 10
 
 _hasher = PasswordHasher()  # RFC 9106's second recommended parameters: the library's default
+
+
+class Busy(Exception):
+    """Too many passwords are being looked at. Nothing was done."""
 
 
 class User(NamedTuple):
@@ -52,25 +66,62 @@ class Users:
         self._seen = state(self.path)
         self._users = {user.name: user for user in entries(self.path)}
         self._turns = trio.CapacityLimiter(HASHING)
+        self._here: Counter[str] = Counter()  # attempts that wait or are looked at, by network
         # What a name that nobody has is checked against, so that it takes as long.
         self._nobody = _hasher.hash("nobody's password")
 
     def get(self, name: str) -> User | None:
-        """Looks at the file, so that a change is in force at once."""
+        """The user of that name, however its letters were put together (Unicode's NFC).
+
+        Looks at the file, so that a change is in force at once."""
         if (now := state(self.path)) != self._seen:
             self._seen = now
             try:
                 self._users = {user.name: user for user in entries(self.path)}
             except SetupError as err:
                 log.error("user file not read, the users stay as they were reason=%s", err)
-        return self._users.get(name)
+        return self._users.get(unicodedata.normalize("NFC", name))
 
-    async def check(self, name: str, password: str) -> User | None:
-        """The user, if name and password are right. Takes as long for a name that nobody has."""
+    async def check(self, name: str, password: str, address: str = "") -> User | None:
+        """The user, if name and password are right. Takes as long for a name that nobody has.
+
+        `address` is where the attempt comes from. Raises Busy if too many wait.
+        """
+        place = network(address)
+        if self._here.total() >= HASHING + MAX_WAITING:
+            raise Busy
+        if self._here[place] >= MAX_WAITING_OF_ADDRESS:
+            raise Busy
+        self._here[place] += 1
+        try:
+            return await self._check(name, password)
+        finally:
+            self._here[place] -= 1
+            if not self._here[place]:
+                del self._here[place]
+
+    async def _check(self, name: str, password: str) -> User | None:
         user = self.get(name)
         hashed = user.hash if user else self._nobody
         fits = await trio.to_thread.run_sync(_fits, hashed, password[:MOST], limiter=self._turns)
-        return user if fits else None
+        if user is None or not fits:
+            return None
+        if _hasher.check_needs_rehash(user.hash):
+            return await trio.to_thread.run_sync(
+                self._rehash, user, password[:MOST], limiter=self._turns
+            )
+        return user
+
+    def _rehash(self, user: User, password: str) -> User:
+        """The user with a hash at today's cost, in the file, too, if that can be written.
+
+        The user's other sessions end, as with another password: their proof is the old hash.
+        """
+        try:
+            return replace_hash(self.path, user, password)
+        except SetupError as err:
+            log.info("password not hashed anew user=%s reason=%s", user.name, err)
+            return user
 
 
 def _fits(hashed: str, password: str) -> bool:
@@ -110,9 +161,11 @@ def add(
     Raises SetupError for a name or password that cannot be one, or a file that cannot be
     written.
     """
-    if not NAME.fullmatch(name):
+    name = unicodedata.normalize("NFC", name)
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME or not name.isprintable():
         raise SetupError(
-            f"a user's name is 1 to 64 letters, digits, dots, dashes and underlines, not {name!r}"
+            f"a user's name is 1 to {MAX_NAME} printable characters, with no blank at its ends, "
+            f"no two in a row, and no # in front, not {shown(name)}"
         )
     if role not in ROLES:
         raise SetupError(f"a user's role is one of {', '.join(ROLES)}, not {role!r}")
@@ -133,8 +186,23 @@ def add(
     FILE.change(os.fspath(path), entries, change)
 
 
+def replace_hash(path: str | os.PathLike[str], user: User, password: str) -> User:
+    """Hash the same password anew. Raises SetupError if the user has changed meanwhile."""
+    new = user._replace(hash=_hasher.hash(password.encode("utf-8", "surrogatepass")))
+
+    def change(lines: list[str]) -> list[str]:
+        if " ".join(user) not in (" ".join(text.split()) for text in lines):
+            raise SetupError(f"the user {user.name} has changed")
+        return [" ".join(new) if " ".join(text.split()) == " ".join(user) else text
+                for text in lines]  # fmt: skip
+
+    FILE.change(os.fspath(path), entries, change)
+    return new
+
+
 def remove(path: str | os.PathLike[str], name: str) -> None:
     """Remove a user, and so end the user's sessions. Raises SetupError if there is none."""
+    name = unicodedata.normalize("NFC", name)
 
     def change(lines: list[str]) -> list[str]:
         kept = [text for text in lines if _name(text) != name]

@@ -43,8 +43,20 @@ class Web:
     boards: Boards = field(init=False)  # its task is the server's
 
     def __post_init__(self) -> None:
-        self.sessions = Sessions(self.secret, self.users, self.tokens)
+        settings = self.settings
+        self.sessions = Sessions(
+            self.secret,
+            self.users,
+            self.tokens,
+            secure=self.secure,
+            ended_file=f"{settings.secret}.ended" if settings.secret else "",
+        )
         self.boards = Boards(self.events, self.stopping)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers come by TLS, to us or to the proxy in front of us."""
+        return self.settings.tls is not None or self.settings.public.startswith("https:")
 
 
 def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:

@@ -37,9 +37,10 @@ async def test_a_user_is_known_by_the_right_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "role", "password", "words"),
     [
-        ("a b", "read", PASSWORD, "a user's name is"),
+        ("a  b", "read", PASSWORD, "a user's name is"),
+        ("a\u202eb", "read", PASSWORD, "a user's name is"),
         ("li", "king", PASSWORD, "one of read, command, admin"),
-        ("li", "read", "short", "10 to 256 characters, not 5"),
+        ("li", "read", "elevenchars", "12 to 256 characters, not 11"),
         ("wang", "read", PASSWORD, "already"),
     ],
 )
@@ -125,15 +126,16 @@ def test_a_form_belongs_to_its_session_and_visitor(tmp_path: Path) -> None:
 def test_only_so_many_failures() -> None:
     pace = Pace(tries=3, within=100)
     for now in (0, 10, 20):
-        assert pace.wait("10.0.0.1", now) == 0
-        pace.failed("10.0.0.1", now)
-    assert pace.wait("10.0.0.1", 30) == 70
-    assert pace.wait("10.0.0.2", 30) == 0
-    assert pace.wait("10.0.0.1", 101) == 0
-    pace.failed("10.0.0.1", 101)
-    assert pace.wait("10.0.0.1", 105) == 5
-    pace.succeeded("10.0.0.1")
-    assert pace.wait("10.0.0.1", 105) == 0
+        assert pace.wait("10.0.0.1", "li", now) == 0
+        pace.failed("10.0.0.1", "li", now)
+    assert pace.wait("10.0.0.1", "li", 30) == 70
+    assert pace.wait("10.0.0.1", "wang", 30) == 0, "another name of the same address"
+    assert pace.wait("10.0.0.2", "li", 30) == 0
+    assert pace.wait("10.0.0.1", "li", 101) == 0
+    pace.failed("10.0.0.1", "li", 101)
+    assert pace.wait("10.0.0.1", "li", 105) == 5
+    pace.succeeded("10.0.0.1", "li")
+    assert pace.wait("10.0.0.1", "li", 105) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,15 @@ import math
 import trio
 from starlette.responses import Response
 
+from devgate.http.auth import address_of, refuse
 from devgate.http.pages.i18n import LANGUAGES
 from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
-from devgate.http.sessions import COOKIE, LASTS
+from devgate.http.sessions import LASTS
+from devgate.http.users import MAX_NAME, Busy
 
-log = logging.getLogger("devgate.http")
+log = logging.getLogger("devgate.access")
+
+BUSY = 5.0  # seconds until somebody may try again for whom there was no turn
 
 
 async def show(visit: Visit) -> Response:
@@ -27,12 +31,16 @@ async def show(visit: Visit) -> Response:
     return _form(visit)
 
 
-def _form(visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0) -> Response:
+def _form(
+    visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0, name: str = ""
+) -> Response:
+    """The form, with the name that was given, so that only the password is typed again."""
     return visit.page(
         "login.html",
         status,
         title=visit.t("Log in"),
         wrong=visit.t(wrong, wait=math.ceil(wait)) if wrong else "",
+        name=name,
         next=own_path(visit.request.query_params.get("next")),
         users=visit.web.users is not None,
         tokens=visit.web.tokens is not None,
@@ -41,38 +49,76 @@ def _form(visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0) -
 
 async def enter(visit: Visit) -> Response:
     fields = await visit.form()
-    address, pace = _address(visit), visit.web.sessions.pace
-    if (wait := pace.wait(address, trio.current_time())) > 0:
-        text = "Too many attempts. Try again in {wait} seconds."
-        return _form(visit, text, 429, wait)
-    sessions = visit.web.sessions
+    token = fields.get("token", "").strip()
+    # All tokens count as one account: nobody can guess one, and nobody waits for another's.
+    account = "" if token else fields.get("name", "")[:MAX_NAME]
+    address, pace = address_of(visit.request), visit.web.sessions.pace
+    if (wait := pace.wait(address, account, trio.current_time())) > 0:
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return _again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
+    delay = 0.0 if token else pace.delay(address, account, trio.current_time())
     # Counted before it is looked at: attempts at once are all counted, too.
-    pace.failed(address, trio.current_time())
-    if token := fields.get("token", "").strip():
-        cookie = sessions.by_token(token)
-    else:
-        cookie = await sessions.by_password(fields.get("name", ""), fields.get("password", ""))
+    pace.failed(address, account, trio.current_time())
+    try:
+        with visit.web.sessions.slowed(delay):
+            await trio.sleep(delay)
+        cookie = await _cookie(visit, token, account, fields.get("password", ""), address)
+    except Busy:
+        pace.not_looked_at(address, account)
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return _again(visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY)
     if cookie is None:
-        log.warning("login refused address=%s", address)
-        return _form(visit, "That is not right. Check the name and the password.", 403)
-    pace.succeeded(address)
+        _tell_of_refusal(visit, account)
+        return _form(
+            visit, "That is not right. Check the name and the password.", 403, name=account
+        )
+    pace.succeeded(address, account)
     return _in(visit, cookie, own_path(fields.get("next")))
 
 
-def _in(visit: Visit, cookie: str, path: str) -> Response:
-    response = to(path)
-    response.set_cookie(COOKIE, cookie, LASTS, httponly=True, samesite="lax", secure=visit.secure)
+async def _cookie(visit: Visit, token: str, name: str, password: str, address: str) -> str | None:
+    sessions = visit.web.sessions
+    if token:
+        return sessions.by_token(token)
+    return await sessions.by_password(name, password, address)
+
+
+def _again(visit: Visit, wrong: str, status: int, wait: float) -> Response:
+    response = _form(visit, wrong, status, wait)
+    response.headers["Retry-After"] = str(math.ceil(wait))
     return response
 
 
-def _address(visit: Visit) -> str:
-    return visit.request.client.host if visit.request.client else ""
+def _tell_of_refusal(visit: Visit, account: str) -> None:
+    """The name stands in the log if there is such a user: else it may be a password."""
+    source = f"web:{account}" if visit.web.sessions.is_user(account) else ""
+    visit.web.gateway.refusals.refuse(
+        "http", "login", address_of(visit.request), source=source, operation="login"
+    )
+
+
+def _in(visit: Visit, cookie: str, path: str) -> Response:
+    sessions = visit.web.sessions
+    if (session := sessions.of({sessions.cookie: cookie})) is not None:
+        log.info(
+            "login source=%s kind=%s role=%s address=%s",
+            f"web:{session.name}", session.kind, session.role, address_of(visit.request),
+        )  # fmt: skip
+    response = to(path)
+    response.set_cookie(
+        sessions.cookie, cookie, LASTS, httponly=True, samesite="lax", secure=visit.secure
+    )
+    return response
 
 
 async def leave(visit: Visit) -> Response:
     await visit.form()
+    sessions, caller = visit.web.sessions, visit.caller
+    if caller is not None and caller.session is not None:
+        await sessions.end(caller.session)
+        log.info("logout source=%s address=%s", caller.source, address_of(visit.request))
     response = to("/login")
-    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=visit.secure)
+    response.delete_cookie(sessions.cookie, httponly=True, samesite="lax", secure=visit.secure)
     return response
 
 

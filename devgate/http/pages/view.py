@@ -64,7 +64,7 @@ class Visit:
         self.now = time()
         self.seen = web.events.last  # what the page shows is no older than that
         self.scripted = False
-        known = cookies.get(VISITOR, "")
+        known = cookies.get(web.sessions.prefix + VISITOR, "")
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 
     def t(self, text: str, **values: object) -> str:
@@ -117,7 +117,8 @@ class Visit:
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         html = templates.get_template(template).render(self._around(values))
         response = HTMLResponse(html, status)
-        self.remember(response, VISITOR, self.visitor, hidden=True)
+        name = self.web.sessions.prefix + VISITOR
+        self.remember(response, name, self.visitor, hidden=True)
         return response
 
     def parts(
@@ -179,9 +180,8 @@ class Visit:
 
     @property
     def secure(self) -> bool:
-        """Whether the browser came by TLS, to us or to the proxy in front of us."""
-        settings = self.web.settings
-        return settings.tls is not None or settings.public.startswith("https:")
+        """Whether the browser came by TLS."""
+        return self.web.secure
 
 
 def to(path: str) -> Response:

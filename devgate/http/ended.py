@@ -1,0 +1,82 @@
+"""Sessions that were logged out of.
+
+A session is a signed cookie, which a copy outlives. So the id of each session that was ended is
+kept for as long as its cookie could be used: in memory, and in a file where sessions outlive the
+process.
+"""
+
+from __future__ import annotations
+
+import os
+from time import time
+
+from devgate.errors import SetupError
+
+MAX_LINE = 64  # characters; ours have 27
+PRUNE_LINES = 10_000  # lines of the file, then it is written anew
+
+
+class Ended:
+    """The ids, each with the time (wall clock, seconds) until which it matters."""
+
+    def __init__(self, path: str, lasts: float) -> None:
+        """`path` is the file, empty for none. `lasts`: how long a session could go on, in
+        seconds. Raises SetupError for a file that cannot be read or written."""
+        self.path = path
+        self._lasts = lasts
+        self._until: dict[str, float] = {}
+        self._lines = 0
+        if path:
+            try:
+                self._read()
+                self._write_anew()
+            except OSError as err:
+                raise SetupError(
+                    f"the file of ended sessions {path} cannot be used: {err.strerror}; "
+                    "let the gateway's user write it, or set another [http] secret"
+                ) from None
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._until
+
+    def add(self, id: str) -> None:
+        """From now on, this session has ended."""
+        self._until[id] = time() + self._lasts
+
+    def keep(self, id: str) -> None:
+        """Write an added id to the file. It blocks: for a thread. Raises OSError."""
+        if not self.path:
+            return
+        self._lines += 1
+        if self._lines > PRUNE_LINES:
+            self._write_anew()
+            return
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(f"{id} {self._until[id]:.0f}\n")
+            file.flush()
+            os.fsync(fd)
+
+    def _read(self) -> None:
+        try:
+            file = open(self.path, encoding="ascii", errors="replace")  # noqa: SIM115
+        except FileNotFoundError:
+            return
+        with file:
+            for line in file:
+                id, _, until = line.strip().partition(" ")
+                if len(line) <= MAX_LINE and until.isdigit():
+                    self._until[id] = float(until)
+
+    def _write_anew(self) -> None:
+        """Without those that no cookie can bring any more."""
+        now = time()
+        self._until = {id: until for id, until in self._until.items() if until > now}
+        temporary = f"{self.path}.new"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.writelines(f"{id} {until:.0f}\n" for id, until in self._until.items())
+            file.flush()
+            os.fsync(fd)
+        os.replace(temporary, self.path)
+        self._lines = len(self._until)

@@ -1,0 +1,320 @@
+"""Guessing passwords, copied cookies, and what is known of both afterwards."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import unicodedata
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import argon2
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from devgate import __version__
+from devgate.errors import SetupError
+from devgate.http import users
+from devgate.http.ended import PRUNE_LINES, Ended
+from devgate.http.pace import FREE_TRIES, MAX_DELAY, MAX_KEYS, TRIES_OF_ADDRESS, Failures, Pace
+from devgate.http.sessions import COOKIE, LASTS, MAX_SLOWED, Sessions
+from devgate.http.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
+from tests.http.harness import Site, site
+from tests.http.test_metrics import look
+from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
+
+SETTINGS = {"http": {"users": "users", "proxies": ["127.0.0.1"]}}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site(SETTINGS) as running:
+        users.add(running.folder / "users", NAME, "command", PASSWORD)
+        yield running
+
+
+def codes(someone: Visitor, times: int, **fields: str) -> list[int]:
+    form = {**someone.fields("/login", "/login"), **fields}
+    return [someone.client.post("/login", data=form).status_code for _ in range(times)]
+
+
+def test_one_address_locks_nobody_else_out(served: Site) -> None:
+    """M5, D5: behind a proxy everybody had its address: ten wrong guesses of one, and the right
+    password was 429 for all. Now the client's address counts, together with the name."""
+    one = {"X-Forwarded-For": "203.0.113.1"}
+    with visitor(served.url, **one) as guessing:
+        assert codes(guessing, 11, name=NAME, password="wrong wrong wrong") == [403] * 10 + [429]
+        assert codes(guessing, 1, name="other", password="wrong wrong wrong") == [403]
+    with visitor(served.url, **{"X-Forwarded-For": "203.0.113.2"}) as owner:
+        assert owner.log_in() == "/"
+
+
+def test_a_refused_login_keeps_the_name(served: Site) -> None:
+    """D21: after a wrong password the name had to be typed again."""
+    with visitor(served.url, **{"X-Forwarded-For": "203.0.113.3"}) as someone:
+        fields = {**someone.fields("/login", "/login"), "name": 'o"brien', "password": "x"}
+        assert 'name="name" ' in (page := someone.post("/login", fields, 403))
+        assert 'value="o&#34;brien"' in page
+
+
+def test_logins_are_in_the_log(served: Site) -> None:
+    """M7, D17: good logins, refused ones with the name of a user, and logouts; what was typed
+    for a name that nobody has is not written, since it may be a password."""
+    with served.client() as admin:
+        before = look(admin)
+        with visitor(served.url, **{"X-Forwarded-For": "203.0.113.4"}) as someone:
+            codes(someone, 1, name=NAME, password="not the password")
+            someone.log_in()
+            someone.post("/logout", someone.fields("/", "/logout"))
+        with visitor(served.url, **{"X-Forwarded-For": "203.0.113.5"}) as someone:
+            codes(someone, 1, name="hunter2 hunter2", password="x")
+        more = look(admin)("refused_total", door="http", why="login")
+        assert more - before("refused_total", door="http", why="login") == 2
+    said = [line for line in served.log().splitlines() if "203.0.113.4" in line]
+    assert [re.findall(r'"event": "(\w+)"', line) for line in said] == [
+        ["refused"], ["login"], ["logout"],
+    ]  # fmt: skip
+    assert all(f"web:{NAME}" in line for line in said), said
+    assert "hunter2" not in served.log()
+    assert PASSWORD not in served.log()
+
+
+def test_a_logout_ends_the_session_and_survives_a_restart(tmp_path: Path) -> None:
+    """M6: a cookie that was copied before the logout opened /devices for 12 h after it."""
+    with site(SETTINGS) as running:
+        users.add(running.folder / "users", NAME, "command", PASSWORD)
+        with visitor(running.url) as someone, visitor(running.url) as thief:
+            someone.log_in()
+            thief.client.cookies.update(someone.client.cookies)
+            thief.get("/devices")
+            someone.post("/logout", someone.fields("/", "/logout"))
+            assert thief.client.get("/devices").status_code == 303
+            with visitor(running.url) as again:
+                again.log_in()
+                running.terminate()
+                running.start()
+                again.client.base_url = running.url
+                again.get("/devices")  # other sessions outlive it
+                thief.client.base_url = running.url
+                assert thief.client.get("/devices").status_code == 303
+        file = running.folder / "secret.ended"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert len(file.read_text().splitlines()) == 1
+
+
+def test_ended_sessions_are_kept_as_long_as_they_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M6: the file holds no more than what a cookie could still bring."""
+    path = str(tmp_path / "ended")
+    kept = Ended(path, LASTS)
+    for number in range(PRUNE_LINES + 5):
+        kept.add(f"{number:016x}")
+    kept.keep("0" * 16)
+    assert "0" * 16 in Ended(path, LASTS)
+    later = time.time() + LASTS + 10
+    monkeypatch.setattr("devgate.http.ended.time", lambda: later)
+    assert "0" * 16 not in Ended(path, LASTS)
+    assert Path(path).read_text() == ""
+    with pytest.raises(SetupError, match="cannot be used"):
+        Ended(str(tmp_path), LASTS)
+
+
+async def test_a_full_disk_ends_the_session_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """M6: where the file cannot be written, the session ends, and the log says for how long."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    known = Sessions(b"s" * 32, None, None, ended_file=str(folder / "ended"))
+    cookie = known.by_invitation(known.invite())
+    session = known.of({COOKIE: str(cookie)})
+    assert session is not None
+    (folder / "ended").unlink()
+    folder.rmdir()
+    with caplog.at_level(logging.ERROR):
+        await known.end(session)
+    assert known.of({COOKIE: str(cookie)}) is None
+    assert "it ends with the gateway" in caplog.text
+
+
+def test_an_account_that_is_tried_often_is_slow_and_never_locked() -> None:
+    """M5: 400 guesses at one account from 40 addresses cost nothing; now each takes up to 8 s,
+    and the owner, who has come from the same place before, waits for none of it."""
+    pace = Pace()
+    pace.failed("192.0.2.99", "li", 0.0)
+    pace.succeeded("192.0.2.99", "li")
+    delays = []
+    for number in range(40):
+        address = f"192.0.2.{number % 40}"
+        assert pace.wait(address, "li", 1.0) == 0
+        delays.append(pace.delay(address, "li", 1.0))
+        pace.failed(address, "li", 1.0)
+    assert delays[:FREE_TRIES] == [0.0] * FREE_TRIES
+    assert delays[FREE_TRIES : FREE_TRIES + 5] == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert set(delays[FREE_TRIES + 5 :]) == {MAX_DELAY}
+    assert pace.delay("192.0.2.99", "li", 1.0) == 0.0
+    assert pace.delay("192.0.2.1", "wang", 1.0) == 0.0
+
+
+def test_many_names_of_one_address_are_too_many() -> None:
+    """M5: one password tried with every name: an address has 50 failures in 5 minutes."""
+    pace = Pace()
+    for number in range(TRIES_OF_ADDRESS):
+        assert pace.wait("192.0.2.1", f"u{number}", 0.0) == 0
+        pace.failed("192.0.2.1", f"u{number}", 0.0)
+    assert pace.wait("192.0.2.1", "another", 0.0) > 0
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    """M5: names and addresses of strangers are forgotten, the oldest first."""
+    failures = Failures(10, 300.0)
+    for number in range(MAX_KEYS + 10):
+        failures.add(number, 0.0)
+    assert len(failures._times) == MAX_KEYS
+
+
+async def test_at_most_20_wait_for_their_password_to_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M5: the queue for Argon2 had no end, and an honest login no answer in 30 s. Now 20 wait,
+    at most 10 of one address, and the next is told to come again."""
+    known = Users(tmp_path / "users")
+    done = trio.Event()
+
+    async def slow(name: str, password: str) -> None:
+        await done.wait()
+
+    monkeypatch.setattr(known, "_check", slow)
+    async with trio.open_nursery() as nursery:
+        for number in range(HASHING + MAX_WAITING):
+            address = f"192.0.2.{number // MAX_WAITING_OF_ADDRESS}"
+            nursery.start_soon(known.check, "li", "x", address)
+            await wait_all_tasks_blocked()
+            if number == MAX_WAITING_OF_ADDRESS:
+                with pytest.raises(Busy):
+                    await known.check("li", "x", "192.0.2.0")
+        with pytest.raises(Busy):
+            await known.check("li", "x", "198.51.100.1")
+        done.set()
+    assert not known._here
+
+
+def test_a_login_for_which_there_is_no_turn_is_a_503(served: Site) -> None:
+    """M5: 60 logins at once from one address: 10 have their turn, the rest get 503 with
+    Retry-After or were tried too often, and none stays without an answer."""
+    with visitor(served.url, **{"X-Forwarded-For": "203.0.113.6"}) as someone:
+        form = someone.fields("/login", "/login")
+
+        def attempt(number: int) -> tuple[int, str]:
+            fields = {**form, "name": f"u{number}", "password": "x"}
+            with visitor(served.url, **{"X-Forwarded-For": "203.0.113.6"}) as other:
+                other.client.cookies.update(someone.client.cookies)
+                response = other.client.post("/login", data=fields)
+                return response.status_code, response.headers.get("retry-after", "")
+
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(attempt, range(40)))
+    assert set(answers) <= {(403, ""), (503, "5")}
+    assert (503, "5") in answers
+
+
+async def test_a_rising_cost_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ASVS 6.2.4: a hash of a lower cost is made anew at the next login, in place."""
+    path = tmp_path / "users"
+    with monkeypatch.context() as cheap:
+        cheap.setattr(users, "_hasher", argon2.PasswordHasher(time_cost=1, memory_cost=8192))
+        users.add(path, NAME, "read", PASSWORD)
+    users.add(path, "li", "read", PASSWORD)
+    before = {user.name: user for user in users.entries(path)}
+    known = Users(path)
+    assert await known.check(NAME, "wrong wrong wrong") is None
+    found = await known.check(NAME, PASSWORD)
+    after = {user.name: user for user in users.entries(path)}
+    assert found == after[NAME]
+    assert "m=65536,t=3" in after[NAME].hash
+    assert after[NAME]._replace(hash="") == before[NAME]._replace(hash="")
+    assert after["li"] == before["li"]
+    assert await known.check(NAME, PASSWORD) == found, "and then stays"
+
+
+async def test_a_name_is_any_text_of_one_line(tmp_path: Path) -> None:
+    """D21: a user called 王芳 could not be added."""
+    path = tmp_path / "users"
+    for name in ("王芳", "José Núñez", "o'brien@example.org", "read admin"):
+        users.add(path, name, "read", PASSWORD)
+    known = Users(path)
+    for name in ("王芳", "José Núñez", unicodedata.normalize("NFD", "José Núñez"), "read admin"):
+        assert await known.check(name, PASSWORD), name
+    users.remove(path, "王芳")
+    assert await known.check("王芳", PASSWORD) is None
+    for bad in ("", " a", "a ", "a  b", "#a", "a\tb", "a\nb", "a\u202eb", "a\u2066b", "x" * 65):
+        with pytest.raises(SetupError, match="a user's name is"):
+            users.add(path, bad, "read", PASSWORD)
+
+
+def test_cookies_of_https_belong_to_this_host_alone() -> None:
+    """L4: a sibling host could plant `devgate_visitor`; with https the names are `__Host-`, and
+    the old names count for nothing. HSTS also behind a proxy (ASVS 14.4.5)."""
+    with site({"http": {"users": "users", "public": "https://gate.example"}}) as running:
+        users.add(running.folder / "users", NAME, "command", PASSWORD)
+        with visitor(running.url) as someone:
+            page = someone.client.get("/login")
+            assert "max-age" in page.headers["strict-transport-security"]
+            set_cookie = page.headers["set-cookie"]
+            assert set_cookie.startswith("__Host-devgate_visitor=")
+            for word in ("Secure", "HttpOnly", "Path=/", "SameSite=lax"):
+                assert word in set_cookie
+            jar = {"__Host-devgate_visitor": set_cookie.partition("=")[2].partition(";")[0]}
+            head = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+            form = {"form": re.findall(r'name="form" value="(\w+)"', page.text)[0],
+                    "name": NAME, "password": PASSWORD}  # fmt: skip
+            planted = {"Cookie": head["Cookie"].replace("__Host-", "")}
+            someone.client.cookies.clear()
+            assert someone.client.post("/login", data=form, headers=planted).status_code == 400
+            someone.client.cookies.clear()
+            answer = someone.client.post("/login", data=form, headers=head)
+            assert answer.headers["set-cookie"].startswith("__Host-devgate_session=")
+
+
+def test_strangers_are_not_told_the_version(served: Site) -> None:
+    """L4, ASVS 14.3.3: the login page said which version runs."""
+    with visitor(served.url, **{"X-Forwarded-For": "203.0.113.7"}) as someone:
+        assert __version__ not in someone.get("/login")
+        someone.log_in()
+        assert __version__ in someone.get("/")
+
+
+def test_answers_of_the_api_are_attachments(served: Site) -> None:
+    """ASVS 14.4.2: a browser shows no answer of the API as a page."""
+    with served.client() as client, served.client(None) as stranger:
+        for response in (client.get("/api/status"), client.get("/api/devices/1"),
+                         stranger.get("/api/status")):  # fmt: skip
+            assert response.headers["content-disposition"] == 'attachment; filename="api.json"'
+        csv = client.get("/api/devices/export").headers["content-disposition"]
+        assert csv == 'attachment; filename="devices.csv"'
+
+
+def test_sessions_are_signed_with_sha256() -> None:
+    """ASVS 3.2.4: itsdangerous signs with SHA-1, unless told otherwise."""
+    known = Sessions(b"s" * 32, None, None)
+    signature = str(known.by_invitation(known.invite())).rpartition(".")[2]
+    assert len(signature) == 43
+
+
+def test_attempts_that_are_kept_waiting_are_counted() -> None:
+    """M5: what waits for its account is bounded, too."""
+    known = Sessions(b"s" * 32, None, None)
+    with ExitStack() as waiting:
+        for _ in range(MAX_SLOWED):
+            waiting.enter_context(known.slowed(1.0))
+        with pytest.raises(Busy):
+            waiting.enter_context(known.slowed(1.0))
+        with known.slowed(0.0):
+            pass
+    with known.slowed(1.0):
+        pass
