@@ -65,6 +65,13 @@ class SetupError(DevgateError):
         super().__init__(status, text)
 
 
+class StoreAway(SetupError):
+    """The database server cannot be reached when the gateway starts: it may be, a while later."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, status="503")
+
+
 class StoreError(DevgateError):
     """The database cannot be read or written at the moment. Nothing was lost from memory."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import monotonic, sleep
+from typing import Any
 
 import trio
 
@@ -13,12 +17,15 @@ from devgate import logs
 from devgate.app import App, Ready, in_a_sentence, tls_of
 from devgate.config.settings import Settings
 from devgate.control.doors import must_be_free
-from devgate.errors import SetupError
+from devgate.errors import SetupError, StoreAway
 from devgate.events.webhooks import secret_of
 from devgate.gateway.access import entries
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.store.engine import Database, claim_database
+
+AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
+SAY_SECONDS = 60.0  # between two lines about that
 
 log = logging.getLogger("devgate")
 
@@ -36,6 +43,13 @@ def check(settings: Settings) -> None:
         users(settings.http.users)
     for webhook in settings.webhook:
         secret_of(webhook)
+
+
+def promises(settings: Settings) -> Iterator[str]:
+    """What the database server's settings mean for what is confirmed, in sentences."""
+    from devgate.store.promise import look  # not for a gateway that runs
+
+    yield from look(settings.store.url)
 
 
 def serve(
@@ -70,7 +84,10 @@ def _serve(
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings)
     must_be_free(settings.control.socket)
-    database = claim_database(settings.store.url)
+    database = waiting_for_database(settings.store.url)
+    if database is None:
+        log.info("stopped")
+        return
     try:
         if prepare is not None:
             prepare(database)
@@ -88,6 +105,38 @@ def _serve(
     # What is left is the kernel's to take back: looking through it would only delay a restart.
     gc.freeze()
     log.info("stopped")
+
+
+class _Told(BaseException):
+    """A signal came that ends the wait."""
+
+
+def waiting_for_database(url: str) -> Database | None:
+    """The claimed database. A server that cannot be reached is waited for, with a line a minute;
+    None: SIGTERM or SIGINT came meanwhile. Raises SetupError for everything that time will not
+    mend: a wrong password, another gateway."""
+    said = -math.inf
+    before: dict[int, Any] = {}
+
+    def end(number: int, frame: object) -> None:
+        raise _Told
+
+    try:
+        while True:
+            try:
+                return claim_database(url)
+            except StoreAway as err:
+                if monotonic() - said >= SAY_SECONDS:
+                    said = monotonic()
+                    log.warning("waiting for the database reason=%s", err)
+            if not before:
+                before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
+            sleep(AGAIN_SECONDS)
+    except _Told:
+        return None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def first(group: BaseExceptionGroup[SetupError]) -> SetupError:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from devgate.cli.output import Where, common, fail, options, told
+from devgate.cli.output import Where, common, exit_code, fail, options, told
 from devgate.control.client import NoGateway, ask
+from devgate.errors import SetupError
 from devgate.model import EXIT
 
 # Lines in one request: a command has less than 3 KB, and a request at most 64.
@@ -22,9 +23,32 @@ def db() -> None:
 
     \b
     Examples:
+      devgate db upgrade                   # migrate the schema, with no gateway running
       devgate db confirm-loss              # after a failover that lost rows
       devgate db take devgate.db.late      # outcomes of another host's side file
     """
+
+
+@db.command()
+@common
+def upgrade(where: Where) -> None:
+    """Bring the database's schema up to date, with no gateway running.
+
+    `devgate serve` does the same when it starts. No other command does: an older gateway may be
+    running with the database, and could not be started again.
+
+    \b
+    Example:
+      devgate db upgrade && systemctl start devgate
+    """
+    from devgate.cli.stored import configured
+    from devgate.store.engine import upgrade_database
+
+    try:
+        upgrade_database(configured(where))
+    except SetupError as err:
+        fail(str(err), exit_code({"status": err.status}))
+    told({"status": "200", "message": "the database's schema is up to date"}, where.as_json)
 
 
 @db.command("confirm-loss")

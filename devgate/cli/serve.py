@@ -39,6 +39,8 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
     at once. SIGHUP reads the configuration again: what needs a restart is
     named in the log, and a wrong file changes nothing.
 
+    A PostgreSQL server that cannot be reached is waited for.
+
     Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
     start (a port in use, a folder that is not writable, no database), 70 it
     could not stop: the log says what hung.
@@ -64,8 +66,11 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
     settings = read_settings()
     if check:
         from devgate.process import check as look
+        from devgate.process import promises
 
         look(settings)
+        for words in promises(settings):
+            say(words)
         say("the configuration is right")
         return
     try:

@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 @contextmanager
 def store(where: Where) -> Iterator[Database]:
     """The open database. An error that people can mend ends the command with its exit code."""
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
     from devgate.store.engine import in_words, open_database
 
-    settings = load(find_config(where.config_option, os.environ), os.environ)
     try:
-        database = open_database(_meant(where, settings.store.url))
+        database = open_database(_meant(where, configured(where)))
     except SetupError as err:
         fail(str(err), exit_code({"status": err.status}))
     try:
@@ -42,20 +39,28 @@ def store(where: Where) -> Iterator[Database]:
         database.close()
 
 
-def _meant(where: Where, configured: str) -> str:
+def configured(where: Where) -> str:
+    """The URL of the configured database."""
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+
+    return load(find_config(where.config_option, os.environ), os.environ).store.url
+
+
+def _meant(where: Where, url: str) -> str:
     """The running gateway's database where it can be reached from here, else the configured one.
 
     `serve --demo` has a store of its own and answers at the usual socket: what an operator
     lists there, an operator wants to show and change there.
     """
     if "DEVGATE_STORE__URL" in os.environ:
-        return configured
+        return url
     try:
         used = ask(where.socket(), {"type": "status"}).get("database")
     except NoGateway:  # also one that gives no answer: what is configured will do
-        return configured
-    if not isinstance(used, str) or not used.startswith("sqlite:///") or used == configured:
-        return configured
+        return url
+    if not isinstance(used, str) or not used.startswith("sqlite:///") or used == url:
+        return url
     complain(f"the gateway that runs works with {used}; so does this command")
     return used
 

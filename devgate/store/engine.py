@@ -7,17 +7,18 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from devgate.errors import SetupError, StoreError
+from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.files import Files
 from devgate.store.migrating import prepare
 from devgate.store.modes import private
-from devgate.store.outage import busy, outage
+from devgate.store.outage import away, busy, outage
 from devgate.store.ownership import Fence, FileLock, Held, Owner, lock_session, take_over
 
 __all__ = ["Database", "claim_database", "in_words", "open_database", "outage"]
@@ -172,31 +173,42 @@ class Database:
             self._file_lock.release()
 
 
-def open_database(url: str) -> Database:
-    """Open the database and bring its schema up to date.
+def open_database(url: str, *, upgrade: bool = False) -> Database:
+    """Open the database. A new one gets its tables; an older one is migrated if `upgrade` is true.
 
     An SQLite file and its folder are made if missing. Raises SetupError, with
     a sentence that never holds a password.
     """
-    return _opened(url, prepare)
+    return opened(url, partial(prepare, upgrade=upgrade))
 
 
 def claim_database(url: str) -> Database:
     """open_database() for a gateway, which owns the database from here on.
 
     The schema is migrated once no other gateway works with the database, and owning it is a
-    row that was written. Raises SetupError.
+    row that was written. Raises SetupError; StoreAway if the server cannot be reached now.
     """
 
     def claim(database: Database) -> None:
         database.lock()
-        prepare(database)
+        prepare(database, upgrade=True)
         database.claim()
 
-    return _opened(url, claim)
+    return opened(url, claim)
 
 
-def _opened(url: str, prepare: Callable[[Database], object]) -> Database:
+def upgrade_database(url: str) -> None:
+    """Migrate the database with no gateway running. Raises SetupError."""
+
+    def migrate(database: Database) -> None:
+        database.lock()
+        prepare(database, upgrade=True)
+
+    opened(url, migrate).close()
+
+
+def opened(url: str, prepare: Callable[[Database], object]) -> Database:
+    """The database once `prepare` has worked on it. Raises SetupError."""
     database = Database(_engine(url))
     try:
         prepare(database)
@@ -206,10 +218,10 @@ def _opened(url: str, prepare: Callable[[Database], object]) -> Database:
     except (SQLAlchemyError, OSError) as err:
         database.close()
         why = outage(err) or str(getattr(err, "orig", None) or err).strip()
-        raise SetupError(
-            f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}",
-            status="503",
-        ) from err
+        text = f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}"
+        if away(err):
+            raise StoreAway(text) from err
+        raise SetupError(text, status="503") from err
     return database
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,20 @@ OPENING_SECONDS = 5.0
 MIGRATING = 0x64657667  # PostgreSQL's advisory lock: one process migrates at a time
 
 
-def prepare(database: Database) -> None:
-    """Migrate if need be. Another process that does the same at this moment is waited for."""
+log = logging.getLogger("devgate.store")
+
+
+def prepare(database: Database, *, upgrade: bool) -> None:
+    """Make the tables of a new database, and migrate an older one if `upgrade` says so. Another
+    process that does the same at this moment is waited for.
+
+    Raises SetupError for a database of another schema: a newer one, or an older one that is to
+    stay as it is, for an older gateway may be running with it.
+    """
     patience = time.monotonic() + OPENING_SECONDS
     while True:
         try:
-            return _prepare(database)
+            return _prepare(database, upgrade)
         except DBAPIError as err:
             # SQLite's busy handler is not asked when the write-ahead log is turned on.
             if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= patience:
@@ -33,7 +42,7 @@ def prepare(database: Database) -> None:
         time.sleep(0.01)
 
 
-def _prepare(database: Database) -> None:
+def _prepare(database: Database, may: bool) -> None:
     with database.read() as conn:
         found = _version(conn)
     if found == SCHEMA:
@@ -47,11 +56,20 @@ def _prepare(database: Database) -> None:
                 f"[store] url: the database {database.url_shown} has schema {found}, and this "
                 f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
             )
+        if found is not None and found < SCHEMA and not may:
+            raise SetupError(
+                f"[store] url: the database {database.url_shown} has schema {found}, and this "
+                f"devgate works with {SCHEMA}; it was left as it is, for an older gateway may be "
+                "running with it. Stop that one, then run `devgate db upgrade`, or this version's "
+                "`devgate serve`"
+            )
         if found != SCHEMA:
             # Here and not above: Alembic takes longer to import than all the rest.
             from devgate.store.migrations.run import upgrade
 
             upgrade(conn)
+            if found is not None:
+                log.warning("schema of the database upgraded from=%s to=%s", found, SCHEMA)
 
 
 def _version(conn: Connection) -> str | None:

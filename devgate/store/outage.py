@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 
@@ -63,6 +64,9 @@ def outage(err: BaseException) -> str | None:
     if isinstance(err, DBAPIError) and (
         err.connection_invalidated or isinstance(err, OperationalError)
     ):
+        refusal = re.search(r"FATAL:\s+(.*)", str(err.orig))
+        if refusal is not None and not away(err):
+            return f"the database server refuses the connection: {refusal[1]}"
         return AWAY
     if isinstance(err, MemoryError):
         return "no memory is left"
@@ -71,6 +75,26 @@ def outage(err: BaseException) -> str | None:
     if isinstance(err, OSError):
         return err.strerror or str(err)
     return None
+
+
+# What libpq says when no server answered, or one that is on its way up or down. It gives no code
+# for that, and a wrong password must not look like it.
+UNREACHABLE = (
+    "connection refused", "no such file or directory", "timeout expired", "timed out",
+    "could not translate host name", "failed to resolve host", "name or service not known",
+    "temporary failure in name resolution", "no route to host", "network is unreachable",
+    "connection reset", "server closed the connection", "starting up", "shutting down",
+    "not yet accepting connections", "recovery mode", "too many clients", "too many connections",
+    "remaining connection slots", "session is read-only", "connection is bad",
+)  # fmt: skip
+
+
+def away(err: BaseException) -> bool:
+    """Whether a server that was asked for a connection may well give one a while later."""
+    if not isinstance(err, OperationalError) or isinstance(err.orig, sqlite3.Error):
+        return False
+    words = str(err.orig).lower()
+    return any(reason in words for reason in UNREACHABLE)
 
 
 def busy(err: BaseException) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from sqlalchemy import inspect, text
 
+from devgate.errors import SetupError
 from devgate.store import devices, engine, history, targets
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database, claim_database, open_database, upgrade_database
 from devgate.store.migrations.run import upgrade
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
 from tests.store.plain import A
@@ -24,13 +28,47 @@ def first(url: str) -> None:
 
 def test_a_database_of_the_first_schema_keeps_what_it_holds(database_url: str) -> None:
     first(database_url)
-    database = open_database(database_url)
+    database = open_database(database_url, upgrade=True)
     with database.read() as conn:
         assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA
         assert [device.imei for device in devices.all_devices(conn)] == [A]
         assert [row[-1] for row in history.events_after(conn, 0, 10)] == [1, 2]
         assert targets.all_targets(conn) == []
     database.close()
+
+
+def test_d19_an_older_database_is_left_alone(database_url: str) -> None:
+    """D19: a command of the newer program beside a gateway of the older one."""
+    first(database_url)
+    with pytest.raises(SetupError, match=f"has schema 0001, and this .* {SCHEMA}; it was left"):
+        open_database(database_url)
+    plain = Database(engine._engine(database_url))
+    with plain.read() as conn:
+        assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "0001"
+    plain.close()
+
+
+def test_d19_a_gateway_and_db_upgrade_migrate_it_with_a_line(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first(database_url)
+    with caplog.at_level(logging.WARNING, logger="devgate.store"):
+        upgrade_database(database_url)
+        upgrade_database(database_url)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [f"schema of the database upgraded from=0001 to={SCHEMA}"]
+    claim_database(database_url).close()
+
+
+def test_d19_nothing_is_migrated_beside_a_gateway_that_runs(database_url: str) -> None:
+    """D19: the lock is taken before the schema is touched."""
+    running = claim_database(database_url)
+    with running.write() as conn:
+        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+    for migrate in (upgrade_database, claim_database):
+        with pytest.raises(SetupError, match="another gateway works"):
+            migrate(database_url)
+    running.close()
 
 
 def test_positions_of_the_second_schema_stay(database_url: str) -> None:
@@ -42,7 +80,7 @@ def test_positions_of_the_second_schema_stay(database_url: str) -> None:
             text(f"INSERT INTO webhook_target ({columns}) VALUES ('shop', 'u', 4711, 2, 3)")
         )
     database.close()
-    database = open_database(database_url)
+    database = open_database(database_url, upgrade=True)
     with database.read() as conn:
         [row] = targets.all_targets(conn)
         assert row == ("shop", "u", 4711, 2, None, None, None, None, 3, 0, "")
@@ -59,7 +97,7 @@ def test_times_that_went_back_no_longer_do(database_url: str) -> None:
         times = enumerate((5, 7, 6, 7, 3, 8), 1)
         conn.execute(insert, [{"n": n, "at": at, "imei": A} for n, at in times])
     database.close()
-    database = open_database(database_url)
+    database = open_database(database_url, upgrade=True)
     with database.read() as conn:
         found = history.events_after(conn, 0, 10, A)
         assert [(row[-1], row[0]) for row in found] == [

@@ -1,0 +1,83 @@
+"""PostgreSQL is away when the gateway starts, or has settings that do not keep the promise."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.harness import Gateway
+from tests.postgres import Postgres
+
+
+@contextlib.contextmanager
+def waiting(store: str) -> Iterator[Gateway]:
+    """A gateway that is not started."""
+    served = Gateway(store=store)
+    try:
+        yield served
+    finally:
+        if served.process is not None and served.process.poll() is None:
+            served.process.kill()
+            served.process.wait()
+        shutil.rmtree(served.folder)
+
+
+@pytest.fixture
+def stopped(postgres: Postgres, postgres_url: str) -> str:
+    postgres.stop()
+    return postgres_url
+
+
+def test_f15_a_server_that_is_away_is_waited_for(postgres: Postgres, stopped: str) -> None:
+    """F15: systemd gave up after five starts in ten seconds."""
+    with waiting(stopped) as served:
+        served.launch()
+        served.logged("waiting for the database", "cannot be reached")
+        postgres.start()
+        served.logged("ready")
+        served.until(None, "store", "ok")
+        assert served.log().count("waiting for the database") == 1, "one line a minute"
+        served.terminate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_f15_a_signal_ends_the_wait(stopped: str, number: signal.Signals) -> None:
+    with waiting(stopped) as served:
+        served.launch()
+        served.logged("waiting for the database")
+        served.signal(number)
+        assert served.wait() == 0
+        assert "stopped" in served.log()
+
+
+def test_f15_what_time_does_not_mend_is_not_waited_for(postgres_url: str) -> None:
+    """F15: a user that the server does not know; a database that is not there."""
+    for wrong in (
+        postgres_url.replace("//devgate@", "//nobody_such@"),
+        postgres_url.replace("/postgres?", "/no_such_database?"),
+    ):
+        with waiting(wrong) as served:
+            served.launch()
+            assert served.wait() == 12
+            assert "does not exist" in served.log()
+
+
+def test_check_says_which_settings_do_not_keep_the_promise(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    with waiting(postgres_url) as served:
+        done = served.cli("serve", "--check")
+        assert done.returncode == 0, done.stderr
+        said = done.stdout + done.stderr
+        for name in ("fsync", "full_page_writes"):
+            assert f"warning: {name} is off: a power cut may lose confirmed orders" in said
+        assert "warning: synchronous_standby_names is empty" in said
+        assert "the configuration is right" in said
+        postgres.stop()
+        done = served.cli("serve", "--check")
+        assert done.returncode == 0, done.stderr
+        assert "settings were not looked at" in done.stdout + done.stderr
