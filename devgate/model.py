@@ -23,6 +23,10 @@ EXIT: Mapping[str, int] = {
 }  # fmt: skip
 NO_GATEWAY = 13  # nothing answers at the socket
 
+# Characters that turn text around: what is read would be something else than what is stored.
+BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as a class of a regular expression has it
+
+_BIDI = re.compile(f"[{BIDI}]")
 _IMEI = re.compile(r"[0-9]{15}", re.ASCII)
 _DURATION = re.compile(
     r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
@@ -63,6 +67,12 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
     if near:
         return f"{called}: unknown field; did you mean {near[0]}?"
     return f"{called}: unknown field; known are {', '.join(known) or 'none'}"
+
+
+def turns_text(text: str) -> str | None:
+    """The first character that turns text around (U+202E and the like); None: it has none."""
+    found = _BIDI.search(text)
+    return found[0] if found else None
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -32,6 +32,9 @@ NEVER = (
 )
 
 
+# A public address that is not: the host of every machine in Azure, with what it tells its guests.
+HOSTS = frozenset({ipaddress.IPv4Address("168.63.129.16")})
+
 # Names that are looked up at once, in threads of a number of their own: a name server that does
 # not answer must not take those that the database is read in.
 LOOKUPS = 4
@@ -53,8 +56,10 @@ def is_public(address: Address) -> bool:
                 return is_public(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
         if address.is_site_local:
             return False
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified
+    return (
+        address not in HOSTS
+        and address.is_global
+        and not (address.is_multicast or address.is_reserved or address.is_unspecified)
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from devgate.errors import CallerError
-from devgate.model import MAX_TEXT, Imei, shown
+from devgate.model import MAX_TEXT, Imei, shown, turns_text
 
 Unit = Literal["seconds", "times"]
 COLUMNS: Final = ("imei", "id", "name", "site", "phone", "qr", "unit", "enabled")
@@ -71,9 +71,14 @@ def harmless(cell: object) -> object:
 
 
 def _check_text(name: str, text: str) -> None:
-    """Control characters break lines and terminals, and PostgreSQL stores no NUL."""
+    """Control characters break lines and terminals, and PostgreSQL stores no NUL.
+
+    What turns text around makes one machine look like another in a list.
+    """
     if text.isprintable():  # nearly always, and quick
         return
+    if name != "qr" and (character := turns_text(text)) is not None:
+        raise bad(name, f"a text without {character!a} expected")
     for character in text:
         # Cs: half a character, which is no UTF-8. A QR text may have lines (a visiting card).
         if unicodedata.category(character) in ("Cc", "Cs") and not (
