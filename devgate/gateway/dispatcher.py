@@ -16,7 +16,7 @@ from devgate.gateway.command import AMBIGUOUS, Command
 from devgate.gateway.deadlines import Deadlines
 from devgate.gateway.directory import Directory
 from devgate.gateway.lines import Connected, Line, Wire, accepted, what
-from devgate.gateway.outcomes import Outcomes
+from devgate.gateway.outcomes import NOT_ON_DISK, Outcomes
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.results import Results
 from devgate.gateway.running import Running
@@ -340,7 +340,7 @@ class Dispatcher:
         if not on_disk:
             # The device has said so, and its word goes on to the caller; but should the
             # gateway be killed before the database is back, the record will say 408.
-            command.message += "; not on disk yet, for the database is away"
+            command.message += NOT_ON_DISK
         command.done.set()
         self._free(line, command)
 

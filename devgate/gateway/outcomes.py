@@ -17,6 +17,9 @@ from devgate.gateway.records import Records, event_row
 from devgate.gateway.running import Running
 from devgate.model import Imei
 
+# Behind the message of an outcome that a kill may still take back.
+NOT_ON_DISK = "; not on disk yet, for the database is away"
+
 log = logging.getLogger("devgate.commands")
 
 
@@ -63,7 +66,7 @@ class Outcomes:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
         command.why = why
         self.end(command, status, message)
-        self.flushed(partial(_told, command))
+        self.flushed(partial(self._unsent_told, command))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
         """Its outcome. The caller of this tells those who wait, by flushed()."""
@@ -131,7 +134,26 @@ class Outcomes:
         finally:
             then(on_disk)
 
+    def _unsent_told(self, command: Command, on_disk: bool) -> None:
+        waits_on_disk = command.kept and command.recorded.is_set()
+        if on_disk or not waits_on_disk or self._nursery is None:
+            _tell(command)
+        else:
+            self._nursery.start_soon(self._wait_until_certain, command)
 
-def _told(command: Command, on_disk: bool) -> None:
+    async def _wait_until_certain(self, command: Command) -> None:
+        """A kept start has ended, and on disk it still waits: killed now, the next gateway would
+        send it. Nobody hears "nothing was sent" before that is on disk, or its time is over."""
+        on_disk = False
+        try:
+            while not on_disk and command.until > trio.current_time():
+                on_disk = await self._records.flushed()
+        finally:
+            if not on_disk and command.until > trio.current_time():  # the gateway stops
+                command.message += NOT_ON_DISK
+            _tell(command)
+
+
+def _tell(command: Command) -> None:
     command.recorded.set()
     command.done.set()

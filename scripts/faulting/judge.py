@@ -58,8 +58,9 @@ class Judge:
         storm, world = self.storm, self.storm.world
         starts, faults = self.device_log()
         records = list(world.history())
-        on_disk = events_on_disk(storm)
+        # Devices come and go meanwhile: what was told is read first, and must be on disk.
         watched = list(storm.watcher.events)
+        on_disk = events_on_disk(storm)
         verdict = Verdict(other=list(storm.book.odd))
         by_id = {record["command"]: record for record in records}
         by_key: dict[str, list[Json]] = defaultdict(list)
@@ -75,7 +76,7 @@ class Judge:
                 verdict.other.append(f"{record['command']} has not ended: {record}")
         self._steps(verdict, on_disk, by_id)
         self._same(verdict, on_disk, watched)
-        self._posted(verdict, watched)
+        self._posted(verdict, watched, storm.rested)
         self._closed(verdict, starts)
         self._matches(verdict, starts, records, on_disk)
         told = Counter(a["status"] for order in storm.book.orders for a in order.answers)
@@ -160,7 +161,10 @@ class Judge:
 
     def _same(self, verdict: Verdict, disk: Sequence[Event], watched: Sequence[Json]) -> None:
         seen = {event.get("event"): event for event in watched}
+        last = max((number for number in seen if number is not None), default=0)
         for event in disk:
+            if event.n > last:
+                break
             found = seen.pop(event.n, None)
             if found is None:
                 verdict.other.append(f"event {event.n} {event.type} was never told to `watch`")
@@ -173,9 +177,9 @@ class Judge:
         for number, told in seen.items():
             verdict.lost.append(f"`watch` told event {number}, which is not on disk: {told}")
 
-    def _posted(self, verdict: Verdict, watched: Sequence[Json]) -> None:
+    def _posted(self, verdict: Verdict, watched: Sequence[Json], last: int) -> None:
         lines = self.storm.world.received.read_text("ascii").splitlines()
-        numbered = [event for event in watched if "event" in event]
+        numbered = [event for event in watched if event.get("event", last + 1) <= last]
         lost, order, forged = judge_webhooks(numbered, [line.split() for line in lines])
         verdict.other += [f"webhook: {sentence}" for sentence in [*lost, *order]]
         if forged:

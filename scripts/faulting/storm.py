@@ -60,6 +60,7 @@ class Storm:
         self.judge = Judge(self)
         self.began = time.monotonic()
         self.found_after: float | None = None
+        self.rested = 0  # the newest event when everything was at rest
 
     def breach(self, sentence: str) -> None:
         sentence = f"{time.monotonic() - self.began:7.1f} s: {sentence}"
@@ -176,6 +177,7 @@ class Storm:
                 last = status["last_event"]
                 busy = status["in_flight"] or status["waiting"] or hook["lag"]
                 if not busy and self.watcher.last >= last:
+                    self.rested = last
                     return
             if time.monotonic() > ends:
                 self.breach(f"no rest: {status}, {hook}, watcher at {self.watcher.last}")
