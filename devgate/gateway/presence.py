@@ -160,7 +160,7 @@ class Presence:
     def _leave_out(self, imei: Imei, count: int) -> None:
         self._stale[imei] = None
         if count == MOST + 1:
-            log.warning("device registers again and again imei=%s: counted from now on", imei)
+            log.warning("device registers again and again, counted from now on imei=%s", imei)
             self._flapping(imei, 1)
 
     def _flapping(self, imei: Imei, count: int) -> None:
