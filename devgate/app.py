@@ -134,6 +134,7 @@ class App:
             late.place(database.file, state_folder, database.owner),
         )  # fmt: skip
         self.gateway.late = self.late
+        guard.last_words = lambda: self.late.keep(self.writer.unwritten)
         self.writer.measured = self.gateway.commits.committed
         self.gateway.seal = seal = Seal(settings.store.key_file)
         positions = Positions(records, seal, allow_private=settings.control.private_webhooks)

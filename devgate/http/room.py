@@ -109,7 +109,6 @@ class Room:
         if (now := trio.current_time()) >= self._quiet_until:
             self._quiet_until = now + NEWS_SECONDS
             log.warning(
-                "http connections full limit=%d addresses=%d; those of strangers are closed to "
-                "make room",
+                "http connections full, strangers are closed to make room limit=%d addresses=%d",
                 PLACES, len(self._here),
             )  # fmt: skip
