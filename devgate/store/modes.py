@@ -46,8 +46,11 @@ def _narrow(file: Path) -> None:
     except OSError as err:
         log.warning(
             "database file may be read by others, and its mode cannot be changed: "
-            "chmod o-rwx,g-wx it as its owner path=%s mode=%04o error=%s",
-            file, mode, err.strerror,
+            "chmod o-rwx,g-wx it as its owner path=%s mode=%s error=%s",
+            file, f"{mode:04o}", err.strerror,
         )  # fmt: skip
     else:
-        log.info("database file narrowed path=%s mode=%04o was=%04o", file, mode & ~WIDE, mode)
+        log.info(
+            "database file narrowed path=%s mode=%s was=%s",
+            file, f"{mode & ~WIDE:04o}", f"{mode:04o}",
+        )  # fmt: skip
