@@ -22,9 +22,14 @@ class Ids:
         self._last = 0  # as a number of 128 bits
 
     def after(self, id: str | None) -> None:
-        """All ids from now on are higher than this one, the highest in the database."""
+        """All ids from now on are higher than this one, the highest in the database.
+
+        They begin at a random place of the next millisecond. The run before may have told ids
+        beyond the highest one whose rows were never written: none of them comes again.
+        """
         if id is not None and (number := _number(id)) is not None:
-            self._last = max(self._last, number)
+            fresh = ((number >> RANDOM_BITS) + 1) << RANDOM_BITS | randbits(FRESH_BITS)
+            self._last = max(self._last, fresh)
 
     def next(self) -> str:
         """26 characters: a time in milliseconds, not below that of any id before, and a number

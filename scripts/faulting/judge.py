@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STEPS = ("command.accepted", "command.sent", "command.ended", "command.late")
 SENT_STEP = STEPS.index("command.sent")
 OPEN_FOR = 20.0  # seconds that a 408 counts as open here: late_window, and what a fault adds
+HELD_UP = 20.0  # seconds from the loss of packets until TCP has sent all of them again
 MOST_MISMATCHED = 0.001  # of all starts that are on record with a result
 
 
@@ -51,6 +52,7 @@ class Judge:
         self.storm = storm
         self.seen = 0
         self.figures: dict[str, object] = {}
+        self._lost_links: dict[str, list[float]] = {}  # when a device's packets began to be lost
         self._said: set[str] = set()  # breaches are told once
 
     def look(self) -> None:
@@ -108,6 +110,7 @@ class Judge:
 
     def device_log(self) -> tuple[dict[tuple[str, int], Noted], Counter[str]]:
         starts: dict[tuple[str, int], Noted] = defaultdict(Noted)
+        self._lost_links = defaultdict(list)
         faults: Counter[str] = Counter()
         with self.storm.world.record.open() as lines:
             for line in lines:
@@ -119,6 +122,8 @@ class Judge:
                 elif what == "out" and more[0] == "QD":
                     starts[imei, int(more[1])].answered.append((float(at), more[2]))
                 elif what == "fault":
+                    if more[0] in ("stalled", "half-open"):
+                        self._lost_links[imei].append(float(at))
                     faults[more[0]] += 1
                 elif what == "mute":
                     faults["unanswered"] += 1
@@ -187,11 +192,13 @@ class Judge:
         self.figures["webhook deliveries"] = len(lines)
 
     def _closed(self, verdict: Verdict, starts: Mapping[tuple[str, int], Noted]) -> None:
-        """No start reaches a device while the store cannot be trusted."""
+        """No start reaches a device while the store cannot be trusted, but for those that a
+        link held up which lost its packets before."""
         for begin, end, why in self.storm.closed:
             for (imei, long), noted in starts.items():
                 for at in noted.came:
-                    if begin < at < end:
+                    held_up = any(0 < at - lost < HELD_UP for lost in self._lost_links[imei])
+                    if begin < at < end and not held_up:
                         verdict.other.append(f"{imei} was started for {long} while {why}")
 
     def _matches(

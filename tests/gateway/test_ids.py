@@ -45,3 +45,16 @@ def test_what_is_no_ulid_is_passed_over(odd: str | None) -> None:
     some = Ids()
     some.after(odd)
     assert ULID.from_str(some.next())
+
+
+def test_no_id_of_an_earlier_run_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F13, found by scripts/faults: refusals were told with ids whose rows a kill took away; with
+    the clock behind, the next run gave the same ids to other orders."""
+    highest = str(ULID.from_timestamp(2_000_000_000.0))  # on disk, in both runs
+    monkeypatch.setattr(ids, "time", lambda: 1_700_000_000.0)
+    runs = []
+    for _ in range(2):
+        some = Ids()
+        some.after(highest)
+        runs.append({some.next() for _ in range(100)})
+    assert not runs[0] & runs[1]
