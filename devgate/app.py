@@ -97,6 +97,7 @@ class App:
         self.records = records = Records(database, self.writer)
         self.events = EventLog(self._journal.last, self._older_events)
         self.directory = directory = Directory(settings.service.phone, settings.service.qr)
+        records.called = directory.called
         flapping = settings.device.flapping
         self.presence = Presence(
             records, Flapping(flapping.takeovers, flapping.within, flapping.starts)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from struct import Struct
 from typing import NamedTuple
 
 from devgate.model import MAX_TEXT, Imei
 
-ENABLED, TIMES = 1, 2  # flags below the id in a packed entry
-SHIFT = 2
+ENABLED, TIMES = 1, 2  # flags
+HEAD = Struct("<BII")  # flags, id, number of the site; the name in UTF-8 follows
 
 
 class Own(NamedTuple):
     """A device with texts of its own."""
 
-    packed: int
+    flags: int
+    packed: bytes
     phone: bytes | None
     qr: bytes | None
+
+
+class Called(NamedTuple):
+    """What people call a device."""
+
+    id: int
+    name: str
+    site: str
 
 
 class Known(NamedTuple):
@@ -29,17 +39,23 @@ class Known(NamedTuple):
     unit: str
     enabled: bool
     ack_timeout: float | None = None  # seconds; None: [command] ack_timeout
+    name: str = ""
+    site: str = ""
 
 
 class Directory:
     """IMEI to what is known. Fills protocol.Book.
 
-    Most devices have no text of their own: theirs is one int (id and flags), so that a
-    million of them take no more than the dict, the IMEIs and the numbers.
+    Most devices have no text of their own: theirs is one small bytes object (flags, id, site and
+    name), so that a million of them take little more than the dict and the IMEIs. A flag is its
+    first byte, as it is the first of Own. Names are here so that an event can say what a device
+    was called when it happened, and what it was called before.
     """
 
     def __init__(self, phone: str = "", qr: str = "") -> None:
-        self._devices: dict[Imei, int | Own] = {}
+        self._devices: dict[Imei, bytes | Own] = {}
+        self._sites: list[str] = []
+        self._site_numbers: dict[str, int] = {}
         self._ack_timeouts: dict[Imei, float] = {}  # of the few that have their own
         self.serve(phone, qr)
 
@@ -55,12 +71,40 @@ class Directory:
         entry = self._devices.get(imei)
         if entry is None:
             return None
-        return bool((entry if isinstance(entry, int) else entry[0]) & ENABLED)
+        return bool(entry[0] & ENABLED)
 
     def counts_times(self, imei: Imei) -> bool:
         """Whether a start's number counts times, and not seconds."""
-        entry = self._devices.get(imei, 0)
-        return bool((entry if isinstance(entry, int) else entry[0]) & TIMES)
+        entry = self._devices.get(imei)
+        return entry is not None and bool(entry[0] & TIMES)
+
+    def called(self, imei: Imei) -> Called | None:
+        """Its id, name and site."""
+        entry = self._devices.get(imei)
+        if entry is None:
+            return None
+        packed = entry if isinstance(entry, bytes) else entry.packed
+        _, id, site = HEAD.unpack_from(packed)
+        return Called(id, packed[HEAD.size :].decode(), self._sites[site])
+
+    def known(self, imei: Imei) -> Known | None:
+        """All that is known of it."""
+        entry, called = self._devices.get(imei), self.called(imei)
+        if entry is None or called is None:
+            return None
+        own = entry if isinstance(entry, Own) else None
+        phone, qr = (own.phone, own.qr) if own else (None, None)
+        return Known(
+            imei,
+            called.id,
+            None if phone is None else phone.decode(),
+            None if qr is None else qr.decode(),
+            "times" if entry[0] & TIMES else "seconds",
+            bool(entry[0] & ENABLED),
+            self._ack_timeouts.get(imei),
+            called.name,
+            called.site,
+        )
 
     def ack_timeout(self, imei: Imei) -> float | None:
         """Its own seconds to answer a command; None: as configured."""
@@ -71,20 +115,22 @@ class Directory:
         if entry is None:
             return None
         if command == "TN":
-            own = None if isinstance(entry, int) else entry[1]
+            own = None if isinstance(entry, bytes) else entry.phone
             return (self._phone if own is None else own) or None
-        own = None if isinstance(entry, int) else entry[2]
+        packed, own = (entry, None) if isinstance(entry, bytes) else (entry.packed, entry.qr)
         pattern = self._qr if own is None else own.decode()
-        number = (entry if isinstance(entry, int) else entry[0]) >> SHIFT
+        number = HEAD.unpack_from(packed)[1]
         text = pattern.replace("{id}", str(number)).replace("{imei}", imei).encode()
         return text if text and len(text) <= MAX_TEXT else None
 
     def put(self, known: Known) -> None:
-        packed = known.id << SHIFT | (TIMES if known.unit == "times" else 0) | known.enabled
+        flags = (TIMES if known.unit == "times" else 0) | (ENABLED if known.enabled else 0)
+        packed = HEAD.pack(flags, known.id, self._site(known.site)) + known.name.encode()
         if known.phone is None and known.qr is None:
             self._devices[known.imei] = packed
         else:
             self._devices[known.imei] = Own(
+                flags,
                 packed,
                 None if known.phone is None else known.phone.encode(),
                 None if known.qr is None else known.qr.encode(),
@@ -94,6 +140,12 @@ class Directory:
             self._ack_timeouts[known.imei] = known.ack_timeout
         elif self._ack_timeouts:
             self._ack_timeouts.pop(known.imei, None)
+
+    def _site(self, name: str) -> int:
+        number = self._site_numbers.setdefault(name, len(self._sites))
+        if number == len(self._sites):
+            self._sites.append(name)
+        return number
 
     def load(self, rows: Iterable[Known]) -> None:
         for row in rows:

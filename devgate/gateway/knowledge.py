@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import trio
@@ -16,6 +18,10 @@ from devgate.store.history import Reading
 
 PAGE = 2000  # changed devices that are read at once
 TOLD = 1000  # of one refresh: an import of a million is one event more, not a million
+OTHERS = "database"  # the source of what others wrote there, `devgate devices` among them
+MAX_SHOWN = 200  # characters of an old or new value; a QR text may have 976 bytes
+
+log = logging.getLogger("devgate.devices")
 
 
 class Knowledge:
@@ -34,6 +40,7 @@ class Knowledge:
         self._refused = refused  # called for a device that may not be connected any longer
         self._background = background or Background()
         self._revision = 0
+        self._sources: dict[object, str] = {}  # who changes what at the moment
         self._lock = trio.Lock()
 
     async def load(self) -> None:
@@ -43,8 +50,8 @@ class Knowledge:
     def _load(self, conn: Reading) -> int:
         revision = devices.revision(conn)
         self._directory.load(
-            Known(Imei(imei), id, phone, qr, unit, enabled)
-            for imei, id, enabled, phone, qr, unit in devices.all_light(conn)
+            Known(Imei(imei), id, phone, qr, unit, enabled, None, name, site)
+            for imei, id, enabled, phone, qr, unit, name, site in devices.all_light(conn)
         )
         return revision
 
@@ -60,32 +67,76 @@ class Knowledge:
                 if not changes.more:
                     break
             if count > TOLD:
-                self._records.event("device.changed", None, count=count)
+                self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
 
     def _apply(
         self, changed: Iterable[devices.Device], removed: Iterable[Imei], quiet: bool
     ) -> None:
         for device in changed:
-            kind = "device.changed"
-            if self._directory.admits(device.imei) is None:
-                kind = "device.added"
-            self._directory.put(
-                Known(device.imei, device.id, device.phone, device.qr, device.unit, device.enabled)
-            )
+            before = self._directory.known(device.imei)
+            new = Known(
+                device.imei, device.id, device.phone, device.qr, device.unit, device.enabled,
+                before.ack_timeout if before else None, device.name, device.site,
+            )  # fmt: skip
+            self._directory.put(new)
             if not quiet:
-                self._records.event(kind, device.imei, enabled=device.enabled)
+                self._tell(before, new)
             if not device.enabled:
                 self._refused(device.imei, "disabled")
         for imei in removed:
-            if self._directory.admits(imei) is not None:
+            if (called := self._directory.called(imei)) is not None:
                 self._directory.remove(imei)
                 if not quiet:
-                    self._records.event("device.removed", imei)
+                    source = self._whose(imei)
+                    detail = {**called._asdict(), "source": source}
+                    self._records.event("device.removed", imei, **detail)
+                    log.info("device removed imei=%s source=%s", imei, source)
                 self._refused(imei, "removed")
+
+    @contextmanager
+    def changing(self, source: str, imei: Imei | None = None) -> Iterator[None]:
+        """Changes of this device (None: of any) that are seen meanwhile are of this source."""
+        key = object() if imei is None else imei
+        self._sources[key] = source
+        try:
+            yield
+        finally:
+            self._sources.pop(key, None)
+
+    def _whose(self, imei: Imei | None) -> str:
+        if imei is not None and (source := self._sources.get(imei)) is not None:
+            return source
+        wide = [one for key, one in self._sources.items() if not isinstance(key, str)]
+        return wide[0] if wide else OTHERS
+
+    def _tell(self, before: Known | None, new: Known) -> None:
+        source = self._whose(new.imei)
+        called = {"id": new.id, "name": new.name, "site": new.site}
+        detail: dict[str, object] = {**called, "enabled": new.enabled, "source": source}
+        if before is None:
+            self._records.event("device.added", new.imei, **detail)
+            log.info("device added imei=%s source=%s", new.imei, source)
+            return
+        changes = {
+            name: {"old": _short(old), "new": _short(value)}
+            for name, old, value in zip(Known._fields, before, new, strict=True)
+            if old != value
+        }
+        if changes:  # else it was written as it was
+            self._records.event("device.changed", new.imei, **detail, changes=changes)
+            log.info(
+                "device changed imei=%s fields=%s source=%s", new.imei, ",".join(changes), source
+            )
 
     async def watch(self) -> NoReturn:
         """See what other programs change."""
         while True:
             await trio.sleep(self.refresh_every)
             await self._background.until_done("refresh", self.refresh, self.refresh_every)
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str) and len(value) > MAX_SHOWN:
+        return value[: MAX_SHOWN - 1] + "…"
+    return value

@@ -60,14 +60,19 @@ class Line:
 
 
 def what(command: Command) -> dict[str, object]:
-    return {"kind": command.type, "long": command.long}
+    """What every event of a command tells of it. Records adds what the device is called."""
+    return {
+        "kind": command.type,
+        "long": command.long,
+        "key": command.key,
+        "source": command.source,
+        "outcome": command.outcome,
+        "late": command.late,
+    }
 
 
 def accepted(command: Command) -> Row:
-    return event_row(
-        "command.accepted", command.imei, command.id,
-        **what(command), key=command.key, source=command.source,
-    )  # fmt: skip
+    return event_row("command.accepted", command.imei, command.id, **what(command))
 
 
 def ended(command: Command) -> Row:
@@ -82,5 +87,5 @@ def settled_late(command: Command) -> Row:
     """A result came after the 408."""
     return event_row(
         "command.late", command.imei, command.id,
-        **what(command), status=command.status,
+        **what(command), status=command.status, new_address=command.new_address,
     )  # fmt: skip

@@ -86,7 +86,7 @@ async def add(gateway: Gateway, args: Args, source: str) -> Reply:
         _must_be_free(conn, imei, id)
         return stored.add(conn, Device(imei, id, **given))
 
-    return await _changed(gateway, change, f"added {imei}")
+    return await _changed(gateway, imei, source, change, f"added {imei}")
 
 
 async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -100,19 +100,27 @@ async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
             _must_be_free(conn, imei, id)
         return stored.edit(conn, imei, given)
 
-    return await _changed(gateway, change, f"changed {imei}")
+    return await _changed(gateway, imei, source, change, f"changed {imei}")
 
 
 async def remove(gateway: Gateway, args: Args, source: str) -> Reply:
     imei = fields.device(args)
-    await gateway.records.change(stored.remove, [imei])
-    await gateway.knowledge.refresh()
+    with gateway.knowledge.changing(source, imei):
+        await gateway.records.change(stored.remove, [imei])
+        await gateway.knowledge.refresh()
     return {"status": "200", "message": f"removed {imei}", "imei": imei}
 
 
-async def _changed(gateway: Gateway, change: Callable[[Reading], Device], message: str) -> Reply:
-    device = await gateway.records.change(change)
-    await gateway.knowledge.refresh()
+async def _changed(
+    gateway: Gateway,
+    imei: Imei,
+    source: str,
+    change: Callable[[Reading], Device],
+    message: str,
+) -> Reply:
+    with gateway.knowledge.changing(source, imei):
+        device = await gateway.records.change(change)
+        await gateway.knowledge.refresh()
     return {"status": "200", "message": message, **asdict(device)}
 
 
@@ -156,7 +164,7 @@ async def take(gateway: Gateway, args: Args, source: str) -> Reply:
             raise StoreError("the gateway stops; run the same import again to complete it")
 
     # What was begun is finished: half an import helps nobody whose connection was lost.
-    with trio.CancelScope(shield=True):
+    with trio.CancelScope(shield=True), gateway.knowledge.changing(source):
         try:
             taken = await gateway.records.whole(
                 intake.take, cast(BinaryIO, given), cast(intake.OnConflict, on_conflict), progress

@@ -12,7 +12,7 @@ import trio
 from devgate.gateway.clock import time
 from devgate.gateway.command import ANSWERS, Command
 from devgate.gateway.counters import CommandCounts
-from devgate.gateway.lines import ended
+from devgate.gateway.lines import ended, settled_late
 from devgate.gateway.records import Records, event_row
 from devgate.gateway.running import Running
 from devgate.model import Imei
@@ -91,6 +91,7 @@ class Outcomes:
         told = event_row(
             "command.ambiguous", imei, commands[-1].id,
             commands=[{"command": command.id, "key": command.key} for command in commands],
+            source=commands[-1].source, outcome="unknown", late=False,
         )  # fmt: skip
         for command in commands[:-1]:
             self._records.post(command)
@@ -108,12 +109,8 @@ class Outcomes:
         self._running.told(command)
         self._records.post(
             command,
-            event_row(
-                "command.late", command.imei, command.id,
-                kind=command.type, long=command.long, status=status,
-                new_address=command.new_address,
-            ),
-        )  # fmt: skip
+            settled_late(command),
+        )
         log.info("late result command=%s status=%s", command.id, status)
 
     def flushed(self, then: Callable[[bool], None]) -> None:

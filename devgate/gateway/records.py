@@ -12,6 +12,7 @@ import trio
 from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
+from devgate.gateway.directory import Called
 from devgate.model import Imei
 from devgate.store.engine import Database
 from devgate.store.history import Reading
@@ -58,6 +59,22 @@ class Records:
         self._database = database
         self._writer = writer
         self._told_lost = 0
+        # What events call a device; `app` puts the directory here.
+        self.called: Callable[[Imei], Called | None] = lambda imei: None
+
+    def _rows(self, command: Command, events: Sequence[Row]) -> list[Row]:
+        """The command and its events, which say what its device is called now."""
+        if not events:
+            return [Row("command", command.values())]
+        id, name, site = self.called(command.imei) or (None, None, None)
+        front = encoded({"id": id, "name": name, "site": site})[:-1]
+        return [
+            Row("command", command.values()),
+            *(
+                Row("event", (*event.values[:4], f"{front},{event.values[4][1:]}"))
+                for event in events
+            ),
+        ]
 
     @property
     def state(self) -> str:
@@ -90,7 +107,7 @@ class Records:
         """On disk when it returns, as one with the events. If it raises, it never will be."""
         if self._database.loss:
             raise StoreError(self._database.loss)
-        await self._writer.write([Row("command", command.values()), *events])
+        await self._writer.write(self._rows(command, events))
 
     def write_then(
         self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
@@ -99,12 +116,12 @@ class Records:
         if self._database.loss:
             # What was lost may say that this very command was sent already.
             return then(StoreError(self._database.loss))
-        self._writer.write_then([Row("command", command.values()), *events], then)
+        self._writer.write_then(self._rows(command, events), then)
         return None
 
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk, as one with the events, as soon as that can be done."""
-        rows = [Row("command", command.values()), *events]
+        rows = self._rows(command, events)
         # With events each is an entry of its own: a later one does not stand for them.
         self._writer.post(rows, None if events else ("command", command.id))
 

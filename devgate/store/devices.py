@@ -41,7 +41,7 @@ _EDIT = (
     .where(t.c.imei == bindparam("imei_"))
     .values({name: bindparam(name) for name in COLUMNS[1:]})
 )
-Light = tuple[str, int, bool, str | None, str | None, str]
+Light = tuple[str, int, bool, str | None, str | None, str, str, str]
 
 
 def get(conn: Connection, imei: Imei) -> Device | None:
@@ -207,8 +207,9 @@ def revision(conn: Connection) -> int:
 
 
 def all_light(conn: Connection) -> Iterator[Light]:
-    """All devices, in no order, as (imei, id, enabled, phone, qr, unit): in bounded memory."""
-    columns = (t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit)
+    """All devices, in no order, as (imei, id, enabled, phone, qr, unit, name, site): in bounded
+    memory."""
+    columns = (t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit, t.c.name, t.c.site)
     result = conn.execute(select(*columns), execution_options={"yield_per": 5000})
     return cast(Iterator[Light], iter(result))
 

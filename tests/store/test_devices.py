@@ -31,7 +31,16 @@ def test_a_device_comes_back_as_it_was_added(database: Database) -> None:
         assert devices.get(conn, Imei(C)) is None
         assert list(devices.all_devices(conn)) == [FULL, Device(Imei(B), 8)]
         light = list(devices.all_light(conn))
-        assert tuple(light[0]) == (A, 7, False, "400", "http://x/{id}", "times")
+        assert tuple(light[0]) == (
+            A,
+            7,
+            False,
+            "400",
+            "http://x/{id}",
+            "times",
+            FULL.name,
+            FULL.site,
+        )
         assert devices.count(conn) == 2
 
 
