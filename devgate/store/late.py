@@ -51,7 +51,7 @@ def write(path: Path, owner: Owner, rows: Sequence[Row]) -> int:
     lines += [dict(zip(columns, values, strict=True)) for values in commands.values()]
     # An earlier process may not have finished its last line.
     text = "\n" + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o660)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with open(file, "wb", buffering=0) as out:
         out.write(text.encode())
         os.fsync(file)

@@ -21,7 +21,7 @@ from sqlalchemy import insert
 
 from devgate.cli.main import cli
 from devgate.model import iso
-from devgate.store import engine
+from devgate.store import engines
 from devgate.store.engine import open_database
 from devgate.store.schema import presence
 from tests.store.plain import A, B, C, connect
@@ -127,7 +127,7 @@ def test_a_database_that_is_not_there_is_12(tmp_path: Path) -> None:
 def test_a_locked_database_is_12(
     run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(engines, "PATIENCE", 0.05)
     run("add", A)
     other = connect(database_url)
     lock = "BEGIN IMMEDIATE" if database_url.startswith("sqlite") else "LOCK revision"

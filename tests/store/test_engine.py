@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from devgate.errors import SetupError, StoreError
-from devgate.store import engine
+from devgate.store import engines
 from devgate.store.engine import Database, in_words, open_database, outage
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
 from tests.postgres import Postgres
@@ -157,7 +157,7 @@ def _lock(url: str) -> Other:
 def test_a_locked_database_is_an_outage_that_passes(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(engines, "PATIENCE", 0.05)
     database = open_database(database_url)
     insert = text(f"INSERT INTO device (imei, id) VALUES ('{A}', 1)")
     other = _lock(database_url)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from devgate.errors import CallerError, StoreError
 from devgate.model import Imei
 from devgate.store import device as device_module
-from devgate.store import devices, engine, intake
+from devgate.store import devices, engines, intake
 from devgate.store.devices import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.intake import Taken
@@ -53,7 +53,7 @@ def test_an_import_that_was_killed_is_completed_by_running_it_again(
 
 
 def test_an_import_waits_for_a_lock(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.02)
+    monkeypatch.setattr(engines, "PATIENCE", 0.02)
     database = open_database(sqlite_url)
     other = connect(sqlite_url)
     other.execute("BEGIN IMMEDIATE")
@@ -72,7 +72,7 @@ def test_an_import_waits_for_a_lock(sqlite_url: str, monkeypatch: pytest.MonkeyP
 def test_an_import_gives_up_and_says_how_far_it_came(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.02)
+    monkeypatch.setattr(engines, "PATIENCE", 0.02)
     monkeypatch.setattr(intake, "PATIENCE", 0.0)
     database = open_database(database_url)
     other = connect(database_url)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from devgate.errors import SetupError
-from devgate.store import devices, engine, history, targets
+from devgate.store import devices, engines, history, targets
 from devgate.store.engine import Database, claim_database, open_database, upgrade_database
 from devgate.store.migrations.run import upgrade
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
@@ -17,7 +17,7 @@ from tests.store.plain import A
 
 def first(url: str) -> None:
     """A database as the first devgate left it, with a device and two events in it."""
-    database = Database(engine._engine(url))
+    database = Database(engines.make_engine(url))
     with database.write() as conn:
         upgrade(conn, "0001")
         conn.execute(text(f"INSERT INTO device (imei, id) VALUES ('{A}', 1)"))
@@ -42,7 +42,7 @@ def test_d19_an_older_database_is_left_alone(database_url: str) -> None:
     first(database_url)
     with pytest.raises(SetupError, match=f"has schema 0001, and this .* {SCHEMA}; it was left"):
         open_database(database_url)
-    plain = Database(engine._engine(database_url))
+    plain = Database(engines.make_engine(database_url))
     with plain.read() as conn:
         assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "0001"
     plain.close()
@@ -72,7 +72,7 @@ def test_d19_nothing_is_migrated_beside_a_gateway_that_runs(database_url: str) -
 
 
 def test_positions_of_the_second_schema_stay(database_url: str) -> None:
-    database = Database(engine._engine(database_url))
+    database = Database(engines.make_engine(database_url))
     with database.write() as conn:
         upgrade(conn, "0002")
         columns = "name, url, position, failures, missed"
@@ -90,7 +90,7 @@ def test_positions_of_the_second_schema_stay(database_url: str) -> None:
 
 def test_times_that_went_back_no_longer_do(database_url: str) -> None:
     """Times are found by the numbers: where a clock was set back, the time before it holds."""
-    database = Database(engine._engine(database_url))
+    database = Database(engines.make_engine(database_url))
     with database.write() as conn:
         upgrade(conn, "0003")
         insert = text("INSERT INTO event (n, at, type, imei) VALUES (:n, :at, 'x', :imei)")

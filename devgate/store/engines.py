@@ -1,0 +1,147 @@
+"""Connections to SQLite and PostgreSQL, and how each of them is set up."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from devgate.errors import SetupError
+from devgate.store.modes import private
+from devgate.store.outage import busy
+
+PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
+# How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
+# looks 100 ms apart and would miss the short gaps that an import leaves.
+LOOK = 0.002
+CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
+
+
+def make_engine(text: str) -> Engine:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = URL.create("nothing")
+    kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
+    if kind == "sqlite" and url.database and url.database != ":memory:":
+        return _sqlite(url)
+    if kind == "postgresql":
+        return _postgresql(url.set(drivername="postgresql+psycopg"))
+    # The URL itself is not repeated: what cannot be read may hold a password anywhere.
+    raise SetupError(
+        "[store] url: sqlite:///path/to/file.db or postgresql://user@host/name expected",
+        status="400",
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    assert url.database, "the caller has looked"
+    # Whatever it is called: one file has one lock beside it.
+    path = Path(url.database).resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise SetupError(
+            f"[store] url: the folder {path.parent} cannot be made: {err.strerror}"
+        ) from None
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise SetupError(
+            f"[store] url: the folder {path.parent} is not writable for this user; SQLite keeps "
+            f"its log beside {path.name}"
+        )
+    if path.exists() and path.stat().st_nlink > 1:
+        raise SetupError(
+            f"[store] url: the file {path} has {path.stat().st_nlink} names (hard links); SQLite "
+            "keeps a log for each of them, which corrupts the database: remove the other names, "
+            "or copy the file"
+        )
+    try:
+        private(path)
+    except OSError as err:
+        raise SetupError(
+            f"[store] url: the file {path} cannot be made: {err.strerror}", status="503"
+        ) from None
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": PATIENCE, "isolation_level": None},
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        # WAL with less than FULL may lose the last commits in a power cut: a "sent" must not
+        # be lost. The limit gives disk back after a long reader kept the log from ending.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            f"journal_size_limit={64 * 1024 * 1024}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        if conn.get_execution_options().get("devgate_writes"):
+            _begin_immediate(conn)
+        else:
+            conn.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _begin_immediate(conn: Connection) -> None:
+    """Take SQLite's one writer lock, looking often; after PATIENCE its error is raised."""
+    patience = time.monotonic() + PATIENCE
+    looks = conn.get_execution_options().get("devgate_looks")
+    if not looks:
+        conn.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except DBAPIError as err:
+                if not busy(err) or time.monotonic() >= patience:
+                    raise
+            time.sleep(LOOK)
+    finally:
+        if not looks:
+            conn.exec_driver_sql(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
+
+
+def _postgresql(url: URL) -> Engine:
+    # A server that vanished without a word is noticed within seconds, not hours.
+    defaults = {
+        "connect_timeout": "5",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+        "application_name": "devgate",
+    }
+    engine = create_engine(
+        url,
+        connect_args={k: v for k, v in defaults.items() if k not in url.query},
+        pool_pre_ping=True,  # a server that was restarted is found again without an error
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, record: object) -> None:
+        connection.autocommit = True  # type: ignore[attr-defined]
+        # Whatever the server's own setting is: what is "sent" must be on disk.
+        connection.execute("SET synchronous_commit = on")  # type: ignore[attr-defined]
+        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")  # type: ignore[attr-defined]
+        connection.autocommit = False  # type: ignore[attr-defined]
+
+    return engine
