@@ -48,6 +48,7 @@ from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind, shown
 from devgate.net.filters import plug
+from devgate.net.limits import MAX_WEB, budget
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.net.proxy import believed
@@ -300,8 +301,15 @@ class App:
         self.gateway.acceptor = self.acceptor
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]
+        places = budget()
         server = ControlServer(
-            self.dispatch, take=self.take, access=self.tokens, ears=self.poller.urgent
+            self.dispatch,
+            take=self.take,
+            access=self.tokens,
+            max_connections=min(MAX_WEB, places.unix),
+            max_tcp=min(MAX_WEB, places.web // 2 if self.settings.http.listen else places.web),
+            ears=self.poller.urgent,
+            refusals=self.gateway.refusals,
         )
         async with trio.open_nursery() as doors:
             device_doors = trio.CancelScope()
@@ -315,7 +323,12 @@ class App:
                 # Here, because a gateway without HTTP need not carry its libraries.
                 from devgate.http import server as web
 
-                web_server = web.WebServer(self.gateway, self.dispatch, self.tokens)
+                web_server = web.WebServer(
+                    self.gateway,
+                    self.dispatch,
+                    self.tokens,
+                    places.web // 2 if control.listen else places.web,
+                )
                 listens["http"] = await doors.start(web_server.serve)
                 self.web = web_server.web
                 drains.append(web_server.drain)

@@ -46,6 +46,15 @@ class CallerError(DevgateError):
     """The request cannot be carried out. Nothing was done."""
 
 
+class TokenRefused(CallerError):
+    """No token, a wrong one (`why` is "token"), or one whose role is too small ("role")."""
+
+    def __init__(self, text: str, why: str, source: str = "") -> None:
+        super().__init__("401", text)
+        self.why = why
+        self.source = source  # who asked, if that is known
+
+
 class NotSent(DevgateError):
     """A sound request that met no device. Nothing was sent; it may be asked again."""
 

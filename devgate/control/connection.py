@@ -14,12 +14,13 @@ from typing import NamedTuple, Protocol
 import trio
 
 from devgate.control.hangups import Hangups
-from devgate.control.outbox import Outbox
+from devgate.control.outbox import MAX_UNSENT, Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import Reader
-from devgate.control.streams import Dispatch, Take, follow
+from devgate.control.shares import Shares
+from devgate.control.streams import Dispatch, Stream, Take, follow
 from devgate.control.wires import Wire
-from devgate.errors import CallerError, DevgateError
+from devgate.errors import CallerError, DevgateError, TokenRefused
 from devgate.model import shown
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 # Raises CallerError (401).
 Admit = Callable[[Args], str]
 
+STRANGER_BYTES = 2048  # read at once of who has shown no token yet
+# Requests with a wrong token or none, in a row; then the connection is closed.
+MAX_WRONG_TOKENS = 3
+MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
 TURN = 32  # requests of one read before other tasks have their turn: about two milliseconds
 LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
 
@@ -38,7 +43,8 @@ class Limits:
 
     outstanding: int = 1024  # requests under way; then no more are read
     patience: float = 30.0  # seconds that a client may leave its replies unread
-    login: float = 30.0  # seconds until a stranger must have shown a token
+    login: float = 10.0  # seconds until a stranger must have shown a token
+    unsent: int = MAX_UNSENT  # bytes that may wait for a client that does not read
 
 
 class Ears(Protocol):
@@ -47,6 +53,20 @@ class Ears(Protocol):
     def add(self, fd: int, call: Callable[[], None]) -> None: ...
 
     def forget(self, fd: int) -> None: ...
+
+
+class Busy(Protocol):
+    """Who keeps the places of a door."""
+
+    def asks(self) -> None:
+        """A request is under way."""
+
+    def rests(self) -> None:
+        """There is none now."""
+
+
+class Enough(Exception):
+    """Nothing more is read of this connection."""
 
 
 class Asked(NamedTuple):
@@ -72,7 +92,17 @@ class Connection:
         ears: Ears | None = None,
         *,
         stranger: bool = False,
+        turn: trio.Lock | None = None,
+        shares: Shares | None = None,
+        busy: Busy | None = None,
     ) -> None:
+        """`turn` is shared by those that have shown no token: one of them is read in each turn of
+        the loop. `shares` bound what a token has; without them all is allowed."""
+        self._turn = turn
+        self._shares = shares
+        self._busy_guest = busy
+        self._known = ""  # the source, once its share of connections has been counted
+        self._wrong = 0  # tokens
         self._wire = wire
         self._dispatch = dispatch
         self._take = take
@@ -89,7 +119,7 @@ class Connection:
         self._less = trio.lowlevel.ParkingLot()  # wakes at the end of any request
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
-        self._following: set[trio.CancelScope] = set()
+        self._following: dict[trio.CancelScope, Args] = {}
         self._stranger = stranger
         self._ended = False  # the peer has ended its side
         self._closing = False  # no more streams
@@ -108,7 +138,11 @@ class Connection:
             try:
                 async with trio.open_nursery() as self._nursery:
                     self._outbox = Outbox(
-                        self._wire, self._nursery, self._limits.patience, self._lose
+                        self._wire,
+                        self._nursery,
+                        self._limits.patience,
+                        self._lose,
+                        self._limits.unsent,
                     )
                     await self._read()
                     self._hangups.watch(self._wire.sock, self._vanished)
@@ -117,6 +151,8 @@ class Connection:
             finally:
                 self._hangups.forget(self._wire.sock)
                 self._outbox.close()
+                if self._known and self._shares is not None:
+                    self._shares.give("connections", self._known)
             if not self._ended:
                 with suppress(OSError):
                     await self._wire.finish()
@@ -125,6 +161,15 @@ class Connection:
         """Read no more, end the streams; what is under way still gets its reply."""
         self._end_streams()
         self._reading.cancel()
+
+    def recheck(self) -> None:
+        """End the streams of a token that may not have them any longer."""
+        for scope, request in list(self._following.items()):
+            try:
+                self._admit(request)
+            except CallerError as err:
+                self._outbox.say(line(refusal(request, err), request))
+                scope.cancel()
 
     # Reading
 
@@ -149,11 +194,15 @@ class Connection:
         except CallerError as err:
             self._end_streams()
             self._outbox.say(line(refusal({}, err), {}))
+        except Enough:
+            self._end_streams()
         except OSError as err:
             self._lose(f"receive failed: {err}")
 
     async def _feed(self) -> bool:
         """Wait for bytes that this task has to look at. False: the peer has ended its side."""
+        if self._stranger and self._turn is not None:
+            return await self._feed_stranger(self._turn)
         if self._ears is None or not self._wire.plain:
             data = await self._wire.receive()
             self._reader.feed(data)
@@ -168,6 +217,21 @@ class Connection:
         if trouble is not None:
             raise trouble
         return not self._ended
+
+    async def _feed_stranger(self, turn: trio.Lock) -> bool:
+        """The same for one that has shown no token: a little, when it is its turn."""
+        data: bytes | None = None
+        while data is None:
+            if self._wire.plain:
+                await trio.lowlevel.wait_readable(self._wire.sock)
+                async with turn:
+                    data = self._wire.receive_now(STRANGER_BYTES)
+            else:
+                data = await self._wire.receive()
+                async with turn:
+                    pass
+        self._reader.feed(data)
+        return bool(data)
 
     def _heard(self) -> None:
         """Begin what has come, without the task where all of it can be begun at once."""
@@ -212,12 +276,18 @@ class Connection:
         if request is None:
             return False
         self._outstanding += 1
+        if self._outstanding == 1 and self._busy_guest is not None:
+            self._busy_guest.asks()
         try:
             asked = self._admitted(request)
             # Not ahead of a request that has a task which has not begun.
             taken = not self._begun and self._take(asked.args, asked.source, asked.reply)
         except Exception as err:
             self._refuse(request, err)
+            if isinstance(err, TokenRefused) and err.why == "token":
+                self._wrong += 1
+                if self._wrong >= (MAX_WRONG_TOKENS if self._stranger else MAX_WRONG_LATER):
+                    raise Enough from None
             return True
         if not taken:
             self._begun.append(asked)
@@ -226,6 +296,12 @@ class Connection:
 
     def _admitted(self, request: dict[str, object]) -> Asked:
         source = self._admit(request)
+        self._wrong = 0
+        if self._shares is not None and source != self._known:
+            self._shares.take("connections", source)
+            if self._known:
+                self._shares.give("connections", self._known)
+            self._known = source
         if self._stranger:
             self._stranger = False
             self._reading.deadline = math.inf
@@ -244,14 +320,7 @@ class Connection:
             answer = await self._dispatch(args, source)
             if isinstance(answer, dict):
                 return reply(answer)
-            with trio.CancelScope() as scope:
-                if self._closing:
-                    scope.cancel()
-                self._following.add(scope)
-                try:
-                    await follow(answer, request, self._outbox)
-                finally:
-                    self._following.discard(scope)
+            await self._follow(answer, request, source)
         except Exception as err:
             self._refuse(request, err)
         except BaseException:
@@ -259,6 +328,24 @@ class Connection:
             raise
         else:
             self._answered()
+
+    async def _follow(self, stream: Stream, request: Args, source: str) -> None:
+        try:
+            if self._shares is not None:
+                self._shares.take("streams", source)
+        except CallerError:
+            await stream.lines.aclose()
+            raise
+        with trio.CancelScope() as scope:
+            if self._closing:
+                scope.cancel()
+            self._following[scope] = request
+            try:
+                await follow(stream, request, self._outbox)
+            finally:
+                del self._following[scope]
+                if self._shares is not None:
+                    self._shares.give("streams", source)
 
     def _reply(self, request: Args, reply: Reply) -> None:
         try:
@@ -278,6 +365,8 @@ class Connection:
 
     def _answered(self) -> None:
         self._outstanding -= 1
+        if not self._outstanding and self._busy_guest is not None:
+            self._busy_guest.rests()
         if self._less:
             self._less.unpark_all()
 

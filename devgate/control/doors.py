@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
 
 import trio
 
 from devgate.errors import SetupError
 from devgate.net.addresses import bind
 
-log = logging.getLogger(__name__)
-
 MAX_PATH = 107  # bytes of a Unix socket's path: what Linux has room for, less its final NUL
 BACKLOG = 1024
-ACCEPTS = 64  # in one round, then other tasks have their turn
-PAUSE = 0.1  # seconds without accepting when descriptors have run out
-NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 LOCK_PATIENCE = 5.0  # seconds that another starting gateway may look at the same folder
 
 
@@ -180,36 +173,3 @@ async def open_tcp(listen: Sequence[str | socket.socket]) -> list[socket.socket]
     for sock in given:
         sock.setblocking(False)
     return bound + given
-
-
-async def accept(
-    listener: socket.socket, room: trio.Semaphore, take: Callable[[socket.socket], None]
-) -> NoReturn:
-    """Hand every client to `take`, which owns its socket and its place in `room` from then on.
-
-    When descriptors run out it says so once and pauses; the listener stays.
-    """
-    said = False
-    while True:
-        await trio.lowlevel.wait_readable(listener)
-        for _ in range(ACCEPTS):
-            await room.acquire()
-            sock = None
-            try:
-                sock, _ = listener.accept()
-            except BlockingIOError:
-                break
-            except OSError as err:
-                if err.errno not in NO_MORE:
-                    continue  # that client has gone again
-                if not said:
-                    log.warning("control accept paused reason=%r", err.strerror)
-                said = True
-                await trio.sleep(PAUSE)
-                break
-            finally:
-                if sock is None:
-                    room.release()
-            said = False
-            sock.setblocking(False)
-            take(sock)

@@ -30,8 +30,14 @@ class Outbox:
     """
 
     def __init__(
-        self, wire: Wire, nursery: trio.Nursery, patience: float, lost: Callable[[str], None]
+        self,
+        wire: Wire,
+        nursery: trio.Nursery,
+        patience: float,
+        lost: Callable[[str], None],
+        max_unsent: int = MAX_UNSENT,
     ) -> None:
+        self._max_unsent = max_unsent
         self._wire = wire
         self._nursery = nursery
         self._patience = patience
@@ -59,8 +65,8 @@ class Outbox:
                 return
             line = line[taken:]
         self._unsent += line
-        if len(self._unsent) > MAX_UNSENT:
-            self._slow(f"more than {MAX_UNSENT} bytes unread")
+        if len(self._unsent) > self._max_unsent:
+            self._slow(f"more than {self._max_unsent} bytes unread")
         elif not self._flushing:
             self._flushing = True
             self._nursery.start_soon(self._flush)

@@ -8,25 +8,52 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import trio
 
 from devgate.control.connection import Admit, Connection, Ears, Limits
-from devgate.control.doors import UnixDoor, accept, open_tcp, open_unix
+from devgate.control.doors import UnixDoor, open_tcp, open_unix
 from devgate.control.hangups import Hangups
 from devgate.control.replies import Args
+from devgate.control.shares import Shares
 from devgate.control.streams import Dispatch, Take
 from devgate.control.wires import PlainWire, wrap
-from devgate.errors import CallerError, SetupError
+from devgate.errors import SetupError, TokenRefused
 from devgate.gateway.access import Tokens
-from devgate.net.addresses import shown
+from devgate.gateway.refusals import Refusals
+from devgate.net.accepting import BUDGET, Accepting
+from devgate.net.addresses import host_of, shown, spelled
+from devgate.net.guests import Guests
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1024  # on the Unix socket, and as many on TCP: strangers cannot lock it
+RECHECK_SECONDS = 15.0  # between two looks whether streams may go on
+# Bytes unread that a client on TCP may leave: a token has 64 connections.
+MAX_UNSENT_TCP = 4 * 1024 * 1024
 
-Serve = Callable[[socket.socket, Hangups], Coroutine[Any, Any, None]]
+
+class Guest:
+    """One connection of a door, from its place to its end."""
+
+    def __init__(self, sock: socket.socket, address: str, guests: Guests[Guest] | None) -> None:
+        self.sock = sock
+        self.address = address
+        self.scope = trio.CancelScope()
+        self._guests = guests
+
+    def asks(self) -> None:
+        if self._guests is not None:
+            self._guests.asks(self)
+
+    def rests(self) -> None:
+        if self._guests is not None:
+            self._guests.rests(self)
+
+
+Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
 
 
 class ControlServer:
@@ -46,9 +73,16 @@ class ControlServer:
         take: Take = lambda args, source, then: False,
         access: Tokens | None,
         max_connections: int = MAX_CONNECTIONS,
+        max_tcp: int | None = None,
         limits: Limits | None = None,
         ears: Ears | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
+        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many)."""
+        self._refusals = refusals or Refusals()
+        self._max_tcp = max_connections if max_tcp is None else max_tcp
+        self._turn = trio.Lock()
+        self._shares = Shares()
         self._asked = dispatch, take
         self._access = access
         self._max_connections = max_connections
@@ -73,7 +107,7 @@ class ControlServer:
         """
         door = await open_unix(path, mode)
         try:
-            await self._serve([door], self._plain, [path], task_status)
+            await self._serve([door], self._plain, [path], task_status, None)
         finally:
             door.close()
 
@@ -96,10 +130,10 @@ class ControlServer:
                     _check_loopback(sock)
             places = [shown(sock) for sock in doors]
 
-            async def serve(sock: socket.socket, hangups: Hangups) -> None:
-                await self._tcp(sock, hangups, tls)
+            async def serve(guest: Guest, hangups: Hangups) -> None:
+                await self._tcp(guest, hangups, tls)
 
-            await self._serve(doors, serve, places, task_status)
+            await self._serve(doors, serve, places, task_status, self._guests())
         finally:
             for sock in doors:
                 sock.close()
@@ -125,6 +159,7 @@ class ControlServer:
         serve: Serve,
         places: list[str],
         task_status: trio.TaskStatus[list[str]],
+        guests: Guests[Guest] | None,
     ) -> None:
         """Doors first, connections after them, the watch for hang-ups last: as it is nested."""
         hangups = Hangups()
@@ -132,8 +167,10 @@ class ControlServer:
         try:
             async with trio.open_nursery() as watch:
                 watch.start_soon(hangups.run)
+                if guests is not None and self._access is not None:
+                    watch.start_soon(self._recheck)
                 async with trio.open_nursery() as inside:
-                    await self._accept(doors, serve, inside, hangups, places, task_status)
+                    await self._accept(doors, serve, inside, hangups, places, task_status, guests)
                 watch.cancel_scope.cancel()
         finally:
             hangups.close()
@@ -148,18 +185,41 @@ class ControlServer:
         hangups: Hangups,
         places: list[str],
         task_status: trio.TaskStatus[list[str]],
+        guests: Guests[Guest] | None,
     ) -> None:
-        room = trio.Semaphore(self._max_connections)
+        here: set[Guest] = set()
 
-        async def one(sock: socket.socket) -> None:
+        async def one(guest: Guest) -> None:
             try:
-                await serve(sock, hangups)
+                with guest.scope:
+                    await serve(guest, hangups)
+            except Exception:
+                # A fault of one connection is no fault of the others.
+                if self._refusals.turn(guest.address) is not None:
+                    log.exception("control connection crashed")
             finally:
-                sock.close()
-                room.release()
+                guest.sock.close()
+                here.discard(guest)
+                if guests is not None:
+                    guests.leave(guest)
 
-        def take(sock: socket.socket) -> None:
-            inside.start_soon(one, sock)
+        def take(sock: socket.socket, peer: Any) -> None:
+            address = spelled(peer)
+            guest = Guest(sock, host_of(address).strip("[]"), guests)
+            if guests is not None and not guests.enter(guest, address):
+                sock.close()
+                return
+            here.add(guest)
+            inside.start_soon(one, guest)
+
+        # On TCP places are given by address, so that one has to be accepted before it is known.
+        accept = Accepting(
+            lambda: BUDGET if guests is not None else self._max_connections - len(here),
+            lambda: f"all {self._max_connections} are in use",
+            take,
+            log,
+            name="control accept",
+        )
 
         with trio.CancelScope() as accepting:
             self._accepting.add(accepting)
@@ -167,7 +227,7 @@ class ControlServer:
                 async with trio.open_nursery() as outside:
                     for door in doors:
                         sock = door.sock if isinstance(door, UnixDoor) else door
-                        outside.start_soon(accept, sock, room, take)
+                        outside.start_soon(accept.run, sock)
                     task_status.started(places)
             finally:
                 self._accepting.discard(accepting)
@@ -176,14 +236,14 @@ class ControlServer:
 
     # One connection
 
-    async def _plain(self, sock: socket.socket, hangups: Hangups) -> None:
+    async def _plain(self, guest: Guest, hangups: Hangups) -> None:
+        wire = PlainWire(guest.sock)
         await self._run(
-            Connection(PlainWire(sock), *self._asked, _local, hangups, self._limits, self._ears)
+            Connection(wire, *self._asked, _local, hangups, self._limits, self._ears, busy=guest)
         )
 
-    async def _tcp(
-        self, sock: socket.socket, hangups: Hangups, tls: ssl.SSLContext | None
-    ) -> None:
+    async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
+        sock = guest.sock
         with suppress(OSError):  # gone already: reading will tell
             _tune(sock)
         try:
@@ -195,13 +255,50 @@ class ControlServer:
             Connection(
                 wire,
                 *self._asked,
-                _unguarded if self._access is None else _guarded(self._access),
+                self._guard(guest),
                 hangups,
-                self._limits,
+                replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),
                 self._ears,
                 stranger=self._access is not None,
+                turn=self._turn,
+                shares=self._shares if self._access is not None else None,
+                busy=guest,
             )
         )
+
+    def _guests(self) -> Guests[Guest]:
+        return Guests(
+            "control TCP",
+            lambda: self._max_tcp,
+            lambda guest: guest.scope.cancel(),
+            lambda why, address: self._refusals.refuse(
+                "control", why, host_of(address).strip("[]")
+            ),
+            log,
+        )
+
+    def _guard(self, guest: Guest) -> Admit:
+        """Who may ask on this connection. What it refuses is counted and logged."""
+        access = self._access
+        if access is None:
+            return _unguarded
+        guarded = _guarded(access)
+
+        def admit(request: Args) -> str:
+            try:
+                return guarded(request)
+            except TokenRefused as err:
+                self._refusals.refuse("control", err.why, guest.address, source=err.source)
+                raise
+
+        return admit
+
+    async def _recheck(self) -> NoReturn:
+        """Streams end when their reader loses the right to them."""
+        while True:
+            await trio.sleep(RECHECK_SECONDS)
+            for connection in list(self._connections):
+                connection.recheck()
 
     async def _run(self, connection: Connection) -> None:
         self._connections.add(connection)
@@ -226,10 +323,12 @@ def _guarded(access: Tokens) -> Admit:
         token = access.check(request.get("token"))
         if token is None:
             given = "a wrong token" if "token" in request else "no token"
-            raise CallerError("401", f"{given}; nothing was done")
+            raise TokenRefused(f"{given}; nothing was done", "token")
         if not token.may(request.get("type")):
-            raise CallerError(
-                "401", f"the token {token.name} may {token.role} only; nothing was done"
+            raise TokenRefused(
+                f"the token {token.name} may {token.role} only; nothing was done",
+                "role",
+                f"tcp:{token.name}",
             )
         return f"tcp:{token.name}"
 

@@ -24,7 +24,7 @@ class Wire(Protocol):
     async def receive(self) -> bytes:
         """What has come; empty once the peer has ended its side."""
 
-    def receive_now(self) -> bytes | None:
+    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
         """The same without waiting; None when there is nothing."""
 
     def send_now(self, data: bytes) -> int:
@@ -53,9 +53,9 @@ class PlainWire:
             except BlockingIOError:
                 continue
 
-    def receive_now(self) -> bytes | None:
+    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
         try:
-            return self.sock.recv(READ_SIZE)
+            return self.sock.recv(most)
         except BlockingIOError:
             return None
 
@@ -88,7 +88,7 @@ class TlsWire:
         with _as_oserror():
             return bytes(await self._stream.receive_some(READ_SIZE))
 
-    def receive_now(self) -> bytes | None:
+    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
         return None  # a record may need its rest; only waiting can tell
 
     def send_now(self, data: bytes) -> int:

@@ -25,7 +25,9 @@ NEWS_SECONDS = 60.0  # between two lines that say that all places are taken
 class Room:
     """The places. `enter` may end another connection to make room."""
 
-    def __init__(self, proxies: Proxies, refusals: Refusals) -> None:
+    def __init__(self, proxies: Proxies, refusals: Refusals, places: int = 1 << 62) -> None:
+        """`places`: how many connections the descriptors allow, with those that are kept."""
+        self._allowed = max(1, places - 2 * KEPT)
         self._proxies = proxies
         self._refusals = refusals
         self._here: dict[str, dict[Wire, None]] = {}  # by network, oldest first
@@ -48,7 +50,7 @@ class Room:
                 return self._keep(wire, loopback=True)
             self._refusals.refuse("http", "address", wire.address)
             return False
-        if self._count >= PLACES:
+        if self._count >= min(PLACES, self._allowed):
             self._tell()
             if not self._end_of_busiest():
                 return self._keep(wire, loopback=is_loopback(wire.address))
@@ -110,5 +112,5 @@ class Room:
             self._quiet_until = now + NEWS_SECONDS
             log.warning(
                 "http connections full, strangers are closed to make room limit=%d addresses=%d",
-                PLACES, len(self._here),
+                self._count, len(self._here),
             )  # fmt: skip

@@ -8,12 +8,11 @@ counted, contained and ended here; hypercorn speaks HTTP on them.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket as stdlib
 import ssl
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -32,6 +31,7 @@ from devgate.http.turns import Turns
 from devgate.http.web import Dispatch, opened
 from devgate.http.wire import Wire
 from devgate.model import shown as shown_text
+from devgate.net.accepting import Accepting
 from devgate.net.addresses import bind, host_of, shown, spelled
 from devgate.net.tls import context
 
@@ -39,27 +39,32 @@ log = logging.getLogger("devgate.http")
 
 MAX_STREAMS = 32  # requests at once on one connection of HTTP/2
 MAX_HANDSHAKES = 256  # of TLS at once; 66 kB each
-PAUSE = 0.1  # seconds until the next try when there are no descriptors left
-NEWS_SECONDS = 60.0  # between two lines about that
 RECEIVE_BUFFER = 65536  # bytes that the kernel keeps of a peer while it waits for its turn
 SEND_BUFFER = 262144  # bytes that the kernel keeps for a peer that reads slowly
-NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class WebServer:
     """Serves the web of one gateway, from `serve` to the end of `drain`."""
 
-    def __init__(self, gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> None:
-        """Raises SetupError for a file of [http] that is of no use."""
+    def __init__(
+        self,
+        gateway: Gateway,
+        dispatch: Dispatch,
+        tokens: Tokens | None,
+        places: int = 1 << 62,
+    ) -> None:
+        """`places`: how many connections the descriptors allow.
+
+        Raises SetupError for a file of [http] that is of no use.
+        """
         self.web = web = opened(gateway, dispatch, tokens)
         self._refusals = gateway.refusals
         self._config = _config()
         self._worker = WorkerContext(None)
         self._app = application(web)
-        self._room = Room(Proxies(web.settings.proxies), gateway.refusals)
+        self._room = Room(Proxies(web.settings.proxies), gateway.refusals, places)
         self._turns = Turns()
         self._handshakes = trio.CapacityLimiter(MAX_HANDSHAKES)
-        self._quiet_until = float("-inf")
         self._accepting = trio.CancelScope()
         self._wires: set[Wire] = set()
         self._served = trio.lowlevel.ParkingLot()
@@ -128,29 +133,23 @@ class WebServer:
 
     async def _accept(
         self, door: stdlib.socket, inside: trio.Nursery, tls: ssl.SSLContext | None
-    ) -> NoReturn:
+    ) -> None:
         # Accepted sockets have them from the one that listens.
         door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_RCVBUF, RECEIVE_BUFFER)
         door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_SNDBUF, SEND_BUFFER)
-        listener = trio.socket.from_stdlib_socket(door)
-        while True:
-            try:
-                sock, peer = await listener.accept()
-            except OSError as err:
-                if err.errno in NO_MORE:
-                    self._tell_of_pause(err)
-                    await trio.sleep(PAUSE)
-                continue  # any other: that client has gone again
-            wire = Wire(sock, host_of(spelled(peer)).strip("[]"), self._turns)
+
+        def take(sock: stdlib.socket, peer: Any) -> None:
+            address = host_of(spelled(peer)).strip("[]")
+            wire = Wire(trio.socket.from_stdlib_socket(sock), address, self._turns)
             if self._room.enter(wire):
                 inside.start_soon(self._own, wire, tls)
             else:
                 wire.abort()
 
-    def _tell_of_pause(self, err: OSError) -> None:
-        if (now := trio.current_time()) >= self._quiet_until:
-            self._quiet_until = now + NEWS_SECONDS
-            log.warning("http accept paused reason=%r", err.strerror)
+        # One in each turn: of many each can show who it is before the places of its address
+        # are taken. The room ends another, or turns one away: there is always a next one.
+        accepting = Accepting(lambda: 1, lambda: "", take, log, name="http accept")
+        await accepting.run(door)
 
     async def _own(self, wire: Wire, tls: ssl.SSLContext | None) -> None:
         """Own one connection until it is closed. A fault in it ends it alone."""

@@ -14,7 +14,7 @@ from devgate.net.addresses import network_of
 LEAST_RESERVE = 256
 MOST_RESERVE = 4096
 REST = 64  # for the database, webhooks, the log and the gateway's own files
-MOST_WEB = 1024  # connections of HTTP, or of control TCP: no more are of use to anybody
+MAX_WEB = 1024  # connections of HTTP, or of control TCP: no more are of use to anybody
 
 # Connections from one network that have not registered are at most so many, and one more for each
 # that has registered from there: a fleet behind one NAT doubles with each round trip.

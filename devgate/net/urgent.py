@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 
+CALLS = 64  # in one round: then the devices have their turn
+
 
 class Urgent:
     """Calls back for descriptors that can be read. The poller runs it ahead of a round.
@@ -33,7 +35,7 @@ class Urgent:
             self._epoll.unregister(fd)
 
     def run(self) -> None:
-        for fd, _ in self._epoll.poll(0):
+        for fd, _ in self._epoll.poll(0, CALLS):
             call = self._calls.get(fd)
             if call is not None:  # not forgotten by an earlier one of this round
                 call()

@@ -96,7 +96,8 @@ async def test_running_out_of_descriptors_pauses_and_says_so_once(
             assert sock.recv(1000).startswith(b'{"status":"200"')
         assert await served.answers()
     assert [r.message for r in caplog.records] == [
-        "control accept paused reason='Too many open files'"
+        "control accept paused why='too many open files'",
+        "control accept resumed",
     ]
 
 

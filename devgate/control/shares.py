@@ -1,0 +1,35 @@
+"""What one token may have at once on control TCP: connections and streams."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from devgate.errors import CallerError
+
+# So many of each. A connection has at most 1,024 requests under way (`connection.Limits`).
+MOST: Mapping[str, int] = {"connections": 64, "streams": 32}
+
+
+class Shares:
+    """Counts by source ("tcp:NAME"), over all connections."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def take(self, what: str, source: str) -> None:
+        """One more of `what`, a key of MOST. Raises CallerError (429) if it has enough."""
+        if self._counts[what, source] >= MOST[what]:
+            name = source.partition(":")[2] or source
+            raise CallerError(
+                "429",
+                f"the token {name} has {MOST[what]} {what}, and no more are allowed; nothing was "
+                "done",
+            )
+        self._counts[what, source] += 1
+
+    def give(self, what: str, source: str) -> None:
+        """One less."""
+        self._counts[what, source] -= 1
+        if not self._counts[what, source]:
+            del self._counts[what, source]
