@@ -11,6 +11,8 @@ from pathlib import Path
 
 from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
 from benchmark.errors import BenchError
+from benchmark.hostile.run import arguments as hostile_arguments
+from benchmark.hostile.run import run as run_hostile
 from benchmark.pairs import arguments as pairs_arguments
 from benchmark.pairs import run as run_pairs
 from benchmark.report import as_json, table
@@ -27,6 +29,7 @@ def main() -> int:
         description="Measure devgate beside other servers, and print one table.",
         epilog="`scripts/bench scale --help`: how the cost grows with the number of devices. "
         "`scripts/bench web --help`: what open dashboards cost. "
+        "`scripts/bench hostile --help`: beside attacks. "
         "`scripts/bench pairs --help`: this tree beside another one.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
@@ -47,6 +50,12 @@ def main() -> int:
         parser = argparse.ArgumentParser(prog="scripts/bench web", description=run_web.__doc__)
         web_arguments(parser)
         return run_web(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["hostile"]:
+        parser = argparse.ArgumentParser(
+            prog="scripts/bench hostile", description=run_hostile.__doc__
+        )
+        hostile_arguments(parser)
+        return run_hostile(parser.parse_args(sys.argv[2:]))
     if sys.argv[1:2] == ["pairs"]:
         parser = argparse.ArgumentParser(prog="scripts/bench pairs", description=run_pairs.__doc__)
         pairs_arguments(parser)
