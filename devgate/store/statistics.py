@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from devgate.store.finding import EVENT, number_after, number_at, of_device
+from devgate.store.finding import EVENT, number_at, numbers_between, of_device
 from devgate.store.history import Record
 from devgate.store.numbering import floor_id
 from devgate.store.schema import BY_DEVICE, command, device, event
@@ -120,11 +120,12 @@ def dark(conn: Connection, some: Some) -> list[Dark]:
 
 def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> Sequence[str]:
     """Which devices of the site went offline in that time."""
+    begin, end = numbers_between(conn, first, last)
     query = (
         select(event.c.imei)
         .distinct()
         .select_from(event.join(device, device.c.imei == event.c.imei))
-        .where(event.c.n >= number_at(conn, first), event.c.n < number_after(conn, last))
+        .where(event.c.n >= begin, event.c.n < end)
         .where(event.c.type == "device.offline")
         .where(device.c.site == site, event.c.detail.not_like(OWN_END))
         .limit(limit)
@@ -186,7 +187,8 @@ def events_of(
     conn: Connection, imei: str, since: float, until: float, limit: int
 ) -> list[tuple[Any, ...]]:
     """One device's events in that time, in the columns of `events.kinds.Event`, oldest first."""
-    return of_device(conn, imei, number_at(conn, since) - 1, number_after(conn, until), limit)
+    first, end = numbers_between(conn, since, until)
+    return of_device(conn, imei, first - 1, end, limit)
 
 
 def presence_before(conn: Connection, imei: str, at: float) -> tuple[Any, ...] | None:

@@ -114,13 +114,14 @@ def test_searches_find_what_reading_everything_finds(
             page = history.events_after(conn, after, limit, imei)
             spell = statistics.events_of(conn, imei, since, until, limit)
             before = statistics.presence_before(conn, imei, since)
-            number, behind = finding.number_at(conn, since), finding.number_after(conn, since)
+            number = finding.number_at(conn, since)
+            both = finding.numbers_between(conn, since, until)
         assert page == [row for row in own if row[-1] > after][:limit]
         assert spell == [row for row in own if since <= row[0] <= until][:limit]
         told = [r for r in own if r[0] < since and r[1] in ("device.online", "device.offline")]
         assert before == (told[-1] if told else None)
         assert number == sum(at < since for at in times) + 1
-        assert behind == sum(at <= since for at in times) + 1
+        assert both == (number, sum(at <= until for at in times) + 1)
 
 
 def test_events_stay_found_when_their_commands_are_trimmed(
