@@ -16,7 +16,7 @@ GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connection
            "devices", "in_flight", "waiting", "memory", "store", "draining",
            "background", "clock")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
-          "address", "heard", "running_until", "last")  # fmt: skip
+          "address", "heard", "running_until", "last", "slow")  # fmt: skip
 
 
 def clock(at: object) -> str:
@@ -94,9 +94,14 @@ def device(reply: Reply) -> str:
         ("last heard", ago(reply.get("heard"))),
         ("runs", f"until {ago(reply['running_until'])}" if reply.get("running_until") else "no"),
         ("last command", _brief(last) if last else "none"),
+        ("answers", _slow(reply["slow"]) if reply.get("slow") else None),
         *_rest(reply, DEVICE),
     ]
     return _sheet(title, rows)
+
+
+def _slow(slow: Mapping[str, Any]) -> str:
+    return f"after {slow['seconds']:g} s, later than ack_timeout ({slow['ack_timeout']:g} s)"
 
 
 def devices(items: Iterable[Reply]) -> str:

@@ -30,7 +30,7 @@ from devgate.cli.output import (
     say,
     told,
 )
-from devgate.cli.params import ImeiType
+from devgate.cli.params import NONE, ImeiType, OwnSpan
 from devgate.cli.stored import done, store
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, Imei, iso
@@ -189,9 +189,16 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
         click.option("--unit", type=click.Choice(["seconds", "times"]),
                      help="What the number of a start counts."),
+        click.option("--ack-timeout", type=OwnSpan(),
+                     help='Its own seconds to answer a command; "" for the gateway\'s.'),
     )):  # fmt: skip
         command = decorate(command)
     return command
+
+
+def _own(value: Any) -> Any:
+    """None for what shall be the gateway's again."""
+    return None if value is NONE else value
 
 
 @devices.command()
@@ -209,7 +216,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
     """
     from devgate.store import devices
 
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = {name: _own(value) for name, value in fields.items() if value is not None}
     with store(where) as database:
         with database.write() as conn:
             devices.claim(conn)
@@ -230,8 +237,9 @@ def edit(where: Where, /, imei: Imei, **fields: Any) -> None:
     Examples:
       devgate devices edit 123456787654321 --site south --unit times
       devgate devices edit 123456787654321 --phone ""
+      devgate devices edit 123456787654321 --ack-timeout 30s
     """
-    changes = {name: value for name, value in fields.items() if value is not None}
+    changes = {name: _own(value) for name, value in fields.items() if value is not None}
     if not changes:
         raise click.UsageError("Say what to change, --name or --site for example.")
     _change(where, (imei,), changes, "changed")

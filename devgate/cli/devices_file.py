@@ -27,8 +27,8 @@ def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "
     """Import devices from the CSV file FILE, or - for standard input.
 
     A header names the columns, in any order: imei, and any of id, name, site, phone, qr,
-    unit, enabled. The whole file is checked before anything is written. An import that was
-    cut short is completed by running it again.
+    unit, ack_timeout, enabled. The whole file is checked before anything is written. An
+    import that was cut short is completed by running it again.
 
     \b
     Examples:

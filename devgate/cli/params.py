@@ -59,6 +59,9 @@ def own_key() -> str:
     return f"{OWN_KEY}{os.urandom(10).hex()}"
 
 
+NONE = object()  # what is given as "": nothing of its own
+
+
 class Span(click.ParamType[float]):
     """Seconds, or a duration as people write it."""
 
@@ -72,6 +75,13 @@ class Span(click.ParamType[float]):
         except ValueError as err:
             self.fail(str(err), param, ctx)
         return int(given) if given == int(given) else given  # 30, not 30.0, on the wire
+
+
+class OwnSpan(Span):
+    """Likewise; NONE for an empty text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return NONE if value in ("", NONE) else super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[Long]):

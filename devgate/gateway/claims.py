@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -31,7 +32,7 @@ class Sent(Generic[C]):
     command: C
     kind: str  # QD or ST
     sequence: int = 0  # its place in the order of sending
-    at: float = 0.0  # when its first byte went out
+    at: float = -math.inf  # when its first byte went out; -inf: before a restart
     unknown_since: float | None = None  # when it ended as 408
     yielded: bool = False  # a newer command went out, and no answer to this one was expected then
     wire: Wire | None = None  # the connection that it went out on, as long as that lasts

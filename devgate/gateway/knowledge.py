@@ -50,8 +50,10 @@ class Knowledge:
     def _load(self, conn: Reading) -> int:
         revision = devices.revision(conn)
         self._directory.load(
-            Known(Imei(imei), id, phone, qr, unit, enabled, None, name, site)
-            for imei, id, enabled, phone, qr, unit, name, site in devices.all_light(conn)
+            Known(Imei(imei), id, phone, qr, unit, enabled, ack_timeout, name, site)
+            for imei, id, enabled, phone, qr, unit, ack_timeout, name, site in devices.all_light(
+                conn
+            )
         )
         return revision
 
@@ -77,7 +79,7 @@ class Knowledge:
             before = self._directory.known(device.imei)
             new = Known(
                 device.imei, device.id, device.phone, device.qr, device.unit, device.enabled,
-                before.ack_timeout if before else None, device.name, device.site,
+                device.ack_timeout, device.name, device.site,
             )  # fmt: skip
             self._directory.put(new)
             if not quiet:

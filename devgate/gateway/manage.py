@@ -22,7 +22,7 @@ from devgate.model import Imei, shown
 from devgate.store import devices as stored
 from devgate.store import history as kept
 from devgate.store import intake
-from devgate.store.device import MAX_NAME, Device
+from devgate.store.device import MAX_ACK_TIMEOUT, MAX_NAME, Device
 from devgate.store.history import Reading
 from devgate.store.search import search
 
@@ -38,7 +38,12 @@ async def device(gateway: Gateway, args: Args, source: str) -> Reply:
     known = await gateway.records.read(stored.get, imei)
     if known is None:
         raise stored.unknown(imei)
-    return {**reply, "phone": known.phone, "qr": known.qr}
+    return {
+        **reply,
+        "phone": known.phone,
+        "qr": known.qr,
+        "ack_timeout": known.ack_timeout,
+    }
 
 
 async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -140,6 +145,8 @@ def _given(args: Args) -> dict[str, Any]:
         value = args[name]
         if name == "id":
             value = fields.number(args, "id")
+        elif name == "ack_timeout":
+            value = fields.seconds(args, name, MAX_ACK_TIMEOUT)
         elif name == "enabled":
             value = fields.yes(args, "enabled", True)
         elif not isinstance(value, str) and not (value is None and name in ("phone", "qr")):

@@ -192,7 +192,7 @@ async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 _LIST = ("after", "limit")
-_KEPT = ("id", "name", "site", "phone", "qr", "unit", "enabled")  # of a device
+_KEPT = ("id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled")  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
 
 OPERATIONS: Mapping[str, Operation] = {

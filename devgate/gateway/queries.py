@@ -64,9 +64,12 @@ def resident() -> int:
 async def _device(gateway: Gateway, imei: Imei) -> Reply:
     await gateway.records.flushed()
     device, row, last = await gateway.records.read(_one, imei)
+    late = gateway.dispatcher.results.slow.get(imei)
     return {
         "status": "200",
         **item(gateway, device, row),
+        # How late its last answers came, if it keeps answering later than ack_timeout.
+        "slow": late and {"seconds": round(late.seconds, 1), "ack_timeout": late.ack_timeout},
         "last": record(last[0]) if last else None,
     }
 

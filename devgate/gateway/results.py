@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -72,7 +73,7 @@ class Results:
     def answered(self, entry: Sent[Command], held: Held) -> None:
         """Notice devices that keep answering too late."""
         imei = entry.command.imei
-        if entry.at:  # else it was sent before a restart
+        if entry.at > -math.inf:
             self.slow.answered(imei, held.at - entry.at, self.ack_timeout_of(imei))
 
     def unanswered(self, line: Line, entry: Sent[Command], now: float) -> list[Command]:

@@ -73,8 +73,10 @@ _DEVICE = (
     Field("phone", nullable(s.PHONE), "Its own service telephone; null for the gateway's."),
     Field("qr", nullable(s.QR), "Its own text of the QR code; null for the gateway's."),
     Field("unit", s.UNIT, "What the number of a start counts."),
+    Field("ack_timeout", nullable(s.TIMEOUT),
+          "Its own seconds to answer a command; null for the gateway's."),
     Field("enabled", s.YES, "false: it is refused when it registers."),
-)
+)  # fmt: skip
 _HOOK = Field("name", s.HOOK, "The webhook, by its name in the list.", True)
 _HOOK_FIELDS = (
     Field("events", nullable(s.EVENTS), "Only of these types: `device`, or "
@@ -123,7 +125,8 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/devices/import", "import", "Import devices from CSV", "Taken", body="csv",
         query=(Field("on_conflict", s.CONFLICT, "What to do with IMEIs that are there."),),
         about="A header names the columns: imei, and any of id, name, site, phone, qr, unit, "
-        "enabled. The whole file is checked first: an error names its line, and nothing is taken.",
+        "ack_timeout, enabled. The whole file is checked first: an error names its line, and "
+        "nothing is taken.",
     ),
     Call(
         "GET", "/api/devices/export", "export", "Export all devices as CSV", "", stream="csv",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from io import StringIO
+from typing import cast
 
 import trio
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from devgate.gateway.replies import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.device import BOM, COLUMNS, harmless
+from devgate.store.device import BOM, COLUMNS, as_text, harmless
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
 PIECE = 65536  # characters that are sent at once
@@ -75,7 +76,8 @@ class Export(Streamed):
 
 
 def _row(device: Reply) -> list[object]:
-    return [
-        str(value).lower() if isinstance(value := device[name], bool) else value
-        for name in COLUMNS
-    ]
+    shown = {
+        "ack_timeout": as_text(cast(float | None, device["ack_timeout"])),
+        "enabled": str(device["enabled"]).lower(),
+    }
+    return [shown.get(name, device[name]) for name in COLUMNS]

@@ -7,6 +7,7 @@ from devgate.http.schemas import Schema
 TEXT: Schema = {"type": "string"}
 MAYBE: Schema = {"type": ["string", "null"]}
 WHOLE: Schema = {"type": "integer"}
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 MAYBE_WHOLE: Schema = {"type": ["integer", "null"]}
 YES: Schema = {"type": "boolean"}
 TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
@@ -72,12 +73,13 @@ SHAPES: dict[str, Schema] = {
     "KnownDevice": shape(
         "All that is known of a device; `last` is its last command.",
         status=TEXT, **LISTED, phone=MAYBE, qr=MAYBE,
+        ack_timeout=MAYBE_NUMBER, slow={"type": ["object", "null"]},
         last={"anyOf": [ref("Command"), {"type": "null"}]},
     ),
     "StoredDevice": shape(
         "A device as it is stored.",
         status=TEXT, message=TEXT, imei=TEXT, id=WHOLE, name=TEXT, site=TEXT, phone=MAYBE,
-        qr=MAYBE, unit=TEXT, enabled=YES,
+        qr=MAYBE, unit=TEXT, ack_timeout=MAYBE_NUMBER, enabled=YES,
     ),
     "Taken": shape(
         "What an import has done, in devices.",

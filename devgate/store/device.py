@@ -10,7 +10,10 @@ from devgate.errors import CallerError
 from devgate.model import MAX_TEXT, Imei, shown, turns_text
 
 Unit = Literal["seconds", "times"]
-COLUMNS: Final = ("imei", "id", "name", "site", "phone", "qr", "unit", "enabled")
+COLUMNS: Final = (
+    "imei", "id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled",
+)  # fmt: skip
+MAX_ACK_TIMEOUT = 300.0  # seconds
 UNITS: Final = ("seconds", "times")
 MAX_ID = 2**31 - 1  # the column's type in PostgreSQL
 MAX_NAME = 200  # characters of a name or a site: what still makes a line of a list
@@ -27,6 +30,7 @@ class Device:
     phone: str | None = None  # None: the gateway's own [service] text
     qr: str | None = None
     unit: Unit = "seconds"
+    ack_timeout: float | None = None  # seconds to answer a command; None: [command] ack_timeout
     enabled: bool = True
 
 
@@ -46,6 +50,12 @@ def checked(device: Device) -> Device:
         raise bad("id", f"a number from 0 to {MAX_ID} expected, not {shown(device.id)}")
     if device.unit not in UNITS:
         raise bad("unit", f"seconds or times expected, not {shown(device.unit)}")
+    given_timeout = device.ack_timeout
+    if given_timeout is not None and not 0 < given_timeout <= MAX_ACK_TIMEOUT:
+        raise bad(
+            "ack_timeout",
+            f"more than 0 and at most {MAX_ACK_TIMEOUT:g} seconds expected, not {given_timeout:g}",
+        )
     for name, text in (("name", device.name), ("site", device.site)):
         _check_text(name, text)
         if len(text) > MAX_NAME:
@@ -89,3 +99,8 @@ def _check_text(name: str, text: str) -> None:
 
 def bad(name: str, text: str) -> CallerError:
     return CallerError("400", f"{name}: {text}")
+
+
+def as_text(seconds: float | None) -> str:
+    """`15`, `7.5`; empty for none."""
+    return "" if seconds is None else f"{seconds:.15g}"

@@ -41,7 +41,7 @@ _EDIT = (
     .where(t.c.imei == bindparam("imei_"))
     .values({name: bindparam(name) for name in COLUMNS[1:]})
 )
-Light = tuple[str, int, bool, str | None, str | None, str, str, str]
+Light = tuple[str, int, bool, str | None, str | None, str, float | None, str, str]
 
 
 def get(conn: Connection, imei: Imei) -> Device | None:
@@ -207,9 +207,14 @@ def revision(conn: Connection) -> int:
 
 
 def all_light(conn: Connection) -> Iterator[Light]:
-    """All devices, in no order, as (imei, id, enabled, phone, qr, unit, name, site): in bounded
-    memory."""
-    columns = (t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit, t.c.name, t.c.site)
+    """All devices, in no order, as (imei, id, enabled, phone, qr, unit, ack_timeout, name, site).
+
+    In bounded memory.
+    """
+    columns = (
+        t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit, t.c.ack_timeout, t.c.name,
+        t.c.site,
+    )  # fmt: skip
     result = conn.execute(select(*columns), execution_options={"yield_per": 5000})
     return cast(Iterator[Light], iter(result))
 
@@ -252,4 +257,4 @@ def _device(row: Row[Any]) -> Device:
 
 
 def _values(d: Device) -> tuple[object, ...]:
-    return (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, d.enabled)
+    return (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, d.ack_timeout, d.enabled)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import CallerError, StoreError
 from devgate.store import devices
-from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, harmless
+from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, as_text, harmless
 from devgate.store.engine import Database, outage
 from devgate.store.outage import busy
 from devgate.store.rows import Row, at, read_rows
@@ -216,7 +216,10 @@ def give(conn: Connection, out: IO[str], *, spreadsheet: bool = False) -> int:
     count = 0
     for d in devices.all_devices(conn):
         writer = quoted if d.qr and "\r" in d.qr else plain
-        row = (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, str(d.enabled).lower())
+        row = (
+            d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, as_text(d.ack_timeout),
+            str(d.enabled).lower(),
+        )  # fmt: skip
         writer.writerow(map(harmless, row) if spreadsheet else row)
         count += 1
     return count

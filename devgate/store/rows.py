@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -12,6 +13,7 @@ from devgate.model import Imei, imei, shown
 from devgate.store.device import COLUMNS, MAX_ID, Device, Unit, checked
 
 MAX_LINE = 65536  # bytes: far more than a row can need; a file without newlines ends there
+SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 BOM = b"\xef\xbb\xbf"
 YES_AND_NO: Mapping[str, bool] = {
     "": True, "true": True, "1": True, "yes": True, "false": False, "0": False, "no": False,
@@ -29,6 +31,7 @@ class Row(NamedTuple):
     phone: str | None
     qr: str | None
     unit: Unit
+    ack_timeout: float | None
     enabled: bool
 
     def device(self, id: int) -> Device:
@@ -101,14 +104,24 @@ def _row(line: int, given: Mapping[str, str]) -> Row:
             site=given.get("site", ""),
             phone=given.get("phone"),
             qr=given.get("qr"),
+            ack_timeout=_seconds(given.get("ack_timeout", "").strip()),
             unit=cast(Unit, given.get("unit", "").strip() or "seconds"),
             enabled=enabled,
         )
     )
     return Row(
         line, device.imei, device.id if number else None,
-        device.name, device.site, device.phone, device.qr, device.unit, device.enabled,
+        device.name, device.site, device.phone, device.qr, device.unit,
+        device.ack_timeout, device.enabled,
     )  # fmt: skip
+
+
+def _seconds(text: str) -> float | None:
+    if not text:
+        return None
+    if not SECONDS.fullmatch(text):
+        raise CallerError("400", f"ack_timeout: a number of seconds expected, not {shown(text)}")
+    return float(text)
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:

@@ -18,7 +18,7 @@ PRAGMA synchronous = OFF;
 PRAGMA cache_size = -16000;
 CREATE TABLE row (
     line INTEGER PRIMARY KEY, imei TEXT NOT NULL UNIQUE, id INTEGER UNIQUE,
-    name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, enabled INTEGER
+    name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, ack_timeout REAL, enabled INTEGER
 );
 """
 
@@ -48,7 +48,7 @@ class Staging:
         while batch := list(islice(rest, BATCH)):
             try:
                 self._db.execute("BEGIN")
-                self._db.executemany("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?)", batch)
+                self._db.executemany("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?)", batch)
                 self._db.execute("COMMIT")
             except sqlite3.IntegrityError:
                 self._blame(batch)

@@ -56,9 +56,17 @@ class World:
     """A folder with all that a run writes: configuration, store, logs, the devices' record."""
 
     def __init__(
-        self, folder: Path, store: str, devices: int, config: str = CONFIG, **more: object
+        self,
+        folder: Path,
+        store: str,
+        devices: int,
+        config: str = CONFIG,
+        environment: Mapping[str, str] | None = None,
+        **more: object,
     ) -> None:
-        """`config` is the text of gateway.toml, with {port} and {store} to fill in, and `more`."""
+        """`config` is the text of gateway.toml, with {port} and {store} to fill in, and `more`.
+        `environment` is added to the programs' own."""
+        self.environment = dict(environment or {})
         self.folder = folder
         self.imeis = [f"{FIRST + n:015}" for n in range(devices)]
         self.record = folder / "seen.txt"
@@ -73,6 +81,7 @@ class World:
     def devgate(self, *arguments: str) -> subprocess.Popen[bytes]:
         """`devgate ARGUMENTS`, in the background; its words go to a log."""
         own = {name: value for name, value in os.environ.items() if "DEVGATE" not in name}
+        own |= self.environment
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "devgate", *arguments, "--config", "gateway.toml"],

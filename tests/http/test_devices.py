@@ -147,7 +147,7 @@ def test_what_is_exported_imports_again(client: httpx.Client) -> None:
     rows = {row["imei"]: row for row in csv.DictReader(io.StringIO(response.text, newline=""))}
     assert rows["777000000000009"] | {"id": ""} == {
         "imei": "777000000000009", "id": "", "name": '雷, "x"', "site": "", "phone": "",
-        "qr": "a\r\nb\rc", "unit": "seconds", "enabled": "false",
+        "qr": "a\r\nb\rc", "unit": "seconds", "ack_timeout": "", "enabled": "false",
     }  # fmt: skip
     again = client.post("/api/devices/import", content=response.content)
     assert (again.json()["added"], again.json()["skipped"]) == (0, len(rows))

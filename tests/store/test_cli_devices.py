@@ -87,8 +87,12 @@ def test_a_device_from_its_addition_to_its_removal(run: Run) -> None:
     assert json.loads(added.stdout) == {
         "status": "200", "message": f"added {A} as number 1", "imei": A, "id": 1,
         "name": "Bay 4", "site": "", "phone": None, "qr": "http://x/{id}", "unit": "seconds",
-        "enabled": True,
+        "ack_timeout": None, "enabled": True,
     }  # fmt: skip
+    for given, kept in (("12.5", 12.5), ("1m", 60), ("", None)):
+        assert run("edit", A, "--ack-timeout", given).exit_code == 0
+        assert json.loads(run("show", A, "--json").stdout)["ack_timeout"] == kept
+    assert run("edit", A, "--ack-timeout", "301").exit_code == 2
     assert run("add", B, "--id", "9", "--disabled").stdout == f"added {B} as number 9\n"
     assert run("edit", A, "--site", "north", "--unit", "times").exit_code == 0
     assert run("enable", A, B).stdout == f"enabled {A}, {B}\n"
@@ -141,8 +145,8 @@ def test_a_locked_database_is_12(
 
 def test_import_and_export(run: Run, tmp_path: Path) -> None:
     text = (
-        "imei,id,name,site,phone,qr,unit,enabled\n"
-        f"{A},1,Bay 4,north,,,seconds,true\n{B},2,,,400,,times,false\n"
+        "imei,id,name,site,phone,qr,unit,ack_timeout,enabled\n"
+        f"{A},1,Bay 4,north,,,seconds,7.5,true\n{B},2,,,400,,times,,false\n"
     )
     result = run("import", "-", "--json", input=text)
     assert json.loads(result.stdout) == {

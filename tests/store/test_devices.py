@@ -14,7 +14,7 @@ from devgate.store.devices import Device
 from devgate.store.engine import Database
 from tests.store.plain import A, B, C
 
-FULL = Device(Imei(A), 7, "Bay 4", "north", "400", "http://x/{id}", "times", enabled=False)
+FULL = Device(Imei(A), 7, "Bay 4", "north", "400", "http://x/{id}", "times", 12.5, enabled=False)
 
 
 def plain(n: int, **fields: Any) -> Device:
@@ -32,15 +32,8 @@ def test_a_device_comes_back_as_it_was_added(database: Database) -> None:
         assert list(devices.all_devices(conn)) == [FULL, Device(Imei(B), 8)]
         light = list(devices.all_light(conn))
         assert tuple(light[0]) == (
-            A,
-            7,
-            False,
-            "400",
-            "http://x/{id}",
-            "times",
-            FULL.name,
-            FULL.site,
-        )
+            A, 7, False, "400", "http://x/{id}", "times", 12.5, FULL.name, FULL.site,
+        )  # fmt: skip
         assert devices.count(conn) == 2
 
 
@@ -75,7 +68,9 @@ def test_an_edit_changes_what_is_given_alone(database: Database) -> None:
         devices.edit(conn, Imei(A), {"name": "Bay 5"})
         assert devices.revision(conn) == before, "nothing changed, so nobody need look"
         found = devices.get(conn, Imei(A))
-    assert found == Device(Imei(A), 7, "Bay 5", "north", None, FULL.qr, "times", enabled=False)
+    assert found == Device(
+        Imei(A), 7, "Bay 5", "north", None, FULL.qr, "times", 12.5, enabled=False
+    )
     with pytest.raises(CallerError) as unknown, database.write() as conn:
         devices.edit(conn, Imei(B), {"name": "x"})
     assert unknown.value.status == "300"

@@ -129,6 +129,7 @@ def fleets(draw: st.DrawFn) -> list[Device]:
         fields: dict[str, Any] = {
             "name": draw(texts), "site": draw(texts), "phone": draw(st.none() | texts),
             "qr": draw(st.none() | qrs), "unit": draw(st.sampled_from(["seconds", "times"])),
+            "ack_timeout": draw(st.none() | st.floats(0.001, 300).map(lambda s: round(s, 6))),
             "enabled": draw(st.booleans()),
         }  # fmt: skip
         try:
