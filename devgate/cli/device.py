@@ -91,6 +91,7 @@ def start(
       11  too many commands wait for that device
       12  the gateway failed or is stopping; nothing was sent
       13  no gateway answers
+      14  the machine takes no start now; the message says why; nothing was sent
      130  Ctrl-C: the command runs on
     """
     extra = _extra(timeout=timeout, no_wait=no_wait, expires=expires)
