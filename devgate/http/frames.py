@@ -16,11 +16,11 @@ HEADER = 9  # bytes of a frame's header
 DATA, HEADERS, CONTINUATION = 0, 1, 9
 END_STREAM = 1
 SMALL_DATA = 64  # bytes: a DATA frame below this, with more behind it, counts as a control frame
-FRAMES_A_TURN = 16  # frames that are worked off in one turn of the loop
+FRAMES_A_TURN = 8  # frames that are worked off in one turn of the loop
 # Control frames: all but DATA and HEADERS. Browsers send some ten for a page, and one for each
 # 32 KiB that they read.
-CONTROL_BURST = 256
-CONTROL_A_SECOND = 64.0
+CONTROL_BURST = 64
+CONTROL_A_SECOND = 32.0
 BYTES_FOR_ONE = 4096  # that we sent: they allow one control frame more
 
 

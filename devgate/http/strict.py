@@ -16,8 +16,6 @@ from devgate.http.problems import problem
 from devgate.http.wire import LARGE_PIECE, PIECE
 
 END = b"\r\n\r\n"
-BARE_LF = re.compile(rb"(?<!\r)\n")
-FOLDED = re.compile(rb"\r\n[ \t]")
 LENGTH = re.compile(rb"\r\ncontent-length:", re.IGNORECASE)
 METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 VERSIONS = (b"1.0", b"1.1")
@@ -40,9 +38,9 @@ class StrictConnection(h11.Connection):
     def _must_be_plain(self, data: bytes) -> None:
         """`data` begins with the head of the next request, or a part of it."""
         head, end, _ = data.partition(END)
-        if BARE_LF.search(head):
+        if head.count(b"\n") != head.count(b"\r\n"):
             self._refuse("CR LF expected at the end of each line, not LF alone")
-        if FOLDED.search(head):
+        if b"\r\n " in head or b"\r\n\t" in head:
             self._refuse("a header on one line expected")
         if end and len(LENGTH.findall(head)) > 1:
             self._refuse("one Content-Length expected")
