@@ -37,6 +37,7 @@ class Device:
         self.connection = 0
         self.stream: trio.SocketStream | None = None
         self.there = trio.Event()  # it has a connection that works
+        self.listening = trio.CancelScope()
         self.stalled_until = 0.0
         self.lock = trio.Lock()
         self.nursery: trio.Nursery
@@ -57,30 +58,22 @@ class Device:
         assert got == self.frame("200", "HT"), got
         self.stream = stream
         self.connection += 1
-        self.nursery.start_soon(self.listen, stream, self.connection)
+        self.listening = trio.CancelScope()
+        self.nursery.start_soon(self.listen, stream, self.listening)
         self.there.set()
 
-    async def listen(self, stream: trio.SocketStream, connection: int) -> None:
-        """Take what comes, until this connection is not the device's any more, or is dead."""
+    async def listen(self, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+        """Take what comes, until the connection is dead or closed."""
         held = b""
-        try:
-            while True:
-                if connection != self.connection:
-                    return
-                if self.stream is None:
-                    await trio.sleep(0.05)  # dead: nothing is read
-                    continue
-                with trio.move_on_after(0.05):
-                    data = await stream.receive_some(4096)
-                    if not data:
-                        return
+        with scope:
+            try:
+                while data := await stream.receive_some(4096):
                     held += data
-                while len(held) >= 3 and len(held) >= int(held[:3]):
-                    size = int(held[:3])
-                    self.take(held[:size])
-                    held = held[size:]
-        except trio.BrokenResourceError:
-            return
+                    while len(held) >= 3 and len(held) >= (size := int(held[:3])):
+                        self.take(held[:size])
+                        held = held[size:]
+            except trio.BrokenResourceError:
+                return
 
     def take(self, frame: bytes) -> None:
         if frame[3:6] == b"000" and frame[21:23] == b"QD":
@@ -125,6 +118,7 @@ class Device:
         async with self.lock:
             stream, self.stream = self.stream, None
             self.there = trio.Event()
+            self.listening.cancel()
             assert stream is not None
             await stream.send_all(self.frame("000", "TN") * FLOOD)
         await trio.sleep(0.3)  # until the answers have filled what there is
