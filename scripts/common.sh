@@ -107,7 +107,7 @@ PY
 }
 
 # What an environment with the extras $1 was installed from.
-stamp_of() { printf '%s ' "$root" && cksum <"$root/pyproject.toml"; }
+stamp_of() { printf '%s ' "$root" && cat "$root/pyproject.toml" "$root"/requirements/*.txt | cksum; }
 
 installed() {
     local extra
@@ -151,8 +151,12 @@ environment() {
     if ! installed "${enough[@]}"; then
         say "installing devgate${extra:+ with what its tests need} into .venv"
         rm -f "$venv"/.installed*
-        (cd "$root" && quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --editable ".${extra:+[$extra]}") || die "installing into $venv failed; see above."
+        # Exactly the files whose hashes are in the lock, the build's own tools among them.
+        local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+        (cd "$root" &&
+            quietly "${pip[@]}" --require-hashes -r "requirements/${extra:-serve}.txt" &&
+            quietly "${pip[@]}" --no-deps --no-build-isolation --editable .) ||
+            die "installing into $venv failed; see above."
         stamp_of >"$venv/.installed${extra:+-$extra}"
     fi
     exec 9<&-
