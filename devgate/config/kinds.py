@@ -76,6 +76,26 @@ def whole(least: int, most: int) -> PlainValidator:
     return PlainValidator(check)
 
 
+_SIZE = re.compile(r"([0-9]{1,15}) ?([KMGT]?)B?", re.ASCII | re.IGNORECASE)
+_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+
+
+def size() -> PlainValidator:
+    """Bytes, from a whole number or a string like "10GB" (powers of 1000); 0 is no bound."""
+
+    def check(value: object) -> int:
+        if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+            value = int(match[1]) * _UNITS[match[2].upper()]
+        if type(value) is not int or not (value == 0 or 10**6 <= value <= 10**15):
+            raise ValueError(
+                f'bytes, or a size like "10GB", from 1MB to 1000TB, or 0 expected, '
+                f"not {came(value)}"
+            )
+        return value
+
+    return PlainValidator(check)
+
+
 def seconds(least: float, most: float) -> PlainValidator:
     """Seconds within bounds, from a number or a string like "3m"."""
 

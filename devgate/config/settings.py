@@ -26,6 +26,7 @@ from devgate.config.kinds import (
     one_of,
     path,
     seconds,
+    size,
     whole,
 )
 from devgate.config.table import Table, keys_of, needs_restart, setting, table_of, tables_of
@@ -232,6 +233,9 @@ class StoreSettings(Table):
     keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
     keep_commands: Annotated[float, seconds(1, YEARS)] = setting(
         "365d", "How long the records of commands are kept."
+    )
+    max_size: Annotated[int, size()] = setting(
+        0, 'Above it the oldest events are deleted, then starts are refused: "10GB"; 0: no bound.'
     )
 
 

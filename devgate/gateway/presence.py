@@ -119,14 +119,16 @@ class Presence:
         for imei in stale:
             if (connection := self._registry.get(imei)) is None:
                 continue
-            if connection.told:
+            if self._records.quiet:
+                self._stale[imei] = None
+            elif connection.told:
                 self._records.presence(_row(imei, connection, True, _since(connection)))
             else:
                 self._tell_online(imei, connection)
 
     def _online(self, imei: Imei, connection: Connection) -> None:
         count = self._onlines.count(imei)
-        if count <= MOST:
+        if count <= MOST and not self._records.quiet:
             return self._tell_online(imei, connection)
         # Readers see the two alternate: who is not told online is not told offline either.
         connection.told = False
@@ -143,7 +145,7 @@ class Presence:
         self.takeovers += 1
         connection.told = displaced.told
         count = self._takeovers.count(imei)
-        if count > MOST or not connection.told:
+        if count > MOST or not connection.told or self._records.quiet:
             return self._leave_out(imei, count)
         address, number = connection.link.address, connection.generation
         event = event_row(

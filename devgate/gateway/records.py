@@ -52,6 +52,12 @@ def encoded(detail: Mapping[str, object]) -> str:
     )  # fmt: skip
 
 
+# Events that devices can cause as often as they like.
+NOISE = frozenset({
+    "device.flapping", "device.mismatch", "device.echoing", "device.unknown", "result.unsolicited",
+})  # fmt: skip
+
+
 class Records:
     """The one door to the database. Nothing here blocks the loop."""
 
@@ -59,6 +65,11 @@ class Records:
         self._database = database
         self._writer = writer
         self._told_lost = 0
+        # The database is larger than [store] max_size: NOISE is not written; and, once it is much
+        # larger, the sentence with which orders are refused.
+        self.quiet = False
+        self.full = ""
+        self.left_out = 0  # events that were not written for that
         # What events call a device; `app` puts the directory here.
         self.called: Callable[[Imei], Called | None] = lambda imei: None
 
@@ -80,7 +91,7 @@ class Records:
     def state(self) -> str:
         """`ok`, or why no order is taken: nothing can be written, or the database lost rows."""
         state = self._writer.state
-        return state if state != "ok" else self._database.loss or state
+        return state if state != "ok" else self._database.loss or self.full or state
 
     async def confirm_loss(self) -> str | None:
         """An operator knows what the database lost. Returns what that was, if anything."""
@@ -132,6 +143,9 @@ class Records:
         if lost > self._told_lost and self._writer.state == "ok":
             self._writer.post([event_row("log.lost", None, count=lost - self._told_lost)])
             self._told_lost = lost
+        if self.quiet and type in NOISE:
+            self.left_out += 1
+            return
         row = event_row(type, imei, command, **detail)
         self._writer.post([row], droppable=not type.startswith("command."))
 

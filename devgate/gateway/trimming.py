@@ -21,6 +21,11 @@ LOOK_SECONDS = 60.0  # between two looks at the clock
 PAUSE = 0.1  # seconds between two steps: commands come in between
 MAX_ROWS = 50_000  # of a kind that one request deletes: some ten seconds
 
+# Of [store] max_size, the part down to which events are deleted, and the part from which on orders
+# are refused; and how many of the newest events are never deleted for it.
+GOAL, REFUSE = 0.95, 1.1
+MIN_EVENTS = 10_000
+
 log = logging.getLogger("devgate.store")
 
 
@@ -52,6 +57,7 @@ class Trimming:
         due = trio.current_time()
         while True:
             self.tell()
+            await self._background.until_done("size", self.bound)
             if trio.current_time() >= due:
                 await self._background.until_done("trimming", self.once)
                 due = trio.current_time() + EVERY
@@ -86,6 +92,34 @@ class Trimming:
                 await self._in_steps(history.trim_commands, now - store.keep_commands, most),
                 await self._in_steps(history.free_keys, now - command.keep_keys, most),
             )
+
+    async def bound(self) -> None:
+        """Keep the database below `[store] max_size`: delete the oldest events, then write none
+        that anybody can cause, then refuse orders. Raises StoreError."""
+        most, records = self.settings.store.max_size, self._records
+        if not most:
+            records.quiet, records.full = False, ""
+            return
+        size = await records.read(history.size)
+        deleted = 0
+        while size > most * GOAL and (size > most or deleted) and deleted < MAX_ROWS:
+            count = await records.change(history.trim_oldest, MIN_EVENTS)
+            deleted += count
+            size = await records.read(history.size)
+            if count < history.TRIM:
+                break
+            await trio.sleep(PAUSE)
+        if deleted:
+            log.warning("store max_size reached, oldest events deleted count=%s", deleted)
+        records.quiet = size > most
+        full = size > most * REFUSE
+        if full and not records.full:
+            log.error("store is larger than max_size, orders are refused bytes=%s", size)
+        records.full = (
+            f"the database has {size} bytes, [store] max_size is {most}: raise it, or keep less"
+            if full
+            else ""
+        )
 
     async def _in_steps(
         self, trim: Callable[[history.Reading, float], int], before: float, most: int | None

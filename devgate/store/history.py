@@ -124,6 +124,31 @@ def events_after(
     return [tuple(row) for row in conn.execute(query)]
 
 
+def size(conn: Connection) -> int:
+    """Bytes that the database takes. In SQLite without pages that are free; in PostgreSQL with
+    them: only a VACUUM FULL makes those files smaller."""
+    if conn.dialect.name != "sqlite":
+        return int(
+            conn.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+        )
+    pages, free, page = (
+        int(conn.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page
+
+
+def trim_oldest(conn: Connection, keep: int) -> int:
+    """Delete some of the oldest events, never the newest `keep`. Returns how many."""
+    newest = conn.scalar(select(func.max(event.c.n))) or 0
+    some = select(event.c.n).where(event.c.n <= newest - keep).order_by(event.c.n).limit(TRIM)
+    last = conn.scalar(select(func.max(some.subquery().c.n)))
+    if last is None:
+        return 0
+    count: int = conn.execute(delete(event).where(event.c.n <= last)).rowcount
+    return count
+
+
 def first_event(conn: Connection) -> int | None:
     """The number of the oldest event that is still kept."""
     number: int | None = conn.scalar(select(func.min(event.c.n)))

@@ -70,6 +70,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "key_file": "",
         "keep_events": "30d",
         "keep_commands": "365d",
+        "max_size": 0,
     },
     "log": {
         "level": "info",
