@@ -287,5 +287,5 @@ PROCESS = [
     Fault("no threads", 3, threads),
     Fault("accept fails", 3, accepting),
     Fault("webhook receiver away", 2, receiver_away),
-    Fault("second gateway", 3, second_gateway, may_end=True),
+    Fault("second gateway", 6, second_gateway, may_end=True),
 ]
