@@ -108,7 +108,7 @@ def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
 
 def events_of(verdict: Verdict, events: Sequence[Json]) -> None:
     """Numbers without gap or repeat; online and offline alternate; one outcome a command."""
-    online: dict[str, bool] = {}
+    presence: dict[str, Json] = {}  # the last event of each device
     told: Counter[tuple[str, str]] = Counter()
     last: int | None = None
     for event in events:
@@ -120,9 +120,10 @@ def events_of(verdict: Verdict, events: Sequence[Json]) -> None:
             verdict.other.append(f"event {number} came behind event {last}")
         last = number
         if (now := ONLINE.get(event["type"])) is not None:
-            if online.get(event["imei"], False) is now:
-                verdict.other.append(f"event {number} tells {event['imei']} what it was already")
-            online[event["imei"]] = now
+            before = presence.get(event["imei"])
+            if (before is not None and ONLINE[before["type"]]) is now:
+                verdict.other.append(f"{event} tells what was so already, since {before}")
+            presence[event["imei"]] = event
         elif event["type"].startswith("command."):
             told[event["command"], event["type"]] += 1
     for (command, kind), times in told.items():

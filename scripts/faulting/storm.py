@@ -19,7 +19,7 @@ from faulting.world import StormWorld
 from tests.faults.preload import Faults
 from tests.postgres import Postgres
 
-CALM = (0.5, 4.0)  # seconds between the recovery from one fault and the next one
+CALM = (0.2, 2.0)  # seconds between the recovery from one fault and the next one
 CHECK_FIRST, CHECK_EVERY = 40.0, 150.0  # seconds until the first checkpoint; between later ones
 MOST_SAID = 25  # breaches that are told at once; the others are counted
 SETTLE = 120.0  # seconds in which all callers must know what became of their orders
