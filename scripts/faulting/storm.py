@@ -83,8 +83,8 @@ class Storm:
             if time.monotonic() > check:
                 self.check()
                 check = time.monotonic() + CHECK_EVERY
-                if stop_at_breach and self.breaches:
-                    break
+            if stop_at_breach and self.breaches:
+                break
         self.book.closed = True
         self.check()
         self.world.faults.clear()

@@ -23,8 +23,8 @@ def faults(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_figures(printed: str) -> dict[str, str]:
-    lines = [line.strip() for line in printed.splitlines() if ": " in line]
-    return dict(line.split(": ", 1) for line in lines)
+    lines = [line.strip().partition(": ") for line in printed.splitlines()]
+    return {name: figure for name, colon, figure in lines if colon}
 
 
 @pytest.mark.timeout(180)
