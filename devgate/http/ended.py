@@ -7,10 +7,11 @@ process.
 
 from __future__ import annotations
 
+import logging
 import os
 from time import time
 
-from devgate.errors import SetupError
+log = logging.getLogger("devgate.http")
 
 MAX_LINE = 64  # characters; ours have 27
 PRUNE_LINES = 10_000  # lines of the file, then it is written anew
@@ -21,7 +22,7 @@ class Ended:
 
     def __init__(self, path: str, lasts: float) -> None:
         """`path` is the file, empty for none. `lasts`: how long a session could go on, in
-        seconds. Raises SetupError for a file that cannot be read or written."""
+        seconds. A file that cannot be read or written is done without, with a warning."""
         self.path = path
         self._lasts = lasts
         self._until: dict[str, float] = {}
@@ -31,10 +32,11 @@ class Ended:
                 self._read()
                 self._write_anew()
             except OSError as err:
-                raise SetupError(
-                    f"the file of ended sessions {path} cannot be used: {err.strerror}; "
-                    "let the gateway's user write it, or set another [http] secret"
-                ) from None
+                # The secret may be where the gateway only reads: that is no reason to stay down.
+                log.warning(
+                    "logouts are not kept over a restart file=%s reason=%s", path, err.strerror
+                )
+                self.path = ""
 
     def __contains__(self, id: str) -> bool:
         return id in self._until

@@ -13,7 +13,7 @@ from devgate.http.wire import LARGE_PIECE, PIECE
 
 PREFACE = 24  # bytes in front of the first frame
 HEADER = 9  # bytes of a frame's header
-DATA, HEADERS, CONTINUATION = 0, 1, 9
+DATA, HEADERS, RST_STREAM, CONTINUATION = 0, 1, 3, 9
 END_STREAM = 1
 SMALL_DATA = 64  # bytes: a DATA frame below this, with more behind it, counts as a control frame
 FRAMES_A_TURN = 8  # frames that are worked off in one turn of the loop
@@ -21,6 +21,7 @@ FRAMES_A_TURN = 8  # frames that are worked off in one turn of the loop
 # 32 KiB that they read.
 CONTROL_BURST = 64
 CONTROL_A_SECOND = 32.0
+RESET_WEIGHT = 4  # control frames that a reset counts as: a request was begun for it
 BYTES_FOR_ONE = 4096  # that we sent: they allow one control frame more
 
 
@@ -28,7 +29,7 @@ class Meter:
     """Follows the frames of one connection and counts them."""
 
     def __init__(self) -> None:
-        self.control = 0  # control frames, ever
+        self.control = 0  # control frames, ever; some kinds count several times
         self._skip = PREFACE  # bytes until the next frame's header
         self._header = b""  # a part of it
 
@@ -62,7 +63,9 @@ class Meter:
         length, kind, flags = int.from_bytes(header[:3], "big"), header[3], header[4]
         self._skip = length
         tiny = kind == DATA and length < SMALL_DATA and not flags & END_STREAM
-        if tiny or kind not in (DATA, HEADERS, CONTINUATION):
+        if kind == RST_STREAM:
+            self.control += RESET_WEIGHT
+        elif tiny or kind not in (DATA, HEADERS, CONTINUATION):
             self.control += 1
 
 

@@ -68,10 +68,7 @@ class Sessions:
         secure: bool = False,
         ended_file: str = "",
     ) -> None:
-        """`secure`: browsers come by TLS. `ended_file` keeps what was logged out of; "" is none.
-
-        Raises SetupError for a file that is of no use.
-        """
+        """`secure`: browsers come by TLS. `ended_file` keeps logouts over a restart, if given."""
         self.prefix = HOST if secure else ""
         self.cookie = self.prefix + COOKIE
         self._slowed = 0
