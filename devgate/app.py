@@ -47,7 +47,7 @@ from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind, shown
-from devgate.net.filters import plug
+from devgate.net.filters import Handshakes, plug
 from devgate.net.limits import MAX_WEB, budget
 from devgate.net.link import Link
 from devgate.net.poller import Poller
@@ -89,6 +89,7 @@ class App:
         self.guard = guard
         self._read_settings = read_settings
         self._tls: ssl.SSLContext | None = None
+        self._handshakes = Handshakes()
         self._database = database
         self._journal = Journal(database)
         self._journal.resume = settings.store.after_loss == "resume"
@@ -279,6 +280,7 @@ class App:
                 believed=believed(address, device.proxy_from),
                 enter=self.acceptor.enter,
                 tls=self._tls,
+                handshakes=self._handshakes,
             )
         return link
 

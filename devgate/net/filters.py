@@ -9,6 +9,8 @@ from devgate.net.link import Inbound, Link
 from devgate.net.proxy import Preamble, Refused
 from devgate.net.tls import Tls
 
+MAX_HANDSHAKES = 2000  # of TLS that are under way at once
+
 
 def plug(
     link: Link,
@@ -17,6 +19,7 @@ def plug(
     believed: bool = True,
     enter: Callable[[str], bool] | None = None,
     tls: ssl.SSLContext | None = None,
+    handshakes: Handshakes | None = None,
 ) -> None:
     """Put the filters into a new link, before the poller gets it. Without any it stays plain.
 
@@ -24,7 +27,7 @@ def plug(
     one tells, and may turn it away (Acceptor.enter). How long header and handshake may take is the
     desk's to judge: it hears nothing of the device before they are done.
     """
-    secure = None if tls is None else Secure(tls)
+    secure = None if tls is None else Secure(tls, handshakes or Handshakes())
     link.outbound = secure
     link.inbound = Proxied(enter, secure, believed=believed) if proxy else secure
 
@@ -65,22 +68,41 @@ class Proxied:
         return link.receive(got.rest) if got.rest else None
 
 
+class Handshakes:
+    """How many TLS handshakes are under way. Half a hello takes 66 kB until it is given up."""
+
+    def __init__(self, most: int = MAX_HANDSHAKES) -> None:
+        self.most = most
+        self.under_way = 0
+
+
 class Secure:
-    """TLS, both ways."""
+    """TLS, both ways. It takes no memory before the first byte comes."""
 
-    __slots__ = ("_tls", "ended")
+    __slots__ = ("_context", "_counted", "_handshakes", "_tls", "ended")
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._tls = Tls(context)
+    def __init__(self, context: ssl.SSLContext, handshakes: Handshakes) -> None:
+        self._context = context
+        self._handshakes = handshakes
+        self._counted = False
+        self._tls: Tls | None = None
         self.ended = False
 
     @property
     def opening(self) -> bool:
-        return not self._tls.open
+        return self._tls is None or not self._tls.open
 
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """As Link.receive()."""
+        if self._tls is None:
+            if self._handshakes.under_way >= self._handshakes.most:
+                return link.end("too many TLS handshakes are under way")
+            self._tls = Tls(self._context)
+            self._handshakes.under_way += 1
+            self._counted = True
         turn = self._tls.receive(data)
+        if self._tls.open or turn.closed:
+            self.over()
         if turn.wire:
             link.send_as_it_is(turn.wire)
         if turn.closed:
@@ -91,8 +113,14 @@ class Secure:
 
     def seal(self, plain: bytes) -> bytes:
         """As Outbound.seal()."""
-        return self._tls.send(plain)
+        return b"" if self._tls is None else self._tls.send(plain)
 
     def goodbye(self) -> bytes:
         """As Outbound.goodbye()."""
-        return self._tls.close()
+        return b"" if self._tls is None else self._tls.close()
+
+    def over(self) -> None:
+        """As Outbound.over()."""
+        if self._counted:
+            self._counted = False
+            self._handshakes.under_way -= 1

@@ -35,6 +35,9 @@ class Outbound(Protocol):
     def goodbye(self) -> bytes:
         """The bytes, if any, that end the stream in good order."""
 
+    def over(self) -> None:
+        """The link is closed. The second time does nothing."""
+
 
 class Link:
     """A non-blocking socket. Nothing here awaits, and nothing here raises.

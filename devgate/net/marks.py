@@ -33,6 +33,11 @@ class Meter:
         self.written += len(wire)
         return wire
 
+    def over(self) -> None:
+        """As Outbound.over()."""
+        if self.inner is not None:
+            self.inner.over()
+
     def goodbye(self) -> bytes:
         """As Outbound.goodbye()."""
         return b"" if self.inner is None else self.inner.goodbye()

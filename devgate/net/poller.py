@@ -88,6 +88,8 @@ class Poller:
             _say_goodbye(link, fd)
         link.broken = True
         link.unsent = b""
+        if link.outbound is not None:
+            link.outbound.over()
         link.inbound = link.outbound = None
         os.close(fd)
 

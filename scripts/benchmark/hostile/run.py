@@ -191,7 +191,8 @@ def _obeys(sock: socket.socket, over: threading.Event) -> None:
     sock.settimeout(0.2)
     while not over.is_set():
         with contextlib.suppress(TimeoutError):
-            if b"QD" in (got := sock.recv(100)) and got[3:6] == b"000":
+            # An acknowledgement may stand in front of it.
+            if f"024000{STARTED}QD1".encode() in sock.recv(100):
                 sock.sendall(f"023200{STARTED}QD".encode())
 
 
