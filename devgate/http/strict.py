@@ -94,7 +94,10 @@ class Http1(H11Protocol):
         self._chunked = any(name == b"transfer-encoding" for name, _ in event.headers)
 
     async def _send_error_response(self, status_code: int) -> None:
-        self.refused = True
+        _, hung_up = self.connection.trailing_data
+        self.refused = (
+            not hung_up
+        )  # to leave in the middle of a request is no breach of the protocol
         text = self.connection.why or "a request as RFC 9112 has it expected"
         answer = problem("400", text, status_code, {"Connection": "close"})
         body = b"" if self.connection.without_body else bytes(answer.body)

@@ -109,7 +109,7 @@ def test_whose_request_it_is(peer: str, given: list[str], client: str) -> None:
 async def endless() -> AsyncGenerator[Reply, None]:
     while True:
         await trio.sleep(1.0)
-        yield dict.fromkeys(COLUMNS, "x" * 9000)
+        yield {**dict.fromkeys(COLUMNS, "x" * 9000), "ack_timeout": 5.0}
 
 
 def asked(folder: Path, client: Client) -> tuple[Web, Request]:
