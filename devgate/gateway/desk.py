@@ -132,7 +132,8 @@ class Desk:
     def opens(self, door: Acceptor) -> None:
         """Connections come through this door."""
         self.door, self.unregistered.crowds = door, door.crowds
-        door.make_room = lambda most: self.unregistered.make_room(most, trio.current_time())
+        waits, now = self._poller.waits, trio.current_time
+        door.make_room = lambda most: self.unregistered.make_room(most, now(), waits)
         door.strict = lambda address: self.unregistered.slow(address, trio.current_time())
 
     async def caught_up(self) -> None:
@@ -389,5 +390,9 @@ class Desk:
             if why := connection.too_late(now, self._settings, hurried):
                 connection.end(why)
                 return
-        if not connection.own:
-            self.unregistered.crowd(connection, now)
+        # In a storm its HT may wait for its turn, or may have come unseen: then it stays.
+        waits = self._poller.waits(connection.link)
+        if not connection.own and not waits and self.unregistered.crowds_out(connection, now):
+            self.read(self._poller.drain(connection.link), now)
+            if not connection.own:
+                self.unregistered.crowd_out(connection)

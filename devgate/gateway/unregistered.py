@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,6 +13,7 @@ from devgate.gateway.tails import Tails
 from devgate.gateway.unknown import Unknown
 from devgate.net.addresses import host_of, network_of
 from devgate.net.limits import Crowds
+from devgate.net.link import Link
 from devgate.protocol.frames import Event, Frame
 
 MAX_BYTES = 4096  # that one may send without a good registration
@@ -129,12 +130,14 @@ class Unregistered:
 
     # Places
 
-    def make_room(self, most: int, now: float) -> int:
-        """End some old ones, of the busiest network first. Returns how many."""
+    def make_room(self, most: int, now: float, waits: Callable[[Link], bool]) -> int:
+        """End some old ones that say nothing, of the busiest network first. Returns how many."""
         old = [
             connection
             for connection in islice(self._connections, LOOKS)
-            if not connection.why and now - connection.connected >= OLD_SECONDS
+            if not connection.why
+            and now - connection.connected >= OLD_SECONDS
+            and not waits(connection.link)
         ]
         old.sort(key=lambda one: -self.crowds.unregistered(one.link.address))
         for connection in old[:most]:
@@ -145,17 +148,18 @@ class Unregistered:
         """A look at many begins: what was closed in the last one has left."""
         self._closing.clear()
 
-    def crowd(self, connection: Connection, now: float) -> bool:
-        """Close it if it is old and its network has too many that have not registered."""
+    def crowds_out(self, connection: Connection, now: float) -> bool:
+        """Whether it is old and its network has too many that have not registered."""
         if now - connection.connected < OLD_SECONDS or connection.why:
             return False
         address = connection.link.address
-        network = network_of(address)
-        if not self.crowds.crowded(address, less=self._closing[network]):
-            return False
-        self._closing[network] += 1
-        self._close(connection, "unregistered", "too many from its address did not register")
-        return True
+        return self.crowds.crowded(address, less=self._closing[network_of(address)])
+
+    def crowd_out(self, connection: Connection) -> None:
+        """Close it in favour of others of its network."""
+        if not connection.why:
+            self._closing[network_of(connection.link.address)] += 1
+            self._close(connection, "unregistered", "too many from its address did not register")
 
     def _close(self, connection: Connection, why: str, words: str) -> None:
         self.refusals.refuse("device", why, host_of(connection.link.address).strip("[]"))

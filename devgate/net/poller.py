@@ -116,6 +116,10 @@ class Poller:
         """Whether the last round left something for the next one."""
         return self._more or bool(self._unfinished) or bool(self._unregistered)
 
+    def waits(self, link: Link) -> bool:
+        """Whether this one has something to say, and has not had its turn yet."""
+        return link in self._unregistered or link in self._unfinished
+
     def pending(self) -> bool:
         """Whether a round would find something now. Takes nothing away."""
         return bool(self._unfinished or self._unregistered or self._look.poll(0))
