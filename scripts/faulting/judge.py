@@ -248,8 +248,9 @@ class Judge:
             )
         self.figures |= {
             "results on record": results,
-            "of them not the answer to that start": f"{mismatched}, {mismatched / max(results, 1):.3%}: "
-            f"{repeated} by an answer that its device repeated, the others while several were open",
+            "of them not the answer to that start": f"{mismatched}, "
+            f"{mismatched / max(results, 1):.3%}: {repeated} by an answer that was repeated, "
+            "the others while several were open",
             "unknown (408)": f"{unanswered}, of them {wrongly} were answered",
         }
         if mismatched > 20 and mismatched > MOST_MISMATCHED * results:

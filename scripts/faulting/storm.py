@@ -21,6 +21,7 @@ from tests.postgres import Postgres
 
 CALM = (0.2, 2.0)  # seconds between the recovery from one fault and the next one
 CHECK_FIRST, CHECK_EVERY = 40.0, 150.0  # seconds until the first checkpoint; between later ones
+CHECK_PLANT = 40.0  # ... where a planted fault is to be found
 MOST_SAID = 25  # breaches that are told at once; the others are counted
 SETTLE = 120.0  # seconds in which all callers must know what became of their orders
 
@@ -82,7 +83,7 @@ class Storm:
             self._make(fault, left)
             if time.monotonic() > check:
                 self.check()
-                check = time.monotonic() + CHECK_EVERY
+                check = time.monotonic() + (CHECK_PLANT if stop_at_breach else CHECK_EVERY)
             if stop_at_breach and self.breaches:
                 break
         self.book.closed = True
