@@ -26,6 +26,9 @@ DELAY_SECONDS = 2.0
 MAX_NETWORKS = 10_000  # that are counted; the one that was refused longest ago is forgotten
 # So long after it was accepted a connection may be closed in favour of others.
 OLD_SECONDS = 5.0
+# ... in favour of others of its own address: later, for in a storm that overflows the kernel's
+# queue TCP itself brings a registration up to 7 s late.
+CROWDED_SECONDS = 15.0
 LOOKS = 4096  # connections among which those to be closed are chosen
 HURRIED_SECONDS = 30.0  # instead of register_timeout, while more than half of the places are taken
 
@@ -150,7 +153,7 @@ class Unregistered:
 
     def crowds_out(self, connection: Connection, now: float) -> bool:
         """Whether it is old and its network has too many that have not registered."""
-        if now - connection.connected < OLD_SECONDS or connection.why:
+        if now - connection.connected < CROWDED_SECONDS or connection.why:
             return False
         address = connection.link.address
         return self.crowds.crowded(address, less=self._closing[network_of(address)])
