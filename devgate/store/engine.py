@@ -18,7 +18,7 @@ from devgate.store.engines import make_engine
 from devgate.store.files import Files
 from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
-from devgate.store.ownership import Fence, FileLock, Held, Owner, lock_session, take_over
+from devgate.store.ownership import Behind, Fence, FileLock, Held, Owner, lock_session, take_over
 
 __all__ = ["Database", "claim_database", "in_words", "open_database", "outage"]
 
@@ -107,7 +107,9 @@ class Database:
             try:
                 return lock_session(conn)
             except Held as held:
-                with conn.begin():
+                # A database that lost the takeover decides nothing: the lock may still be that of
+                # this gateway's own session, which the server has not ended yet.
+                with suppress(Behind), conn.begin():
                     fence.check(conn, first=True)
                 if time.monotonic() > patience:
                     raise StoreError(

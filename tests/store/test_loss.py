@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 
 from devgate.errors import StoreError
-from devgate.store import history, recent
+from devgate.store import engine, history, recent
 from devgate.store.engine import Database, claim_database
 from devgate.store.journal import Journal
-from devgate.store.ownership import confirm_loss
+from devgate.store.ownership import CLAIMING, confirm_loss
 from tests.store.commands import command_row, event
-from tests.store.plain import run
+from tests.store.plain import connect, run
 
 
 @pytest.fixture
@@ -92,6 +94,46 @@ def test_f6_the_takeover_itself_may_be_lost(owned: Database, database_url: str) 
     journal.close()
     with pytest.raises(StoreError, match=LOST):
         journal.commit([])
+    assert [row[-1] for row in journal.commit([event()])] == [6]
+    journal.close()
+
+
+def test_f6_the_lock_may_still_be_held_when_the_takeover_is_lost(
+    owned: Database,
+    database_url: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """F6: PostgreSQL ends a closed session later than the client: the journal waits for it.
+
+    It ended in `AssertionError: it has just been asked`, and nothing was written again.
+    """
+    if owned.dialect == "sqlite":
+        pytest.skip("SQLite has no session that could outlive its connection")
+    journal = Journal(owned)
+    for n in range(1, 6):
+        journal.commit([event(at=float(n))])
+    before = events(owned)
+    lose(database_url, 2, "UPDATE owner SET epoch = epoch - 1, taken_at = 0")
+    journal.close()
+    session = connect(database_url)
+    request.addfinalizer(session.close)
+    # Waits until the server has ended the journal's.
+    session.execute(f"SELECT pg_advisory_lock(hashtext(current_schema()), {CLAIMING})")
+    session.commit()
+    waits: list[float] = []
+
+    def ended(seconds: float) -> None:
+        waits.append(seconds)
+        session.close()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(engine, "time", SimpleNamespace(sleep=ended, monotonic=time.monotonic))
+    monkeypatch.setattr(engine, "CLOSING", 60.0)
+    with pytest.raises(StoreError, match=LOST):
+        journal.commit([])
+    assert waits, "the lock was held"
+    assert events(owned) == before
     assert [row[-1] for row in journal.commit([event()])] == [6]
     journal.close()
 
