@@ -196,12 +196,9 @@ class Claims(Generic[C]):
         return group.pairs()
 
     def _claimant(self, kind: str) -> Sent[C] | None:
-        """The one in flight, else the oldest 408. A 408 that has yielded only has its turn when
-        nothing newer is open."""
+        """The oldest that has not yielded; to one in flight without a group all others have.
+        One that has yielded only has its turn when nothing newer is open."""
         some = [entry for entry in self._open if entry.kind == kind]
-        for entry in reversed(some):
-            if entry.unknown_since is None:
-                return entry
         for entry in some:
             if not entry.yielded:
                 return entry
@@ -245,12 +242,8 @@ class Claims(Generic[C]):
             for held in group.held:
                 held.disconnected(wire)
 
-    def _members(self, kind: str) -> list[Sent[C]]:
-        group = self.groups.get(kind)
-        return [] if group is None else group.members
-
     def forget(self, now: float, late_window: float) -> None:
-        """Drop those whose 408 is longer ago than `late_window`, but for members of a group."""
+        """Drop those whose 408 is longer ago than `late_window`. Groups keep their members."""
         if self.groups:
             for kind, group in list(self.groups.items()):
                 if group.since is not None and now - group.since > late_window:
@@ -262,7 +255,5 @@ class Claims(Generic[C]):
         self._open[:] = [
             e
             for e in self._open
-            if e.unknown_since is None
-            or now - e.unknown_since <= late_window
-            or (self.groups and e in self._members(e.kind))
+            if e.unknown_since is None or now - e.unknown_since <= late_window
         ]

@@ -93,8 +93,10 @@ class Results:
         claims = line.claims
         if len(claims) < 2 and not claims.closed and kind not in line.noted:
             return
-        several = sum(entry.kind == kind for entry in claims) > 1
-        if several or kind in claims.groups or kind in claims.closed:
+        open_ = [entry for entry in claims if entry.kind == kind]
+        # One that has yielded stays so, also when the command that it yielded to has its result.
+        matters = len(open_) > 1 or (bool(open_) and open_[0].yielded)
+        if matters or kind in claims.groups or kind in claims.closed:
             line.noted |= {kind}
             self._records.open_results(line.imei, kind, _detail(line, kind))
         elif kind in line.noted:

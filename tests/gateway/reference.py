@@ -35,7 +35,7 @@ class Out:
     key: str | None
     sent: float  # trio's clock
     unknown: float  # without a result by then, it is a 408
-    patience: float  # how long its answer is expected after an acknowledgement
+    patience: float  # its own `timeout`; 0: it has none
     conn: Conn | None = None
     acked: float | None = None  # when the device's TCP acknowledged it
     seen: float | None = None  # when the gateway saw that
@@ -44,6 +44,7 @@ class Out:
     closed: bool = False  # no result settles it any more
     ambiguous: bool = False
     result: str | None = None
+    late: bool = False
 
     def look(self, now: float) -> None:
         """The gateway looks whether it is acknowledged."""
@@ -79,6 +80,8 @@ class Reference:
         self.out: list[Out] = []
         self.conns: list[Conn] = []
         self.groups: dict[tuple[Imei, str], Together] = {}
+        self.told: list[list[str]] = []  # the commands of each event command.ambiguous
+        self.ack_timeout = ACK_TIMEOUT  # that is in force now
 
     # Connections
 
@@ -131,6 +134,7 @@ class Reference:
 
     def is_ambiguous(self, place: tuple[Imei, str], group: Together, at: float) -> None:
         group.ambiguous_since = at
+        self.told.append([out.id for out in group.outs])
         for out in group.outs:
             out.ambiguous = True
         for out in self.out:
@@ -175,14 +179,15 @@ class Reference:
         self.out.append(out)
 
     def yields(self, out: Out) -> bool:
+        patience = max(out.patience, self.ack_timeout)
         if out.lost:
             return True
         seen, conn = out.seen, out.conn
-        if seen is not None and conn is not None and conn.heard > seen + out.patience:
+        if seen is not None and conn is not None and conn.heard > seen + patience:
             return True
         earlier = -1 if out.conn is None else self.conns.index(out.conn)
         return any(
-            later.imei == out.imei and later.heard - later.begins > out.patience
+            later.imei == out.imei and later.heard - later.begins > patience
             for later in self.conns[earlier + 1 :]
             if not later.forgotten
         )
@@ -202,13 +207,45 @@ class Reference:
                 first = [out for out in group.outs if not out.lost]
                 last = [out for out in group.outs if out.lost]
                 for out, answer in zip(first + last, group.answers, strict=True):
-                    out.result, out.ambiguous = answer.status, False
+                    self.settles(out, answer.status, now)
                 del self.groups[place]
             return True
         some = self.open(imei, kind, now)
         flying = [out for out in some if now < out.unknown]
         expected = [out for out in some if not out.yielded]
         for out in flying or expected or some[-1:]:
-            out.result = status
+            self.settles(out, status, now)
             return True
         return False
+
+    def settles(self, out: Out, status: str, now: float) -> None:
+        out.result, out.late, out.ambiguous = status, now >= out.unknown, False
+
+    def holds(self, imei: Imei, kind: str) -> bool:
+        return (group := self.groups.get((imei, kind))) is not None and bool(group.answers)
+
+    # The gateway stops
+
+    def gives_up(self, now: float) -> None:
+        """The end of a drain is the deadline of all that is in flight."""
+        for out in self.out:
+            if out.result is None:
+                out.unknown = min(out.unknown, now)
+        self.pass_time(now)
+
+    def restarts(self, ended: float, now: float) -> None:
+        """A new run begins. It knows what is on disk, and nothing of acknowledgements. What was
+        in flight when the last one ended is a 408 from now on."""
+        for out in self.out:
+            if out.result is None and out.unknown > ended:
+                out.unknown = now
+        for conn in self.conns:
+            conn.over = conn.forgotten = True
+        members = [out for group in self.groups.values() if group.answers for out in group.outs]
+        for out in self.out:
+            out.conn = out.seen = out.acked = None
+            out.lost = out.lost and out in members
+        for group in self.groups.values():
+            for answer in group.answers:
+                answer.conn, answer.told, answer.may_repeat = None, True, False
+        self.pass_time(now)
