@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,6 +41,7 @@ class Database:
         self.loss: str | None = None
         self.files: Files | None = None  # of a gateway's SQLite
         self._file_lock: FileLock | None = None
+        self._former_pools: list[Pool] = []  # with connections that were in use
         self._claimed: Connection | None = None  # PostgreSQL: holds the lock; held() gives it away
 
     @property
@@ -144,26 +146,55 @@ class Database:
             self.owner = take_over(conn)
         self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
         if self.dialect == "sqlite":
+            self._checkpoint()
             assert self.file, "open_database has looked"
             self.files = Files(self.file)
-            self.files.opened_log()
         if self.loss:
             log.error("no start is accepted reason=%s", self.loss)
         return self.owner
+
+    def _checkpoint(self) -> None:
+        """What SQLite's log holds goes into the file, as far as nobody reads. The takeover is in
+        the file then, and Files knows of every later change of it."""
+        with suppress(sqlite3.Error), self._sqlite() as conn:
+            conn.execute("PRAGMA wal_checkpoint")
+
+    @contextmanager
+    def _sqlite(self) -> Iterator[sqlite3.Connection]:
+        """SQLite's own connection, in no transaction."""
+        with self._engine.connect() as conn:
+            own = conn.connection.driver_connection
+            assert isinstance(own, sqlite3.Connection), "the dialect is sqlite"
+            yield own
 
     def _check_file(self) -> None:
         if self.files is not None:
             self.files.check()
 
     def drop_connections(self) -> None:
-        """Close those that nobody uses at the moment."""
+        """Close those that nobody uses at the moment, and the others when this is called again."""
+        for pool in self._former_pools:
+            pool.dispose()
+        self._former_pools = [*self._former_pools[-1:], self._engine.pool]
         self._engine.dispose()
+
+    def _look_before_closing(self, files: Files) -> None:
+        """The last connection copies the log into the file: not into one that is another's."""
+        with suppress(StoreError, SQLAlchemyError, sqlite3.Error):
+            files.check()
+            with self._sqlite() as conn:
+                conn.execute("PRAGMA busy_timeout=0")  # another program writes: let it
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    files.look()
+                finally:
+                    conn.execute("ROLLBACK")
 
     def close(self) -> None:
         if self._claimed is not None:
             self._claimed.close()
-        with suppress(StoreError):
-            self._check_file()  # ahead of closing: a log beside a file that was replaced
+        if self.files is not None:
+            self._look_before_closing(self.files)
         self._engine.dispose()
         if self._file_lock is not None:
             self._file_lock.release()

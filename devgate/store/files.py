@@ -1,65 +1,164 @@
 """Whether an SQLite database is still the file that was opened: an operator may move it away,
-put another one in its place, or remove its log."""
+put another one in its place or into it, and remove or cut its log."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from devgate.errors import StoreError
+from devgate.store.wal import FRAME_HEAD, Index, Published, id_of, last_commit
 
 log = logging.getLogger("devgate.store")
 
-Id = tuple[int, int]  # device and inode
+RESTART = "nothing is written to either file: restart the gateway"
+
+
+class FilesChanged(StoreError):
+    """A connection to SQLite's files is of no use any more; all of them are to be closed."""
 
 
 class Files:
-    """The database's file and its write-ahead log, by device and inode."""
+    """The database's file and its write-ahead log: what they are, and what they should hold.
+
+    `check` may be called by any thread, all else by the one that writes.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._wal_path = path.with_name(f"{path.name}-wal")
-        self._file = _id(path)
-        self._wal: Id | None = None
+        self._shm_path = path.with_name(f"{path.name}-shm")
+        self._file = id_of(path)
+        self._wal = id_of(self._wal_path)
+        self._index: Index | None = None
+        self._former: list[Index] = []  # see Index: they are never closed
+        self._log = -1  # a descriptor of the log
+        self._seen: Published | None = None  # what the index said at the last look
+        self._written: tuple[int, int] | None = None  # when the file was, and its size
+        self._copied: tuple[bytes, int, int] | None = None  # into it, out of the log
+        self._overwritten: str | None = None
 
     def check(self) -> None:
-        """Raises StoreError if the path leads to another file than the one that was opened."""
-        if _id(self._path) != self._file:
-            self._set_log_aside()
-            raise StoreError(
-                f"the database file {self._path} was replaced or removed; nothing is written to "
-                "either file: restart the gateway"
-            )
+        """Raises StoreError if the path leads to another file than the one that was opened, or if
+        that was overwritten."""
+        if id_of(self._path) != self._file:
+            raise self._replaced()
+        if self._overwritten is not None:
+            raise StoreError(self._overwritten)
 
-    def check_log(self) -> None:
-        """Likewise for the log, while a connection that uses it is open."""
-        if self._wal is not None and _id(self._wal_path) != self._wal:
-            self._wal = None
-            raise StoreError(f"the database's log {self._wal_path} was removed; it is made anew")
+    def _replaced(self) -> StoreError:
+        self._set_log_aside()
+        return StoreError(f"the database file {self._path} was replaced or removed; {RESTART}")
 
-    def opened_log(self) -> None:
-        """A connection has written: the log is there."""
-        self._wal = _id(self._wal_path)
+    def opened(self) -> None:
+        """A connection has begun to write: the log is there. Raises OSError, FilesChanged."""
+        if self._index is None or self._index.id != id_of(self._shm_path):
+            if self._index is not None:
+                self._former.append(self._index)
+            self._index = Index(self._shm_path)
+            self._written = None  # the last connection of all has copied the log into the file
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
+        self._log = os.open(self._wal_path, os.O_RDWR | os.O_CLOEXEC)
+        found = os.fstat(self._log)
+        self._wal = (found.st_dev, found.st_ino)
+        self._seen = None
+        self.look()
+
+    def look(self) -> None:
+        """Whether file and log hold what was written there. To be called while SQLite's writer
+        lock is held: nobody else may write into the log then.
+
+        Raises FilesChanged, and StoreError as check() does. What was damaged is left so that
+        SQLite's own recovery is right.
+        """
+        if self._index is None:
+            return
+        self._look_at_file()
+        try:
+            found = os.stat(self._wal_path)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._wal:
+            raise FilesChanged(f"the database's log {self._wal_path} was removed; it is made anew")
+        self._look_at_log(found.st_size)
+
+    def _look_at_log(self, size: int) -> None:
+        assert self._index is not None, "look() has looked"
+        seen, self._seen = self._seen, self._index.published()
+        if (now := self._seen) is None:
+            return
+        good = size >= now.size
+        if good and seen is not None and seen.frames and seen.salts == now.salts:
+            # It may have been cut before the last commit, which has made it long again.
+            head = os.pread(self._log, FRAME_HEAD.size, now.head_at(seen.frames))
+            good = head[8:16] == now.salts
+        if good:
+            return
+        # No checkpoint may take a hole for pages: what is behind the first one is cut off.
+        end = last_commit(self._log, now)
+        os.ftruncate(self._log, end)
+        self._seen = self._written = None
+        log.error(
+            "the database's log was truncated, opening it again log=%s size=%s left=%s",
+            self._wal_path, now.size, end,
+        )  # fmt: skip
+        raise FilesChanged(f"the database's log {self._wal_path} was truncated; it is made anew")
+
+    def _look_at_file(self) -> None:
+        """Its bytes change by a checkpoint alone, and the index tells of each one."""
+        assert self._index is not None, "look() has looked"
+        before = self._index.copied()
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            raise self._replaced() from None
+        if (found.st_dev, found.st_ino) != self._file:
+            raise self._replaced()
+        after = self._index.copied()
+        written = found.st_mtime_ns, found.st_size
+        if self._written is not None and self._written != written:
+            under_way = after[1] != after[2]
+            if not under_way and after == self._copied:
+                self._overwritten = (
+                    f"the database file {self._path} was overwritten by another program; {RESTART}"
+                )
+                self._empty_log()
+                raise FilesChanged(self._overwritten)
+        self._written, self._copied = written, before
 
     def _set_log_aside(self) -> None:
         """The log belongs to a file that was replaced: applied to the new one, it would damage
         that. It stays beside it under another name."""
         with suppress(OSError):
-            if self._wal is not None and _id(self._wal_path) == self._wal:
-                aside = f"{self._wal_path}.of-replaced-{int(time.time())}"
+            if self._wal is not None and id_of(self._wal_path) == self._wal:
+                aside = self._aside("replaced")
                 os.rename(self._wal_path, aside)
-                self._path.with_name(f"{self._path.name}-shm").unlink(missing_ok=True)
+                self._shm_path.unlink(missing_ok=True)
                 log.error(
                     "the log of the database file that was replaced is set aside as=%s", aside
                 )
 
+    def _empty_log(self) -> None:
+        """Likewise for a file that was overwritten. The log is emptied besides: every connection,
+        also of other programs, would copy it into the file when it is closed."""
+        aside = self._aside("overwritten")
+        try:
+            with open(self._log, "rb", closefd=False) as source, aside.open("xb") as target:
+                aside.chmod(0o600)
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+        except OSError as err:
+            log.error("the log cannot be set aside as=%s error=%s", aside, err.strerror)
+        else:
+            log.error("the log of the file that was overwritten is set aside as=%s", aside)
+        os.ftruncate(self._log, 0)
 
-def _id(path: Path) -> Id | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    def _aside(self, why: str) -> Path:
+        return Path(f"{self._wal_path}.of-{why}-{int(time.time())}")

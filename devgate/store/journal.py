@@ -24,7 +24,7 @@ from devgate.store.batch import (
     statement,
 )
 from devgate.store.engine import Database
-from devgate.store.files import Files
+from devgate.store.files import FilesChanged
 from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import Behind
 from devgate.store.recent import Recent
@@ -106,9 +106,10 @@ class Journal:
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
-            if self._database.files is not None:
-                self._check_files(self._database.files, fresh)
+            files = self._database.files
             with conn.begin():
+                if files is not None:  # under the writer's lock
+                    files.opened() if fresh else files.look()
                 if self._fence is not None:
                     self._fence.check(conn, first=fresh)
                     if not rows and fresh:  # it failed before: an answer does for nothing
@@ -119,10 +120,13 @@ class Journal:
                 events = self._numbering.number(batch.told, found)
                 self._write(conn, batch, events)
                 self._committing = True
-            if fresh and self._database.files is not None:
-                self._database.files.opened_log()
         except (Behind, _Lost):
             raise self._written_again() from None
+        except FilesChanged:
+            # Only with the last connection SQLite makes its log and the index of it anew.
+            self.close()
+            self._database.drop_connections()
+            raise
         except BaseException:
             self.close()  # another connection may find the database in better health
             raise
@@ -130,18 +134,6 @@ class Journal:
         self._numbering.done(events)
         self._recent.add(batch.by_kind, events, self.last)
         return events
-
-    def _check_files(self, files: Files, fresh: bool) -> None:
-        """Raises StoreError if SQLite's files are not those that were opened."""
-        files.check()
-        if not fresh:
-            try:
-                files.check_log()
-            except StoreError:
-                # With the last connection what the log holds goes into the database's file.
-                self.close()
-                self._database.drop_connections()
-                raise
 
     def _check_newest(self, conn: Connection) -> None:
         """A database that answers on a new connection may be another one: a replica that took
