@@ -15,6 +15,7 @@ import trio
 
 from devgate import logs
 from devgate.app import App, Ready, in_a_sentence, tls_of
+from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.doors import must_be_free
 from devgate.errors import SetupError, StoreAway
@@ -43,6 +44,11 @@ def check(settings: Settings) -> None:
         users(settings.http.users)
     for webhook in settings.webhook:
         secret_of(webhook)
+
+
+def open_to_others(settings: Settings) -> Iterator[str]:
+    """What the configuration lays open, in sentences."""
+    yield from exposed(settings)
 
 
 def promises(settings: Settings) -> Iterator[str]:
@@ -83,6 +89,8 @@ def _serve(
     sys.setswitchinterval(0.0005)
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings)
+    for words in exposed(settings):
+        log.warning("exposed reason=%s", words)
     must_be_free(settings.control.socket)
     database = waiting_for_database(settings.store.url)
     if database is None:

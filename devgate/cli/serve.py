@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devgate.cli.output import Where, common, fail, say
+from devgate.cli.output import Where, common, complain, fail, say
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -66,9 +66,11 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
     settings = read_settings()
     if check:
         from devgate.process import check as look
-        from devgate.process import promises
+        from devgate.process import open_to_others, promises
 
         look(settings)
+        for words in open_to_others(settings):
+            complain(f"warning: {words}")
         for words in promises(settings):
             say(words)
         say("the configuration is right")

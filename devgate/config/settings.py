@@ -143,6 +143,11 @@ class ControlSettings(Table):
         "Webhooks that are added by command may be on this machine or in a private network.",
         restart=True,
     )
+    plain: Annotated[bool, YES_OR_NO] = setting(
+        False,
+        "A proxy or a tunnel in front ends TLS: plain text off loopback is meant.",
+        restart=True,
+    )
     tls: TlsSettings | None = setting(None, "TLS for the TCP addresses.", restart=True)
 
     @model_validator(mode="after")
@@ -176,6 +181,11 @@ class HttpSettings(Table):
     )
     metrics_public: Annotated[bool, YES_OR_NO] = setting(
         False, "/metrics needs no token.", restart=True
+    )
+    plain: Annotated[bool, YES_OR_NO] = setting(
+        False,
+        "A proxy or a tunnel in front ends TLS: plain text off loopback is meant.",
+        restart=True,
     )
     tls: TlsSettings | None = setting(None, "TLS for the addresses.", restart=True)
 

@@ -43,6 +43,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "listen": "",
         "tokens": "",
         "private_webhooks": False,
+        "plain": False,
     },
     "http": {
         "listen": "",
@@ -51,6 +52,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "public": "",
         "proxies": [],
         "metrics_public": False,
+        "plain": False,
     },
     "command": {
         "ack_timeout": 10,
@@ -84,7 +86,8 @@ RESTART = {
     "control.socket", "control.mode",
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
     "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
-    "store.key_file", "log.format", "webhook",
+    "store.key_file", "control.plain", "http.plain",
+    "log.format", "webhook",
 }  # fmt: skip
 
 

@@ -1,0 +1,64 @@
+"""What a configuration lays open: plain text off loopback, wide modes, readable secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from devgate.config.kinds import loopback
+from devgate.config.settings import Settings
+
+OTHERS = 0o006  # a socket's bits: anybody on this machine may command
+READ = 0o004
+
+
+def exposed(settings: Settings) -> Iterator[str]:
+    """A sentence for each. Devices are not among them: their protocol is plain text."""
+    control, http = settings.control, settings.http
+    if control.tls is None and not control.plain:
+        yield from _plain("control", control.listen)
+    if http.tls is None and not http.plain and not http.public.startswith("https:"):
+        yield from _plain("http", http.listen)
+    if control.mode & OTHERS:
+        yield (
+            f"control.mode: {control.mode:04o} lets every user of this machine command devices; "
+            '"0660" lets the socket\'s group'
+        )
+    for key, file in _secrets(settings):
+        try:
+            mode = stat.S_IMODE(os.stat(file).st_mode)
+        except OSError:
+            continue  # not there yet, or a matter of whoever opens it
+        if mode & READ:
+            yield (
+                f"{key}: {file} can be read by every user of this machine (mode {mode:04o}): "
+                "chmod o-rwx it"
+            )
+
+
+def _plain(table: str, listen: list[str]) -> Iterator[str]:
+    for address in listen:
+        if not loopback(address):
+            yield (
+                f"{table}.listen: {address} is not loopback and speaks plain text, tokens and "
+                f"passwords among it: set [{table}.tls], or plain = true in [{table}] where a "
+                "proxy or a tunnel ends TLS"
+            )
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.store.url.startswith("sqlite:///"):
+        yield "store.url", settings.store.url.removeprefix("sqlite:///")
+    files = {
+        "store.key_file": settings.store.key_file,
+        "control.tokens": settings.control.tokens,
+        "http.users": settings.http.users,
+        "http.secret": settings.http.secret,
+    }
+    for name in ("device", "control", "http"):
+        tls = getattr(settings, name).tls
+        files[f"{name}.tls.key"] = tls.key if tls else ""
+    for webhook in settings.webhook:
+        files[f"[[webhook]] {webhook.called} secret_file"] = webhook.secret_file
+    yield from ((key, file) for key, file in files.items() if file)
