@@ -192,7 +192,7 @@ def test_each_operation_has_its_role() -> None:
     }  # fmt: skip
     assert commands - reads == {"start", "stop", "cancel", "refresh"}
     assert set(OPERATIONS) - commands == {
-        "confirm_loss", "trim",
+        "confirm_loss", "take_late", "trim",
         "add", "edit", "remove", "import", "webhook_add", "webhook_edit", "webhook_remove",
         "webhook_test", "webhook_replay",
     }  # fmt: skip
