@@ -18,6 +18,7 @@ PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
 LOOK = 0.002
+CACHE_KIB = 8000  # of each SQLite connection, at the most
 CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
 
 
@@ -82,6 +83,9 @@ def _sqlite(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
+            # A page of one device's events reads hundreds of pages of three trees. With SQLite's
+            # own 2 MB their upper levels do not stay (a million commands: 1.6 ms and not 0.5).
+            f"cache_size=-{CACHE_KIB}",
             f"journal_size_limit={64 * 1024 * 1024}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

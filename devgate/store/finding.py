@@ -1,49 +1,44 @@
-"""Events by their time and by their device, for reading. See `numbering` for what holds."""
+"""Events by their time and by their device, for reading. See `numbering` for what holds.
+
+The statements are constant texts: to build one anew costs more than to run it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Integer,
-    Select,
-    and_,
-    literal,
-    select,
-    text,
-    union_all,
-)
+from sqlalchemy import Connection, TextClause, text
 
 from devgate.store.numbering import NEAR, Values, floor_id, taken_at
-from devgate.store.schema import BY_COMMAND, BY_DEVICE, command, event
 
 # How many commands of a device are looked at in one step.
-FEWEST, MOST = 50, 500
+FEWEST, MOST = 4, 500
 MILLISECOND = 0.001  # ids are no finer
+LAST_NUMBER = 2**63 - 1
+LAST_ID = "Z" * 27  # behind every id
 
-EVENT = (event.c.at, event.c.type, event.c.imei, event.c.command, event.c.detail, event.c.n)
+Parameters = dict[str, int | str]
+COLUMNS = "e.at, e.type, e.imei, e.command, e.detail, e.n"
+NUMBER = itemgetter(-1)
 
 # For each time the smallest number behind which no event is older. About 25 looks at rows by their
-# number, in one statement. A number that is missing stands for the next one.
-_NUMBERS_AT = """
-WITH RECURSIVE part(at, low, high) AS (
-    SELECT column1, coalesce((SELECT min(n) FROM event), 0),
-        coalesce((SELECT max(n) FROM event) + 1, 0)
-    FROM (VALUES {times}) AS times
+# number, in one statement. A number that is missing stands for the next one. `seen` is the time of
+# the event in the middle; it is carried along so that each is read once.
+_LOW = "CASE WHEN seen < part.at THEN (low + high) / 2 + 1 ELSE low END"
+_HIGH = "CASE WHEN seen < part.at THEN high ELSE (low + high) / 2 END"
+_SEEN = "(SELECT e.at FROM event e WHERE e.n >= {} ORDER BY e.n LIMIT 1)"
+_NUMBERS_AT = f"""
+WITH RECURSIVE ends(low, high) AS (
+    SELECT coalesce((SELECT min(n) FROM event), 0), coalesce((SELECT max(n) FROM event) + 1, 0)
+), part(at, low, high, seen) AS (
+    SELECT column1, low, high, {_SEEN.format("(low + high) / 2")}
+    FROM (VALUES {{times}}) AS times CROSS JOIN ends
     UNION ALL
-    SELECT at,
-        CASE WHEN (SELECT e.at FROM event e WHERE e.n >= (low + high) / 2 ORDER BY e.n LIMIT 1)
-            < part.at THEN (low + high) / 2 + 1 ELSE low END,
-        CASE WHEN (SELECT e.at FROM event e WHERE e.n >= (low + high) / 2 ORDER BY e.n LIMIT 1)
-            < part.at THEN high ELSE (low + high) / 2 END
+    SELECT at, {_LOW}, {_HIGH}, {_SEEN.format(f"({_LOW} + {_HIGH}) / 2")}
     FROM part WHERE low < high
 )
-SELECT low FROM part WHERE low >= high ORDER BY at
+SELECT low FROM part WHERE low >= high
 """
 _ONE = text(_NUMBERS_AT.format(times="(CAST(:since AS DOUBLE PRECISION))"))
 _TWO = text(
@@ -51,6 +46,42 @@ _TWO = text(
         times="(CAST(:since AS DOUBLE PRECISION)), (CAST(:beyond AS DOUBLE PRECISION))"
     )
 )
+
+# What the ids of a time begin with, as floor_id() makes it.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ID_AT = " || ".join(
+    f"substr('{_ALPHABET}', CAST((ms >> {shift}) & 31 AS INTEGER) + 1, 1)"
+    for shift in range(45, -1, -5)
+)
+_FIRST_ID = f"""(
+    SELECT {ID_AT} FROM (
+        SELECT CASE WHEN at < {NEAR + 1} THEN 0
+            ELSE (CAST(at AS BIGINT) - {NEAR + 1}) * 1000 END AS ms
+        FROM (SELECT at FROM event WHERE n > :after ORDER BY n LIMIT 1) AS first_event
+    ) AS first_time
+)"""
+# The events of some commands of a device, those that are found by the device, and, as the row that
+# has no type, the last of these commands and how many they are, as a negative number.
+_SOME = """
+WITH near(id) AS (
+    SELECT c.id FROM command c
+    WHERE c.imei = :imei AND c.id > {low} AND c.id < :high ORDER BY c.id LIMIT :step
+)
+SELECT {columns} FROM near CROSS JOIN event e
+WHERE e.command = near.id AND NOT e.by_device AND e.n > :after AND e.n < :end
+UNION ALL
+SELECT NULL, NULL, NULL, max(near.id), NULL, -count(*) FROM near
+"""
+_AND_BY_DEVICE = """
+UNION ALL
+SELECT * FROM (
+    SELECT {columns} FROM event e
+    WHERE e.by_device AND e.imei = :imei AND e.n > :after AND e.n < :end ORDER BY e.n LIMIT :limit
+) AS by_device
+"""
+_MORE = text(_SOME.format(low=":low", columns=COLUMNS))
+_BY_TIME = text((_SOME + _AND_BY_DEVICE).format(low=":low", columns=COLUMNS))
+_BY_NUMBER = text((_SOME + _AND_BY_DEVICE).format(low=_FIRST_ID, columns=COLUMNS))
 
 
 def number_at(conn: Connection, at: float) -> int:
@@ -62,75 +93,54 @@ def numbers_between(conn: Connection, since: float, until: float) -> tuple[int, 
     """The number of the first event of the time `since` or later, and of the first that is later
     than `until`."""
     beyond = math.nextafter(max(since, until), math.inf)
-    first, end = conn.scalars(_TWO, {"since": since, "beyond": beyond})
+    first, end = sorted(conn.scalars(_TWO, {"since": since, "beyond": beyond}))
     return first, end
 
 
-def of_device(
-    conn: Connection, imei: str, after: int, end: int | None, limit: int
+def after_number(conn: Connection, imei: str, after: int, limit: int) -> list[Values]:
+    """One device's events behind number `after`, at most `limit`, the oldest first, in COLUMNS."""
+    values: Parameters = {"imei": imei, "after": after, "end": LAST_NUMBER, "high": LAST_ID}
+    return _found(conn, _BY_NUMBER, values, limit)
+
+
+def in_time(conn: Connection, imei: str, since: float, until: float, limit: int) -> list[Values]:
+    """One device's events in that time, at most `limit`, the oldest first, in COLUMNS."""
+    first, end = numbers_between(conn, since, until)
+    values: Parameters = {
+        "imei": imei,
+        "after": first - 1,
+        "end": end,
+        "low": floor_id(since - NEAR - 1)[:10],
+        "high": floor_id(until + NEAR + 1),
+    }
+    return _found(conn, _BY_TIME, values, limit)
+
+
+def _found(
+    conn: Connection, statement: TextClause, values: Parameters, limit: int
 ) -> list[Values]:
-    """One device's events behind number `after` and before `end`, at most `limit`, the oldest
-    first, in the columns of EVENT. Two statements, if few of its commands are near."""
-    numbers = [event.c.n > after] if end is None else [event.c.n > after, event.c.n < end]
-    begin, until, found = _by_device(conn, imei, numbers, end, limit)
-    if begin is None or limit < 1:
+    """One statement if few of the device's commands are near, and one for each further step."""
+    if limit < 1:
         return []
-    step = min(max(limit, FEWEST), MOST)
-    ids = select(command.c.id).where(command.c.imei == imei).order_by(command.c.id).limit(step)
-    if until is not None:
-        ids = ids.where(command.c.id < floor_id(until + NEAR + 1))
-    some, events = _by_command(conn, ids.where(command.c.id >= floor_id(begin - NEAR)), numbers)
-    while some:
-        found = sorted(found + events, key=itemgetter(-1))[:limit]
-        if len(some) < step or (len(found) == limit and _complete(found[-1], some[-1])):
-            break
-        some, events = _by_command(conn, ids.where(command.c.id > some[-1]), numbers)
-    return found
+    # A command has three events, as a rule; one more shows that none is missing.
+    step = min(FEWEST + limit // 3, MOST)
+    values |= {"step": step, "limit": limit}
+    last, found = _read(conn, statement, values)
+    while -last[-1] == step and not (len(found) >= limit and _complete(found[limit - 1], last[3])):
+        last, more = _read(conn, _MORE, values | {"low": last[3]})
+        found = sorted(found + more, key=NUMBER)[:limit]
+    return found[:limit]
+
+
+def _read(
+    conn: Connection, statement: TextClause, values: Parameters
+) -> tuple[Values, list[Values]]:
+    """The row about the commands, and events in order."""
+    last, *found = sorted(map(tuple, conn.execute(statement, values)), key=NUMBER)
+    return last, found
 
 
 def _complete(last: Values, id: str) -> bool:
     """Whether no command behind this id can have an event before `last`."""
     taken = taken_at(id)
     return taken is not None and last[0] < taken - NEAR - MILLISECOND
-
-
-def _by_device(
-    conn: Connection,
-    imei: str,
-    numbers: Sequence[ColumnElement[bool]],
-    end: int | None,
-    limit: int,
-) -> tuple[float | None, float | None, list[Values]]:
-    """The time of the first of these events of all devices, that of the first behind them, and
-    this device's that are found by it."""
-    query = select(*EVENT).order_by(event.c.n)
-    parts = [
-        query.where(*numbers).limit(1),
-        query.where(BY_DEVICE, event.c.imei == imei, *numbers).limit(limit),
-    ]
-    if end is not None:
-        parts.append(query.where(event.c.n >= end).limit(1))
-    rows = conn.execute(
-        union_all(*(
-            select(literal(place, Integer), *part.subquery().c) for place, part in enumerate(parts)
-        ))
-    ).all()  # fmt: skip
-    begin = next((row[1] for row in rows if row[0] == 0), None)
-    until = next((row[1] for row in rows if row[0] == 2), None)
-    return (
-        begin,
-        until,
-        sorted((tuple(row[1:]) for row in rows if row[0] == 1), key=itemgetter(-1)),
-    )
-
-
-def _by_command(
-    conn: Connection, ids: Select[Any], numbers: Sequence[ColumnElement[bool]]
-) -> tuple[list[str], list[Values]]:
-    """These commands, in order, and their events that are found by them."""
-    some = ids.subquery()
-    theirs = and_(event.c.command == some.c.id, BY_COMMAND, *numbers)
-    query = select(some.c.id, *EVENT).select_from(some.outerjoin(event, theirs))
-    rows = conn.execute(query).all()
-    events: list[Values] = [tuple(row[1:]) for row in rows if row[-1] is not None]
-    return sorted({row[0] for row in rows}), events

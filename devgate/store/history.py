@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import takewhile
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
+    Integer,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     select,
+    text,
+    union_all,
     update,
 )
 
@@ -28,13 +33,21 @@ LOOK_BACK = 100_000  # events in which one about the clock is looked for: a tent
 TRIM = 500  # rows that one trimming transaction takes: some milliseconds
 
 
+# Constant: to build one anew costs more than to run it.
+_BY_ID = select(command).where(command.c.id == bindparam("value"))
+_BY_KEY = select(command).where(command.c.spent == bindparam("value"))
+_EVENTS = text(
+    f"SELECT {finding.COLUMNS} FROM event e WHERE e.n > :after ORDER BY e.n LIMIT :limit"
+)
+
+
 def by_id(conn: Connection, id: str) -> Record | None:
-    return _first(conn, select(command).where(command.c.id == id))
+    return _first(conn, _BY_ID, id)
 
 
 def by_key(conn: Connection, key: str) -> Record | None:
     """The command that has spent this key."""
-    return _first(conn, select(command).where(command.c.spent == key))
+    return _first(conn, _BY_KEY, key)
 
 
 def count_keys(conn: Connection) -> int:
@@ -59,19 +72,29 @@ def page(
     limit: int,
 ) -> Sequence[Record]:
     """Commands, newest first, that come after the one with the id `after`."""
-    query = select(command).order_by(command.c.id.desc()).limit(limit)
-    if imei is not None:
-        query = query.where(command.c.imei == imei)
-    if state is not None:
-        query = query.where(command.c.state == state)
-    if after is not None:
-        query = query.where(command.c.id < after)
-    if key is None:
-        return _all(conn, query)
+    given = {"imei": imei, "state": state, "key": key, "after": after}
+    values = {name: value for name, value in given.items() if value is not None}
+    return _all(conn, _page(*values), {**values, "limit": limit})
+
+
+@cache
+def _page(*given: str) -> Select[Any] | CompoundSelect[Any]:
+    """The statement of page() with these conditions."""
+    c, limit = command.c, bindparam("limit", type_=Integer)
+    query = select(command).order_by(c.id.desc()).limit(limit)
+    if "imei" in given:
+        query = query.where(c.imei == bindparam("imei"))
+    if "state" in given:
+        query = query.where(c.state == bindparam("state"))
+    if "after" in given:
+        query = query.where(c.id < bindparam("after"))
+    if "key" not in given:
+        return query
     # The one that has spent it, and those under it of which nothing was sent.
-    spent = _all(conn, query.where(command.c.spent == key))
-    refused = _all(conn, query.where(command.c.key == key, command.c.spent.is_(None)))
-    return sorted([*spent, *refused], key=itemgetter("id"), reverse=True)[:limit]
+    spent = query.where(c.spent == bindparam("key")).subquery()
+    refused = query.where(c.key == bindparam("key"), c.spent.is_(None)).subquery()
+    both = union_all(select(spent), select(refused))
+    return both.order_by(both.selected_columns.id.desc()).limit(limit)
 
 
 def unfinished(conn: Connection) -> Sequence[Record]:
@@ -119,9 +142,8 @@ def events_after(
 ) -> list[tuple[Any, ...]]:
     """Events in the columns (at, type, imei, command, detail, n), oldest first."""
     if imei is not None:
-        return finding.of_device(conn, imei, after, None, limit)
-    query = select(*finding.EVENT).where(event.c.n > after).order_by(event.c.n).limit(limit)
-    return [tuple(row) for row in conn.execute(query)]
+        return finding.after_number(conn, imei, after, limit)
+    return [tuple(row) for row in conn.execute(_EVENTS, {"after": after, "limit": limit})]
 
 
 def size(conn: Connection) -> int:
@@ -215,10 +237,14 @@ def _some(conn: Connection, where: ColumnElement[bool]) -> Sequence[str]:
     return conn.scalars(select(command.c.id).where(where).order_by(command.c.id).limit(TRIM)).all()
 
 
-def _first(conn: Connection, query: Select[Any]) -> Record | None:
-    row = conn.execute(query).first()
+def _first(conn: Connection, query: Select[Any], value: str) -> Record | None:
+    row = conn.execute(query, {"value": value}).first()
     return None if row is None else row._asdict()
 
 
-def _all(conn: Connection, query: Select[Any]) -> Sequence[Record]:
-    return [row._asdict() for row in conn.execute(query)]
+def _all(
+    conn: Connection,
+    query: Select[Any] | CompoundSelect[Any],
+    values: Mapping[str, str | int] | None = None,
+) -> Sequence[Record]:
+    return [row._asdict() for row in conn.execute(query, values)]

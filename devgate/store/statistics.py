@@ -15,14 +15,14 @@ from sqlalchemy import (
     distinct,
     func,
     literal,
-    or_,
     select,
+    text,
 )
 
-from devgate.store.finding import EVENT, number_at, numbers_between, of_device
+from devgate.store.finding import COLUMNS, in_time, number_at, numbers_between
 from devgate.store.history import Record
 from devgate.store.numbering import floor_id
-from devgate.store.schema import BY_DEVICE, command, device, event
+from devgate.store.schema import command, device, event
 
 MINUTE = 60
 # A gateway that stops takes every device offline: that is no power cut.
@@ -30,6 +30,13 @@ OWN_END = '%"the gateway stop%'
 ODD = (
     "device.flapping", "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
 )  # fmt: skip
+
+# Constant: to build it anew costs more than to run it.
+_PRESENCE = text(
+    f"SELECT {COLUMNS} FROM event e WHERE e.by_device AND e.imei = :imei AND e.n < :end "
+    "AND e.type IN ('device.online', 'device.offline', 'device.taken_over') "
+    "ORDER BY e.n DESC LIMIT 1"
+)
 
 
 class Dark(NamedTuple):
@@ -187,20 +194,12 @@ def events_of(
     conn: Connection, imei: str, since: float, until: float, limit: int
 ) -> list[tuple[Any, ...]]:
     """One device's events in that time, in the columns of `events.kinds.Event`, oldest first."""
-    first, end = numbers_between(conn, since, until)
-    return of_device(conn, imei, first - 1, end, limit)
+    return in_time(conn, imei, since, until, limit)
 
 
 def presence_before(conn: Connection, imei: str, at: float) -> tuple[Any, ...] | None:
     """The last event before that time that says whether the device was online."""
-    e = event.c
-    query = select(*EVENT).where(
-        BY_DEVICE,
-        e.imei == imei,
-        e.n < number_at(conn, at),
-        or_(e.type == "device.online", e.type == "device.offline", e.type == "device.taken_over"),
-    )
-    row = conn.execute(query.order_by(e.n.desc()).limit(1)).first()
+    row = conn.execute(_PRESENCE, {"imei": imei, "end": number_at(conn, at)}).first()
     return None if row is None else tuple(row)
 
 
