@@ -15,7 +15,7 @@ from ruling.worlds import BEAT, World, pause
 RECEIVE_BUFFER = (
     1024  # the kernel makes 2,304 bytes of it: a device that does not read is full soon
 )
-FLOOD = 1200  # requests whose answers fill that, and nearly all that the gateway's kernel takes
+FLOOD = 300  # requests whose answers fill that several times over
 
 
 @dataclass
@@ -127,6 +127,8 @@ class Device:
             await trio.sleep(self.rng.uniform(0.3, 9.0))
             self.stalled_until = 0.0
             await self.connect()
+            # Not before: the gateway would be told that the old connection is over.
+            await trio.aclose_forcefully(stream)
 
         self.nursery.start_soon(back)
 
