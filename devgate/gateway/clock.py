@@ -3,14 +3,23 @@
 Compared with the newest stored event and with a clock that nobody sets (CLOCK_BOOTTIME, which
 also counts while the machine sleeps). Where they differ by a day or more, either the wall clock
 is wrong or the gateway was off for long; nobody can tell, so nothing is deleted then.
+
+What is written is the wall clock's time, unless that is a day or more behind, or ahead by what
+cannot be right: by a month at the start and in the hour in which time servers answer, by a day
+later on. Then the time goes on with the clock that nobody sets. No event is before the one ahead
+of it: one that is written years ahead takes the time from all events of these years.
 """
 
 from __future__ import annotations
 
+import math
 import time as system
 from collections.abc import Callable
 
 DAY = 86400.0
+HOUR = 3600.0
+UNSET = 1_577_836_800.0  # 2020: a clock that is behind this has not been set
+OFF = 30 * DAY  # how long a gateway may have been off that finds its clock ahead of all records
 SLACK = 60.0  # seconds between two looks that are no step: NTP corrects 0.03 a minute at most
 
 
@@ -41,6 +50,9 @@ class Clock:
         self._base = (wall if newest is None else newest) - boot
         self._steady_since = boot
         self._offset = wall - boot
+        self._began = boot
+        self._followed = False  # the wall clock's time has been written
+        self._written = self._base  # what is written, less the boot time
         self._judge(wall, boot)
 
     def look(self) -> None:
@@ -67,20 +79,24 @@ class Clock:
         return min(self._wall(), self._base + self._boot())
 
     def now(self) -> float:
-        """The time to put on disk: the wall clock's, but if that is a day or more behind what
-        is stored, the expected one. Else a record of today would be old enough to be deleted
-        as soon as the clock is right."""
+        """The time to put on disk: the wall clock's, or the one that it should have."""
         wall = self._wall()
-        if self._lag or wall < self._floor:
+        if self._lag or not self._floor < wall < self._ceiling:
             self.look()
             wall = self._wall()
         return wall + self._lag
 
     def _judge(self, wall: float, boot: float) -> None:
-        expected = self._base + boot
-        self.away = away = wall - expected
-        self._lag = -away if away <= -DAY else 0.0
-        self._floor = expected - DAY
+        self.away = away = wall - (self._base + boot)
+        most = OFF if not self._followed or boot - self._began < HOUR else DAY
+        if self._written + boot < UNSET:
+            most = math.inf
+        if -DAY < away < most or abs(wall - boot - self._written) < DAY:
+            self._written, self._lag, self._followed = wall - boot, 0.0, True
+        else:
+            self._lag = self._written + boot - wall
+        written = wall + self._lag
+        self._floor, self._ceiling = written - DAY, written + DAY
         if abs(away) < DAY:
             self.state = "ok"
             return

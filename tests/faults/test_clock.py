@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+
 import pytest
 
 from tests.e2e.caller import Robot, eventually, knowing
@@ -78,6 +81,42 @@ def test_f4_a_step_under_the_running_gateway(faults: Faults) -> None:
         assert order(served)["status"] == "200"
         told = kinds(served)
         assert told[-2:] == ["clock.doubted", "clock.trusted"]
+
+
+@pytest.mark.parametrize("at_start", [False, True])
+def test_f4_a_clock_far_ahead_does_not_take_the_time_from_events(
+    faults: Faults, at_start: bool
+) -> None:
+    """F4: an event's time is never before that of the event before it. One that was written years
+    ahead kept all events there for these years; now time goes on without the wall clock."""
+
+    def times() -> list[float]:
+        page = served.ask({"type": "events", "limit": 1000})
+        return [datetime.fromisoformat(event["at"]).timestamp() for event in page["items"]]
+
+    def again(days: float) -> None:
+        if at_start:
+            served.terminate()
+        faults.clock(days * DAY)
+        if at_start:
+            served.start()
+
+    began = time.time()
+    with knowing({}, environment=faults.environment()) as served:
+        with Robot(served, IMEI):
+            assert order(served)["status"] == "200"
+        again(3650)
+        with Robot(served, IMEI):
+            ahead = served.ask({"imei": IMEI, "type": "start", "long": 5, "key": "order-2"})
+            assert ahead["status"] == "200"
+        again(0)
+        with Robot(served, IMEI):
+            back = served.ask({"imei": IMEI, "type": "start", "long": 5, "key": "order-3"})
+            assert back["status"] == "200"
+        told = times()
+    assert told == sorted(told)
+    assert began - 1 <= told[0]
+    assert told[-1] <= time.time() + 1, "no event is in the future"
 
 
 def test_trim_trusts_the_clock_and_says_what_it_took(faults: Faults) -> None:

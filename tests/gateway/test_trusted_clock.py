@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devgate.gateway.clock import DAY, Clock
+from devgate.gateway.clock import DAY, HOUR, Clock
 
 NOW = 1_700_000_000.0
 
@@ -91,6 +91,70 @@ def test_f4_a_clock_that_went_back_deletes_nothing_and_is_not_written(times: Tim
     times.wall += 365 * DAY
     assert clock.now() == NOW + 60
     assert clock.trusted() == NOW + 60
+
+
+@pytest.mark.parametrize("ahead", [2 * DAY, 91 * DAY, 3650 * DAY])
+def test_f4_a_step_ahead_under_the_running_process_is_not_written(
+    times: Times, ahead: float
+) -> None:
+    """F4: no event is before the one ahead of it, so that one would keep all later ones there."""
+    clock = times.clock(NOW)
+    times.run(clock, HOUR)
+    times.wall += ahead
+    assert clock.now() == NOW + HOUR, "found out at once, not at the next look"
+    times.run(clock, HOUR)
+    assert clock.now() == NOW + 2 * HOUR
+    times.wall -= ahead
+    assert clock.now() == times.wall == NOW + 2 * HOUR
+    times.wall += ahead
+    times.run(clock, DAY + 120)
+    assert clock.now() == times.wall, "it ran so for a day"
+
+
+@pytest.mark.parametrize("away", [-3650 * DAY, -2 * DAY, 31 * DAY, 366 * DAY])
+def test_f4_a_clock_that_cannot_be_right_at_the_start_is_not_written(
+    times: Times, away: float
+) -> None:
+    """F4: until it has been set; that may be after days in which the gateway was off."""
+    clock = times.clock(NOW - away)
+    assert clock.now() == NOW - away
+    times.run(clock, 2 * HOUR)
+    assert clock.now() == NOW - away + 2 * HOUR
+    times.wall += 5 * DAY - away
+    assert clock.now() == times.wall
+    assert clock.trusted() is None, "and deletes nothing"
+
+
+def test_a_gateway_that_was_off_for_days_writes_what_time_it_is(times: Times) -> None:
+    clock = times.clock(NOW - 29 * DAY)
+    assert clock.now() == NOW
+    times.run(clock, 2 * HOUR)
+    assert clock.now() == NOW + 2 * HOUR
+
+
+def test_a_clock_that_is_set_soon_after_the_start_is_written(times: Times) -> None:
+    """A computer without a hardware clock goes on with the time of its last stop."""
+    clock = times.clock(NOW)
+    times.run(clock, 120)
+    times.wall += 4 * DAY
+    assert clock.now() == times.wall
+
+
+def test_a_new_database_takes_the_time_that_is_set(times: Times) -> None:
+    times.wall = 0.0
+    clock = times.clock(None)
+    assert clock.now() == 0.0
+    times.wall = NOW
+    assert clock.now() == NOW
+    times.wall += 366 * DAY
+    assert clock.now() == NOW, "once it has been set it is as any other"
+
+
+def test_the_operators_word_ends_it(times: Times) -> None:
+    clock = times.clock(NOW - 366 * DAY)
+    assert clock.now() == NOW - 366 * DAY
+    clock.confirm()
+    assert clock.now() == NOW
 
 
 def test_an_hour_back_is_written_as_it_is(times: Times) -> None:
