@@ -84,13 +84,14 @@ class Trimming:
         is in doubt. Raises StoreError."""
         store, command = self.settings.store, self.settings.command
         async with self._lock:
+            await self._in_steps(history.trim_open_results, most=most)  # by no clock
             now = self.clock.trusted()
             if now is None:
                 return Trimmed(0, 0, 0)
             return Trimmed(
-                await self._in_steps(history.trim_events, now - store.keep_events, most),
-                await self._in_steps(history.trim_commands, now - store.keep_commands, most),
-                await self._in_steps(history.free_keys, now - command.keep_keys, most),
+                await self._in_steps(history.trim_events, now - store.keep_events, most=most),
+                await self._in_steps(history.trim_commands, now - store.keep_commands, most=most),
+                await self._in_steps(history.free_keys, now - command.keep_keys, most=most),
             )
 
     async def bound(self) -> None:
@@ -121,13 +122,11 @@ class Trimming:
             else ""
         )
 
-    async def _in_steps(
-        self, trim: Callable[[history.Reading, float], int], before: float, most: int | None
-    ) -> int:
+    async def _in_steps(self, trim: Callable[..., int], *before: float, most: int | None) -> int:
         total = 0
         while True:
             # A short transaction each: what must be written never waits long for it.
-            count = await self._records.change(trim, before)
+            count = await self._records.change(trim, *before)
             total += count
             if count < history.TRIM or (most is not None and total >= most):
                 return total

@@ -171,6 +171,16 @@ def trim_oldest(conn: Connection, keep: int) -> int:
     return count
 
 
+def trim_open_results(conn: Connection) -> int:
+    """Delete some rows of open_results that say nothing any more. Returns how many."""
+    nothing = open_results.c.detail == ""
+    some = select(open_results.c.id).where(nothing).limit(TRIM)
+    # The second condition is for PostgreSQL: the writer may have changed one of them since.
+    query = delete(open_results).where(open_results.c.id.in_(some), nothing)
+    count: int = conn.execute(query).rowcount
+    return count
+
+
 def first_event(conn: Connection) -> int | None:
     """The number of the oldest event that is still kept."""
     number: int | None = conn.scalar(select(func.min(event.c.n)))

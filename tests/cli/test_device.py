@@ -221,6 +221,15 @@ def test_status_reads_well(run: Run, gateway: Answering) -> None:
     assert json.loads(run("status", "--json").stdout) == GATEWAY
 
 
+def test_status_says_that_a_device_answers_too_late(run: Run, gateway: Answering) -> None:
+    slow = {"seconds": 23.4, "ack_timeout": 10.0}
+    gateway.answer = lambda request: [DEVICE | {"slow": slow}]
+    said = "  answers           after 23.4 s, later than ack_timeout (10 s)"
+    assert said in run("status", IMEI).stdout.splitlines()
+    gateway.answer = lambda request: [DEVICE | {"slow": None}]
+    assert "ack_timeout" not in run("status", IMEI).stdout
+
+
 def test_send_sends_exactly_these_bytes(run: Run, gateway: Answering) -> None:
     def answer(request: Request) -> list[Reply]:
         return [{"status": request["say"], "message": "Grüße"}]

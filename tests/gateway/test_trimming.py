@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import trio
+from sqlalchemy import select
 from trio.testing import MockClock
 
 from devgate.config.settings import CommandSettings, Settings, StoreSettings
 from devgate.errors import StoreError
 from devgate.gateway.trimming import EVERY, PAUSE, Trimmed, Trimming
+from devgate.model import Imei
 from devgate.store import history
-from tests.gateway.rig import EPOCH, Rig
+from devgate.store.schema import open_results
+from tests.gateway.rig import EPOCH, Rig, X
 from tests.store.commands import command_row, event
 
 DAY = 86400.0
@@ -50,6 +53,19 @@ async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: M
     assert trio.current_time() == 2 * PAUSE
     with rig.database.read() as conn:
         assert len(history.events_after(conn, 0, 9)) == 1, "the newest stays"
+
+
+async def test_rows_that_say_nothing_of_results_any_more(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    for number in range(history.TRIM + 1):
+        rig.records.open_results(Imei(f"{number:015}"), "QD", "")
+    rig.records.open_results(X, "QD", '{"group": []}')
+    await rig.records.flushed()
+    await trimming(rig).once()
+    assert trio.current_time() == PAUSE
+    with rig.database.read() as conn:
+        assert conn.execute(select(open_results.c.id)).scalars().all() == [f"{X}:QD"]
 
 
 async def test_again_and_again_though_the_database_was_away(

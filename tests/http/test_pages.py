@@ -13,6 +13,7 @@ import pytest
 from devgate.http import pages
 from devgate.http.pages.i18n import WORDS, chosen
 from devgate.http.users import add
+from tests.e2e.caller import Caller, settle
 from tests.e2e.device import frame
 from tests.http.harness import Site, site
 from tests.http.visitor import NAME, PASSWORD, Visitor, links, visitor
@@ -149,6 +150,18 @@ def test_an_offline_device_and_an_unknown_outcome(served: Site, someone: Visitor
         story = someone.get(f"/orders?key={key}")
         for words in ("Nobody can say", "Command accepted", "Sent to the device", "Unknown"):
             assert words in story
+
+
+def test_a_device_that_answers_too_late(served: Site, someone: Visitor) -> None:
+    imei = "860000000000004"
+    with served.register(imei) as device, Caller(served) as caller:
+        for long in (1, 2, 3):
+            assert "later than ack_timeout" not in someone.get(f"/devices/{imei}")
+            assert caller.ask(imei=imei, type="start", long=long)["status"] == "408"
+            device.expect(frame("000", imei, "QD", str(long)))
+            settle(device, imei, "QD")
+    page = someone.get(f"/devices/{imei}")
+    assert re.search(r"Answers after [\d.]+ s, later than ack_timeout \(0\.3 s\)", page)
 
 
 @pytest.mark.parametrize("long", ["0", "-5", "1h30", "soon", "9" * 40, "86401"])
