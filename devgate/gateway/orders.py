@@ -11,12 +11,13 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory
-from devgate.gateway.dispatcher import CONTESTED, RUNS, Dispatcher
+from devgate.gateway.dispatcher import Dispatcher
 from devgate.gateway.ids import Ids
 from devgate.gateway.keys import Keys
 from devgate.gateway.lines import Connected
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
+from devgate.gateway.sending import CONTESTED, RUNS
 from devgate.gateway.spent import SpentKeys
 from devgate.model import Imei
 from devgate.store import history

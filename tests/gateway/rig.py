@@ -323,7 +323,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
         return start + trio.current_time()
 
     for name in (
-        "dispatcher", "ids", "orders", "outcomes", "presence", "records", "recovery",
-        "running", "taps", "trimming",
+        "ids", "orders", "outcomes", "presence", "records", "recovery", "running", "sending",
+        "taps", "trimming",
     ):  # fmt: skip
         monkeypatch.setattr(f"devgate.gateway.{name}.time", now)
