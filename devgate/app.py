@@ -232,6 +232,7 @@ class App:
         """What the database has, before the first door opens."""
         clock.shared.begin(await self.records.read(history.newest_trusted_at))
         self.trimming.tell()  # ahead of every event with a time that is in doubt
+        await self.trimming.keep()
         await self.knowledge.load()
         await self.late.take_up()
         # Each run numbers its commands above those of all runs before it.

@@ -66,6 +66,10 @@ class Clock:
         self._offset = offset
         self._judge(wall, boot)
 
+    def expected(self) -> float:
+        """The newest trusted time, and what has passed since."""
+        return self._base + self._boot()
+
     def confirm(self) -> None:
         """An operator says that it is right."""
         self._base = self._wall() - self._boot()

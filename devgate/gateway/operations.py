@@ -158,6 +158,7 @@ async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
 async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
     gateway.trimming.clock.confirm()
     gateway.trimming.tell()
+    await gateway.trimming.keep()
     done = await gateway.trimming.once(MAX_ROWS)
     await gateway.records.flushed()
     more = max(done) >= MAX_ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -51,12 +52,15 @@ class Trimming:
         self._records = records
         self._lock = trio.Lock()
         self._told = "ok"  # of the clock
+        self._trusted_at: float | None = None  # the newest trusted time, while it is in doubt
+        self._kept: float | None = math.nan  # the same as it is on disk; not known at first
 
     async def run(self) -> NoReturn:
         """Trim now and then, for ever, and look after the clock."""
         due = trio.current_time()
         while True:
             self.tell()
+            await self._background.until_done("clock", self.keep)
             await self._background.until_done("size", self.bound)
             if trio.current_time() >= due:
                 await self._background.until_done("trimming", self.once)
@@ -70,6 +74,7 @@ class Trimming:
         if (state == "ok") == (self._told == "ok"):
             return
         self._told = state
+        self._trusted_at = None if state == "ok" else self.clock.expected()
         if state == "ok":
             log.warning("the clock is trusted again")
             self._records.event("clock.trusted", None)
@@ -78,6 +83,13 @@ class Trimming:
                 "the clock is in doubt, nothing is deleted reason=%s seconds=%s", state, away
             )
             self._records.event("clock.doubted", None, seconds=away)
+
+    async def keep(self) -> None:
+        """Have on disk what the next start compares its clock with. Raises StoreError."""
+        at = self._trusted_at
+        if at != self._kept:
+            await self._records.change(history.keep_trusted_at, at)
+            self._kept = at
 
     async def once(self, most: int | None = None) -> Trimmed:
         """Delete what is old enough; at most so many rows of each kind. Nothing, while the clock

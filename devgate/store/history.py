@@ -24,12 +24,11 @@ from sqlalchemy import (
 )
 
 from devgate.store import finding
-from devgate.store.schema import BY_COMMAND, command, event, open_results, presence
+from devgate.store.schema import BY_COMMAND, command, event, open_results, owner, presence
 
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names
 
-LOOK_BACK = 100_000  # events in which one about the clock is looked for: a tenth of a second
 TRIM = 500  # rows that one trimming transaction takes: some milliseconds
 
 
@@ -207,17 +206,19 @@ def trim_events(conn: Connection, before: float) -> int:
 def newest_trusted_at(conn: Connection) -> float | None:
     """When the newest event was whose time nobody doubts; None if there is none.
 
-    What an earlier run wrote behind a `clock.doubted`, and without a `clock.trusted`, is passed
-    over: its times may be those of a wrong clock.
+    An earlier run whose clock was in doubt has left that time: what was written after it may have
+    the times of a wrong clock.
     """
-    latest = select(event.c.n, event.c.type).order_by(event.c.n.desc()).limit(LOOK_BACK).subquery()
-    about = latest.c.type.in_(("clock.doubted", "clock.trusted"))
-    last = conn.execute(select(latest).where(about).order_by(latest.c.n.desc()).limit(1)).first()
-    query = select(event.c.at).order_by(event.c.n.desc()).limit(1)
-    if last is not None and last.type == "clock.doubted":
-        query = query.where(event.c.n < last.n)
-    at: float | None = conn.scalar(query)
+    at: float | None = conn.scalar(select(owner.c.trusted_at))
+    if at is None:
+        at = conn.scalar(select(event.c.at).order_by(event.c.n.desc()).limit(1))
     return at
+
+
+def keep_trusted_at(conn: Connection, at: float | None) -> None:
+    """For the next start: the newest time that is trusted; None while all are."""
+    changed = owner.c.trusted_at.is_distinct_from(at)
+    conn.execute(update(owner).where(changed).values(trusted_at=at))
 
 
 def trim_commands(conn: Connection, before: float) -> int:

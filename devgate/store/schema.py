@@ -147,6 +147,8 @@ owner = Table(
     Column("taken_at", Double, nullable=False),
     # Why no start is accepted until an operator has confirmed it: the database lost rows.
     Column("lost", Text),
+    # The newest time that is trusted, as long as the wall clock is in doubt.
+    Column("trusted_at", Double),
 )
 
 event = Table(

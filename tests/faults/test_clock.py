@@ -138,3 +138,28 @@ def test_trim_trusts_the_clock_and_says_what_it_took(faults: Faults) -> None:
         assert (reply["status"], reply["commands"], reply["keys"]) == ("200", 0, 0)
         assert reply["more"] is False
         faults.clock(0)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_f4_a_second_start_with_the_wrong_clock_deletes_nothing_either(
+    faults: Faults, running: bool
+) -> None:
+    """F4: what a run with a wrong clock has written, or a run under which the clock was set, must
+    not make the next start believe that clock."""
+    with knowing({}, environment=faults.environment()) as served:
+        with Robot(served, IMEI):
+            assert order(served)["status"] == "200"
+            if running:
+                faults.clock(91 * DAY)
+                assert order(served)["status"] == "200", "the same order"
+        before = kinds(served)
+        for _ in range(2):
+            served.terminate()
+            faults.clock(91 * DAY)
+            served.start()
+            trimmed(served)
+        after = kinds(served)
+        assert after[: len(before)] == before, "no event was deleted"
+        with Robot(served, IMEI) as device:
+            assert order(served)["status"] == "200"
+            assert device.seen == [], "done once"

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from devgate.config.settings import CommandSettings, Settings, StoreSettings
 from devgate.errors import StoreError
+from devgate.gateway.clock import Clock
 from devgate.gateway.trimming import EVERY, PAUSE, Trimmed, Trimming
 from devgate.model import Imei
 from devgate.store import history
@@ -97,20 +98,30 @@ async def test_f4_events_behind_a_younger_one_stay(
         assert [row[-1] for row in history.events_after(conn, 0, 9)] == [2, 3, 4]
 
 
-async def test_f4_the_newest_event_of_a_doubtful_run_is_passed_over(rig: Rig) -> None:
-    """F4: a start with a wrong clock must not be what the next one is measured by."""
+async def test_f4_a_doubtful_run_leaves_the_time_that_is_trusted(rig: Rig) -> None:
+    """F4: a start with a wrong clock must not be what the next one is measured by, however much
+    that run has written."""
 
     def newest() -> float | None:
         with rig.database.read() as conn:
             return history.newest_trusted_at(conn)
 
+    wall = EPOCH
     async with rig.lives():
         assert newest() is None
         rig.writer.post([event(at=EPOCH)])
-        rig.writer.post([event(at=EPOCH + 91 * DAY, type="clock.doubted")])
+        await rig.records.flushed()
+        assert newest() == EPOCH
+        clock = Clock(lambda: wall, lambda: 5.0)
+        clock.begin(EPOCH)
+        some = Trimming(rig.records, Settings(), clock=clock)
+        wall += 91 * DAY
+        some.tell()
+        await some.keep()
         rig.writer.post([event(at=EPOCH + 91 * DAY)])
         await rig.records.flushed()
         assert newest() == EPOCH
-        rig.writer.post([event(at=EPOCH + 92 * DAY, type="clock.trusted")])
-        await rig.records.flushed()
-        assert newest() == EPOCH + 92 * DAY
+        clock.confirm()
+        some.tell()
+        await some.keep()
+        assert newest() == EPOCH + 91 * DAY

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("holder", sa.Text, nullable=False, server_default=""),
         sa.Column("taken_at", sa.Double, nullable=False),
         sa.Column("lost", sa.Text),
+        sa.Column("trusted_at", sa.Double),
     )
     op.bulk_insert(owner, [{"epoch": 0, "database": uuid4().hex, "taken_at": 0.0}])
     op.add_column("device", sa.Column("ack_timeout", sa.Double))
