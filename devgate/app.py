@@ -134,7 +134,7 @@ class App:
         state_folder = Path(settings.control.socket).parent
         self.late = LateOutcomes(
             records, self.running, self.dispatcher.live, database.owner,
-            late.place(database.file, state_folder, database.owner),
+            late.place(database.file, state_folder, database.owner), self.dispatcher.withdraw,
         )  # fmt: skip
         self.gateway.late = self.late
         guard.last_words = lambda: self.late.keep(self.writer.unwritten)

@@ -231,6 +231,24 @@ class Claims(Generic[C]):
         self._open[:] = [e for e in self._open if e.kind != kind or e.sequence > sequence]
         self.closed[kind] = sequence, since
 
+    def withdraw(self, known: Callable[[C], bool]) -> Settled[C]:
+        """The outcome of a 408 is known from elsewhere. Returns what results that are held mean
+        now: those of the rest of its group may be complete."""
+        self._open[:] = [entry for entry in self._open if not known(entry.command)]
+        settled: Settled[C] = []
+        for kind, group in list(self.groups.items()):
+            rest = [entry for entry in group.members if not known(entry.command)]
+            if len(rest) == len(group.members):
+                continue
+            group.members = rest
+            if not rest or (len(rest) == 1 and not group.held):
+                del self.groups[kind]
+            elif group.since is None and len(group.held) == len(rest):
+                del self.groups[kind]
+                self._open[:] = [entry for entry in self._open if entry not in rest]
+                settled += group.pairs()
+        return settled
+
     def disconnected(self, wire: Wire, registered: float, now: float) -> None:
         """A connection of the device ends. To be called before its socket is closed."""
         for entry in self._open:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
 from typing import Any
@@ -14,6 +14,7 @@ from devgate.gateway.command import Command
 from devgate.gateway.lines import ended, settled_late
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
+from devgate.model import Imei
 from devgate.store import history, late
 from devgate.store.journal import Row
 from devgate.store.late import Late
@@ -30,12 +31,14 @@ class LateOutcomes:
     def __init__(
         self, records: Records, running: Running, live: Mapping[str, Command],
         owner: Owner | None, file: Path,
+        withdraw: Callable[[Imei, str], None] = lambda imei, id: None,
     ) -> None:  # fmt: skip
         self._records = records
         self._running = running
         self._live = live  # commands that have not ended in this run: theirs is this run's word
         self._owner = owner  # None: a database that nobody owns has no side file
         self._file = file
+        self._withdraw = withdraw  # called with a command that no result shall settle any more
 
     def keep(self, rows: Sequence[Row]) -> None:
         """What is not in the database when the process ends goes beside it, on disk when this
@@ -108,6 +111,7 @@ class LateOutcomes:
         return None
 
     def _ends(self, command: Command, line: Mapping[str, Any]) -> None:
+        self._withdraw(command.imei, command.id)
         command.ends(line["status"], line["ended_at"] or time(), line["message"])
         if line["late"]:
             command.late, command.late_at = True, line["late_at"]
@@ -115,6 +119,7 @@ class LateOutcomes:
         self._records.post(command, ended(command))
 
     def _settles(self, command: Command, line: Mapping[str, Any]) -> None:
+        self._withdraw(command.imei, command.id)
         command.settles_late(line["status"], line["late_at"] or line["ended_at"] or time())
         self._running.told(command)
         self._records.post(command, settled_late(command))

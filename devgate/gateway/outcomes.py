@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -49,6 +49,11 @@ class Outcomes:
             finally:
                 self._nursery.cancel_scope.cancel()
                 self._nursery = None
+
+    def soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run this beside the service, if that still goes on."""
+        if self._nursery is not None:
+            self._nursery.start_soon(task)
 
     def takes(self, command: Command) -> None:
         """It is under way from now on."""

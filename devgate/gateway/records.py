@@ -72,6 +72,9 @@ class Records:
         self.left_out = 0  # events that were not written for that
         # What events call a device; `app` puts the directory here.
         self.called: Callable[[Imei], Called | None] = lambda imei: None
+        # Called when orders are taken again: `state` is "ok" from then on.
+        self.on_well: Callable[[], None] = lambda: None
+        writer.on_well = self._well
 
     def _rows(self, command: Command, events: Sequence[Row]) -> list[Row]:
         """The command and its events, which say what its device is called now."""
@@ -97,7 +100,12 @@ class Records:
         """An operator knows what the database lost. Returns what that was, if anything."""
         lost = await self.change(confirm_loss)
         self._database.loss = None
+        self._well()
         return lost
+
+    def _well(self) -> None:
+        if self.state == "ok":
+            self.on_well()
 
     @property
     def database(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from devgate.gateway.claims import Group, Held, Sent
+from devgate.gateway.claims import Group, Held, Sent, Settled
 from devgate.gateway.command import Command
 from devgate.gateway.directory import Directory
 from devgate.gateway.lines import Line, Wire
@@ -81,6 +81,13 @@ class Results:
         ambiguous = [member.command for member in line.claims.unanswered(entry, now)]
         self.note(line, entry.kind)
         return ambiguous
+
+    def withdraw(self, line: Line, id: str) -> Settled[Command]:
+        """The outcome of this command is known. Returns what is settled by that."""
+        settled = line.claims.withdraw(lambda command: command.id == id)
+        for kind in ("QD", "ST"):
+            self.note(line, kind)
+        return settled
 
     def disconnected(self, line: Line, wire: Wire, now: float) -> None:
         line.claims.disconnected(wire, line.registered, now)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
 CONTESTED = "two connections claim this IMEI; nothing was sent"
 
+TURN = 64  # devices before other tasks have their turn: some milliseconds
+
 log = logging.getLogger("devgate.commands")
 
 
@@ -60,6 +62,9 @@ class Sender:
         # Devices whose answer is awaited, the one that was listened to longest ago first.
         self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
+        # Devices with a kept command whose turn has come while nothing could be journalled.
+        self._stalled: dict[Imei, Line] = {}
+        records.on_well = self._store_well
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
         self._closed = False
@@ -83,6 +88,8 @@ class Sender:
         if line.claims.groups and line.waiting.stops:
             _make_way(line)
         while self._serving and not self._closed and _ready(line):
+            if line.imei in self._stalled:
+                return
             self._overdue(line, trio.current_time())
             if self._connected.get(line.imei) is None:
                 self._outcomes.end_all(line.waiting.unkept(), "404")
@@ -117,7 +124,7 @@ class Sender:
     def _written(self, line: Line, command: Command, error: Exception | None) -> None:
         """It is on disk as sent: send it. Or it is not, and is not sent."""
         if error is not None:
-            self._not_written(command, error)
+            self._not_written(line, command, error)
             return self._free(line, command)
         command.recorded.set()
         connection = None if self._gave_up else self._connected.get(line.imei)
@@ -136,9 +143,16 @@ class Sender:
         self._deadlines.add(command)
         return self.counts.sends(command, sent_at)
 
-    def _not_written(self, command: Command, error: Exception) -> None:
+    def _not_written(self, line: Line, command: Command, error: Exception) -> None:
         log.warning("not sent, for it cannot be journalled command=%s", command.id)
         state = self._records.state
+        promised = command.kept and command.recorded.is_set()
+        if promised and state != "ok" and not self._closed:
+            # It goes on waiting, as long as its caller has said. Its device is here, and it is
+            # the next one as soon as it can be journalled.
+            self._wait_again(line, command)
+            self._stalled[line.imei] = line
+            return
         words = f"the gateway cannot write its journal ({state}); nothing was sent"
         self._outcomes.end_unsent(command, "503", words)
         if state == "ok":
@@ -146,16 +160,32 @@ class Sender:
 
     def _left(self, line: Line, command: Command) -> None:
         """Its device went away while it was being put down as sent; nothing was."""
-        command.unsent()
         if command.kept and command.until > trio.current_time():
-            line.waiting.push_back(command)
-            self._deadlines.add(command)
-            self._records.post(command)
+            self._wait_again(line, command)
             if self._closed:
                 command.done.set()
         else:
+            command.unsent()
             self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
         self._free(line, command)
+
+    def _wait_again(self, line: Line, command: Command) -> None:
+        command.unsent()
+        line.waiting.push_back(command)
+        self._deadlines.add(command)
+        self._records.post(command)
+
+    def _store_well(self) -> None:
+        if self._stalled:
+            self._outcomes.soon(self._resume)
+
+    async def _resume(self) -> None:
+        """What could not be journalled has its turn again."""
+        stalled, self._stalled = self._stalled, {}
+        for number, line in enumerate(stalled.values(), 1):
+            self._next(line)
+            if not number % TURN:
+                await trio.lowlevel.checkpoint()
 
     def _free(self, line: Line, command: Command) -> None:
         if line.current is command:

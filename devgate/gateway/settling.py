@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from devgate.gateway.claims import Held, Sent
+from devgate.gateway.claims import Held, Sent, Settled
 from devgate.gateway.command import AMBIGUOUS, Command
 from devgate.gateway.lines import Line, Wire
 from devgate.gateway.outcomes import NOT_ON_DISK
@@ -33,6 +33,10 @@ class Settler(Sender):
             return None
         if found is None:
             return False
+        self._credit(line, found)
+        return True
+
+    def _credit(self, line: Line, found: Settled[Command]) -> None:
         for entry, held in found:
             command = entry.command
             if entry is line.claim:
@@ -43,7 +47,6 @@ class Settler(Sender):
             self.counts.answering.observe(held.at - entry.at)
             self.results.answered(entry, held)
             self._answered(line, command, held.status)
-        return True
 
     def reopen(self, command: Command, unknown_since: float) -> None:
         """After a start of the gateway: this one's result may still come. The oldest first."""
@@ -72,6 +75,11 @@ class Settler(Sender):
         before the device is online on another one."""
         if line := self._lines.get(imei):
             self.results.disconnected(line, wire, trio.current_time())
+
+    def withdraw(self, imei: Imei, id: str) -> None:
+        """The outcome of this 408 is known from elsewhere: no result settles it any more."""
+        if (line := self._lines.get(imei)) is not None:
+            self._credit(line, self.results.withdraw(line, id))
 
     def awaited(self, most: int) -> list[Imei]:
         """Some of the devices whose answers are awaited; the next time others, if there are."""

@@ -73,6 +73,7 @@ class Writer(Generic[Row, Done]):
         self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
         self.on_fenced: Callable[[], None] = lambda: None  # called once, when that is so
+        self.on_well: Callable[[], None] = lambda: None  # called when it can write again
         self.lost = 0  # rows given up since the start
         # Told of every commit that worked: its seconds, and how many rows it wrote.
         self.measured: Callable[[float, int], None] = lambda seconds, rows: None
@@ -323,10 +324,11 @@ class Writer(Generic[Row, Done]):
             self._wake.set()
 
     def _well(self) -> None:
-        if self._state != "ok":
-            log.warning("database can be written again lost=%s", self.lost)
-        self._state = "ok"
+        was, self._state = self._state, "ok"
         self._pause = 0.0
+        if was != "ok":
+            log.warning("database can be written again lost=%s", self.lost)
+            self.on_well()
 
 
 def _tell(batch: Batch[Row], call: Callable[[], None]) -> None:

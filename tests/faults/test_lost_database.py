@@ -18,7 +18,7 @@ from tests.e2e.caller import Robot, eventually, knowing
 from tests.e2e.harness import Gateway, Json
 from tests.postgres import Postgres
 
-IMEI = "860000000000001"
+IMEI, OTHER, THIRD = "860000000000001", "860000000000002", "860000000000003"
 
 
 def start(**extra: object) -> Json:
@@ -224,6 +224,63 @@ def test_f6_a_failover_that_lost_the_last_orders(postgres: Postgres, postgres_ur
         events = served.ask({"type": "events", "after": 0, "limit": 1000})["items"]
         assert [event["event"] for event in events] == list(range(1, len(events) + 1))
         assert events[: len(told)] == told, "with the numbers that were told"
+
+
+def kept(served: Gateway, imei: str, key: str, expires: float = 600) -> str:
+    """The id of an order that waits for its device."""
+    reply = served.ask(
+        {"imei": imei, "type": "start", "long": 5, "key": key, "expires": expires, "wait": False}
+    )
+    assert reply["status"] == "000", reply
+    return str(reply["command"])
+
+
+def test_f6_kept_orders_wait_until_the_loss_is_confirmed(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    """F6: an order that waits for its device is not ended because that registers meanwhile."""
+    with knowing({}, store=postgres_url) as served, Robot(served, IMEI):
+        assert served.ask(start())["status"] == "200"
+        long, short = kept(served, OTHER, "long"), kept(served, THIRD, "short", 6)
+        with psycopg.connect(postgres_url, autocommit=True) as conn:
+            conn.execute("DELETE FROM event WHERE n > (SELECT max(n) - 3 FROM event)")
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'devgate'"
+            )
+        eventually(lambda: state(served), lambda words: "the database lost the events" in words)
+        with Robot(served, OTHER) as device, Robot(served, THIRD) as other:
+            assert served.logged("cannot be journalled", long)
+            assert served.ask({"type": "command", "command": long})["state"] == "waiting"
+            ended = eventually(
+                lambda: served.ask({"type": "command", "command": short}),
+                lambda record: record["state"] == "ended",
+            )
+            assert (ended["status"], other.seen) == ("410", [])
+            assert served.cli("db", "confirm-loss").returncode == 0
+            eventually(lambda: device.seen, lambda seen: seen == ["QD5"])
+            eventually(
+                lambda: served.ask({"type": "command", "command": long})["status"],
+                lambda status: status == "200",
+            )
+
+
+def test_f6_kept_orders_wait_until_the_store_is_well() -> None:
+    """Likewise while the database is locked; the order goes out by itself then."""
+    with knowing({}) as served:
+        id = kept(served, IMEI, "order-1")
+        with contextlib.closing(sqlite3.connect(served.folder / "devgate.db")) as database:
+            database.execute("BEGIN IMMEDIATE")
+            eventually(lambda: state(served), lambda words: words != "ok")
+            with Robot(served, IMEI) as device:
+                assert served.logged("cannot be journalled", id)
+                assert device.seen == []
+                database.rollback()
+                eventually(lambda: device.seen, lambda seen: seen == ["QD5"])
+                eventually(
+                    lambda: served.ask({"type": "command", "command": id})["status"],
+                    lambda status: status == "200",
+                )
 
 
 def test_f6_confirmed_while_no_gateway_runs(postgres: Postgres, postgres_url: str) -> None:

@@ -135,3 +135,23 @@ def test_f1_a_fenced_gateway_leaves_its_outcomes_beside_the_database(
         told = record(first, reply["command"])
         assert (told["status"], told["late"]) == ("200", False), "nobody had recovered it"
         assert not file.exists()
+
+
+def test_f12_a_result_behind_db_take_settles_nothing_twice() -> None:
+    """F12: the claim that the 408 had in the running gateway stayed open: the device's next
+    result was credited to a command whose outcome had come with the file."""
+    with knowing(SLOW) as served:
+        reply = confirmed_and_stopped(served)
+        file = served.folder / "elsewhere.late"
+        shutil.move(served.folder / "devgate.db.late", file)
+        served.start()
+        assert record(served, reply["command"])["status"] == "408"
+        assert served.cli("db", "take", str(file)).returncode == 0
+        with served.register(IMEI) as device:
+            settle(device, IMEI, "QD500", "202")  # of nothing that anybody knows
+        told = record(served, reply["command"])
+        assert (told["status"], told["late"]) == ("200", True)
+        assert ends(served, reply["command"]) == [
+            ("command.ended", "408"),
+            ("command.late", "200"),
+        ]
