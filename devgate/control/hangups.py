@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 from collections.abc import Callable
 from typing import NoReturn
 
 import trio
+
+log = logging.getLogger("devgate.control")
 
 
 class Hangups:
@@ -38,7 +41,10 @@ class Hangups:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for fd, _ in self._epoll.poll(0, 64):
                 if gone := self._gone.get(fd):
-                    gone()
+                    try:
+                        gone()
+                    except Exception:
+                        log.exception("control connection crashed")
 
     def close(self) -> None:
         """After the last `forget`."""

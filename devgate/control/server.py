@@ -298,7 +298,10 @@ class ControlServer:
         while True:
             await trio.sleep(RECHECK_SECONDS)
             for connection in list(self._connections):
-                connection.recheck()
+                try:
+                    connection.recheck()
+                except Exception:
+                    log.exception("control connection could not be checked again")
 
     async def _run(self, connection: Connection) -> None:
         self._connections.add(connection)

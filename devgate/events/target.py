@@ -174,8 +174,11 @@ class Target:
                 else:
                     self.window = Window(after)
                 self.pace = Pace(self._dice)
-                self._keep()
-                await self._poster.aclose()
+                try:
+                    self._keep()
+                    await self._poster.aclose()
+                except Exception:
+                    log.exception("webhook crashed target=%s", self.name)
         finally:
             if self.kept() != self._saved:
                 self._keep()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
@@ -13,7 +14,10 @@ import trio
 from devgate.gateway.command import Command
 
 TURN = 64  # commands that are judged before other tasks have their turn: some milliseconds
+RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
 ROOM = 1024  # entries that are kept without asking which of them are over
+
+log = logging.getLogger("devgate.commands")
 
 
 class Deadlines:
@@ -76,13 +80,27 @@ class Deadlines:
             if due := self.due(trio.current_time()):
                 await caught_up()
             now = trio.current_time()
+            failed = []
             for number, command in enumerate(due, 1):
-                judge(command, now)
+                try:
+                    judge(command, now)
+                except Exception:
+                    # It has no outcome yet, and all others shall have theirs.
+                    log.exception("deadline could not be judged command=%s", command.id)
+                    failed.append(command)
                 if not number % TURN:  # a network that is gone: all commands end at once
                     await trio.lowlevel.checkpoint()
+            if failed:
+                await trio.sleep(RETRY_SECONDS)
+                for command in failed:
+                    if command.state != "ended":
+                        self.add(command)
             if now >= done + every:
                 done = now
-                besides(now)
+                try:
+                    besides(now)
+                except Exception:
+                    log.exception("tidying up failed")
 
 
 def _over(until: float, _: int, command: Command) -> bool:

@@ -52,6 +52,7 @@ class Accepting:
         self._failures = 0  # in a row
         self._quiet_until = -math.inf  # no more news of pauses before this time
         self._said = False  # that it is paused
+        self._fault_quiet_until = -math.inf  # likewise of faults
 
     async def run(self, listener: socket.socket) -> NoReturn:
         """Accept until cancelled. The listener is the caller's to close."""
@@ -82,9 +83,21 @@ class Accepting:
                     return _words(err)
                 continue
             self._failures = 0
-            sock.setblocking(False)
-            self._take(sock, peer)
+            try:
+                sock.setblocking(False)
+                self._take(sock, peer)
+            except Exception as err:
+                # No memory, or a defect of ours: it ends this connection, and not the door.
+                sock.close()
+                self._fault(err)
+                return "no memory is left" if isinstance(err, MemoryError) else repr(err)
         return None
+
+    def _fault(self, err: Exception) -> None:
+        now = trio.current_time()
+        if now >= self._fault_quiet_until:
+            self._fault_quiet_until = now + NEWS_SECONDS
+            self._log.error("%s: a connection was lost error=%r", self._name, err, exc_info=err)
 
     def _pause(self, why: str) -> None:
         if self.paused:

@@ -1,0 +1,47 @@
+"""A fault in what takes a connection ends that connection, and not the door."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+import pytest
+import trio
+
+from devgate.net.accepting import Accepting
+
+log = logging.getLogger("devgate.test")
+
+
+def test_f9_a_connection_that_cannot_be_taken_does_not_end_the_door(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """F9 (d): a MemoryError while a connection was taken ended all doors, and the gateway."""
+    taken: list[socket.socket] = []
+    faults = [MemoryError(), OSError(28, "No space left on device"), None]
+
+    def take(sock: socket.socket, peer: Any) -> None:
+        if (fault := faults.pop(0)) is not None:
+            raise fault
+        taken.append(sock)
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            door = Accepting(lambda: 8, lambda: "", take, log, name="test accept")
+            callers = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(door.run, listener)
+                with trio.fail_after(20):
+                    while not taken:  # noqa: ASYNC110 (a callback of the door)
+                        await trio.sleep(0.01)
+                nursery.cancel_scope.cancel()
+            for caller in callers[:2]:
+                assert caller.recv(1) == b"", "it is closed"
+            for sock in (*callers, *taken):
+                sock.close()
+
+    with caplog.at_level(logging.ERROR):
+        trio.run(run)
+    assert caplog.text.count("a connection was lost") == 1, "told once"
