@@ -163,11 +163,12 @@ class Records:
         if not events or not self._writer.post(rows, droppable=True):
             self._writer.post(rows[:1], ("presence", values[0]))
 
-    def offline(self, imei: Imei, reason: str) -> None:
-        """A device that an earlier run left online."""
+    def offline(self, imei: Imei, reason: str | None) -> None:
+        """A device that an earlier run left online. No reason: its event is there already."""
         row = Row("offline", (imei, False, time()))
         self._writer.post([row], ("offline", imei))
-        self.event("device.offline", imei, reason=reason)
+        if reason is not None:
+            self.event("device.offline", imei, reason=reason)
 
     def running(self, imei: Imei, until: float | None) -> None:
         row = Row("running", (imei, until))

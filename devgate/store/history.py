@@ -24,10 +24,20 @@ from sqlalchemy import (
 )
 
 from devgate.store import finding
-from devgate.store.schema import BY_COMMAND, command, event, open_results, owner, presence
+from devgate.store.schema import (
+    BY_COMMAND,
+    BY_DEVICE,
+    command,
+    event,
+    open_results,
+    owner,
+    presence,
+)
 
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names
+
+PRESENCE = ("device.online", "device.taken_over", "device.offline")  # events that tell of it
 
 TRIM = 500  # rows that one trimming transaction takes: some milliseconds
 
@@ -124,9 +134,20 @@ def presence_of(conn: Connection, imeis: Sequence[str]) -> Mapping[str, Record]:
     return {row["imei"]: row for row in rows}
 
 
-def left_online(conn: Connection) -> Sequence[str]:
-    """Devices that a gateway which died had online."""
-    return conn.scalars(select(presence.c.imei).where(presence.c.online)).all()
+def left_online(conn: Connection) -> list[tuple[str, bool]]:
+    """Devices that a gateway which died had online: (IMEI, whether the events say so, too).
+
+    They do not where an event was written and the row of presence was refused.
+    """
+    newest = (
+        select(event.c.type)
+        .where(BY_DEVICE, event.c.imei == presence.c.imei, event.c.type.in_(PRESENCE))
+        .order_by(event.c.n.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(presence.c.imei, newest.is_distinct_from("device.offline"))
+    return [(imei, bool(told)) for imei, told in conn.execute(query.where(presence.c.online))]
 
 
 def running(conn: Connection, now: float) -> Mapping[str, float]:

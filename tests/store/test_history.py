@@ -91,9 +91,22 @@ def test_who_is_online_and_who_runs(database: Database, write: Write) -> None:
         Row("running", (B, None)),
     )
     with database.read() as conn:
-        assert history.left_online(conn) == [A]
+        assert history.left_online(conn) == [(A, True)]
         assert history.running(conn, EPOCH + 1) == {A: EPOCH + 500}
         assert set(history.presence_of(conn, [A, C, "9" * 15])) == {A, C}
+
+
+def test_a_device_whose_events_say_offline_already(database: Database, write: Write) -> None:
+    """A trigger may refuse the row of presence alone: online and offline alternate even then."""
+    write(
+        Row("presence", (A, True, EPOCH, EPOCH, "1.2.3.4:5", 1)),
+        Row("presence", (B, True, EPOCH, EPOCH, "1.2.3.4:6", 1)),
+        *(event(f"device.{what}", imei=imei) for imei, what in (
+            (A, "online"), (B, "offline"), (A, "offline"), (B, "online"), (B, "echoing"),
+        )),
+    )  # fmt: skip
+    with database.read() as conn:
+        assert sorted(history.left_online(conn)) == [(A, False), (B, True)]
 
 
 def test_events_by_number_and_device(database: Database, write: Write) -> None:

@@ -26,7 +26,9 @@ def test_columns_may_stand_in_any_order(database: Database) -> None:
     )
     assert take(database, text) == Taken(added=2)
     assert stored(database) == [
-        Device(Imei(A), 16, 'Bay "4"', "north", "400", "http://x/{id}?a=1,2", "times", False),
+        Device(
+            Imei(A), 16, 'Bay "4"', "north", "400", "http://x/{id}?a=1,2", "times", enabled=False
+        ),
         Device(Imei(B), 17),
     ]
 
@@ -104,7 +106,7 @@ def test_conflict_fail_takes_nothing(known: Database) -> None:
 
 def test_conflict_fail_passes_over_equal_ones(known: Database) -> None:
     text = export(known)
-    assert take(known, text + f"{C},,,,,,,\n") == Taken(added=1, skipped=2)
+    assert take(known, text + f"{C},,,,,,,,\n") == Taken(added=1, skipped=2)
     assert take(known, text) == Taken(skipped=2)
 
 
