@@ -23,6 +23,7 @@ CALM = (0.2, 2.0)  # seconds between the recovery from one fault and the next on
 CHECK_FIRST, CHECK_EVERY = 40.0, 150.0  # seconds until the first checkpoint; between later ones
 CHECK_PLANT = 40.0  # ... where a planted fault is to be found
 MOST_SAID = 25  # breaches that are told at once; the others are counted
+MORE_SECONDS = 600.0  # beyond SETTLE, for a webhook that gets on
 SETTLE = 120.0  # seconds in which all callers must know what became of their orders
 
 
@@ -167,7 +168,8 @@ class Storm:
 
     def _rest(self) -> None:
         """Until nothing waits or is in flight, the watcher has all and so has the receiver."""
-        ends, world = time.monotonic() + SETTLE, self.world
+        world, position = self.world, -1
+        ends = end = time.monotonic() + SETTLE
         while True:
             try:
                 status = world.ask({"type": "status"})
@@ -177,6 +179,9 @@ class Storm:
             else:
                 last = status["last_event"]
                 busy = status["in_flight"] or status["waiting"] or hook["lag"]
+                if hook["position"] > position:  # a busy machine posts slowly; it gets on
+                    position = hook["position"]
+                    ends = min(time.monotonic() + SETTLE, end + MORE_SECONDS)
                 if not busy and self.watcher.last >= last:
                     self.rested = last
                     return
