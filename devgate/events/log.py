@@ -46,6 +46,8 @@ class EventLog:
     def publish(self, events: Sequence[Event]) -> None:
         """These are on disk now: their numbers go on from the last."""
         if events:
+            if self._ring and self._ring[-1].n + 1 != events[0].n:
+                self._ring.clear()  # some were not told, for lack of memory: they are on disk
             self._ring.extend(events)
             self._last.value = events[-1].n
 

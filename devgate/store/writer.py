@@ -173,7 +173,7 @@ class Writer(Generic[Row, Done]):
 
     async def run(self) -> None:
         """Commit until another gateway owns the database, or for ever. Ends otherwise only by
-        cancellation, or by a fault in `committed`."""
+        cancellation."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch)
@@ -254,8 +254,12 @@ class Writer(Generic[Row, Done]):
             raise
         finally:
             self._since = math.inf
-        self.measured(trio.current_time() - began, len(rows))
-        self._committed(done)
+        try:
+            self.measured(trio.current_time() - began, len(rows))
+            self._committed(done)
+        except Exception:
+            # They are on disk: written again, events would be there twice.
+            log.exception("committed rows could not be told rows=%s", len(rows))
 
     async def _in_thread(self, rows: Sequence[Row]) -> Done:
         return await self.thread.run(partial(self._commit, rows))

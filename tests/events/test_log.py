@@ -169,3 +169,13 @@ def test_the_line_of_an_event() -> None:
         "x": 1,
     }
     assert "command" not in some(1).line()
+
+
+async def test_events_that_were_not_published_are_read_from_the_database() -> None:
+    table = Table(1, 2)
+    log = EventLog(2, table.page)
+    add(table, log, 3)
+    table.events += [some(4)]  # committed, and memory was short
+    add(table, log, 5, 6)
+    assert await read(log, 2, 4) == [3, 4, 5, 6]
+    assert await read(log, 4, 2) == [5, 6]

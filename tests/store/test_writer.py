@@ -128,6 +128,25 @@ async def test_what_is_committed_is_published_before_anybody_hears_of_it(
         assert disk.published == [["a", "b"]]
 
 
+async def test_f9_what_cannot_be_told_is_committed_once_all_the_same(disk: Disk) -> None:
+    """F9: a lack of memory behind a commit was taken for a failed commit: its rows were written
+    again, and events had two numbers."""
+
+    def publish(rows: list[str]) -> None:
+        if not disk.published:
+            disk.published.append([])
+            raise MemoryError
+        disk.published.append(rows)
+
+    writer = Inline(disk.commit, publish, outage)
+    async with running(writer):
+        await writer.write(["a", "b"])
+        await writer.write(["c"])
+    assert disk.rows == ["a", "b", "c"]
+    assert disk.published == [[], ["c"]]
+    assert writer.lost == 0
+
+
 async def test_a_failed_write_fails_its_waiters_and_is_never_written_later(
     disk: Disk, writer: Inline, autojump_clock: MockClock
 ) -> None:
