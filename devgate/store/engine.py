@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.engines import make_engine
-from devgate.store.files import Files
+from devgate.store.files import Files, take_back
 from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
 from devgate.store.ownership import Behind, Fence, FileLock, Held, Owner, lock_session, take_over
@@ -130,6 +130,7 @@ class Database:
                 assert self.file, "open_database has looked"
                 self._file_lock = FileLock(self.file)
                 self._file_lock.take()
+                take_back(self.file)
             else:
                 self._claimed = self._engine.connect()
                 self._claimed.detach()
@@ -196,6 +197,8 @@ class Database:
         if self.files is not None:
             self._look_before_closing(self.files)
         self._engine.dispose()
+        if self.files is not None:
+            self.files.close()
         if self._file_lock is not None:
             self._file_lock.release()
 

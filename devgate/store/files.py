@@ -3,6 +3,7 @@ put another one in its place or into it, and remove or cut its log."""
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ from devgate.store.wal import FRAME_HEAD, Index, Published, id_of, last_commit
 
 log = logging.getLogger("devgate.store")
 
+REPLACED = ".of-replaced-"  # and the file's state: in the name of its log, which is set aside
 RESTART = "nothing is written to either file: restart the gateway"
 
 
@@ -33,6 +35,9 @@ class Files:
         self._wal_path = path.with_name(f"{path.name}-wal")
         self._shm_path = path.with_name(f"{path.name}-shm")
         self._file = id_of(path)
+        # It leads to that file wherever it is moved. Such a descriptor holds none of SQLite's
+        # locks, so that closing it gives none of them up.
+        self._origin = os.open(path, os.O_PATH | os.O_CLOEXEC)
         self._wal = id_of(self._wal_path)
         self._index: Index | None = None
         self._former: list[Index] = []  # see Index: they are never closed
@@ -134,10 +139,10 @@ class Files:
 
     def _set_log_aside(self) -> None:
         """The log belongs to a file that was replaced: applied to the new one, it would damage
-        that. It stays beside it under another name."""
+        that. It stays beside it under another name, which take_back() knows."""
         with suppress(OSError):
             if self._wal is not None and id_of(self._wal_path) == self._wal:
-                aside = self._aside("replaced")
+                aside = Path(f"{self._wal_path}{REPLACED}{_state_of(os.fstat(self._origin))}")
                 os.rename(self._wal_path, aside)
                 self._shm_path.unlink(missing_ok=True)
                 log.error(
@@ -147,7 +152,7 @@ class Files:
     def _empty_log(self) -> None:
         """Likewise for a file that was overwritten. The log is emptied besides: every connection,
         also of other programs, would copy it into the file when it is closed."""
-        aside = self._aside("overwritten")
+        aside = Path(f"{self._wal_path}.of-overwritten-{int(time.time())}")
         try:
             with open(self._log, "rb", closefd=False) as source, aside.open("xb") as target:
                 aside.chmod(0o600)
@@ -160,5 +165,35 @@ class Files:
             log.error("the log of the file that was overwritten is set aside as=%s", aside)
         os.ftruncate(self._log, 0)
 
-    def _aside(self, why: str) -> Path:
-        return Path(f"{self._wal_path}.of-{why}-{int(time.time())}")
+    def close(self) -> None:
+        """The second time does nothing."""
+        if self._origin >= 0:
+            os.close(self._origin)
+            self._origin = -1
+
+
+def take_back(path: Path) -> None:
+    """Put a log that was set aside at its place again, if the database file that it belongs to is
+    there again, as it was then. To be called while no connection is open, and under the lock."""
+    wal = path.with_name(f"{path.name}-wal")
+    try:
+        state = _state_of(os.stat(path))
+    except OSError:
+        return  # there is no database yet
+    for aside in sorted(path.parent.glob(f"{glob.escape(wal.name)}{REPLACED}*")):
+        if aside.name.removeprefix(f"{wal.name}{REPLACED}") != state:
+            log.warning("a log of another database file is set aside here as=%s", aside)
+        elif wal.exists() and wal.stat().st_size:
+            log.error(
+                "the log that was set aside is not taken back, there is another one as=%s log=%s",
+                aside, wal,
+            )  # fmt: skip
+        else:
+            path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+            os.rename(aside, wal)
+            log.warning("the log that was set aside is taken back as=%s", aside)
+
+
+def _state_of(found: os.stat_result) -> str:
+    """Which file it is, and when it was written the last time."""
+    return f"{found.st_ino}-{found.st_mtime_ns}"

@@ -160,14 +160,11 @@ def replaced(storm: Storm) -> None:
 
 
 def put_back(database: Path, aside: Path) -> None:
-    """The operator's part: the file at its place again, with its log, which the gateway has set
-    aside so that nobody applies it to the copy."""
+    """The operator's part: the file at its place again. The gateway has set its log aside, so that
+    nobody applies it to the copy, and takes that back by itself."""
     with contextlib.suppress(FileNotFoundError):
         database.unlink()
     aside.rename(database)
-    logs = sorted(database.parent.glob(f"{database.name}-wal.of-replaced-*"))
-    if logs:
-        logs[-1].rename(database.with_name(f"{database.name}-wal"))
 
 
 # PostgreSQL

@@ -202,6 +202,30 @@ def test_f5_nothing_is_written_beside_a_file_that_was_replaced(file: Path) -> No
     assert len(list(file.parent.glob("devgate.db-wal.of-replaced-*"))) == 1
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_f5_a_file_that_comes_back_gets_its_log_back(file: Path, changed: bool) -> None:
+    """F5: what was confirmed stands in the log that was set aside. Without it, the file that came
+    back had lost its newest starts, and their keys were free."""
+    database = claim_database(f"sqlite:///{file}")
+    journal = Journal(database)
+    journal.commit([event(), command_row("1", key="k", spent="k")])
+    away = file.with_name("away.db")
+    file.rename(away)
+    with pytest.raises(StoreError, match="was replaced or removed"):
+        journal.commit([event()])
+    journal.close()
+    database.close()
+    if changed:  # the log is no longer that of these bytes
+        os.utime(away)
+    away.rename(file)
+    again = claim_database(f"sqlite:///{file}")
+    with again.read() as conn:
+        assert conn.scalar(text("SELECT count(*) FROM command")) == (0 if changed else 1)
+        assert conn.scalar(text("PRAGMA integrity_check")) == "ok"
+    again.close()
+    assert len(list(file.parent.glob("devgate.db-wal.of-replaced-*"))) == changed
+
+
 def test_f5_a_file_that_was_removed(file: Path) -> None:
     database = claim_database(f"sqlite:///{file}")
     journal = Journal(database)
