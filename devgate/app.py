@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from devgate import __version__, early, logs
-from devgate.config.load import differences, taken_up
 from devgate.config.settings import Settings, TlsSettings
 from devgate.control.server import ControlServer
 from devgate.errors import SetupError, StoreError
@@ -53,6 +51,8 @@ from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.net.proxy import believed
 from devgate.net.tls import context
+from devgate.reload import reload
+from devgate.stopping import LAST_WORDS, act_on_signals, drain
 from devgate.store import history, late
 from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, disposable
@@ -63,11 +63,7 @@ from devgate.store.writer import Writer
 if TYPE_CHECKING:
     from devgate.http.web import Web
 
-FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
 IDLE = 5.0  # seconds without rows after which the writer looks whether the database can be written
-# Together with FLUSH less than guard.AFTER_DRAIN_SECONDS, LAST_WORDS being waited for twice.
-LAST_WORDS = 4.0  # ... and for what still waits for the database
-REPLIES = 4.0  # ... and for callers to take their last replies
 
 log = logging.getLogger("devgate")
 
@@ -177,7 +173,7 @@ class App:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
                 self.writer.on_fenced = stopping.set
-                outermost.start_soon(self._heed_signals, signals, stopping, at_once)
+                outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
                 async with self._store(), self._devices() as admit:
                     await self._doors(admit, stopping, on_ready)
                 outermost.cancel_scope.cancel()
@@ -340,12 +336,15 @@ class App:
             self._say_ready()
             self.ready = True
             if early.reload_noted():
-                self.reload()
+                self._reload()
             doors.start_soon(on_ready, self)
             with self._guarded():
                 await stopping.wait()
             device_doors.cancel()
-            await self._drain(drains)
+            # Results are no longer this gateway's to wait for when another one owns the database.
+            fenced = self.writer.fenced is not None
+            patience = 0.0 if fenced else self.gateway.settings.command.drain
+            await drain(self.gateway, self.poller, drains, patience)
             doors.cancel_scope.cancel()
 
     @staticmethod
@@ -366,69 +365,12 @@ class App:
             ",".join(listens.get("http", [])) or "off", len(self.directory), self.acceptor.limit,
         )  # fmt: skip
 
-    async def _drain(self, drains: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        """Architecture, section 6: from the doors inwards, each step for a bounded time."""
-        # Results are no longer this gateway's to wait for when another one owns the database.
-        patience = self.gateway.settings.command.drain if self.writer.fenced is None else 0.0
-        log.info("draining in_flight=%s patience=%s", self.dispatcher.in_flight, patience)
-        self.orders.closed = True
-        self.dispatcher.close()
-        with trio.move_on_after(patience):
-            await self.dispatcher.idle()
-        self.dispatcher.give_up()
-        with trio.move_on_after(LAST_WORDS):
-            await self.dispatcher.idle()
-        with trio.move_on_after(REPLIES):
-            async with trio.open_nursery() as replies:
-                for drain in drains:
-                    replies.start_soon(drain)
-        await self.poller.flush_all(trio.current_time() + FLUSH)
-
-    async def _heed_signals(
-        self, signals: AsyncIterator[int], stopping: trio.Event, at_once: trio.CancelScope
-    ) -> None:
-        terminal = os.isatty(0)
-        async for number in signals:
-            # The same signal says that the terminal was closed; then it is one no longer.
-            if number == signal.SIGHUP and os.isatty(0) == terminal:
-                if self.ready:
-                    self.reload()
-                else:
-                    early.note_reload()
-            elif not stopping.is_set():
-                stopping.set()
-            else:
-                log.warning("stopping at once")
-                at_once.cancel()
-
-    def reload(self) -> None:
-        """Work by what the configuration says now, as far as that needs no restart."""
-        try:
-            new = self._read_settings()
-            keys, restart = differences(self.gateway.settings, new)
-        except SetupError as err:
-            for line in str(err).splitlines():
-                log.error("settings not reloaded, the old ones stay error=%s", line)
-            return
-        settings = taken_up(self.gateway.settings, new, keys)
-        self.gateway.settings = self.trimming.settings = settings
-        self.desk.heed(settings.device)
-        self.acceptor.max_connections = settings.device.max_connections
-        self.acceptor.max_connections_per_address = settings.device.max_connections_per_address
-        flapping = settings.device.flapping
-        self.presence.flapping.takeovers = flapping.takeovers
-        self.presence.flapping.within = flapping.within
-        self.presence.flapping.starts = flapping.starts
-        self.directory.serve(settings.service.phone, settings.service.qr)
-        self.dispatcher.configure(settings.command)
-        self.knowledge.refresh_every = settings.store.refresh
-        self._journal.resume = settings.store.after_loss == "resume"
-        if self.tokens is not None and settings.control.tokens:
-            self.tokens.path = settings.control.tokens
-        logs.set_level(settings.log.level)
-        log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
-        if restart:
-            log.warning("a restart is needed for changed=%s", ",".join(restart))
+    def _reload(self) -> None:
+        """Once the doors are open: at once, or as soon as they are."""
+        if self.ready:
+            reload(self.gateway, self._journal, self.tokens, self._read_settings)
+        else:
+            early.note_reload()
 
 
 @contextmanager

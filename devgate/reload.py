@@ -1,0 +1,53 @@
+"""Puts changed settings in force while the gateway runs (SIGHUP)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from devgate import logs
+from devgate.config.load import differences, taken_up
+from devgate.config.settings import Settings
+from devgate.errors import SetupError
+from devgate.gateway.access import Tokens
+from devgate.gateway.gateway import Gateway
+from devgate.store.journal import Journal
+
+log = logging.getLogger("devgate")
+
+
+def reload(
+    gateway: Gateway, journal: Journal, tokens: Tokens | None, read: Callable[[], Settings]
+) -> None:
+    """Work by what the configuration says now, as far as that needs no restart.
+
+    `read` reads the configuration. Where it raises SetupError, the old settings stay in force
+    and the log says why. The doors must be open.
+    """
+    try:
+        new = read()
+        keys, restart = differences(gateway.settings, new)
+    except SetupError as err:
+        for line in str(err).splitlines():
+            log.error("settings not reloaded, the old ones stay error=%s", line)
+        return
+    settings = taken_up(gateway.settings, new, keys)
+    gateway.settings = gateway.trimming.settings = settings
+    gateway.desk.heed(settings.device)
+    assert gateway.acceptor is not None, "the doors are open"
+    gateway.acceptor.max_connections = settings.device.max_connections
+    gateway.acceptor.max_connections_per_address = settings.device.max_connections_per_address
+    flapping = settings.device.flapping
+    gateway.presence.flapping.takeovers = flapping.takeovers
+    gateway.presence.flapping.within = flapping.within
+    gateway.presence.flapping.starts = flapping.starts
+    gateway.directory.serve(settings.service.phone, settings.service.qr)
+    gateway.dispatcher.configure(settings.command)
+    gateway.knowledge.refresh_every = settings.store.refresh
+    journal.resume = settings.store.after_loss == "resume"
+    if tokens is not None and settings.control.tokens:
+        tokens.path = settings.control.tokens
+    logs.set_level(settings.log.level)
+    log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
+    if restart:
+        log.warning("a restart is needed for changed=%s", ",".join(restart))
