@@ -107,6 +107,9 @@ def test_a_device_whose_events_say_offline_already(database: Database, write: Wr
     )  # fmt: skip
     with database.read() as conn:
         assert sorted(history.left_online(conn)) == [(A, False), (B, True)]
+    write(Row("offline", (B, False, EPOCH)))
+    with database.read() as conn:
+        assert sorted(history.left_online(conn)) == [(A, False), (B, True)], "its event says so"
 
 
 def test_events_by_number_and_device(database: Database, write: Write) -> None:
