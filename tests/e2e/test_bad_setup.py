@@ -130,7 +130,9 @@ def test_a_database_from_a_newer_version(unserved: Gateway) -> None:
 
 
 def test_a_file_that_is_no_database(unserved: Gateway) -> None:
-    (unserved.folder / "devgate.db").write_bytes(b"This is a letter to my landlord.\n" * 100)
+    file = unserved.folder / "devgate.db"
+    file.write_bytes(b"This is a letter to my landlord.\n" * 100)
+    file.chmod(0o600)  # else a warning says that others could read it
     refusal(unserved, "devgate.db")
 
 

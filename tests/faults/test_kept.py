@@ -40,8 +40,8 @@ def test_a_kept_start_that_a_kill_brings_back_was_not_told_as_unsent() -> None:
         assert robot.seen == ["QD500"]
 
 
-def test_it_is_told_once_it_is_on_disk() -> None:
-    """The other end of the same: the database comes back, and the caller hears at once."""
+def test_it_goes_out_once_the_database_is_back() -> None:
+    """The other end of the same: a kept start waits for the database as it does for its device."""
     order = {"imei": IMEI, "type": "start", "long": 500, "key": "order", "expires": 600}
     with knowing({}) as served:
         assert served.ask({**order, "wait": False})["status"] == "000"
@@ -50,12 +50,12 @@ def test_it_is_told_once_it_is_on_disk() -> None:
             caller.send(**order)
             database.execute("BEGIN IMMEDIATE")
             with served.register(IMEI) as device:
-                served.logged("not sent, for it cannot be journalled")
+                served.logged("cannot be journalled")
                 database.execute("ROLLBACK")
+                device.expect(frame("000", IMEI, "QD", "500"))
+                device.send(frame("200", IMEI, "QD"))
                 reply = caller.line()
-                assert reply["status"] == "503"
+                assert reply["status"] == "200"
                 assert "not on disk" not in reply["message"]
-                device.send(frame("000", IMEI, "HT"))
-                device.expect(frame("200", IMEI, "HT"))
         record = served.ask({"type": "command", "command": reply["command"]})
-        assert (record["status"], record["sent_at"]) == ("503", None)
+        assert (record["status"], record["late"]) == ("200", False)
