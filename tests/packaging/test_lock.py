@@ -86,3 +86,13 @@ def test_the_bill_of_materials_has_every_package() -> None:
     bill = json.loads(done.stdout)
     assert bill["bomFormat"] == "CycloneDX"
     assert {plain(one["name"]) for one in bill["components"]} == set(pins("serve"))
+
+
+def test_m9_the_bill_of_materials_has_every_package_with_its_hashes() -> None:
+    """M9: what a production installation holds, from the lock, without the name of an index."""
+    done = subprocess.run([ROOT / "scripts" / "sbom"], capture_output=True, text=True, check=True)
+    bom = json.loads(done.stdout)
+    found = {plain(one["name"]): one for one in bom["components"]}
+    assert {name: one["version"] for name, one in found.items()} == pins("serve")
+    assert all({hash["alg"] for hash in one["hashes"]} == {"SHA-256"} for one in found.values())
+    assert "pypi" not in done.stdout.replace("pkg:pypi/", "")
