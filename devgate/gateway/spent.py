@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 
 from devgate.errors import Unknown
@@ -40,11 +41,11 @@ class SpentKeys:
         Raises Unknown (408) if only that is known of it.
         """
         since = monotonic() - min(within, KEPT_SECONDS)
-        if self._keys.get(key, 0.0) > since:
+        if self._keys.get(key, -math.inf) > since:
             raise Unknown(
                 "408",
                 f"key: {key!r} was used before, and the record of that command is lost: the "
                 "outcome is unknown, the device may have done it",
             )
-        at, command = self._commands.get(key, (0.0, None))
+        at, command = self._commands.get(key, (-math.inf, None))
         return command if command is not None and command.spent and at > since else None

@@ -45,3 +45,16 @@ def test_f6_a_key_that_is_free_again_is_not_spent(monkeypatch: pytest.MonkeyPatc
     assert keys.find("b", 0.0) is None, "[command] keep_keys is over"
     monkeypatch.setattr(spent, "KEPT_SECONDS", -1.0)
     assert keys.find("b", 60) is None
+
+
+def test_a_key_is_not_spent_because_the_machine_was_booted_a_minute_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """time.monotonic() counts from the boot: an hour ago is a negative time then."""
+    monkeypatch.setattr(spent, "monotonic", lambda: 60.0)
+    keys = SpentKeys()
+    assert keys.find("new", 86_400) is None
+    keys.note("a", command("a"))
+    found = keys.find("a", 86_400)
+    assert found is not None
+    assert found.id == "a"
