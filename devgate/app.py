@@ -92,10 +92,9 @@ class App:
         self.writer = Writer(
             self._journal.commit, self._committed, outage, disposable=disposable, idle=IDLE
         )
-        self.records = records = Records(database, self.writer)
-        self.events = EventLog(self._journal.last, self._older_events)
         self.directory = directory = Directory(settings.service.phone, settings.service.qr)
-        records.called = directory.called
+        self.records = records = Records(database, self.writer, directory)
+        self.events = EventLog(self._journal.last, self._older_events)
         flapping = settings.device.flapping
         self.presence = Presence(
             records, Flapping(flapping.takeovers, flapping.within, flapping.starts)

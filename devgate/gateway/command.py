@@ -61,7 +61,7 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "id", "imei", "key",
+        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id", "imei", "key",
         "late", "late_at", "long", "message", "new_address", "noted", "recorded",
         "result", "running", "sent_at", "sequence", "source", "spent", "state", "status",
         "timeout", "type", "until", "why",
@@ -93,6 +93,8 @@ class Command:
         # Trio's clock. Not sent by then, it is never sent; once it is: no answer by then, 408.
         self.until = 0.0
         self.result: str | None = None  # the device's status
+        # What its events have in common, and what stood for its device then (Records.front).
+        self.front: tuple[object, str] | None = None
         self.noted = False  # that it was accepted stands in the log of events
         self.recorded = Moment()  # it is on disk: accepted, sent or ended
         self.done = Moment()  # it has ended, on disk; or it is kept beyond this run

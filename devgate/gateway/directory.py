@@ -78,6 +78,10 @@ class Directory:
         entry = self._devices.get(imei)
         return entry is not None and bool(entry[0] & TIMES)
 
+    def entry(self, imei: Imei) -> object:
+        """What stands for it here. It is another object as soon as anything of it changes."""
+        return self._devices.get(imei)
+
     def called(self, imei: Imei) -> Called | None:
         """Its id, name and site."""
         entry = self._devices.get(imei)

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from devgate.gateway.command import Command
-from devgate.gateway.lines import ended, settled_late
+from devgate.gateway.details import ended, settled_late
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
 from devgate.model import Imei
@@ -116,10 +116,10 @@ class LateOutcomes:
         if line["late"]:
             command.late, command.late_at = True, line["late_at"]
         self._running.told(command)
-        self._records.post(command, ended(command))
+        self._records.post(command, ended(command, self._records.front(command)))
 
     def _settles(self, command: Command, line: Mapping[str, Any]) -> None:
         self._withdraw(command.imei, command.id)
         command.settles_late(line["status"], line["late_at"] or line["ended_at"] or time())
         self._running.told(command)
-        self._records.post(command, settled_late(command))
+        self._records.post(command, settled_late(command, self._records.front(command)))

@@ -1,4 +1,4 @@
-"""One device's commands, what they need of its connection, and what is told of them."""
+"""One device's commands, and what they need of its connection."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Protocol
 from devgate.gateway import claims
 from devgate.gateway.claims import Claims, Sent
 from devgate.gateway.command import Command
-from devgate.gateway.records import event_row
 from devgate.gateway.waiting import Waiting
 from devgate.model import Imei
-from devgate.store.journal import Row
 
 
 class Wire(claims.Wire, Protocol):
@@ -57,35 +55,3 @@ class Line:
         # When the device registered on its connection, if that was after its first command.
         self.registered = math.inf
         self.noted: frozenset[str] = frozenset()  # kinds of which there is a row in open_results
-
-
-def what(command: Command) -> dict[str, object]:
-    """What every event of a command tells of it. Records adds what the device is called."""
-    return {
-        "kind": command.type,
-        "long": command.long,
-        "key": command.key,
-        "source": command.source,
-        "outcome": command.outcome,
-        "late": command.late,
-    }
-
-
-def accepted(command: Command) -> Row:
-    return event_row("command.accepted", command.imei, command.id, **what(command))
-
-
-def ended(command: Command) -> Row:
-    return event_row(
-        "command.ended", command.imei, command.id,
-        **what(command), status=command.status, message=command.message, why=command.why,
-        new_address=command.new_address,
-    )  # fmt: skip
-
-
-def settled_late(command: Command) -> Row:
-    """A result came after the 408."""
-    return event_row(
-        "command.late", command.imei, command.id,
-        **what(command), status=command.status, new_address=command.new_address,
-    )  # fmt: skip

@@ -12,8 +12,8 @@ import trio
 from devgate.gateway.clock import time
 from devgate.gateway.command import ANSWERS, Command
 from devgate.gateway.counters import CommandCounts
-from devgate.gateway.lines import ended, settled_late
-from devgate.gateway.records import Records, event_row
+from devgate.gateway.details import ambiguous, ended, settled_late
+from devgate.gateway.records import Records
 from devgate.gateway.running import Running
 from devgate.model import Imei
 
@@ -83,7 +83,8 @@ class Outcomes:
         if command.key is not None:
             self.by_key.pop(command.key, None)
         self._running.told(command)
-        self._records.post(command, ended(command))
+        self._records.post(command, ended(command, self._records.front(command)))
+        command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
             command.id, command.imei, command.type, status,
@@ -93,14 +94,9 @@ class Outcomes:
         """They are 408s, and answers are there, but fewer. The last one is the newest."""
         for command in commands:
             command.is_ambiguous()
-        told = event_row(
-            "command.ambiguous", imei, commands[-1].id,
-            commands=[{"command": command.id, "key": command.key} for command in commands],
-            source=commands[-1].source, outcome="unknown", late=False,
-        )  # fmt: skip
         for command in commands[:-1]:
             self._records.post(command)
-        self._records.post(commands[-1], told)
+        self._records.post(commands[-1], ambiguous(commands, self._records.called(imei)))
         log.warning(
             "results are ambiguous imei=%s commands=%s",
             imei, " ".join(command.id for command in commands),
@@ -112,10 +108,7 @@ class Outcomes:
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.told(command)
-        self._records.post(
-            command,
-            settled_late(command),
-        )
+        self._records.post(command, settled_late(command, self._records.front(command)))
         log.info("late result command=%s status=%s", command.id, status)
 
     def flushed(self, then: Callable[[bool], None]) -> None:

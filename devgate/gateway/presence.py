@@ -10,7 +10,8 @@ import trio
 
 from devgate.gateway.bursts import MOST, Bursts, Window
 from devgate.gateway.connection import Connection
-from devgate.gateway.records import Records, event_row
+from devgate.gateway.details import event_row
+from devgate.gateway.records import Records
 from devgate.gateway.registry import Flapping, Registry
 from devgate.model import Imei
 from devgate.net.addresses import network_of

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from json.encoder import encode_basestring as quoted
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -12,7 +10,8 @@ import trio
 from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
-from devgate.gateway.directory import Called
+from devgate.gateway.details import command_front, event_row
+from devgate.gateway.directory import Called, Directory
 from devgate.model import Imei
 from devgate.store.engine import Database
 from devgate.store.history import Reading
@@ -24,32 +23,9 @@ from devgate.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_any = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
 # How long a reply that is known waits for its record, when the database is away.
 PATIENCE = 5.0
 AWAY = 1.0  # ... and when that is known already
-
-
-def event_row(
-    type: str, imei: Imei | None, command: str | None = None, /, **detail: object
-) -> Row:
-    return Row("event", (time(), type, imei, command, encoded(detail)))
-
-
-def encoded(detail: Mapping[str, object]) -> str:
-    """A JSON object. Names are words of our own, and most values are text or whole numbers: the
-    encoder for everything takes three times as long, and a start has three events."""
-    return (
-        "{"
-        + ",".join([
-            f'"{name}":{quoted(value)}' if type(value) is str
-            else f'"{name}":{value}' if type(value) is int
-            else f'"{name}":{_any(value)}'
-            for name, value in detail.items()
-        ])
-        + "}"
-    )  # fmt: skip
 
 
 # Events that devices can cause as often as they like.
@@ -61,7 +37,13 @@ NOISE = frozenset({
 class Records:
     """The one door to the database. Nothing here blocks the loop."""
 
-    def __init__(self, database: Database, writer: Writer[Row, list[tuple[Any, ...]]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer[Row, list[tuple[Any, ...]]],
+        directory: Directory,
+    ) -> None:
+        self._directory = directory
         self._database = database
         self._writer = writer
         self._told_lost = 0
@@ -70,25 +52,22 @@ class Records:
         self.quiet = False
         self.full = ""
         self.left_out = 0  # events that were not written for that
-        # What events call a device; `app` puts the directory here.
-        self.called: Callable[[Imei], Called | None] = lambda imei: None
         # Called when orders are taken again: `state` is "ok" from then on.
         self.on_well: Callable[[], None] = lambda: None
         writer.on_well = self._well
 
-    def _rows(self, command: Command, events: Sequence[Row]) -> list[Row]:
-        """The command and its events, which say what its device is called now."""
-        if not events:
-            return [Row("command", command.values())]
-        id, name, site = self.called(command.imei) or (None, None, None)
-        front = encoded({"id": id, "name": name, "site": site})[:-1]
-        return [
-            Row("command", command.values()),
-            *(
-                Row("event", (*event.values[:4], f"{front},{event.values[4][1:]}"))
-                for event in events
-            ),
-        ]
+    def called(self, imei: Imei) -> Called | None:
+        """What events call this device."""
+        return self._directory.called(imei)
+
+    def front(self, command: Command) -> str:
+        """What its events have in common (`details.command_front`), encoded once for as long as
+        its device is called the same."""
+        entry = self._directory.entry(command.imei)
+        front = command.front
+        if front is None or front[0] is not entry:
+            front = command.front = (entry, command_front(command, self.called(command.imei)))
+        return front[1]
 
     @property
     def state(self) -> str:
@@ -126,7 +105,7 @@ class Records:
         """On disk when it returns, as one with the events. If it raises, it never will be."""
         if self._database.loss:
             raise StoreError(self._database.loss)
-        await self._writer.write(self._rows(command, events))
+        await self._writer.write([Row("command", command.values()), *events])
 
     def write_then(
         self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
@@ -135,12 +114,12 @@ class Records:
         if self._database.loss:
             # What was lost may say that this very command was sent already.
             return then(StoreError(self._database.loss))
-        self._writer.write_then(self._rows(command, events), then)
+        self._writer.write_then([Row("command", command.values()), *events], then)
         return None
 
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk, as one with the events, as soon as that can be done."""
-        rows = self._rows(command, events)
+        rows = [Row("command", command.values()), *events]
         # With events each is an entry of its own: a later one does not stand for them.
         self._writer.post(rows, None if events else ("command", command.id))
 

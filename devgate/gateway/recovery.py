@@ -9,8 +9,8 @@ import trio
 
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
+from devgate.gateway.details import ended
 from devgate.gateway.dispatcher import Dispatcher
-from devgate.gateway.lines import ended
 from devgate.gateway.records import Records
 from devgate.gateway.running import Running
 from devgate.model import Imei
@@ -110,5 +110,5 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
         return
     command.done.set()
     dispatcher.counts.ended[command.type, command.status] += 1
-    records.post(command, ended(command))
+    records.post(command, ended(command, records.front(command)))
     log.info("command recovered command=%s status=%s", command.id, command.status)

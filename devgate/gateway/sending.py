@@ -12,10 +12,11 @@ import trio
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.deadlines import Deadlines
+from devgate.gateway.details import accepted, sent
 from devgate.gateway.directory import Directory
-from devgate.gateway.lines import Connected, Line, accepted, what
+from devgate.gateway.lines import Connected, Line
 from devgate.gateway.outcomes import Outcomes
-from devgate.gateway.records import Records, event_row
+from devgate.gateway.records import Records
 from devgate.gateway.results import Results
 from devgate.gateway.running import Running
 from devgate.model import Imei
@@ -114,10 +115,11 @@ class Sender:
         self.in_flight += 1
         self.sequence += 1
         command.sends(time(), running, self.sequence)
-        events = [event_row("command.sent", line.imei, command.id, **what(command))]
+        front = self._records.front(command)
+        events = [sent(command, front)]
         if not command.noted:
             command.noted = True
-            events.insert(0, accepted(command))
+            events.insert(0, accepted(command, front))
         self._records.write_then(command, events, partial(self._written, line, command))
         return None
 
@@ -202,7 +204,9 @@ class Sender:
         """It has to wait: on disk before its caller may hear that it was accepted."""
         command.noted = True
         self._records.write_then(
-            command, [accepted(command)], partial(self._put_down_done, line, command)
+            command,
+            [accepted(command, self._records.front(command))],
+            partial(self._put_down_done, line, command),
         )
 
     def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:

@@ -139,10 +139,10 @@ class Rig:
         self.settings = CommandSettings(**settings)
         self.journal = Journal(database)
         self.writer = InlineWriter(self.journal.commit, self._committed, away)
-        self.records = InlineRecords(database, self.writer)
+        self.directory = Directory("400-500-5620", "http://csgxjk.com/qrcode/dev/{id}")
+        self.records = InlineRecords(database, self.writer, self.directory)
         self.events = EventLog(self.journal.last, self._page)
         self.told: list[Event] = []
-        self.directory = Directory("400-500-5620", "http://csgxjk.com/qrcode/dev/{id}")
         for imei, id, unit, enabled in (
             (X, 16, "seconds", True),
             (Y, 17, "seconds", True),
@@ -323,7 +323,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
         return start + trio.current_time()
 
     for name in (
-        "ids", "orders", "outcomes", "presence", "records", "recovery", "running", "sending",
-        "taps", "trimming",
+        "details", "ids", "orders", "outcomes", "presence", "records", "recovery", "running",
+        "sending", "taps", "trimming",
     ):  # fmt: skip
         monkeypatch.setattr(f"devgate.gateway.{name}.time", now)
