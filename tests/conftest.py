@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devgate.store.engine import Database, open_database
 from tests.postgres import Postgres, binaries, running
+
+# Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

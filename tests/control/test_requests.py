@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST, Reader
@@ -145,7 +145,6 @@ objects = st.dictionaries(st.text(), values, max_size=4)
 spaces = st.text(alphabet=" \t\r\n", max_size=3).map(str.encode)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(spaces, spaces, objects, st.booleans()), max_size=4), st.data())
 def test_any_objects_survive_any_cuts(
     parts: list[tuple[bytes, bytes, dict[str, object], bool]], data: st.DataObject
@@ -165,7 +164,6 @@ scraps = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(scraps | st.binary(max_size=4), max_size=24).map(b"".join))
 def test_any_bytes_read_the_same_however_they_are_cut(wire: bytes) -> None:
     got, error = read(wire)

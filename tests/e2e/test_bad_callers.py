@@ -134,7 +134,7 @@ def test_a_bad_field_gets_a_400_that_names_it_and_the_connection_goes_on(
 
 
 @given(wire=st.one_of(st.binary(max_size=200), st.text(max_size=100).map(str.encode)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_bytes_get_a_400_or_more(served: Gateway, wire: bytes) -> None:
     for prefix in (b"", b"command{"):
         got = say(served, prefix + wire)

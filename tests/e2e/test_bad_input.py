@@ -72,14 +72,14 @@ def frames(wire: bytes) -> list[bytes]:
 @example(stream=b"0" * 70000)
 @example(stream=b"023" * 30000)
 @example(stream=b"999000123456787654321HT" * 2000)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_bytes_of_a_stranger_get_frames_or_nothing(served: Gateway, stream: bytes) -> None:
     with served.stranger() as device:
         frames(device.talk(stream))
 
 
 @given(stream=streams)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_bytes_of_a_device_get_frames_or_nothing(served: Gateway, stream: bytes) -> None:
     with served.register("860000000000298") as device:
         frames(device.talk(stream.replace(SAMPLE.encode(), b"860000000000298")))

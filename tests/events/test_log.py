@@ -134,7 +134,7 @@ async def test_a_table_that_somebody_emptied_does_not_hang_its_readers() -> None
     st.integers(0, 8),
     st.lists(st.tuples(st.integers(1, 6), st.integers(0, 9)), max_size=8),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_gap_and_no_repeat_whatever_the_pace(
     old: int, after: int, steps: list[tuple[int, int]]
 ) -> None:

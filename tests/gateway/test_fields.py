@@ -129,7 +129,7 @@ def test_names() -> None:
         max_leaves=8,
     )
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_message_is_one_short_line(given: object) -> None:
     said: list[str] = []
     for read in (

@@ -99,7 +99,6 @@ async def bounded() -> AsyncIterator[None]:
 @pytest.mark.usefixtures("clocks")
 @given(programs, st.booleans())
 @settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_interleaving(
@@ -111,7 +110,6 @@ def test_any_interleaving(
 @pytest.mark.usefixtures("clocks")
 @given(programs_of_results)
 @settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_order_of_starts_and_results(

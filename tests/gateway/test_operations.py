@@ -263,9 +263,7 @@ def clocks() -> Iterator[None]:
 
 @pytest.mark.usefixtures("clocks")
 @given(st.lists(requests | st.dictionaries(st.text(), json_values), max_size=12))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_object_has_a_reply(one_store: Database, asked: list[dict[str, Any]]) -> None:
     """A reply, a stream, or an error that says whose fault it is: never anything else."""
     emptied(one_store)

@@ -144,9 +144,7 @@ def clocks() -> Iterator[None]:
         max_size=20,
     )
 )
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_they_alternate(one_store: Database, steps: list[tuple[str, str, int]]) -> None:
     """Connections register and end in any order; an end may come long after a takeover."""
     emptied(one_store)

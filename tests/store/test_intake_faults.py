@@ -139,9 +139,7 @@ def fleets(draw: st.DrawFn) -> list[Device]:
     return sorted(found, key=lambda d: d.imei)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fleets())
 def test_an_export_imports_again_unchanged(database: Database, fleet: list[Device]) -> None:
     def clear() -> None:
