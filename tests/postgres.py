@@ -30,22 +30,37 @@ def binaries() -> Path | None:
 
 
 class Postgres:
-    """One server. It can be stopped and started again, as an operator would."""
+    """One server. It can be stopped and started again, as an operator would.
 
-    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+    With a primary it is an asynchronous replica of that one, until it is promoted.
+    """
+
+    def __init__(
+        self, programs: Path, folder: Path, user: str | None, primary: Postgres | None = None
+    ) -> None:
         self._programs = programs
         self.data = folder / "data"
         self._folder = folder  # short: a Unix socket's path has 107 bytes
         self._user = user  # PostgreSQL refuses to run as root
         self._server: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._run(
-            "initdb", "--auth=trust", "--username=devgate", "--no-sync", "--no-locale",
-            "--encoding=UTF8", "--pgdata", str(self.data),
-        )  # fmt: skip
+        if primary is None:
+            self._run(
+                "initdb", "--auth=trust", "--username=devgate", "--no-sync", "--no-locale",
+                "--encoding=UTF8", "--pgdata", str(self.data),
+            )  # fmt: skip
+        else:
+            self._run(
+                "pg_basebackup", "--write-recovery-conf", "--no-sync", "--checkpoint=fast",
+                "--pgdata", str(self.data), "--dbname", primary.url(),
+            )  # fmt: skip
 
-    def url(self) -> str:
-        return f"postgresql://devgate@/postgres?host={self._folder}"
+    def url(self, other: Postgres | None = None) -> str:
+        """With another one: whichever of the two may be written to."""
+        url = f"postgresql://devgate@/postgres?host={self._folder}"
+        if other is None:
+            return url
+        return f"{url}:5432&host={other._folder}:5432&target_session_attrs=read-write"
 
     def create_database(self) -> str:
         """The URL of what is an empty database to its user: a schema of its own.
@@ -88,6 +103,19 @@ class Postgres:
             self._server.wait(START)
             self._server = None
 
+    def crash(self, frozen: int) -> None:
+        """End the server at once, and one process of it that does not react (SIGSTOP)."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGQUIT)
+        os.kill(frozen, signal.SIGKILL)
+        self._server.wait(START)
+        self._server = None
+
+    def promote(self) -> None:
+        """A replica becomes a primary."""
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            assert conn.execute("SELECT pg_promote()").fetchone() == (True,)
+
     def is_running(self) -> bool:
         return self._server is not None
 
@@ -108,7 +136,7 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running(programs: Path) -> Iterator[Postgres]:
+def running(programs: Path, primary: Postgres | None = None) -> Iterator[Postgres]:
     """A new server, gone with all it wrote when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     try:
@@ -116,7 +144,7 @@ def running(programs: Path) -> Iterator[Postgres]:
         if os.geteuid() == 0:
             user = "postgres" if _exists("postgres") else "nobody"
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        server = Postgres(programs, folder, user)
+        server = Postgres(programs, folder, user, primary)
         server.start()
         try:
             yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -79,6 +80,10 @@ class Records:
         """An operator knows what the database lost. Returns what that was, if anything."""
         lost = await self.change(confirm_loss)
         self._database.loss = None
+        # An empty commit now, so that the next start need not wait for the writer's next try.
+        # Where it fails, `state` says why.
+        with trio.move_on_after(PATIENCE), suppress(Exception):
+            await self._writer.write([])
         self._well()
         return lost
 
