@@ -158,6 +158,8 @@ class Judge:
             by_type = {step.type: json.loads(step.detail) for step in steps}
             ended, late = by_type.get(STEPS[2]), by_type.get(STEPS[3])
             known = (late or ended or {}).get("status")
+            if known != record["status"]:  # a late result came since the records were read
+                record = self.storm.world.ask({"type": "command", "command": command})
             if known != record["status"]:
                 verdict.other.append(f"{command}: its events say {known}, and now: {record}")
             if late and ended and ended["status"] != "408":
