@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from devgate.config.settings import Settings, TlsSettings
 from devgate.control.server import ControlServer
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog
+from devgate.events.log import EventLog, Page
 from devgate.events.webhooks import Webhooks
 from devgate.gateway import clock
 from devgate.gateway.access import Tokens
@@ -53,7 +53,7 @@ from devgate.net.proxy import believed
 from devgate.net.tls import context
 from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals, drain
-from devgate.store import history, late
+from devgate.store import following, history, late
 from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
@@ -145,9 +145,9 @@ class App:
     def _committed(self, rows: list[tuple[Any, ...]]) -> None:
         self.events.publish([Event(*row) for row in rows])
 
-    async def _older_events(self, after: int, limit: int) -> list[Event]:
-        rows = await self.records.read(history.events_after, after, limit)
-        return [Event(*row) for row in rows]
+    async def _older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+        rows, first, end = await self.records.read(following.page, after, until, limit, types)
+        return Page([Event(*row) for row in rows], first, end)
 
     def _refused(self, imei: Imei, why: str) -> None:
         if (connection := self.presence.get(imei)) is not None:

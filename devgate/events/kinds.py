@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from devgate.model import iso
@@ -35,6 +35,14 @@ KINDS: Mapping[str, str] = {
     "clock.trusted": "the wall clock is trusted again",
     "log.lost": "events that could not be kept while the database was away; how many",
 }
+
+
+def types_of(wanted: Collection[str]) -> frozenset[str]:
+    """The types that these events and groups stand for. Nothing is all, in either."""
+    if not wanted:
+        return frozenset()
+    types = frozenset(t for t in KINDS if t in wanted or t.partition(".")[0] in wanted)
+    return frozenset() if len(types) == len(KINDS) else types
 
 
 class Event(NamedTuple):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from itertools import islice
+from typing import NamedTuple
 
 from trio_util import AsyncValue
 
@@ -14,29 +16,59 @@ RING = 1024  # events in memory: who reads no slower than that never asks the da
 PAGE = 500  # events that are read at once
 
 
+class Page(NamedTuple):
+    """What a reader gets at once: events behind its position, oldest first."""
+
+    events: Sequence[Event]
+    first: int  # the first number behind the position that is still kept, whatever its type
+    # Up to here the page has all that the reader wants. The position itself: nothing is kept
+    # behind it.
+    end: int
+
+
+# A page behind `after`, of events up to `until`, at most `limit` of these types (none: of all).
+ReadPage = Callable[[int, int, int, Set[str]], Awaitable[Page]]
+
+
+class Reader:
+    """One who follows the log, at its own pace."""
+
+    def __init__(self, log: EventLog, position: int, types: Set[str]) -> None:
+        self.position = position  # the last event that it has had: the reader moves it on
+        self.types = types
+        self._log = log
+
+    async def more(self) -> Page:
+        """What there is behind the position, at the latest once something has happened there.
+
+        A page may have no events: none up to its end is of the reader's types.
+        """
+        return await self._log.after(self.position, self.types)
+
+
 class EventLog:
     """Events by their number, without a gap.
 
     An event is published once it is on disk, so that no number is ever shown
-    twice with another meaning, whatever dies. `page(after, limit)` reads older
-    ones from the database.
+    twice with another meaning, whatever dies. `page` reads older ones from the
+    database.
     """
 
-    def __init__(self, last: int, page: Callable[[int, int], Awaitable[Sequence[Event]]]) -> None:
+    def __init__(self, last: int, page: ReadPage) -> None:
         self._page = page
         self._ring: deque[Event] = deque(maxlen=RING)
         self._last = AsyncValue(last)
-        self._positions: dict[object, int] = {}  # of each reader: the last event that it has had
+        self._readers: set[Reader] = set()
 
     @property
     def readers(self) -> int:
         """How many follow the log at the moment."""
-        return len(self._positions)
+        return len(self._readers)
 
     @property
     def lag(self) -> int:
         """By how many events the slowest of them is behind."""
-        return max(0, self.last - min(self._positions.values(), default=self.last))
+        return max(0, self.last - min((one.position for one in self._readers), default=self.last))
 
     @property
     def last(self) -> int:
@@ -51,33 +83,45 @@ class EventLog:
             self._ring.extend(events)
             self._last.value = events[-1].n
 
+    @contextmanager
+    def reading(self, after: int, types: Set[str] = frozenset()) -> Iterator[Reader]:
+        """A reader of what comes after number `after`: of these types; none given: of all.
+
+        A reader that is slow holds nothing up and misses nothing that is still kept:
+        it is given from the database what has left the memory.
+        """
+        reader = Reader(self, after, types)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
     async def follow(self, after: int | None = None) -> AsyncGenerator[Event, None]:
         """Every event after number `after` (None: from now on), in order, for ever.
 
-        A reader that is slow holds nothing up and misses nothing that is still kept:
-        it is given from the database what has left the memory. To be left under
-        contextlib.aclosing.
+        To be left under contextlib.aclosing.
         """
-        position = self.last if after is None else after
-        reader = object()
-        try:
+        with self.reading(self.last if after is None else after) as reader:
             while True:
-                self._positions[reader] = position
-                newest = await self._last.wait_value(lambda last, seen=position: last > seen)
-                found = await self._after(position)
-                for event in found:
+                page = await reader.more()
+                for event in page.events:
                     yield event
-                    position = self._positions[reader] = event.n
-                if not found:  # somebody has emptied the table: there is nothing to wait for
-                    position = newest
-        finally:
-            self._positions.pop(reader, None)
+                    reader.position = event.n
+                reader.position = page.end
 
-    async def _after(self, position: int) -> Sequence[Event]:
-        if self._ring and self._ring[0].n <= position + 1:
-            skip = position + 1 - self._ring[0].n
-            return list(islice(self._ring, skip, skip + PAGE))
-        if found := await self._page(position, PAGE):
-            return found
-        # Nothing that old is kept any more.
-        return list(islice(self._ring, PAGE))
+    async def after(self, position: int, types: Set[str]) -> Page:
+        """For a reader: the next page, once there is something behind its position."""
+        last = await self._last.wait_value(lambda last: last > position)
+        if not (self._ring and self._ring[0].n <= position + 1):
+            page = await self._page(position, last, PAGE, types)
+            if page.end > position:
+                return page
+            if not self._ring:  # somebody has emptied the table: there is nothing to wait for
+                return Page((), last + 1, last)
+        # From memory. Where that begins later, nothing before it is kept any more.
+        first = self._ring[0].n
+        skip = max(0, position + 1 - first)
+        events = list(islice(self._ring, skip, skip + PAGE))
+        wanted = [event for event in events if event.type in types] if types else events
+        return Page(wanted, events[0].n, events[-1].n)

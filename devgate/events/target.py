@@ -6,7 +6,6 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from contextlib import aclosing
 from time import time
 from typing import NoReturn
 
@@ -16,7 +15,7 @@ from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.addresses import PERMIT
 from devgate.events.kept import BY_HAND, Kept, gaps
-from devgate.events.kinds import Event
+from devgate.events.kinds import Event, types_of
 from devgate.events.log import PAGE, EventLog
 from devgate.events.pace import MOST, PARALLEL, Pace
 from devgate.events.posting import Outcome, Poster
@@ -52,6 +51,7 @@ class Target:
         self.name = settings.called
         self.url = settings.shown
         self.wanted = frozenset(settings.events)  # events and groups of events; none: all
+        self._types = types_of(self.wanted)
         self.disabled: str | None = None
         self.error: str | None = None  # of the latest failure, until nothing fails any more
         self.next_at: float | None = None  # wall clock: when it is tried again, all of it
@@ -215,22 +215,23 @@ class Target:
 
     async def _follow(self) -> None:
         window = self.window
-        async with aclosing(self._events.follow(window.read)) as events:
-            async for event in events:
-                if event.n > window.read + 1 and (count := window.lacks(event)):
+        with self._events.reading(window.read, self._types) as reader:
+            while True:
+                page = await reader.more()
+                if page.first > window.read + 1 and (count := window.lacks(page.first)):
                     self._misses(count)
-                if self._wants(event) and not window.had(event):
-                    window.take(event)
-                    self._wake.set()
-                else:
-                    window.skip(event)
-                while window.full:
-                    room = self._room = trio.Event()
-                    await room.wait()
-
-    def _wants(self, event: Event) -> bool:
-        wanted = self.wanted
-        return not wanted or event.type in wanted or event.type.partition(".")[0] in wanted
+                for event in page.events:
+                    if window.had(event):
+                        window.skip(event)
+                    else:
+                        window.take(event)
+                        self._wake.set()
+                    reader.position = window.read
+                    while window.full:
+                        room = self._room = trio.Event()
+                        await room.wait()
+                window.passes(page.end)
+                reader.position = window.read
 
     def _misses(self, count: int) -> None:
         """Events were deleted before this target could have them: nothing brings them back."""

@@ -13,8 +13,8 @@ from devgate.events.kinds import Event
 # Events held in memory for one target, a few hundred bytes each. All others stay in the
 # database until there is room.
 HELD = 1000
-# How far the reading may be ahead of the oldest event that was not taken: so many at the most are
-# read again, to find those that were not, when the gateway starts.
+# How many events may be read from the oldest on that was not taken: so many at the most are read
+# again, to find those that were not, when the gateway starts.
 AHEAD = 100_000
 
 
@@ -33,7 +33,9 @@ class Window:
         self.reached = max(position, reached)  # the newest event that was taken
         self._known = self.reached  # up to here the earlier window knew what was taken:
         self._gaps = frozenset(gaps)  # all but these
+        self._looked = 0  # events that were looked at
         self._pending: dict[int, Event] = {}  # in the order of their numbers
+        self._before: dict[int, int] = {}  # how many were looked at before each of them
         self._lanes: dict[str, deque[Event]] = {}
         self._ready: list[int] = []  # heap: events in front of lanes that may go now
         self._resting: list[tuple[float, int]] = []  # heap: when they may go, the others
@@ -50,7 +52,10 @@ class Window:
 
     @property
     def full(self) -> bool:
-        return len(self._pending) >= HELD or self.read - self.position >= AHEAD
+        if not self._pending:
+            return False
+        ahead = self._looked - self._before[next(iter(self._pending))]
+        return len(self._pending) >= HELD or ahead >= AHEAD
 
     @property
     def tries(self) -> int:
@@ -71,20 +76,27 @@ class Window:
         """True if it was taken before this window."""
         return event.n <= self._known and event.n not in self._gaps
 
-    def lacks(self, event: Event) -> int:
-        """How many events between the last that was read and this one were never taken."""
-        first, last = self.read + 1, event.n - 1
+    def lacks(self, number: int) -> int:
+        """How many events between the last that was read and this number were never taken."""
+        first, last = self.read + 1, number - 1
         gone = sum(first <= n <= last for n in self._gaps)
         return last - max(self.read, min(last, self._known)) + gone
 
     def skip(self, event: Event) -> None:
         """It was read, and the target does not get it."""
         self.read = event.n
+        self._looked += 1
+
+    def passes(self, number: int) -> None:
+        """Up to this number there is nothing more that the target gets."""
+        self.read = max(self.read, number)
 
     def take(self, event: Event) -> None:
         """It was read, and is to be delivered."""
         self.read = event.n
         self._pending[event.n] = event
+        self._before[event.n] = self._looked
+        self._looked += 1
         lane = self._lanes.setdefault(event.imei or "", deque())
         lane.append(event)
         if len(lane) == 1:
@@ -106,7 +118,7 @@ class Window:
         self.reached = max(self.reached, event.n)
         lane = self._lanes[event.imei or ""]
         lane.popleft()
-        del self._pending[event.n]
+        del self._pending[event.n], self._before[event.n]
         self._tries.pop(event.n, None)
         if lane:
             heapq.heappush(self._ready, lane[0].n)

@@ -29,7 +29,7 @@ PATIENCE = 5.0
 AWAY = 1.0  # ... and when that is known already
 
 
-# Events that devices can cause as often as they like.
+# Events that devices can cause as often as they like, and that may be left out.
 NOISE = frozenset({
     "device.flapping", "device.mismatch", "device.echoing", "device.unknown", "result.unsolicited",
 })  # fmt: skip

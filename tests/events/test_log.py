@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Set
 from contextlib import aclosing
 
 import pytest
@@ -15,11 +15,12 @@ from trio.testing import wait_all_tasks_blocked
 
 from devgate.events import log as module
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog
+from devgate.events.log import EventLog, Page
+from tests.events.pages import page_of
 
 
-def some(n: int) -> Event:
-    return Event(1_700_000_000.0 + n, "device.online", "1" * 15, None, "{}", n)
+def some(n: int, type: str = "device.online") -> Event:
+    return Event(1_700_000_000.0 + n, type, "1" * 15, None, "{}", n)
 
 
 class Table:
@@ -29,10 +30,10 @@ class Table:
         self.events = [some(n) for n in numbers]
         self.asked: list[int] = []
 
-    async def page(self, after: int, limit: int) -> Sequence[Event]:
+    async def page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
         self.asked.append(after)
         await trio.lowlevel.checkpoint()
-        return [event for event in self.events if event.n > after][:limit]
+        return page_of(self.events, after, until, limit, types)
 
 
 def add(table: Table, log: EventLog, *numbers: int) -> None:
@@ -179,3 +180,60 @@ async def test_events_that_were_not_published_are_read_from_the_database() -> No
     add(table, log, 5, 6)
     assert await read(log, 2, 4) == [3, 4, 5, 6]
     assert await read(log, 4, 2) == [5, 6]
+
+
+ENDED = frozenset({"command.ended"})
+
+
+async def test_a_reader_of_one_type_passes_over_the_others() -> None:
+    table = Table()
+    table.events = [
+        some(n, "command.ended" if n == 700 else "device.online") for n in range(1, 901)
+    ]
+    log = EventLog(900, table.page)
+    with log.reading(0, ENDED) as reader:
+        page = await reader.more()
+        assert ([event.n for event in page.events], page.first, page.end) == ([700], 1, 900)
+        assert table.asked == [0], "the noise is no page of its own"
+        assert log.lag == 900
+        reader.position = page.end
+        assert log.lag == 0
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_is_in_memory_is_passed_over_as_well() -> None:
+    table = Table()
+    log = EventLog(0, table.page)
+    log.publish([some(1), some(2, "command.ended"), some(3), some(4)])
+    with log.reading(0, ENDED) as reader:
+        page = await reader.more()
+        assert ([event.n for event in page.events], page.first, page.end) == ([2], 1, 3)
+        reader.position = page.end
+        assert await reader.more() == ([], 4, 4)
+    assert table.asked == []
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_reader_of_one_type_knows_what_is_no_longer_kept() -> None:
+    table = Table()
+    table.events = [some(n, "command.ended" if n == 8 else "device.online") for n in (6, 7, 8, 9)]
+    log = EventLog(9, table.page)
+    with log.reading(2, ENDED) as reader:
+        page = await reader.more()
+        assert ([event.n for event in page.events], page.first, page.end) == ([8], 6, 9)
+
+
+async def test_nothing_is_read_that_was_not_published() -> None:
+    """A commit that nobody has heard of yet may be lost, and its numbers given again."""
+    table = Table(1, 2, 3, 4)
+    log = EventLog(2, table.page)
+    with log.reading(0) as reader:
+        page = await reader.more()
+        assert ([event.n for event in page.events], page.end) == ([1, 2], 2)
+
+
+async def test_an_empty_table_is_passed_over_and_said() -> None:
+    table = Table()
+    log = EventLog(9, table.page)
+    with log.reading(2, ENDED) as reader:
+        assert await reader.more() == ((), 10, 9)

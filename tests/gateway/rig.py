@@ -8,7 +8,7 @@ with the clock). The database is a real one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from devgate.config.settings import CommandSettings
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog
+from devgate.events.log import EventLog, Page
 from devgate.gateway.command import Command, Order
 from devgate.gateway.directory import Directory, Known
 from devgate.gateway.dispatcher import Dispatcher
@@ -30,7 +30,7 @@ from devgate.gateway.recovery import recover
 from devgate.gateway.running import Running
 from devgate.model import Imei
 from devgate.protocol.session import Result
-from devgate.store import history
+from devgate.store import following, history
 from devgate.store.engine import Database, open_database
 from devgate.store.journal import Journal, Row
 from devgate.store.outage import outage
@@ -168,9 +168,9 @@ class Rig:
         self.told += events
         self.events.publish(events)
 
-    async def _page(self, after: int, limit: int) -> list[Event]:
-        rows = await self.records.read(history.events_after, after, limit)
-        return [Event(*row) for row in rows]
+    async def _page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+        rows, first, end = await self.records.read(following.page, after, until, limit, types)
+        return Page([Event(*row) for row in rows], first, end)
 
     @contextlib.asynccontextmanager
     async def lives(self) -> AsyncIterator[trio.Nursery]:

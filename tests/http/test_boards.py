@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog
+from devgate.events.log import EventLog, Page
 from devgate.http.boards import (
     BURST,
     CALM,
@@ -54,8 +54,8 @@ class Rig:
         self.boards = Boards(self.log, self.stopping, clock=lambda: self.picture.spent)
 
     @staticmethod
-    async def _none(after: int, limit: int) -> Sequence[Event]:
-        return []
+    async def _none(after: int, until: int, limit: int, types: Set[str]) -> Page:
+        return Page((), after + 1, after)
 
     def happens(self, imei: str = OTHER, times: int = 1) -> None:
         first = self.log.last + 1

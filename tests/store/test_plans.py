@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy import event as hooks
 from ulid import ULID
 
-from devgate.store import finding, history, statistics
+from devgate.store import finding, following, history, statistics
 from devgate.store.engine import Database
 from devgate.store.journal import Journal, Row
 from devgate.store.numbering import floor_id
@@ -72,12 +72,15 @@ def plans(database: Database, search: Callable[[Connection], Any]) -> list[list[
         ]
 
 
+TYPES = frozenset({"command.ended", "log.lost"})
 MIDDLE = EPOCH + COMMANDS / 2 * EVERY
 # How many statements it takes at most: commands 20 seconds apart need a second look.
 SEARCHES: dict[str, tuple[int, Callable[[Connection], Any]]] = {
     "page": (2, lambda conn: history.events_after(conn, 5000, 100, imei(3))),
     "first page": (2, lambda conn: history.events_after(conn, 0, 100, imei(3))),
     "of all": (1, lambda conn: history.events_after(conn, 5000, 100)),
+    "of some types": (1, lambda conn: following.page(conn, 5000, 9000, 100, TYPES)),
+    "of all for a reader": (1, lambda conn: following.page(conn, 5000, 9000, 100, frozenset())),
     "time": (2, lambda conn: statistics.events_of(conn, imei(3), MIDDLE, MIDDLE + 300, 2000)),
     "presence": (2, lambda conn: statistics.presence_before(conn, imei(3), MIDDLE)),
     "key": (1, lambda conn: history.by_key(conn, "k100")),
@@ -104,6 +107,12 @@ def test_a_search_uses_indexes_alone(used: Database, name: str) -> None:
             assert len(re.findall(r"Index (?:Only )?Scan", lines)) <= lines.count("Index Cond")
             sorts = "Sort" in lines
         assert not sorts or name == "commands with the key", lines
+
+
+def test_events_of_some_types_have_their_index(used: Database) -> None:
+    """Both databases see that its condition is that of the search."""
+    [plan] = plans(used, lambda conn: following.page(conn, 5000, 9000, 100, TYPES))
+    assert any("event_without_noise" in line for line in plan), plan
 
 
 def test_a_page_of_a_device_that_is_used_much_takes_several_steps(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,9 +13,10 @@ from devgate.config.webhook import WebhookSettings
 from devgate.events import pace
 from devgate.events.kept import Kept
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog
+from devgate.events.log import EventLog, Page
 from devgate.events.target import Target
 from devgate.events.webhooks import Webhooks
+from tests.events.pages import page_of
 from tests.webhooks.receiver import SECRET, Receiver
 
 EPOCH = 1_764_000_000.0
@@ -37,11 +38,11 @@ class Book:
         self.read = 0  # events that were read again
         self.log = EventLog(self.events[-1].n if self.events else 0, self._page)
 
-    async def _page(self, after: int, limit: int) -> Sequence[Event]:
+    async def _page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
         await trio.lowlevel.checkpoint()
-        found = [e for e in self.events if e.n > after][:limit]
-        self.read += len(found)
-        return found
+        page = page_of(self.events, after, until, limit, types)
+        self.read += len(page.events)
+        return page
 
     def happens(self, *events: Event) -> None:
         self.events += events

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections import defaultdict
+from collections.abc import Set
 from time import time
 
 import pytest
@@ -18,7 +19,8 @@ from devgate.events import signature
 from devgate.events import target as targets
 from devgate.events import window as windows
 from devgate.events.kept import Kept
-from devgate.events.kinds import Event
+from devgate.events.kinds import KINDS, Event, types_of
+from devgate.events.log import Page
 from devgate.events.pace import PARALLEL
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
@@ -65,6 +67,47 @@ async def test_only_the_events_that_it_wants() -> None:
             book.happens(*[event(n, type=kind) for n, kind in enumerate(kinds, 1)])
             await eventually(lambda: shop.window.position == 5)
         assert receiver.numbers() == [2, 3, 5]
+
+
+def test_groups_stand_for_their_types_and_nothing_for_all() -> None:
+    assert types_of(["command", "log.lost"]) == {
+        "command.accepted", "command.sent", "command.ended", "command.late", "command.ambiguous",
+        "log.lost",
+    }  # fmt: skip
+    assert types_of([]) == types_of(KINDS) == frozenset()
+
+
+@pytest.mark.parametrize("events", [["command.ended"], []], ids=["ended", "all"])
+async def test_it_reads_no_noise_that_it_does_not_want(events: list[str]) -> None:
+    """Of 5,000 events on disk, of which 100 are deleted before it comes to them."""
+    types = {1001: "command.ended", 4999: "command.ended"}
+    book = Book([event(n, type=types.get(n, "device.online")) for n in range(1, 5001)])
+    book.trim(101)
+    with receiving() as receiver:
+        shelf = Shelf(Kept("shop", receiver.url(), 0))
+        async with delivering(book, shelf, receiver, events=events) as shop:
+            if events:
+                await eventually(lambda: shop.window.position == 5000)
+                assert receiver.numbers() == [1001, 4999]
+                assert book.read == 2
+            else:
+                await until(receiver, lambda r: len(r.taken) >= 50)
+                assert book.read >= 500
+            assert (shop.missed, book.log.readers) == (100, 1)
+
+
+async def test_a_device_that_fails_does_not_end_the_reading_for_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How far the reading is ahead is counted in events that it has looked at."""
+    monkeypatch.setattr(windows, "AHEAD", 5)
+    types = {1: "command.ended", 4000: "command.ended"}
+    book = Book([event(n, str(n), types.get(n, "device.online")) for n in range(1, 4001)])
+    with receiving(lambda got: Answer(500 if got.event["event"] == 1 else 204)) as receiver:
+        shelf = Shelf(Kept("shop", receiver.url(), 0))
+        async with delivering(book, shelf, receiver, events=["command.ended"]) as shop:
+            await eventually(lambda: shop.window.reached == 4000)
+            assert (shop.window.position, shop.window.gaps()) == (0, [1])
 
 
 async def test_a_receiver_that_fails_at_random_gets_all_in_order() -> None:
@@ -166,13 +209,13 @@ async def test_a_database_that_is_away_is_waited_for(
         book = Book(some(1, 5))
         read, away = book._page, [True, True]
 
-        async def page(after: int, limit: int) -> object:
+        async def page(after: int, until: int, limit: int, types: Set[str]) -> Page:
             if away:
                 away.pop()
                 raise StoreError("the database cannot be read")
-            return await read(after, limit)
+            return await read(after, until, limit, types)
 
-        book.log._page = page  # type: ignore[assignment]
+        book.log._page = page
         async with delivering(book, Shelf(Kept("shop", receiver.url(), 0)), receiver):
             await until(receiver, lambda r: len(r.taken) == 5)
     assert caplog.text.count("webhook cannot read events") == 2

@@ -91,6 +91,20 @@ def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     assert window.full, "one that fails for long lets the reading run only so far ahead"
 
 
+def test_what_lies_between_its_types_moves_the_position_on_and_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(windows, "AHEAD", 3)
+    window = Window(0)
+    window.take(event(10, "a"))
+    window.passes(1000)
+    assert (window.read, window.position, window.full) == (1000, 9, False)
+    window.passes(500)
+    assert window.read == 1000, "never back"
+    window.taken(goes(window))
+    assert window.position == 1000
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(["read", "skip", "go", "taken", "failed"]), st.integers(0, 9)),
     max_size=80,
