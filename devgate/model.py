@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NewType, NoReturn
+from typing import NamedTuple, NewType, NoReturn
 
 from devgate.errors import CallerError
 
@@ -22,6 +22,15 @@ EXIT: Mapping[str, int] = {
     "408": 7, "401": 8, "409": 9, "410": 10, "423": 14, "429": 11, "500": 12, "503": 12,
 }  # fmt: skip
 NO_GATEWAY = 13  # nothing answers at the socket
+
+
+class Called(NamedTuple):
+    """What people call a device."""
+
+    id: int
+    name: str
+    site: str
+
 
 # Characters that turn text around: what is read would be something else than what is stored.
 BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as a class of a regular expression has it

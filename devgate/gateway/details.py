@@ -13,8 +13,7 @@ from json.encoder import encode_basestring as quoted
 
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
-from devgate.gateway.directory import Called
-from devgate.model import Imei
+from devgate.model import Called, Imei
 from devgate.store.journal import Row
 
 _any = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

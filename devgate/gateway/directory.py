@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
-from devgate.model import MAX_TEXT, Imei
+from devgate.model import MAX_TEXT, Called, Imei
 
 ENABLED, TIMES = 1, 2  # flags
 HEAD = Struct("<BII")  # flags, id, number of the site; the name in UTF-8 follows
@@ -19,14 +19,6 @@ class Own(NamedTuple):
     packed: bytes
     phone: bytes | None
     qr: bytes | None
-
-
-class Called(NamedTuple):
-    """What people call a device."""
-
-    id: int
-    name: str
-    site: str
 
 
 class Known(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import trio
 
@@ -12,8 +12,7 @@ from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.details import command_front, event_row
-from devgate.gateway.directory import Called, Directory
-from devgate.model import Imei
+from devgate.model import Called, Imei
 from devgate.store.engine import Database
 from devgate.store.history import Reading
 from devgate.store.journal import Row
@@ -35,6 +34,16 @@ NOISE = frozenset({
 })  # fmt: skip
 
 
+class Names(Protocol):
+    """What devices are called. `Directory` has it."""
+
+    def called(self, imei: Imei) -> Called | None:
+        """Its id, name and site; None if it is not known."""
+
+    def entry(self, imei: Imei) -> object:
+        """What stands for the device; another object as soon as it is called otherwise."""
+
+
 class Records:
     """The one door to the database. Nothing here blocks the loop."""
 
@@ -42,9 +51,9 @@ class Records:
         self,
         database: Database,
         writer: Writer[Row, list[tuple[Any, ...]]],
-        directory: Directory,
+        names: Names,
     ) -> None:
-        self._directory = directory
+        self._names = names
         self._database = database
         self._writer = writer
         self._told_lost = 0
@@ -59,12 +68,12 @@ class Records:
 
     def called(self, imei: Imei) -> Called | None:
         """What events call this device."""
-        return self._directory.called(imei)
+        return self._names.called(imei)
 
     def front(self, command: Command) -> str:
         """What its events have in common (`details.command_front`), encoded once for as long as
         its device is called the same."""
-        entry = self._directory.entry(command.imei)
+        entry = self._names.entry(command.imei)
         front = command.front
         if front is None or front[0] is not entry:
             front = command.front = (entry, command_front(command, self.called(command.imei)))

@@ -44,7 +44,7 @@ class Memory(Records):
     """Rows by their ids, on "disk" as soon as commit() is called."""
 
     def __init__(self) -> None:
-        self._directory = Directory()
+        self._names = Directory()
         self.rows: dict[str, dict[str, Any]] = {}
         self.results: dict[str, str] = {}
         self.ambiguous: list[list[str]] = []  # the commands of each such event

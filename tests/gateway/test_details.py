@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from devgate.gateway import details
 from devgate.gateway.command import Command, Order
 from devgate.gateway.details import command_front, encoded
-from devgate.gateway.directory import Called, Known
-from devgate.model import Imei
+from devgate.gateway.directory import Known
+from devgate.model import Called, Imei
 from tests.gateway.rig import Rig, X, ask
 
 VALUES = (
