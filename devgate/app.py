@@ -15,31 +15,30 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from devgate import __version__, early, logs
+from devgate.access.tokens import Tokens
 from devgate.config.settings import Settings, TlsSettings
 from devgate.control.server import ControlServer
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
-from devgate.events.webhooks import Webhooks
 from devgate.gateway import clock
-from devgate.gateway.access import Tokens
+from devgate.gateway.added_webhooks import Positions
 from devgate.gateway.background import Background
-from devgate.gateway.desk import Desk
-from devgate.gateway.directory import Directory
-from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.keys import Keys
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.recovery import recover
+from devgate.gateway.commands.running import Running
+from devgate.gateway.commands.side_file import LateOutcomes
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.keys import Keys
-from devgate.gateway.knowledge import Knowledge
-from devgate.gateway.late import LateOutcomes
-from devgate.gateway.operations import Args, Reply, Stream, dispatch, take
-from devgate.gateway.orders import Orders
-from devgate.gateway.presence import Presence
-from devgate.gateway.receivers import Positions
-from devgate.gateway.records import Records
-from devgate.gateway.recovery import recover
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.operations.table import Args, Reply, Stream, dispatch, take
 from devgate.gateway.refusals import Refusals
-from devgate.gateway.registry import Flapping
-from devgate.gateway.running import Running
+from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.model import Imei
@@ -59,6 +58,7 @@ from devgate.store.journal import Journal, disposable
 from devgate.store.outage import outage
 from devgate.store.seal import Seal
 from devgate.store.writer import Writer
+from devgate.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from devgate.http.web import Web

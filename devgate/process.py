@@ -14,16 +14,16 @@ from typing import Any
 import trio
 
 from devgate import logs
+from devgate.access.tokens import entries
 from devgate.app import App, Ready, in_a_sentence, tls_of
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
-from devgate.control.doors import must_be_free
+from devgate.control.listeners import must_be_free
 from devgate.errors import SetupError, StoreAway
-from devgate.events.webhooks import secret_of
-from devgate.gateway.access import entries
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.store.engine import Database, claim_database
+from devgate.webhooks.webhooks import secret_of
 
 AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
 SAY_SECONDS = 60.0  # between two lines about that

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 
 from devgate import logs
+from devgate.access.tokens import Tokens
 from devgate.config.load import differences, taken_up
 from devgate.config.settings import Settings
 from devgate.errors import SetupError
-from devgate.gateway.access import Tokens
 from devgate.gateway.gateway import Gateway
 from devgate.store.journal import Journal
 

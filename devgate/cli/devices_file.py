@@ -35,12 +35,12 @@ def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "
       devgate devices import machines.csv
       zcat machines.csv.gz | devgate devices import - --on-conflict update
     """
-    from devgate.store import intake
+    from devgate.store import csv_import
 
     with store(where) as database:
         with _Bar(shown=sys.stderr.isatty() and not where.as_json) as bar:
             try:
-                taken = intake.take(database, file, on_conflict, bar)
+                taken = csv_import.take(database, file, on_conflict, bar)
             except (CallerError, StoreError):
                 refresh(where, database)  # some of it may be there
                 raise
@@ -96,7 +96,7 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
       devgate devices export backup.csv
       devgate devices export --json | jq -r 'select(.site == "north") | .imei'
     """
-    from devgate.store import devices, intake
+    from devgate.store import csv_import, devices
 
     part = f"{file}.part"  # so that FILE is the whole export or what it was before
     with store(where) as database, database.read() as conn:
@@ -106,7 +106,7 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
                     for device in devices.all_devices(conn):
                         click.echo(_json(asdict(device)), file=out)
                 else:
-                    intake.give(conn, out, spreadsheet=spreadsheet)
+                    csv_import.give(conn, out, spreadsheet=spreadsheet)
             if file != "-":
                 os.replace(part, file)
         except BrokenPipeError:

@@ -70,7 +70,7 @@ def labels(
 def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:
     from devgate.config.load import load
     from devgate.config.locate import find_config
-    from devgate.gateway.directory import Directory, Known
+    from devgate.gateway.known.directory import Directory, Known
     from devgate.http.pages.sheet import Label
     from devgate.model import Imei
     from devgate.store import devices

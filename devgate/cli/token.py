@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from devgate.cli.linefile import handed_over, show
+from devgate.cli.namefile import handed_over, show
 from devgate.cli.output import YES, Where, certain, common, fail, options, say, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
@@ -64,10 +64,10 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
       devgate token add shop
       devgate token add screen --role read --file /etc/devgate/tokens
     """
-    from devgate.gateway import access
+    from devgate.access import tokens
 
     with handed_over(_file(where, file)) as path:
-        secret = access.add(path, name, role)
+        secret = tokens.add(path, name, role)
     message = f"token {name} added with the role {role}; keep it, it is not shown again"
     if where.as_json:
         told(
@@ -88,11 +88,11 @@ def list_(where: Where, file: str | None) -> None:
     Example:
       devgate token list --json
     """
-    from devgate.gateway import access
+    from devgate.access import tokens
 
     rows: list[dict[str, Any]] = [
         {"name": token.name, "role": token.role, "created": token.created}
-        for token in access.entries(_file(where, file))
+        for token in tokens.entries(_file(where, file))
     ]
     show(rows, where.as_json, "no tokens; add one with `devgate token add NAME`")
 
@@ -110,9 +110,9 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
       devgate token remove shop --yes
     """
     certain(f"Remove the token {name}?", yes)
-    from devgate.gateway import access
+    from devgate.access import tokens
 
-    access.remove(_file(where, file), name)
+    tokens.remove(_file(where, file), name)
     told({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from devgate.cli.linefile import handed_over, show
+from devgate.cli.namefile import handed_over, show
 from devgate.cli.output import YES, Where, certain, common, fail, options, told
 
 ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here

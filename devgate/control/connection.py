@@ -19,7 +19,7 @@ from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import Reader
 from devgate.control.shares import Shares
 from devgate.control.streams import Dispatch, Stream, Take, follow
-from devgate.control.wires import Wire
+from devgate.control.transport import Wire
 from devgate.errors import CallerError, DevgateError, TokenRefused
 from devgate.model import shown
 

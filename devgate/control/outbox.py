@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import trio
 
-from devgate.control.wires import Wire
+from devgate.control.transport import Wire
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from typing import Any, NoReturn
 
 import trio
 
+from devgate.access.tokens import Tokens
 from devgate.control.connection import Admit, Connection, Ears, Limits
-from devgate.control.doors import UnixDoor, open_tcp, open_unix
 from devgate.control.hangups import Hangups
+from devgate.control.listeners import UnixDoor, open_tcp, open_unix
 from devgate.control.replies import Args
 from devgate.control.shares import Shares
 from devgate.control.streams import Dispatch, Take
-from devgate.control.wires import PlainWire, wrap
+from devgate.control.transport import PlainWire, wrap
 from devgate.errors import SetupError, TokenRefused
-from devgate.gateway.access import Tokens
 from devgate.gateway.refusals import Refusals
 from devgate.net.accepting import BUDGET, Accepting
 from devgate.net.addresses import host_of, shown, spelled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devgate.errors import REFUSED, outcome_of
-from devgate.gateway.moment import Moment
+from devgate.gateway.completion import Moment
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 

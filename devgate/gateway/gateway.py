@@ -8,25 +8,25 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from devgate.events.log import EventLog
-from devgate.events.webhooks import Webhooks
 from devgate.gateway.background import Background
-from devgate.gateway.connection import Connection
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.running import Running
+from devgate.gateway.commands.side_file import LateOutcomes
 from devgate.gateway.counters import RequestCounts, StoreCounts
-from devgate.gateway.desk import Desk
-from devgate.gateway.directory import Directory
-from devgate.gateway.dispatcher import Dispatcher
-from devgate.gateway.fleet import Fleet
-from devgate.gateway.knowledge import Knowledge
-from devgate.gateway.late import LateOutcomes
-from devgate.gateway.orders import Orders
-from devgate.gateway.presence import Presence
-from devgate.gateway.records import Records
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.refusals import Refusals
-from devgate.gateway.running import Running
+from devgate.gateway.reports.fleet_day import Fleet
+from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.store.seal import Seal
+from devgate.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings

@@ -11,7 +11,7 @@ import trio
 
 from devgate.gateway.background import Background
 from devgate.gateway.clock import Clock, time
-from devgate.gateway.records import Records
+from devgate.gateway.storage import Records
 from devgate.store import history
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from devgate.errors import DevgateError
-from devgate.gateway.operations import OPERATIONS
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.operations.table import OPERATIONS
 from devgate.http import export, requests
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.calls import CALLS, Call

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from devgate.gateway.access import may
+from devgate.access.tokens import may
 from devgate.http.problems import Problem
 from devgate.http.sessions import Session
 from devgate.http.web import Web

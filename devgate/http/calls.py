@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from devgate.gateway.operations import OPERATIONS
+from devgate.gateway.operations.table import OPERATIONS
 from devgate.http import schemas as s
 from devgate.http.schemas import Schema, nullable
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from devgate import __version__
-from devgate.gateway.access import NEEDS
+from devgate.access.tokens import NEEDS
 from devgate.http.calls import CALLS, Call, Field
 from devgate.http.problems import STATUSES
 from devgate.http.schemas import words

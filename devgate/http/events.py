@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.types import Scope, Send
 
 from devgate.errors import DevgateError
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.problems import written
 from devgate.http.streams import Streamed, piece

@@ -13,7 +13,7 @@ import trio
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.streams import Streamed, piece
 from devgate.http.web import Web

@@ -11,9 +11,15 @@ from typing import Any
 
 from devgate.config.webhook import MAX_URL
 from devgate.events.kinds import KINDS
-from devgate.gateway.fields import LIMIT, MAX_EXPIRES, MAX_KEY, MAX_LIMIT, MAX_TIMEOUT
-from devgate.gateway.manage import MAX_SEARCH, ON_CONFLICT
-from devgate.gateway.streams import GROUPS
+from devgate.gateway.operations.arguments import (
+    LIMIT,
+    MAX_EXPIRES,
+    MAX_KEY,
+    MAX_LIMIT,
+    MAX_TIMEOUT,
+)
+from devgate.gateway.operations.devices import MAX_SEARCH, ON_CONFLICT
+from devgate.gateway.operations.events import GROUPS
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 

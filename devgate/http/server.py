@@ -20,7 +20,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
-from devgate.gateway.access import Tokens
+from devgate.access.tokens import Tokens
 from devgate.gateway.gateway import Gateway
 from devgate.http.application import application
 from devgate.http.exchange import Exchanges

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import trio
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from devgate.gateway.access import Token, Tokens
+from devgate.access.tokens import Token, Tokens
 from devgate.http.ended import Ended
 from devgate.http.pace import Pace
 from devgate.http.users import Busy, Users

@@ -17,9 +17,9 @@ import trio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from devgate.access.namefile import LineFile, state, today
+from devgate.access.tokens import ROLES
 from devgate.errors import SetupError
-from devgate.gateway.access import ROLES
-from devgate.gateway.linefile import LineFile, state, today
 from devgate.model import shown
 from devgate.net.addresses import network
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import trio
 
+from devgate.access.tokens import Tokens
 from devgate.config.settings import HttpSettings
 from devgate.errors import SetupError
 from devgate.events.log import EventLog
-from devgate.gateway.access import Tokens
-from devgate.gateway.fields import Args
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.boards import Boards
 from devgate.http.quota import Quota
 from devgate.http.sessions import Sessions

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Self
 
 from devgate.errors import StoreError
-from devgate.store.rows import Row, at
+from devgate.store.csv_rows import Row, at
 
 BATCH = 2000  # rows: what is in memory at once
 # The database has no name: SQLite keeps it in a deleted file in the temporary folder.

@@ -39,7 +39,7 @@ def rows_given_up() -> None:
 
 def early_send() -> None:
     """The first byte goes out before the command is on disk as sent."""
-    from devgate.gateway.dispatcher import Dispatcher
+    from devgate.gateway.commands.dispatcher import Dispatcher
 
     perform, written = Dispatcher._perform, Dispatcher._written
     early: set[str] = set()
@@ -68,7 +68,7 @@ def early_send() -> None:
 
 def oldest_first() -> None:
     """A result settles the oldest open command, whether or not its answer is still expected."""
-    from devgate.gateway.claims import Claims, Sent
+    from devgate.gateway.commands.claims import Claims, Sent
 
     assert callable(Claims._group)
     assert callable(Claims._claimant)

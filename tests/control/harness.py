@@ -12,10 +12,10 @@ from typing import Any
 
 import trio
 
+from devgate.access.tokens import Tokens
 from devgate.control.connection import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
-from devgate.gateway.access import Tokens
 from devgate.net.urgent import Urgent
 
 Json = dict[str, Any]

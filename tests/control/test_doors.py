@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from devgate.control.doors import MAX_PATH, open_tcp, open_unix
+from devgate.control.listeners import MAX_PATH, open_tcp, open_unix
 from devgate.errors import SetupError
 from tests.control.harness import serving, short_folder
 

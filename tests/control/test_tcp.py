@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from devgate.control import wires
+from devgate.access.tokens import Tokens, add, remove
+from devgate.control import transport
 from devgate.control.connection import Limits
 from devgate.errors import SetupError
-from devgate.gateway.access import Tokens, add, remove
 from devgate.net.tls import context
 from tests.control.harness import Caller, Served, serving
 
@@ -215,7 +215,7 @@ async def test_a_client_without_a_certificate_is_refused(certificate: tuple[str,
 async def test_who_makes_no_handshake_is_cut_off(
     certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wires, "HANDSHAKE", 0.05)
+    monkeypatch.setattr(transport, "HANDSHAKE", 0.05)
     async with serving() as served:
         place = await listen(served, context(*certificate))
         silent, plain = await call(place), await call(place)

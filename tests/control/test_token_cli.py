@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from devgate.access import tokens
 from devgate.cli import token
 from devgate.cli.main import cli
-from devgate.gateway import access
 
 
 def run(*words: str, **env: str) -> Result:
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> str:
 def test_add_prints_the_secret_alone(file: str) -> None:
     got = run("add", "shop", "--file", file)
     assert got.exit_code == 0
-    known = access.Tokens(file).check(got.stdout.removesuffix("\n"))
+    known = tokens.Tokens(file).check(got.stdout.removesuffix("\n"))
     assert known is not None
     assert (known.name, known.role) == ("shop", "command")
     assert "not shown again" in got.stderr
@@ -54,7 +54,7 @@ def test_add_as_json(file: str) -> None:
     assert got.exit_code == 0
     reply = json.loads(got.stdout)
     assert (reply["status"], reply["name"], reply["role"]) == ("200", "screen", "read")
-    assert access.Tokens(file).check(reply["token"]) is not None
+    assert tokens.Tokens(file).check(reply["token"]) is not None
     assert "shown again" not in got.stderr, "the reply says it"
 
 
@@ -97,7 +97,7 @@ def test_the_file_is_the_configurations(tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
     config.write_text('[control]\ntokens = "etc/tokens"\n')
     assert run("add", "shop", "--config", str(config)).exit_code == 0
-    assert [t.name for t in access.entries(tmp_path / "etc" / "tokens")] == ["shop"]
+    assert [t.name for t in tokens.entries(tmp_path / "etc" / "tokens")] == ["shop"]
     assert "shop" in run("list", DEVGATE_CONFIG=str(config)).stdout
 
 
@@ -111,7 +111,7 @@ def test_without_a_file_it_says_what_to_set(tmp_path: Path) -> None:
 
 
 def test_the_roles_are_the_gateways() -> None:
-    assert token.ROLES == access.ROLES
+    assert token.ROLES == tokens.ROLES
 
 
 def test_help_needs_no_server() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from devgate.config.webhook import key_of
-from devgate.events.signature import signed
+from devgate.webhooks.signature import signed
 from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, read, session
 from tests.e2e.device import PATIENCE
 from tests.e2e.harness import Gateway, environment, gateway

@@ -13,10 +13,10 @@ import pytest
 import tomli
 from click.testing import CliRunner
 
+from devgate.access.tokens import NEEDS
 from devgate.cli.main import cli
 from devgate.config.load import load
 from devgate.events.kinds import KINDS
-from devgate.gateway.access import NEEDS
 from devgate.http.calls import CALLS
 from devgate.http.problems import STATUSES
 from devgate.model import EXIT, NO_GATEWAY

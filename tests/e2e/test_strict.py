@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devgate.gateway.operations import OPERATIONS
+from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.calls import CALLS
 from devgate.model import unknown_field
 from tests.e2e.caller import Robot, knowing

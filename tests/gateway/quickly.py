@@ -28,11 +28,11 @@ from trio.testing import MockClock
 
 from devgate.config.settings import CommandSettings
 from devgate.gateway.command import Command, Order
-from devgate.gateway.directory import Directory, Known
-from devgate.gateway.dispatcher import Dispatcher
-from devgate.gateway.records import Records
-from devgate.gateway.recovery import recover
-from devgate.gateway.running import Running
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.recovery import recover
+from devgate.gateway.commands.running import Running
+from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.storage import Records
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.journal import Row

@@ -21,13 +21,13 @@ from devgate.config.settings import CommandSettings
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
 from devgate.gateway.command import Command, Order
-from devgate.gateway.directory import Directory, Known
-from devgate.gateway.dispatcher import Dispatcher
-from devgate.gateway.keys import Keys
-from devgate.gateway.orders import Orders
-from devgate.gateway.records import Records
-from devgate.gateway.recovery import recover
-from devgate.gateway.running import Running
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.keys import Keys
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.recovery import recover
+from devgate.gateway.commands.running import Running
+from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.protocol.session import Result
 from devgate.store import following, history
@@ -323,7 +323,8 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
         return start + trio.current_time()
 
     for name in (
-        "details", "ids", "orders", "outcomes", "presence", "records", "recovery", "running",
-        "sending", "taps", "trimming",
+        "commands.ids", "commands.orders", "commands.outcomes", "commands.recovery",
+        "commands.running", "commands.sending", "details", "devices.presence", "devices.taps",
+        "storage", "trimming",
     ):  # fmt: skip
         monkeypatch.setattr(f"devgate.gateway.{name}.time", now)

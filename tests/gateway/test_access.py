@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from devgate.access.tokens import NEEDS, Token, Tokens, add, entries, remove
 from devgate.errors import SetupError
-from devgate.gateway.access import NEEDS, Token, Tokens, add, entries, remove
-from devgate.gateway.operations import OPERATIONS
+from devgate.gateway.operations.table import OPERATIONS
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from devgate.gateway.claims import Claims, Held, Sent
+from devgate.gateway.commands.claims import Claims, Held, Sent
 
 LATE = 60.0
 T = 10.0  # how long after an acknowledgement an answer is expected

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.gateway.command import Command, Order
-from devgate.gateway.deadlines import ROOM, Deadlines
+from devgate.gateway.commands.deadlines import ROOM, Deadlines
 from devgate.model import Imei
 from devgate.store.engine import Database
 from tests.gateway.rig import EPOCH, Rig, X, ask, follow_trios_clock

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devgate.gateway import details
 from devgate.gateway.command import Command, Order
 from devgate.gateway.details import command_front, encoded
-from devgate.gateway.directory import Known
+from devgate.gateway.known.directory import Known
 from devgate.model import Called, Imei
 from tests.gateway.rig import Rig, X, ask
 

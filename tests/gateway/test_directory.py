@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devgate.gateway.directory import Directory, Known
+from devgate.gateway.known.directory import Directory, Known
 from devgate.model import Imei
 from tests.gateway.rig import NOBODY, X, Y
 

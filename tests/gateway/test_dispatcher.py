@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.gateway.directory import Known
+from devgate.gateway.known.directory import Known
 from devgate.model import Imei
 from tests.gateway.rig import NOBODY, OFF, TIMES, Rig, X, Y, ask
 

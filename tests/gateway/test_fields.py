@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devgate.errors import CallerError
-from devgate.gateway import fields
+from devgate.gateway.operations import arguments
 from tests.gateway.rig import X
 
 NAN = float("nan")
@@ -15,9 +15,9 @@ NAN = float("nan")
 
 @pytest.mark.parametrize("given", [X, "000000000000000"])
 def test_an_imei(given: str) -> None:
-    assert fields.device({"imei": given}) == given
-    assert fields.maybe_device({"imei": given}) == given
-    assert fields.maybe_device({}) is None
+    assert arguments.device({"imei": given}) == given
+    assert arguments.maybe_device({"imei": given}) == given
+    assert arguments.maybe_device({}) is None
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_an_imei(given: str) -> None:
 )  # fmt: skip
 def test_no_imei(given: object) -> None:
     with pytest.raises(CallerError, match=r"^imei: ") as caught:
-        fields.device({"imei": given})
+        arguments.device({"imei": given})
     assert caught.value.status == "400"
 
 
@@ -34,7 +34,7 @@ def test_no_imei(given: object) -> None:
     ("given", "wire"), [("0500", 500), (500, 500), ("1", 1), (86400, 86400), ("0" * 20 + "7", 7)]
 )
 def test_long(given: object, wire: int) -> None:
-    assert fields.long({"long": given}, 86400) == wire
+    assert arguments.long({"long": given}, 86400) == wire
 
 
 @pytest.mark.parametrize(
@@ -44,25 +44,25 @@ def test_long(given: object, wire: int) -> None:
 )  # fmt: skip
 def test_no_long(given: object) -> None:
     with pytest.raises(CallerError, match=r"^long: a number from 1 to 86400 expected, not "):
-        fields.long({"long": given}, 86400)
+        arguments.long({"long": given}, 86400)
 
 
 @pytest.mark.parametrize("given", ["order 4711", "k", "x" * 128, "订单"])
 def test_a_key(given: str) -> None:
-    assert fields.key({"key": given}) == given
+    assert arguments.key({"key": given}) == given
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, 5, True, "a\n", "\x00", "\ud800", []])
 def test_no_key(given: object) -> None:
     with pytest.raises(CallerError, match=r"^key: "):
-        fields.key({"key": given})
+        arguments.key({"key": given})
 
 
 @pytest.mark.parametrize(
     ("given", "seconds"), [(5, 5.0), (0.5, 0.5), ("5", 5.0), ("2m", 120.0), (None, None)]
 )
 def test_seconds(given: object, seconds: float | None) -> None:
-    assert fields.seconds({"timeout": given}, "timeout", 300) == seconds
+    assert arguments.seconds({"timeout": given}, "timeout", 300) == seconds
 
 
 @pytest.mark.parametrize(
@@ -72,54 +72,54 @@ def test_seconds(given: object, seconds: float | None) -> None:
 )  # fmt: skip
 def test_no_seconds(given: object) -> None:
     with pytest.raises(CallerError, match=r"^timeout: seconds, above 0 and at most 300, expected"):
-        fields.seconds({"timeout": given}, "timeout", 300)
+        arguments.seconds({"timeout": given}, "timeout", 300)
 
 
 def test_yes_and_no() -> None:
-    assert fields.yes({}, "wait", True) is True
-    assert fields.yes({"wait": False}, "wait", True) is False
-    assert fields.maybe({}, "online") is None
+    assert arguments.yes({}, "wait", True) is True
+    assert arguments.yes({"wait": False}, "wait", True) is False
+    assert arguments.maybe({}, "online") is None
     given: object
     for given in ("true", 1, 0, []):
         with pytest.raises(CallerError, match=r"^wait: true or false expected"):
-            fields.yes({"wait": given}, "wait", True)
+            arguments.yes({"wait": given}, "wait", True)
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, 5, "a\x00b", "a\nb", "\ud800", []])
 def test_no_text(given: object) -> None:
     with pytest.raises(CallerError, match=r"^site: "):
-        fields.text({"site": given}, "site")
+        arguments.text({"site": given}, "site")
 
 
 @pytest.mark.parametrize(("given", "limit"), [(1, 1), (1000, 1000)])
 def test_a_limit(given: int, limit: int) -> None:
-    assert fields.limit({"limit": given}) == limit
-    assert fields.limit({}) == fields.LIMIT
+    assert arguments.limit({"limit": given}) == limit
+    assert arguments.limit({}) == arguments.LIMIT
 
 
 @pytest.mark.parametrize("given", [0, 1001, -1, True, "5", 1.0, None])
 def test_no_limit(given: object) -> None:
     with pytest.raises(CallerError, match=r"^limit: "):
-        fields.limit({"limit": given})
+        arguments.limit({"limit": given})
 
 
 def test_a_number() -> None:
-    assert fields.number({"after": 0}, "after") == 0
-    assert fields.number({}, "after") is None
+    assert arguments.number({"after": 0}, "after") == 0
+    assert arguments.number({}, "after") is None
     given: object
     for given in (-1, 2**63, True, "5", 1.5):
         with pytest.raises(CallerError, match=r"^after: "):
-            fields.number({"after": given}, "after")
+            arguments.number({"after": given}, "after")
 
 
 def test_names() -> None:
-    assert fields.names({"events": "a, b"}, "events") == frozenset({"a", "b"})
-    assert fields.names({"events": ["a"]}, "events") == frozenset({"a"})
-    assert fields.names({}, "events") is None
+    assert arguments.names({"events": "a, b"}, "events") == frozenset({"a", "b"})
+    assert arguments.names({"events": ["a"]}, "events") == frozenset({"a"})
+    assert arguments.names({}, "events") is None
     given: object
     for given in ("", "a,,b", 5, [5], [""], {}):
         with pytest.raises(CallerError, match=r"^events: "):
-            fields.names({"events": given}, "events")
+            arguments.names({"events": given}, "events")
 
 
 @given(
@@ -133,12 +133,12 @@ def test_names() -> None:
 def test_a_message_is_one_short_line(given: object) -> None:
     said: list[str] = []
     for read in (
-        lambda: fields.device({"imei": given}),
-        lambda: fields.long({"long": given}, 10),
-        lambda: fields.key({"key": given}),
-        lambda: fields.seconds({"timeout": given}, "timeout", 300),
-        lambda: fields.text({"site": given}, "site"),
-        lambda: fields.names({"events": given}, "events"),
+        lambda: arguments.device({"imei": given}),
+        lambda: arguments.long({"long": given}, 10),
+        lambda: arguments.key({"key": given}),
+        lambda: arguments.seconds({"timeout": given}, "timeout", 300),
+        lambda: arguments.text({"site": given}, "site"),
+        lambda: arguments.names({"events": given}, "events"),
     ):
         try:
             read()

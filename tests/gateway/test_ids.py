@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from ulid import ULID
 
-from devgate.gateway import ids
-from devgate.gateway.ids import Ids
+from devgate.gateway.commands import ids
+from devgate.gateway.commands.ids import Ids
 
 
 def test_an_id_is_a_ulid_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from devgate.errors import StoreError
-from devgate.gateway import keys as module
 from devgate.gateway.command import Command, Order
-from devgate.gateway.keys import LEAST, Keys
+from devgate.gateway.commands import keys as module
+from devgate.gateway.commands.keys import LEAST, Keys
 from devgate.model import Imei
 from devgate.store.engine import Database
 from devgate.store.journal import Journal, Row

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.errors import StoreError
-from devgate.gateway import knowledge as module
+from devgate.gateway.known import sync as module
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from devgate.gateway.moment import Moment
+from devgate.gateway.completion import Moment
 
 
 def test_callbacks_are_called_once_in_order() -> None:

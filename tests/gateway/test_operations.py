@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import CallerError, DevgateError
-from devgate.gateway.connection import Connection
-from devgate.gateway.operations import OPERATIONS, dispatch
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.operations.table import OPERATIONS, dispatch
 from devgate.net.link import Link
 from devgate.store.engine import Database
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied, follow_trios_clock

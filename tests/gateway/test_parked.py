@@ -10,10 +10,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devgate.config.settings import DeviceSettings
-from devgate.gateway.desk import Desk
-from devgate.gateway.parked import Parked
-from devgate.gateway.presence import Presence
-from devgate.gateway.registry import Flapping
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.parked_task import Parked
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
 from devgate.net.acceptor import Acceptor
 from devgate.net.link import Link
 from devgate.net.poller import Poller

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devgate.gateway import claims, results
+from devgate.gateway.commands import claims, results
 from tests.gateway.programs import RULES, failure, search
 
 PROGRAMS = 4000

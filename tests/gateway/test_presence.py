@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from devgate.gateway.connection import Connection
-from devgate.gateway.presence import Presence, heard
-from devgate.gateway.registry import Flapping
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.presence import Presence, heard
+from devgate.gateway.devices.registry import Flapping
 from devgate.net.link import Link
 from devgate.store import history
 from devgate.store.engine import Database

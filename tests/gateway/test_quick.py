@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devgate.config.settings import DeviceSettings
-from devgate.gateway.connection import Connection
-from devgate.gateway.desk import Desk
-from devgate.gateway.presence import Presence
-from devgate.gateway.registry import Flapping
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.protocol.frames import encode

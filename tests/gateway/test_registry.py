@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devgate.gateway.registry import Flapping, Registry
+from devgate.gateway.devices.registry import Flapping, Registry
 from devgate.model import Imei
 from tests.gateway.rig import X, Y
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from devgate.gateway.directory import Known
-from devgate.gateway.slow import LATE_ANSWERS, MAX_DEVICES, TOLD_EVERY, Slow
+from devgate.gateway.commands.slow import LATE_ANSWERS, MAX_DEVICES, TOLD_EVERY, Slow
+from devgate.gateway.known.directory import Known
 from devgate.model import Imei
 from tests.gateway.rig import Rig, X, ask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devgate.events.kinds import Event
-from devgate.gateway.story import Span, online_spans, running_spans
+from devgate.gateway.reports.spans import Span, online_spans, running_spans
 
 
 def events(*some: tuple[float, str]) -> list[Event]:

@@ -7,7 +7,7 @@ import math
 import trio
 from trio.testing import MockClock
 
-from devgate.gateway.tails import Tails
+from devgate.gateway.devices.tails import Tails
 from devgate.protocol.decoder import Decoder
 
 

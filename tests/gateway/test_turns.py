@@ -12,10 +12,10 @@ import trio.testing
 from trio.testing import MockClock
 
 from devgate.config.settings import DeviceSettings
-from devgate.gateway.connection import Connection
-from devgate.gateway.desk import HURRIED, SLICE, Desk
-from devgate.gateway.presence import Presence
-from devgate.gateway.registry import Flapping
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import HURRIED, SLICE, Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
 from devgate.net.link import Link
 from devgate.net.poller import ROUND, Poller
 from tests.gateway.rig import Rig

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from devgate.gateway.command import Command
-from devgate.gateway.waiting import Waiting
+from devgate.gateway.commands.waiting import Waiting
 from tests.gateway.rig import order
 
 numbers = count()

@@ -10,16 +10,15 @@ from typing import Any
 import trio
 
 from devgate.config.settings import DeviceSettings, Settings
-from devgate.events.webhooks import Webhooks
-from devgate.gateway.connection import Connection
-from devgate.gateway.desk import Desk
-from devgate.gateway.dispatcher import Dispatcher
+from devgate.gateway.added_webhooks import Positions
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.knowledge import Knowledge
-from devgate.gateway.orders import Orders
-from devgate.gateway.presence import Presence
-from devgate.gateway.receivers import Positions
-from devgate.gateway.registry import Flapping
+from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.link import Link
@@ -28,6 +27,7 @@ from devgate.store import devices
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.seal import Seal
+from devgate.webhooks.webhooks import Webhooks
 from tests.gateway.rig import OFF, Rig, X, Y
 
 HT = b"023000123456787654321HT"

@@ -13,9 +13,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from devgate.access.tokens import Tokens, add, remove
 from devgate.control import server as control_server
 from devgate.control import shares
-from devgate.gateway.access import Tokens, add, remove
 from devgate.gateway.refusals import Refusals
 from devgate.net import guests
 from devgate.net.guests import RESERVED, Guests

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from trio.testing import MockClock
 
-from devgate.gateway import access
-from devgate.gateway.access import Tokens
-from devgate.gateway.replies import Reply, Stream
+from devgate.access import tokens as token_file
+from devgate.access.tokens import Tokens
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import identify, keeps_right
 from devgate.http.events import EventStream
 from devgate.http.export import Export
@@ -114,7 +114,7 @@ async def endless() -> AsyncGenerator[Reply, None]:
 
 def asked(folder: Path, client: Client) -> tuple[Web, Request]:
     """A request with the token `reader`."""
-    secret = access.add(folder / "tokens", "reader", "read")
+    secret = token_file.add(folder / "tokens", "reader", "read")
     tokens = Tokens(folder / "tokens")
     sessions = Sessions(b"s" * 32, None, tokens)
     web = cast(Web, SimpleNamespace(tokens=tokens, sessions=sessions, stopping=trio.Event()))
@@ -144,7 +144,7 @@ async def test_a_stream_ends_with_the_right_to_it(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(response, client.scope, client.receive, client.send)
             await trio.sleep(100.5)
-            access.remove(tmp_path / "tokens", "reader")
+            token_file.remove(tmp_path / "tokens", "reader")
     assert client.ended or client.cut
     assert 100 < client.got[-1][0] <= 116.5
 

@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.config.settings import HttpSettings, TlsSettings
-from devgate.gateway.fields import Args
-from devgate.gateway.replies import Reply
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
 from devgate.http.server import MAX_HANDSHAKES, WebServer
 from devgate.http.wire import HEAD
 from devgate.store.engine import Database

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from devgate.errors import CallerError
-from devgate.events.addresses import is_public
 from devgate.http import schemas
 from devgate.model import Imei
 from devgate.net.tls import context
 from devgate.store.device import Device, checked
+from devgate.webhooks.public_addresses import is_public
 from tests.http.harness import Site, problem, site
 from tests.net.papers import Papers
 

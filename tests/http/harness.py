@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from devgate.gateway.access import ROLES, add
+from devgate.access.tokens import ROLES, add
 from tests.e2e.device import PATIENCE
 from tests.e2e.harness import Gateway, address
 

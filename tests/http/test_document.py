@@ -6,8 +6,8 @@ import re
 
 import httpx
 
-from devgate.gateway.access import NEEDS
-from devgate.gateway.operations import OPERATIONS
+from devgate.access.tokens import NEEDS
+from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.calls import CALLS
 from devgate.http.openapi import openapi
 from devgate.http.problems import STATUSES

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devgate.access.tokens import ROLES, Tokens, may, remove
 from devgate.errors import SetupError
-from devgate.gateway.access import ROLES, Tokens, may, remove
 from devgate.http.calls import CALLS, Call
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.http.web import secret_of

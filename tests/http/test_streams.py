@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.errors import StoreError
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http import events
 from devgate.http.events import EventStream
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from devgate.access.tokens import Tokens
+from devgate.access.tokens import add as add_token
 from devgate.errors import SetupError
-from devgate.gateway.access import Tokens
-from devgate.gateway.access import add as add_token
 from devgate.http import sessions, users
 from devgate.http.pace import Pace
 from devgate.http.sessions import COOKIE, Sessions

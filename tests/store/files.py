@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import random
 
-from devgate.store import devices, intake
+from devgate.store import csv_import, devices
+from devgate.store.csv_import import OnConflict, Taken
 from devgate.store.devices import Device
 from devgate.store.engine import Database
-from devgate.store.intake import OnConflict, Taken
 
 
 def take(database: Database, text: str | bytes, on_conflict: OnConflict = "fail") -> Taken:
     data = text.encode() if isinstance(text, str) else text
-    return intake.take(database, io.BytesIO(data), on_conflict)
+    return csv_import.take(database, io.BytesIO(data), on_conflict)
 
 
 def stored(database: Database) -> list[Device]:
@@ -24,7 +24,7 @@ def stored(database: Database) -> list[Device]:
 def export(database: Database) -> str:
     out = io.StringIO()
     with database.read() as conn:
-        intake.give(conn, out)
+        csv_import.give(conn, out)
     return out.getvalue()
 
 

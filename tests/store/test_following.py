@@ -12,7 +12,7 @@ from sqlalchemy import event as hooks
 from sqlalchemy import text
 
 from devgate.events.kinds import KINDS, Event
-from devgate.gateway.records import NOISE
+from devgate.gateway.storage import NOISE
 from devgate.store import following, history
 from devgate.store.engine import Database
 from devgate.store.journal import Journal

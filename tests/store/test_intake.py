@@ -9,10 +9,10 @@ import pytest
 
 from devgate.errors import CallerError
 from devgate.model import Imei
-from devgate.store import devices, intake
+from devgate.store import csv_import, devices
+from devgate.store.csv_import import OnConflict, Taken
 from devgate.store.devices import Device
 from devgate.store.engine import Database, open_database
-from devgate.store.intake import OnConflict, Taken
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, B, C
 
@@ -145,7 +145,7 @@ def test_an_update_must_fit_with_what_stays(known: Database) -> None:
 def test_a_large_file_is_written_in_many_transactions(database: Database) -> None:
     steps: list[tuple[str, int, int]] = []
     data = file_of(3000)
-    intake.take(database, io.BytesIO(data), progress=lambda *step: steps.append(step))
+    csv_import.take(database, io.BytesIO(data), progress=lambda *step: steps.append(step))
     found = stored(database)
     assert len({d.id for d in found}) == len(found) == 3000
     assert all(d.id == int(d.imei[1:]) for d in found if int(d.imei[1:]) % 3)
@@ -164,4 +164,4 @@ def test_a_pipe_will_do(database: Database) -> None:
     with open(source, "rb") as reader:
         with open(sink, "wb") as writer:
             writer.write(f"imei\n{A}\n".encode())
-        assert intake.take(database, reader) == Taken(added=1)
+        assert csv_import.take(database, reader) == Taken(added=1)

@@ -15,25 +15,25 @@ from hypothesis import strategies as st
 
 from devgate.errors import CallerError, StoreError
 from devgate.model import Imei
+from devgate.store import csv_import, devices, engines
 from devgate.store import device as device_module
-from devgate.store import devices, engines, intake
+from devgate.store.csv_import import Taken
+from devgate.store.csv_rows import read_rows
 from devgate.store.devices import Device
 from devgate.store.engine import Database, open_database
-from devgate.store.intake import Taken
-from devgate.store.rows import read_rows
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, connect, run
 
 KILLED = """
 import io, os, signal, sys
-from devgate.store import intake
+from devgate.store import csv_import
 from devgate.store.engine import open_database
 
 def progress(what, done, total):
     if what == "writing" and done > total / 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-intake.take(open_database(sys.argv[1]), sys.stdin.buffer, progress=progress)
+csv_import.take(open_database(sys.argv[1]), sys.stdin.buffer, progress=progress)
 """
 
 
@@ -73,7 +73,7 @@ def test_an_import_gives_up_and_says_how_far_it_came(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "PATIENCE", 0.02)
-    monkeypatch.setattr(intake, "PATIENCE", 0.0)
+    monkeypatch.setattr(csv_import, "PATIENCE", 0.0)
     database = open_database(database_url)
     other = connect(database_url)
     held = False
@@ -85,7 +85,7 @@ def test_an_import_gives_up_and_says_how_far_it_came(
             other.execute("BEGIN IMMEDIATE" if database.dialect == "sqlite" else "LOCK revision")
 
     with pytest.raises(StoreError, match=r"locked .*; 200 of 1000 rows are in: run the same"):
-        intake.take(database, io.BytesIO(file_of(1000)), progress=lock)
+        csv_import.take(database, io.BytesIO(file_of(1000)), progress=lock)
     other.rollback()
     other.close()
     assert take(database, file_of(1000)) == Taken(added=800, skipped=200)
@@ -106,7 +106,7 @@ def test_a_device_that_somebody_adds_meanwhile_is_no_bug_of_ours(
 
     data = file_of(400) + b"700000000009999,,theirs\n"
     with pytest.raises(CallerError, match=r"line 402: .*; another program .* 200 of 401"):
-        intake.take(database, io.BytesIO(data), progress=meddle)
+        csv_import.take(database, io.BytesIO(data), progress=meddle)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from devgate.gateway import fleet
-from devgate.gateway.statistics import _stories
+from devgate.gateway.operations.reports import _stories
+from devgate.gateway.reports import fleet_day
 from devgate.model import Imei, iso
 from devgate.store import statistics
 from devgate.store.device import Device
@@ -61,17 +61,17 @@ def test_how_many_were_online(database: Database) -> None:
         event(NOW - 9, "device.taken_over", 1),
     )
     with database.read() as conn:
-        counted = fleet.count(conn, NOW)
-    points = fleet.online_over_day(counted, 2, NOW)
+        counted = fleet_day.count(conn, NOW)
+    points = fleet_day.online_over_day(counted, 2, NOW)
     assert points[-1] == {"at": iso(NOW), "online": 2}
     shown = {int(point["online"]) for point in points}  # type: ignore[call-overload]
     assert shown == {0, 1, 2}
-    step, newest = fleet.BUCKET, len(points) - 1
+    step, newest = fleet_day.BUCKET, len(points) - 1
     assert [points[newest - int(ago // step)]["online"] for ago in (0, 600, 5400, 9000)] == [
         2, 1, 1, 0,
     ]  # fmt: skip
     assert counted.since % 3600 == 0
-    assert counted.since + fleet.DAY - NOW == 1800
+    assert counted.since + fleet_day.DAY - NOW == 1800
 
 
 def test_commands_by_the_hour(database: Database) -> None:
@@ -84,10 +84,10 @@ def test_commands_by_the_hour(database: Database) -> None:
         command(NOW - 40, 5, "000", state="sent", ended_at=None),
     )
     with database.read() as conn:
-        counted = fleet.count(conn, NOW)
-        number, rows = statistics.unknown(conn, NOW - fleet.DAY, 5)
+        counted = fleet_day.count(conn, NOW)
+        number, rows = statistics.unknown(conn, NOW - fleet_day.DAY, 5)
         latest = statistics.latest(conn, 3)
-    hours = fleet.by_hour(counted)
+    hours = fleet_day.by_hour(counted)
     assert len(hours) == 24
     now = {"start": 3, "stop": 0, "done": 1, "failed": 0, "unknown": 1, "unsent": 0, "open": 1}
     assert hours[-1] == {"at": iso(NOW - 1800), **now}
@@ -114,7 +114,7 @@ def test_a_power_cut_is_no_single_fault(database: Database) -> None:
         event(NOW - 30, "log.lost", None),
     )
     with database.read() as conn:
-        counted = fleet.count(conn, NOW)
+        counted = fleet_day.count(conn, NOW)
     assert counted.sites == {"East": 4, "West": 4}
     ((dark, lost),) = counted.outages
     assert (dark.site, dark.devices, sorted(lost)) == ("West", 4, [imei(n) for n in west])
@@ -132,12 +132,12 @@ def test_a_count_that_goes_on_says_what_a_new_one_says(database: Database) -> No
     ]
     rows[40:40] = [event(NOW - 60, "device.flapping", 5), event(NOW - 50, "device.echoing", 99)]
     fill(database, *rows[:30])
-    journal, tally = Journal(database), fleet.Tally()
+    journal, tally = Journal(database), fleet_day.Tally()
     for part in (rows[30:30], rows[30:41], rows[41:42], rows[42:]):
         journal.commit(part)
         for now in (NOW, NOW + HOUR, NOW + 30 * HOUR)[: 1 + 2 * (part[-1:] == rows[-1:])]:
             with database.read() as conn:
-                going_on, new = fleet.count(conn, now, tally), fleet.count(conn, now)
+                going_on, new = fleet_day.count(conn, now, tally), fleet_day.count(conn, now)
             assert sorted(going_on.presence) == sorted(new.presence)
             assert going_on._replace(presence=[]) == new._replace(presence=[])
     journal.close()
@@ -150,7 +150,7 @@ def test_which_losses_belong_together() -> None:
         return Dark(site, int(at // 60), devices, at, at + 30)
 
     minutes = [lost("A", 0, 2), lost("A", 120, 2), lost("A", 900, 2), lost("B", 0, 9)]
-    assert fleet.outages(minutes, {"A": 8, "B": 100}) == [Dark("A", 0, 4, 0, 150)]
+    assert fleet_day.outages(minutes, {"A": 8, "B": 100}) == [Dark("A", 0, 4, 0, 150)]
 
 
 def test_the_story_of_an_order(database: Database) -> None:
@@ -160,7 +160,7 @@ def test_the_story_of_an_order(database: Database) -> None:
     fill(
         database,
         first,
-        command(at - 50 * fleet.DAY, 2, "201"),
+        command(at - 50 * fleet_day.DAY, 2, "201"),
         event(at - 500, "device.online", 1, '{"address":"a"}'),
         event(at - 20, "device.taken_over", 1),
         event(at, "command.accepted", 1, '{"kind":"start"}', id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devgate.store import targets
+from devgate.store import webhooks
 from devgate.store.engine import Database
 from devgate.store.journal import Journal, Row
 
@@ -14,22 +14,22 @@ SHOP = {
 
 def test_one_is_added_changed_and_removed(database: Database) -> None:
     with database.write() as conn:
-        targets.add(conn, SHOP, "https://shop.example/a", 4711)
-        targets.add(conn, {**SHOP, "name": "desk", "events": ""}, "https://shop.example/a", 0)
+        webhooks.add(conn, SHOP, "https://shop.example/a", 4711)
+        webhooks.add(conn, {**SHOP, "name": "desk", "events": ""}, "https://shop.example/a", 0)
     with database.read() as conn:
-        assert targets.added(conn) == [{**SHOP, "name": "desk", "events": ""}, SHOP]
-        places = {row[0]: row for row in targets.all_targets(conn)}
+        assert webhooks.added(conn) == [{**SHOP, "name": "desk", "events": ""}, SHOP]
+        places = {row[0]: row for row in webhooks.all_targets(conn)}
         assert places["shop"] == (
             "shop", "https://shop.example/a", 4711, 0, None, None, None, None, 0, 0, ""
         )  # fmt: skip
     with database.write() as conn:
-        targets.change(conn, "shop", {"url": "https://other.example/", "events": ""})
-        assert targets.remove(conn, "desk")
-        assert not targets.remove(conn, "desk")
-        targets.forget(conn, "desk")
+        webhooks.change(conn, "shop", {"url": "https://other.example/", "events": ""})
+        assert webhooks.remove(conn, "desk")
+        assert not webhooks.remove(conn, "desk")
+        webhooks.forget(conn, "desk")
     with database.read() as conn:
-        assert targets.added(conn) == [{**SHOP, "url": "https://other.example/", "events": ""}]
-        assert [row[0] for row in targets.all_targets(conn)] == ["shop"]
+        assert webhooks.added(conn) == [{**SHOP, "url": "https://other.example/", "events": ""}]
+        assert [row[0] for row in webhooks.all_targets(conn)] == ["shop"]
 
 
 def test_one_that_is_added_again_begins_where_it_is_told(database: Database) -> None:
@@ -38,6 +38,6 @@ def test_one_that_is_added_again_begins_where_it_is_told(database: Database) -> 
     journal.commit([Row("target", values)])
     journal.close()
     with database.write() as conn:
-        assert targets.all_targets(conn) == [values]
-        targets.add(conn, SHOP, "u", 4711)
-        assert targets.all_targets(conn)[0][2:] == (4711, 0, None, None, None, None, 0, 0, "")
+        assert webhooks.all_targets(conn) == [values]
+        webhooks.add(conn, SHOP, "u", 4711)
+        assert webhooks.all_targets(conn)[0][2:] == (4711, 0, None, None, None, None, 0, 0, "")

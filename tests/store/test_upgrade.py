@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from devgate.errors import SetupError
-from devgate.store import devices, engines, history, targets
+from devgate.store import devices, engines, history, webhooks
 from devgate.store.engine import Database, claim_database, open_database, upgrade_database
 from devgate.store.migrations.run import upgrade
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
@@ -33,7 +33,7 @@ def test_a_database_of_the_first_schema_keeps_what_it_holds(database_url: str) -
         assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA
         assert [device.imei for device in devices.all_devices(conn)] == [A]
         assert [row[-1] for row in history.events_after(conn, 0, 10)] == [1, 2]
-        assert targets.all_targets(conn) == []
+        assert webhooks.all_targets(conn) == []
     database.close()
 
 
@@ -82,9 +82,9 @@ def test_positions_of_the_second_schema_stay(database_url: str) -> None:
     database.close()
     database = open_database(database_url, upgrade=True)
     with database.read() as conn:
-        [row] = targets.all_targets(conn)
+        [row] = webhooks.all_targets(conn)
         assert row == ("shop", "u", 4711, 2, None, None, None, None, 3, 0, "")
-        assert targets.added(conn) == []
+        assert webhooks.added(conn) == []
     database.close()
 
 

@@ -10,12 +10,12 @@ import pytest
 import trio
 
 from devgate.config.webhook import WebhookSettings
-from devgate.events import pace
-from devgate.events.kept import Kept
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
-from devgate.events.target import Target
-from devgate.events.webhooks import Webhooks
+from devgate.webhooks import backoff
+from devgate.webhooks.position import Kept
+from devgate.webhooks.target import Target
+from devgate.webhooks.webhooks import Webhooks
 from tests.events.pages import page_of
 from tests.webhooks.receiver import SECRET, Receiver
 
@@ -74,9 +74,9 @@ class Shelf:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule a hundred times as fast."""
-    monkeypatch.setattr(pace, "FIRST", 0.005)
-    monkeypatch.setattr(pace, "MOST", 0.05)
-    monkeypatch.setattr(pace, "RATE", 1e6)
+    monkeypatch.setattr(backoff, "FIRST", 0.005)
+    monkeypatch.setattr(backoff, "MOST", 0.05)
+    monkeypatch.setattr(backoff, "RATE", 1e6)
 
 
 @asynccontextmanager

@@ -12,10 +12,10 @@ import trio.testing
 
 from devgate.config.webhook import WebhookSettings, webhook_of
 from devgate.errors import SetupError
-from devgate.events import target as targets
-from devgate.events.kept import BY_HAND, Kept
-from devgate.events.webhooks import Webhooks
 from devgate.process import first
+from devgate.webhooks import target as targets
+from devgate.webhooks.position import BY_HAND, Kept
+from devgate.webhooks.webhooks import Webhooks
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import SECRET, Answer, Got, Receiver, receiving
 

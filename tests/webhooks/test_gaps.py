@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.events.kept import Kept, gaps
-from devgate.events.pace import PARALLEL
-from devgate.events.target import EVERY
-from devgate.events.window import Window
+from devgate.webhooks.backoff import PARALLEL
+from devgate.webhooks.position import Kept, gaps
+from devgate.webhooks.target import EVERY
+from devgate.webhooks.window import Window
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from devgate.events.pace import BURST, FIRST, IN_A_ROW, MOST, PARALLEL, RATE, Pace, delay
+from devgate.webhooks.backoff import BURST, FIRST, IN_A_ROW, MOST, PARALLEL, RATE, Pace, delay
 
 
 def test_waits_grow_twofold_up_to_a_limit_and_are_random_within_a_half(

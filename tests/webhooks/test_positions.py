@@ -8,8 +8,8 @@ from time import time
 import pytest
 import trio
 
-from devgate.events import target as targets
-from devgate.events.kept import Kept
+from devgate.webhooks import target as targets
+from devgate.webhooks.position import Kept
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, receiving
 

@@ -15,8 +15,8 @@ import trustme
 
 from devgate import __version__
 from devgate.config.webhook import key_of
-from devgate.events import posting
-from devgate.events.posting import MOST_READ, MOST_WAIT, Outcome, Poster, judged
+from devgate.webhooks import poster as module
+from devgate.webhooks.poster import MOST_READ, MOST_WAIT, Outcome, Poster, judged
 from tests.webhooks.receiver import SECRET, Answer, receiving
 
 KEY = key_of(SECRET)
@@ -110,7 +110,7 @@ async def test_a_header_without_end_is_not_read() -> None:
 
 
 async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "TIMEOUT", 0.1)
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
     asleep = threading.Event()
 
     def sleep(got: object) -> Answer:
@@ -121,7 +121,7 @@ async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
         async with posting_to(receiver.url()) as poster:
             assert await poster.post("evt_1", b"{}") == Outcome("ill", "no answer within 0.1 s")
             asleep.set()
-            monkeypatch.setattr(posting, "TIMEOUT", 20.0)
+            monkeypatch.setattr(module, "TIMEOUT", 20.0)
             assert (await poster.post("evt_2", b"{}")).kind == "taken"
 
 

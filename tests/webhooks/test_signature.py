@@ -8,7 +8,7 @@ import json
 import pytest
 
 from devgate.config.webhook import key_of
-from devgate.events.signature import body_of, id_of, signed
+from devgate.webhooks.signature import body_of, id_of, signed
 from tests.webhooks.conftest import event
 from tests.webhooks.receiver import SECRET, Got
 

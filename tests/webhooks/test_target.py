@@ -15,13 +15,13 @@ import trio.testing
 
 from devgate.errors import StoreError
 from devgate.events import log as logs
-from devgate.events import signature
-from devgate.events import target as targets
-from devgate.events import window as windows
-from devgate.events.kept import Kept
 from devgate.events.kinds import KINDS, Event, types_of
 from devgate.events.log import Page
-from devgate.events.pace import PARALLEL
+from devgate.webhooks import signature
+from devgate.webhooks import target as targets
+from devgate.webhooks import window as windows
+from devgate.webhooks.backoff import PARALLEL
+from devgate.webhooks.position import Kept
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.events import window as windows
 from devgate.events.kinds import Event
-from devgate.events.window import Window
+from devgate.webhooks import window as windows
+from devgate.webhooks.window import Window
 from tests.webhooks.conftest import event
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError
 from devgate.events.kinds import Event
-from devgate.gateway.fleet import DAY, HOUR
+from devgate.gateway.reports.fleet_day import DAY, HOUR
 from devgate.http.auth import refuse
 from devgate.http.boards import Concern
 from devgate.http.pages import charts, words

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.events.kinds import Event
-from devgate.gateway.fleet import BUCKET, DAY, HOUR
+from devgate.gateway.reports.fleet_day import BUCKET, DAY, HOUR
 from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
 from devgate.http.pages.live import Live, Values

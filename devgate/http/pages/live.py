@@ -15,7 +15,7 @@ from starlette.types import Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.events.kinds import Event
-from devgate.gateway.replies import Stream
+from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import identify, keeps_right
 from devgate.http.boards import Board, Concern
 from devgate.http.pages.view import SEEN, Visit

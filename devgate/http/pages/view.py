@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from devgate import __version__
 from devgate.errors import CallerError
-from devgate.gateway.replies import Reply, Stream
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http import requests
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words

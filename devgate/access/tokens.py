@@ -1,0 +1,198 @@
+"""Who is asking: a file of hashed tokens, for TCP and HTTP alike.
+
+One token a line: `NAME ROLE CREATED sha256$HEX`; empty lines and lines with `#` in front are
+comments. The file holds no secret: a token is 32 random bytes, so its plain hash is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from devgate.access.namefile import LineFile, state, today
+from devgate.errors import SetupError
+
+log = logging.getLogger(__name__)
+
+PREFIX = "dg_"  # so that a secret is recognised where it should not be
+MAX_SECRET = 200  # characters; nothing longer is worth hashing
+ROLES = ("read", "command", "admin")
+# The least role that may ask for an operation, whatever way in it comes by. An operation that
+# is not here is for `admin` alone.
+NEEDS: Mapping[str, str] = {
+    "status": "read",
+    "devices": "read",
+    "device": "read",
+    "export": "read",
+    "command": "read",
+    "history": "read",
+    "events": "read",
+    "fleet": "read",
+    "sites": "read",
+    "day": "read",
+    "order": "read",
+    "webhooks": "read",
+    "watch": "read",
+    "tap": "read",
+    "start": "command",
+    "stop": "command",
+    "cancel": "command",
+    "refresh": "command",
+    "confirm_loss": "admin",
+    "trim": "admin",
+    "take_late": "admin",
+    "add": "admin",
+    "edit": "admin",
+    "remove": "admin",
+    "import": "admin",
+    "webhook_add": "admin",
+    "webhook_edit": "admin",
+    "webhook_remove": "admin",
+    "webhook_test": "admin",
+    "webhook_replay": "admin",
+}
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+sha256\$([0-9a-f]{{64}})")
+FILE = LineFile(
+    "token file",
+    "[control] tokens",
+    "# devgate tokens, hashed: NAME ROLE CREATED sha256$HEX. Kept by `devgate token`.",
+)
+
+
+class Token(NamedTuple):
+    """One line of the file: whom we know, not what they say to be known."""
+
+    name: str
+    role: str
+    created: str  # ISO 8601
+    digest: str  # SHA-256 of the secret, in hex
+
+    def may(self, operation: object) -> bool:
+        """True if the token's role lets it ask for that `type`."""
+        return may(self.role, operation)
+
+
+def may(role: str, operation: object) -> bool:
+    """True if a caller of that role may ask for that `type`. The one place that decides it."""
+    if role == "admin":
+        return True
+    needed = NEEDS.get(operation, "admin") if isinstance(operation, str) else "admin"
+    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)
+
+
+class Tokens:
+    """The tokens of one file, as it stands now. A missing file holds none."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises SetupError for a file that is there and cannot be used."""
+        self.path = os.fspath(path)
+        self._seen = state(self.path)
+        self._tokens = entries(self.path)
+
+    def check(self, secret: object) -> Token | None:
+        """Whose token this is, or None. Looks at the file, so that a change is in force at once.
+
+        Takes the same time whichever token matches. A file that was broken since leaves the
+        tokens as they were.
+        """
+        self._refresh()
+        if not isinstance(secret, str) or len(secret) > MAX_SECRET:
+            return None
+        digest = _digest(secret)
+        found = None
+        for token in self._tokens:
+            if hmac.compare_digest(token.digest, digest):
+                found = token
+        return found
+
+    def named(self, name: str) -> Token | None:
+        """The token of that name, if there still is one."""
+        self._refresh()
+        return next((token for token in self._tokens if token.name == name), None)
+
+    def _refresh(self) -> None:
+        if (now := state(self.path)) == self._seen:
+            return
+        self._seen = now
+        try:
+            self._tokens = entries(self.path)
+        except SetupError as err:
+            log.error("token file not read, the tokens stay as they were reason=%s", err)
+
+
+def entries(path: str | os.PathLike[str]) -> list[Token]:
+    """All tokens of the file; none if it is missing. Raises SetupError if it is broken."""
+    tokens: list[Token] = []
+    for number, text in enumerate(FILE.lines(os.fspath(path)), 1):
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        match = LINE.fullmatch(text.strip())
+        if match is None:
+            raise SetupError(
+                f"{os.fspath(path)} line {number}: NAME ROLE CREATED sha256$HEX expected;"
+                " remove the line and add the token again"
+            )
+        token = Token(*match.groups())
+        if any(token.name == other.name for other in tokens):
+            raise SetupError(
+                f"{os.fspath(path)} line {number}: a second token named {token.name};"
+                " remove one of them"
+            )
+        tokens.append(token)
+    return tokens
+
+
+def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
+    """Add a token and return its secret, which is kept nowhere.
+
+    Raises SetupError for a name that is taken or cannot be one, or a file that cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise SetupError(
+            f"a token's name is 1 to 64 letters, digits, dots, dashes and underlines, not {name!r}"
+        )
+    if role not in ROLES:
+        raise SetupError(f"a token's role is one of {', '.join(ROLES)}, not {role!r}")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    line = f"{name} {role} {today()} sha256${_digest(secret)}"
+
+    def change(lines: list[str]) -> list[str]:
+        if any(_name(text) == name for text in lines):
+            raise SetupError(
+                f"there is a token named {name} already in {os.fspath(path)};"
+                " remove it first, or take another name"
+            )
+        return [*lines, line]
+
+    FILE.change(os.fspath(path), entries, change)
+    return secret
+
+
+def remove(path: str | os.PathLike[str], name: str) -> None:
+    """Remove the token of that name; it is refused from now on. Raises SetupError for none."""
+
+    def change(lines: list[str]) -> list[str]:
+        kept = [text for text in lines if _name(text) != name]
+        if len(kept) == len(lines):
+            raise SetupError(f"there is no token named {name} in {os.fspath(path)}")
+        return kept
+
+    FILE.change(os.fspath(path), entries, change)
+
+
+def _name(text: str) -> str:
+    """The name that a line gives a token; nothing for a comment."""
+    match = LINE.fullmatch(text.strip())
+    return match[1] if match else ""
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

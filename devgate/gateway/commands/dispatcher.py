@@ -1,0 +1,103 @@
+"""Commands on their way: one queue per device, one in flight, and what a result settles."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import trio
+
+from devgate.gateway.command import Command
+from devgate.gateway.commands.settling import Settler
+from devgate.model import Imei
+
+PRUNE = 60.0  # seconds between two looks for devices whose last claim has lapsed
+
+
+class Dispatcher(Settler):
+    """Takes commands through their states: waiting, sent (on disk, then on the wire), ended.
+
+    No command has a task. What moves one on is a call: from whoever pushes it, from the writer
+    when its row is on disk, from the desk when the device has answered, from `serve` when its
+    time is up. None of these awaits, so that each step is whole.
+    """
+
+    async def serve(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays."""
+        try:
+            async with self._outcomes.patient():
+                self._serving = True
+                for line in list(self._lines.values()):
+                    self._next(line)
+                task_status.started()
+                await self._deadlines.watch(self._judge, PRUNE, self._prune, self.caught_up)
+        finally:
+            # Also if the gateway is stopped at once: what was sent has an outcome on disk.
+            self._closed = True
+            self.give_up()
+        raise AssertionError("it watches for ever")
+
+    @property
+    def waiting(self) -> int:
+        return sum(command.state == "waiting" for command in self.live.values())
+
+    def push(self, command: Command, expires_in: float | None) -> bool:
+        """Let the command wait for its turn, which may be now. False if too many wait already.
+
+        A command that is kept waits `expires_in` seconds for its device, any other
+        as long as `queue_timeout` behind others.
+        """
+        line = self._line(command.imei)
+        if len(line.waiting) >= self.settings.max_waiting:
+            return False
+        wait = self.settings.queue_timeout if expires_in is None else expires_in
+        command.until = trio.current_time() + wait
+        line.waiting.push(command)
+        self._outcomes.takes(command)
+        self._next(line)
+        if command.state == "waiting":
+            self._deadlines.add(command)
+            if not command.noted:
+                self._put_down(line, command)
+        return True
+
+    def refuse(
+        self, command: Command, status: str, message: str | None = None, why: str | None = None
+    ) -> None:
+        """End a command that never waited."""
+        self._outcomes.end_unsent(command, status, message, why)
+
+    def cancel(self, command: Command, why: str) -> bool:
+        """End a command that waits. False if it is not waiting any more."""
+        if not self._line(command.imei).waiting.remove(command):
+            return False
+        self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
+        return True
+
+    def cancel_starts(self, imei: Imei, why: str) -> None:
+        for command in self._line(imei).waiting.starts():
+            self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
+
+    def online(self, imei: Imei) -> None:
+        """The device has registered: what was kept for it may go."""
+        if line := self._lines.get(imei):
+            line.registered = trio.current_time()
+            self._next(line)
+
+    async def idle(self) -> None:
+        """Wait until nothing is in flight."""
+        if not self.in_flight:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._idle is None:
+            self._idle = trio.Event()
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """The gateway stops: nothing more is sent. What waits is told so; what is kept, stays."""
+        self._closed = True
+        for line in self._lines.values():
+            self._outcomes.end_all(line.waiting.unkept(), "503")
+            for command in line.waiting:
+                command.done.set()

@@ -1,0 +1,231 @@
+"""From what a caller orders to a command: keys, refusals, and the wait for the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from devgate.errors import CallerError, StoreError
+from devgate.gateway.clock import time
+from devgate.gateway.command import Command, Order
+from devgate.gateway.commands.device_commands import Connected
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.ids import Ids
+from devgate.gateway.commands.keys import Keys
+from devgate.gateway.commands.running import Running
+from devgate.gateway.commands.sending import CONTESTED, RUNS
+from devgate.gateway.commands.spent_keys import SpentKeys
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.store import history
+
+T = TypeVar("T")
+
+# A status, words if they are not the usual ones, and why where there are several reasons.
+Refusal = tuple[str, str | None, str | None]
+
+
+class Orders:
+    """Takes orders. What is taken runs on, whatever becomes of its caller."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        connected: Connected,
+        dispatcher: Dispatcher,
+        running: Running,
+        records: Records,
+        keys: Keys,
+    ) -> None:
+        self.closed = False  # the gateway is stopping
+        self.ids = Ids()
+        self._directory = directory
+        self._connected = connected
+        self._dispatcher = dispatcher
+        self._running = running
+        self._records = records
+        self._keys = keys
+        self._spent = SpentKeys()
+        self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
+        self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
+
+    async def submit(self, order: Order, wait: bool, tell: Callable[[Command], T]) -> T:
+        """Carry out the order. Returns what `tell` makes of the command when it has ended, or
+        (not `wait`) at the moment when it is on disk.
+
+        An order whose key is spent gets the command that spent it. Raises
+        CallerError (409) if that one was for something else, and StoreError (503) if
+        it cannot be looked up; then nothing was sent.
+        """
+        told, done = list[T](), trio.Event()
+
+        def now(command: Command) -> None:
+            told.append(tell(command))
+            done.set()
+
+        _when(await self._taken(order), wait, now)
+        await done.wait()
+        return told[0]
+
+    def take(self, order: Order, wait: bool, then: Callable[[Command], None]) -> bool:
+        """submit() without a task: calls back where that returns. False: it needs a task.
+
+        That is so if the order's key must be looked up, if it came behind such a one for the same
+        device, and if nothing can be journalled at the moment.
+        """
+        if order.imei in self._turns or (order.key is not None and not self._is_new(order.key)):
+            return False
+        if self._records.state != "ok":
+            return False
+        command = Command(self.ids.next(), order, time())
+        self._begin(command, order)
+        _when(command, wait, then)
+        return True
+
+    async def _taken(self, order: Order) -> Command:
+        """Take the order before anything else happens, in the order in which orders came.
+
+        A stop that comes behind a start shall not overtake it while that one's key is
+        being looked up.
+        """
+        turn = self._turns.get(order.imei)
+        if order.key is None and turn is None:
+            command = Command(self.ids.next(), order, time())
+            self._begin(command, order)
+            return command
+        if turn is None:
+            turn = self._turns[order.imei] = trio.StrictFIFOLock()
+        # Once it is here it is taken: its caller's end is not its own.
+        with trio.CancelScope(shield=True):
+            await turn.acquire()
+            try:
+                if order.key is None:
+                    command = Command(self.ids.next(), order, time())
+                    self._begin(command, order)
+                else:
+                    command = await self._keyed(order, order.key)
+            finally:
+                if not turn.statistics().tasks_waiting:
+                    del self._turns[order.imei]
+                turn.release()
+        return command
+
+    async def _keyed(self, order: Order, key: str) -> Command:
+        """The one command of this key. Of callers at once, one looks it up and the others wait."""
+        while (command := self._dispatcher.by_key.get(key)) is None:
+            if (looking := self._looking.get(key)) is None:
+                command = await self._look_up(order, key)
+                break
+            await looking.wait()
+        if command.content != order.content:
+            # Every role that may order has a right to every machine, so also to that one.
+            raise CallerError(
+                "409",
+                f"key: {key!r} was used for another command, {command.id}; nothing was sent",
+                more={"earlier": command.id, "earlier_outcome": command.outcome},
+            )
+        return command
+
+    async def _look_up(self, order: Order, key: str) -> Command:
+        command = Command(self.ids.next(), order, time())
+        if self._is_new(key):
+            self._begin(command, order)
+            return command
+        looking = self._looking[key] = trio.Event()
+        try:
+            try:
+                earlier = await self._earlier(key)
+            except StoreError:
+                if (known := self._spent_here(key)) is None:
+                    raise
+                return known
+            if earlier is None and (known := self._spent_here(key)) is not None:
+                return known  # the database has lost it
+            if earlier is None:
+                self._begin(command, order)
+            else:
+                command = Command.of(earlier)
+                command.done.set()  # a record: nothing will happen to it here
+            return command
+        finally:
+            del self._looking[key]
+            looking.set()
+
+    async def _earlier(self, key: str) -> history.Record | None:
+        """The command that has spent the key. Raises StoreError if that cannot be read.
+
+        The key may have been spent: what came of this order is unknown then, although nothing
+        was sent for this request.
+        """
+        if not await self._records.flushed():
+            why = self._records.state
+        else:
+            try:
+                return await self._records.read(history.by_key, key)
+            except StoreError as err:
+                why = str(err)
+        raise StoreError(
+            f"key: it cannot be looked up ({why}); nothing was sent for this request, but the key "
+            "may have been used before: ask again with it",
+            outcome="unknown",
+        )
+
+    def _spent_here(self, key: str) -> Command | None:
+        """The command that has spent the key in this run. Raises Unknown (408)."""
+        return self._spent.find(key, self._dispatcher.settings.keep_keys)
+
+    def _is_new(self, key: str) -> bool:
+        """Whether the key need not be looked up: it is not spent, under way, or in question."""
+        return (
+            self._keys.is_new(key)
+            and key not in self._dispatcher.by_key
+            and key not in self._looking
+        )
+
+    def _begin(self, command: Command, order: Order) -> None:
+        """Refuse the command, or let it wait for its turn.
+
+        Raises StoreError (503) while the journal cannot be written: what could not even be kept
+        leaves no record, so that an outage fills no memory with refusals.
+        """
+        if (state := self._records.state) != "ok":
+            raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
+        if order.key is not None:
+            self._keys.spend(order.key)
+            self._spent.note(order.key, command)
+        if order.cancel:
+            self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
+        if (refusal := self._refusal(order)) is not None:
+            self._dispatcher.refuse(command, *refusal)
+        elif not self._dispatcher.push(command, order.expires):
+            self._dispatcher.refuse(command, "429")
+
+    def _refusal(self, order: Order) -> Refusal | None:
+        """Why nothing may be sent, if so."""
+        admitted = self._directory.admits(order.imei)
+        if self.closed:
+            return "503", None, None
+        if admitted is None:
+            return "300", None, None
+        if not admitted:
+            return "401", None, None
+        if order.expires is None and self._connected.get(order.imei) is None:
+            return "404", None, None
+        if (
+            order.type == "start"
+            and self._dispatcher.settings.while_running == "refuse"
+            and self._running.until(order.imei) is not None
+        ):
+            return "423", RUNS, "running"
+        if order.type == "start" and self._connected.contested(order.imei):
+            return "423", CONTESTED, "flapping"
+        return None
+
+
+def _when(command: Command, wait: bool, then: Callable[[Command], None]) -> None:
+    # One that is kept when the gateway stops is done with before it is on disk.
+    moment = command.done if wait else command.recorded
+    moment.then(lambda: command.recorded.then(lambda: then(command)))

@@ -1,0 +1,154 @@
+"""How commands end: what is put down, counted and said of it, and when their callers hear."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from devgate.gateway.clock import time
+from devgate.gateway.command import ANSWERS, Command
+from devgate.gateway.commands.running import Running
+from devgate.gateway.counters import CommandCounts
+from devgate.gateway.details import ambiguous, ended, settled_late
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+
+# Behind the message of an outcome that a kill may still take back.
+NOT_ON_DISK = "; not on disk yet, for the database is away"
+
+log = logging.getLogger("devgate.commands")
+
+
+class Outcomes:
+    """The commands that have not ended, and their ends. Synchronous: whoever waits is called."""
+
+    def __init__(
+        self,
+        records: Records,
+        running: Running,
+        from_new_address: Callable[[Imei], bool] = lambda imei: False,
+    ) -> None:
+        self.live: dict[str, Command] = {}  # by id: all that have not ended
+        self.by_key: dict[str, Command] = {}  # those of them that have a key
+        self.counts = CommandCounts()
+        self._records = records
+        self._running = running
+        self._from_new_address = from_new_address
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def patient(self) -> AsyncIterator[None]:
+        """While it lives, ends wait some seconds for a database that is away."""
+        async with trio.open_nursery() as self._nursery:
+            try:
+                yield
+            finally:
+                self._nursery.cancel_scope.cancel()
+                self._nursery = None
+
+    def soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run this beside the service, if that still goes on."""
+        if self._nursery is not None:
+            self._nursery.start_soon(task)
+
+    def takes(self, command: Command) -> None:
+        """It is under way from now on."""
+        self.live[command.id] = command
+        if command.key is not None:
+            self.by_key[command.key] = command
+
+    def end_all(self, commands: Iterable[Command], status: str) -> None:
+        for command in commands:
+            self.end_unsent(command, status)
+
+    def end_unsent(
+        self, command: Command, status: str, message: str | None = None, why: str | None = None
+    ) -> None:
+        """Nothing of it was sent. Its caller hears so once that is on disk."""
+        command.why = why
+        self.end(command, status, message)
+        self.flushed(partial(self._unsent_told, command))
+
+    def end(self, command: Command, status: str, message: str | None = None) -> None:
+        """Its outcome. The caller of this tells those who wait, by flushed()."""
+        command.ends(status, time(), message)
+        if status in ANSWERS:
+            command.new_address = self._from_new_address(command.imei)
+        self.counts.ended[command.type, status] += 1
+        self.live.pop(command.id, None)
+        if command.key is not None:
+            self.by_key.pop(command.key, None)
+        self._running.told(command)
+        self._records.post(command, ended(command, self._records.front(command)))
+        command.front = None  # it may stay in memory for hours, and rarely has another event
+        log.info(
+            "command ended command=%s imei=%s type=%s status=%s",
+            command.id, command.imei, command.type, status,
+        )  # fmt: skip
+
+    def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
+        """They are 408s, and answers are there, but fewer. The last one is the newest."""
+        for command in commands:
+            command.is_ambiguous()
+        for command in commands[:-1]:
+            self._records.post(command)
+        self._records.post(commands[-1], ambiguous(commands, self._records.called(imei)))
+        log.warning(
+            "results are ambiguous imei=%s commands=%s",
+            imei, " ".join(command.id for command in commands),
+        )  # fmt: skip
+
+    def settle_late(self, command: Command, status: str) -> None:
+        """A result has come after the 408."""
+        command.settles_late(status, time())
+        command.new_address = self._from_new_address(command.imei)
+        self.counts.late[command.type, status] += 1
+        self._running.told(command)
+        self._records.post(command, settled_late(command, self._records.front(command)))
+        log.info("late result command=%s status=%s", command.id, status)
+
+    def flushed(self, then: Callable[[bool], None]) -> None:
+        """Call back once what was posted is on disk; with False, when that took too long."""
+
+        def kept(on_disk: bool) -> None:
+            if on_disk or self._nursery is None:
+                then(on_disk)
+            else:
+                self._nursery.start_soon(self._wait_for_disk, then)
+
+        self._records.flushed_then(kept)
+
+    async def _wait_for_disk(self, then: Callable[[bool], None]) -> None:
+        on_disk = False
+        try:
+            on_disk = await self._records.flushed()
+        finally:
+            then(on_disk)
+
+    def _unsent_told(self, command: Command, on_disk: bool) -> None:
+        waits_on_disk = command.kept and command.recorded.is_set()
+        if on_disk or not waits_on_disk or self._nursery is None:
+            _tell(command)
+        else:
+            self._nursery.start_soon(self._wait_until_certain, command)
+
+    async def _wait_until_certain(self, command: Command) -> None:
+        """A kept start has ended, and on disk it still waits: killed now, the next gateway would
+        send it. Nobody hears "nothing was sent" before that is on disk, or its time is over."""
+        on_disk = False
+        try:
+            while not on_disk and command.until > trio.current_time():
+                on_disk = await self._records.flushed()
+        finally:
+            if not on_disk and command.until > trio.current_time():  # the gateway stops
+                command.message += NOT_ON_DISK
+            _tell(command)
+
+
+def _tell(command: Command) -> None:
+    command.recorded.set()
+    command.done.set()

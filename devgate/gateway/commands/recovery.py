@@ -1,0 +1,114 @@
+"""After a start: what the journal says was under way when the gateway last ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import trio
+
+from devgate.gateway.clock import time
+from devgate.gateway.command import Command
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.running import Running
+from devgate.gateway.details import ended
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.store import history
+
+STOPPED = (
+    "sent, and the gateway stopped before an answer came: the outcome is unknown, "
+    "the device may have done it"
+)
+UNSENT = "the gateway stopped before it could be sent; nothing was sent"
+
+log = logging.getLogger("devgate.recovery")
+
+
+async def recover(dispatcher: Dispatcher, running: Running, records: Records) -> None:
+    """Give every command its honest state, before the first door opens.
+
+    What was `sent` is unknown and may still be settled; it is never sent again. What
+    waited is sent only if its caller asked for that and its time has not passed.
+    """
+    now = time()
+    until = await records.read(history.running, now)
+    running.load({Imei(imei): at for imei, at in until.items()})
+    window = dispatcher.settings.late_window
+    found = await records.read(history.unknown_since, now - window)
+    unfinished = [Command.of(row) for row in await records.read(history.unfinished)]
+    # By a counter, and never by the clock: that may have gone back.
+    unknown = sorted(map(Command.of, found), key=_sent_before)
+    sent = sorted((one for one in unfinished if one.state == "sent"), key=_sent_before)
+    for command in unknown:
+        assert command.ended_at is not None, "a 408 has ended"
+        dispatcher.reopen(command, _ago(command.ended_at, now))
+    dispatcher.sequence = max(
+        [dispatcher.sequence, *(one.sequence or 0 for one in (*unknown, *sent))]
+    )
+    for command in sent:
+        dispatcher.reopen(command, trio.current_time())
+    ambiguous = await _take_up(
+        dispatcher, records, {one.id: one for one in (*unknown, *sent)}, now
+    )
+    for command in unfinished:
+        _resume(command, dispatcher, records, now)
+    for device, commands in ambiguous:
+        dispatcher.ambiguous(device, commands)
+    for imei, told in await records.read(history.left_online):
+        records.offline(Imei(imei), "the gateway stopped" if told else None)
+
+
+async def _take_up(
+    dispatcher: Dispatcher, records: Records, known: dict[str, Command], now: float
+) -> list[tuple[Imei, list[Command]]]:
+    """What open_results says of results that were held, and of 408s that had yielded.
+
+    Returns the commands of each device that are ambiguous by this stop of the gateway.
+    """
+    ambiguous = []
+    for id, text in await records.change(history.take_open_results):
+        imei, kind = id.split(":")
+        detail = json.loads(text)
+        for member in detail["group"]:
+            if member not in known and (row := await records.read(history.by_id, member)):
+                known[member] = Command.of(row)
+        dispatcher.sequence = max(dispatcher.sequence, detail["closed"] or 0)
+        newest = known.get(detail["group"][-1]) if detail["group"] else None
+        ended_at = now if newest is None or newest.ended_at is None else newest.ended_at
+        since = _ago(ended_at, now)
+        if commands := dispatcher.take_up(Imei(imei), kind, detail, known, since):
+            ambiguous.append((Imei(imei), commands))
+    return ambiguous
+
+
+def _ago(at: float, now: float) -> float:
+    """A time of the wall clock by trio's. One that is later than now is now: the clock went back,
+    and no window is prolonged by that."""
+    return trio.current_time() - max(0.0, now - at)
+
+
+def _sent_before(command: Command) -> tuple[int, float, str]:
+    """Those that were sent before there was a counter come first, by their time."""
+    return command.sequence or 0, command.sent_at or 0.0, command.id
+
+
+def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: float) -> None:
+    left = None
+    if command.expires_at is not None:
+        left = min(command.expires_at - now, command.expires_at - command.accepted_at)
+        if now < command.accepted_at:
+            left = 0.0  # the clock is wrong: nobody knows how much of its time has passed
+    if command.state == "sent":
+        command.ends("408", now, STOPPED)
+    elif left is None:
+        command.ends("503", now, UNSENT)
+    elif left <= 0 or not dispatcher.push(command, left):
+        command.ends("410", now)
+    else:
+        log.info("command kept command=%s imei=%s", command.id, command.imei)
+        return
+    command.done.set()
+    dispatcher.counts.ended[command.type, command.status] += 1
+    records.post(command, ended(command, records.front(command)))
+    log.info("command recovered command=%s status=%s", command.id, command.status)

@@ -1,0 +1,189 @@
+"""What devices' results mean for their commands, and what of it must survive a restart."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from devgate.gateway.command import Command
+from devgate.gateway.commands.claims import Group, Held, Sent, Settled
+from devgate.gateway.commands.device_commands import Line, Wire
+from devgate.gateway.commands.outcomes import Outcomes
+from devgate.gateway.commands.slow import Slow
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.protocol.frames import encode
+from devgate.protocol.session import Result
+
+
+class Results:
+    """Works on the claims of one device's line at a time. Nothing here awaits."""
+
+    def __init__(self, directory: Directory, records: Records, outcomes: Outcomes) -> None:
+        self.ack_timeout = 0.0  # [command] ack_timeout and late_window
+        self.late_window = 0.0
+        self.slow = Slow(records)
+        self._directory = directory
+        self._records = records
+        self._outcomes = outcomes
+
+    def ack_timeout_of(self, imei: Imei) -> float:
+        """Seconds that are in force for the device."""
+        own = self._directory.ack_timeout(imei)
+        return self.ack_timeout if own is None else own
+
+    def sent(self, line: Line, command: Command, wire: Wire, now: float) -> Sent[Command]:
+        """The command's bytes have just been given to that connection."""
+        assert command.sequence is not None, "it was journalled as sent"
+        entry = Sent(command, command.kind, command.sequence, now, wire=wire, mark=wire.mark())
+        line.claims.sent(entry, line.registered, self._patience, self.late_window)
+        self.note(line, command.kind)
+        return entry
+
+    def _patience(self, command: Command) -> float:
+        return max(command.timeout or 0.0, self.ack_timeout_of(command.imei))
+
+    def settle(
+        self, line: Line, result: Result, now: float, wire: Wire | None
+    ) -> list[tuple[Sent[Command], Held]] | Held | None:
+        """As Claims.settle(). What is held is put on disk, and then acknowledged."""
+        kind = result.command
+        found = line.claims.settle(kind, result.status, now, self.late_window, wire)
+        if found is None:
+            return None
+        if isinstance(found, Held):
+            self.note(line, kind)
+            self._records.flushed_then(partial(_acknowledge, found, result))
+            return found
+        if line.noted or line.claims.groups:
+            self.note(line, kind)
+        if wire is not None and found and found[0][0].wire is wire:
+            release(line, wire)
+        return found
+
+    def late(self, entry: Sent[Command], held: Held) -> None:
+        """A result that settles a 408."""
+        self._outcomes.settle_late(entry.command, held.status)
+        self.answered(entry, held)
+
+    def answered(self, entry: Sent[Command], held: Held) -> None:
+        """Notice devices that keep answering too late."""
+        imei = entry.command.imei
+        if entry.at > -math.inf:
+            self.slow.answered(imei, held.at - entry.at, self.ack_timeout_of(imei))
+
+    def unanswered(self, line: Line, entry: Sent[Command], now: float) -> list[Command]:
+        """The time of the one in flight is up. Returns the commands that are ambiguous."""
+        ambiguous = [member.command for member in line.claims.unanswered(entry, now)]
+        self.note(line, entry.kind)
+        return ambiguous
+
+    def withdraw(self, line: Line, id: str) -> Settled[Command]:
+        """The outcome of this command is known. Returns what is settled by that."""
+        settled = line.claims.withdraw(lambda command: command.id == id)
+        for kind in ("QD", "ST"):
+            self.note(line, kind)
+        return settled
+
+    def disconnected(self, line: Line, wire: Wire, now: float) -> None:
+        line.claims.disconnected(wire, line.registered, now)
+        for kind in list(line.claims.groups):
+            self.note(line, kind)
+
+    def note(self, line: Line, kind: str) -> None:
+        """Put on disk what a restart must know, where there is anything that commands' own rows
+        do not tell."""
+        claims = line.claims
+        if len(claims) < 2 and not claims.closed and kind not in line.noted:
+            return
+        open_ = [entry for entry in claims if entry.kind == kind]
+        # One that has yielded stays so, also when the command that it yielded to has its result.
+        matters = len(open_) > 1 or (bool(open_) and open_[0].yielded)
+        if matters or kind in claims.groups or kind in claims.closed:
+            line.noted |= {kind}
+            self._records.open_results(line.imei, kind, _detail(line, kind))
+        elif kind in line.noted:
+            line.noted -= {kind}
+            self._records.open_results(line.imei, kind, "")
+
+    def take_up(
+        self,
+        line: Line,
+        kind: str,
+        detail: Mapping[str, Any],
+        known: Mapping[str, Command],
+        since: float,
+        now: float,
+    ) -> list[Command]:
+        """After a restart: what note() put on disk. `known` are the commands by id; those that
+        are open have been reopened. `since` is when the newest one of the group ended.
+
+        Returns the commands that are ambiguous from now on.
+        """
+        claims = line.claims
+        yielded, last = set(detail["yielded"]), set(detail["last"])
+        for entry in claims:
+            if entry.kind == kind:
+                entry.yielded = entry.command.id in yielded
+        line.noted |= {kind}
+        if detail["closed"] is not None:
+            claims.close(kind, detail["closed"], now)
+        group: list[str] = detail["group"]
+        if not detail["held"] or not all(_unknown(known.get(id)) for id in group):
+            return []
+        open_ = {entry.command.id: entry for entry in claims}
+        members = [open_.get(id) or _closed(known[id], kind) for id in group]
+        for entry in members:
+            entry.lost = entry.command.id in last
+        held = [Held(status, now, None, told=True) for status in detail["held"]]
+        taken = claims.groups[kind] = Group(members, held)
+        if detail["ambiguous"]:
+            taken.since = since
+            return []
+        newest = members[-1]
+        ambiguous = [entry.command for entry in claims.unanswered(newest, now)]
+        self.note(line, kind)
+        return ambiguous
+
+
+def release(line: Line, wire: Wire) -> None:
+    """Let the connection count its bytes no longer, if nothing needs that."""
+    if not any(entry.wire is wire for entry in line.claims) and not line.claims.groups:
+        wire.unmark()
+
+
+def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
+    """A result that is held is on disk, or the database is away."""
+    if held.wire is not None and not held.told:
+        wire: Wire = held.wire  # type: ignore[assignment]
+        held.told = wire.transmit(encode("200", result.said, result.command))
+        held.mark = wire.mark() if held.told else None
+
+
+def _unknown(command: Command | None) -> bool:
+    return command is not None and command.status in ("000", "408")
+
+
+def _closed(command: Command, kind: str) -> Sent[Command]:
+    return Sent(command, kind, command.sequence or 0, unknown_since=0.0)
+
+
+def _detail(line: Line, kind: str) -> str:
+    group = line.claims.groups.get(kind)
+    some = [entry for entry in line.claims if entry.kind == kind]
+    members = group.members if group else []
+    closed = line.claims.closed.get(kind)
+    return json.dumps(
+        {
+            "group": [entry.command.id for entry in members],
+            "held": [held.status for held in group.held] if group else [],
+            "ambiguous": group is not None and group.since is not None,
+            "last": [entry.command.id for entry in members if entry.lost],
+            "yielded": [entry.command.id for entry in some if entry.yielded],
+            "closed": closed[0] if closed else None,
+        }
+    )

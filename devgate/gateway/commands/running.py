@@ -1,0 +1,49 @@
+"""Which devices run, and until when, as far as their own confirmations say."""
+
+from __future__ import annotations
+
+from time import time
+
+from devgate.gateway.command import Command
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+
+
+class Running:
+    """Wall-clock ends of confirmed starts. Devices that count times are not among them."""
+
+    def __init__(self, directory: Directory, records: Records) -> None:
+        self._directory = directory
+        self._records = records
+        self._until: dict[Imei, float] = {}
+
+    def load(self, until: dict[Imei, float]) -> None:
+        self._until.update(until)
+
+    def until(self, imei: Imei) -> float | None:
+        """When the device will have finished; None if it is not known to run."""
+        until = self._until.get(imei)
+        if until is not None and until <= time():
+            del self._until[imei]
+            return None
+        return until
+
+    def imeis(self) -> list[Imei]:
+        return [imei for imei in list(self._until) if self.until(imei) is not None]
+
+    def told(self, command: Command) -> None:
+        """A command has an outcome. Only a confirmed one changes anything.
+
+        A start that is confirmed while the device runs adds to its time: that is
+        what a device does with a second start.
+        """
+        if command.status != "200":
+            return
+        if command.type == "stop":
+            if self._until.pop(command.imei, None) is not None:
+                self._records.running(command.imei, None)
+        elif command.long is not None and not self._directory.counts_times(command.imei):
+            until = (self.until(command.imei) or time()) + command.long
+            self._until[command.imei] = until
+            self._records.running(command.imei, until)

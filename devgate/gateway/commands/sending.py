@@ -1,0 +1,235 @@
+"""From a device's queue to its connection: a command's turn, its row, and its bytes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from devgate.gateway.clock import time
+from devgate.gateway.command import Command
+from devgate.gateway.commands.deadlines import Deadlines
+from devgate.gateway.commands.device_commands import Connected, Line
+from devgate.gateway.commands.outcomes import Outcomes
+from devgate.gateway.commands.results import Results
+from devgate.gateway.commands.running import Running
+from devgate.gateway.details import accepted, sent
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+
+if TYPE_CHECKING:
+    from devgate.config.settings import CommandSettings
+
+RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
+CONTESTED = "two connections claim this IMEI; nothing was sent"
+
+TURN = 64  # devices before other tasks have their turn: some milliseconds
+
+log = logging.getLogger("devgate.commands")
+
+
+class Sender:
+    """Sends each device's commands, one at a time, in their turn.
+
+    A start is never sent twice: the only call of `transmit` stands in `_written`, behind a
+    commit that says `sent`, and no command is performed twice after it.
+
+    Sender, Settler and Dispatcher are one object, in three files: a start passes through all of
+    them, and no call more than it needs.
+    """
+
+    def __init__(
+        self,
+        connected: Connected,
+        directory: Directory,
+        records: Records,
+        running: Running,
+        settings: CommandSettings,
+    ) -> None:
+        self.in_flight = 0  # commands between being taken from their queue and their outcome
+        self._connected = connected
+        self._records = records
+        self._running = running
+        self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
+        self.results = Results(directory, records, outcomes)
+        self.configure(settings)
+        self.sequence = 0  # of the command that was sent last
+        self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
+        self._lines: dict[Imei, Line] = {}
+        # Devices whose answer is awaited, the one that was listened to longest ago first.
+        self._awaited: dict[Imei, None] = {}
+        self._deadlines = Deadlines()
+        # Devices with a kept command whose turn has come while nothing could be journalled.
+        self._stalled: dict[Imei, Line] = {}
+        records.on_well = self._store_well
+        self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
+        self._serving = False
+        self._closed = False
+        self._gave_up = False
+        # Returns when all that devices have said up to now is read.
+        self.caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+
+    def configure(self, settings: CommandSettings) -> None:
+        """Work by these settings from now on."""
+        self.settings = settings
+        self.results.ack_timeout = settings.ack_timeout
+        self.results.late_window = settings.late_window
+
+    def _line(self, imei: Imei) -> Line:
+        if (line := self._lines.get(imei)) is None:
+            line = self._lines[imei] = Line(imei)
+        return line
+
+    def _next(self, line: Line) -> None:
+        """Take up the next command of this device, if it is that one's turn."""
+        if line.claims.groups and line.waiting.stops:
+            _make_way(line)
+        while self._serving and not self._closed and _ready(line):
+            if line.imei in self._stalled:
+                return
+            self._overdue(line, trio.current_time())
+            if self._connected.get(line.imei) is None:
+                self._outcomes.end_all(line.waiting.unkept(), "404")
+                for command in list(line.waiting):
+                    if not command.noted:  # the device left just before its turn
+                        self._put_down(line, command)
+                return
+            if (taken := line.waiting.take(line.aside is not None)) is not None:
+                self._perform(line, taken)
+
+    def _overdue(self, line: Line, now: float) -> None:
+        self._outcomes.end_all(line.waiting.overdue(now), "410")
+
+    def _perform(self, line: Line, command: Command) -> None:
+        """Put it down as sent; `_written` goes on from there."""
+        running = self._running.until(line.imei) is not None and command.type == "start"
+        if running and self.settings.while_running == "refuse":
+            return self._outcomes.end_unsent(command, "423", RUNS, "running")
+        if command.type == "start" and self._connected.contested(line.imei):
+            return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
+        line.current = command
+        self.in_flight += 1
+        self.sequence += 1
+        command.sends(time(), running, self.sequence)
+        front = self._records.front(command)
+        events = [sent(command, front)]
+        if not command.noted:
+            command.noted = True
+            events.insert(0, accepted(command, front))
+        self._records.write_then(command, events, partial(self._written, line, command))
+        return None
+
+    def _written(self, line: Line, command: Command, error: Exception | None) -> None:
+        """It is on disk as sent: send it. Or it is not, and is not sent."""
+        if error is not None:
+            self._not_written(line, command, error)
+            return self._free(line, command)
+        command.recorded.set()
+        connection = None if self._gave_up else self._connected.get(line.imei)
+        if connection is None:
+            return self._left(line, command)
+        now = trio.current_time()
+        if command.until <= now:  # the commit took long: whoever wanted it has left
+            self._outcomes.end_unsent(command, "410")
+            return self._free(line, command)
+        if not connection.transmit(command.wire()):
+            return self._left(line, command)
+        line.claim = self.results.sent(line, command, connection, now)
+        command.sent_at = sent_at = time()
+        self._awaited[line.imei] = None
+        command.until = now + (command.timeout or self.results.ack_timeout_of(line.imei))
+        self._deadlines.add(command)
+        return self.counts.sends(command, sent_at)
+
+    def _not_written(self, line: Line, command: Command, error: Exception) -> None:
+        log.warning("not sent, for it cannot be journalled command=%s", command.id)
+        state = self._records.state
+        promised = command.kept and command.recorded.is_set()
+        if promised and state != "ok" and not self._closed:
+            # It goes on waiting, as long as its caller has said. Its device is here, and it is
+            # the next one as soon as it can be journalled.
+            self._wait_again(line, command)
+            self._stalled[line.imei] = line
+            return
+        words = f"the gateway cannot write its journal ({state}); nothing was sent"
+        self._outcomes.end_unsent(command, "503", words)
+        if state == "ok":
+            log.error("journal refused a command command=%s error=%s", command.id, error)
+
+    def _left(self, line: Line, command: Command) -> None:
+        """Its device went away while it was being put down as sent; nothing was."""
+        if command.kept and command.until > trio.current_time():
+            self._wait_again(line, command)
+            if self._closed:
+                command.done.set()
+        else:
+            command.unsent()
+            self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
+        self._free(line, command)
+
+    def _wait_again(self, line: Line, command: Command) -> None:
+        command.unsent()
+        line.waiting.push_back(command)
+        self._deadlines.add(command)
+        self._records.post(command)
+
+    def _store_well(self) -> None:
+        if self._stalled:
+            self._outcomes.soon(self._resume)
+
+    async def _resume(self) -> None:
+        """What could not be journalled has its turn again."""
+        stalled, self._stalled = self._stalled, {}
+        for number, line in enumerate(stalled.values(), 1):
+            self._next(line)
+            if not number % TURN:
+                await trio.lowlevel.checkpoint()
+
+    def _free(self, line: Line, command: Command) -> None:
+        if line.current is command:
+            line.current = None
+        else:
+            line.aside = None
+        self.in_flight -= 1
+        if not self.in_flight and self._idle is not None:
+            self._idle.set()
+            self._idle = None
+        self._next(line)
+
+    def _put_down(self, line: Line, command: Command) -> None:
+        """It has to wait: on disk before its caller may hear that it was accepted."""
+        command.noted = True
+        self._records.write_then(
+            command,
+            [accepted(command, self._records.front(command))],
+            partial(self._put_down_done, line, command),
+        )
+
+    def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:
+        if error is None:
+            return command.recorded.set()
+        log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)
+        words = f"the gateway cannot write its journal ({self._records.state})"
+        if line.waiting.remove(command):
+            self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
+        else:  # its turn has come meanwhile: it is written again, and that decides
+            command.noted = False
+        return None
+
+
+def _ready(line: Line) -> bool:
+    """Whether a command waits whose turn it is."""
+    if line.current is not None:
+        return False
+    return len(line.waiting) > 0 if line.aside is None else line.waiting.stops
+
+
+def _make_way(line: Line) -> None:
+    """A stop may go out while results of starts are held."""
+    claim = line.claim
+    if line.aside is None and claim is not None and claim.kind == "QD" and line.claims.holds("QD"):
+        line.aside, line.claim, line.current = claim, None, None

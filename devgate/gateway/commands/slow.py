@@ -1,0 +1,62 @@
+"""Devices that keep answering later than `ack_timeout`."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import NamedTuple
+
+import trio
+
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+
+LATE_ANSWERS = 3  # in a row: then the device is slow
+MAX_DEVICES = (
+    10_000  # that are remembered; of more, those that were late longest ago are forgotten
+)
+TOLD_EVERY = 86400.0  # seconds between two events about one device
+
+log = logging.getLogger("devgate.devices")
+
+
+class Late(NamedTuple):
+    """How late a device's last answers came."""
+
+    answers: int  # in a row that came later than `ack_timeout`
+    seconds: float  # the last one, from sending to the result
+    ack_timeout: float
+    told: float  # when an event told of it: trio's clock
+
+
+class Slow:
+    """Remembers late answers until the next one is in time. Tells of each device once a day."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._late: dict[Imei, Late] = {}
+
+    def get(self, imei: Imei) -> Late | None:
+        """How slow the device is; None if it is not known to be slow."""
+        late = self._late.get(imei)
+        return late if late is not None and late.answers >= LATE_ANSWERS else None
+
+    def answered(self, imei: Imei, seconds: float, ack_timeout: float) -> None:
+        """A command has its result, so long after it was sent."""
+        before = self._late.pop(imei, None) if self._late else None
+        if seconds <= ack_timeout:
+            if before is not None and before.told > -math.inf:
+                self._keep(imei, before._replace(answers=0))  # so that it is not told again today
+            return
+        count, told = (before.answers, before.told) if before else (0, -math.inf)
+        now = trio.current_time()
+        if count + 1 >= LATE_ANSWERS and now >= told + TOLD_EVERY:
+            told, shown = now, round(seconds, 1)
+            log.warning("device slow imei=%s seconds=%s limit=%s", imei, shown, ack_timeout)
+            self._records.event("device.slow", imei, seconds=shown, ack_timeout=ack_timeout)
+        self._keep(imei, Late(count + 1, seconds, ack_timeout, told))
+
+    def _keep(self, imei: Imei, late: Late) -> None:
+        while len(self._late) >= MAX_DEVICES:
+            del self._late[next(iter(self._late))]
+        self._late[imei] = late

@@ -1,0 +1,1 @@
+"""Connected devices: their connections, registrations, presence and taps."""

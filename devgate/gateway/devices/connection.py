@@ -1,0 +1,107 @@
+"""One device's connection: its link, its decoder, its session, and the task that owns it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+from devgate.gateway.devices.parked_task import Parked
+from devgate.net.link import Link
+from devgate.net.marks import Mark
+from devgate.protocol.decoder import Decoder
+from devgate.protocol.session import Session
+
+if TYPE_CHECKING:
+    from devgate.config.settings import DeviceSettings
+    from devgate.gateway.devices.taps import Tap
+
+
+HANDSHAKE_SECONDS = 10.0  # for a PROXY header and a TLS handshake
+
+
+class Owner(Protocol):
+    """Who keeps the connections."""
+
+    relayed: bool
+    """Whether a load balancer stands between: acknowledgements of TCP are its own."""
+
+    def began(self, connection: Connection) -> None:
+        """Take it in. It is over already if that gives it a `why`."""
+
+    def ended(self, connection: Connection) -> None:
+        """Forget it, and close its socket."""
+
+
+class Connection(Parked):
+    """The task of a nursery that lasts as long as the connection; only it closes the socket."""
+
+    __slots__ = (
+        "connected", "decoder", "generation", "heard", "link", "own", "owner", "received",
+        "refused", "registered_at", "session", "tap", "told", "waits", "why",
+    )  # fmt: skip
+
+    def __init__(self, link: Link, owner: Owner, now: float) -> None:
+        super().__init__()
+        self.link = link
+        self.owner = owner
+        self.connected = now  # trio's clock, as is `heard`
+        self.heard = now
+        self.registered_at: float | None = None  # wall clock, for people
+        self.generation = 0  # of the registration: a later one has a higher number
+        self.own = b""  # how its requests begin, once it is registered
+        self.session = Session()
+        self.decoder = Decoder()
+        self.tap: Tap | None = None
+        self.received = 0  # bytes before it registered
+        self.refused = 0  # registrations
+        self.told = True  # once registered: there is an event that says so
+        self.waits = False  # for the rest of a frame, among the desk's tails
+        self.why = ""  # once set, the connection is over
+
+    def begin(self) -> bool:
+        self.owner.began(self)
+        if self.why:
+            self.finish()
+        return not self.why
+
+    def finish(self) -> None:
+        self.owner.ended(self)
+
+    def transmit(self, wire: bytes, why: str | None = None) -> bool:
+        """Send, or keep for the device. False: nothing of it will go out, and this is over."""
+        if self.why:
+            return False
+        if self.tap is not None:
+            self.tap.sent(self.session.imei, self.link.address, wire, why)
+        if self.link.send(wire):
+            return True
+        self.end("it does not read")
+        return False
+
+    def mark(self) -> Mark | None:
+        """As lines.Wire.mark()."""
+        return None if self.owner.relayed else self.link.mark()
+
+    def unmark(self) -> None:
+        """As lines.Wire.unmark()."""
+        self.link.unmark()
+
+    def too_late(self, now: float, settings: DeviceSettings, hurried: float = math.inf) -> str:
+        """Why it is to be ended for its silence; empty if it is not.
+
+        `hurried` (seconds) counts where it is less than register_timeout.
+        """
+        if now - self.heard >= settings.idle_timeout:
+            return "silent for too long"
+        if self.session.imei is None:
+            if now - self.connected >= min(settings.register_timeout, hurried):
+                return "it did not register"
+            if self.link.opening and now - self.connected >= HANDSHAKE_SECONDS:
+                return "its PROXY header or TLS handshake did not come in time"
+        return ""
+
+    def end(self, why: str) -> None:
+        """Say that this connection is over. Its task closes it; the first reason counts."""
+        if not self.why:
+            self.why = why
+            self.wake()

@@ -1,0 +1,398 @@
+"""Where the bytes of all devices are answered. Nothing in here awaits but the poller's wait."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.counters import BEAT, FAST, FrameCounts
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.effects import TAKEN_OVER, Acts
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.tails import Tails
+from devgate.gateway.devices.taps import Seen, Tap, Taps, because
+from devgate.gateway.devices.unknown import Unknown
+from devgate.gateway.devices.unregistered import (
+    HURRIED_SECONDS,
+    MAX_BYTES,
+    MAX_REFUSED,
+    Unregistered,
+)
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.refusals import Refusals
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.net.acceptor import Acceptor
+from devgate.net.link import Link, reason
+from devgate.net.poller import ROUND, Poller
+from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
+from devgate.protocol.quick import LONE, LONGEST, answer, lone
+from devgate.protocol.session import react
+
+if TYPE_CHECKING:
+    from devgate.config.settings import DeviceSettings
+
+SWEEP = 1.0  # seconds between two looks for silent connections
+SLICE = 4096  # connections that are looked at before other tasks have their turn
+BUSY = 4000  # arrivals a second from which on they are gathered ...
+GATHER = 0.001  # ... for so many seconds
+PACE_WINDOW = 0.05  # seconds over which arrivals are counted
+HURRIED = 32  # links of one round while commands are on their way: each takes many steps
+CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
+STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
+NO_MORE = None  # instead of bytes: the tail has waited long enough
+
+log = logging.getLogger("devgate.devices")
+
+
+class Desk:
+    """Reads, decodes, answers and acts, for all connections."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        settings: DeviceSettings,
+        directory: Directory,
+        presence: Presence,
+        dispatcher: Dispatcher,
+        records: Records,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self.connections: dict[Link, Connection] = {}
+        self.taps = Taps()
+        self.counts = FrameCounts()
+        self._quick_counts = self.counts.quick
+        self.door: Acceptor | None = None  # once it is open
+        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
+        self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
+        self._poller = poller
+        self._directory = directory
+        self._presence = presence
+        self._dispatcher = dispatcher
+        self._grace: Tails[Connection] = Tails(settings.heartbeat_grace)
+        self._tails: Tails[Connection] = Tails(settings.partial_timeout)
+        self._sooner = trio.Event()  # a tail is due before the sweep would look
+        self._planned = -math.inf  # when the sweep will look
+        self.heed(settings)
+
+    def heed(self, settings: DeviceSettings) -> None:
+        """Work by these timeouts and limits from now on."""
+        self._settings = settings
+        self.relayed = settings.proxy_protocol
+        self._grace.wait = settings.heartbeat_grace
+        self._tails.wait = settings.partial_timeout
+
+    def hang(self, imei: Imei | None, tap: Tap | None) -> None:
+        """Let a tap see a device's connection; for None, all that have not registered."""
+        if imei is not None:
+            if (connection := self._presence.get(imei)) is not None:
+                connection.tap = tap
+            return
+        for connection in self.connections.values():
+            if connection.session.imei is None:
+                connection.tap = tap
+
+    def own(self, link: Link) -> Connection:
+        """The task that owns a connection from its first byte to its end, for a nursery."""
+        return Connection(link, self, trio.current_time())
+
+    def began(self, connection: Connection) -> None:
+        connection.tap = self.taps.get(None)
+        self.connections[connection.link] = connection
+        self.unregistered.began(connection)
+        try:
+            self._poller.add(connection.link)
+        except OSError as err:
+            connection.end(reason(err))
+
+    def close(self) -> None:
+        """The gateway stops: end all connections, which costs less than to cancel each."""
+        for connection in list(self.connections.values()):
+            connection.end(STOPS)
+
+    def ended(self, connection: Connection) -> None:
+        link, why = connection.link, connection.why or STOPS
+        del self.connections[link]
+        self._grace.done(connection)
+        self._tails.done(connection)
+        self.unregistered.ended(connection)
+        if connection.session.imei is not None:
+            self._dispatcher.disconnected(connection.session.imei, connection)
+        self._presence.ended(connection, why)
+        self._poller.close(link, abort=why == TAKEN_OVER)
+        if self.door is not None:
+            self.door.left(link.address, registered=bool(connection.own))
+
+    def opens(self, door: Acceptor) -> None:
+        """Connections come through this door."""
+        self.door, self.unregistered.crowds = door, door.crowds
+        waits, now = self._poller.waits, trio.current_time
+        door.make_room = lambda most: self.unregistered.make_room(most, now(), waits)
+        door.strict = lambda address: self.unregistered.slow(address, trio.current_time())
+
+    async def caught_up(self) -> None:
+        """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds."""
+        rounds, until = self.counts.rounds, trio.current_time() + CATCH_UP
+        # A desk that waits has its turn first. Trio runs what is ready at once in any order, so
+        # that one step is not enough.
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        while self._poller.pending() and trio.current_time() < until:
+            if self.counts.rounds > rounds and not self._poller.behind:
+                break  # a round that began since then took all that was there
+            await trio.lowlevel.checkpoint()
+
+    async def run(self) -> NoReturn:
+        """Read for all connections.
+
+        Each wake-up costs as much as several answers. Under load, and only while no
+        command is outstanding, they are made fewer: what arrives within a millisecond
+        is read together, without being told that something is there.
+        """
+        pace = 0.0  # arrivals a second, of late
+        counts, dispatcher, poller = self.counts, self._dispatcher, self._poller
+        clock = trio.lowlevel.current_clock().current_time
+        last = clock()
+        while True:
+            if pace > BUSY and not dispatcher.in_flight and not poller.behind:
+                await trio.sleep(GATHER)
+            else:
+                await poller.wait()
+            now, most, count = clock(), ROUND, 0
+            if dispatcher.in_flight:
+                most = HURRIED
+                if poller.behind:
+                    count = self._hear_awaited(now)
+            count += self.read(poller.arrivals(most), now)
+            spent = clock() - now
+            counts.rounds += 1
+            counts.arrivals += count
+            counts.busy += spent
+            if spent > FAST:
+                counts.slow.observe(spent)
+            past = now - last + 1e-6
+            pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
+            last = now
+
+    def _hear_awaited(self, now: float) -> int:
+        """Let a wave of heartbeats not come between a command and its device's answer."""
+        count = 0
+        for imei in self._dispatcher.awaited(HURRIED):
+            if (connection := self._presence.get(imei)) is not None:
+                count += self.read(self._poller.drain(connection.link), now)
+        return count
+
+    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
+        """Answer what has arrived. A fault in one connection ends that one alone.
+
+        Returns how many arrivals there were.
+        """
+        count = 0
+        for link, data in arrivals:
+            count += 1
+            connection = self.connections[link]
+            try:
+                self.receive(connection, data, now)
+            except Exception:
+                log.exception("connection crashed imei=%s", connection.session.imei)
+                self.counts.faults += 1
+                connection.end("a fault of the gateway")
+        return count
+
+    def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
+        if connection.why:
+            return  # it is over: what comes now changes nothing
+        decoder = connection.decoder
+        events: list[Event]
+        if data is NO_MORE:
+            events = decoder.expire()
+        elif data:
+            if not connection.waits:
+                if decoder.tail and now - connection.heard >= self._tails.wait:
+                    # Heartbeats of a registered device, which nobody waited for.
+                    decoder.rest()
+                if connection.own and not decoder.tail and self._quick(connection, data):
+                    connection.heard = now
+                    return
+            if not connection.own:
+                connection.received += len(data)
+            connection.heard = now
+            frame = None if decoder.tail else lone(data)
+            events = decoder.feed(data) if frame is None else [frame]
+        else:
+            connection.end(connection.link.why or "closed by the device")
+            return
+        ready: Sequence[Event] = events
+        if not connection.own:
+            ready = self.unregistered.now(connection, events, now)
+        self._answer(connection, data or b"", ready, now)
+        if not connection.own and connection.received >= MAX_BYTES:
+            self.unregistered.too_much(connection)
+        if decoder.tail or connection.waits:
+            self._tend(connection, now)
+
+    def _quick(self, connection: Connection, data: bytes) -> bool:
+        """The common case: one request or heartbeat of a registered device. False: it is not."""
+        if connection.tap is not None:
+            return False
+        if len(data) <= LONGEST:
+            tail = LONE.get(data)
+            if tail is None:
+                return False
+            connection.decoder.tail = tail
+            self._quick_counts[BEAT] += 1
+            return True
+        session = connection.session
+        assert session.imei is not None, "it is registered"
+        wire = answer(connection.own, session.imei, data, self._directory)
+        if wire is None:
+            return False
+        session.malformed = 0
+        if len(data) == HEADER_SIZE:
+            self._quick_counts[data[-1]] += 1
+        else:
+            self.counts.quickly(data)
+        if not connection.link.send(wire):
+            connection.end("it does not read")
+        return True
+
+    def _answer(
+        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
+    ) -> None:
+        """Answers to all events of one read go out in one write, in order."""
+        session, seen = connection.session, list[Seen]()
+        tap = connection.tap  # of the stranger that it may still be, for the whole of this read
+        # Whose tap it is may show within the read: then it is shown whole.
+        tapped = tap is not None or (session.imei is None and len(self.taps) > 0)
+        wire, counts = b"", self.counts
+        for event in events:
+            bound = session.imei
+            reply, news = react(session, event, self._directory, now)
+            if news is not None:
+                reply += self._acts.on(connection, news, now)
+            counts.said(event, reply)
+            wire += reply
+            if tapped:
+                seen.append((event, reply, bound))
+            if (
+                bound is None
+                and reply[21:HEADER_SIZE] == b"HT"
+                and news is None
+                and self.unregistered.refuse(connection, event, reply, now)
+            ):
+                break
+        tap = connection.tap or tap
+        if tap is not None:
+            tap.received(session.imei, connection.link.address, data, seen)
+        if wire:
+            why = because(seen) if tap is not None else None
+            if tap is not None and connection.tap is None:  # it was a stranger until now
+                tap.sent(session.imei, connection.link.address, wire, why)
+            connection.transmit(wire, why)
+        if session.malformed >= self._settings.max_malformed:
+            connection.end("it does not speak the protocol")
+        if connection.refused >= MAX_REFUSED:
+            connection.end("too many registrations were refused")
+
+    def _tend(self, connection: Connection, now: float) -> None:
+        """See to it that a tail is judged in time, if somebody waits for the judgement."""
+        decoder = connection.decoder
+        if decoder.tail and connection.session.imei is None:
+            self._grace.waits(connection, now)
+        else:
+            self._grace.done(connection)
+        # What can only be heartbeats of a registered device is judged when more comes.
+        connection.waits = bool(decoder.tail) and (
+            connection.session.imei is None or not decoder.beats()
+        )
+        if connection.waits:
+            self._tails.waits(connection, now)
+            if now + min(self._grace.wait, self._tails.wait) < self._planned:
+                self._sooner.set()
+        else:
+            self._tails.done(connection)
+
+    async def watch(self) -> NoReturn:
+        """Judge tails and end silent connections, each on time."""
+        self.counts.progress = looked = trio.current_time()
+        while True:
+            self._sooner = trio.Event()
+            due = min(
+                self._grace.next_deadline(),
+                self._tails.next_deadline(),
+                self.unregistered.next_deadline(),
+            )
+            self._planned = min(due, looked + SWEEP)
+            with trio.move_on_at(self._planned) as nap:
+                await self._sooner.wait()
+            now = trio.current_time()
+            if nap.cancelled_caught:
+                self.counts.lag.observe(now - self._planned)
+            self.judge(now)
+            if now >= looked + SWEEP:
+                looked = now
+                self.counts.look(now, self._poller.pending())
+                self._acts.roll(now)
+                self._presence.roll(now)
+                self.unregistered.unknown.roll(now)
+                await self._sweep(now)
+
+    def judge(self, now: float) -> None:
+        """Tails that have waited long enough, after whatever came in time."""
+        for connection in self._grace.due(now):
+            self.read(self._poller.drain(connection.link), now)
+            if connection not in self._grace and connection.decoder.early():
+                self._answer(connection, b"", [Heartbeat()], now)
+        for connection in self._tails.due(now):
+            self.read(self._poller.drain(connection.link), now)
+            if connection not in self._tails:
+                connection.waits = False
+                self.read([(connection.link, NO_MORE)], now)
+        for connection, events in self.unregistered.due(now):
+            self._answer_later(connection, events, now)
+
+    def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
+        """A registration that had to wait, and what came behind it."""
+        if connection.why:
+            return
+        self._answer(connection, b"", events[:1], now)
+        rest: Sequence[Event] = events[1:]
+        if not connection.own:
+            rest = self.unregistered.now(connection, rest, now)
+        if rest and not connection.why:
+            self._answer(connection, b"", rest, now)
+
+    async def _sweep(self, now: float) -> None:
+        """End who is silent. In slices: with very many connections others have their turn."""
+        links = list(self.connections)
+        for start in range(0, len(links), SLICE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            self.unregistered.look()
+            silent_since = now - self._settings.idle_timeout
+            for link in islice(links, start, start + SLICE):
+                connection = self.connections.get(link)
+                # Of nearly all there is nothing more to ask.
+                if connection and (connection.heard <= silent_since or not connection.own):
+                    self._look(connection, now)
+
+    def _look(self, connection: Connection, now: float) -> None:
+        hurried = HURRIED_SECONDS if self.door is not None and self.door.crowded else math.inf
+        if connection.too_late(now, self._settings, hurried):
+            # A stalled loop must not make devices look silent.
+            self.read(self._poller.drain(connection.link), now)
+            if why := connection.too_late(now, self._settings, hurried):
+                connection.end(why)
+                return
+        # In a storm its HT may wait for its turn, or may have come unseen: then it stays.
+        waits = self._poller.waits(connection.link)
+        if not connection.own and not waits and self.unregistered.crowds_out(connection, now):
+            self.read(self._poller.drain(connection.link), now)
+            if not connection.own:
+                self.unregistered.crowd_out(connection)

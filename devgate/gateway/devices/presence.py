@@ -1,0 +1,188 @@
+"""Which devices are connected: who speaks for each, and what is told of it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from time import time
+
+import trio
+
+from devgate.gateway.bursts import MOST, Bursts, Window
+from devgate.gateway.details import event_row
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.registry import Flapping, Registry
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.net.addresses import network_of
+from devgate.protocol.quick import own
+
+MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
+
+log = logging.getLogger("devgate.devices")
+
+
+class Presence:
+    """The registry, and its log: online and offline strictly alternate for every device.
+
+    A connection that is displaced is not the device going offline, and its end,
+    whenever it is noticed, changes nothing.
+    """
+
+    def __init__(self, records: Records, flapping: Flapping) -> None:
+        self.flapping = flapping
+        self.takeovers = 0
+        self.flaps = 0  # bursts of them that were told
+        self._records = records
+        self._registry: Registry[Connection] = Registry()
+        self._generation = int(time() * 1000)  # above all of earlier runs
+        self._window = Window()
+        self._onlines = Bursts()
+        self._takeovers = Bursts()
+        # The network that each device's last answer came from, that one's first who answered last.
+        self._answered: dict[Imei, str] = {}
+        # Devices of which the last that was told is not what is so now.
+        self._stale: dict[Imei, None] = {}
+
+    def get(self, imei: Imei) -> Connection | None:
+        return self._registry.get(imei)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+    def imeis(self) -> list[Imei]:
+        """The devices that are online, in order."""
+        return sorted(self._registry)
+
+    def contested(self, imei: Imei) -> bool:
+        """Whether starts are refused, for two connections compete for the IMEI."""
+        flapping = self.flapping
+        return flapping.starts == "refuse" and flapping.flaps(imei, trio.current_time())
+
+    def from_new_address(self, imei: Imei) -> bool:
+        """The device answers a command. Whether its last answer came from another address.
+
+        False for the first answer since the gateway started: nothing is known of it then.
+        """
+        connection = self._registry.get(imei)
+        if connection is None:
+            return False
+        network = network_of(connection.link.address)
+        last = self._answered.pop(imei, network)
+        self._answered[imei] = network
+        if len(self._answered) > MAX_ANSWERED:
+            del self._answered[next(iter(self._answered))]
+        return last != network
+
+    def registered(self, imei: Imei, connection: Connection, now: float) -> Connection | None:
+        """The connection speaks for the device from now on. Returns the one that did, to abort."""
+        self._generation += 1
+        connection.generation = self._generation
+        connection.registered_at = time()
+        connection.own = own(imei)
+        displaced = self._registry.take_over(imei, connection)
+        if displaced is None:
+            self._online(imei, connection)
+        else:
+            self._taken_over(imei, connection, displaced)
+            if self.flapping.taken_over(imei, now):
+                self.flaps += 1
+                times, within = self.flapping.takeovers, self.flapping.within
+                log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
+                self._flapping(imei, 0)
+        return displaced
+
+    def ended(self, connection: Connection, why: str) -> None:
+        """The connection is over. A late end of one that was displaced says nothing."""
+        imei = connection.session.imei
+        if imei is None or not self._registry.release(imei, connection):
+            return
+        if not connection.told:
+            return  # the last that was told of the device is that it is offline
+        number = connection.generation
+        event = event_row("device.offline", imei, reason=why, connection=number)
+        self._records.presence(_row(imei, connection, False, time()), event)
+        log.info(
+            "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
+            imei, connection.link.address, number,
+            round(trio.current_time() - connection.connected), why,
+        )  # fmt: skip
+
+    def roll(self, now: float) -> None:
+        """Once a minute: tell how many registrations were not told, and how it stands now."""
+        if not self._window.over(now):
+            return
+        left_out = Counter(dict(self._onlines.over()))
+        left_out.update(dict(self._takeovers.over()))
+        for imei, count in left_out.items():
+            self._flapping(imei, count)
+        stale, self._stale = self._stale, {}
+        for imei in stale:
+            if (connection := self._registry.get(imei)) is None:
+                continue
+            if self._records.quiet:
+                self._stale[imei] = None
+            elif connection.told:
+                self._records.presence(_row(imei, connection, True, _since(connection)))
+            else:
+                self._tell_online(imei, connection)
+
+    def _online(self, imei: Imei, connection: Connection) -> None:
+        count = self._onlines.count(imei)
+        if count <= MOST and not self._records.quiet:
+            return self._tell_online(imei, connection)
+        # Readers see the two alternate: who is not told online is not told offline either.
+        connection.told = False
+        return self._leave_out(imei, count)
+
+    def _tell_online(self, imei: Imei, connection: Connection) -> None:
+        connection.told = True
+        address, number = connection.link.address, connection.generation
+        event = event_row("device.online", imei, address=address, connection=number)
+        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        log.info("device online imei=%s address=%s connection=%s", imei, address, number)
+
+    def _taken_over(self, imei: Imei, connection: Connection, displaced: Connection) -> None:
+        self.takeovers += 1
+        connection.told = displaced.told
+        count = self._takeovers.count(imei)
+        if count > MOST or not connection.told or self._records.quiet:
+            return self._leave_out(imei, count)
+        address, number = connection.link.address, connection.generation
+        event = event_row(
+            "device.taken_over", imei,
+            address=address, connection=number, displaced=displaced.link.address,
+        )  # fmt: skip
+        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        log.info(
+            "device taken over imei=%s address=%s connection=%s displaced=%s",
+            imei, address, number, displaced.generation,
+        )  # fmt: skip
+        return None
+
+    def _leave_out(self, imei: Imei, count: int) -> None:
+        self._stale[imei] = None
+        if count == MOST + 1:
+            log.warning("device registers again and again, counted from now on imei=%s", imei)
+            self._flapping(imei, 1)
+
+    def _flapping(self, imei: Imei, count: int) -> None:
+        """`count`: registrations that have no event of their own."""
+        more = {"count": count} if count else {}
+        self._records.event(
+            "device.flapping", imei,
+            takeovers=self.flapping.takeovers, within=self.flapping.within, **more,
+        )  # fmt: skip
+
+
+def _since(connection: Connection) -> float:
+    return connection.registered_at or time()
+
+
+def _row(imei: Imei, connection: Connection, online: bool, since: float) -> tuple[object, ...]:
+    return imei, online, since, heard(connection), connection.link.address, connection.generation
+
+
+def heard(connection: Connection) -> float:
+    """When its last byte came, as wall clock."""
+    return time() - (trio.current_time() - connection.heard)

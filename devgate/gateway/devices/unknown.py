@@ -1,0 +1,63 @@
+"""Registrations of IMEIs that nobody knows: few events, whatever the number of attempts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from devgate.gateway.bursts import Window
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+
+MOST = 60  # events an hour, over all IMEIs and addresses
+HOUR = 3600.0  # seconds; also between two events about one IMEI
+MAX_IMEIS = 1000  # that are remembered; the one that was seen longest ago is forgotten
+
+
+@dataclass(slots=True)
+class _Seen:
+    count: int = 0  # registrations since it was last told
+    quiet_until: float = 0.0
+
+
+class Unknown:
+    """Writes `device.unknown`: at most one an hour for an IMEI, and MOST an hour in all."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._seen: OrderedDict[Imei, _Seen] = OrderedDict()
+        self._hour = Window(HOUR)
+        self._told = 0  # events in this hour
+        self._left_out = 0  # registrations since the last event that no event tells of
+
+    def registers(self, imei: Imei, address: str, now: float) -> None:
+        """An unregistered connection has sent an HT with an IMEI that is not in the store."""
+        self.roll(now)
+        seen = self._seen.get(imei)
+        if seen is None:
+            seen = self._seen[imei] = _Seen()
+            if len(self._seen) > MAX_IMEIS:
+                self._seen.popitem(last=False)
+        else:
+            self._seen.move_to_end(imei)
+        seen.count += 1
+        if now < seen.quiet_until or self._told >= MOST:
+            self._left_out += 1
+            return
+        self._told += 1
+        self._records.event(
+            "device.unknown", imei, address=address, count=seen.count, left_out=self._left_out
+        )
+        seen.count, seen.quiet_until, self._left_out = 0, now + HOUR, 0
+
+    def roll(self, now: float) -> None:
+        """Once an hour: what no event has told of is told as a number."""
+        if not self._hour.over(now):
+            return
+        self._told = 0
+        if self._left_out:
+            self._told = 1
+            self._records.event(
+                "device.unknown", None, address=None, count=0, left_out=self._left_out
+            )
+            self._left_out = 0

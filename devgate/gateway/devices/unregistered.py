@@ -1,0 +1,169 @@
+"""What connections may do that have not registered: so many bytes, attempts and places."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.tails import Tails
+from devgate.gateway.devices.unknown import Unknown
+from devgate.gateway.refusals import Refusals
+from devgate.net.addresses import host_of, network_of
+from devgate.net.limits import Crowds
+from devgate.net.link import Link
+from devgate.protocol.frames import Event, Frame
+
+MAX_BYTES = 4096  # that one may send without a good registration
+MAX_REFUSED = 5  # registrations of one that are refused (300, 401); then it is closed
+# After so many refused registrations from one network within WINDOW_SECONDS each registration from
+# it is answered DELAY_SECONDS later, known or not: IMEIs cannot be tried out at any speed.
+SLOW_AFTER = 20
+WINDOW_SECONDS = 60.0
+DELAY_SECONDS = 2.0
+MAX_NETWORKS = 10_000  # that are counted; the one that was refused longest ago is forgotten
+# So long after it was accepted a connection may be closed in favour of others.
+OLD_SECONDS = 5.0
+# ... in favour of others of its own address: later, for in a storm that overflows the kernel's
+# queue TCP itself brings a registration up to 7 s late.
+CROWDED_SECONDS = 15.0
+LOOKS = 4096  # connections among which those to be closed are chosen
+HURRIED_SECONDS = 30.0  # instead of register_timeout, while more than half of the places are taken
+
+
+@dataclass(slots=True)
+class _Refused:
+    since: float  # the window's beginning
+    count: int = 0
+    slow_until: float = float("-inf")
+
+
+class Unregistered:
+    """The connections of devices that have not registered, oldest first."""
+
+    def __init__(self, refusals: Refusals, unknown: Unknown) -> None:
+        self.crowds = Crowds()  # the door's, once that is open
+        self.refusals = refusals
+        self.unknown = unknown
+        self._connections: dict[Connection, None] = {}
+        self._refused: OrderedDict[str, _Refused] = OrderedDict()
+        self._any_slow_until = float("-inf")
+        self._delayed: Tails[Connection] = Tails(DELAY_SECONDS)
+        self._events: dict[Connection, list[Event]] = {}  # of those that are delayed
+        self._closing: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    # Their lives
+
+    def began(self, connection: Connection) -> None:
+        self._connections[connection] = None
+
+    def registered(self, connection: Connection) -> None:
+        """It is a device's from now on."""
+        self._connections.pop(connection, None)
+        connection.link.registered = True
+        self.crowds.registered(connection.link.address)
+
+    def ended(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+        self._delayed.done(connection)
+        self._events.pop(connection, None)
+
+    # Registrations
+
+    def refuse(self, connection: Connection, event: Event, reply: bytes, now: float) -> bool:
+        """A registration was refused (300, 401). True: there were too many on this connection."""
+        assert isinstance(event, Frame), "nothing else is answered so"
+        frame, address = event, connection.link.address
+        why = "unknown" if reply[3:6] == b"300" else "disabled"
+        if why == "unknown":
+            self.unknown.registers(frame.imei, address, now)
+        self.refusals.refuse("device", why, host_of(address).strip("[]"))
+        network = network_of(address)
+        refused = self._refused.pop(network, None)
+        if refused is None or now - refused.since >= WINDOW_SECONDS:
+            refused = _Refused(now, 0, refused.slow_until if refused else float("-inf"))
+        self._refused[network] = refused
+        if len(self._refused) > MAX_NETWORKS:
+            self._refused.popitem(last=False)
+        refused.count += 1
+        if refused.count >= SLOW_AFTER:
+            refused.slow_until = self._any_slow_until = now + WINDOW_SECONDS
+        connection.refused += 1
+        return connection.refused >= MAX_REFUSED
+
+    def slow(self, address: str, now: float) -> bool:
+        """Whether registrations from its network are answered later."""
+        if now >= self._any_slow_until:
+            return False
+        refused = self._refused.get(network_of(address))
+        return refused is not None and now < refused.slow_until
+
+    def now(self, connection: Connection, events: Sequence[Event], now: float) -> Sequence[Event]:
+        """Those of the events that may be answered now; the others wait here, in order."""
+        waiting = self._events.get(connection)
+        if waiting is not None:
+            waiting.extend(events)
+            return ()
+        if not self.slow(connection.link.address, now):
+            return events
+        for at, event in enumerate(events):
+            if isinstance(event, Frame) and event.command == "HT" and event.status == "000":
+                self._events[connection] = list(events[at:])
+                self._delayed.waits(connection, now)
+                return events[:at]
+        return events
+
+    def due(self, now: float) -> Iterator[tuple[Connection, list[Event]]]:
+        """Whose registration has waited long enough, and what came behind it."""
+        for connection in self._delayed.due(now):
+            yield connection, self._events.pop(connection)
+
+    def next_deadline(self) -> float:
+        return self._delayed.next_deadline()
+
+    def too_much(self, connection: Connection) -> None:
+        """It has sent MAX_BYTES and did not register."""
+        if not connection.why:
+            self._close(connection, "bytes", "it sent much and did not register")
+
+    # Places
+
+    def make_room(self, most: int, now: float, waits: Callable[[Link], bool]) -> int:
+        """End some old ones that say nothing, of the busiest network first. Returns how many."""
+        old = [
+            connection
+            for connection in islice(self._connections, LOOKS)
+            if not connection.why
+            and now - connection.connected >= OLD_SECONDS
+            and not waits(connection.link)
+        ]
+        old.sort(key=lambda one: -self.crowds.unregistered(one.link.address))
+        for connection in old[:most]:
+            self._close(connection, "full", "its place is needed, and it did not register")
+        return len(old[:most])
+
+    def look(self) -> None:
+        """A look at many begins: what was closed in the last one has left."""
+        self._closing.clear()
+
+    def crowds_out(self, connection: Connection, now: float) -> bool:
+        """Whether it is old and its network has too many that have not registered."""
+        if now - connection.connected < CROWDED_SECONDS or connection.why:
+            return False
+        address = connection.link.address
+        return self.crowds.crowded(address, less=self._closing[network_of(address)])
+
+    def crowd_out(self, connection: Connection) -> None:
+        """Close it in favour of others of its network."""
+        if not connection.why:
+            self._closing[network_of(connection.link.address)] += 1
+            self._close(connection, "unregistered", "too many from its address did not register")
+
+    def _close(self, connection: Connection, why: str, words: str) -> None:
+        self.refusals.refuse("device", why, host_of(connection.link.address).strip("[]"))
+        connection.end(words)

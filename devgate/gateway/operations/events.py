@@ -1,0 +1,100 @@
+"""Operations that go on: a reply, and then a line an event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from devgate.errors import CallerError
+from devgate.events.kinds import KINDS, Event
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.model import Imei
+from devgate.store import history
+
+
+async def events(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of what happened, oldest first. With `events` a page may hold fewer than `limit`.
+
+    `last` is where the next page starts, whether there is one yet or not.
+    """
+    imei, kinds, limit = arguments.maybe_device(args), _kinds(args), arguments.limit(args)
+    after = arguments.number(args, "after") or 0
+    await gateway.records.flushed()
+    size = limit if kinds is None else arguments.MAX_LIMIT
+    rows = await gateway.records.read(history.events_after, after, size, imei)
+    read = [Event(*row) for row in rows]
+    found = [event for event in read if _is_one(event, kinds)]
+    more, last = len(rows) == size, read[-1].n if read else after
+    if len(found) > limit:
+        more, last = True, found[limit - 1].n
+    reply: Reply = {"status": "200", "items": [event.line() for event in found[:limit]]}
+    if imei is None and read and read[0].n > after + 1:
+        reply["missed"] = read[0].n - after - 1  # no longer kept
+    return {**reply, "next": last if more else None, "last": last}
+
+
+async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
+    imei, kinds = arguments.maybe_device(args), _kinds(args)
+    after = arguments.number(args, "after")
+    if after is not None and after > gateway.events.last:
+        after = gateway.events.last  # of another log, or of the future: from now on
+    position = gateway.events.last if after is None else after
+    reply: Reply = {"status": "200", "message": "watching", "after": position}
+    return Stream(reply, _events(gateway, imei, kinds, position))
+
+
+# `device` stands for all events of devices.
+GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
+
+
+def _kinds(args: Args) -> frozenset[str] | None:
+    kinds = arguments.names(args, "events")
+    for kind in sorted(kinds or ()):
+        if kind not in KINDS and kind not in GROUPS:
+            expected = ", ".join((*sorted(GROUPS), *KINDS))
+            raise CallerError("400", f"events: no event is called {kind!r}; there are {expected}")
+    return kinds
+
+
+def _is_one(event: Event, kinds: frozenset[str] | None) -> bool:
+    return kinds is None or event.type in kinds or event.type.partition(".")[0] in kinds
+
+
+async def _events(
+    gateway: Gateway, imei: Imei | None, kinds: frozenset[str] | None, after: int
+) -> AsyncGenerator[Reply, None]:
+    expected = after + 1
+    async with aclosing(gateway.events.follow(after)) as events:
+        async for event in events:
+            if event.n > expected:  # trimmed from the database before this reader came to it
+                yield {"missed": event.n - expected}
+            expected = event.n + 1
+            if imei is not None and event.imei != imei:
+                continue
+            if _is_one(event, kinds):
+                yield event.line()
+
+
+async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
+    unregistered = arguments.yes(args, "unregistered", False)
+    imei = None if unregistered else arguments.device(args)
+    if imei is not None and gateway.directory.admits(imei) is None:
+        raise CallerError("300", f"no device with the IMEI {imei} is known")
+    reply: Reply = {"status": "200", "message": "tapping", "imei": imei}
+    return Stream(reply, _frames(gateway, imei))
+
+
+async def _frames(gateway: Gateway, imei: Imei | None) -> AsyncGenerator[Reply, None]:
+    desk = gateway.desk
+    with desk.taps.reading(imei) as (tap, reader):
+        desk.hang(imei, tap)
+        try:
+            async with aclosing(reader.lines()) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            if not tap.readers[1:]:
+                desk.hang(imei, None)

@@ -1,0 +1,179 @@
+"""Operations for those who look back: the fleet's day, one device's day, one order's story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import time
+from typing import Any
+
+from devgate.errors import CallerError
+from devgate.events.kinds import Event
+from devgate.gateway.command import record
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.gateway.reports import fleet_day
+from devgate.gateway.reports.spans import Span, online_spans, running_spans, settled_at
+from devgate.model import Imei, iso
+from devgate.store import devices as stored
+from devgate.store import history, statistics
+from devgate.store.history import Reading, Record
+
+MOST = 2000  # events or commands of one device that are told at once
+KEYED = 20  # commands of one key: more than one only where nothing was sent
+LOOK_BACK = 60.0  # seconds before an order that belong to its story
+UNKNOWN, LATEST = 20, 8
+
+
+async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
+    now = time()
+    counted = await gateway.fleet.counted(gateway)
+    await gateway.records.flushed()
+    unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
+    online = len(gateway.presence)
+    hours = fleet_day.by_hour(counted)
+    return {
+        "status": "200",
+        "at": iso(now),
+        "known": len(gateway.directory),
+        "online": online,
+        "running": len(gateway.running.imeis()),
+        "in_flight": gateway.dispatcher.in_flight,
+        "waiting": gateway.dispatcher.waiting,
+        "unknown": unknown,
+        "failed": sum(int(str(hour["failed"])) for hour in hours),
+        "starts": sum(int(str(hour["start"])) for hour in hours),
+        "day": fleet_day.online_over_day(counted, online, now),
+        "hours": hours,
+        "dark": fleet_day.told_dark(counted, gateway),
+        "to_look_at": [_named(row) for row in rows],
+        "odd": fleet_day.told_odd(counted),
+        "latest": [_named(row) for row in latest],
+        "sites": counted.sites,
+        "store": gateway.records.state,
+    }
+
+
+def _newest(conn: Reading, since: float) -> tuple[int, Sequence[Record], Sequence[Record]]:
+    count, rows = statistics.unknown(conn, since, UNKNOWN)
+    return count, rows, statistics.latest(conn, LATEST)
+
+
+def _named(row: Record) -> Reply:
+    return {**record(row), "name": row["name"], "site": row["site"]}
+
+
+async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
+    counted = await gateway.fleet.counted(gateway)
+    return {
+        "status": "200",
+        "items": [{"site": name, "devices": count} for name, count in counted.sites.items()],
+    }
+
+
+async def day(gateway: Gateway, args: Args, source: str) -> Reply:
+    """24 hours of one device, from `since` (seconds since 1970; without it, the last ones)."""
+    imei, now = arguments.device(args), time()
+    given = arguments.number(args, "since")
+    since = now - fleet_day.DAY if given is None else float(given)
+    if since > now:
+        raise CallerError("400", "since: a time that has begun expected, not one of the future")
+    until = min(now, since + fleet_day.DAY)
+    await gateway.records.flushed()
+    counts = gateway.directory.counts_times(imei)
+    # A start may reach into the day from as far back as the longest one there is.
+    reach = 0 if counts else min(gateway.settings.command.max_long, 7 * fleet_day.DAY)
+    before, events, commands = await gateway.records.read(_day, imei, since, until, reach)
+    running = [] if counts else running_spans(commands, until)
+    if (ends := gateway.running.until(imei)) is not None and running and until == now:
+        running[-1] = running[-1]._replace(until=min(ends, until))
+    return {
+        "status": "200",
+        "imei": imei,
+        "since": iso(since),
+        "until": iso(since + fleet_day.DAY),
+        "now": iso(until),
+        "online": _spans(online_spans(before, events, since, until), since),
+        "running": _spans(running, since),
+        "commands": [record(row) for row in commands if row["accepted_at"] >= since],
+        "events": [event.line() for event in events],
+    }
+
+
+def _day(
+    conn: Reading, imei: Imei, since: float, until: float, reach: float
+) -> tuple[Event | None, list[Event], Sequence[Record]]:
+    if stored.get(conn, imei) is None:
+        raise CallerError("300", f"no device with the IMEI {imei} is known")
+    before = statistics.presence_before(conn, imei, since)
+    events = statistics.events_of(conn, imei, since, until, MOST)
+    commands = statistics.commands_of(conn, imei, since - reach, until + 1, MOST)
+    return Event(*before) if before else None, [Event(*row) for row in events], commands
+
+
+def _spans(spans: Sequence[Span], since: float) -> list[dict[str, object]]:
+    return [
+        {"from": iso(max(span.since, since)), "to": iso(span.until)}
+        for span in spans
+        if span.until > since
+    ]
+
+
+async def order(gateway: Gateway, args: Args, source: str) -> Reply:
+    """All commands under one key, newest first, each with what happened around it."""
+    key = arguments.key(args)
+    if key is None:
+        raise CallerError("400", "key: the caller's name for the command expected, not nothing")
+    await gateway.records.flushed()
+    window = gateway.settings.command.late_window
+    items = await gateway.records.read(_stories, key, window)
+    return {"status": "200", "key": key, "items": items}
+
+
+def _stories(conn: Reading, key: str, window: float) -> list[Reply]:
+    return [_story(conn, row, window) for row in history.page(conn, key=key, limit=KEYED)]
+
+
+def _story(conn: Reading, row: Record, window: float) -> Reply:
+    imei, began = Imei(row["imei"]), row["accepted_at"]
+    settled = settled_at(row)
+    ends = (row["late_at"] or row["ended_at"] or time()) + window
+    if settled is not None and row["type"] == "start":
+        ends = max(ends, settled + row["long"] + LOOK_BACK)
+    events = statistics.events_of(conn, imei, began - LOOK_BACK, ends, MOST)
+    before = statistics.presence_before(conn, imei, began - LOOK_BACK)
+    device = stored.get(conn, imei)
+    lines: list[dict[str, Any]] = [Event(*one).line() for one in events]
+    own = {line["type"] for line in lines if line.get("command") == row["id"]}
+    lines += _remembered(row, own)  # events are kept for a shorter time than commands
+    if settled is not None and row["type"] == "start" and device and device.unit == "seconds":
+        due = settled + row["long"]
+        type = "run.due" if due <= time() else "run.planned"
+        lines.append({"at": iso(due), "type": type, "imei": imei})
+    lines.sort(key=lambda line: str(line["at"]))
+    return {
+        "record": record(row),
+        "name": device.name if device else "",
+        "site": device.site if device else "",
+        "unit": device.unit if device else "seconds",
+        "before": Event(*before).line() if before else None,
+        "lines": lines,
+    }
+
+
+def _remembered(row: Record, known: set[str]) -> list[dict[str, Any]]:
+    """What the record itself says of a command whose events are no longer kept."""
+    moments = {
+        "command.accepted": row["accepted_at"],
+        "command.sent": row["sent_at"],
+        "command.ended": row["ended_at"],
+        "command.late": row["late_at"],
+    }
+    base = {"imei": row["imei"], "command": row["id"], "kind": row["type"], "long": row["long"]}
+    return [
+        {"at": iso(at), "type": type, **base, "key": row["key"], "source": row["source"],
+         "status": row["status"]}
+        for type, at in moments.items()
+        if at is not None and type not in known
+    ]  # fmt: skip

@@ -1,0 +1,153 @@
+"""Operations that only look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+import trio
+
+from devgate import __version__
+from devgate.errors import CallerError
+from devgate.gateway.command import Command, record
+from devgate.gateway.devices.presence import heard
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Imei, iso, shown
+from devgate.store import devices as stored
+from devgate.store import history as kept
+from devgate.store.history import Reading
+
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+async def status(gateway: Gateway, args: Args, source: str) -> Reply:
+    imei = arguments.maybe_device(args)
+    return _gateway(gateway) if imei is None else await _device(gateway, imei)
+
+
+def _gateway(gateway: Gateway) -> Reply:
+    gateway.trimming.tell()
+    return {
+        "status": "200",
+        "version": __version__,
+        "uptime": round(monotonic() - gateway.since, 3),
+        "listen": dict(gateway.listens),
+        "connections": gateway.connections(),
+        "registered": len(gateway.presence),
+        "devices": len(gateway.directory),
+        "in_flight": gateway.dispatcher.in_flight,
+        "waiting": gateway.dispatcher.waiting,
+        "memory": resident(),
+        "store": gateway.records.state,
+        "database": gateway.records.database,
+        "draining": gateway.orders.closed,
+        "takeovers": gateway.presence.takeovers,
+        "last_event": gateway.events.last,
+        "clock": gateway.trimming.clock.state,
+        "background": dict(gateway.background.states),
+        "log_dropped": gateway.log_dropped(),
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
+    }
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * PAGE_SIZE
+
+
+async def _device(gateway: Gateway, imei: Imei) -> Reply:
+    await gateway.records.flushed()
+    device, row, last = await gateway.records.read(_one, imei)
+    late = gateway.dispatcher.results.slow.get(imei)
+    return {
+        "status": "200",
+        **item(gateway, device, row),
+        # How late its last answers came, if it keeps answering later than ack_timeout.
+        "slow": late and {"seconds": round(late.seconds, 1), "ack_timeout": late.ack_timeout},
+        "last": record(last[0]) if last else None,
+    }
+
+
+def _one(
+    conn: Reading, imei: Imei
+) -> tuple[stored.Device, kept.Record | None, Sequence[kept.Record]]:
+    device = stored.get(conn, imei)
+    if device is None:
+        raise CallerError("300", f"no device with the IMEI {imei} is known")
+    row = kept.presence_of(conn, [imei]).get(imei)
+    return device, row, kept.page(conn, imei=imei, limit=1)
+
+
+def item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
+    """One device, as lists and `status` show it."""
+    connection = gateway.current(device.imei)
+    if connection is not None:
+        online, since = True, connection.registered_at
+        address: str | None = connection.link.address
+        last_heard: float | None = heard(connection)
+    else:
+        online = False
+        since = row["since"] if row else None
+        address = row["address"] if row else None
+        last_heard = row["heard"] if row else None
+    return {
+        "imei": device.imei,
+        "id": device.id,
+        "name": device.name,
+        "site": device.site,
+        "enabled": device.enabled,
+        "online": online,
+        "since": iso(since),
+        "address": address,
+        "heard": iso(last_heard),
+        "running_until": iso(gateway.running.until(device.imei)),
+        "unit": device.unit,
+    }
+
+
+def command_id(args: Args) -> str:
+    given = arguments.text(args, "command")
+    if given is None:
+        raise CallerError("400", "command: the id of a command expected, not nothing")
+    return given
+
+
+async def find(gateway: Gateway, id: str) -> Command:
+    """The command with this id. Raises CallerError if there is none."""
+    if (live := gateway.dispatcher.live.get(id)) is not None:
+        return live
+    await gateway.records.flushed()
+    row = await gateway.records.read(kept.by_id, id)
+    if row is None:
+        raise CallerError("400", f"command: no command has the id {shown(id)}")
+    return Command.of(row)
+
+
+async def command(gateway: Gateway, args: Args, source: str) -> Reply:
+    return told(await find(gateway, command_id(args)))
+
+
+def told(command: Command) -> Reply:
+    return record(command.row())
+
+
+async def history(gateway: Gateway, args: Args, source: str) -> Reply:
+    imei, limit = arguments.maybe_device(args), arguments.limit(args)
+    state = arguments.choice(args, "state", ("waiting", "sent", "ended"))
+    key, after = arguments.key(args), arguments.text(args, "after")
+    await gateway.records.flushed()
+    rows = await gateway.records.read(
+        kept.page, imei=imei, state=state, key=key, after=after, limit=limit + 1
+    )
+    more, rows = len(rows) > limit, rows[:limit]
+    return {
+        "status": "200",
+        "items": [record(row) for row in rows],
+        "next": rows[-1]["id"] if more else None,
+    }

@@ -1,0 +1,260 @@
+"""Webhooks as operations, and what the database holds of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from time import time
+
+import trio
+from ulid import ULID
+
+from devgate.config.webhook import WebhookSettings, new_secret
+from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.gateway.added_webhooks import closed, opened, settings_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import iso
+from devgate.store import webhooks as stored
+from devgate.store.seal import SealError
+from devgate.webhooks.position import Kept
+from devgate.webhooks.public_addresses import literal, not_public
+from devgate.webhooks.target import Target
+from devgate.webhooks.webhooks import PERMIT_ADDED
+
+MOST = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
+CHANGES = ("url", "events", "secret", "new_secret", "enabled")
+
+log = logging.getLogger("devgate.webhooks")
+
+
+async def _closed(gateway: Gateway, secret: object) -> str:
+    """Raises StoreError where the secret cannot be encrypted: it is not kept in the clear."""
+    rows = await gateway.records.read(stored.added)
+    try:
+        return await closed(gateway.seal, str(secret), rows)
+    except SealError as err:
+        raise StoreError(f"secret: {err}") from None
+
+
+async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
+    items = [_item(gateway, target) for target in gateway.webhooks.targets.values()]
+    return {"status": "200", "items": items, "next": None}
+
+
+def _item(gateway: Gateway, target: Target) -> Reply:
+    window, oldest = target.window, target.window.oldest
+    return {
+        "name": target.name,
+        "url": target.url,
+        "events": sorted(target.wanted),
+        "kept_in": "gateway.toml" if _configured(gateway, target.name) else "database",
+        "state": target.state,
+        "position": window.position,
+        "lag": max(0, gateway.events.last - window.position),
+        "behind": round(max(0.0, time() - oldest.at), 3) if oldest else 0.0,
+        "under_way": target.pace.under_way,
+        "failures": target.pace.failures,
+        "next_at": iso(target.next_at),
+        "error": target.disabled or target.error,
+        "delivered_at": iso(target.delivered_at),
+        "missed": target.missed,
+    }
+
+
+async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    name, url = arguments.text(args, "name"), _unsaid(args, "url")
+    if name is None or url is None:
+        raise CallerError("400", f"{'url' if name else 'name'}: a string expected, not nothing")
+    after, last = arguments.number(args, "after"), gateway.events.last
+    if after is None:
+        after = last
+    if after > last:
+        raise CallerError("400", f"after: the number of an event, up to {last}, not {after}")
+    given = _unsaid(args, "secret")
+    secret = given or new_secret()
+    row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
+    webhook = _checked(gateway, row)
+    # What is on disk is in force, whether or not its caller is still there.
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            _must_be_free(gateway, name)
+            kept = {**row, "secret": await _closed(gateway, secret)}
+            await gateway.records.change(stored.add, kept, webhook.shown, after)
+            gateway.webhooks.begin(webhook, Kept(name, webhook.shown, after))
+    log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
+    return {
+        "status": "200",
+        "message": f"added {name}; it gets every event after {after}",
+        "name": name,
+        "url": webhook.shown,
+        "after": after,
+        "secret": None if given else secret,
+    }
+
+
+def _must_be_free(gateway: Gateway, name: str) -> None:
+    if _configured(gateway, name):
+        raise CallerError("409", f"name: {name} is a [[webhook]] of gateway.toml already")
+    if name in gateway.webhooks.targets:
+        raise CallerError("409", f"name: there is a webhook {name} already; edit or remove it")
+    if len(gateway.webhooks.targets) >= MOST:
+        raise CallerError("409", f"there are {MOST} webhooks, and no more can be; remove one")
+
+
+async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change what is given. `enabled` alone is also for those of gateway.toml."""
+    if not any(name in args for name in CHANGES):
+        raise CallerError("400", f"nothing to change: one of {', '.join(CHANGES)} expected")
+    target, enabled = _target(gateway, args), arguments.maybe(args, "enabled")
+    values: dict[str, object] = {}
+    if (url := _unsaid(args, "url")) is not None:
+        values["url"] = url
+    if "events" in args:
+        values["events"] = _events(args)
+    new = new_secret() if arguments.yes(args, "new_secret", False) else None
+    given = _unsaid(args, "secret")
+    if given and new:
+        raise CallerError("400", "new_secret: either a secret or a new one expected, not both")
+    if (secret := given or new) is not None:
+        values["secret"] = secret
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            if values:
+                await _change(gateway, target.name, values)
+            target = _target(gateway, {"name": target.name})
+            if enabled is not None and enabled is (target.disabled is not None):
+                (target.enable if enabled else target.disable)()
+                await gateway.records.flushed()
+    log.info("webhook changed target=%s source=%s", target.name, source)
+    return {
+        "status": "200",
+        "message": f"changed {target.name}; it is {target.state}",
+        "name": target.name,
+        "url": target.url,
+        "secret": new,
+    }
+
+
+async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> None:
+    """Another one takes its place, and goes on where it was."""
+    if _configured(gateway, name):
+        raise CallerError("409", f"{name} is a [[webhook]] of gateway.toml: change it there")
+    rows = {row["name"]: row for row in await gateway.records.read(stored.added)}
+    if name not in rows:
+        raise _unknown(gateway, name)
+    try:
+        row = {**rows[name], "secret": await opened(gateway.seal, rows[name]["secret"])}
+    except SealError as err:
+        if "secret" not in values:
+            raise StoreError(f"secret: {err}") from None
+        row = rows[name]
+    webhook = _checked(gateway, {**row, **values})
+    if "secret" in values:
+        values = {**values, "secret": await _closed(gateway, values["secret"])}
+    await gateway.records.change(stored.change, name, values)
+    gateway.webhooks.begin(webhook, await gateway.webhooks.end(name))
+
+
+async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    name = arguments.text(args, "name")
+    if name is None:  # not even where there is only one
+        raise CallerError("400", "name: the webhook to remove expected, not nothing")
+    if _configured(gateway, name):
+        raise CallerError(
+            "409", f"{name} is a [[webhook]] of gateway.toml: remove it there and restart"
+        )
+    with trio.CancelScope(shield=True):
+        async with gateway.webhooks.changing:
+            if not await gateway.records.change(stored.remove, name):
+                raise _unknown(gateway, name)
+            if name in gateway.webhooks.targets:
+                await gateway.webhooks.end(name)
+            # Its last words may have been on their way to the disk. Where they are left there,
+            # nobody reads them: `add` writes its own.
+            with suppress(StoreError):
+                await gateway.records.flushed()
+                await gateway.records.change(stored.forget, name)
+    log.info("webhook removed target=%s source=%s", name, source)
+    return {"status": "200", "message": f"removed {name}; it gets nothing more", "name": name}
+
+
+async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
+    target = _target(gateway, args)
+    outcome = await target.test(f"test_{ULID()}")
+    if outcome.kind != "taken":
+        raise DevgateError(
+            "503", f"{target.name} did not take the test: {outcome.text}", outcome="failed"
+        )
+    message = f"{target.name} took the test: {outcome.text}"
+    return {"status": "200", "message": message, "name": target.name}
+
+
+async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
+    target, after = _target(gateway, args), arguments.number(args, "after")
+    last = gateway.events.last
+    if after is None or after > last:
+        given = "nothing" if after is None else after
+        raise CallerError("400", f"after: the number of an event, up to {last}, not {given}")
+    target.replay(after)
+    return {
+        "status": "200",
+        "message": f"{target.name} gets every event after {after} (again); the last is {last}",
+        "name": target.name,
+        "after": after,
+    }
+
+
+def _target(gateway: Gateway, args: Args) -> Target:
+    """The one that is named, or the only one that there is."""
+    name, targets = arguments.text(args, "name"), gateway.webhooks.targets
+    if name is None and len(targets) == 1:
+        return next(iter(targets.values()))
+    if name is None or name not in targets:
+        raise _unknown(gateway, name)
+    return targets[name]
+
+
+def _unknown(gateway: Gateway, name: str | None) -> CallerError:
+    targets = gateway.webhooks.targets
+    if not targets:
+        return CallerError(
+            "400",
+            "there is no webhook: `devgate webhooks add NAME URL` adds one, or a [[webhook]] in "
+            "gateway.toml",
+        )
+    given = "nothing" if name is None else repr(name)
+    return CallerError("400", f"name: one of {', '.join(targets)} expected, not {given}")
+
+
+def _configured(gateway: Gateway, name: str) -> bool:
+    return name in gateway.webhooks.configured
+
+
+def _unsaid(args: Args, name: str) -> str | None:
+    """A text that no message may quote."""
+    given = args.get(name)
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise CallerError("400", f"{name}: a string of at least one character expected")
+
+
+def _events(args: Args) -> str:
+    """As the database has them: with commas; nothing means all."""
+    return ",".join(sorted(arguments.names(args, "events") or ()))
+
+
+def _checked(gateway: Gateway, row: Mapping[str, object]) -> WebhookSettings:
+    """What may be added. Raises CallerError."""
+    permitted = gateway.settings.control.private_webhooks
+    try:
+        webhook = settings_of(row, allow_private=permitted)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    # Names are resolved and judged whenever they are connected to; this is for a word at once.
+    if not permitted and (address := literal(webhook.url)):
+        raise CallerError("400", f"url: {not_public(address, PERMIT_ADDED)}")
+    return webhook

@@ -1,0 +1,1 @@
+"""What was: a day of the fleet, and the story of one device."""

@@ -1,0 +1,235 @@
+"""Devices from a CSV file and back: checked whole, then written in short transactions.
+
+`rows` reads the file, `staging` keeps its rows on the side, and this part brings them into
+the database. control.md section 3 has the rules.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, BinaryIO, Literal
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from devgate.errors import CallerError, StoreError
+from devgate.store import devices
+from devgate.store.csv_rows import Row, at, read_rows
+from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, as_text, harmless
+from devgate.store.engine import Database, outage
+from devgate.store.outage import busy
+from devgate.store.staging import Staging
+
+OnConflict = Literal["fail", "skip", "update"]
+Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so much (0: unknown)
+
+# Seconds that one transaction shall keep SQLite's lock from a command. control.md allows about
+# 50 ms, and a commit takes now and then twice as long as the one before.
+HOLD = 0.03
+PAUSE = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
+FIRST, LEAST, MOST = 200, 20, 20_000  # rows in one transaction: at first, at least, at most
+CHECK = 1000  # rows that are compared with the database at once
+PATIENCE = 60.0  # seconds to go on trying while other programs hold the lock
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an import has done, in devices."""
+
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0  # there already, and left as they were
+
+    @property
+    def rows(self) -> int:
+        return self.added + self.updated + self.skipped
+
+
+def take(
+    database: Database,
+    file: BinaryIO,
+    on_conflict: OnConflict = "fail",
+    progress: Progress = lambda what, done, total: None,
+) -> Taken:
+    """Import a CSV file, which may be a pipe.
+
+    "fail" takes nothing if a device of the file is there already and differs; equal ones do
+    no harm, so that an import that was cut short can be run again. "update" changes what the
+    file has columns for.
+
+    Raises CallerError (400) with the line at fault: nothing of the file is taken then, unless
+    another program changed its devices at the same time. Raises StoreError if the database
+    stays locked or away: what was written stays, and the same import again completes it.
+    """
+    with Staging() as staging:
+        size = _size(file)
+        columns, rows = read_rows(file)
+        for count in staging.fill(rows):
+            progress("reading", file.tell() if size else count, size)
+        job = _Import(database, staging, columns, on_conflict, progress)
+        try:
+            job.check()
+            job.write()
+        except CallerError as err:
+            if not job.taken.rows:
+                raise
+            raise CallerError(
+                "400", f"{err}; another program changed it meanwhile, and {job.so_far()}"
+            ) from None
+        except DBAPIError as err:
+            why = outage(err)
+            if why is None:
+                raise
+            raise StoreError(f"{why}; {job.so_far()}") from err
+        return job.taken
+
+
+class _Import:
+    """One file on its way into the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        staging: Staging,
+        columns: frozenset[str],
+        on_conflict: OnConflict,
+        progress: Progress,
+    ) -> None:
+        self.taken = Taken()
+        self._database = database
+        self._staging = staging
+        self._columns = columns
+        self._on_conflict = on_conflict
+        self._progress = progress
+
+    def so_far(self) -> str:
+        done, total = self.taken.rows, self._staging.count
+        return f"{done} of {total} rows are in: run the same import again to complete it"
+
+    def check(self) -> None:
+        """Raise CallerError for the first row that the database is against. Writes nothing."""
+        with self._database.read() as conn:
+            if not devices.page(conn, None, 1):
+                return
+            line = done = 0
+            while rows := self._staging.after(line, CHECK):
+                self._plan(conn, rows)
+                line, done = rows[-1].line, done + len(rows)
+                self._progress("checking", done, self._staging.count)
+
+    def write(self) -> None:
+        line, size = 0, FIRST
+        while rows := self._staging.after(line, size):
+            held = self._write_patiently(rows)
+            line = rows[-1].line
+            self._progress("writing", self.taken.rows, self._staging.count)
+            # At most twice as many: one quick transaction says little about the next.
+            size = min(MOST, max(LEAST, int(size * min(2.0, HOLD / max(held, 1e-3)))))
+            time.sleep(PAUSE)
+
+    def _write_patiently(self, rows: list[Row]) -> float:
+        patience = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._write(rows)
+            except DBAPIError as err:
+                if not busy(err) or time.monotonic() > patience:
+                    raise
+            time.sleep(PAUSE)
+
+    def _write(self, rows: list[Row]) -> float:
+        """Write some rows in a transaction of their own. Returns how long it held its lock."""
+        with self._database.write() as conn:
+            since = time.monotonic()
+            devices.claim(conn)
+            plan = self._plan(conn, rows)
+            if any(row.id is None for row in plan.added):
+                # Above all ids of the file, which later rows will bring.
+                free = max(devices.next_id(conn), self._staging.highest_id + 1)
+                plan.number(free)
+            devices.insert_all(conn, (row.device(-1) for row in plan.added))
+            devices.update_all(conn, plan.updated)
+        self.taken.added += len(plan.added)
+        self.taken.updated += len(plan.updated)
+        self.taken.skipped += plan.skipped
+        return time.monotonic() - since
+
+    def _plan(self, conn: Connection, rows: list[Row]) -> _Plan:
+        return _Plan(conn, rows, self._columns, self._on_conflict)
+
+
+class _Plan:
+    """What some rows mean for the database as it is. Raises CallerError for one it is against."""
+
+    def __init__(
+        self, conn: Connection, rows: list[Row], columns: frozenset[str], on_conflict: OnConflict
+    ) -> None:
+        self.added: list[Row] = []
+        self.updated: list[Device] = []
+        self.skipped = 0
+        there = {device.imei: device for device in devices.among(conn, [r.imei for r in rows])}
+        ids: list[tuple[int, int, str]] = []  # that must be free: line, id, imei
+        for row in rows:
+            old = there.get(row.imei)
+            if old is None:
+                self.added.append(row)
+                if row.id is not None:
+                    ids.append((row.line, row.id, row.imei))
+                continue
+            new = row.over(old, columns) if on_conflict == "update" else row.device(old.id)
+            if new == old or on_conflict == "skip":
+                self.skipped += 1
+            elif on_conflict == "update":
+                self.updated.append(new)
+                ids.append((row.line, new.id, row.imei))
+            else:
+                raise at(row.line, f"imei: {row.imei} is there already, and not the same")
+        owners = devices.owners(conn, [id for _, id, _ in ids])
+        for line, id, imei in ids:
+            if owners.get(id, imei) != imei:
+                raise at(line, f"id: {id} is the device {owners[id]}'s")
+
+    def number(self, free: int) -> None:
+        """Count up the ids of rows that have none."""
+        for place, row in enumerate(self.added):
+            if row.id is None:
+                if free > MAX_ID:
+                    raise at(row.line, f"id: none is left behind {MAX_ID}; give one")
+                self.added[place] = row._replace(id=free)
+                free += 1
+
+
+def give(conn: Connection, out: IO[str], *, spreadsheet: bool = False) -> int:
+    """Write all devices as CSV, which imports again unchanged. Returns how many there are.
+
+    With `spreadsheet` no cell is a formula; that form is for people, not for the import.
+    """
+    if spreadsheet:
+        out.write(BOM)
+    # csv does not quote a lone carriage return on its own account.
+    plain = csv.writer(out, lineterminator="\n")
+    quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(COLUMNS)
+    count = 0
+    for d in devices.all_devices(conn):
+        writer = quoted if d.qr and "\r" in d.qr else plain
+        row = (
+            d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, as_text(d.ack_timeout),
+            str(d.enabled).lower(),
+        )  # fmt: skip
+        writer.writerow(map(harmless, row) if spreadsheet else row)
+        count += 1
+    return count
+
+
+def _size(file: BinaryIO) -> int:
+    """The size of a file, 0 if nobody knows: a pipe."""
+    if not file.seekable():
+        return 0
+    at = file.tell()
+    size = file.seek(0, 2)
+    file.seek(at)
+    return size

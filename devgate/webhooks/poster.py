@@ -1,0 +1,158 @@
+"""One signed POST after another to one URL, and what became of it."""
+
+from __future__ import annotations
+
+import ssl
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Literal, NamedTuple
+
+import httpcore
+import trio
+
+from devgate import __version__
+from devgate.webhooks.public_addresses import PERMIT, Guard
+from devgate.webhooks.signature import signed
+
+TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30
+CONNECT = 5.0  # ... and for one address to accept a connection
+IDLE = 30.0  # seconds that a connection waits for the next event
+MOST_READ = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
+MOST_WAIT = 3600.0  # seconds: who asks for more in Retry-After is asked again all the same
+# Statuses that speak of the receiver as a whole and not of the one event.
+ILL = (408, 429, 502, 503, 504)
+
+
+class Outcome(NamedTuple):
+    """taken    it is kept there
+    refused  not this event, or not now
+    ill      nobody there takes anything at the moment
+    gone     nothing shall be sent there any more
+    """
+
+    kind: Literal["taken", "refused", "ill", "gone"]
+    text: str  # a sentence for a person
+    wait: float = 0.0  # seconds that the receiver asked for
+
+
+class Body:
+    """What is sent, as httpcore reads it. Bytes it would wrap into a generator, which is left to
+    the garbage collector when a delivery is cut off in the middle."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = self._left = body
+
+    def __aiter__(self) -> Body:
+        self._left = self._body
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        part, self._left = self._left, b""
+        return part
+
+
+class Poster:
+    """Posts to one URL, over connections that are kept. Belongs to one trio run."""
+
+    def __init__(
+        self, url: str, key: bytes, *, allow_private: bool, permit: str = PERMIT, most: int
+    ) -> None:
+        self._url = url
+        self._key = key
+        self._guard = Guard(allow_private=allow_private, permit=permit)
+        self._most = most  # connections at once
+        # Here and not when it is needed: reading the system's authorities takes a while.
+        self._tls = ssl.create_default_context() if url.startswith("https:") else None
+        self._pool: httpcore.AsyncConnectionPool | None = None
+
+    async def post(self, id: str, body: bytes) -> Outcome:
+        """Returns within TIMEOUT. Cancelled, the receiver may have it or not."""
+        headers = {
+            b"content-type": b"application/json",
+            b"content-length": b"%d" % len(body),
+            b"user-agent": f"devgate/{__version__}".encode(),
+            **signed(self._key, id, int(time()), body),
+        }
+        try:
+            with trio.fail_after(TIMEOUT):
+                return await self._exchange(headers, body)
+        except trio.TooSlowError:
+            return Outcome("ill", f"no answer within {TIMEOUT:g} s")
+        except (
+            httpcore.TimeoutException,
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            ssl.SSLError,
+            OSError,
+        ) as err:
+            return Outcome("ill", _sentence(err))
+
+    async def _exchange(self, headers: dict[bytes, bytes], body: bytes) -> Outcome:
+        pool = self._pool = self._pool or self._make()
+        async with pool.stream(
+            "POST",
+            self._url,
+            headers=list(headers.items()),
+            content=Body(body),
+            extensions={"timeout": {"connect": CONNECT}},
+        ) as response:
+            size = 0
+            with trio.CancelScope() as enough:
+                async for part in response.aiter_stream():
+                    size += len(part)
+                    if size > MOST_READ:
+                        # The connection is closed instead. A break would leave httpcore's own
+                        # generators to the garbage collector.
+                        enough.cancel()
+            return judged(response.status, _retry_after(response.headers))
+
+    def _make(self) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(
+            ssl_context=self._tls,
+            max_connections=self._most,
+            keepalive_expiry=IDLE,
+            network_backend=self._guard,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections. The next post opens new ones."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.aclose()
+
+
+def judged(status: int, wait: float) -> Outcome:
+    """What an answer means. A redirect is not followed: an event goes where it was meant to."""
+    text = f"it answered {status}"
+    if 200 <= status < 300:
+        return Outcome("taken", text)
+    if status == 410:
+        return Outcome("gone", "it answered 410: it wants no more events")
+    if 300 <= status < 400:
+        return Outcome("refused", f"{text}: redirects are not followed, change the url", wait)
+    return Outcome("ill" if status in ILL else "refused", text, wait)
+
+
+def _retry_after(headers: list[tuple[bytes, bytes]]) -> float:
+    """Seconds: Retry-After has them, or a date."""
+    given = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    text = given.decode("ascii", "replace").strip()
+    if text.isdigit() and len(text) < 10:
+        return min(float(text), MOST_WAIT)
+    try:
+        until = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(until - time(), 0.0), MOST_WAIT)
+
+
+def _sentence(err: BaseException | None) -> str:
+    """One line. Where an error says nothing, what it came from does."""
+    kind = type(err).__name__
+    while err is not None:
+        if text := " ".join(str(err).split()):
+            return text[:300]
+        err = err.__cause__ or err.__context__
+    return kind

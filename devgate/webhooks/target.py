@@ -1,0 +1,304 @@
+"""One webhook: it reads the log from its position, delivers, and remembers how far it has come."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable
+from time import time
+from typing import NoReturn
+
+import trio
+
+from devgate.config.webhook import WebhookSettings
+from devgate.errors import StoreError
+from devgate.events.kinds import Event, types_of
+from devgate.events.log import PAGE, EventLog
+from devgate.webhooks.backoff import MOST, PARALLEL, Pace
+from devgate.webhooks.position import BY_HAND, Kept, gaps
+from devgate.webhooks.poster import Outcome, Poster
+from devgate.webhooks.public_addresses import PERMIT
+from devgate.webhooks.signature import body, body_of, id_of
+from devgate.webhooks.window import Window
+
+# A crash repeats what was delivered since the position was last written. So that is done after so
+# many deliveries, and at the latest after so many seconds: a row in a commit that others share.
+EVERY = 16
+SAVE = 1.0
+AGAIN = 5.0  # seconds until a log that could not be read is read again
+CRASHED = 30.0  # ... and until a target begins again after a fault of ours
+LOUD = 3  # failures in a row before the log hears of them: one or two are nothing
+ENDING = 3.0  # seconds that deliveries may take to end when the target is removed
+CLOSING = 1.0  # seconds for goodbyes on TLS connections
+
+log = logging.getLogger("devgate.webhooks")
+
+
+class Target:
+    """A receiver. Its task is the only one to change what is here, but for what it is asked."""
+
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        key: bytes,
+        events: EventLog,
+        save: Callable[[Kept], None],
+        *,
+        permit: str = PERMIT,
+        dice: random.Random | None = None,
+    ) -> None:
+        self.name = settings.called
+        self.url = settings.shown
+        self.wanted = frozenset(settings.events)  # events and groups of events; none: all
+        self._types = types_of(self.wanted)
+        self.disabled: str | None = None
+        self.error: str | None = None  # of the latest failure, until nothing fails any more
+        self.next_at: float | None = None  # wall clock: when it is tried again, all of it
+        self.delivered_at: float | None = None
+        self.missed = 0
+        self._dice = dice or random.Random()
+        self.window = Window(events.last)
+        self.pace = Pace(self._dice)
+        self._events = events
+        self._save = save
+        self._saved: Kept | None = None
+        self._unsaved = 0  # deliveries since then
+        self._poster = Poster(
+            settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
+        )
+        self._scope = trio.CancelScope()
+        self._after: int | None = None  # where to go on, once the scope has ended
+        self._wake = trio.Event()
+        self._room = trio.Event()
+        self._idle = trio.Event()
+        self._closed = False
+        self._ended = False
+        self._over: trio.Event | None = None  # once it runs: that it runs no longer
+        self._told = False  # the log has heard that it fails
+
+    # What is known of it
+
+    def kept(self) -> Kept:
+        window, position = self.window, self.window.position
+        return Kept(
+            self.name, self.url, position, self.pace.failures, self.next_at, self.disabled,
+            self.error, self.delivered_at, self.missed, window.reached,
+            gaps(position, window.gaps()),
+        )  # fmt: skip
+
+    @property
+    def state(self) -> str:
+        if self.disabled is not None:
+            return "disabled"
+        return "failing" if self.error is not None else "ok"
+
+    def recall(self, kept: Kept | None) -> None:
+        """Go on where an earlier run has been. None: it is new, and begins with what comes."""
+        if kept is not None:
+            self.window = Window(kept.position, kept.reached, kept.open())
+            if max(kept.position, kept.reached) > (last := self._events.last):
+                log.warning(
+                    "webhook is ahead of the log, going back target=%s position=%s last=%s",
+                    self.name, kept.position, last,
+                )  # fmt: skip
+                self.window = Window(min(kept.position, last))
+            self.missed, self.delivered_at = kept.missed, kept.delivered_at
+            if kept.disabled == BY_HAND:
+                self.disabled = kept.disabled
+            if kept.url == self.url:  # another one has not failed yet
+                self.disabled, self.error, self.next_at = kept.disabled, kept.error, kept.next_at
+                rest = min(max((kept.next_at or 0.0) - time(), 0.0), MOST)
+                self.pace = Pace(self._dice, kept.failures, trio.current_time() + rest)
+        self._keep()
+
+    # What is asked of it
+
+    def replay(self, after: int) -> None:
+        """Deliver every event after this number, whatever was delivered; also if disabled."""
+        self._after = after
+        self.enable()
+
+    def enable(self) -> None:
+        """Deliver at once what was not delivered yet; also if disabled."""
+        self.disabled = self.error = self.next_at = None
+        self._told = False
+        self._keep()
+        self._scope.cancel()
+
+    def disable(self) -> None:
+        """Begin no more deliveries until `enable` or `replay`."""
+        self.disabled = BY_HAND
+        self._keep()
+
+    async def test(self, id: str) -> Outcome:
+        """Post an event that means nothing, at once and once."""
+        data = {"message": "a test of this webhook"}
+        return await self._poster.post(id, body("webhook.test", time(), data))
+
+    async def drain(self) -> None:
+        """Begin no more deliveries, and wait for those that are under way."""
+        self._closed = True
+        if self.pace.under_way:
+            if self._idle.is_set():
+                self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def end(self) -> Kept:
+        """Deliver and keep nothing more; what is under way may end. Returns what is known."""
+        with trio.move_on_after(ENDING):
+            await self.drain()
+        self._ended = True
+        self._scope.cancel()
+        if self._over is not None:
+            await self._over.wait()
+        return self.kept()
+
+    # What it does
+
+    async def run(self) -> None:
+        """Deliver until `end`. A fault in here is logged and touches nobody else."""
+        self._over = trio.Event()
+        try:
+            while not self._ended:
+                with self._scope:
+                    try:
+                        await self._serve()
+                    except Exception:
+                        log.exception("webhook crashed target=%s", self.name)
+                        await trio.sleep(CRASHED)
+                self._scope = trio.CancelScope()  # from here on, for what is asked meanwhile
+                window, after, self._after = self.window, self._after, None
+                if after is None:
+                    self.window = Window(window.position, window.reached, window.gaps())
+                else:
+                    self.window = Window(after)
+                self.pace = Pace(self._dice)
+                try:
+                    self._keep()
+                    await self._poster.aclose()
+                except Exception:
+                    log.exception("webhook crashed target=%s", self.name)
+        finally:
+            if self.kept() != self._saved:
+                self._keep()
+            with trio.move_on_after(CLOSING) as scope:
+                scope.shield = True
+                await self._poster.aclose()
+            self._over.set()
+
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            nursery.start_soon(self._remember)
+            while True:
+                now = trio.current_time()
+                at = max(self.pace.next_time(now), self.window.next_time(now))
+                if self.disabled is not None or self._closed:
+                    at = math.inf
+                event = self.window.next(now) if at <= now else None
+                if event is not None:
+                    self.pace.begins(now)
+                    nursery.start_soon(self._deliver, event)
+                    continue
+                wake = self._wake = trio.Event()
+                with trio.move_on_at(at):
+                    await wake.wait()
+
+    async def _read(self) -> NoReturn:
+        while True:
+            try:
+                await self._follow()
+            except StoreError as err:
+                log.warning("webhook cannot read events target=%s error=%s", self.name, err)
+                await trio.sleep(AGAIN)
+
+    async def _follow(self) -> None:
+        window = self.window
+        with self._events.reading(window.read, self._types) as reader:
+            while True:
+                page = await reader.more()
+                if page.first > window.read + 1 and (count := window.lacks(page.first)):
+                    self._misses(count)
+                for event in page.events:
+                    if window.had(event):
+                        window.skip(event)
+                    else:
+                        window.take(event)
+                        self._wake.set()
+                    reader.position = window.read
+                    while window.full:
+                        room = self._room = trio.Event()
+                        await room.wait()
+                window.passes(page.end)
+                reader.position = window.read
+
+    def _misses(self, count: int) -> None:
+        """Events were deleted before this target could have them: nothing brings them back."""
+        self.missed += count
+        log.error(
+            "webhook misses events, deleted before they were delivered target=%s count=%s",
+            self.name, count,
+        )  # fmt: skip
+
+    async def _deliver(self, event: Event) -> None:
+        began = trio.current_time()
+        outcome = await self._poster.post(id_of(event), body_of(event))
+        self.pace.ends()
+        if outcome.kind == "taken":
+            self._taken(event)
+        else:
+            self._failed(event, outcome, began)
+        self._room.set()
+        self._wake.set()
+        if not self.pace.under_way:
+            self._idle.set()
+
+    def _taken(self, event: Event) -> None:
+        self.window.taken(event)
+        if self.pace.taken():
+            self.window.wake()
+        self.delivered_at, self.next_at = time(), None
+        self._unsaved += 1
+        if self._unsaved >= EVERY:
+            self._keep()
+        if not self.window.tries:
+            self.error = None
+            if self._told:
+                self._told = False
+                log.info("webhook takes events again target=%s", self.name)
+
+    def _failed(self, event: Event, outcome: Outcome, began: float) -> None:
+        now = trio.current_time()
+        self.error = f"event {event.n}: {outcome.text}"
+        tries = self.window.failed(event)
+        self.pace.failed(began, now, ill=outcome.kind == "ill", wait=outcome.wait)
+        rest = self.pace.rest(tries)
+        if outcome.kind == "refused":
+            rest = max(rest, outcome.wait)
+        self.window.rests(event, now + rest)
+        if self.pace.rests_until > now:
+            self.next_at = time() + self.pace.rests_until - now
+        if outcome.kind == "gone":
+            self.disabled = outcome.text
+            self._keep()
+            log.error("webhook disabled target=%s reason=%s", self.name, outcome.text)
+        elif not self._told and max(tries, self.pace.failures) >= LOUD:
+            self._told = True
+            log.warning("webhook fails target=%s error=%s", self.name, self.error)
+
+    async def _remember(self) -> NoReturn:
+        """Write the position now and then, however little was delivered."""
+        while True:
+            await trio.sleep(SAVE)
+            now, saved = self.kept(), self._saved
+            assert saved is not None, "recall has kept it"
+            far = not 0 <= now.position - saved.position < PAGE
+            moved = saved._replace(position=now.position, reached=now.reached, gaps=now.gaps)
+            if far or now != moved:
+                self._keep()
+
+    def _keep(self) -> None:
+        if not self._ended:  # who has ended it writes what is to be known from then on
+            self._saved, self._unsaved = self.kept(), 0
+            self._save(self._saved)

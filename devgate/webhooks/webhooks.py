@@ -1,0 +1,141 @@
+"""All webhooks: from what is configured or was added to tasks that deliver."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from devgate.config.webhook import WebhookSettings, key_of
+from devgate.errors import SetupError
+from devgate.events.kinds import KINDS
+from devgate.events.log import EventLog
+from devgate.webhooks.position import Kept
+from devgate.webhooks.target import Target
+
+MOST_SECRET = 1024  # bytes of a secret's file
+PERMIT_ADDED = "[control] private_webhooks = true"  # what PERMIT is for those that were added
+
+log = logging.getLogger("devgate.webhooks")
+
+
+class Keeper(Protocol):
+    """Who keeps them; the gateway fills it with its database."""
+
+    async def load(self) -> Mapping[str, Kept]:
+        """What is known of every target, by its name."""
+
+    async def added(self) -> Sequence[WebhookSettings]:
+        """Those that are not in the configuration."""
+
+    def save(self, kept: Kept) -> None:
+        """Keep this, in the place of what was kept of the target. Never waits."""
+
+
+class Webhooks:
+    """Every target, by its name. Who adds, changes or ends one holds `changing`."""
+
+    def __init__(
+        self, settings: Sequence[WebhookSettings], events: EventLog, keeper: Keeper
+    ) -> None:
+        """Raises SetupError for what cannot be used."""
+        self.targets: dict[str, Target] = {}
+        self.changing = trio.Lock()
+        self._events = events
+        self._keeper = keeper
+        self._nursery: trio.Nursery | None = None
+        for webhook in settings:
+            target = Target(webhook, secret_of(webhook), events, keeper.save)
+            self.targets[target.name] = target
+        self.configured = frozenset(self.targets)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Deliver for ever. Started once all positions are known.
+
+        Raises StoreError if they cannot be read then, and SetupError if a name was given to two.
+        """
+        known = await self._keeper.load()
+        added = await self._keeper.added()
+        for webhook in added:
+            if webhook.called in self.configured:
+                raise SetupError(twice(webhook.called), status="400")
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for target in self.targets.values():
+                self._start(target, known.get(target.name))
+            for webhook in added:
+                self.begin(webhook, known.get(webhook.called))
+            task_status.started()
+            await trio.sleep_forever()
+
+    def begin(self, webhook: WebhookSettings, kept: Kept | None) -> None:
+        """Deliver to one more. Raises SetupError if it cannot be used: nothing has changed."""
+        assert webhook.called not in self.targets, "the caller has looked"
+        target = Target(
+            webhook, secret_of(webhook), self._events, self._keeper.save, permit=PERMIT_ADDED
+        )
+        self.targets[target.name] = target
+        self._start(target, kept)
+
+    def _start(self, target: Target, kept: Kept | None) -> None:
+        target.recall(kept)
+        log.info(
+            "webhook begins target=%s position=%s state=%s",
+            target.name, target.window.position, target.state,
+        )  # fmt: skip
+        if self._nursery is not None:
+            self._nursery.start_soon(target.run, name=f"webhook {target.name}")
+
+    async def end(self, name: str) -> Kept:
+        """Deliver nothing more to one. Returns how far it has come."""
+        kept = await self.targets[name].end()
+        del self.targets[name]
+        log.info("webhook ends target=%s position=%s", name, kept.position)
+        return kept
+
+    async def drain(self) -> None:
+        """Begin no more deliveries; return when those under way have ended."""
+        async with trio.open_nursery() as nursery:
+            for target in self.targets.values():
+                nursery.start_soon(target.drain)
+
+
+def twice(name: str) -> str:
+    """A sentence on a name that is in gateway.toml and was added by command, too."""
+    return (
+        f"[[webhook]] {name}: a webhook of that name was added by command already; give this one "
+        f"another name, or start once without it and run `devgate webhooks remove {name}`"
+    )
+
+
+def secret_of(webhook: WebhookSettings) -> bytes:
+    """The key that signs. Raises SetupError for a file or for events that cannot be used."""
+    try:
+        must_be_known(webhook.events)
+    except ValueError as err:
+        raise SetupError(f"[[webhook]] {webhook.called}: {err}") from None
+    if not webhook.secret_file:
+        return key_of(webhook.secret)
+    try:
+        with Path(webhook.secret_file).open("rb") as file:
+            text = file.read(MOST_SECRET).decode()
+        return key_of(text.strip())
+    except OSError as err:
+        why = f"can't be read: {err.strerror}"
+    except UnicodeDecodeError:
+        why = "is not UTF-8"
+    except ValueError as err:
+        why = str(err)
+    raise SetupError(f"[[webhook]] {webhook.called}: secret_file {webhook.secret_file}: {why}")
+
+
+def must_be_known(events: Sequence[str]) -> None:
+    """Raises ValueError for what is neither an event nor a group of events."""
+    groups = {kind.partition(".")[0] for kind in KINDS}
+    for name in events:
+        if name not in KINDS and name not in groups:
+            expected = ", ".join((*sorted(groups), *KINDS))
+            raise ValueError(f"events: no event is called {name!r}; there are {expected}")
