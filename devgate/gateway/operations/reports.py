@@ -28,7 +28,7 @@ UNKNOWN, LATEST = 20, 8
 
 async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     now = time()
-    counted = await gateway.fleet.counted(gateway)
+    counted = await gateway.fleet.counted(gateway.records)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
     online = len(gateway.presence)
@@ -46,7 +46,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
         "starts": sum(int(str(hour["start"])) for hour in hours),
         "day": fleet_day.online_over_day(counted, online, now),
         "hours": hours,
-        "dark": fleet_day.told_dark(counted, gateway),
+        "dark": fleet_day.told_dark(counted, lambda imei: gateway.current(imei) is not None),
         "to_look_at": [_named(row) for row in rows],
         "odd": fleet_day.told_odd(counted),
         "latest": [_named(row) for row in latest],
@@ -65,7 +65,7 @@ def _named(row: Record) -> Reply:
 
 
 async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
-    counted = await gateway.fleet.counted(gateway)
+    counted = await gateway.fleet.counted(gateway.records)
     return {
         "status": "200",
         "items": [{"site": name, "devices": count} for name, count in counted.sites.items()],

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import trio
 
+from devgate.gateway.storage import Records
 from devgate.model import Imei, iso
 from devgate.store import statistics
 from devgate.store.history import Reading
 from devgate.store.statistics import Dark, Odd
-
-if TYPE_CHECKING:
-    from devgate.gateway.gateway import Gateway
 
 DAY = 86400
 BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
@@ -54,11 +52,11 @@ class Fleet:
     _tally: Tally = field(default_factory=lambda: Tally())
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def counted(self, gateway: Gateway) -> Counted:
+    async def counted(self, records: Records) -> Counted:
         async with self._lock:
             if self._counted is None or monotonic() >= self._until:
                 began = monotonic()
-                self._counted = await gateway.records.read(count, time(), self._tally)
+                self._counted = await records.read(count, time(), self._tally)
                 ended = monotonic()
                 self._until = ended + max(FRESH, SHARE * (ended - began))
             return self._counted
@@ -197,7 +195,7 @@ def by_hour(counted: Counted) -> list[dict[str, object]]:
     ]
 
 
-def told_dark(counted: Counted, gateway: Gateway) -> list[dict[str, object]]:
+def told_dark(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:
     return [
         {
             "site": one.site,
@@ -205,7 +203,7 @@ def told_dark(counted: Counted, gateway: Gateway) -> list[dict[str, object]]:
             "of": counted.sites.get(one.site, one.devices),
             "first": iso(one.first),
             "last": iso(one.last),
-            "back": sum(gateway.current(Imei(imei)) is not None for imei in lost),
+            "back": sum(is_online(Imei(imei)) for imei in lost),
         }
         for one, lost in counted.outages
     ]
