@@ -36,7 +36,7 @@ from devgate.gateway.storage import Records
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.journal import Row
-from tests.gateway.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
+from tests.gateway.commands.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
 from tests.gateway.rig import EPOCH, FakeWire, Wires, X
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from devgate.errors import DevgateError
 from devgate.model import Imei
 from devgate.store.engine import Database
-from tests.gateway.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
+from tests.gateway.commands.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
 from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, ask
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateway.programs import RULES, failure, run, search, shortened
+from tests.gateway.commands.programs import RULES, failure, run, search, shortened
 
 pytestmark = pytest.mark.usefixtures("clocks")
 

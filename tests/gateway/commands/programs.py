@@ -1,6 +1,6 @@
 """Programs for quickly.World: one for each rule, and any number by chance.
 
-python -m tests.gateway.programs NUMBER [SEED]: so many by chance, until one fails.
+python -m tests.gateway.commands.programs NUMBER [SEED]: so many by chance, until one fails.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.gateway.quickly import World
+from tests.gateway.commands.quickly import World
 from tests.gateway.rig import follow_trios_clock
 
 # protocol.md section 4, rule by rule.

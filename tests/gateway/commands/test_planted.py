@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from devgate.gateway.commands import claims, results
-from tests.gateway.programs import RULES, failure, search
+from tests.gateway.commands.programs import RULES, failure, search
 
 PROGRAMS = 4000
 

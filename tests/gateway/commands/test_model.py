@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from devgate.store.engine import Database
+from tests.gateway.commands.world import World
 from tests.gateway.rig import X, Y, emptied
-from tests.gateway.world import World
 
 # One device most of the time: it is on one that commands and results meet.
 devices = st.sampled_from([X] * 7 + [Y])
