@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from devgate.cli.follow import event_parts
+from devgate.cli.observer import COLUMNS, EVERY, MANY, Item, Observer, Page, Place, cells, header
 from devgate.cli.output import plain, sentence
-from devgate.cli.top import COLUMNS, EVERY, MANY, Item, Observer, Page, Place, cells, header
 
 FRAME = 6  # lines that are neither a device nor an event
 EVENT_SHARE = 3  # of the lines that are left, one in so many shows an event

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from devgate.cli.top import Observer, Place
+from devgate.cli.observer import Observer, Place
 from tests.cli.answering import IMEI, OTHER, Answering
 from tests.cli.conftest import Run, Spawn
 

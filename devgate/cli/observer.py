@@ -1,0 +1,142 @@
+"""What `devgate top` asks its gateway for, and how it words the answers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from devgate.cli import describe
+from devgate.cli.output import exit_code, plain, told
+from devgate.control.client import Channel
+
+Item = Mapping[str, Any]
+
+EVERY = 1.0  # seconds between two looks
+# So many registered devices cost the gateway a second between two looks at the table: to find
+# those that are online it goes through them all.
+MANY = 20_000
+KEPT = 200  # events, more than any screen has lines
+MOST = 1000  # devices that the gateway gives at once
+
+# In this order the table shows the devices: what a `devices` request asks for.
+SECTIONS: tuple[Mapping[str, bool], ...] = (
+    {"running": True},
+    {"running": False, "online": True},
+    {"running": False, "online": False},
+)
+
+
+class Place(NamedTuple):
+    """Where a page begins: behind the IMEI `after` of a section."""
+
+    section: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Devices, and where those behind them begin, if there are any. `failed` has none."""
+
+    items: list[Item]
+    next: Place | None = None
+    failed: Item | None = None
+
+
+class Observer:
+    """One connection to the gateway. Making one, and what it asks, raises NoGateway."""
+
+    def __init__(self, path: str) -> None:
+        self.events: deque[Item] = deque(maxlen=KEPT)  # the latest, oldest first
+        self._seen = 0  # the number of the last event asked for
+        self._channel = Channel(path)
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._channel.__exit__(*exc)
+
+    def ask(self, **request: object) -> dict[str, Any]:
+        """The reply to one request."""
+        self._channel.send(request)
+        return self._channel.awaited()
+
+    def gateway(self) -> Item:
+        """The gateway's state. A gateway that refuses to tell it ends the program."""
+        reply = self.ask(type="status")
+        if exit_code(reply):
+            told(reply, as_json=False)
+        return reply
+
+    def page(self, place: Place, limit: int) -> Page:
+        """At most `limit` devices from that place on, running ones first."""
+        found: dict[str, Item] = {}  # one that begins to run between two requests comes in both
+        section, after = place
+        limit = min(limit, MOST)
+        while section < len(SECTIONS) and len(found) < limit:
+            more = {} if after is None else {"after": after}
+            left = limit - len(found)
+            reply = self.ask(type="devices", limit=left, **SECTIONS[section], **more)
+            if exit_code(reply):
+                return Page([], failed=reply)
+            for item in reply["items"]:
+                found.setdefault(item["imei"], item)
+            after = reply.get("next")
+            section += after is None
+        last = section == len(SECTIONS)
+        return Page(list(found.values()), None if last else Place(section, after))
+
+    def news(self, gateway: Item) -> None:
+        """Add to `events` what happened up to this state of the gateway.
+
+        A gateway whose database is away cannot tell; it is asked again with the next look.
+        """
+        last = int(gateway.get("last_event") or 0)
+        if self._seen > last:
+            self._seen = 0  # another gateway's numbers, behind the same socket
+        if (after := max(self._seen, last - KEPT)) < last:
+            reply = self.ask(type="events", after=after, limit=KEPT)
+            if not exit_code(reply):
+                self.events += reply["items"]
+                self._seen = int(reply["last"])
+
+
+COLUMNS = ("IMEI", "NAME", "SITE", "STATE", "LEFT TO RUN", "LAST HEARD")
+
+
+def header(gateway: Item) -> list[str]:
+    """The gateway's state in two lines."""
+    title = f"devgate {gateway.get('version')}, up {describe.span(float(gateway['uptime']))}"
+    parts = (
+        f"registered {gateway['registered']:,} of {gateway['devices']:,}",
+        f"connections {gateway['connections']:,}",
+        f"in flight {gateway['in_flight']:,}",
+        f"waiting {gateway['waiting']:,}",
+        f"store {plain(str(gateway['store']))}",
+        f"memory {describe.size(gateway['memory'])}",
+    )
+    return [title + (", draining" if gateway.get("draining") else ""), "   ".join(parts)]
+
+
+def cells(item: Item, now: float) -> tuple[str, ...]:
+    """A device's line of the table."""
+    state = "online" if item["online"] else "offline"
+    if item["running_until"]:
+        state = "running" if item["online"] else "running, offline"
+    return (
+        item["imei"],
+        item["name"],
+        item["site"],
+        state if item["enabled"] else f"{state}, disabled",
+        describe.span(max(0.0, _seconds(item["running_until"]) - now))
+        if item["running_until"]
+        else "",
+        f"{describe.span(max(0.0, now - _seconds(item['heard'])))} ago" if item["heard"] else "",
+    )
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
