@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.device import frame
 from tests.http.harness import Site
 
+pytestmark = pytest.mark.slow
+
 expect.set_options(timeout=20_000)
 
 

@@ -20,6 +20,8 @@ import pytest
 from tests.e2e.harness import Gateway, environment
 from tests.postgres import START, Postgres, binaries
 
+pytestmark = pytest.mark.slow
+
 DEAD_HOST_SECONDS = 60.0  # on a busy machine; without keep-alives of the server it is two hours
 PORT = 5432
 HOSTS = {"db": "10.99.7.1", "a": "10.99.7.2", "b": "10.99.7.3"}

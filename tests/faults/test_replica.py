@@ -13,6 +13,8 @@ from tests.e2e.caller import Robot, eventually, knowing
 from tests.e2e.harness import Gateway, Json
 from tests.postgres import Postgres, binaries, running
 
+pytestmark = pytest.mark.slow
+
 IMEI = "860000000000001"
 HELD = 4  # orders that the replica has; it has none of the ones behind them
 ORDERS = 8

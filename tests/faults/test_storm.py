@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PLANTS = ["no-epoch", "rows-given-up", "early-send", "oldest-first"]
 # Few kinds, each with a recovery that takes a moment: a storm of all is for scripts/faults.
