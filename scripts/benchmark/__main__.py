@@ -15,6 +15,8 @@ from benchmark.hostile.run import arguments as hostile_arguments
 from benchmark.hostile.run import run as run_hostile
 from benchmark.pairs import arguments as pairs_arguments
 from benchmark.pairs import run as run_pairs
+from benchmark.path import arguments as path_arguments
+from benchmark.path import run as run_path
 from benchmark.report import as_json, table
 from benchmark.scale import arguments as scale_arguments
 from benchmark.scale import run as run_scale
@@ -30,7 +32,8 @@ def main() -> int:
         epilog="`scripts/bench scale --help`: how the cost grows with the number of devices. "
         "`scripts/bench web --help`: what open dashboards cost. "
         "`scripts/bench hostile --help`: beside attacks. "
-        "`scripts/bench pairs --help`: this tree beside another one.",
+        "`scripts/bench pairs --help`: this tree beside another one. "
+        "`scripts/bench path --help`: a start's path through the code.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (3; with --quick 1)")
@@ -60,6 +63,10 @@ def main() -> int:
         parser = argparse.ArgumentParser(prog="scripts/bench pairs", description=run_pairs.__doc__)
         pairs_arguments(parser)
         return run_pairs(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["path"]:
+        parser = argparse.ArgumentParser(prog="scripts/bench path", description=run_path.__doc__)
+        path_arguments(parser)
+        return run_path(parser.parse_args(sys.argv[2:]))
     args = parser.parse_args()
     pace = dataclasses.replace(QUICK if args.quick else FULL, devices=args.devices)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder) as folder:
