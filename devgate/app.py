@@ -54,7 +54,7 @@ from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals, drain
 from devgate.store import following, history, late
 from devgate.store.engine import Database, in_words
-from devgate.store.journal import Journal, disposable
+from devgate.store.journal import Journal, disposable, resume_of
 from devgate.store.outage import outage
 from devgate.store.seal import Seal
 from devgate.store.writer import Writer
@@ -87,8 +87,7 @@ class App:
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
         self._database = database
-        self._journal = Journal(database)
-        self._journal.resume = settings.store.after_loss == "resume"
+        self._journal = Journal(database, resume=resume_of(settings.store))
         self.writer = Writer(
             self._journal.commit, self._committed, outage, disposable=disposable, idle=IDLE
         )
@@ -111,8 +110,9 @@ class App:
         )  # fmt: skip
         self.dispatcher.caught_up = self.desk.caught_up
         background = Background()
-        self.knowledge = Knowledge(directory, records, self._refused, background)
-        self.knowledge.refresh_every = settings.store.refresh
+        self.knowledge = Knowledge(
+            directory, records, self._refused, background, refresh_seconds=settings.store.refresh
+        )
         self.trimming = Trimming(records, settings, background, clock.shared)
         self.keys = Keys(records, background)
         self.orders = Orders(

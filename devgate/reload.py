@@ -32,21 +32,20 @@ def reload(
             log.error("settings not reloaded, the old ones stay error=%s", line)
         return
     settings = taken_up(gateway.settings, new, keys)
-    gateway.settings = gateway.trimming.settings = settings
-    gateway.desk.heed(settings.device)
     assert gateway.acceptor is not None, "the doors are open"
-    gateway.acceptor.max_connections = settings.device.max_connections
-    gateway.acceptor.max_connections_per_address = settings.device.max_connections_per_address
-    flapping = settings.device.flapping
-    gateway.presence.flapping.takeovers = flapping.takeovers
-    gateway.presence.flapping.within = flapping.within
-    gateway.presence.flapping.starts = flapping.starts
-    gateway.directory.serve(settings.service.phone, settings.service.qr)
-    gateway.dispatcher.configure(settings.command)
-    gateway.knowledge.refresh_every = settings.store.refresh
-    journal.resume = settings.store.after_loss == "resume"
-    if tokens is not None and settings.control.tokens:
-        tokens.path = settings.control.tokens
+    gateway.apply(settings)
+    gateway.trimming.apply(settings)
+    gateway.directory.apply(settings.service)
+    gateway.dispatcher.apply(settings.command)
+    gateway.desk.apply(settings.device)
+    gateway.presence.apply(settings.device.flapping)
+    gateway.acceptor.apply(
+        settings.device.max_connections, settings.device.max_connections_per_address
+    )
+    gateway.knowledge.apply(settings.store)
+    journal.apply(settings.store)
+    if tokens is not None:
+        tokens.apply(settings.control)
     logs.set_level(settings.log.level)
     log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
     if restart:

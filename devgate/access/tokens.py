@@ -13,10 +13,13 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from devgate.access.namefile import LineFile, state, today
 from devgate.errors import SetupError
+
+if TYPE_CHECKING:
+    from devgate.config.settings import ControlSettings
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +96,14 @@ class Tokens:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises SetupError for a file that is there and cannot be used."""
-        self.path = os.fspath(path)
-        self._seen = state(self.path)
-        self._tokens = entries(self.path)
+        self._path = os.fspath(path)
+        self._seen = state(self._path)
+        self._tokens = entries(self._path)
+
+    def apply(self, settings: ControlSettings) -> None:
+        """Read this file from now on. Without one the old one stays: no door opens to all."""
+        if settings.tokens:
+            self._path = settings.tokens
 
     def check(self, secret: object) -> Token | None:
         """Whose token this is, or None. Looks at the file, so that a change is in force at once.
@@ -119,11 +127,11 @@ class Tokens:
         return next((token for token in self._tokens if token.name == name), None)
 
     def _refresh(self) -> None:
-        if (now := state(self.path)) == self._seen:
+        if (now := state(self._path)) == self._seen:
             return
         self._seen = now
         try:
-            self._tokens = entries(self.path)
+            self._tokens = entries(self._path)
         except SetupError as err:
             log.error("token file not read, the tokens stay as they were reason=%s", err)
 

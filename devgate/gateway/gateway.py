@@ -61,6 +61,10 @@ class Gateway:
     seal: Seal = field(init=False)  # of their secrets, likewise
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
+    def apply(self, settings: Settings) -> None:
+        """Let operations see these settings from now on."""
+        self.settings = settings
+
     def current(self, imei: Imei) -> Connection | None:
         """The connection that speaks for a device."""
         return self.presence.get(imei)

@@ -46,7 +46,7 @@ class Trimming:
         background: Background | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
         self.clock = clock or Clock(lambda: time())
         self._background = background or Background()
         self._records = records
@@ -54,6 +54,10 @@ class Trimming:
         self._told = "ok"  # of the clock
         self._trusted_at: float | None = None  # the newest trusted time, while it is in doubt
         self._kept: float | None = math.nan  # the same as it is on disk; not known at first
+
+    def apply(self, settings: Settings) -> None:
+        """Keep what these settings say from now on."""
+        self._settings = settings
 
     async def run(self) -> NoReturn:
         """Trim now and then, for ever, and look after the clock."""
@@ -94,7 +98,7 @@ class Trimming:
     async def once(self, most: int | None = None) -> Trimmed:
         """Delete what is old enough; at most so many rows of each kind. Nothing, while the clock
         is in doubt. Raises StoreError."""
-        store, command = self.settings.store, self.settings.command
+        store, command = self._settings.store, self._settings.command
         async with self._lock:
             await self._in_steps(history.trim_open_results, most=most)  # by no clock
             now = self.clock.trusted()
@@ -109,7 +113,7 @@ class Trimming:
     async def bound(self) -> None:
         """Keep the database below `[store] max_size`: delete the oldest events, then write none
         that anybody can cause, then refuse orders. Raises StoreError."""
-        most, records = self.settings.store.max_size, self._records
+        most, records = self._settings.store.max_size, self._records
         if not most:
             records.quiet, records.full = False, ""
             return

@@ -31,7 +31,7 @@ class Acceptor:
     within a round the acceptor counts for itself.
 
     `max_connections` (0: what the descriptor limit allows) and `max_connections_per_address`
-    (0: no limit) may be changed at any time.
+    (0: no limit) may be changed at any time, by apply().
 
     `proxied`: the connections come from load balancers, so that an address is counted when the
     PROXY header tells it: hand enter() to filters.plug().
@@ -63,7 +63,7 @@ class Acceptor:
         receive_buffer: int = 8192,
     ) -> None:
         self.listeners = list(listeners)
-        self.max_connections = max_connections
+        self._max_connections = max_connections
         self.proxied = proxied
         self.accepted = 0  # handed to admit(), ever
         self.refused = 0  # closed at once for their address, ever
@@ -90,14 +90,10 @@ class Acceptor:
                 receive_buffer,
             )
 
-    @property
-    def max_connections_per_address(self) -> int:
-        """The limit for one host; 0 is none. Those who are inside already stay."""
-        return self.crowds.most
-
-    @max_connections_per_address.setter
-    def max_connections_per_address(self, most: int) -> None:
-        self.crowds.most = most
+    def apply(self, max_connections: int, max_connections_per_address: int) -> None:
+        """Accept within these limits from now on. Those who are inside already stay."""
+        self._max_connections = max_connections
+        self.crowds.most = max_connections_per_address
 
     @property
     def paused(self) -> bool:
@@ -113,7 +109,7 @@ class Acceptor:
     def limit(self) -> int:
         """How many connections there may be now."""
         most = capacity()
-        return min(most, self.max_connections) if self.max_connections else most
+        return min(most, self._max_connections) if self._max_connections else most
 
     def enter(self, address: str) -> bool:
         """Count a connection from the host of `address`. False: that host has too many."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -29,6 +29,9 @@ from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import Behind
 from devgate.store.recent import Recent
 from devgate.store.schema import event
+
+if TYPE_CHECKING:
+    from devgate.config.settings import StoreSettings
 
 __all__ = ["KINDS", "Journal", "Row", "disposable"]
 
@@ -55,6 +58,11 @@ def _loss(there: int, last: int, events: Sequence[tuple[Any, ...]]) -> str:
     )
 
 
+def resume_of(settings: StoreSettings) -> bool:
+    """`resume` of a Journal."""
+    return settings.after_loss == "resume"
+
+
 class Journal:
     """Writes batches of rows. Only one thread at a time may use it.
 
@@ -62,9 +70,9 @@ class Journal:
     interpreter's lock again, and the loop is busiest when most is to be written.
     """
 
-    def __init__(self, database: Database) -> None:
-        # After a loss, go on without an operator's word once it is written again.
-        self.resume = False
+    def __init__(self, database: Database, *, resume: bool = False) -> None:
+        """`resume`: after a loss, go on without an operator's word once it is written again."""
+        self._resume = resume
         self._database = database
         self._fence = database.fence
         self._conn: Connection | None = None
@@ -75,6 +83,10 @@ class Journal:
             newest = conn.execute(_EVENTS.order_by(event.c.n.desc()).limit(1)).first()
         self._recent = Recent(None if newest is None else tuple(newest))
         self._numbering = Numbering(*((0, 0.0) if newest is None else (newest.n, newest.at)))
+
+    def apply(self, settings: StoreSettings) -> None:
+        """Act on a loss as these settings say, from the next one on."""
+        self._resume = resume_of(settings)
 
     @property
     def last(self) -> int:
@@ -158,14 +170,14 @@ class Journal:
                 rows, events = self._recent.since(known)
                 words = _loss(known, self.last, events)
                 if self._fence is not None:
-                    self._fence.restore(conn, None if self.resume else words)
+                    self._fence.restore(conn, None if self._resume else words)
                 self._write(conn, Batch([], rows), events)
         except BaseException:
             self.close()
             raise
         self.close()
         log.error("the database lost rows, and they were written again reason=%s", words)
-        if not self.resume:
+        if not self._resume:
             self._database.loss = words
         return StoreError(words)
 

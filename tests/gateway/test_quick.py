@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devgate.config.settings import DeviceSettings
+from devgate.config.settings import DeviceSettings, ServiceSettings
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
@@ -105,9 +105,11 @@ def test_the_common_case_is_taken(
 
 
 def test_a_device_without_a_text_is_answered_alike(parts: Rig) -> None:
-    parts.directory.serve("", "")
+    parts.directory.apply(ServiceSettings(phone="", qr=""))
     try:
         got = answers(Desk, parts, [(1.0, encode("000", X, "TN")), (1.0, encode("000", X, "QR"))])
         assert got[-1][0] == encode("300", X, "TN") + encode("300", X, "QR")
     finally:
-        parts.directory.serve("400-500-5620", "http://csgxjk.com/qrcode/dev/{id}")
+        parts.directory.apply(
+            ServiceSettings(phone="400-500-5620", qr="http://csgxjk.com/qrcode/dev/{id}")
+        )

@@ -88,7 +88,7 @@ class TestWhileRunning:
     async def test_or_refused(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        rig.dispatcher.configure(CommandSettings(while_running="refuse"))
+        rig.dispatcher.apply(CommandSettings(while_running="refuse"))
         wire = rig.online()
         ask(rig, nursery)
         await trio.sleep(1)

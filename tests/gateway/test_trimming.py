@@ -17,14 +17,14 @@ from tests.gateway.rig import EPOCH, Rig, X
 from tests.store.commands import command_row, event
 
 DAY = 86400.0
+SETTINGS = Settings(
+    store=StoreSettings(keep_events=10 * DAY, keep_commands=100 * DAY),
+    command=CommandSettings(keep_keys=50 * DAY),
+)
 
 
 def trimming(rig: Rig) -> Trimming:
-    settings = Settings(
-        store=StoreSettings(keep_events=10 * DAY, keep_commands=100 * DAY),
-        command=CommandSettings(keep_keys=50 * DAY),
-    )
-    return Trimming(rig.records, settings)
+    return Trimming(rig.records, SETTINGS)
 
 
 async def test_each_goes_in_its_time(
@@ -81,7 +81,7 @@ async def test_again_and_again_though_the_database_was_away(
                 raise StoreError("the database is locked")
             return Trimmed(0, 0, 0)
 
-    nursery.start_soon(Away(rig.records, trimming(rig).settings).run)
+    nursery.start_soon(Away(rig.records, SETTINGS).run)
     await trio.sleep(2.5 * EVERY)
     assert times == [0, 1, 3, 3 + EVERY, 3 + 2 * EVERY]
 

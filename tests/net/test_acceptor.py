@@ -118,7 +118,7 @@ async def test_a_storm_lets_other_tasks_have_their_turn(house: House) -> None:
 async def test_a_full_house_says_so_once_and_goes_on(
     open_house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    open_house.acceptor.max_connections = 3
+    open_house.acceptor.apply(3, 0)
     for _ in range(5):
         open_house.knock()
     await until(lambda: open_house.acceptor.paused)
@@ -129,7 +129,7 @@ async def test_a_full_house_says_so_once_and_goes_on(
     open_house.leave(next(iter(open_house.inside)))
     await until(lambda: open_house.acceptor.accepted == 4)
     assert len(open_house.inside) == 3
-    open_house.acceptor.max_connections = 0
+    open_house.acceptor.apply(0, 0)
     await until(lambda: len(open_house.inside) == 4)
     await until(lambda: not open_house.acceptor.paused)
     assert caplog.text.count("accepting paused") == 1
@@ -139,7 +139,7 @@ async def test_a_full_house_says_so_once_and_goes_on(
 async def test_a_house_that_fills_again_and_again_does_not_flood_the_log(
     open_house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    open_house.acceptor.max_connections = 1
+    open_house.acceptor.apply(1, 0)
     open_house.knock()
     for _ in range(3):
         open_house.knock()
@@ -153,7 +153,7 @@ async def test_one_address_may_have_so_many(
     open_house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     acceptor = open_house.acceptor
-    acceptor.max_connections_per_address = 2
+    acceptor.apply(0, 2)
     devices = [open_house.knock() for _ in range(4)]
     assert [await trio.to_thread.run_sync(device.recv, 1) for device in devices[2:]] == [b"", b""]
     assert acceptor.refused == 2
@@ -165,7 +165,7 @@ async def test_one_address_may_have_so_many(
     open_house.leave(next(iter(open_house.inside)))
     open_house.knock()
     await until(lambda: acceptor.accepted == 4)
-    acceptor.max_connections_per_address = 0
+    acceptor.apply(0, 0)
     open_house.knock()
     await until(lambda: acceptor.accepted == 5)
     assert acceptor.refused == 2

@@ -154,8 +154,7 @@ def test_f6_what_memory_does_not_hold_is_lost_for_good(
 
 
 def test_f6_after_loss_resume_goes_on_by_itself(owned: Database, database_url: str) -> None:
-    journal = Journal(owned)
-    journal.resume = True
+    journal = Journal(owned, resume=True)
     for n in range(1, 6):
         journal.commit([event(at=float(n))])
     lose(database_url, 2)

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devgate.gateway.command import Command
 from devgate.gateway.commands.claims import Group, Held, Sent, Settled
@@ -19,17 +19,30 @@ from devgate.model import Imei
 from devgate.protocol.frames import encode
 from devgate.protocol.session import Result
 
+if TYPE_CHECKING:
+    from devgate.config.settings import CommandSettings
+
 
 class Results:
     """Works on the claims of one device's line at a time. Nothing here awaits."""
 
-    def __init__(self, directory: Directory, records: Records, outcomes: Outcomes) -> None:
-        self.ack_timeout = 0.0  # [command] ack_timeout and late_window
-        self.late_window = 0.0
+    def __init__(
+        self,
+        directory: Directory,
+        records: Records,
+        outcomes: Outcomes,
+        settings: CommandSettings,
+    ) -> None:
+        self.apply(settings)
         self.slow = Slow(records)
         self._directory = directory
         self._records = records
         self._outcomes = outcomes
+
+    def apply(self, settings: CommandSettings) -> None:
+        """Work by these times from now on."""
+        self.ack_timeout = settings.ack_timeout
+        self.late_window = settings.late_window
 
     def ack_timeout_of(self, imei: Imei) -> float:
         """Seconds that are in force for the device."""

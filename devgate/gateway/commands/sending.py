@@ -55,8 +55,8 @@ class Sender:
         self._records = records
         self._running = running
         self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
-        self.results = Results(directory, records, outcomes)
-        self.configure(settings)
+        self.results = Results(directory, records, outcomes, settings)
+        self.settings = settings
         self.sequence = 0  # of the command that was sent last
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         self._lines: dict[Imei, Line] = {}
@@ -73,11 +73,10 @@ class Sender:
         # Returns when all that devices have said up to now is read.
         self.caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
-    def configure(self, settings: CommandSettings) -> None:
+    def apply(self, settings: CommandSettings) -> None:
         """Work by these settings from now on."""
         self.settings = settings
-        self.results.ack_timeout = settings.ack_timeout
-        self.results.late_window = settings.late_window
+        self.results.apply(settings)
 
     def _line(self, imei: Imei) -> Line:
         if (line := self._lines.get(imei)) is None:

@@ -79,9 +79,9 @@ class Desk:
         self._tails: Tails[Connection] = Tails(settings.partial_timeout)
         self._sooner = trio.Event()  # a tail is due before the sweep would look
         self._planned = -math.inf  # when the sweep will look
-        self.heed(settings)
+        self.apply(settings)
 
-    def heed(self, settings: DeviceSettings) -> None:
+    def apply(self, settings: DeviceSettings) -> None:
         """Work by these timeouts and limits from now on."""
         self._settings = settings
         self.relayed = settings.proxy_protocol

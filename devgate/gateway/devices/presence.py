@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from time import time
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,6 +17,9 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.net.addresses import network_of
 from devgate.protocol.quick import own
+
+if TYPE_CHECKING:
+    from devgate.config.settings import FlappingSettings
 
 MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
 
@@ -43,6 +47,10 @@ class Presence:
         self._answered: dict[Imei, str] = {}
         # Devices of which the last that was told is not what is so now.
         self._stale: dict[Imei, None] = {}
+
+    def apply(self, settings: FlappingSettings) -> None:
+        """Judge takeovers by these settings from now on."""
+        self.flapping.apply(settings)
 
     def get(self, imei: Imei) -> Connection | None:
         return self._registry.get(imei)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from devgate.model import Imei
+
+if TYPE_CHECKING:
+    from devgate.config.settings import FlappingSettings
 
 C = TypeVar("C")
 
@@ -54,6 +57,12 @@ class Flapping:
         self.within = within
         self.starts = starts  # meanwhile: "refuse" or "send" them
         self._times: dict[Imei, deque[float]] = {}
+
+    def apply(self, settings: FlappingSettings) -> None:
+        """Judge by these settings from now on; takeovers that were counted stay counted."""
+        self.takeovers = settings.takeovers
+        self.within = settings.within
+        self.starts = settings.starts
 
     def taken_over(self, imei: Imei, now: float) -> bool:
         """Count one takeover. True if it makes this device flap: told once a burst."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from devgate.model import MAX_TEXT, Called, Imei
+
+if TYPE_CHECKING:
+    from devgate.config.settings import ServiceSettings
 
 ENABLED, TIMES = 1, 2  # flags
 HEAD = Struct("<BII")  # flags, id, number of the site; the name in UTF-8 follows
@@ -45,16 +48,17 @@ class Directory:
     """
 
     def __init__(self, phone: str = "", qr: str = "") -> None:
+        self._phone = phone.encode()
+        self._qr = qr
         self._devices: dict[Imei, bytes | Own] = {}
         self._sites: list[str] = []
         self._site_numbers: dict[str, int] = {}
         self._ack_timeouts: dict[Imei, float] = {}  # of the few that have their own
-        self.serve(phone, qr)
 
-    def serve(self, phone: str, qr: str) -> None:
-        """The texts of `[service]`, for every device without its own."""
-        self._phone = phone.encode()
-        self._qr = qr
+    def apply(self, settings: ServiceSettings) -> None:
+        """Serve these texts to every device without its own from now on."""
+        self._phone = settings.phone.encode()
+        self._qr = settings.qr
 
     def __len__(self) -> int:
         return len(self._devices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -15,6 +15,9 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.history import Reading
+
+if TYPE_CHECKING:
+    from devgate.config.settings import StoreSettings
 
 PAGE = 2000  # changed devices that are read at once
 TOLD = 1000  # of one refresh: an import of a million is one event more, not a million
@@ -33,8 +36,10 @@ class Knowledge:
         records: Records,
         refused: Callable[[Imei, str], None],
         background: Background | None = None,
+        *,
+        refresh_seconds: float = 30.0,
     ) -> None:
-        self.refresh_every = 30.0
+        self._refresh_seconds = refresh_seconds
         self._directory = directory
         self._records = records
         self._refused = refused  # called for a device that may not be connected any longer
@@ -42,6 +47,10 @@ class Knowledge:
         self._revision = 0
         self._sources: dict[object, str] = {}  # who changes what at the moment
         self._lock = trio.Lock()
+
+    def apply(self, settings: StoreSettings) -> None:
+        """Look for changes as often as these settings say, from the next look on."""
+        self._refresh_seconds = settings.refresh
 
     async def load(self) -> None:
         """Read all devices. In a thread, while nobody else looks at the directory."""
@@ -134,8 +143,8 @@ class Knowledge:
     async def watch(self) -> NoReturn:
         """See what other programs change."""
         while True:
-            await trio.sleep(self.refresh_every)
-            await self._background.until_done("refresh", self.refresh, self.refresh_every)
+            await trio.sleep(self._refresh_seconds)
+            await self._background.until_done("refresh", self.refresh, self._refresh_seconds)
 
 
 def _short(value: object) -> object:

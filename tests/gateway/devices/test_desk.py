@@ -245,7 +245,7 @@ async def test_settings_can_change_meanwhile(store: Database) -> None:
     async with serving(store, idle_timeout=1000) as (whole, device, _):
         await device.registers()
         settings = whole.gateway.settings.device.model_copy(update={"idle_timeout": 0.01})
-        whole.desk.heed(settings)
+        whole.desk.apply(settings)
         assert await device.gone()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from devgate.config.settings import ServiceSettings
 from devgate.gateway.known.directory import Directory, Known
 from devgate.model import Imei
 from tests.gateway.rig import NOBODY, X, Y
@@ -45,7 +46,7 @@ def test_the_texts_of_the_service(directory: Directory) -> None:
     assert directory.text(X, "TN") == b"400-500-5620"
     assert directory.text(X, "QR") == b"http://csgxjk.com/qrcode/dev/16"
     assert directory.text(NOBODY, "TN") is None
-    directory.serve("110", "{imei}/{id}/{id}")
+    directory.apply(ServiceSettings(phone="110", qr="{imei}/{id}/{id}"))
     assert directory.text(X, "TN") == b"110"
     assert directory.text(X, "QR") == b"123456787654321/16/16"
 
@@ -66,12 +67,11 @@ def test_no_text_at_all() -> None:
     assert directory.text(X, "QR") is None
 
 
-def test_a_text_that_is_too_long_once_it_is_filled_in(directory: Directory) -> None:
-    directory.serve("1", "{imei}" * 65)  # 975 bytes
-    directory.put(known())
-    assert len(directory.text(X, "QR") or b"") == 975
-    directory.serve("1", "{imei}" * 66)
-    assert directory.text(X, "QR") is None
+def test_a_text_that_is_too_long_once_it_is_filled_in() -> None:
+    for times, size in ((65, 975), (66, 0)):
+        directory = Directory("1", "{imei}" * times)
+        directory.put(known())
+        assert len(directory.text(X, "QR") or b"") == size
 
 
 @pytest.mark.parametrize("phone", [None, "own"])
