@@ -10,8 +10,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 MANUAL = ROOT / "docs" / "manual.md"
+PROTOCOL, CONTROL = ROOT / "docs" / "protocol.md", ROOT / "docs" / "control.md"
 READMES = (ENGLISH, CHINESE)
-PAGES = (*READMES, MANUAL)
+PAGES = (*READMES, MANUAL, PROTOCOL, CONTROL)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b(?:COMMAND|IMEI|LONG|NAME|N|FILE)\b")
@@ -47,6 +48,27 @@ def session(page: Path) -> list[Step]:
         else:
             steps[-1] = Step(steps[-1].command, (*steps[-1].output, line))
     return steps
+
+
+def section(page: Path, number: int) -> str:
+    """The text of the section with that number. Raises ValueError if there is none."""
+    found = re.search(
+        rf"^## {number}\. .*?(?=^## |\Z)", read(page), re.MULTILINE | re.DOTALL
+    )  # fmt: skip
+    if found is None:
+        raise ValueError(f"{page.name} has no section {number}")
+    return found[0]
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The cells of the table whose first column is called so, without its head."""
+    lines = text[re.search(rf"^\| {re.escape(first)} \|", text, re.MULTILINE).start() :]  # type: ignore[union-attr]
+    rows: list[list[str]] = []
+    for line in lines.splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line[1:].rstrip("|").split("|")])
+    return rows
 
 
 def headings(page: Path) -> list[str]:
