@@ -39,7 +39,7 @@ def check(settings: Settings) -> None:
     if settings.control.tokens:
         entries(settings.control.tokens)
     if settings.http.users:
-        from devgate.http.users import entries as users  # a gateway without HTTP needs no Argon2
+        from devgate.access.users import entries as users  # a gateway without HTTP needs no Argon2
 
         users(settings.http.users)
     for webhook in settings.webhook:

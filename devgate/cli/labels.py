@@ -15,7 +15,7 @@ from devgate.cli.stored import store
 from devgate.model import shown
 
 if TYPE_CHECKING:
-    from devgate.http.pages.sheet import Label
+    from devgate.labels.sheet import Label
 
 KINDS = (".html", ".svg", ".pdf")
 SIZES = ("65", "24", "21", "8", "2")  # as `http.pages.sheet` has them
@@ -71,7 +71,7 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
     from devgate.config.load import load
     from devgate.config.locate import find_config
     from devgate.gateway.known.directory import Directory, Known
-    from devgate.http.pages.sheet import Label
+    from devgate.labels.sheet import Label
     from devgate.model import Imei
     from devgate.store import devices
 
@@ -101,7 +101,7 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
 
 def _write(found: Sequence[Label], out: Path, kind: str, size: str, cut: bool) -> list[str]:
     """Write the file or files. Returns their names."""
-    from devgate.http.pages import pdf, sheet
+    from devgate.labels import pdf, sheet
 
     pages = sheet.pages(found, sheet.SIZES[size])
     if kind == ".pdf":

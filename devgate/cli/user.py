@@ -62,7 +62,7 @@ def add(where: Where, name: str, role: str, replace: bool, file: str | None) -> 
       devgate user add wang --replace      # another password
       echo "$PASSWORD" | devgate user add screen --role read
     """
-    from devgate.http import users
+    from devgate.access import users
 
     file = _file(where, file)
     if sys.stdin.isatty():
@@ -85,7 +85,7 @@ def list_(where: Where, file: str | None) -> None:
     Example:
       devgate user list --json
     """
-    from devgate.http import users
+    from devgate.access import users
 
     rows: list[dict[str, Any]] = [
         {"name": user.name, "role": user.role, "created": user.created}
@@ -107,7 +107,7 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
       devgate user remove wang --yes
     """
     certain(f"Remove the user {name}?", yes)
-    from devgate.http import users
+    from devgate.access import users
 
     users.remove(_file(where, file), name)
     told({"status": "200", "message": f"user {name} removed", "name": name}, where.as_json)

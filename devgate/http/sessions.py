@@ -20,9 +20,9 @@ import trio
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from devgate.access.tokens import Token, Tokens
+from devgate.access.users import Busy, Users
 from devgate.http.ended import Ended
 from devgate.http.pace import Pace
-from devgate.http.users import Busy, Users
 
 log = logging.getLogger("devgate.http")
 

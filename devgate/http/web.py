@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import trio
 
 from devgate.access.tokens import Tokens
+from devgate.access.users import Users
 from devgate.config.settings import HttpSettings
 from devgate.errors import SetupError
 from devgate.events.log import EventLog
@@ -19,7 +20,6 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.boards import Boards
 from devgate.http.quota import Quota
 from devgate.http.sessions import Sessions
-from devgate.http.users import Users
 
 SECRET = 32  # bytes: what signs sessions
 

@@ -19,7 +19,7 @@ from typing import Self
 from benchmark.errors import BenchError
 from benchmark.machine import Cores
 from benchmark.servers import FIRST_IMEI, KNOWN_DEVICES, Kind, devgate, free_port
-from devgate.http.users import add
+from devgate.access.users import add
 
 USER, PASSWORD = "bench", "only on this machine"
 SITE = 50  # devices of one

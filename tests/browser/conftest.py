@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from devgate.http.users import add
+from devgate.access.users import add
 from tests.e2e.device import PATIENCE
 from tests.http.harness import Site, site
 from tests.http.visitor import NAME, PASSWORD

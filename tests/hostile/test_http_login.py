@@ -17,12 +17,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devgate import __version__
+from devgate.access import users
+from devgate.access.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
 from devgate.errors import SetupError
-from devgate.http import users
 from devgate.http.ended import PRUNE_LINES, Ended
 from devgate.http.pace import FREE_TRIES, MAX_DELAY, MAX_KEYS, TRIES_OF_ADDRESS, Failures, Pace
 from devgate.http.sessions import COOKIE, LASTS, MAX_SLOWED, Sessions
-from devgate.http.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
+from devgate.access.users import add
 from devgate.http import pages
 from devgate.http.pages.view import templates
-from devgate.http.users import add
 from tests.http.harness import Site, Sse, site, streaming
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
 

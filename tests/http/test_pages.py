@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from devgate.access.users import add
 from devgate.http import pages
 from devgate.http.pages.i18n import WORDS, chosen
-from devgate.http.users import add
 from tests.e2e.caller import Caller, settle
 from tests.e2e.device import frame
 from tests.http.harness import Site, site

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from devgate.access import users
 from devgate.access.tokens import Tokens
 from devgate.access.tokens import add as add_token
+from devgate.access.users import Users
 from devgate.errors import SetupError
-from devgate.http import sessions, users
+from devgate.http import sessions
 from devgate.http.pace import Pace
 from devgate.http.sessions import COOKIE, Sessions
-from devgate.http.users import Users
 from devgate.net.addresses import network
 from tests.e2e.harness import Gateway, run
 

@@ -10,9 +10,9 @@ import trio
 from markupsafe import Markup
 from starlette.responses import Response
 
-from devgate.http.pages import sheet
-from devgate.http.pages.sheet import DEFAULT, SIZES, Label
 from devgate.http.pages.view import Visit
+from devgate.labels import sheet
+from devgate.labels.sheet import DEFAULT, SIZES, Label
 from devgate.model import imei
 
 MOST = 240  # stickers of one look: a code costs some milliseconds of the gateway's own time

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from devgate.http.pages import sheet
-from devgate.http.pages.pdf import pdf, unwritable
-from devgate.http.pages.sheet import A4, SIZES, Label, fitted, pages, width
+from devgate.labels import sheet
+from devgate.labels.pdf import pdf, unwritable
+from devgate.labels.sheet import A4, SIZES, Label, fitted, pages, width
 from tests.e2e.harness import Gateway
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from devgate.http.pages.sheet import A4, Sticker, width
+from devgate.labels.sheet import A4, Sticker, width
 
 POINT = 72 / 25.4  # points in a millimetre
 

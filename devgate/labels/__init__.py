@@ -1,0 +1,1 @@
+"""Sheets of QR stickers, as SVG and PDF."""
