@@ -1,33 +1,106 @@
-"""A small file of lines that people, the CLI and a running gateway share.
+"""A small file of names, one a line, that people, the CLI and a running gateway share.
 
 It is replaced whole or not at all, one process at a time, and whoever reads it can see
-cheaply whether it changed.
+cheaply whether it changed. Empty lines and lines with `#` in front are comments.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from devgate.errors import SetupError
 from devgate.model import iso
 
 Lines = list[str]
 
+log = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
 
 @dataclass(frozen=True, slots=True)
-class LineFile:
-    """What the file is for, and the setting that names it: for the sentences of its errors."""
+class NameFile(Generic[T]):
+    """One kind of such files: what stands in a line, and the words of its errors."""
 
-    what: str
-    setting: str
+    kind: str  # what a line names: token or user
+    setting: str  # that names the file
     head: str  # the comment that a new file begins with
+    shape: str  # of a line, for people
+    pattern: re.Pattern[str]  # of a line; its first group is the name
+    entry: Callable[..., T]  # from the groups of the pattern
+
+    def entries(self, path: str | os.PathLike[str]) -> list[T]:
+        """All entries of the file; none if it is missing. Raises SetupError if it is broken."""
+        path = os.fspath(path)
+        found: dict[str, T] = {}
+        for number, text in enumerate(self.lines(path), 1):
+            if not text.strip() or text.lstrip().startswith("#"):
+                continue
+            match = self.pattern.fullmatch(text.strip())
+            if match is None:
+                raise SetupError(
+                    f"{path} line {number}: {self.shape} expected;"
+                    f" remove the line and add the {self.kind} again"
+                )
+            entry = self.entry(*match.groups())
+            if entry.name in found:
+                raise SetupError(
+                    f"{path} line {number}: a second {self.kind} named {entry.name};"
+                    " remove one of them"
+                )
+            found[entry.name] = entry
+        return list(found.values())
+
+    def add(
+        self, path: str | os.PathLike[str], name: str, line: str, *, replace: bool, taken: str
+    ) -> None:
+        """Add a line for this name, or put it in place of the one that is there.
+
+        Raises SetupError if the file cannot be written, or if the name is there and is not to be
+        replaced: `taken` says what to do then.
+        """
+
+        def change(lines: Lines) -> Lines:
+            others = [text for text in lines if self._name(text) != name]
+            if len(others) < len(lines) and not replace:
+                raise SetupError(
+                    f"there is a {self.kind} named {name} already in {os.fspath(path)}; {taken}"
+                )
+            return [*others, line]
+
+        self.change(path, change)
+
+    def remove(self, path: str | os.PathLike[str], name: str) -> None:
+        """Remove the line of that name. Raises SetupError if there is none."""
+
+        def change(lines: Lines) -> Lines:
+            left = [text for text in lines if self._name(text) != name]
+            if len(left) == len(lines):
+                raise SetupError(f"there is no {self.kind} named {name} in {os.fspath(path)}")
+            return left
+
+        self.change(path, change)
+
+    def _name(self, text: str) -> str:
+        """The name in a line; nothing for a comment."""
+        match = self.pattern.fullmatch(text.strip())
+        return match[1] if match else ""
 
     def lines(self, path: str) -> Lines:
         """Its lines; none if it is missing. Raises SetupError if it cannot be read."""
@@ -37,21 +110,16 @@ class LineFile:
         except FileNotFoundError:
             return []
         except UnicodeDecodeError:
-            raise SetupError(f"the {self.what} {path} is not UTF-8 text") from None
+            raise SetupError(f"the {self.kind} file {path} is not UTF-8 text") from None
         except OSError as err:
             raise SetupError(
-                f"the {self.what} {path} cannot be read: {err.strerror};"
+                f"the {self.kind} file {path} cannot be read: {err.strerror};"
                 f" let the gateway's user read it, or set another {self.setting}"
             ) from None
 
-    def change(
-        self, path: str, check: Callable[[str], object], change: Callable[[Lines], Lines]
-    ) -> None:
-        """Replace the file by one with other lines. Raises SetupError.
-
-        `check(path)` raises it for a broken file, which is for a person to look at, not for
-        us to write over.
-        """
+    def change(self, path: str | os.PathLike[str], change: Callable[[Lines], Lines]) -> None:
+        """Replace the file by one with other lines. Raises SetupError, also for a broken file: a
+        person has to look at that, and it is not written over."""
         path = os.path.realpath(path)  # a link stays one
         folder = os.path.dirname(path)
         temporary = ""
@@ -60,7 +128,7 @@ class LineFile:
             guard = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(guard, fcntl.LOCK_EX)
-                check(path)
+                self.entries(path)
                 lines = change(self.lines(path) or [self.head])
                 fd, temporary = tempfile.mkstemp(prefix=".lines-", dir=folder)  # mode 0600
                 with os.fdopen(fd, "w", encoding="utf-8") as file:
@@ -75,13 +143,36 @@ class LineFile:
                 os.close(guard)
         except OSError as err:
             raise SetupError(
-                f"the {self.what} {path} cannot be written: {err.strerror};"
+                f"the {self.kind} file {path} cannot be written: {err.strerror};"
                 f" run this as its owner, or set another {self.setting}"
             ) from None
         finally:
             if temporary:
                 with suppress(OSError):
                     os.unlink(temporary)
+
+
+class Watched(Generic[T]):
+    """The entries of one file, by name, as it stands now. A missing file has none."""
+
+    def __init__(self, file: NameFile[T], path: str | os.PathLike[str]) -> None:
+        """Raises SetupError for a file that is there and cannot be used."""
+        self.path = os.fspath(path)
+        self._file = file
+        self._seen = state(self.path)
+        self._entries = {entry.name: entry for entry in file.entries(self.path)}
+
+    def entries(self) -> dict[str, T]:
+        """Looks at the file, so that a change is in force at once. A file that was broken since
+        leaves the entries as they were."""
+        if (now := state(self.path)) != self._seen:
+            self._seen = now
+            try:
+                self._entries = {entry.name: entry for entry in self._file.entries(self.path)}
+            except SetupError as err:
+                kind = self._file.kind
+                log.error("%s file not read, the %ss stay as they were reason=%s", kind, kind, err)
+        return self._entries
 
 
 def state(path: str) -> tuple[int, ...]:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import os
 import re
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from devgate.access.namefile import LineFile, state, today
+from devgate.access.namefile import NameFile, Watched, today
 from devgate.errors import SetupError
 
 if TYPE_CHECKING:
     from devgate.config.settings import ControlSettings
-
-log = logging.getLogger(__name__)
 
 PREFIX = "dg_"  # so that a secret is recognised where it should not be
 MAX_SECRET = 200  # characters; nothing longer is worth hashing
@@ -63,11 +60,6 @@ NEEDS: Mapping[str, str] = {
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+sha256\$([0-9a-f]{{64}})")
-FILE = LineFile(
-    "token file",
-    "[control] tokens",
-    "# devgate tokens, hashed: NAME ROLE CREATED sha256$HEX. Kept by `devgate token`.",
-)
 
 
 class Token(NamedTuple):
@@ -83,6 +75,16 @@ class Token(NamedTuple):
         return may(self.role, operation)
 
 
+FILE = NameFile(
+    "token",
+    "[control] tokens",
+    "# devgate tokens, hashed: NAME ROLE CREATED sha256$HEX. Kept by `devgate token`.",
+    "NAME ROLE CREATED sha256$HEX",
+    LINE,
+    Token,
+)
+
+
 def may(role: str, operation: object) -> bool:
     """True if a caller of that role may ask for that `type`. The one place that decides it."""
     if role == "admin":
@@ -96,14 +98,12 @@ class Tokens:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises SetupError for a file that is there and cannot be used."""
-        self._path = os.fspath(path)
-        self._seen = state(self._path)
-        self._tokens = entries(self._path)
+        self._file = Watched(FILE, path)
 
     def apply(self, settings: ControlSettings) -> None:
         """Read this file from now on. Without one the old one stays: no door opens to all."""
         if settings.tokens:
-            self._path = settings.tokens
+            self._file.path = settings.tokens
 
     def check(self, secret: object) -> Token | None:
         """Whose token this is, or None. Looks at the file, so that a change is in force at once.
@@ -111,51 +111,24 @@ class Tokens:
         Takes the same time whichever token matches. A file that was broken since leaves the
         tokens as they were.
         """
-        self._refresh()
+        tokens = self._file.entries()
         if not isinstance(secret, str) or len(secret) > MAX_SECRET:
             return None
         digest = _digest(secret)
         found = None
-        for token in self._tokens:
+        for token in tokens.values():
             if hmac.compare_digest(token.digest, digest):
                 found = token
         return found
 
     def named(self, name: str) -> Token | None:
         """The token of that name, if there still is one."""
-        self._refresh()
-        return next((token for token in self._tokens if token.name == name), None)
-
-    def _refresh(self) -> None:
-        if (now := state(self._path)) == self._seen:
-            return
-        self._seen = now
-        try:
-            self._tokens = entries(self._path)
-        except SetupError as err:
-            log.error("token file not read, the tokens stay as they were reason=%s", err)
+        return self._file.entries().get(name)
 
 
 def entries(path: str | os.PathLike[str]) -> list[Token]:
     """All tokens of the file; none if it is missing. Raises SetupError if it is broken."""
-    tokens: list[Token] = []
-    for number, text in enumerate(FILE.lines(os.fspath(path)), 1):
-        if not text.strip() or text.lstrip().startswith("#"):
-            continue
-        match = LINE.fullmatch(text.strip())
-        if match is None:
-            raise SetupError(
-                f"{os.fspath(path)} line {number}: NAME ROLE CREATED sha256$HEX expected;"
-                " remove the line and add the token again"
-            )
-        token = Token(*match.groups())
-        if any(token.name == other.name for other in tokens):
-            raise SetupError(
-                f"{os.fspath(path)} line {number}: a second token named {token.name};"
-                " remove one of them"
-            )
-        tokens.append(token)
-    return tokens
+    return FILE.entries(path)
 
 
 def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
@@ -172,34 +145,13 @@ def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
     secret = PREFIX + secrets.token_urlsafe(32)
     line = f"{name} {role} {today()} sha256${_digest(secret)}"
 
-    def change(lines: list[str]) -> list[str]:
-        if any(_name(text) == name for text in lines):
-            raise SetupError(
-                f"there is a token named {name} already in {os.fspath(path)};"
-                " remove it first, or take another name"
-            )
-        return [*lines, line]
-
-    FILE.change(os.fspath(path), entries, change)
+    FILE.add(path, name, line, replace=False, taken="remove it first, or take another name")
     return secret
 
 
 def remove(path: str | os.PathLike[str], name: str) -> None:
     """Remove the token of that name; it is refused from now on. Raises SetupError for none."""
-
-    def change(lines: list[str]) -> list[str]:
-        kept = [text for text in lines if _name(text) != name]
-        if len(kept) == len(lines):
-            raise SetupError(f"there is no token named {name} in {os.fspath(path)}")
-        return kept
-
-    FILE.change(os.fspath(path), entries, change)
-
-
-def _name(text: str) -> str:
-    """The name that a line gives a token; nothing for a comment."""
-    match = LINE.fullmatch(text.strip())
-    return match[1] if match else ""
+    FILE.remove(path, name)
 
 
 def _digest(secret: str) -> str:

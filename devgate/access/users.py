@@ -17,7 +17,7 @@ import trio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from devgate.access.namefile import LineFile, state, today
+from devgate.access.namefile import NameFile, Watched, today
 from devgate.access.tokens import ROLES
 from devgate.errors import SetupError
 from devgate.model import shown
@@ -25,11 +25,6 @@ from devgate.net.addresses import network
 
 log = logging.getLogger(__name__)
 
-FILE = LineFile(
-    "user file",
-    "[http] users",
-    "# devgate users, hashed: NAME ROLE CREATED $argon2id$... Kept by `devgate user`.",
-)
 LEAST, MOST = 12, 256  # characters of a new password; older ones may be shorter
 MAX_NAME = 64  # characters of a user's name
 NAME = re.compile(r"(?!#)\S+(?: \S+)*")
@@ -57,30 +52,36 @@ class User(NamedTuple):
     hash: str
 
 
+FILE = NameFile(
+    "user",
+    "[http] users",
+    "# devgate users, hashed: NAME ROLE CREATED $argon2id$... Kept by `devgate user`.",
+    "NAME ROLE CREATED $argon2id$...",
+    LINE,
+    User,
+)
+
+
 class Users:
     """The users of one file, as it stands now. A missing file holds none."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises SetupError for a file that is there and cannot be used."""
-        self.path = os.fspath(path)
-        self._seen = state(self.path)
-        self._users = {user.name: user for user in entries(self.path)}
+        self._file = Watched(FILE, path)
         self._turns = trio.CapacityLimiter(HASHING)
         self._here: Counter[str] = Counter()  # attempts that wait or are looked at, by network
         # What a name that nobody has is checked against, so that it takes as long.
         self._nobody = _hasher.hash("nobody's password")
 
+    @property
+    def path(self) -> str:
+        return self._file.path
+
     def get(self, name: str) -> User | None:
         """The user of that name, however its letters were put together (Unicode's NFC).
 
         Looks at the file, so that a change is in force at once."""
-        if (now := state(self.path)) != self._seen:
-            self._seen = now
-            try:
-                self._users = {user.name: user for user in entries(self.path)}
-            except SetupError as err:
-                log.error("user file not read, the users stay as they were reason=%s", err)
-        return self._users.get(unicodedata.normalize("NFC", name))
+        return self._file.entries().get(unicodedata.normalize("NFC", name))
 
     async def check(self, name: str, password: str, address: str = "") -> User | None:
         """The user, if name and password are right. Takes as long for a name that nobody has.
@@ -133,24 +134,7 @@ def _fits(hashed: str, password: str) -> bool:
 
 def entries(path: str | os.PathLike[str]) -> list[User]:
     """All users of the file; none if it is missing. Raises SetupError if it is broken."""
-    users: list[User] = []
-    for number, text in enumerate(FILE.lines(os.fspath(path)), 1):
-        if not text.strip() or text.lstrip().startswith("#"):
-            continue
-        match = LINE.fullmatch(text.strip())
-        if match is None:
-            raise SetupError(
-                f"{os.fspath(path)} line {number}: NAME ROLE CREATED $argon2id$... expected;"
-                " remove the line and add the user again"
-            )
-        user = User(*match.groups())
-        if any(user.name == other.name for other in users):
-            raise SetupError(
-                f"{os.fspath(path)} line {number}: a second user named {user.name};"
-                " remove one of them"
-            )
-        users.append(user)
-    return users
+    return FILE.entries(path)
 
 
 def add(
@@ -173,17 +157,10 @@ def add(
         raise SetupError(f"a password has {LEAST} to {MOST} characters, not {len(password)}")
     hashed = _hasher.hash(password.encode("utf-8", "surrogatepass"))
     line = f"{name} {role} {today()} {hashed}"
-
-    def change(lines: list[str]) -> list[str]:
-        others = [text for text in lines if _name(text) != name]
-        if len(others) < len(lines) and not replace:
-            raise SetupError(
-                f"there is a user named {name} already in {os.fspath(path)};"
-                " take another name, or change the password with --replace"
-            )
-        return [*others, line]
-
-    FILE.change(os.fspath(path), entries, change)
+    FILE.add(
+        path, name, line, replace=replace,
+        taken="take another name, or change the password with --replace",
+    )  # fmt: skip
 
 
 def replace_hash(path: str | os.PathLike[str], user: User, password: str) -> User:
@@ -196,23 +173,10 @@ def replace_hash(path: str | os.PathLike[str], user: User, password: str) -> Use
         return [" ".join(new) if " ".join(text.split()) == " ".join(user) else text
                 for text in lines]  # fmt: skip
 
-    FILE.change(os.fspath(path), entries, change)
+    FILE.change(path, change)
     return new
 
 
 def remove(path: str | os.PathLike[str], name: str) -> None:
     """Remove a user, and so end the user's sessions. Raises SetupError if there is none."""
-    name = unicodedata.normalize("NFC", name)
-
-    def change(lines: list[str]) -> list[str]:
-        kept = [text for text in lines if _name(text) != name]
-        if len(kept) == len(lines):
-            raise SetupError(f"there is no user named {name} in {os.fspath(path)}")
-        return kept
-
-    FILE.change(os.fspath(path), entries, change)
-
-
-def _name(text: str) -> str:
-    match = LINE.fullmatch(text.strip())
-    return match[1] if match else ""
+    FILE.remove(path, unicodedata.normalize("NFC", name))

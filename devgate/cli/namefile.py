@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from devgate.cli.output import complain, emit, say, table
+from devgate.cli.output import Where, complain, emit, fail, say, table
+
+if TYPE_CHECKING:
+    from devgate.config.settings import Settings
 
 
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool, none: str) -> None:
@@ -22,6 +25,27 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, none: str) -> None:
         say(table(("NAME", "ROLE", "CREATED"), [tuple(row.values()) for row in rows]))
     else:
         click.echo(none, err=True)
+
+
+def named_file(
+    where: Where, file: str | None, setting: str, read: Callable[[Settings], str]
+) -> str:
+    """The file that is meant: --file, or what `read` finds in the configuration under `setting`.
+    Without one there is nothing to work on: exit code 2."""
+    if file:
+        return file
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+
+    config = find_config(where.config_option, os.environ)
+    path = read(load(config, os.environ))
+    if not path:
+        place = f"in {config}" if config else "and there is no configuration"
+        fail(
+            f"{setting} is not set {place}: set it to a file (a missing one is made),"
+            " or name one with --file"
+        )
+    return path
 
 
 @contextmanager

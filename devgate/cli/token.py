@@ -6,15 +6,14 @@ the command returns.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
-from devgate.cli.namefile import handed_over, show
-from devgate.cli.output import YES, Where, certain, common, fail, options, say, told
+from devgate.cli.namefile import handed_over, named_file, show
+from devgate.cli.output import YES, Where, certain, common, options, say, told
 
-ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
+ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
 
 file_option = click.option(
     "--file",
@@ -117,18 +116,4 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
 
 
 def _file(where: Where, file: str | None) -> str:
-    """The token file that is meant. Without one there is nothing to work on: exit code 2."""
-    if file:
-        return file
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
-
-    config = find_config(where.config_option, os.environ)
-    path = load(config, os.environ).control.tokens
-    if not path:
-        place = f"in {config}" if config else "and there is no configuration"
-        fail(
-            f"[control] tokens is not set {place}: set it to a file (a missing one is made),"
-            " or name one with --file"
-        )
-    return path
+    return named_file(where, file, "[control] tokens", lambda settings: settings.control.tokens)

@@ -7,16 +7,15 @@ returns.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 import click
 
-from devgate.cli.namefile import handed_over, show
-from devgate.cli.output import YES, Where, certain, common, fail, options, told
+from devgate.cli.namefile import handed_over, named_file, show
+from devgate.cli.output import YES, Where, certain, common, options, told
 
-ROLES = ("read", "command", "admin")  # as `gateway.access` has them, which is not imported here
+ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
 
 file_option = click.option(
     "--file",
@@ -114,18 +113,4 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
 
 
 def _file(where: Where, file: str | None) -> str:
-    """The user file that is meant. Without one there is nothing to work on: exit code 2."""
-    if file:
-        return file
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
-
-    config = find_config(where.config_option, os.environ)
-    path = load(config, os.environ).http.users
-    if not path:
-        place = f"in {config}" if config else "and there is no configuration"
-        fail(
-            f"[http] users is not set {place}: set it to a file (a missing one is made),"
-            " or name one with --file"
-        )
-    return path
+    return named_file(where, file, "[http] users", lambda settings: settings.http.users)
