@@ -27,8 +27,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "start": Entry("devgate.cli.device:start", "Start a device and wait for its answer."),
         "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
         "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
-        "devices": Entry("devgate.cli.devices:devices", "Keep the list of known devices."),
-        "labels": Entry("devgate.cli.labels:labels", "Make A4 sheets of QR stickers."),
+        "devices": Entry("devgate.cli.local.devices:devices", "Keep the list of known devices."),
+        "labels": Entry("devgate.cli.local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
@@ -39,12 +39,14 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "replay": Entry("devgate.cli.replay:replay", "Play a saved tap against a gateway."),
     },
     "The gateway": {
-        "serve": Entry("devgate.cli.serve:serve", "Run the gateway."),
-        "simulate": Entry("devgate.cli.simulate:simulate", "Run a fleet of simulated devices."),
+        "serve": Entry("devgate.cli.local.serve:serve", "Run the gateway."),
+        "simulate": Entry(
+            "devgate.cli.local.simulate:simulate", "Run a fleet of simulated devices."
+        ),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
-        "db": Entry("devgate.cli.db:db", "Look after the gateway's database."),
-        "token": Entry("devgate.cli.token:token", "Keep the tokens of TCP callers."),
-        "user": Entry("devgate.cli.user:user", "Keep the people who may use the dashboard."),
+        "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
+        "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),
+        "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
         "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from devgate.access import tokens
-from devgate.cli import token
+from devgate.cli.local import token
 from devgate.cli.main import cli
 
 
@@ -115,6 +115,6 @@ def test_the_roles_are_the_gateways() -> None:
 
 
 def test_help_needs_no_server() -> None:
-    script = "import sys, devgate.cli.token; print(*sys.modules)"
+    script = "import sys, devgate.cli.local.token; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
     assert not {"trio", "sqlalchemy", "pydantic", "devgate.gateway"} & set(loaded)

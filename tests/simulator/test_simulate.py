@@ -124,7 +124,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 
 
 def test_the_library_is_imported_only_when_it_runs() -> None:
-    script = "import sys, devgate.cli.simulate; print(*sys.modules)"
+    script = "import sys, devgate.cli.local.simulate; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     loaded = set(done.stdout.decode().split())
     assert not loaded & {"trio", "sqlalchemy", "pydantic", "devgate.simulator"}

@@ -236,7 +236,7 @@ def test_the_database_of_the_gateway_that_runs_is_meant(
 
 def test_help_imports_no_database() -> None:
     code = (
-        "import sys; from devgate.cli.devices import devices\n"
+        "import sys; from devgate.cli.local.devices import devices\n"
         "heavy = {'trio', 'sqlalchemy', 'pydantic', 'devgate.store'} & set(sys.modules)\n"
         "sys.exit(f'{heavy}' if heavy else 0)"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from devgate.cli.namefile import handed_over, named_file, show
+from devgate.cli.local.namefile import handed_over, named_file, show
 from devgate.cli.output import YES, Where, certain, common, options, say, told
 
 ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from devgate.cli import describe
-from devgate.cli.devices_file import export, import_
+from devgate.cli.local.devices_file import export, import_
+from devgate.cli.local.stored import done, store
 from devgate.cli.output import (
     YES,
     Where,
@@ -31,7 +32,6 @@ from devgate.cli.output import (
     told,
 )
 from devgate.cli.params import NONE, ImeiType, OwnSpan
-from devgate.cli.stored import done, store
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, Imei, iso
 

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal, Self
 
 import click
 
+from devgate.cli.local.stored import done, refresh, store
 from devgate.cli.output import Where, common, fail
-from devgate.cli.stored import done, refresh, store
 from devgate.errors import CallerError, StoreError
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devgate.cli.local.stored import store
 from devgate.cli.output import Where, common, complain, fail, told
 from devgate.cli.params import ImeiType
-from devgate.cli.stored import store
 from devgate.model import shown
 
 if TYPE_CHECKING:

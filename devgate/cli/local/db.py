@@ -41,7 +41,7 @@ def upgrade(where: Where) -> None:
     Example:
       devgate db upgrade && systemctl start devgate
     """
-    from devgate.cli.stored import configured
+    from devgate.cli.local.stored import configured
     from devgate.store.engine import upgrade_database
 
     try:
@@ -70,7 +70,7 @@ def confirm_loss(where: Where) -> None:
     try:
         reply = ask(where.socket(), {"type": "confirm_loss"})
     except NoGateway:
-        from devgate.cli.stored import store
+        from devgate.cli.local.stored import store
         from devgate.store.ownership import confirm_loss
 
         with store(where) as database, database.write() as conn:
