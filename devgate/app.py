@@ -36,7 +36,7 @@ from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
-from devgate.gateway.operations.table import Args, Reply, Stream, dispatch, take
+from devgate.gateway.operations.table import begin, dispatch
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
@@ -152,12 +152,6 @@ class App:
     def _refused(self, imei: Imei, why: str) -> None:
         if (connection := self.presence.get(imei)) is not None:
             connection.end(why)
-
-    async def dispatch(self, args: Args, source: str) -> Reply | Stream:
-        return await dispatch(self.gateway, args, source)
-
-    def take(self, args: Args, source: str, then: Callable[[Reply], None]) -> bool:
-        return take(self.gateway, args, source, then)
 
     async def run(self, on_ready: Ready) -> None:
         """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
@@ -301,8 +295,8 @@ class App:
         listens["device"] = [shown(listener) for listener in listeners]
         places = budget()
         server = ControlServer(
-            self.dispatch,
-            take=self.take,
+            partial(dispatch, self.gateway),
+            begin=partial(begin, self.gateway),
             access=self.tokens,
             max_connections=min(MAX_WEB, places.unix),
             max_tcp=min(MAX_WEB, places.web // 2 if self.settings.http.listen else places.web),
@@ -323,7 +317,7 @@ class App:
 
                 web_server = web.WebServer(
                     self.gateway,
-                    self.dispatch,
+                    partial(dispatch, self.gateway),
                     self.tokens,
                     places.web // 2 if control.listen else places.web,
                 )

@@ -18,7 +18,7 @@ from devgate.control.outbox import MAX_UNSENT, Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import Reader
 from devgate.control.shares import Shares
-from devgate.control.streams import Dispatch, Stream, Take, follow
+from devgate.control.streams import Begin, Dispatch, Stream, follow
 from devgate.control.transport import Wire
 from devgate.errors import CallerError, DevgateError, TokenRefused
 from devgate.model import shown
@@ -85,7 +85,7 @@ class Connection:
         self,
         wire: Wire,
         dispatch: Dispatch,
-        take: Take,
+        begin: Begin,
         admit: Admit,
         hangups: Hangups,
         limits: Limits,
@@ -105,7 +105,7 @@ class Connection:
         self._wrong = 0  # tokens
         self._wire = wire
         self._dispatch = dispatch
-        self._take = take
+        self._begin_now = begin
         self._admit = admit
         self._hangups = hangups
         self._limits = limits
@@ -281,7 +281,7 @@ class Connection:
         try:
             asked = self._admitted(request)
             # Not ahead of a request that has a task which has not begun.
-            taken = not self._begun and self._take(asked.args, asked.source, asked.reply)
+            begun = not self._begun and self._begin_now(asked.args, asked.source, asked.reply)
         except Exception as err:
             self._refuse(request, err)
             if isinstance(err, TokenRefused) and err.why == "token":
@@ -289,7 +289,7 @@ class Connection:
                 if self._wrong >= (MAX_WRONG_TOKENS if self._stranger else MAX_WRONG_LATER):
                     raise Enough from None
             return True
-        if not taken:
+        if not begun:
             self._begun.append(asked)
             self._nursery.start_soon(self._answer)
         return True

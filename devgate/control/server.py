@@ -19,7 +19,7 @@ from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
 from devgate.control.replies import Args
 from devgate.control.shares import Shares
-from devgate.control.streams import Dispatch, Take
+from devgate.control.streams import Begin, Dispatch
 from devgate.control.transport import PlainWire, wrap
 from devgate.errors import SetupError, TokenRefused
 from devgate.gateway.refusals import Refusals
@@ -59,7 +59,7 @@ Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
 class ControlServer:
     """Turns bytes into requests, hands them to `dispatch`, and its answers into lines.
 
-    What `take` takes needs no task; all else goes to `dispatch`. Both get the request without
+    What `begin` begins needs no task; all else goes to `dispatch`. Both get the request without
     its `id` and `token`, and the source that is recorded: "socket", "tcp:NAME" with the token's
     name, or "tcp" where no tokens are kept.
     `dispatch` is cancelled when its client disappears: what must not end with the client, it
@@ -70,7 +70,7 @@ class ControlServer:
         self,
         dispatch: Dispatch,
         *,
-        take: Take = lambda args, source, then: False,
+        begin: Begin = lambda args, source, on_done: False,
         access: Tokens | None,
         max_connections: int = MAX_CONNECTIONS,
         max_tcp: int | None = None,
@@ -83,7 +83,7 @@ class ControlServer:
         self._max_tcp = max_connections if max_tcp is None else max_tcp
         self._turn = trio.Lock()
         self._shares = Shares()
-        self._asked = dispatch, take
+        self._asked = dispatch, begin
         self._access = access
         self._max_connections = max_connections
         self._limits = limits or Limits()

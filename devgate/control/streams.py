@@ -24,7 +24,7 @@ class Stream(Protocol):
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 # The same without a task, calling back with the reply. False: not this request, dispatch it.
-Take = Callable[[Args, str, Callable[[Reply], None]], bool]
+Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
 
 
 async def follow(stream: Stream, request: Args, outbox: Outbox) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from devgate.errors import REFUSED, outcome_of
-from devgate.gateway.completion import Moment
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 
@@ -61,8 +60,8 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id", "imei", "key",
-        "late", "late_at", "long", "message", "new_address", "noted", "recorded",
+        "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id",
+        "imei", "key", "late", "late_at", "long", "message", "new_address", "noted", "recorded",
         "result", "running", "sent_at", "sequence", "source", "spent", "state", "status",
         "timeout", "type", "until", "why",
     )  # fmt: skip
@@ -96,8 +95,10 @@ class Command:
         # What its events have in common, and what stood for its device then (Records.front).
         self.front: tuple[object, str] | None = None
         self.noted = False  # that it was accepted stands in the log of events
-        self.recorded = Moment()  # it is on disk: accepted, sent or ended
-        self.done = Moment()  # it has ended, on disk; or it is kept beyond this run
+        self.recorded = False  # it is on disk: accepted, sent or ended
+        self.done = False  # it has ended, on disk; or it is kept beyond this run
+        # Who is called back: with True when it is done, with False when it is recorded.
+        self._callers: list[tuple[bool, Callable[[Command], None]]] | None = None
 
     @property
     def content(self) -> tuple[str, str, int | None]:
@@ -117,6 +118,40 @@ class Command:
     def kind(self) -> str:
         """The COMMAND of its frame, and of the result that settles it."""
         return COMMAND[self.type]
+
+    def on_settled(self, wait: bool, on_done: Callable[[Command], None]) -> None:
+        """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that
+        is so. Callbacks must neither await nor raise, and come in the order of the calls.
+
+        One that is kept when the gateway stops is done before it is recorded: nobody hears of it
+        before both.
+        """
+        if self.recorded and (self.done or not wait):
+            on_done(self)
+        elif self._callers is None:
+            self._callers = [(wait, on_done)]
+        else:
+            self._callers.append((wait, on_done))
+
+    def set_recorded(self) -> None:
+        """It is on disk. The second time does nothing."""
+        self.recorded = True
+        if self._callers is not None:
+            self._call_back()
+
+    def set_done(self) -> None:
+        """Nothing more will happen to it in this run. The second time does nothing."""
+        self.done = True
+        if self._callers is not None and self.recorded:
+            self._call_back()
+
+    def _call_back(self) -> None:
+        callers, self._callers = self._callers or [], None
+        if not self.done:
+            self._callers = [caller for caller in callers if caller[0]] or None
+            callers = [caller for caller in callers if not caller[0]]
+        for _, on_done in callers:
+            on_done(self)
 
     def wire(self) -> bytes:
         data = b"" if self.long is None else str(self.long).encode()
@@ -180,9 +215,8 @@ class Command:
             setattr(command, name, row[name])
         command.spent = row["spent"] is not None
         command.noted = True
-        command.recorded.set()
-        if command.state == "ended":
-            command.done.set()
+        command.recorded = True
+        command.done = command.state == "ended"
         return command
 
 

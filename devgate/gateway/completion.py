@@ -1,54 +1,40 @@
-"""Something that happens once, for tasks that wait for it and for callbacks alike."""
+"""The one way from a callback to a task that waits for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import trio
 
+T = TypeVar("T")
 
-class Moment:
-    """An Event that may also call back: a command that nobody needs a task for has none.
 
-    Callbacks are called by `set()`, at once and in the order in which they came; they must
-    neither await nor raise.
-    """
+class Completion(Generic[T]):
+    """The result of something that calls back once. `set` is the callback."""
 
-    __slots__ = ("_calls", "_event", "_is_set")
+    __slots__ = ("_event", "_results")
 
     def __init__(self) -> None:
-        self._is_set = False
-        self._calls: list[Callable[[], None]] | None = None
-        self._event: trio.Event | None = None  # made by the first task that has to wait
+        self._results: list[T] = []
+        self._event = trio.Event()
 
-    def is_set(self) -> bool:
-        return self._is_set
+    def set(self, result: T) -> None:
+        """It has happened; the first result counts."""
+        self._results.append(result)
+        self._event.set()
 
-    def set(self) -> None:
-        """It has happened; the second time does nothing."""
-        if self._is_set:
-            return
-        self._is_set = True
-        if self._event is not None:
-            self._event.set()
-        calls, self._calls = self._calls, None
-        for call in calls or ():
-            call()
-
-    def then(self, call: Callable[[], None]) -> None:
-        """Call that when it happens; now, if it has happened already."""
-        if self._is_set:
-            call()
-        elif self._calls is None:
-            self._calls = [call]
-        else:
-            self._calls.append(call)
-
-    async def wait(self) -> None:
-        """Wait until it happens. A checkpoint in any case."""
-        if self._is_set:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._event is None:
-            self._event = trio.Event()
+    async def wait(self) -> T:
+        """The result, once it is there. A checkpoint in any case."""
         await self._event.wait()
+        return self._results[0]
+
+
+async def result_of(begin: Callable[[Callable[[T], None]], object]) -> T:
+    """Call `begin` with a callback, and return what that is called with.
+
+    Raises what `begin` raises. Cancelled, what was begun goes on.
+    """
+    completion = Completion[T]()
+    begin(completion.set)
+    return await completion.wait()

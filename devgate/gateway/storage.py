@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import trio
@@ -11,6 +12,7 @@ import trio
 from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
+from devgate.gateway.completion import result_of
 from devgate.gateway.details import command_front, event_row
 from devgate.model import Called, Imei
 from devgate.store.engine import Database
@@ -92,7 +94,7 @@ class Records:
         # An empty commit now, so that the next start need not wait for the writer's next try.
         # Where it fails, `state` says why.
         with trio.move_on_after(PATIENCE), suppress(Exception):
-            await self._writer.write([])
+            await result_of(partial(self._writer.write, []))
         self._well()
         return lost
 
@@ -115,21 +117,15 @@ class Records:
         """Rows that were given up, since the start."""
         return self._writer.lost
 
-    async def write(self, command: Command, *events: Row) -> None:
-        """On disk when it returns, as one with the events. If it raises, it never will be."""
-        if self._database.loss:
-            raise StoreError(self._database.loss)
-        await self._writer.write([Row("command", command.values()), *events])
-
-    def write_then(
-        self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
+    def write(
+        self, command: Command, events: Sequence[Row], on_done: Callable[[Exception | None], None]
     ) -> None:
-        """write() without a task: calls back with what it would raise, or None."""
+        """Call back with None once the command is on disk, as one with the events; or with an
+        error, and then it never will be."""
         if self._database.loss:
             # What was lost may say that this very command was sent already.
-            return then(StoreError(self._database.loss))
-        self._writer.write_then([Row("command", command.values()), *events], then)
-        return None
+            return on_done(StoreError(self._database.loss))
+        return self._writer.write([Row("command", command.values()), *events], on_done)
 
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk, as one with the events, as soon as that can be done."""
@@ -176,24 +172,24 @@ class Records:
         """How far a webhook has come, in the columns of its table."""
         self._writer.post([Row("target", values)], ("target", values[0]))
 
-    def flushed_then(self, then: Callable[[bool], None]) -> None:
-        """flushed() without a task, and without patience: False means, not yet.
-
-        What calls back with False is for a task that waits for flushed().
-        """
+    def flush(self, on_done: Callable[[bool], None]) -> None:
+        """Call back with True once what was posted is on disk, and with False, without patience,
+        when that may take long: whoever needs it then waits for flushed()."""
         if self._writer.state == "ok":
-            self._writer.kept_then(then)
+            self._writer.flush(on_done)
         else:
-            then(False)
+            on_done(False)
 
     async def flushed(self, patience: float = PATIENCE) -> bool:
         """Wait until what was posted is on disk; False if that took longer than `patience`."""
-        if self._writer.state == "ok" and await self._writer.kept():
+        if await result_of(self.flush):
             return True  # nearly always, and without a scope for each command
         if self._writer.state != "ok":
             patience = min(patience, AWAY)
         with trio.move_on_after(patience):
-            await self._writer.flush()
+            while not await result_of(self._writer.flush):
+                if self._writer.ended:
+                    await trio.sleep_forever()
             return True
         return False
 

@@ -1,14 +1,14 @@
-"""What a writer gathers for one commit, and who waits for it."""
+"""What a writer gathers for one commit, and who is called back after it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
-
-import trio
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Row = TypeVar("Row")
+
+FLUSH = -1  # instead of the place of an urgent entry: a call that waits for all that was posted
 
 
 class Entry(NamedTuple, Generic[Row]):
@@ -19,45 +19,29 @@ class Entry(NamedTuple, Generic[Row]):
 
 
 @dataclass(slots=True, eq=False)
-class Waiter:
-    """Waits until what was posted is on disk: `call` hears once whether it is."""
-
-    call: Callable[[bool], None]
-    told: bool = False
-
-    def tell(self, on_disk: bool) -> None:
-        if not self.told:
-            self.told = True
-            self.call(on_disk)
-
-
-@dataclass(slots=True, eq=False)
 class Batch(Generic[Row]):
     """What one commit will write."""
 
     urgent: list[Entry[Row]] = field(default_factory=list)
     kept: dict[Hashable, Entry[Row]] = field(default_factory=dict)
-    done: trio.Event = field(default_factory=trio.Event)
-    then: list[Callable[[], None]] = field(default_factory=list)  # called after `done`, in order
-    waiters: list[Waiter] = field(default_factory=list)  # they are in `then` as well
+    done: bool = False
+    # Whom to call back once it is done, in order: the place of an urgent entry, whose callback
+    # gets its error or None; or FLUSH, whose callback gets whether all is on disk.
+    calls: list[tuple[int, Callable[[Any], None]]] = field(default_factory=list)
     error: Exception | None = None  # of the whole batch
     again: bool = False  # kept rows of it are not on disk, and went back into the line
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
 
-    def told(self) -> list[Callable[[], None]]:
-        """Whom to call back, once. They hold the batch, and shall not be held by it in turn: what
-        waits for the garbage collector waits long, and makes it stop the loop for long."""
-        then, self.then = self.then, []
-        self.waiters.clear()
-        return then
+    def result(self, place: int) -> object:
+        """What such a call gets, once the batch is done."""
+        if place == FLUSH:
+            return self.error is None and not self.again
+        return self.error or self.errors.get(place)
 
-    def tell_waiters(self) -> None:
+    def end_flushes(self) -> None:
         """The commit takes too long: who waits for posted rows hears that they are not on disk."""
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
-            waiter.tell(False)
-
-    @property
-    def kept_all(self) -> bool:
-        """Whether all that was posted is on disk, once it is done."""
-        return self.error is None and not self.again
+        calls, self.calls = self.calls, []
+        self.calls = [call for call in calls if call[0] != FLUSH]
+        for place, on_done in calls:
+            if place == FLUSH:
+                on_done(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -36,13 +36,15 @@ class CommitThread(Generic[T]):
             ) from None
         self._thread = thread
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """What the function returns or raises. It cannot be cancelled while it runs."""
-        self.start()
+    def run(self, function: Callable[[], T]) -> Awaitable[T]:
+        """What the function returns or raises, to be awaited at once. It cannot be cancelled
+        while it runs."""
+        if self._thread is None:
+            self.start()
         self._token = trio.lowlevel.current_trio_token()
         self._calls.put((function, trio.lowlevel.current_task()))
-        result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
-        return result
+        # Returned, and not awaited here: one step less for each commit.
+        return trio.lowlevel.wait_task_rescheduled(_cannot_be_cancelled)  # noqa: ASYNC105
 
     def stop(self) -> None:
         """The thread ends once it has nothing to do; another one may be started."""
@@ -56,3 +58,7 @@ class CommitThread(Generic[T]):
             result = outcome.capture(function)
             self._token.run_sync_soon(trio.lowlevel.reschedule, task, result)
             del call, function, task, result  # nothing is held while it waits
+
+
+def _cannot_be_cancelled(raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import trio
 
 from devgate.errors import Fenced, StoreError
-from devgate.store.batches import Batch, Entry, Waiter
+from devgate.store.batches import FLUSH, Batch, Entry
 from devgate.store.commit_thread import CommitThread
 
 Row = TypeVar("Row")
@@ -94,57 +94,43 @@ class Writer(Generic[Row, Done]):
         return [row for entry in entries for row in entry.rows]
 
     @property
+    def ended(self) -> bool:
+        """It writes nothing any more."""
+        return self._batch.done
+
+    @property
     def backlog(self) -> int:
         """How much waits for a commit, or is in the one that runs: writes and posts."""
         batches = [self._batch, self._busy] if self._busy else [self._batch]
         return sum(len(batch.urgent) + len(batch.kept) for batch in batches)
 
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Return when the rows are on disk. Raises what the commit raised; then none of them is,
-        and none of them will be. Cancelled, they are written all the same."""
-        batch, place = self._join(rows)
-        await batch.done.wait()
-        error = batch.error or batch.errors.get(place)
-        if error is not None:
-            raise error
-
-    def write_then(self, rows: Sequence[Row], then: Callable[[Exception | None], None]) -> None:
-        """write() for those who have no task: calls back with what it would raise, or None.
+    def write(self, rows: Sequence[Row], on_done: Callable[[Exception | None], None]) -> None:
+        """Call back with None once the rows are on disk, or with what the commit raised; then
+        none of them is, and none of them will be.
 
         Callbacks come in the order of the calls, never from within this one while the writer
         lives, and must not raise.
         """
-        batch, place = self._join(rows)
-        _tell(batch, lambda: then(batch.error or batch.errors.get(place)))
-
-    def _join(self, rows: Sequence[Row]) -> tuple[Batch[Row], int]:
         batch = self._batch
+        self._call(batch, len(batch.urgent), on_done)
         batch.urgent.append(self._entry(rows))
         self._wake.set()
-        return batch, len(batch.urgent) - 1
 
-    async def kept(self) -> bool:
-        """Wait for the commit that holds what was posted last. False: it failed, and goes on."""
-        batch = self._latest()
+    def flush(self, on_done: Callable[[bool], None]) -> None:
+        """Call back with True once all that was posted before is on disk: at once where that is
+        so already. With False when the commit fails, and is tried again, or takes too long."""
+        # The batch that the newest of all rows is in.
+        batch = self._batch if self._batch.urgent or self._batch.kept else self._busy
         if batch is None:
-            return True
-        await batch.done.wait()
-        return batch.kept_all
-
-    def kept_then(self, then: Callable[[bool], None]) -> None:
-        """kept() for those who have no task. Calls at once where there is nothing to wait for, and
-        with False while the commit is under way, when that has taken too long."""
-        batch = self._latest()
-        if batch is None:
-            then(True)
+            on_done(True)
         else:
-            waiter = Waiter(then)
-            batch.waiters.append(waiter)
-            _tell(batch, lambda: waiter.tell(batch.kept_all))
+            self._call(batch, FLUSH, on_done)
 
-    def _latest(self) -> Batch[Row] | None:
-        """The batch that the newest of all rows is in; None if all are written."""
-        return self._batch if self._batch.urgent or self._batch.kept else self._busy
+    def _call(self, batch: Batch[Row], place: int, on_done: Callable[[Any], None]) -> None:
+        if batch.done:  # of a writer that has ended: no other is ever found done
+            on_done(batch.result(place))
+        else:
+            batch.calls.append((place, on_done))
 
     def post(self, rows: Sequence[Row], key: Hashable = None, *, droppable: bool = False) -> bool:
         """Write the rows, together, when it can be done, however long that takes.
@@ -164,12 +150,6 @@ class Writer(Generic[Row, Done]):
     def _entry(self, rows: Sequence[Row]) -> Entry[Row]:
         self._number += 1
         return Entry(self._number, rows)
-
-    async def flush(self) -> None:
-        """Return when all that was posted before is on disk: never, while the database is away."""
-        while not await self.kept():
-            if self._batch.error is not None:  # the writer has ended
-                await trio.sleep_forever()
 
     async def run(self) -> None:
         """Commit until another gateway owns the database, or for ever. Ends otherwise only by
@@ -195,8 +175,8 @@ class Writer(Generic[Row, Done]):
         while True:
             await trio.sleep(WATCH)
             if self._busy is not None and self.state != "ok":
-                self._busy.tell_waiters()
-                self._batch.tell_waiters()
+                self._busy.end_flushes()
+                self._batch.end_flushes()
 
     async def once(self) -> None:
         """Write what waits, as one transaction, and tell those who wait for it."""
@@ -211,20 +191,23 @@ class Writer(Generic[Row, Done]):
         except BaseException:
             self._done(batch)
             raise
-        self._busy = None
-        batch.done.set()
         with trio.CancelScope(shield=True):  # none of them is left out
-            for count, then in enumerate(batch.told(), 1):
-                then()
+            for count, (place, on_done) in enumerate(self._finish(batch), 1):
+                on_done(batch.result(place))
                 if not count % TURN:
                     await trio.lowlevel.checkpoint()
 
     def _done(self, batch: Batch[Row]) -> None:
-        """The writer ends: nobody shall wait for it."""
+        """The writer ends: nobody waits for it any longer."""
+        for place, on_done in self._finish(batch):
+            on_done(batch.result(place))
+
+    def _finish(self, batch: Batch[Row]) -> list[tuple[int, Callable[[Any], None]]]:
+        """The batch is done. Whom to call back, once."""
         self._busy = None
-        batch.done.set()
-        for then in batch.told():
-            then()
+        batch.done = True
+        calls, batch.calls = batch.calls, []
+        return calls
 
     async def _write(self, batch: Batch[Row]) -> None:
         entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
@@ -333,10 +316,3 @@ class Writer(Generic[Row, Done]):
         if was != "ok":
             log.warning("database can be written again lost=%s", self.lost)
             self.on_well()
-
-
-def _tell(batch: Batch[Row], call: Callable[[], None]) -> None:
-    if batch.done.is_set():  # of a writer that has ended: no other is ever found done
-        call()
-    else:
-        batch.then.append(call)

@@ -53,14 +53,16 @@ class Office:
         while len(where) < count:
             await self.changed.park()
 
-    def take(self, args: Mapping[str, object], source: str, then: Callable[[Json], None]) -> bool:
+    def begin(
+        self, args: Mapping[str, object], source: str, on_done: Callable[[Json], None]
+    ) -> bool:
         """What needs no task here: a `quick`, answered when the test says so, and bad ones."""
         kind, name = args.get("type"), args.get("name")
         if kind == "quick":
             self.note(self.begun, name)
-            self.taken[name] = then
+            self.taken[name] = on_done
         elif kind == "quick-odd":
-            then({"status": {1, 2}})
+            on_done({"status": {1, 2}})
         elif kind == "quick-bad":
             raise CallerError("400", "name: a better one expected")
         elif kind == "quick-crash":
@@ -209,7 +211,7 @@ async def serving(
     urgent = Urgent()
     server = ControlServer(
         office.dispatch,
-        take=office.take,
+        begin=office.begin,
         access=access,
         limits=limits,
         max_connections=max_connections,

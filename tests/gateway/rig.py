@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from devgate.gateway.commands.keys import Keys
 from devgate.gateway.commands.orders import Orders
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.commands.running import Running
+from devgate.gateway.completion import result_of
 from devgate.gateway.known.directory import Directory, Known
 from devgate.gateway.storage import Records
 from devgate.model import Imei
@@ -160,7 +162,6 @@ class Rig:
             self.directory, self.wires, self.dispatcher, self.running, self.records, self.keys
         )
         self.database = database
-        self._by_task = False
         self.knows_keys = False  # otherwise each is looked up in the database
 
     def _committed(self, rows: list[tuple[Any, ...]]) -> None:
@@ -220,20 +221,10 @@ class Rig:
         """Ask, and wait for the outcome."""
         wait = more.pop("wait", True)
         ordered = order(type, imei, **more)
-        # By turns, both ways into the gateway: they must give the same.
-        self._by_task = not self._by_task
-        if self._by_task:
-            return await self.orders.submit(ordered, wait, lambda command: command)
-        taken, found = trio.Event(), list[Command]()
-
-        def told(command: Command) -> None:
-            found.append(command)
-            taken.set()
-
-        if not self.orders.take(ordered, wait, told):
-            return await self.orders.submit(ordered, wait, lambda command: command)
-        await taken.wait()
-        return found[0]
+        found: Command | Exception = await result_of(partial(self.orders.submit, ordered, wait))
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     # What can be seen afterwards
 

@@ -7,6 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.config.settings import CommandSettings
 from tests.gateway.rig import Rig, ask
+from tests.writing import flushed
 
 
 class TestJournalFails:
@@ -23,7 +24,7 @@ class TestJournalFails:
         assert "the disk is full" in asked.command.message
         assert "nothing was sent" in asked.command.message
         rig.writer.away = ""
-        await rig.writer.flush()
+        await flushed(rig.writer)
         assert rig.stored(asked.command.id)["status"] == "503"
         assert [e.n for e in rig.told] == list(range(1, len(rig.told) + 1))
 
@@ -35,7 +36,7 @@ class TestJournalFails:
         ask(rig, nursery)
         await trio.sleep(1)
         rig.writer.away = ""
-        await rig.writer.flush()
+        await flushed(rig.writer)
         asked = ask(rig, nursery)
         await trio.sleep(1)
         rig.says()
@@ -54,7 +55,7 @@ class TestJournalFails:
         await trio.sleep(10)
         assert asked.status == "200"
         rig.writer.away = ""
-        await rig.writer.flush()
+        await flushed(rig.writer)
         assert asked.command is not None
         assert rig.stored(asked.command.id)["status"] == "200", "and is written later"
 

@@ -11,7 +11,6 @@ from trio.testing import MockClock
 from devgate.config.settings import Settings
 from devgate.errors import StoreError
 from devgate.gateway import trimming
-from devgate.gateway.command import Order
 from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.store import history
@@ -78,6 +77,6 @@ async def test_then_noise_is_left_out_and_orders_are_refused(rig: Rig) -> None:
         assert rig.events.last == last + 1
         assert rig.records.left_out == 1
         with pytest.raises(StoreError, match="nothing was sent"):
-            await rig.orders.submit(Order(Imei(X), "start", 5), True, lambda command: None)
+            await rig.order(imei=Imei(X), long=5)
         await Trimming(rig.records, settings(0)).bound()
         assert rig.records.state == "ok"

@@ -15,6 +15,7 @@ from devgate.errors import StoreError
 from devgate.store import writer as module
 from devgate.store.outage import outage as store_outage
 from devgate.store.writer import PAUSE, PAUSE_MOST, Writer
+from tests.writing import flushed, written
 
 
 class Away(Exception):
@@ -77,7 +78,7 @@ async def running(writer: Writer[str, list[str]]) -> AsyncIterator[trio.Nursery]
 async def test_rows_that_wait_together_are_committed_together(disk: Disk, writer: Inline) -> None:
     async with trio.open_nursery() as nursery:
         for name in "abcde":
-            nursery.start_soon(writer.write, [name])
+            nursery.start_soon(written, writer, [name])
         await wait_all_tasks_blocked()
         writer.post(["f"])
         await writer.once()
@@ -98,10 +99,10 @@ async def test_what_comes_during_a_commit_is_the_next_group() -> None:
 
     writer: Writer[str, list[str]] = Writer(commit, lambda done: None, outage)
     async with running(writer), trio.open_nursery() as nursery:
-        nursery.start_soon(writer.write, ["first"])
+        nursery.start_soon(written, writer, ["first"])
         assert await trio.to_thread.run_sync(lambda: begun.acquire(timeout=10))
         for number in range(1000):
-            nursery.start_soon(writer.write, [str(number)])
+            nursery.start_soon(written, writer, [str(number)])
         await wait_all_tasks_blocked()
         go_on.release(2)
     assert [len(commit) for commit in commits] == [1, 1000]
@@ -113,7 +114,7 @@ async def test_rows_are_written_in_the_order_in_which_they_came(
     """Urgent or not: an event must not get a number before what led to it."""
     async with trio.open_nursery() as nursery:
         writer.post(["device online"])
-        nursery.start_soon(writer.write, ["command sent"])
+        nursery.start_soon(written, writer, ["command sent"])
         await wait_all_tasks_blocked()
         writer.post(["device offline"])
         await writer.once()
@@ -124,7 +125,7 @@ async def test_what_is_committed_is_published_before_anybody_hears_of_it(
     disk: Disk, writer: Inline
 ) -> None:
     async with running(writer):
-        await writer.write(["a", "b"])
+        await written(writer, ["a", "b"])
         assert disk.published == [["a", "b"]]
 
 
@@ -140,8 +141,8 @@ async def test_f9_what_cannot_be_told_is_committed_once_all_the_same(disk: Disk)
 
     writer = Inline(disk.commit, publish, outage)
     async with running(writer):
-        await writer.write(["a", "b"])
-        await writer.write(["c"])
+        await written(writer, ["a", "b"])
+        await written(writer, ["c"])
     assert disk.rows == ["a", "b", "c"]
     assert disk.published == [[], ["c"]]
     assert writer.lost == 0
@@ -154,10 +155,10 @@ async def test_a_failed_write_fails_its_waiters_and_is_never_written_later(
     writer.post(["kept"])
     async with running(writer):
         with pytest.raises(Away, match="full"):
-            await writer.write(["urgent"])
+            await written(writer, ["urgent"])
         assert writer.state == "the disk is full"
         disk.away = ""
-        await writer.flush()
+        await flushed(writer)
         assert disk.rows == ["kept"]
         assert writer.state == "ok"
 
@@ -176,7 +177,7 @@ async def test_posted_rows_survive_an_outage_in_order_and_merge_by_key(
         await trio.sleep(30)
         writer.post(["3"])
         disk.away = ""
-        await writer.flush()
+        await flushed(writer)
     assert disk.rows == ["1", "y", "2", "x new", "3"]
     assert len(disk.commits) == 1
     assert writer.lost == 0
@@ -209,18 +210,18 @@ async def test_a_row_that_is_urgent_does_not_wait_for_the_pause(
         await trio.sleep(20)
         disk.away = ""
         before = trio.current_time()
-        await writer.write(["urgent"])
+        await written(writer, ["urgent"])
         assert trio.current_time() == before
         assert disk.rows == ["kept", "urgent"]
 
 
 async def test_a_flush_waits_for_all_that_was_posted(disk: Disk, writer: Inline) -> None:
     async with running(writer):
-        await writer.flush()
+        await flushed(writer)
         assert disk.commits == [], "nothing to wait for"
         for number in range(5):
             writer.post([str(number)])
-        await writer.flush()
+        await flushed(writer)
         assert len(disk.rows) == 5
 
 
@@ -232,7 +233,7 @@ async def test_a_flush_never_returns_while_the_database_is_away(
     async with running(writer):
         for wait in (0.01, 0.05, 1, 100):  # in a commit, in a pause, and between them
             with trio.move_on_after(wait) as patience:
-                await writer.flush()
+                await flushed(writer)
             assert patience.cancelled_caught
 
 
@@ -249,7 +250,7 @@ async def test_one_bad_row_does_no_harm_to_the_others(
 
     async def write(name: str) -> None:
         try:
-            await writer.write([name])
+            await written(writer, [name])
         except ValueError as err:
             outcomes.append(f"{name}: {err}")
         else:
@@ -285,7 +286,7 @@ async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
     told: list[str] = []
 
     async def urgent() -> None:
-        await writer.write(["urgent"])
+        await written(writer, ["urgent"])
         told.append("on disk")
 
     async with trio.open_nursery() as nursery:
@@ -299,7 +300,7 @@ async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
             assert disk.rows == ["urgent"]
             assert writer.state == "locked"
             async with running(writer):
-                await writer.flush()
+                await flushed(writer)
     assert told == ["on disk"]
     assert disk.rows == ["urgent", "a", "b"]
     assert writer.lost == 1
@@ -328,7 +329,7 @@ async def test_f2_a_posted_row_that_is_refused_stays_and_says_why(
     writer.post(["before"])
     writer.post(["outcome", "its event"])
     writer.post(["behind"])
-    writer.kept_then(on_disk.append)
+    writer.flush(on_disk.append)
     with caplog.at_level(logging.CRITICAL, logger="devgate.store"):
         async with running(writer):
             await trio.sleep(60)
@@ -337,7 +338,7 @@ async def test_f2_a_posted_row_that_is_refused_stays_and_says_why(
             assert (on_disk, writer.lost) == ([False], 0)
             assert writer.unwritten == ["outcome", "its event", "behind"]
             disk.bad = set()
-            await writer.flush()
+            await flushed(writer)
     assert disk.rows == ["before", "outcome", "its event", "behind"]
     assert disk.commits[-1] == ["outcome", "its event", "behind"]
 
@@ -388,8 +389,8 @@ async def test_f10_a_commit_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) 
             on_disk.append(there)
             told.set()
 
-        writer.kept_then(tell)
-        writer.write_then(["urgent"], lambda error: later.set())
+        writer.flush(tell)
+        writer.write(["urgent"], lambda error: later.set())
         await told.wait()
         assert on_disk == [False]
         assert writer.state.startswith("a commit has been under way for ")
@@ -403,7 +404,7 @@ async def test_a_write_that_is_cancelled_is_written_all_the_same(
     disk: Disk, writer: Inline
 ) -> None:
     with trio.move_on_after(0):
-        await writer.write(["a"])
+        await written(writer, ["a"])
     await writer.once()
     assert disk.rows == ["a"]
 
@@ -416,7 +417,7 @@ async def test_nobody_is_told_of_rows_that_a_stopping_writer_leaves(
 
     async def write() -> None:
         try:
-            await writer.write(["a"])
+            await written(writer, ["a"])
         except StoreError as err:
             told.append(err)
         else:
@@ -440,7 +441,7 @@ async def test_nobody_waits_for_a_writer_that_has_ended(
 
     async def write(name: str) -> None:
         with trio.CancelScope(shield=True), pytest.raises(StoreError):
-            await writer.write([name])
+            await written(writer, [name])
         told.append(name)
 
     async with trio.open_nursery() as nursery:
@@ -450,7 +451,7 @@ async def test_nobody_waits_for_a_writer_that_has_ended(
             service.cancel_scope.cancel()
         await write("late")
         with trio.move_on_after(60) as patience:
-            await writer.flush()
+            await flushed(writer)
     assert sorted(told) == ["early", "late"]
     assert patience.cancelled_caught
     assert writer.state == "the gateway stops"

@@ -100,4 +100,4 @@ class Dispatcher(Settler):
         for line in self._lines.values():
             self._outcomes.end_all(line.waiting.unkept(), "503")
             for command in line.waiting:
-                command.done.set()
+                command.set_done()

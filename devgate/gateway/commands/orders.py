@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
 
 import trio
 
-from devgate.errors import CallerError, StoreError
+from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.device_commands import Connected
@@ -22,7 +23,8 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import history
 
-T = TypeVar("T")
+# Called once, with the command or with the error of an order that was not taken.
+OnDone = Callable[[Command | Exception], None]
 
 # A status, words if they are not the usual ones, and why where there are several reasons.
 Refusal = tuple[str, str | None, str | None]
@@ -50,68 +52,61 @@ class Orders:
         self._keys = keys
         self._spent = SpentKeys()
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
-        self._turns: dict[Imei, trio.StrictFIFOLock] = {}  # devices whose orders queue for that
+        # Orders of devices that wait for that, or behind one that does; the first is worked on.
+        self._queues: dict[Imei, deque[tuple[Order, bool, OnDone]]] = {}
 
-    async def submit(self, order: Order, wait: bool, tell: Callable[[Command], T]) -> T:
-        """Carry out the order. Returns what `tell` makes of the command when it has ended, or
-        (not `wait`) at the moment when it is on disk.
+    def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        """Carry out the order. Calls back with the command once it has ended, or (not `wait`) once
+        it is on disk.
 
-        An order whose key is spent gets the command that spent it. Raises
-        CallerError (409) if that one was for something else, and StoreError (503) if
-        it cannot be looked up; then nothing was sent.
+        An order whose key is spent gets the command that spent it. Calls back with
+        CallerError (409) if that one was for something else, and with StoreError (503) if
+        it cannot be looked up, or the journal cannot be written; then nothing was sent.
+
+        Orders for one device are taken in the order in which they came: a stop that comes behind
+        a start does not overtake it while that one's key is looked up.
         """
-        told, done = list[T](), trio.Event()
+        queue = self._queues.get(order.imei)
+        if queue is not None:
+            queue.append((order, wait, on_done))
+        elif order.key is None or self._is_new(order.key):
+            try:
+                command = self._taken(order)
+            except DevgateError as err:
+                on_done(err)
+            else:
+                command.on_settled(wait, on_done)
+        elif self._dispatcher.soon(partial(self._work_off, order.imei)):
+            self._queues[order.imei] = deque([(order, wait, on_done)])
+        else:
+            on_done(StoreError("the gateway stops; nothing was sent"))
 
-        def now(command: Command) -> None:
-            told.append(tell(command))
-            done.set()
-
-        _when(await self._taken(order), wait, now)
-        await done.wait()
-        return told[0]
-
-    def take(self, order: Order, wait: bool, then: Callable[[Command], None]) -> bool:
-        """submit() without a task: calls back where that returns. False: it needs a task.
-
-        That is so if the order's key must be looked up, if it came behind such a one for the same
-        device, and if nothing can be journalled at the moment.
-        """
-        if order.imei in self._turns or (order.key is not None and not self._is_new(order.key)):
-            return False
-        if self._records.state != "ok":
-            return False
+    def _taken(self, order: Order) -> Command:
         command = Command(self.ids.next(), order, time())
         self._begin(command, order)
-        _when(command, wait, then)
-        return True
-
-    async def _taken(self, order: Order) -> Command:
-        """Take the order before anything else happens, in the order in which orders came.
-
-        A stop that comes behind a start shall not overtake it while that one's key is
-        being looked up.
-        """
-        turn = self._turns.get(order.imei)
-        if order.key is None and turn is None:
-            command = Command(self.ids.next(), order, time())
-            self._begin(command, order)
-            return command
-        if turn is None:
-            turn = self._turns[order.imei] = trio.StrictFIFOLock()
-        # Once it is here it is taken: its caller's end is not its own.
-        with trio.CancelScope(shield=True):
-            await turn.acquire()
-            try:
-                if order.key is None:
-                    command = Command(self.ids.next(), order, time())
-                    self._begin(command, order)
-                else:
-                    command = await self._keyed(order, order.key)
-            finally:
-                if not turn.statistics().tasks_waiting:
-                    del self._turns[order.imei]
-                turn.release()
         return command
+
+    async def _work_off(self, imei: Imei) -> None:
+        """Take this device's orders, one behind the other, until none waits."""
+        queue = self._queues[imei]
+        # Once it is here it is taken: its caller's end is not its own, nor is the service's.
+        with trio.CancelScope(shield=True):
+            while queue:
+                order, wait, on_done = queue[0]
+                command, error = None, None
+                try:
+                    command = (
+                        await self._keyed(order, order.key) if order.key else self._taken(order)
+                    )
+                except Exception as err:
+                    error = err
+                queue.popleft()
+                if not queue:
+                    del self._queues[imei]
+                if command is not None:
+                    command.on_settled(wait, on_done)
+                elif error is not None:
+                    on_done(error)
 
     async def _keyed(self, order: Order, key: str) -> Command:
         """The one command of this key. Of callers at once, one looks it up and the others wait."""
@@ -148,7 +143,7 @@ class Orders:
                 self._begin(command, order)
             else:
                 command = Command.of(earlier)
-                command.done.set()  # a record: nothing will happen to it here
+                command.done = True  # a record: nothing will happen to it here
             return command
         finally:
             del self._looking[key]
@@ -223,9 +218,3 @@ class Orders:
         if order.type == "start" and self._connected.contested(order.imei):
             return "423", CONTESTED, "flapping"
         return None
-
-
-def _when(command: Command, wait: bool, then: Callable[[Command], None]) -> None:
-    # One that is kept when the gateway stops is done with before it is on disk.
-    moment = command.done if wait else command.recorded
-    moment.then(lambda: command.recorded.then(lambda: then(command)))

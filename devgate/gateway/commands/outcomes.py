@@ -50,10 +50,12 @@ class Outcomes:
                 self._nursery.cancel_scope.cancel()
                 self._nursery = None
 
-    def soon(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run this beside the service, if that still goes on."""
-        if self._nursery is not None:
-            self._nursery.start_soon(task)
+    def soon(self, task: Callable[[], Awaitable[None]]) -> bool:
+        """Run this beside the service. False: that has ended, and nothing is run."""
+        if self._nursery is None:
+            return False
+        self._nursery.start_soon(task)
+        return True
 
     def takes(self, command: Command) -> None:
         """It is under way from now on."""
@@ -71,10 +73,10 @@ class Outcomes:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
         command.why = why
         self.end(command, status, message)
-        self.flushed(partial(self._unsent_told, command))
+        self.flush(partial(self._unsent_told, command))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
-        """Its outcome. The caller of this tells those who wait, by flushed()."""
+        """Its outcome. The caller of this tells those who wait, by flush()."""
         command.ends(status, time(), message)
         if status in ANSWERS:
             command.new_address = self._from_new_address(command.imei)
@@ -111,26 +113,25 @@ class Outcomes:
         self._records.post(command, settled_late(command, self._records.front(command)))
         log.info("late result command=%s status=%s", command.id, status)
 
-    def flushed(self, then: Callable[[bool], None]) -> None:
+    def flush(self, on_done: Callable[[bool], None]) -> None:
         """Call back once what was posted is on disk; with False, when that took too long."""
+        self._records.flush(partial(self._flushed, on_done))
 
-        def kept(on_disk: bool) -> None:
-            if on_disk or self._nursery is None:
-                then(on_disk)
-            else:
-                self._nursery.start_soon(self._wait_for_disk, then)
+    def _flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
+        if on_disk or self._nursery is None:
+            on_done(on_disk)
+        else:
+            self._nursery.start_soon(self._wait_for_disk, on_done)
 
-        self._records.flushed_then(kept)
-
-    async def _wait_for_disk(self, then: Callable[[bool], None]) -> None:
+    async def _wait_for_disk(self, on_done: Callable[[bool], None]) -> None:
         on_disk = False
         try:
             on_disk = await self._records.flushed()
         finally:
-            then(on_disk)
+            on_done(on_disk)
 
     def _unsent_told(self, command: Command, on_disk: bool) -> None:
-        waits_on_disk = command.kept and command.recorded.is_set()
+        waits_on_disk = command.kept and command.recorded
         if on_disk or not waits_on_disk or self._nursery is None:
             _tell(command)
         else:
@@ -150,5 +151,5 @@ class Outcomes:
 
 
 def _tell(command: Command) -> None:
-    command.recorded.set()
-    command.done.set()
+    command.set_recorded()
+    command.set_done()

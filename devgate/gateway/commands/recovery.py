@@ -108,7 +108,7 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
     else:
         log.info("command kept command=%s imei=%s", command.id, command.imei)
         return
-    command.done.set()
+    command.set_done()
     dispatcher.counts.ended[command.type, command.status] += 1
     records.post(command, ended(command, records.front(command)))
     log.info("command recovered command=%s status=%s", command.id, command.status)

@@ -70,7 +70,7 @@ class Results:
             return None
         if isinstance(found, Held):
             self.note(line, kind)
-            self._records.flushed_then(partial(_acknowledge, found, result))
+            self._records.flush(partial(_acknowledge, found, result))
             return found
         if line.noted or line.claims.groups:
             self.note(line, kind)

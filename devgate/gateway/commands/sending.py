@@ -119,7 +119,7 @@ class Sender:
         if not command.noted:
             command.noted = True
             events.insert(0, accepted(command, front))
-        self._records.write_then(command, events, partial(self._written, line, command))
+        self._records.write(command, events, partial(self._written, line, command))
         return None
 
     def _written(self, line: Line, command: Command, error: Exception | None) -> None:
@@ -127,7 +127,7 @@ class Sender:
         if error is not None:
             self._not_written(line, command, error)
             return self._free(line, command)
-        command.recorded.set()
+        command.set_recorded()
         connection = None if self._gave_up else self._connected.get(line.imei)
         if connection is None:
             return self._left(line, command)
@@ -147,7 +147,7 @@ class Sender:
     def _not_written(self, line: Line, command: Command, error: Exception) -> None:
         log.warning("not sent, for it cannot be journalled command=%s", command.id)
         state = self._records.state
-        promised = command.kept and command.recorded.is_set()
+        promised = command.kept and command.recorded
         if promised and state != "ok" and not self._closed:
             # It goes on waiting, as long as its caller has said. Its device is here, and it is
             # the next one as soon as it can be journalled.
@@ -164,7 +164,7 @@ class Sender:
         if command.kept and command.until > trio.current_time():
             self._wait_again(line, command)
             if self._closed:
-                command.done.set()
+                command.set_done()
         else:
             command.unsent()
             self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
@@ -175,6 +175,10 @@ class Sender:
         line.waiting.push_back(command)
         self._deadlines.add(command)
         self._records.post(command)
+
+    def soon(self, task: Callable[[], Awaitable[None]]) -> bool:
+        """Run this beside the service. False: that has ended, and nothing is run."""
+        return self._outcomes.soon(task)
 
     def _store_well(self) -> None:
         if self._stalled:
@@ -202,7 +206,7 @@ class Sender:
     def _put_down(self, line: Line, command: Command) -> None:
         """It has to wait: on disk before its caller may hear that it was accepted."""
         command.noted = True
-        self._records.write_then(
+        self._records.write(
             command,
             [accepted(command, self._records.front(command))],
             partial(self._put_down_done, line, command),
@@ -210,7 +214,7 @@ class Sender:
 
     def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:
         if error is None:
-            return command.recorded.set()
+            return command.set_recorded()
         log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)
         words = f"the gateway cannot write its journal ({self._records.state})"
         if line.waiting.remove(command):

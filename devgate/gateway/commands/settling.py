@@ -118,14 +118,14 @@ class Settler(Sender):
         if line.claim is None:
             self._awaited.pop(line.imei, None)
         self._outcomes.end(command, status, message)
-        self._outcomes.flushed(partial(self._over, line, command))
+        self._outcomes.flush(partial(self._over, line, command))
 
     def _over(self, line: Line, command: Command, on_disk: bool) -> None:
         if not on_disk:
             # The device has said so, and its word goes on to the caller; but should the
             # gateway be killed before the database is back, the record will say 408.
             command.message += NOT_ON_DISK
-        command.done.set()
+        command.set_done()
         self._free(line, command)
 
     def give_up(self) -> None:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.command import Command, Order
+from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, devices, events, reports, status, webhooks
+from devgate.gateway.operations import (
+    arguments,
+    devices,
+    events,
+    reports,
+    status,
+    upkeep,
+    webhooks,
+)
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.trimming import MAX_ROWS
 from devgate.model import shown, unknown_field
-from devgate.store.late import parse
 
-__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "dispatch", "take"]
+__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "begin", "dispatch"]
 
 
 log = logging.getLogger("devgate.commands")
@@ -75,14 +83,28 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
 ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
 
 
-async def order(gateway: Gateway, args: Args, source: str) -> Reply:
-    order = ORDERS[str(args["type"])](gateway, args, source)
-    wait = arguments.yes(args, "wait", True)
+def submit(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> None:
+    """Carry out a start or a stop. What was taken runs on, whatever becomes of the caller.
+
+    Raises CallerError for what is wrong with the request. Any later refusal is a reply.
+    """
     try:
-        return await gateway.orders.submit(order, wait, _reply)
-    except DevgateError as err:
-        # Here, and not at the door, the fields are known as they were understood.
-        return {
+        order = ORDERS[str(args["type"])](gateway, args, source)
+        wait = arguments.yes(args, "wait", True)
+        gateway.orders.submit(order, wait, partial(_settled, order, on_done))
+    except CallerError:
+        raise
+    except Exception as err:
+        raise _fault(err) from err
+
+
+def _settled(order: Order, on_done: Callable[[Reply], None], found: Command | Exception) -> None:
+    if isinstance(found, Command):
+        return on_done(_reply(found))
+    err = found if isinstance(found, DevgateError) else _fault(found)
+    # Here, and not at the door, the fields are known as they were understood.
+    return on_done(
+        {
             "status": err.status,
             "message": str(err),
             "imei": order.imei,
@@ -93,8 +115,11 @@ async def order(gateway: Gateway, args: Args, source: str) -> Reply:
             "outcome": err.outcome,
             **err.more,
         }
-    except Exception as err:
-        raise _fault(err) from err
+    )
+
+
+async def order(gateway: Gateway, args: Args, source: str) -> Reply:
+    return await result_of(partial(submit, gateway, args, source))
 
 
 def _fault(err: Exception) -> DevgateError:
@@ -122,76 +147,6 @@ def _reply(command: Command) -> Reply:
     }
 
 
-async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
-    id = status.command_id(args)
-    command = gateway.dispatcher.live.get(id)
-    if command is None or not gateway.dispatcher.cancel(command, "on request"):
-        known = command or await status.find(gateway, id)
-        assert isinstance(known, Command)
-        raise CallerError(
-            "409",
-            f"command: {id} does not wait any more: {known.message}",
-            more={"earlier": known.id, "earlier_outcome": known.outcome},
-        )
-    await gateway.records.flushed()
-    return {**status.told(command), "status": "200", "message": "cancelled; nothing was sent"}
-
-
-async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
-    count = await gateway.knowledge.refresh()
-    await gateway.records.flushed()
-    return {
-        "status": "200",
-        "message": f"{count} changed devices are in force",
-        "changed": count,
-        "database": gateway.records.database,
-    }
-
-
-async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
-    lost = await gateway.records.confirm_loss()
-    log.warning("loss of the database confirmed source=%s lost=%s", source, lost or "nothing")
-    message = "nothing was lost, nothing is changed" if lost is None else f"confirmed: {lost}"
-    return {"status": "200", "message": message, "lost": lost}
-
-
-async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
-    gateway.trimming.clock.confirm()
-    gateway.trimming.tell()
-    await gateway.trimming.keep()
-    done = await gateway.trimming.once(MAX_ROWS)
-    await gateway.records.flushed()
-    more = max(done) >= MAX_ROWS
-    log.info(
-        "trimmed on request events=%s commands=%s keys=%s source=%s",
-        done.events, done.commands, done.keys, source,
-    )  # fmt: skip
-    return {
-        "status": "200",
-        "message": f"deleted {done.events} events and {done.commands} commands, "
-        f"and freed {done.keys} keys" + ("; there are more" if more else ""),
-        **done._asdict(),
-        "more": more,
-    }
-
-
-async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Outcomes of a side file, as its lines: a head and commands."""
-    lines = args.get("lines")
-    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise CallerError("400", "lines: a list of the file's lines expected")
-    try:
-        found = parse(lines)
-    except ValueError as err:
-        raise CallerError("400", f"lines: {err}") from None
-    rest = await gateway.late.take(found)
-    on_disk = await gateway.records.flushed()
-    message = f"{len(found) - len(rest)} outcomes are taken, {len(rest)} do not count"
-    if not on_disk:
-        message += f"; not on disk yet ({gateway.records.state})"
-    return {"status": "200" if on_disk else "503", "message": message, "left": rest}
-
-
 _LIST = ("after", "limit")
 _KEPT = ("id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled")  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
@@ -199,11 +154,15 @@ _ORDER = ("imei", "key", "timeout", "wait", "expires")
 OPERATIONS: Mapping[str, Operation] = {
     "start": Operation("Start a device.", order, (*_ORDER, "long", "unit")),
     "stop": Operation("Stop a device.", order, (*_ORDER, "cancel")),
-    "cancel": Operation("Cancel a command that waits.", cancel, ("command",)),
-    "refresh": Operation("Put in force what other programs changed of the devices.", refresh),
-    "confirm_loss": Operation("Accept starts again after the database lost rows.", confirm_loss),
-    "trim": Operation("Trust the clock, and delete what is old enough.", trim),
-    "take_late": Operation("Take outcomes of a side file.", take_late, ("lines",)),
+    "cancel": Operation("Cancel a command that waits.", upkeep.cancel, ("command",)),
+    "refresh": Operation(
+        "Put in force what other programs changed of the devices.", upkeep.refresh
+    ),
+    "confirm_loss": Operation(
+        "Accept starts again after the database lost rows.", upkeep.confirm_loss
+    ),
+    "trim": Operation("Trust the clock, and delete what is old enough.", upkeep.trim),
+    "take_late": Operation("Take outcomes of a side file.", upkeep.take_late, ("lines",)),
     "status": Operation("Tell how the gateway is, or one device.", status.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",
@@ -286,29 +245,27 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
         gateway.requests.asks(name, source, result)
 
 
-def take(gateway: Gateway, args: Args, source: str, then: Callable[[Reply], None]) -> bool:
-    """dispatch() without a task, where that can be had: calls back with the reply.
+def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
+    """dispatch() without a task, for orders: calls back with the reply.
 
-    False: it cannot, nothing was done, and dispatch() is to be called. Raises what that raises.
-    For the requests that come by the thousand: a start and its result cost a fifth less.
+    False: it is no order, nothing was done, and dispatch() is to be called. Raises what that
+    raises. For the requests that come by the thousand: a start and its result cost a fifth less.
     """
-    given = args.get("type")
-    order_of = ORDERS.get(given) if isinstance(given, str) else None
-    if order_of is None:
+    name = args.get("type")
+    if not isinstance(name, str) or name not in ORDERS:
         return False
-    name = str(given)
-
-    def told(command: Command) -> None:
-        gateway.requests.asks(name, source, "done")
-        then(_reply(command))
-
     try:
         _must_be_known(name, args)
-        order, wait = order_of(gateway, args, source), arguments.yes(args, "wait", True)
-        return gateway.orders.take(order, wait, told)
-    except DevgateError:
-        gateway.requests.asks(name, source, "refused")
-        raise
+        submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done))
     except Exception as err:
-        gateway.requests.asks(name, source, "failed")
-        raise _fault(err) from err
+        result = "refused" if isinstance(err, CallerError) else "failed"
+        gateway.requests.asks(name, source, result)
+        raise
+    return True
+
+
+def _begun_done(
+    gateway: Gateway, name: str, source: str, on_done: Callable[[Reply], None], reply: Reply
+) -> None:
+    gateway.requests.asks(name, source, "done")
+    on_done(reply)

@@ -60,11 +60,11 @@ class Memory(Records):
             for write in posted:
                 write()
 
-    def write_then(
-        self, command: Command, events: Sequence[Row], then: Callable[[Exception | None], None]
+    def write(
+        self, command: Command, events: Sequence[Row], on_done: Callable[[Exception | None], None]
     ) -> None:
         self.post(command, *events)
-        self._posted.append(lambda: then(None))
+        self._posted.append(lambda: on_done(None))
 
     def post(self, command: Command, *events: Row) -> None:
         row = command.row()
@@ -81,8 +81,8 @@ class Memory(Records):
     def open_results(self, imei: str, kind: str, detail: str) -> None:
         self._posted.append(lambda: self.results.update({f"{imei}:{kind}": detail}))
 
-    def flushed_then(self, then: Callable[[bool], None]) -> None:
-        self._posted.append(lambda: then(True))
+    def flush(self, on_done: Callable[[bool], None]) -> None:
+        self._posted.append(lambda: on_done(True))
 
     async def read(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         rows = self.rows.values()

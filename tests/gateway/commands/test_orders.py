@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from devgate.errors import CallerError, StoreError
 from devgate.store import history
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, ask
+from tests.writing import flushed
 
 
 @pytest.fixture(params=[False, True], ids=["looked-up", "known"], autouse=True)
@@ -151,7 +152,7 @@ class TestWithNothingSent:
         await trio.sleep(5)
         assert asked.status == "503"
         rig.writer.away = ""
-        await rig.writer.flush()
+        await flushed(rig.writer)
         again = ask(rig, nursery, key="k")
         await trio.sleep(2)
         rig.says()
@@ -199,7 +200,7 @@ async def test_a_key_that_cannot_be_looked_up_sends_nothing(
     assert "nothing was sent" in str(caught.value)
     assert (await rig.order(key="k")).status == "200", "of this run: known without the database"
     rig.writer.away = ""
-    await rig.writer.flush()
+    await flushed(rig.writer)
     assert (await rig.order(key="k")).status == "200"
     assert len(wire.sent) == 1
 

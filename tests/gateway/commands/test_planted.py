@@ -117,7 +117,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         results, "self.ack_timeout if own is None else own", "self.ack_timeout",
     ),
     "a held result is acknowledged before it is on disk": (
-        results, "self._records.flushed_then(partial(_acknowledge, found, result))",
+        results, "self._records.flush(partial(_acknowledge, found, result))",
         "_acknowledge(found, result, True)",
     ),
     "one that has yielded has not after a restart, where it is alone": (

@@ -13,6 +13,7 @@ from devgate.model import Imei
 from devgate.store.engine import Database
 from tests.gateway.commands.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
 from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, ask
+from tests.writing import flushed
 
 
 class NotedWire(FakeWire):
@@ -88,10 +89,10 @@ class World:
                 if self.rig.writer.state != "ok" or self.rig.writer.away:
                     # What was answered meanwhile is not on disk yet, and cannot be.
                     self.rig.writer.away = ""
-                    await self.rig.writer.flush()
+                    await flushed(self.rig.writer)
                 if not rest:
                     await trio.sleep(1000)
-                    await self.rig.writer.flush()
+                    await flushed(self.rig.writer)
                 self.check_errors()
                 self.killed = True
             self.check_numbers()

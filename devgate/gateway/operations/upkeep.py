@@ -1,0 +1,86 @@
+"""Operations on the gateway itself: take back a command, apply changes, confirm, delete."""
+
+from __future__ import annotations
+
+import logging
+
+from devgate.errors import CallerError
+from devgate.gateway.command import Command
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import status
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.gateway.trimming import MAX_ROWS
+from devgate.store.late import parse
+
+log = logging.getLogger("devgate.commands")
+
+
+async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
+    id = status.command_id(args)
+    command = gateway.dispatcher.live.get(id)
+    if command is None or not gateway.dispatcher.cancel(command, "on request"):
+        known = command or await status.find(gateway, id)
+        assert isinstance(known, Command)
+        raise CallerError(
+            "409",
+            f"command: {id} does not wait any more: {known.message}",
+            more={"earlier": known.id, "earlier_outcome": known.outcome},
+        )
+    await gateway.records.flushed()
+    return {**status.told(command), "status": "200", "message": "cancelled; nothing was sent"}
+
+
+async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
+    count = await gateway.knowledge.refresh()
+    await gateway.records.flushed()
+    return {
+        "status": "200",
+        "message": f"{count} changed devices are in force",
+        "changed": count,
+        "database": gateway.records.database,
+    }
+
+
+async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
+    lost = await gateway.records.confirm_loss()
+    log.warning("loss of the database confirmed source=%s lost=%s", source, lost or "nothing")
+    message = "nothing was lost, nothing is changed" if lost is None else f"confirmed: {lost}"
+    return {"status": "200", "message": message, "lost": lost}
+
+
+async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
+    gateway.trimming.clock.confirm()
+    gateway.trimming.tell()
+    await gateway.trimming.keep()
+    done = await gateway.trimming.once(MAX_ROWS)
+    await gateway.records.flushed()
+    more = max(done) >= MAX_ROWS
+    log.info(
+        "trimmed on request events=%s commands=%s keys=%s source=%s",
+        done.events, done.commands, done.keys, source,
+    )  # fmt: skip
+    return {
+        "status": "200",
+        "message": f"deleted {done.events} events and {done.commands} commands, "
+        f"and freed {done.keys} keys" + ("; there are more" if more else ""),
+        **done._asdict(),
+        "more": more,
+    }
+
+
+async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Outcomes of a side file, as its lines: a head and commands."""
+    lines = args.get("lines")
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise CallerError("400", "lines: a list of the file's lines expected")
+    try:
+        found = parse(lines)
+    except ValueError as err:
+        raise CallerError("400", f"lines: {err}") from None
+    rest = await gateway.late.take(found)
+    on_disk = await gateway.records.flushed()
+    message = f"{len(found) - len(rest)} outcomes are taken, {len(rest)} do not count"
+    if not on_disk:
+        message += f"; not on disk yet ({gateway.records.state})"
+    return {"status": "200" if on_disk else "503", "message": message, "left": rest}
