@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Protocol
 
 from devgate.control.outbox import Outbox
 from devgate.control.replies import Args, Reply, line
+
+
+class Lines(Protocol):
+    """Lines as they come, until `aclose`."""
+
+    def __aiter__(self) -> AsyncIterator[Reply]: ...
+
+    async def __anext__(self) -> Reply: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Stream(Protocol):
@@ -18,7 +28,7 @@ class Stream(Protocol):
         """The first line."""
 
     @property
-    def lines(self) -> AsyncGenerator[Reply, None]:
+    def lines(self) -> Lines:
         """One line an event. Whoever has the stream closes it, too."""
 
 

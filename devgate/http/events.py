@@ -14,33 +14,27 @@ from functools import partial
 
 import trio
 from starlette.requests import Request
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.problems import written
-from devgate.http.streams import Streamed, piece
+from devgate.http.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.http.web import Web
 
 log = logging.getLogger("devgate.http")
 
-BEAT = 15.0  # seconds without an event, then a comment: proxies close what is silent for longer
-SLOW = 10.0  # seconds for one piece: who took longer is told, and cut off
-STUCK = 30.0  # ... and who does not take it at all is cut off
-AGAIN = 2000  # milliseconds until a browser comes back
-GATHER = 0.005  # seconds in which events gather, where they come quicker than they are sent
-WAITING = 256  # events between the log and the socket: one piece at most
+SLOW_SECONDS = 10.0  # for one piece: who took longer is told, and cut off
+GATHER_SECONDS = 0.005  # in which events gather, where they come quicker than they are sent
+MAX_WAITING = 256  # events between the log and the socket: one piece at most
 
 
-class EventStream(Streamed):
+class EventStream(ServerSent):
     """The lines of a stream. `known` tells whether the reader still may have them."""
 
-    media_type = "text/event-stream"
-
     def __init__(self, stream: Stream, stopping: trio.Event, known: Callable[[], bool]) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]  # there is no end to it
+        super().__init__()
         self._stream = stream
         self._stopping = stopping
         self._known = known
@@ -52,24 +46,24 @@ class EventStream(Streamed):
     def of(cls, web: Web, request: Request, stream: Stream, operation: str) -> EventStream:
         return cls(stream, web.stopping, partial(keeps_right, web, request, operation))
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._stream.lines):
+            await super().__call__(scope, receive, send)
+
     async def flow(self, scope: Scope, send: Send) -> None:
-        put, get = trio.open_memory_channel[Reply](WAITING)
+        put, get = trio.open_memory_channel[Reply](MAX_WAITING)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, put)
             nursery.start_soon(self._await_end)
-            # Who has the head may rely on it that what happens from now on will come: by the
-            # second turn the other task has begun to look.
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
             await self.begin(send)
             async with get:
                 await self._write(get, scope, send)
                 nursery.cancel_scope.cancel()
 
     async def _read(self, put: trio.MemorySendChannel[Reply]) -> None:
-        async with put, aclosing(self._stream.lines) as lines:
+        async with put:
             try:
-                async for line in lines:
+                async for line in self._stream.lines:
                     await put.send(line)
             except DevgateError as err:  # the database is away
                 self._last_words = str(err)
@@ -82,15 +76,15 @@ class EventStream(Streamed):
     async def _write(
         self, get: trio.MemoryReceiveChannel[Reply], scope: Scope, send: Send
     ) -> None:
-        text = b"retry: %d\n: %s\n\n" % (AGAIN, written(self._stream.reply))
+        text = b"%s: %s\n\n" % (RETRY, written(self._stream.reply))
         looked = trio.current_time()
         while not self._over:
             began = trio.current_time()
-            if not await self._sent(text, scope, send):
+            if not await self.sent(text, scope, send):
                 return
-            if (now := trio.current_time()) - began > SLOW:
+            if (now := trio.current_time()) - began > SLOW_SECONDS:
                 self._over = "you read too slowly; come back with your last id"
-            elif now >= looked + BEAT:
+            elif now >= looked + BEAT_SECONDS:
                 looked = now
                 if not self._known():
                     self._over = "you are not known any longer"
@@ -98,29 +92,19 @@ class EventStream(Streamed):
                 text = await self._next(get)
         if not self._stopping.is_set():
             log.info("http stream cut off client=%s reason=%s", scope.get("client"), self._over)
-        await self._sent(
+        await self.sent(
             b"event: cut\ndata: %s\n\n" % written({"message": self._over}), scope, send
         )
-
-    async def _sent(self, text: bytes, scope: Scope, send: Send) -> bool:
-        with trio.move_on_after(STUCK):
-            await send(piece(text))
-            return True
-        log.info(
-            "http stream cut off client=%s reason=%s", scope.get("client"), "it does not read"
-        )
-        scope["devgate.cut"]()
-        return False
 
     async def _next(self, get: trio.MemoryReceiveChannel[Reply]) -> bytes:
         """All lines that there are, at least one; a comment if there is none for a while."""
         lines: list[bytes] = []
-        with trio.move_on_after(BEAT) as self._waiting:
+        with trio.move_on_after(BEAT_SECONDS) as self._waiting:
             try:
                 if get.statistics().current_buffer_used:
-                    await trio.sleep(GATHER)
+                    await trio.sleep(GATHER_SECONDS)
                 lines.append(event(await get.receive()))
-                while len(lines) < WAITING:
+                while len(lines) < MAX_WAITING:
                     lines.append(event(get.receive_nowait()))
             except trio.WouldBlock:
                 pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,6 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger("devgate.http")
+
+BEAT_SECONDS = 15.0  # without an event, then a comment: proxies close what is silent for longer
+STUCK_SECONDS = 30.0  # for one piece: who does not take it is cut off
+RETRY = b"retry: 2000\n"  # milliseconds until a browser comes back
 
 Share = Callable[[], AbstractContextManager[None]]
 
@@ -45,6 +52,28 @@ class Streamed(Response, ABC):
         while (await receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
+
+
+class ServerSent(Streamed):
+    """Server-sent events: a response that tells a browser when to come back."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self) -> None:
+        # A proxy in front must pass each piece on at once.
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]  # there is no end to it
+
+    async def sent(self, text: bytes, scope: Scope, send: Send) -> bool:
+        """Send one piece. False: the reader does not take it, and was cut off."""
+        with trio.move_on_after(STUCK_SECONDS):
+            await send(piece(text))
+            return True
+        log.info(
+            "http stream cut off client=%s reason=%s", scope.get("client"), "it does not read"
+        )
+        scope["devgate.cut"]()
+        return False
 
 
 def piece(data: bytes) -> dict[str, object]:

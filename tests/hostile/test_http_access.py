@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,7 +21,7 @@ from devgate.http.auth import identify, keeps_right
 from devgate.http.events import EventStream
 from devgate.http.export import Export
 from devgate.http.forwarded import Proxies
-from devgate.http.pages.live import Frames
+from devgate.http.pages.live import frames
 from devgate.http.pages.view import Visit
 from devgate.http.sessions import Sessions
 from devgate.http.web import Web
@@ -133,13 +133,21 @@ async def test_a_stream_ends_with_the_right_to_it(
     client = Client()
     web, request = asked(tmp_path, client)
     stream = Stream({"status": "200"}, endless())
-    visit: Any = SimpleNamespace(web=web, request=request)
-    made: dict[str, Callable[[], Response]] = {
-        "frames": lambda: Frames(cast(Visit, visit), stream),
-        "events": lambda: EventStream.of(web, request, stream, "watch"),
-        "export": lambda: Export.of(web, request, stream),
-    }
-    response = made[kind]()
+
+    async def dispatch(asked: object, source: str) -> Stream:
+        return stream
+
+    response: Response
+    if kind == "frames":
+        request.scope["path_params"] = {"imei": "1" * 15}
+        tapped = SimpleNamespace(dispatch=dispatch, **vars(web))
+        caller = SimpleNamespace(source="http:reader")
+        visit: Any = SimpleNamespace(web=tapped, request=request, must=lambda operation: caller)
+        response = await frames(cast(Visit, visit))
+    elif kind == "events":
+        response = EventStream.of(web, request, stream, "watch")
+    else:
+        response = Export.of(web, request, stream)
     with trio.move_on_after(600):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(response, client.scope, client.receive, client.send)

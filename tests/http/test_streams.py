@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -161,3 +161,29 @@ async def test_a_client_that_goes_ends_its_stream(autojump_clock: MockClock) -> 
 )
 def test_a_line_as_an_event(line: Reply, text: bytes) -> None:
     assert events.event(line) == text
+
+
+class Attached:
+    """Lines that are attached to something until they are closed, read or not."""
+
+    closed = False
+
+    def __aiter__(self) -> AsyncIterator[Reply]:
+        return self
+
+    async def __anext__(self) -> Reply:
+        await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_its_lines_are_closed_whatever_was_asked(
+    autojump_clock: MockClock, method: str
+) -> None:
+    client, attached = Client(), Attached()
+    client.scope["method"] = method
+    response = EventStream(Stream({"status": "200"}, attached), trio.Event(), lambda: True)
+    await serve(response, client, 50.0)
+    assert attached.closed

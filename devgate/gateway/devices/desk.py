@@ -88,7 +88,7 @@ class Desk:
         self._grace.wait = settings.heartbeat_grace
         self._tails.wait = settings.partial_timeout
 
-    def hang(self, imei: Imei | None, tap: Tap | None) -> None:
+    def attach(self, imei: Imei | None, tap: Tap | None) -> None:
         """Let a tap see a device's connection; for None, all that have not registered."""
         if imei is not None:
             if (connection := self._presence.get(imei)) is not None:

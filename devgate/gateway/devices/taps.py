@@ -44,7 +44,7 @@ class Reader:
 
 
 class Tap:
-    """What all readers of one device see; hung on its connection while there are any."""
+    """What all readers of one device see; attached to its connection while there are any."""
 
     def __init__(self) -> None:
         self.readers: list[Reader] = []
@@ -100,7 +100,7 @@ class Taps:
 
     @contextmanager
     def reading(self, imei: Imei | None) -> Iterator[tuple[Tap, Reader]]:
-        """Look from now on. The caller hangs the tap on the connections that there are."""
+        """Look from now on. The caller attaches the tap to the connections that there are."""
         tap = self._taps.setdefault(imei, Tap())
         reader = Reader()
         tap.readers.append(reader)

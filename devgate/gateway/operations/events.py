@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
+from typing import Self
 
 from devgate.errors import CallerError
 from devgate.events.kinds import KINDS, Event
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.taps import Tap
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
@@ -84,17 +87,31 @@ async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
     if imei is not None and gateway.directory.admits(imei) is None:
         raise CallerError("300", f"no device with the IMEI {imei} is known")
     reply: Reply = {"status": "200", "message": "tapping", "imei": imei}
-    return Stream(reply, _frames(gateway, imei))
+    return Stream(reply, _Frames(gateway.desk, imei))
 
 
-async def _frames(gateway: Gateway, imei: Imei | None) -> AsyncGenerator[Reply, None]:
-    desk = gateway.desk
-    with desk.taps.reading(imei) as (tap, reader):
-        desk.hang(imei, tap)
-        try:
-            async with aclosing(reader.lines()) as lines:
-                async for line in lines:
-                    yield line
-        finally:
-            if not tap.readers[1:]:
-                desk.hang(imei, None)
+class _Frames:
+    """The frames of a device from now on: attached before anybody hears that it is tapped."""
+
+    def __init__(self, desk: Desk, imei: Imei | None) -> None:
+        with ExitStack() as attached:
+            tap, reader = attached.enter_context(desk.taps.reading(imei))
+            desk.attach(imei, tap)
+            attached.callback(_detach, desk, imei, tap)
+            self._attached = attached.pop_all()
+        self._lines = reader.lines()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Reply:
+        return await anext(self._lines)
+
+    async def aclose(self) -> None:
+        self._attached.close()
+        await self._lines.aclose()
+
+
+def _detach(desk: Desk, imei: Imei | None, tap: Tap) -> None:
+    if not tap.readers[1:]:
+        desk.attach(imei, None)

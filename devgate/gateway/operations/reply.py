@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 Reply = dict[str, object]
 
 
+class Lines(Protocol):
+    """Lines as they come, until `aclose`. An async generator is one."""
+
+    def __aiter__(self) -> AsyncIterator[Reply]: ...
+
+    async def __anext__(self) -> Reply: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A reply, and then a line an event until the reader leaves (under contextlib.aclosing)."""
+    """A reply, and then a line an event until the reader leaves.
+
+    What happens from now on is in the lines, even before the first of them is asked for. Whoever
+    has the stream closes them (contextlib.aclosing), whatever becomes of the reply.
+    """
 
     reply: Reply
-    lines: AsyncGenerator[Reply, None]
+    lines: Lines

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from time import time
 from typing import Any
@@ -16,16 +14,13 @@ from starlette.types import Scope, Send
 from devgate.errors import DevgateError
 from devgate.events.kinds import Event
 from devgate.gateway.operations.reply import Stream
-from devgate.http.auth import identify, keeps_right
+from devgate.http.auth import identify
 from devgate.http.boards import Board, Concern
+from devgate.http.events import EventStream
 from devgate.http.pages.view import SEEN, Visit
 from devgate.http.problems import Problem
-from devgate.http.streams import Streamed, piece
+from devgate.http.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.model import imei
-
-BEAT = 15.0  # seconds between two comments, so that a dead reader is noticed
-STUCK = 30.0  # seconds for one piece: who does not take it is cut off
-AGAIN = b"retry: 2000\n\n"  # milliseconds until a browser comes back
 
 BEATING = b": still here\n\n"
 GONE = b"event: gone\ndata: {}\n\n"  # who looks has lost the right to it
@@ -97,21 +92,17 @@ def following(page: Live) -> Callable[[Visit], Awaitable[Response]]:
     return follow
 
 
-class Followed(Streamed):
+class Followed(ServerSent):
     """A page as it goes on, until its reader leaves or the gateway stops."""
 
-    media_type = "text/event-stream"
-
     def __init__(self, visit: Visit, page: Live) -> None:
-        # A proxy in front shall pass it on at once.
-        super().__init__(headers={"X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
+        super().__init__()
         self._visit = visit
         self._page = page
 
     async def flow(self, scope: Scope, send: Send) -> None:
         await self.begin(send)
-        if not await sent(AGAIN, scope, send):
+        if not await self.sent(RETRY + b"\n", scope, send):
             return
         drawing, boards = Drawing(self._visit, self._page), self._visit.web.boards
         with boards.looking(drawing.key, drawing.draw, drawing.concern, self._page.pulse) as board:
@@ -122,14 +113,14 @@ class Followed(Streamed):
         looked = trio.current_time()
         while not board.over:
             text = BEATING
-            with trio.move_on_after(BEAT):
+            with trio.move_on_after(BEAT_SECONDS):
                 text = await viewer.news()
-            if (now := trio.current_time()) >= looked + BEAT:
+            if (now := trio.current_time()) >= looked + BEAT_SECONDS:
                 looked = now
                 if not self._known():
-                    await sent(GONE, scope, send)
+                    await self.sent(GONE, scope, send)
                     return
-            if text and not await sent(text, scope, send):
+            if text and not await self.sent(text, scope, send):
                 return
 
     def _known(self) -> bool:
@@ -147,68 +138,10 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
-class Frames(Streamed):
-    """Server-sent events with each frame of a device, until the reader leaves or loses its right
-    to them, or the gateway stops."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, visit: Visit, stream: Stream) -> None:
-        # A proxy in front shall pass it on at once.
-        super().__init__(headers={"X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._visit = visit
-        self._stream = stream
-
-    async def flow(self, scope: Scope, send: Send) -> None:
-        await self.begin(send)
-        await send(piece(AGAIN))
-        put, get = trio.open_memory_channel[bytes](0)
-        async with trio.open_nursery() as nursery:
-            for task in (self._read, self._beat):
-                nursery.start_soon(task, put.clone())
-            nursery.start_soon(self._await_end, nursery.cancel_scope)
-            put.close()
-            async for text in get:
-                if not text or not await sent(text, scope, send):
-                    break
-            nursery.cancel_scope.cancel()
-
-    async def _read(self, put: trio.MemorySendChannel[bytes]) -> None:
-        async with put, aclosing(self._stream.lines) as lines:
-            async for line in lines:
-                await put.send(b"data: %s\n\n" % json.dumps(line).encode())
-            await put.send(b"")
-
-    async def _beat(self, put: trio.MemorySendChannel[bytes]) -> None:
-        """A comment now and then, and an end where the reader has lost its right."""
-        visit = self._visit
-        async with put:
-            while True:
-                await trio.sleep(BEAT)
-                if not keeps_right(visit.web, visit.request, "tap"):
-                    await put.send(GONE)
-                    await put.send(b"")
-                await put.send(BEATING)
-
-    async def _await_end(self, scope: trio.CancelScope) -> None:
-        await self._visit.web.stopping.wait()
-        scope.cancel()
-
-
-async def sent(text: bytes, scope: Scope, send: Send) -> bool:
-    """Send one piece. False: the reader does not take it, and was cut off."""
-    with trio.move_on_after(STUCK):
-        await send(piece(text))
-        return True
-    scope["devgate.cut"]()
-    return False
-
-
 async def frames(visit: Visit) -> Response:
-    """Each frame to and from a device as it passes, as JSON; `missed` where it was too much."""
+    """Each frame to and from a device as it passes, as the API has it."""
     device = imei(visit.request.path_params["imei"])
     caller = visit.must("tap")
     reply = await visit.web.dispatch({"type": "tap", "imei": device}, caller.source)
     assert isinstance(reply, Stream), "a tap goes on"
-    return Frames(visit, reply)
+    return EventStream.of(visit.web, visit.request, reply, "tap")

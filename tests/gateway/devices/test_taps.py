@@ -143,6 +143,31 @@ async def test_strangers_are_seen_until_they_register(store: Database) -> None:
         assert whole.desk.taps.get(None) is None
 
 
+async def test_what_passes_behind_the_reply_is_seen_before_anybody_asks(store: Database) -> None:
+    """Who has the reply may rely on it: the tap is attached, whoever has had a turn."""
+    whole = Whole(store)
+    async with whole.serves() as nursery:
+        device = whole.dial(nursery)
+        await device.registers()
+        stream = await tapped(whole, imei=X)
+        async with aclosing(stream.lines):
+            await exchange(device, TN, 35)
+            assert [one[0] for one in await shown(stream, 2)] == ["in", "out"]
+        assert len(whole.desk.taps) == 0
+
+
+async def test_a_tap_that_nobody_ever_reads_comes_off_when_it_is_closed(store: Database) -> None:
+    whole = Whole(store)
+    async with whole.serves() as nursery:
+        device = whole.dial(nursery)
+        await device.registers()
+        stream = await tapped(whole, imei=X)
+        await stream.lines.aclose()
+        assert len(whole.desk.taps) == 0
+        [connection] = whole.desk.connections.values()
+        assert connection.tap is None
+
+
 async def test_a_command_is_seen_and_the_tap_comes_off(store: Database) -> None:
     whole = Whole(store)
     async with whole.serves() as nursery:

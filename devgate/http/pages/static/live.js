@@ -166,13 +166,16 @@ function tap(card) {
   /** @param {MessageEvent<string>} event */
   const told = (event) => {
     const line = JSON.parse(event.data);
-    if (line.missed) return add(piece("span", ""), piece("span", "…"), piece("span", `${line.missed} ${card.dataset.more}`));
     const into = line.direction === "in";
     const arrow = piece("span", into ? "→" : "←", line.direction);
     arrow.title = (into ? card.dataset.received : card.dataset.sent) ?? "";
     const words = piece("span", line.bytes ? `${line.bytes}  ` : "");
     words.append(piece("em", line.why ?? line.decoded));
     add(piece("time", formed(new Date(line.at), "exact")), arrow, words);
+  };
+  /** @param {MessageEvent<string>} event */
+  const missed = (event) => {
+    add(piece("span", ""), piece("span", "…"), piece("span", `${JSON.parse(event.data).missed} ${card.dataset.more}`));
   };
   const end = () => { source?.close(); source = null; button.textContent = start; list.removeAttribute("data-on"); };
   button.addEventListener("click", () => {
@@ -181,6 +184,7 @@ function tap(card) {
     source = new EventSource(card.dataset.frames ?? "");
     source.addEventListener("open", () => list.setAttribute("data-on", ""));
     source.addEventListener("message", told);
+    source.addEventListener("missed", missed);
     button.textContent = button.dataset.stop ?? "";
   });
   addEventListener("pagehide", end);
