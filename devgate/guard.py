@@ -37,10 +37,10 @@ class Guard:
     only `disarm` takes it back.
     """
 
-    def __init__(self) -> None:
-        # Called ahead of the end in a thread of its own, for LAST_SECONDS at the most: what
-        # must not be lost may be put on disk there.
-        self.last_words: Callable[[], None] = lambda: None
+    def __init__(self, last_words: Callable[[], None] = lambda: None) -> None:
+        """`last_words` is called ahead of the end in a thread of its own, for LAST_SECONDS at
+        most: what must not be lost may be written to disk there."""
+        self._last_words = last_words
         self._limits: SimpleQueue[Limit | None] = SimpleQueue()  # `put` may interrupt itself
         self._signals = 0
         self._ending = threading.Event()
@@ -105,7 +105,7 @@ class Guard:
     def _say(self) -> None:
         self._ending.wait()
         try:
-            self.last_words()
+            self._last_words()
         except Exception:
             log.exception("last words failed")
         finally:

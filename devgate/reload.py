@@ -32,7 +32,6 @@ def reload(
             log.error("settings not reloaded, the old ones stay error=%s", line)
         return
     settings = taken_up(gateway.settings, new, keys)
-    assert gateway.acceptor is not None, "the doors are open"
     gateway.apply(settings)
     gateway.trimming.apply(settings)
     gateway.directory.apply(settings.service)

@@ -52,7 +52,7 @@ async def drain(
     """
     dispatcher = gateway.dispatcher
     log.info("draining in_flight=%s patience=%s", dispatcher.in_flight, patience)
-    gateway.orders.closed = True
+    gateway.orders.close()
     dispatcher.close()
     with trio.move_on_after(patience):
         await dispatcher.idle()

@@ -46,19 +46,18 @@ class Gateway:
     records: Records
     events: EventLog
     desk: Desk
-    connections: Callable[[], int] = lambda: 0
-    log_dropped: Callable[[], int] = lambda: 0  # lines of the log that could not be written
+    acceptor: Acceptor  # of devices
+    trimming: Trimming
+    webhooks: Webhooks
+    seal: Seal  # of their secrets
+    late: LateOutcomes
+    background: Background
+    commits: StoreCounts
+    refusals: Refusals
+    log_dropped: Callable[[], int]  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
-    trimming: Trimming = field(init=False)  # which needs what this has, as do the webhooks
-    background: Background = field(default_factory=Background)
     fleet: Fleet = field(default_factory=Fleet)
-    commits: StoreCounts = field(default_factory=StoreCounts)
     requests: RequestCounts = field(default_factory=RequestCounts)
-    refusals: Refusals = field(default_factory=Refusals)
-    acceptor: Acceptor | None = None  # the door for devices, once it is open
-    webhooks: Webhooks = field(init=False)  # which need the database: set before the first request
-    late: LateOutcomes = field(init=False)  # likewise
-    seal: Seal = field(init=False)  # of their secrets, likewise
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
 
     def apply(self, settings: Settings) -> None:

@@ -54,7 +54,9 @@ class Records:
         database: Database,
         writer: Writer[Row, list[tuple[Any, ...]]],
         names: Names,
+        on_well: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_well` is called when orders are taken again: `state` is "ok" from then on."""
         self._names = names
         self._database = database
         self._writer = writer
@@ -64,9 +66,7 @@ class Records:
         self.quiet = False
         self.full = ""
         self.left_out = 0  # events that were not written for that
-        # Called when orders are taken again: `state` is "ok" from then on.
-        self.on_well: Callable[[], None] = lambda: None
-        writer.on_well = self._well
+        self._on_well = on_well
 
     def called(self, imei: Imei) -> Called | None:
         """What events call this device."""
@@ -95,12 +95,13 @@ class Records:
         # Where it fails, `state` says why.
         with trio.move_on_after(PATIENCE), suppress(Exception):
             await result_of(partial(self._writer.write, []))
-        self._well()
+        self.well()
         return lost
 
-    def _well(self) -> None:
+    def well(self) -> None:
+        """The writer can write again."""
         if self.state == "ok":
-            self.on_well()
+            self._on_well()
 
     @property
     def database(self) -> str:

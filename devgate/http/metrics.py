@@ -85,16 +85,14 @@ def gathered(gateway: Gateway) -> Iterator[Metric]:
 
 
 def _devices(gateway: Gateway) -> Iterator[Metric]:
-    yield _gauge("connections", "Connections of devices.", gateway.connections())
+    yield _gauge("connections", "Connections of devices.", len(gateway.desk.connections))
     yield _gauge("devices_online", "Devices that are registered now.", len(gateway.presence))
     yield _gauge("devices_known", "Devices in the store.", len(gateway.directory))
-    if (door := gateway.acceptor) is not None:
-        yield _gauge("connections_limit", "How many there may be.", door.limit)
-        yield _gauge("accepting_paused", "1: no room or no descriptors for more.", door.paused)
-        yield _counter("connections_accepted", "Connections accepted.", door.accepted)
-        yield _counter(
-            "connections_refused", "Connections refused, for their address.", door.refused
-        )
+    door = gateway.acceptor
+    yield _gauge("connections_limit", "How many there may be.", door.limit)
+    yield _gauge("accepting_paused", "1: no room or no descriptors for more.", door.paused)
+    yield _counter("connections_accepted", "Connections accepted.", door.accepted)
+    yield _counter("connections_refused", "Connections refused, for their address.", door.refused)
     yield _counter(
         "takeovers", "Devices that registered again on another connection.",
         gateway.presence.takeovers,

@@ -7,6 +7,7 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -21,17 +22,17 @@ log = logging.getLogger("devgate.devices")
 
 
 class Acceptor:
-    """Accepts for one or several listening sockets, which it owns from now on.
-
-    `admit(fd, address)` is called for each connection, at once and without awaiting; the
-    descriptor is non-blocking and from then on the callee's. Whoever took it calls
-    left(link.address) when the connection has ended, once.
+    """Accepts the connections of devices.
 
     `connections()` tells how many there are now. It may count one only when its task has begun:
     within a round the acceptor counts for itself.
 
-    `max_connections` (0: what the descriptor limit allows) and `max_connections_per_address`
-    (0: no limit) may be changed at any time, by apply().
+    `crowds` counts them by address, and has the limit for one; whoever is given one tells it when
+    the connection has ended, once. `max_connections` 0 is what the descriptor limit allows. Both
+    limits may be changed at any time, by apply().
+
+    `make_room(most)` ends some connections that have not registered, at most so many, and returns
+    how many. `strict(address)` says whether that address is to be kept to its share of them.
 
     `proxied`: the connections come from load balancers, so that an address is counted when the
     PROXY header tells it: hand enter() to filters.plug().
@@ -48,12 +49,12 @@ class Acceptor:
 
     def __init__(
         self,
-        listeners: Sequence[socket.socket],
-        admit: Callable[[int, str], None],
         connections: Callable[[], int],
+        crowds: Crowds | None = None,
         *,
         max_connections: int = 0,
-        max_connections_per_address: int = 0,
+        make_room: Callable[[int], int] = lambda most: 0,
+        strict: Callable[[str], bool] = lambda address: False,
         proxied: bool = False,
         keepalive_idle: float = 75,
         keepalive_interval: float = 25,
@@ -62,33 +63,29 @@ class Acceptor:
         send_buffer: int = 65536,
         receive_buffer: int = 8192,
     ) -> None:
-        self.listeners = list(listeners)
-        self._max_connections = max_connections
+        self.crowds = crowds or Crowds()
         self.proxied = proxied
         self.accepted = 0  # handed to admit(), ever
         self.refused = 0  # closed at once for their address, ever
-        # Ends some connections that have not registered, so many at the most; how many.
-        self.make_room: Callable[[int], int] = lambda most: 0
-        # Whether this address is to be kept to its share of connections that have not registered.
-        self.strict: Callable[[str], bool] = lambda address: False
-        self._admit = admit
+        self._max_connections = max_connections
+        self._make_room = make_room
+        self._strict = strict
         self._connections = connections
-        self.crowds = Crowds(max_connections_per_address)
         self._accepting = Accepting(
             lambda: self.limit - connections(), self._full, self._take, log, inside=connections
         )
+        self._admit: Callable[[int, str], None]  # of run()
         self._refused_quiet_until = -math.inf
         self._refused_said = 0
-        for listener in self.listeners:
-            _tune(
-                listener,
-                keepalive_idle,
-                keepalive_interval,
-                keepalive_count,
-                user_timeout,
-                send_buffer,
-                receive_buffer,
-            )
+        self._tune = partial(
+            _tune,
+            idle=keepalive_idle,
+            interval=keepalive_interval,
+            count=keepalive_count,
+            user_timeout=user_timeout,
+            send_buffer=send_buffer,
+            receive_buffer=receive_buffer,
+        )
 
     def apply(self, max_connections: int, max_connections_per_address: int) -> None:
         """Accept within these limits from now on. Those who are inside already stay."""
@@ -128,35 +125,40 @@ class Acceptor:
             self._refused_said = self.refused
         return False
 
-    def left(self, address: str, *, registered: bool = False) -> None:
-        """A connection from this address has ended."""
-        self.crowds.left(address, registered=registered)
+    async def run(
+        self,
+        listeners: Sequence[socket.socket],
+        admit: Callable[[int, str], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept on these sockets until cancelled. It owns them from now on, and closes them then.
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Accept until cancelled; then the doors are closed, too."""
+        `admit(fd, address)` is called for each connection, at once and without awaiting; the
+        descriptor is non-blocking and from then on the callee's.
+        """
+        self._admit = admit
         try:
+            for listener in listeners:
+                self._tune(listener)
             async with trio.open_nursery() as nursery:
-                for listener in self.listeners:
+                for listener in listeners:
                     nursery.start_soon(self._accepting.run, listener)
                 task_status.started()
         finally:
-            self.close()
-
-    def close(self) -> None:
-        """Close the listening sockets; the second time does nothing."""
-        for listener in self.listeners:
-            listener.close()
+            for listener in listeners:
+                listener.close()
 
     def _full(self) -> str:
         """Why nobody more gets in. Nothing, where room was made: it is there in the next turn."""
-        if self.make_room(BUDGET):
+        if self._make_room(BUDGET):
             return ""
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 
     def _take(self, sock: socket.socket, peer: Any) -> None:
         address = spelled(peer)
         if not self.proxied:
-            if self.strict(address) and self.crowds.crowded(address):
+            if self._strict(address) and self.crowds.crowded(address):
                 self.refused += 1
                 sock.close()
                 return
@@ -168,13 +170,14 @@ class Acceptor:
             self._admit(fd, address)
         except BaseException:
             os.close(fd)
-            self.left(address)
+            self.crowds.left(address)
             raise
         self.accepted += 1
 
 
 def _tune(
     listener: socket.socket,
+    *,
     idle: float,
     interval: float,
     count: int,

@@ -47,6 +47,9 @@ class Writer(Generic[Row, Done]):
     others from being written.
 
     After `idle` seconds without rows an empty commit finds out whether they could be written.
+
+    `on_well` is called when it can write again, and `measured` after every commit that worked,
+    with its seconds and how many rows it wrote.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Writer(Generic[Row, Done]):
         *,
         disposable: Callable[[Row], bool] = lambda row: False,
         idle: float = math.inf,
+        on_well: Callable[[], None] = lambda: None,
+        measured: Callable[[float, int], None] = lambda seconds, rows: None,
     ) -> None:
         self._commit = commit
         self._committed = committed
@@ -72,11 +77,9 @@ class Writer(Generic[Row, Done]):
         self._state = "ok"
         self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
-        self.on_fenced: Callable[[], None] = lambda: None  # called once, when that is so
-        self.on_well: Callable[[], None] = lambda: None  # called when it can write again
         self.lost = 0  # rows given up since the start
-        # Told of every commit that worked: its seconds, and how many rows it wrote.
-        self.measured: Callable[[float, int], None] = lambda seconds, rows: None
+        self._on_well = on_well
+        self._measured = measured
 
     @property
     def state(self) -> str:
@@ -152,8 +155,7 @@ class Writer(Generic[Row, Done]):
         return Entry(self._number, rows)
 
     async def run(self) -> None:
-        """Commit until another gateway owns the database, or for ever. Ends otherwise only by
-        cancellation."""
+        """Commit until cancelled, or until another gateway owns the database (`fenced`)."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch)
@@ -168,7 +170,6 @@ class Writer(Generic[Row, Done]):
             self._batch.error = self.fenced or STOPPED
             self._done(self._batch)
             self.thread.stop()
-        self.on_fenced()
 
     async def _watch(self) -> None:
         """Let nobody wait long for a commit that hangs."""
@@ -238,7 +239,7 @@ class Writer(Generic[Row, Done]):
         finally:
             self._since = math.inf
         try:
-            self.measured(trio.current_time() - began, len(rows))
+            self._measured(trio.current_time() - began, len(rows))
             self._committed(done)
         except Exception:
             # They are on disk: written again, events would be there twice.
@@ -315,4 +316,4 @@ class Writer(Generic[Row, Done]):
         self._pause = 0.0
         if was != "ok":
             log.warning("database can be written again lost=%s", self.lost)
-            self.on_well()
+            self._on_well()

@@ -22,8 +22,7 @@ HANGS = """
 import threading, time
 from devgate import guard, logs
 logs.set_up("info", "json")
-armed = guard.Guard()
-armed.last_words = {last_words}
+armed = guard.Guard({last_words})
 threading.Thread(target=time.sleep, args=(3600,)).start()
 armed.arm(3600, "too long to matter")
 armed.arm(0.1, "a test")

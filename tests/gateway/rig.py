@@ -8,7 +8,8 @@ with the clock). The database is a real one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,23 +19,19 @@ import trio
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from devgate.config.settings import CommandSettings
+from devgate.build import Storage, commands
+from devgate.config.settings import CommandSettings, ServiceSettings, StoreSettings
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
 from devgate.gateway.command import Command, Order
-from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.commands.keys import Keys
-from devgate.gateway.commands.orders import Orders
 from devgate.gateway.commands.recovery import recover
-from devgate.gateway.commands.running import Running
 from devgate.gateway.completion import result_of
 from devgate.gateway.known.directory import Directory, Known
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.protocol.session import Result
-from devgate.store import following, history
+from devgate.store import history
 from devgate.store.engine import Database, open_database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Row
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
 
@@ -134,17 +131,32 @@ class Wires(dict[Imei, FakeWire]):
         return False
 
 
+class InlineStorage(Storage):
+    """Reads and writes on the loop, and notes the events."""
+
+    make_writer = InlineWriter
+    make_records = InlineRecords
+    outage = staticmethod(away)
+    idle = math.inf
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self.told: list[Event] = []
+        super().__init__(*args, **named)
+
+    def committed(self, rows: list[tuple[Any, ...]]) -> None:
+        self.told += [Event(*row) for row in rows]
+        super().committed(rows)
+
+
 class Rig:
     """One run of a gateway over a database. A second one over the same is its next run."""
 
     def __init__(self, database: Database, **settings: Any) -> None:
+        self.database = database
         self.settings = CommandSettings(**settings)
-        self.journal = Journal(database)
-        self.writer = InlineWriter(self.journal.commit, self._committed, away)
-        self.directory = Directory("400-500-5620", "http://csgxjk.com/qrcode/dev/{id}")
-        self.records = InlineRecords(database, self.writer, self.directory)
-        self.events = EventLog(self.journal.last, self._page)
-        self.told: list[Event] = []
+        self.wires = Wires()
+        self.knows_keys = False  # otherwise each is looked up in the database
+        self._build()
         for imei, id, unit, enabled in (
             (X, 16, "seconds", True),
             (Y, 17, "seconds", True),
@@ -152,26 +164,31 @@ class Rig:
             (OFF, 1, "seconds", False),
         ):
             self.directory.put(Known(imei, id, None, None, unit, enabled))
-        self.wires = Wires()
-        self.running = Running(self.directory, self.records)
-        self.dispatcher = Dispatcher(
-            self.wires, self.directory, self.records, self.running, self.settings
-        )
-        self.keys = Keys(self.records)
-        self.orders = Orders(
-            self.directory, self.wires, self.dispatcher, self.running, self.records, self.keys
-        )
-        self.database = database
-        self.knows_keys = False  # otherwise each is looked up in the database
 
-    def _committed(self, rows: list[tuple[Any, ...]]) -> None:
-        events = [Event(*row) for row in rows]
-        self.told += events
-        self.events.publish(events)
+    def _build(self) -> None:
+        service = ServiceSettings()
+        self.directory = Directory(service.phone, service.qr)
+        storage = InlineStorage(
+            self.database, self.directory, StoreSettings(), on_well=self._store_well
+        )
+        self._store(storage)
+        self.running, self.dispatcher, self.keys, self.orders = commands(
+            self.storage, self.wires, self.directory, self.settings
+        )
 
-    async def _page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
-        rows, first, end = await self.records.read(following.page, after, until, limit, types)
-        return Page([Event(*row) for row in rows], first, end)
+    def _store(self, storage: Storage) -> None:
+        assert isinstance(storage, InlineStorage)
+        assert isinstance(storage.writer, InlineWriter)
+        assert isinstance(storage.records, InlineRecords)
+        self.storage, self.told, self.events = storage, storage.told, storage.events
+        self.journal, self.writer, self.records = storage.journal, storage.writer, storage.records
+
+    def _store_well(self) -> None:
+        self.dispatcher.store_well()
+
+    async def caught_up(self) -> None:
+        """Return when all that devices have said up to now is read."""
+        await trio.lowlevel.checkpoint()
 
     @contextlib.asynccontextmanager
     async def lives(self) -> AsyncIterator[trio.Nursery]:
@@ -183,7 +200,7 @@ class Rig:
             if self.knows_keys:
                 await self.keys.prepare()
                 await self.keys.load()
-            await outer.start(self.dispatcher.serve)
+            await outer.start(self.dispatcher.serve, self.caught_up)
             yield outer
             outer.cancel_scope.cancel()
         self.journal.close()

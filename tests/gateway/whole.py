@@ -9,26 +9,15 @@ from typing import Any
 
 import trio
 
+from devgate.build import build
 from devgate.config.settings import DeviceSettings, Settings
-from devgate.gateway.added_webhooks import Positions
-from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.commands.orders import Orders
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.desk import Desk
-from devgate.gateway.devices.presence import Presence
-from devgate.gateway.devices.registry import Flapping
-from devgate.gateway.gateway import Gateway
-from devgate.gateway.known.sync import Knowledge
-from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.net.link import Link
-from devgate.net.poller import Poller
 from devgate.store import devices
 from devgate.store.device import Device
 from devgate.store.engine import Database
-from devgate.store.seal import Seal
-from devgate.webhooks.webhooks import Webhooks
-from tests.gateway.rig import OFF, Rig, X, Y
+from tests.gateway.rig import OFF, InlineStorage, Rig, X, Y
 
 HT = b"023000123456787654321HT"
 WELCOME = b"023200123456787654321HT"
@@ -38,41 +27,28 @@ class Whole(Rig):
     """All parts of a gateway but its doors. `device` are settings of `[device]`."""
 
     def __init__(self, database: Database, **device: Any) -> None:
+        self._device = DeviceSettings(**device)
         super().__init__(database)
-        settings = Settings(device=DeviceSettings(**device))
-        self.presence = Presence(self.records, Flapping(5, 60))
-        self.dispatcher = Dispatcher(
-            self.presence, self.directory, self.records, self.running, settings.command
-        )
-        self.orders = Orders(
-            self.directory, self.presence, self.dispatcher, self.running, self.records, self.keys
-        )
-        self.poller = Poller()
-        self.desk = Desk(
-            self.poller,
-            settings.device,
-            self.directory,
-            self.presence,
-            self.dispatcher,
-            self.records,
-        )
-        self.dispatcher.caught_up = self.desk.caught_up
-        self.knowledge = Knowledge(self.directory, self.records, self.refused)
-        self.gateway = Gateway(
-            settings, self.directory, self.presence, self.dispatcher, self.running, self.orders,
-            self.knowledge, self.records, self.events, self.desk,
-            lambda: len(self.desk.connections),
-        )  # fmt: skip
-        self.gateway.trimming = Trimming(self.records, settings)
-        self.gateway.seal = seal = Seal(settings.store.key_file)
-        self.gateway.webhooks = Webhooks((), self.events, Positions(self.records, seal))
         self.machines: list[Machine] = []
-        self.left: list[tuple[Imei, str]] = []
 
-    def refused(self, imei: Imei, why: str) -> None:
-        self.left.append((imei, why))
-        if (connection := self.presence.get(imei)) is not None:
-            connection.end(why)
+    def _build(self) -> None:
+        settings = Settings(device=self._device, command=self.settings)
+        parts = build(settings, self.database, make_storage=InlineStorage, wall_clock=None)
+        self._store(parts.storage)
+        self.poller, self.keys, self.gateway = parts.poller, parts.keys, parts.gateway
+        gateway = self.gateway
+        self.directory, self.presence, self.desk = (
+            gateway.directory,
+            gateway.presence,
+            gateway.desk,
+        )
+        self.running, self.dispatcher, self.orders = (
+            gateway.running, gateway.dispatcher, gateway.orders
+        )  # fmt: skip
+        self.knowledge = gateway.knowledge
+
+    async def caught_up(self) -> None:
+        await self.desk.caught_up()
 
     def know(self) -> None:
         """Put the rig's devices into the database, too."""
@@ -143,6 +119,21 @@ class Machine:
     async def registers(self) -> None:
         await self.says(HT)
         assert await self.hears(23) == WELCOME
+
+
+class Deaf(Link):
+    """A link whose device takes everything."""
+
+    def send(self, wire: bytes) -> bool:
+        return True
+
+
+def registers(whole: Whole, imei: Imei = X) -> Connection:
+    """The device is online, on a connection without a socket."""
+    connection = whole.desk.own(Deaf(-1, "1.2.3.4:5678"))
+    connection.session.imei = imei
+    whole.presence.registered(imei, connection, trio.current_time())
+    return connection
 
 
 @asynccontextmanager

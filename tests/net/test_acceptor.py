@@ -21,7 +21,7 @@ class House:
     def __init__(self) -> None:
         self.inside: dict[int, str] = {}
         self.listeners = bind(["127.0.0.1:0"])
-        self.acceptor = Acceptor(self.listeners, self.admit, lambda: len(self.inside))
+        self.acceptor = Acceptor(lambda: len(self.inside))
         self.devices = ExitStack()
 
     def admit(self, fd: int, address: str) -> None:
@@ -29,7 +29,10 @@ class House:
 
     def leave(self, fd: int) -> None:
         os.close(fd)
-        self.acceptor.left(self.inside.pop(fd))
+        self.acceptor.crowds.left(self.inside.pop(fd))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self.acceptor.run(self.listeners, self.admit, task_status=task_status)
 
     def knock(self, source: str = "127.0.0.1") -> socket.socket:
         address = self.listeners[0].getsockname()
@@ -44,13 +47,14 @@ def house() -> Iterator[House]:
     house.devices.close()
     for fd in list(house.inside):
         house.leave(fd)
-    house.acceptor.close()
+    for listener in house.listeners:
+        listener.close()
 
 
 @pytest.fixture
 async def open_house(house: House) -> AsyncIterator[House]:
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.acceptor.run)
+        await nursery.start(house.run)
         yield house
         nursery.cancel_scope.cancel()
 
@@ -108,7 +112,7 @@ async def test_a_storm_lets_other_tasks_have_their_turn(house: House) -> None:
     steps = Steps(house)
     trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.acceptor.run)
+        await nursery.start(house.run)
         await until(lambda: len(house.inside) == BUDGET * 2 + 10)
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(steps)
@@ -174,7 +178,7 @@ async def test_one_address_may_have_so_many(
 async def test_the_door_is_shut_at_the_end(house: House) -> None:
     address = house.listeners[0].getsockname()
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.acceptor.run)
+        await nursery.start(house.run)
         nursery.cancel_scope.cancel()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)
@@ -183,9 +187,9 @@ async def test_the_door_is_shut_at_the_end(house: House) -> None:
 async def test_several_doors_lead_into_one_house() -> None:
     admitted: list[int] = []
     listeners = bind(["127.0.0.1:0", "[::1]:0"])
-    acceptor = Acceptor(listeners, lambda fd, address: admitted.append(fd), lambda: len(admitted))
+    acceptor = Acceptor(lambda: len(admitted))
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run)
+        await nursery.start(acceptor.run, listeners, lambda fd, address: admitted.append(fd))
         for listener in listeners:
             with socket.create_connection(listener.getsockname()[:2]):
                 pass
@@ -213,9 +217,9 @@ async def test_no_error_of_the_kernel_ends_the_door(number: int) -> None:
     (bound,) = bind(["127.0.0.1:0"])
     listener = Troubled(fileno=bound.detach())
     listener.troubles = [number] * 3
-    acceptor = Acceptor([listener], lambda fd, address: admitted.append(fd), lambda: len(admitted))
+    acceptor = Acceptor(lambda: len(admitted))
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run)
+        await nursery.start(acceptor.run, [listener], lambda fd, address: admitted.append(fd))
         with socket.create_connection(listener.getsockname()):
             await until(lambda: len(admitted) == 1)
         nursery.cancel_scope.cancel()
@@ -228,8 +232,8 @@ async def test_what_cannot_be_admitted_is_closed(nursery: trio.Nursery) -> None:
     def admit(fd: int, address: str) -> None:
         raise RuntimeError("no nursery")
 
-    acceptor = Acceptor(listeners := bind(["127.0.0.1:0"]), admit, lambda: 0)
-    nursery.start_soon(acceptor.run)
+    listeners = bind(["127.0.0.1:0"])
+    nursery.start_soon(Acceptor(lambda: 0).run, listeners, admit)
     for _ in range(2):
         device = await trio.open_tcp_stream(*listeners[0].getsockname())
         with trio.fail_after(30):

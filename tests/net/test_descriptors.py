@@ -37,10 +37,10 @@ inside, leaked = [], []
 
 async def main():
     listeners = bind(["127.0.0.1:0"])
-    acceptor = Acceptor(listeners, lambda fd, address: inside.append(fd), lambda: len(inside))
+    acceptor = Acceptor(lambda: len(inside))
     steps = Steps()
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run)
+        await nursery.start(acceptor.run, listeners, lambda fd, address: inside.append(fd))
         try:  # somebody else takes all the descriptors but five
             while True:
                 leaked.append(os.open(os.devnull, os.O_RDONLY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import trio
@@ -22,16 +23,22 @@ class Dispatcher(Settler):
     """
 
     async def serve(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
-        """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays."""
+        """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays.
+
+        `caught_up` returns when all that devices have said up to now is read.
+        """
         try:
             async with self._outcomes.patient():
                 self._serving = True
                 for line in list(self._lines.values()):
                     self._next(line)
                 task_status.started()
-                await self._deadlines.watch(self._judge, PRUNE, self._prune, self.caught_up)
+                await self._deadlines.watch(self._judge, PRUNE, self._prune, caught_up)
         finally:
             # Also if the gateway is stopped at once: what was sent has an outcome on disk.
             self._closed = True

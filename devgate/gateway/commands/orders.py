@@ -55,6 +55,10 @@ class Orders:
         # Orders of devices that wait for that, or behind one that does; the first is worked on.
         self._queues: dict[Imei, deque[tuple[Order, bool, OnDone]]] = {}
 
+    def close(self) -> None:
+        """The gateway stops: no more orders are taken."""
+        self.closed = True
+
     def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Carry out the order. Calls back with the command once it has ended, or (not `wait`) once
         it is on disk.

@@ -49,7 +49,9 @@ class Sender:
         records: Records,
         running: Running,
         settings: CommandSettings,
+        sequence: int = 0,
     ) -> None:
+        """`sequence`: the number of the command that was sent last, by this run or before it."""
         self.in_flight = 0  # commands between being taken from their queue and their outcome
         self._connected = connected
         self._records = records
@@ -57,7 +59,7 @@ class Sender:
         self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
         self.results = Results(directory, records, outcomes, settings)
         self.settings = settings
-        self.sequence = 0  # of the command that was sent last
+        self.sequence = sequence
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         self._lines: dict[Imei, Line] = {}
         # Devices whose answer is awaited, the one that was listened to longest ago first.
@@ -65,13 +67,10 @@ class Sender:
         self._deadlines = Deadlines()
         # Devices with a kept command whose turn has come while nothing could be journalled.
         self._stalled: dict[Imei, Line] = {}
-        records.on_well = self._store_well
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
         self._closed = False
         self._gave_up = False
-        # Returns when all that devices have said up to now is read.
-        self.caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
     def apply(self, settings: CommandSettings) -> None:
         """Work by these settings from now on."""
@@ -180,7 +179,8 @@ class Sender:
         """Run this beside the service. False: that has ended, and nothing is run."""
         return self._outcomes.soon(task)
 
-    def _store_well(self) -> None:
+    def store_well(self) -> None:
+        """The store takes commands again."""
         if self._stalled:
             self._outcomes.soon(self._resume)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,7 +28,7 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Records
 from devgate.model import Imei
-from devgate.net.acceptor import Acceptor
+from devgate.net.limits import Crowds
 from devgate.net.link import Link, reason
 from devgate.net.poller import ROUND, Poller
 from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
@@ -63,13 +63,17 @@ class Desk:
         dispatcher: Dispatcher,
         records: Records,
         refusals: Refusals | None = None,
+        crowds: Crowds | None = None,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too."""
         self.connections: dict[Link, Connection] = {}
         self.taps = Taps()
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
-        self.door: Acceptor | None = None  # once it is open
-        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
+        self._crowds = crowds or Crowds()
+        self._crowded = crowded
+        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records), self._crowds)
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
         self._directory = directory
@@ -126,15 +130,15 @@ class Desk:
             self._dispatcher.disconnected(connection.session.imei, connection)
         self._presence.ended(connection, why)
         self._poller.close(link, abort=why == TAKEN_OVER)
-        if self.door is not None:
-            self.door.left(link.address, registered=bool(connection.own))
+        self._crowds.left(link.address, registered=bool(connection.own))
 
-    def opens(self, door: Acceptor) -> None:
-        """Connections come through this door."""
-        self.door, self.unregistered.crowds = door, door.crowds
-        waits, now = self._poller.waits, trio.current_time
-        door.make_room = lambda most: self.unregistered.make_room(most, now(), waits)
-        door.strict = lambda address: self.unregistered.slow(address, trio.current_time())
+    def make_room(self, most: int) -> int:
+        """For the acceptor: end some connections that have not registered. Returns how many."""
+        return self.unregistered.make_room(most, trio.current_time(), self._poller.waits)
+
+    def strict(self, address: str) -> bool:
+        """For the acceptor: whether this address is to be kept to its share of them."""
+        return self.unregistered.slow(address, trio.current_time())
 
     async def caught_up(self) -> None:
         """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds."""
@@ -383,7 +387,7 @@ class Desk:
                     self._look(connection, now)
 
     def _look(self, connection: Connection, now: float) -> None:
-        hurried = HURRIED_SECONDS if self.door is not None and self.door.crowded else math.inf
+        hurried = HURRIED_SECONDS if self._crowded() else math.inf
         if connection.too_late(now, self._settings, hurried):
             # A stalled loop must not make devices look silent.
             self.read(self._poller.drain(connection.link), now)

@@ -82,6 +82,11 @@ class Presence:
             del self._answered[next(iter(self._answered))]
         return last != network
 
+    def end(self, imei: Imei, why: str) -> None:
+        """End the connection that speaks for the device, if there is one."""
+        if (connection := self._registry.get(imei)) is not None:
+            connection.end(why)
+
     def registered(self, imei: Imei, connection: Connection, now: float) -> Connection | None:
         """The connection speaks for the device from now on. Returns the one that did, to abort."""
         self._generation += 1

@@ -43,8 +43,8 @@ class _Refused:
 class Unregistered:
     """The connections of devices that have not registered, oldest first."""
 
-    def __init__(self, refusals: Refusals, unknown: Unknown) -> None:
-        self.crowds = Crowds()  # the door's, once that is open
+    def __init__(self, refusals: Refusals, unknown: Unknown, crowds: Crowds) -> None:
+        self.crowds = crowds
         self.refusals = refusals
         self.unknown = unknown
         self._connections: dict[Connection, None] = {}

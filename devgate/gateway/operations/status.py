@@ -37,7 +37,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "version": __version__,
         "uptime": round(monotonic() - gateway.since, 3),
         "listen": dict(gateway.listens),
-        "connections": gateway.connections(),
+        "connections": len(gateway.desk.connections),
         "registered": len(gateway.presence),
         "devices": len(gateway.directory),
         "in_flight": gateway.dispatcher.in_flight,

@@ -14,7 +14,7 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.parked_task import Parked
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
-from devgate.net.acceptor import Acceptor
+from devgate.net.limits import Crowds
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from tests.gateway.rig import Rig
@@ -115,13 +115,14 @@ async def test_a_socket_that_cannot_be_watched_costs_nobody_else(rig: Rig, tmp_p
     """The kernel refuses to watch too many; a file it refuses to watch at all."""
     presence = Presence(rig.records, Flapping(5, 60))
     settings = DeviceSettings()
-    desk = Desk(Poller(), settings, rig.directory, presence, rig.dispatcher, rig.records)
-    door = Acceptor([], lambda fd, address: None, lambda: 1)
-    desk.opens(door)
-    assert door.enter("1.2.3.4:5")
+    crowds = Crowds()
+    desk = Desk(
+        Poller(), settings, rig.directory, presence, rig.dispatcher, rig.records, crowds=crowds
+    )
+    assert crowds.enter("1.2.3.4:5")
     link = Link(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR), "1.2.3.4:5")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(desk.own, link)
-    assert door.crowds.unregistered("1.2.3.4:5") == 0
+    assert crowds.unregistered("1.2.3.4:5") == 0
     assert link.fd == -1, "it is closed"
     assert not desk.connections

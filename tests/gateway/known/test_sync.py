@@ -14,7 +14,7 @@ from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y
-from tests.gateway.whole import Whole
+from tests.gateway.whole import Whole, registers
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ async def test_all_devices_are_loaded(whole: Whole, autojump_clock: MockClock) -
 async def test_changes_of_others_are_put_in_force(whole: Whole, autojump_clock: MockClock) -> None:
     async with whole.lives():
         await known(whole)
+        connection = registers(whole, Y)
         edit(whole, X, phone="110")
         with whole.database.write() as conn:
             devices.add(conn, Device(NOBODY, 9, unit="times"))
@@ -63,9 +64,10 @@ async def test_changes_of_others_are_put_in_force(whole: Whole, autojump_clock: 
         assert whole.directory.counts_times(NOBODY)
         assert whole.directory.admits(Y) is None
         assert sorted(await told(whole)) == [
-            ("device.added", NOBODY), ("device.changed", X), ("device.removed", Y),
+            ("device.added", NOBODY), ("device.changed", X), ("device.online", Y),
+            ("device.removed", Y),
         ]  # fmt: skip
-        assert whole.left == [(Y, "removed")]
+        assert connection.why == "removed"
 
 
 async def test_a_device_that_is_disabled_loses_its_connection(
@@ -73,14 +75,16 @@ async def test_a_device_that_is_disabled_loses_its_connection(
 ) -> None:
     async with whole.lives():
         await known(whole)
+        connection = registers(whole, X)
         edit(whole, X, enabled=False)
         await whole.knowledge.refresh()
-        assert whole.left == [(X, "disabled")]
+        assert connection.why == "disabled"
         assert whole.directory.admits(X) is False
+        connection = registers(whole, X)
         edit(whole, X, enabled=True)
         await whole.knowledge.refresh()
         assert whole.directory.admits(X) is True
-        assert len(whole.left) == 1
+        assert not connection.why
 
 
 async def test_who_was_added_and_removed_meanwhile_never_was(

@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import CallerError, DevgateError
-from devgate.gateway.devices.connection import Connection
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS, dispatch
-from devgate.net.link import Link
 from devgate.store.engine import Database
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied, follow_trios_clock
-from tests.gateway.whole import Whole
+from tests.gateway.whole import Whole, registers
 
 COMMAND_FIELDS = [
     "status", "late", "message", "imei", "type", "long", "command", "key", "source", "state",
@@ -52,20 +50,6 @@ async def refused(whole: Whole, type: str, **args: Any) -> tuple[str, str]:
     with pytest.raises(CallerError) as caught:
         await dispatch(whole.gateway, {"type": type, **args}, "test")
     return caught.value.status, str(caught.value)
-
-
-class Deaf(Link):
-    """A link whose device takes everything."""
-
-    def send(self, wire: bytes) -> bool:
-        return True
-
-
-def registers(whole: Whole, imei: str = X) -> Connection:
-    connection = whole.desk.own(Deaf(-1, "1.2.3.4:5678"))
-    connection.session.imei = imei  # type: ignore[assignment]
-    whole.presence.registered(imei, connection, trio.current_time())  # type: ignore[arg-type]
-    return connection
 
 
 async def test_a_start(whole: Whole, autojump_clock: MockClock) -> None:

@@ -1,0 +1,216 @@
+"""Builds every part of a gateway, in the order in which they need one another."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from devgate import logs
+from devgate.access.tokens import Tokens
+from devgate.config.settings import CommandSettings, Settings, StoreSettings, TlsSettings
+from devgate.errors import SetupError, StoreError
+from devgate.events.kinds import Event
+from devgate.events.log import EventLog, Page
+from devgate.gateway import clock
+from devgate.gateway.added_webhooks import Positions
+from devgate.gateway.background import Background
+from devgate.gateway.commands.device_commands import Connected
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.commands.keys import Keys
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.running import Running
+from devgate.gateway.commands.side_file import LateOutcomes
+from devgate.gateway.counters import StoreCounts
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.refusals import Refusals
+from devgate.gateway.storage import Names, Records
+from devgate.gateway.trimming import Trimming
+from devgate.net.acceptor import Acceptor
+from devgate.net.limits import Crowds
+from devgate.net.poller import Poller
+from devgate.net.tls import context
+from devgate.store import following, late
+from devgate.store.engine import Database, in_words
+from devgate.store.journal import Journal, Row, disposable, resume_of
+from devgate.store.outage import outage
+from devgate.store.seal import Seal
+from devgate.store.writer import Writer
+from devgate.webhooks.webhooks import Webhooks
+
+
+class Storage:
+    """The way to the database and back: rows are journalled, their events published.
+
+    `on_well` is called when commands are taken again, and `measured` after every commit, with its
+    seconds and rows.
+    """
+
+    # What tests that keep their own time have instead, for it is the outermost edge.
+    make_writer: ClassVar[type[Writer[Row, list[tuple[Any, ...]]]]] = Writer
+    make_records: ClassVar[type[Records]] = Records
+    outage = staticmethod(outage)
+    idle = 5.0  # seconds without rows after which the writer tries whether it can write
+
+    def __init__(
+        self,
+        database: Database,
+        names: Names,
+        settings: StoreSettings,
+        *,
+        on_well: Callable[[], None],
+        measured: Callable[[float, int], None] = lambda seconds, rows: None,
+    ) -> None:
+        self.database = database
+        self.journal = Journal(database, resume=resume_of(settings))
+        self.writer = self.make_writer(
+            self.journal.commit, self.committed, self.outage, disposable=disposable,
+            idle=self.idle, on_well=lambda: self.records.well(), measured=measured,
+        )  # fmt: skip
+        self.records = self.make_records(database, self.writer, names, on_well)
+        self.events = EventLog(self.journal.last, self._older_events)
+
+    def committed(self, rows: list[tuple[Any, ...]]) -> None:
+        self.events.publish([Event(*row) for row in rows])
+
+    async def _older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+        rows, first, end = await self.records.read(following.page, after, until, limit, types)
+        return Page([Event(*row) for row in rows], first, end)
+
+
+class Commands(NamedTuple):
+    """The parts through which a command passes."""
+
+    running: Running
+    dispatcher: Dispatcher
+    keys: Keys
+    orders: Orders
+
+
+def commands(
+    storage: Storage,
+    connected: Connected,
+    directory: Directory,
+    settings: CommandSettings,
+    background: Background | None = None,
+) -> Commands:
+    """Build them over this storage, for the devices that are connected there."""
+    records, owner = storage.records, storage.database.owner
+    running = Running(directory, records)
+    # Each run numbers its commands above those of all runs before it.
+    sequence = 0 if owner is None else owner.epoch << 32
+    dispatcher = Dispatcher(connected, directory, records, running, settings, sequence)
+    keys = Keys(records, background)
+    orders = Orders(directory, connected, dispatcher, running, records, keys)
+    return Commands(running, dispatcher, keys, orders)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `App` runs."""
+
+    gateway: Gateway
+    storage: Storage
+    keys: Keys
+    poller: Poller
+    tokens: Tokens | None  # None: control asks for none
+
+
+def build(
+    settings: Settings,
+    database: Database,
+    *,
+    make_storage: type[Storage] = Storage,
+    wall_clock: clock.Clock | None = clock.shared,
+) -> Parts:
+    """All parts of a gateway. None of them runs yet, and no door is open.
+
+    `wall_clock` decides what is deleted; None: one of its own.
+    Raises StoreError (in the database's words, `in_a_sentence`) and SetupError.
+    """
+    device, control = settings.device, settings.control
+    background, commits, refusals = Background(), StoreCounts(), Refusals()
+    directory = Directory(settings.service.phone, settings.service.qr)
+    storage = make_storage(
+        database, directory, settings.store,
+        on_well=lambda: dispatcher.store_well(), measured=commits.committed,
+    )  # fmt: skip
+    records = storage.records
+    flapping = device.flapping
+    presence = Presence(records, Flapping(flapping.takeovers, flapping.within, flapping.starts))
+    running, dispatcher, keys, orders = commands(
+        storage, presence, directory, settings.command, background
+    )
+    poller = Poller()
+    crowds = Crowds(device.max_connections_per_address)
+    desk = Desk(
+        poller, device, directory, presence, dispatcher, records, refusals,
+        crowds, lambda: acceptor.crowded,
+    )  # fmt: skip
+    acceptor = Acceptor(
+        desk.connections.__len__,
+        crowds,
+        max_connections=device.max_connections,
+        make_room=desk.make_room,
+        strict=desk.strict,
+        proxied=device.proxy_protocol,
+        user_timeout=device.idle_timeout,
+    )
+    knowledge = Knowledge(
+        directory, records, presence.end, background, refresh_seconds=settings.store.refresh
+    )
+    side_file = late.place(database.file, Path(control.socket).parent, database.owner)
+    seal = Seal(settings.store.key_file)
+    positions = Positions(records, seal, allow_private=control.private_webhooks)
+    gateway = Gateway(
+        settings=settings,
+        directory=directory,
+        presence=presence,
+        dispatcher=dispatcher,
+        running=running,
+        orders=orders,
+        knowledge=knowledge,
+        records=records,
+        events=storage.events,
+        desk=desk,
+        acceptor=acceptor,
+        trimming=Trimming(records, settings, background, wall_clock),
+        webhooks=Webhooks(settings.webhook, storage.events, positions),
+        seal=seal,
+        late=LateOutcomes(
+            records, running, dispatcher.live, database.owner, side_file, dispatcher.withdraw
+        ),
+        background=background,
+        commits=commits,
+        refusals=refusals,
+        log_dropped=logs.dropped,
+    )
+    tokens = Tokens(control.tokens) if control.tokens else None
+    return Parts(gateway, storage, keys, poller, tokens)
+
+
+@contextmanager
+def in_a_sentence(database: Database) -> Iterator[None]:
+    """A database that cannot be read when the gateway starts is for its operator: SetupError."""
+    try:
+        with in_words():
+            yield
+    except StoreError as err:
+        text = f"[store] url: the database {database.url_shown} cannot be used: {err}"
+        raise SetupError(text, status="503") from err
+
+
+def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:
+    """Raises SetupError if certificate or key cannot be used."""
+    if settings is None:
+        return None
+    ca = Path(settings.client_ca) if settings.client_ca else None
+    return context(Path(settings.certificate), Path(settings.key), ca)
