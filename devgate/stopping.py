@@ -45,7 +45,7 @@ async def drain(
     drains: Sequence[Callable[[], Awaitable[None]]],
     patience: float,
 ) -> None:
-    """Architecture, section 6: from the doors inwards, each step for a bounded time.
+    """architecture.md section 6: from the doors inwards, each step for a bounded time.
 
     `drains` end the doors for callers, and the webhooks. `patience`: seconds for the commands
     that are in flight.

@@ -12,7 +12,8 @@ ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 MANUAL = ROOT / "docs" / "manual.md"
 PROTOCOL, CONTROL = ROOT / "docs" / "protocol.md", ROOT / "docs" / "control.md"
 READMES = (ENGLISH, CHINESE)
-PAGES = (*READMES, MANUAL, PROTOCOL, CONTROL)
+ARCHITECTURE, CONTRIBUTING = ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"
+PAGES = (*READMES, MANUAL, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b(?:COMMAND|IMEI|LONG|NAME|N|FILE)\b")

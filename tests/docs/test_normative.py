@@ -34,7 +34,7 @@ class Book:
 
 
 def test_the_example_frames_are_frames() -> None:
-    """Section 1: the decoder reads each example as one frame whose LEN counts all of its bytes."""
+    """protocol.md section 1: each example is one frame, and its LEN counts all of its bytes."""
     rows = "".join("|".join(row) for row in table(section(PROTOCOL, 1), "who"))
     frames = re.findall(r"`(\d{6}[^`]+)`", rows)
     assert len(frames) >= 10
@@ -46,7 +46,7 @@ def test_the_example_frames_are_frames() -> None:
 
 
 def test_the_example_answers_are_the_real_ones() -> None:
-    """Section 1: HT, TN and QR of a device, each with its answer behind "answered"."""
+    """protocol.md section 1: HT, TN and QR of a device, each with its answer behind "answered"."""
     pairs = re.findall(r"`(\w+)`, answered `([^`]+)`", section(PROTOCOL, 1))
     assert len(pairs) == 3
     for request, answer in pairs:
@@ -54,7 +54,7 @@ def test_the_example_answers_are_the_real_ones() -> None:
 
 
 def test_the_slips_of_known_devices_are_frames() -> None:
-    """Section 2, rules 2 and 3: the examples hold one good frame each."""
+    """protocol.md section 2, rules 2 and 3: the examples hold one good frame each."""
     frames = re.findall(r"`([AT\d]{2,}123456787654321(?:HT|ST)1?)`", section(PROTOCOL, 2))
     assert len(frames) == 5
     for frame in frames:
@@ -64,7 +64,7 @@ def test_the_slips_of_known_devices_are_frames() -> None:
 
 
 def streams() -> Iterator[tuple[str, list[str], list[str]]]:
-    """Section 5, line by line: who speaks, what is read at once, what is answered."""
+    """protocol.md section 5, line by line: who speaks, what is read at once, what is answered."""
     text = section(PROTOCOL, 5)[len("## 5") :].replace("\n                     S:", " S:")
     for line in text.splitlines():
         if found := re.match(r"    (not registered|registered): +(.+?) +S: (.+)", line):
@@ -95,7 +95,7 @@ def talk(session: Session, reads: list[str]) -> list[str]:
 
 
 def test_the_echoes_of_the_page_are_those_of_the_table() -> None:
-    """Section 3: what only the gateway sends."""
+    """protocol.md section 3: what only the gateway sends."""
     [row] = [
         row[1] for row in table(section(PROTOCOL, 3), "the connection is") if "echo" in row[1]
     ]
@@ -128,7 +128,7 @@ def test_the_table_of_requests_is_the_real_one() -> None:
 
 
 def sample(name: str) -> list[str]:
-    """The fields of one of the samples in section 1, in their order."""
+    """The fields of one of the samples of control.md section 1, in their order."""
     text = section(CONTROL, 1)
     [body] = re.findall(rf"^    {re.escape(name)} +(\{{.+?\}})$", text, re.MULTILINE | re.DOTALL)
     return re.findall(r'(?:^\{|,\s*)"(\w+)":', re.sub(r"(?<=:)\{[^}]*\}", "…", body))
@@ -140,7 +140,7 @@ def test_a_record_has_the_fields_of_the_page() -> None:
 
 
 def test_replies_have_the_fields_of_the_page() -> None:
-    """Section 1: a start's reply, the gateway's status and a device's, of a real gateway."""
+    """control.md section 1: a start's reply and both statuses, of a real gateway."""
     [shown] = re.findall(
         r'^    (\{"status":"200","message":"started".+?\})$',
         section(CONTROL, 1), re.MULTILINE | re.DOTALL,

@@ -49,7 +49,7 @@ def test_frames_survive_any_cuts(wires: list[bytes], where: list[int]) -> None:
 
 @given(streams, cuts)
 def test_any_split_holds_the_same_frames(stream: bytes, where: list[int]) -> None:
-    """Rule 4: segments less than `partial_timeout` apart decode the same."""
+    """protocol.md section 2, rule 4: segments that come soon enough decode the same."""
 
     def of(events: list[Event]) -> list[Event]:
         return [e for e in events if isinstance(e, Frame | Again)]
