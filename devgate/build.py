@@ -26,6 +26,7 @@ from devgate.gateway.commands.running import Running
 from devgate.gateway.commands.side_file import LateOutcomes
 from devgate.gateway.counters import StoreCounts
 from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
@@ -130,10 +131,12 @@ def build(
     *,
     make_storage: type[Storage] = Storage,
     wall_clock: clock.Clock | None = clock.shared,
+    make_task: MakeTask = as_object,
 ) -> Parts:
     """All parts of a gateway. None of them runs yet, and no door is open.
 
-    `wall_clock` decides what is deleted; None: one of its own.
+    `wall_clock` decides what is deleted; None: one of its own. `make_task` gives the
+    tasks of connections their form (`parked_task.choose`).
     Raises StoreError (in the database's words, `in_a_sentence`) and SetupError.
     """
     device, control = settings.device, settings.control
@@ -153,7 +156,7 @@ def build(
     crowds = Crowds(device.max_connections_per_address)
     desk = Desk(
         poller, device, directory, presence, dispatcher, records, refusals,
-        crowds, lambda: acceptor.crowded,
+        crowds, lambda: acceptor.crowded, make_task,
     )  # fmt: skip
     acceptor = Acceptor(
         desk.connections.__len__,

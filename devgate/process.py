@@ -21,6 +21,7 @@ from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.errors import SetupError, StoreAway
+from devgate.gateway.devices.parked_task import choose
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.store.engine import Database, claim_database
@@ -108,7 +109,7 @@ def _serve(
         if prepare is not None:
             prepare(database)
         with in_a_sentence(database):
-            parts = build(settings, database)
+            parts = build(settings, database, make_task=choose())
         app = App(parts, read_settings, guard, keep_what_is_loaded)
         try:
             trio.run(app.run, on_ready)

@@ -12,6 +12,7 @@ import trio
 from devgate.build import build
 from devgate.config.settings import DeviceSettings, Settings
 from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.parked_task import as_object
 from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.store import devices
@@ -26,6 +27,8 @@ WELCOME = b"023200123456787654321HT"
 class Whole(Rig):
     """All parts of a gateway but its doors. `device` are settings of `[device]`."""
 
+    make_task = staticmethod(as_object)
+
     def __init__(self, database: Database, **device: Any) -> None:
         self._device = DeviceSettings(**device)
         super().__init__(database)
@@ -33,7 +36,13 @@ class Whole(Rig):
 
     def _build(self) -> None:
         settings = Settings(device=self._device, command=self.settings)
-        parts = build(settings, self.database, make_storage=InlineStorage, wall_clock=None)
+        parts = build(
+            settings,
+            self.database,
+            make_storage=InlineStorage,
+            wall_clock=None,
+            make_task=self.make_task,
+        )
         self._store(parts.storage)
         self.poller, self.keys, self.gateway = parts.poller, parts.keys, parts.gateway
         gateway = self.gateway
@@ -130,7 +139,7 @@ class Deaf(Link):
 
 def registers(whole: Whole, imei: Imei = X) -> Connection:
     """The device is online, on a connection without a socket."""
-    connection = whole.desk.own(Deaf(-1, "1.2.3.4:5678"))
+    connection = Connection(Deaf(-1, "1.2.3.4:5678"), whole.desk, trio.current_time())
     connection.session.imei = imei
     whole.presence.registered(imei, connection, trio.current_time())
     return connection

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
@@ -14,6 +14,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import BEAT, FAST, FrameCounts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import TAKEN_OVER, Acts
+from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.tails import Tails
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
@@ -65,14 +66,17 @@ class Desk:
         refusals: Refusals | None = None,
         crowds: Crowds | None = None,
         crowded: Callable[[], bool] = lambda: False,
+        make_task: MakeTask = as_object,
     ) -> None:
-        """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too."""
+        """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too.
+        `make_task` gives a connection's task its form (`parked_task`)."""
         self.connections: dict[Link, Connection] = {}
         self.taps = Taps()
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
         self._crowds = crowds or Crowds()
         self._crowded = crowded
+        self._make_task = make_task
         self.unregistered = Unregistered(refusals or Refusals(), Unknown(records), self._crowds)
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
@@ -102,9 +106,9 @@ class Desk:
             if connection.session.imei is None:
                 connection.tap = tap
 
-    def own(self, link: Link) -> Connection:
+    def own(self, link: Link) -> Coroutine[Any, Any, None]:
         """The task that owns a connection from its first byte to its end, for a nursery."""
-        return Connection(link, self, trio.current_time())
+        return self._make_task(Connection(link, self, trio.current_time()))
 
     def began(self, connection: Connection) -> None:
         connection.tap = self.taps.get(None)

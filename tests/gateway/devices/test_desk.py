@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 import trio
 
+from devgate.gateway.devices.parked_task import as_function, as_object
 from devgate.net.poller import READ_SIZE
 from devgate.store.engine import Database
 from tests.gateway.rig import X
@@ -19,6 +20,11 @@ from tests.gateway.whole import HT, WELCOME, Machine, Whole, serving, until
 TN = b"023000123456787654321TN"
 PHONE = b"035200123456787654321TN400-500-5620"
 AGAIN = b"006404"
+
+
+@pytest.fixture(autouse=True, params=[as_object, as_function])
+def form_of_tasks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Whole, "make_task", staticmethod(request.param))
 
 
 async def test_a_device_registers_and_asks(store: Database) -> None:

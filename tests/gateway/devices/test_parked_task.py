@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devgate.config.settings import DeviceSettings
+from devgate.gateway.devices import parked_task as module
 from devgate.gateway.devices.desk import Desk
-from devgate.gateway.devices.parked_task import Parked
+from devgate.gateway.devices.parked_task import (
+    MakeTask,
+    Parked,
+    as_function,
+    as_object,
+    choose,
+    probe,
+)
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.net.limits import Crowds
@@ -34,25 +44,30 @@ class Noting(Parked):
         self.notes.append(f"finish in {trio.lowlevel.current_task().name}")
 
 
-async def test_it_parks_until_it_is_woken() -> None:
+@pytest.fixture(params=[as_object, as_function])
+def make(request: pytest.FixtureRequest) -> MakeTask:
+    """Both forms."""
+    form: MakeTask = request.param
+    return form
+
+
+async def test_it_parks_until_it_is_woken(make: MakeTask) -> None:
     parked = Noting()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: parked, name="device")
+        nursery.start_soon(make, parked, name="device")
         await wait_all_tasks_blocked()
         assert parked.notes == ["begin in device"]
         [task] = nursery.child_tasks
-        coro: object = task.coro
-        assert coro is parked, "it is not wrapped in a coroutine of trio's"
         assert [frame for frame, _ in task.iter_await_frames()], "it can be looked at"
         parked.wake()
         parked.wake()
     assert parked.notes == ["begin in device", "finish in device"]
 
 
-async def test_it_finishes_when_it_is_cancelled() -> None:
+async def test_it_finishes_when_it_is_cancelled(make: MakeTask) -> None:
     parked = Noting()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: parked, name="device")
+        nursery.start_soon(make, parked, name="device")
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
         parked.wake()  # too late: it is on its way
@@ -60,22 +75,24 @@ async def test_it_finishes_when_it_is_cancelled() -> None:
     assert nursery.cancel_scope.cancelled_caught
 
 
-async def test_it_begins_and_finishes_under_a_nursery_that_is_cancelled_already() -> None:
+async def test_it_begins_and_finishes_under_a_cancelled_nursery(
+    make: MakeTask,
+) -> None:
     parked = Noting()
     async with trio.open_nursery() as nursery:
         nursery.cancel_scope.cancel()
-        nursery.start_soon(lambda: parked, name="device")
+        nursery.start_soon(make, parked, name="device")
     assert parked.notes == ["begin in device", "finish in device"]
 
 
-async def test_it_may_be_over_before_it_parks() -> None:
+async def test_it_may_be_over_before_it_parks(make: MakeTask) -> None:
     parked = Noting(begins=False)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: parked, name="device")
+        nursery.start_soon(make, parked, name="device")
     assert parked.notes == ["begin in device"]
 
 
-async def test_a_fault_in_it_is_not_swallowed() -> None:
+async def test_a_fault_in_it_is_not_swallowed(make: MakeTask) -> None:
     class Faulty(Noting):
         def finish(self) -> None:
             raise ZeroDivisionError
@@ -84,7 +101,7 @@ async def test_a_fault_in_it_is_not_swallowed() -> None:
 
     async def wakes() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: parked)
+            nursery.start_soon(make, parked)
             await wait_all_tasks_blocked()
             parked.wake()
 
@@ -106,9 +123,68 @@ async def test_it_finishes_when_its_run_is_abandoned() -> None:
         trio.lowlevel.reschedule(task)
 
 
+async def test_an_object_is_not_wrapped_in_a_coroutine_of_trios() -> None:
+    parked = Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(as_object, parked)
+        await wait_all_tasks_blocked()
+        [task] = nursery.child_tasks
+        coro: object = task.coro
+        assert coro is parked
+        parked.wake()
+
+
 async def test_it_cannot_be_awaited() -> None:
     with pytest.raises(TypeError, match="nursery"):
         await Noting()
+
+
+def chosen(caplog: pytest.LogCaptureFixture) -> tuple[MakeTask, list[int]]:
+    with caplog.at_level(logging.INFO, "devgate"):
+        make = choose()
+    return make, [record.levelno for record in caplog.records]
+
+
+def test_objects_are_chosen_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert chosen(caplog) == (as_object, [logging.INFO])
+
+
+def no_outcomes(parked: Parked, value: Any) -> object:
+    """A trio that sends the value itself, with which it rescheduled the task."""
+    return SEND(parked, None if value is None else value.unwrap())
+
+
+def never_woken(parked: Parked, outcome: Any) -> object:
+    """A trio that does not end a task by StopIteration."""
+    try:
+        return SEND(parked, outcome)
+    except StopIteration:
+        return SEND(parked, None)
+
+
+SEND = Parked.send
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cr_frame", None),  # a trio that wraps it: it cannot be awaited
+        ("send", no_outcomes),
+        ("send", never_woken),
+        ("__call__", lambda parked, raise_cancel: trio.lowlevel.Abort.FAILED),
+    ],
+)
+def test_functions_are_chosen_where_trio_does_not_run_objects(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: object
+) -> None:
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(Parked, name, value)
+    assert chosen(caplog) == (as_function, [logging.WARNING])
+
+
+@pytest.mark.parametrize("form", [as_object, as_function])
+def test_both_forms_pass_the_check(form: MakeTask) -> None:
+    trio.run(probe, form)
 
 
 async def test_a_socket_that_cannot_be_watched_costs_nobody_else(rig: Rig, tmp_path: Path) -> None:
