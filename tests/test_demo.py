@@ -22,7 +22,12 @@ from tests.e2e.harness import environment, gateway
 
 
 def test_what_a_demo_says_is_the_last_thing_on_the_screen() -> None:
+    """And L9: all doors of a demo are on loopback, the one for devices, too."""
     with gateway(arguments=["--demo", "50"]) as demo:
+        listens = demo.ask({"type": "status"})["listen"]
+        assert {"device", "http"} <= listens.keys()
+        doors = [address for addresses in listens.values() for address in addresses]
+        assert all(door.startswith(("127.0.0.1:", "/")) for door in doors), doors
         login = demo.logged("in a browser")
         before, _, after = demo.log().partition(login)
         assert before.count('"device online"') == 50
