@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from devgate.config.kinds import loopback
+from devgate.config.addresses import loopback
 from devgate.config.settings import Settings
 
 OTHERS = 0o006  # a socket's bits: anybody on this machine may command

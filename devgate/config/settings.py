@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
+from devgate.config.addresses import addresses, loopback, networks
 from devgate.config.kinds import (
     KEY_FILE,
     MODE,
@@ -20,9 +21,6 @@ from devgate.config.kinds import (
     URL,
     YES_OR_NO,
     Misfit,
-    addresses,
-    loopback,
-    networks,
     one_of,
     path,
     seconds,

@@ -1,0 +1,101 @@
+"""Addresses and networks as settings: "HOST:PORT", "10.1.0.0/16"."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from pydantic import PlainValidator
+
+from devgate.config.kinds import Word, came
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", re.ASCII)
+_LISTEN = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
+
+
+def addresses(*, required: bool) -> PlainValidator:
+    """Addresses as a list of "HOST:PORT", from a string or a list; "" is none."""
+
+    def check(value: object) -> list[str]:
+        if isinstance(value, Word):
+            value = [part.strip() for part in value.split(",")] if value.strip() else []
+        elif isinstance(value, str):
+            value = [value] if value else []
+        if not isinstance(value, list):
+            raise ValueError(f'"HOST:PORT" or a list of such expected, not {came(value)}')
+        if required and not value:
+            raise ValueError('at least one "HOST:PORT" expected, not nothing')
+        checked = [_address(item) for item in value]
+        for number, address in enumerate(checked):
+            if address in checked[:number] and not address.endswith(":0"):
+                raise ValueError(f"each address once expected, not {came(address)} again")
+        return checked
+
+    return PlainValidator(check)
+
+
+def _address(value: object) -> str:
+    """ "HOST:PORT" with a host that is one, and the port without leading zeros."""
+    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        hint = ""
+        if isinstance(value, str) and value.count(":") > 1 and "[" not in value:
+            hint = ' (IPv6 goes in brackets: "[::]:12306")'
+        raise ValueError(f'"HOST:PORT" expected, not {came(value)}{hint}')
+    host, port = match[1], int(match[2])
+    if port > 65535:
+        raise ValueError(f"a port from 0 to 65535 expected, not {port}")
+    if host in ("", "*"):
+        raise ValueError(
+            f"an address in front of the port expected, not {came(value)} "
+            '("0.0.0.0" takes every IPv4 address, "[::]" every IPv6 one)'
+        )
+    try:
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+        elif re.fullmatch(r"[0-9.]+", host):
+            ipaddress.IPv4Address(host)
+        elif not _HOST_NAME.fullmatch(host):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"an IP address or a host name expected, not {came(host)}") from None
+    return f"{host}:{port}"
+
+
+def networks() -> PlainValidator:
+    """Addresses and networks as a list, from a string or a list: "10.0.0.7", "10.1.0.0/16"."""
+
+    def check(value: object) -> list[str]:
+        if isinstance(value, Word):
+            value = [part.strip() for part in value.split(",")] if value.strip() else []
+        elif isinstance(value, str):
+            value = [value] if value else []
+        if not isinstance(value, list):
+            raise ValueError(f"an address, a network or a list expected, not {came(value)}")
+        return [_network(item) for item in value]
+
+    return PlainValidator(check)
+
+
+def _network(value: object) -> str:
+    try:
+        if not isinstance(value, str):
+            raise ValueError
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(
+            f'addresses like "10.0.0.7" or networks like "10.1.0.0/16" expected, not {came(value)}'
+        ) from None
+
+
+def loopback(address: str) -> bool:
+    """True if a checked "HOST:PORT" can be reached from this machine only, by what it says."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host.lower() == "localhost":
+        return True
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name that may mean anything
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
