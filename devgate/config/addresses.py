@@ -17,21 +17,26 @@ def addresses(*, required: bool) -> PlainValidator:
     """Addresses as a list of "HOST:PORT", from a string or a list; "" is none."""
 
     def check(value: object) -> list[str]:
-        if isinstance(value, Word):
-            value = [part.strip() for part in value.split(",")] if value.strip() else []
-        elif isinstance(value, str):
-            value = [value] if value else []
-        if not isinstance(value, list):
-            raise ValueError(f'"HOST:PORT" or a list of such expected, not {came(value)}')
-        if required and not value:
+        checked = [_address(item) for item in _listed(value, '"HOST:PORT" or a list of such')]
+        if required and not checked:
             raise ValueError('at least one "HOST:PORT" expected, not nothing')
-        checked = [_address(item) for item in value]
         for number, address in enumerate(checked):
             if address in checked[:number] and not address.endswith(":0"):
                 raise ValueError(f"each address once expected, not {came(address)} again")
         return checked
 
     return PlainValidator(check)
+
+
+def _listed(value: object, expected: str) -> list[object]:
+    """A list, from a list, one string, or a text with commas from the environment."""
+    if isinstance(value, Word):
+        return [part.strip() for part in value.split(",")] if value.strip() else []
+    if isinstance(value, str):
+        return [value] if value else []
+    if not isinstance(value, list):
+        raise ValueError(f"{expected} expected, not {came(value)}")
+    return value
 
 
 def _address(value: object) -> str:
@@ -66,13 +71,7 @@ def networks() -> PlainValidator:
     """Addresses and networks as a list, from a string or a list: "10.0.0.7", "10.1.0.0/16"."""
 
     def check(value: object) -> list[str]:
-        if isinstance(value, Word):
-            value = [part.strip() for part in value.split(",")] if value.strip() else []
-        elif isinstance(value, str):
-            value = [value] if value else []
-        if not isinstance(value, list):
-            raise ValueError(f"an address, a network or a list expected, not {came(value)}")
-        return [_network(item) for item in value]
+        return [_network(item) for item in _listed(value, "an address, a network or a list")]
 
     return PlainValidator(check)
 
