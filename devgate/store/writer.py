@@ -15,6 +15,7 @@ import trio
 from devgate.errors import Fenced, StoreError
 from devgate.store.batches import FLUSH, Batch, Entry
 from devgate.store.commit_thread import CommitThread
+from devgate.store.refused import OneByOne
 
 Row = TypeVar("Row")
 Done = TypeVar("Done")
@@ -67,7 +68,6 @@ class Writer(Generic[Row, Done]):
         self._committed = committed
         self._outage = outage
         self._batch: Batch[Row] = Batch()
-        self._disposable = disposable
         self._wake = trio.Event()
         self.thread: CommitThread[Done] = CommitThread()
         self._busy: Batch[Row] | None = None  # what is being written
@@ -77,7 +77,8 @@ class Writer(Generic[Row, Done]):
         self._state = "ok"
         self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
-        self.lost = 0  # rows given up since the start
+        self._dropped = 0  # rows that were not taken since the start
+        self._one_by_one = OneByOne(self._commit_rows, outage, disposable)
         self._on_well = on_well
         self._measured = measured
 
@@ -100,6 +101,11 @@ class Writer(Generic[Row, Done]):
     def ended(self) -> bool:
         """It writes nothing any more."""
         return self._batch.done
+
+    @property
+    def lost(self) -> int:
+        """Rows given up since the start."""
+        return self._dropped + self._one_by_one.lost
 
     @property
     def backlog(self) -> int:
@@ -143,7 +149,7 @@ class Writer(Generic[Row, Done]):
         """
         if key is None:
             if droppable and len(self._batch.kept) >= MOST_KEPT:
-                self.lost += 1
+                self._dropped += 1
                 return False
             key = self._number
         self._batch.kept[key] = self._entry(rows)
@@ -223,7 +229,11 @@ class Writer(Generic[Row, Done]):
                 self._again(batch, sentence)
             else:
                 batch.error = None
-                await self._one_by_one(batch, entries, err)
+                refused = await self._one_by_one.write(batch, entries, err)
+                if refused is None:
+                    self._well()
+                else:
+                    self._again(batch, refused)
         else:
             batch.error = None
             self._well()
@@ -254,51 +264,6 @@ class Writer(Generic[Row, Done]):
             while not self._batch.urgent:
                 self._wake = trio.Event()
                 await self._wake.wait()
-
-    async def _one_by_one(
-        self, batch: Batch[Row], entries: Sequence[Entry[Row]], err: Exception
-    ) -> None:
-        """The database refuses a row of this batch: find it, and let it harm no other.
-
-        An urgent entry that is refused fails its waiter. A posted one stays, and with it, in
-        their order, all behind it: the store takes nothing until it takes that one.
-        """
-        log.warning("commit refused, writing its rows one by one error=%s", err)
-        places = {entry.number: place for place, entry in enumerate(batch.urgent)}
-        keys = {entry.number: key for key, entry in batch.kept.items()}
-        for index, entry in enumerate(entries):
-            try:
-                await self._commit_rows(entry.rows)
-            except Exception as error:
-                if entry.number in places:
-                    batch.errors[places[entry.number]] = error
-                    sentence = self._outage(error)
-                else:
-                    sentence = await self._without_disposable(entry, error)
-                if isinstance(error, Fenced) or sentence is not None:
-                    for left in entries[index:]:
-                        if left.number in places:
-                            batch.errors[places[left.number]] = error
-                    return self._again(batch, sentence or str(error))
-            batch.kept.pop(keys.get(entry.number), None)
-        return self._well()
-
-    async def _without_disposable(self, entry: Entry[Row], error: Exception) -> str | None:
-        """Give up the rows of this entry that may be, if that is what ails it. Otherwise, why it
-        cannot be written."""
-        if (sentence := self._outage(error)) is not None:
-            return sentence
-        rest = [row for row in entry.rows if not self._disposable(row)]
-        if len(rest) == len(entry.rows):
-            return f"the store refuses rows: {' '.join(str(error).split())[:300]}"
-        if rest:
-            try:
-                await self._commit_rows(rest)
-            except Exception as err:
-                return self._outage(err) or f"the store refuses rows: {err}"
-        self.lost += len(entry.rows) - len(rest)
-        log.error("row given up rows=%s error=%s", entry.rows, error)
-        return None
 
     def _again(self, batch: Batch[Row], sentence: str) -> None:
         """Back into the line, in front, but for what has been replaced meanwhile."""
