@@ -153,7 +153,8 @@ class App:
         async with trio.open_nursery() as commands:
             await commands.start(gateway.dispatcher.serve, desk.caught_up)
             async with trio.open_nursery() as connections:
-                for task in (desk.run, desk.watch, gateway.knowledge.watch, gateway.trimming.run):
+                tasks = desk.run, desk.watch.run, gateway.knowledge.watch, gateway.trimming.run
+                for task in tasks:
                     connections.start_soon(task)
                 await connections.start(gateway.webhooks.run)
                 own = desk.own

@@ -13,9 +13,10 @@ from trio.testing import MockClock
 
 from devgate.config.settings import DeviceSettings
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.desk import HURRIED, SLICE, Desk
+from devgate.gateway.devices.desk import HURRIED, Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
+from devgate.gateway.devices.watch import SLICE
 from devgate.net.link import Link
 from devgate.net.poller import ROUND, Poller
 from tests.gateway.rig import Rig
@@ -89,7 +90,7 @@ async def test_an_idle_gateway_wakes_for_its_sweep_alone(
         for link in links:
             nursery.start_soon(desk.own, link)
         nursery.start_soon(desk.run)
-        nursery.start_soon(desk.watch)
+        nursery.start_soon(desk.watch.run)
         await trio.testing.wait_all_tasks_blocked()
         await trio.sleep(2)
         trio.lowlevel.add_instrument(steps)

@@ -72,7 +72,7 @@ class Whole(Rig):
         try:
             async with self.lives() as nursery, trio.open_nursery() as connections:
                 connections.start_soon(self.desk.run)
-                connections.start_soon(self.desk.watch)
+                connections.start_soon(self.desk.watch.run)
                 yield nursery
                 connections.cancel_scope.cancel()
         finally:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
@@ -16,15 +14,10 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import TAKEN_OVER, Acts
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
-from devgate.gateway.devices.tails import Tails
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
 from devgate.gateway.devices.unknown import Unknown
-from devgate.gateway.devices.unregistered import (
-    HURRIED_SECONDS,
-    MAX_BYTES,
-    MAX_REFUSED,
-    Unregistered,
-)
+from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Unregistered
+from devgate.gateway.devices.watch import NO_MORE, Watch
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Records
@@ -32,22 +25,19 @@ from devgate.model import Imei
 from devgate.net.limits import Crowds
 from devgate.net.link import Link, reason
 from devgate.net.poller import ROUND, Poller
-from devgate.protocol.frames import HEADER_SIZE, Event, Heartbeat
+from devgate.protocol.frames import HEADER_SIZE, Event
 from devgate.protocol.quick import LONE, LONGEST, answer, lone
 from devgate.protocol.session import react
 
 if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
 
-SWEEP = 1.0  # seconds between two looks for silent connections
-SLICE = 4096  # connections that are looked at before other tasks have their turn
 BUSY = 4000  # arrivals a second from which on they are gathered ...
 GATHER = 0.001  # ... for so many seconds
 PACE_WINDOW = 0.05  # seconds over which arrivals are counted
 HURRIED = 32  # links of one round while commands are on their way: each takes many steps
 CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
 STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
-NO_MORE = None  # instead of bytes: the tail has waited long enough
 
 log = logging.getLogger("devgate.devices")
 
@@ -75,7 +65,6 @@ class Desk:
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
         self._crowds = crowds or Crowds()
-        self._crowded = crowded
         self._make_task = make_task
         self.unregistered = Unregistered(refusals or Refusals(), Unknown(records), self._crowds)
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
@@ -83,18 +72,18 @@ class Desk:
         self._directory = directory
         self._presence = presence
         self._dispatcher = dispatcher
-        self._grace: Tails[Connection] = Tails(settings.heartbeat_grace)
-        self._tails: Tails[Connection] = Tails(settings.partial_timeout)
-        self._sooner = trio.Event()  # a tail is due before the sweep would look
-        self._planned = -math.inf  # when the sweep will look
-        self.apply(settings)
+        self._settings = settings
+        self.relayed = settings.proxy_protocol
+        self.watch = Watch(
+            self, poller, presence, self._acts, self.unregistered, settings, crowded
+        )
+        self._tails = self.watch.tails
 
     def apply(self, settings: DeviceSettings) -> None:
         """Work by these timeouts and limits from now on."""
         self._settings = settings
         self.relayed = settings.proxy_protocol
-        self._grace.wait = settings.heartbeat_grace
-        self._tails.wait = settings.partial_timeout
+        self.watch.apply(settings)
 
     def attach(self, imei: Imei | None, tap: Tap | None) -> None:
         """Let a tap see a device's connection; for None, all that have not registered."""
@@ -127,8 +116,7 @@ class Desk:
     def ended(self, connection: Connection) -> None:
         link, why = connection.link, connection.why or STOPS
         del self.connections[link]
-        self._grace.done(connection)
-        self._tails.done(connection)
+        self.watch.ended(connection)
         self.unregistered.ended(connection)
         if connection.session.imei is not None:
             self._dispatcher.disconnected(connection.session.imei, connection)
@@ -239,11 +227,11 @@ class Desk:
         ready: Sequence[Event] = events
         if not connection.own:
             ready = self.unregistered.now(connection, events, now)
-        self._answer(connection, data or b"", ready, now)
+        self.answer(connection, data or b"", ready, now)
         if not connection.own and connection.received >= MAX_BYTES:
             self.unregistered.too_much(connection)
         if decoder.tail or connection.waits:
-            self._tend(connection, now)
+            self.watch.tend(connection, now)
 
     def _quick(self, connection: Connection, data: bytes) -> bool:
         """The common case: one request or heartbeat of a registered device. False: it is not."""
@@ -270,7 +258,7 @@ class Desk:
             connection.end("it does not read")
         return True
 
-    def _answer(
+    def answer(
         self, connection: Connection, data: bytes, events: Iterable[Event], now: float
     ) -> None:
         """Answers to all events of one read go out in one write, in order."""
@@ -307,100 +295,3 @@ class Desk:
             connection.end("it does not speak the protocol")
         if connection.refused >= MAX_REFUSED:
             connection.end("too many registrations were refused")
-
-    def _tend(self, connection: Connection, now: float) -> None:
-        """See to it that a tail is judged in time, if somebody waits for the judgement."""
-        decoder = connection.decoder
-        if decoder.tail and connection.session.imei is None:
-            self._grace.waits(connection, now)
-        else:
-            self._grace.done(connection)
-        # What can only be heartbeats of a registered device is judged when more comes.
-        connection.waits = bool(decoder.tail) and (
-            connection.session.imei is None or not decoder.beats()
-        )
-        if connection.waits:
-            self._tails.waits(connection, now)
-            if now + min(self._grace.wait, self._tails.wait) < self._planned:
-                self._sooner.set()
-        else:
-            self._tails.done(connection)
-
-    async def watch(self) -> NoReturn:
-        """Judge tails and end silent connections, each on time."""
-        self.counts.progress = looked = trio.current_time()
-        while True:
-            self._sooner = trio.Event()
-            due = min(
-                self._grace.next_deadline(),
-                self._tails.next_deadline(),
-                self.unregistered.next_deadline(),
-            )
-            self._planned = min(due, looked + SWEEP)
-            with trio.move_on_at(self._planned) as nap:
-                await self._sooner.wait()
-            now = trio.current_time()
-            if nap.cancelled_caught:
-                self.counts.lag.observe(now - self._planned)
-            self.judge(now)
-            if now >= looked + SWEEP:
-                looked = now
-                self.counts.look(now, self._poller.pending())
-                self._acts.roll(now)
-                self._presence.roll(now)
-                self.unregistered.unknown.roll(now)
-                await self._sweep(now)
-
-    def judge(self, now: float) -> None:
-        """Tails that have waited long enough, after whatever came in time."""
-        for connection in self._grace.due(now):
-            self.read(self._poller.drain(connection.link), now)
-            if connection not in self._grace and connection.decoder.early():
-                self._answer(connection, b"", [Heartbeat()], now)
-        for connection in self._tails.due(now):
-            self.read(self._poller.drain(connection.link), now)
-            if connection not in self._tails:
-                connection.waits = False
-                self.read([(connection.link, NO_MORE)], now)
-        for connection, events in self.unregistered.due(now):
-            self._answer_later(connection, events, now)
-
-    def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
-        """A registration that had to wait, and what came behind it."""
-        if connection.why:
-            return
-        self._answer(connection, b"", events[:1], now)
-        rest: Sequence[Event] = events[1:]
-        if not connection.own:
-            rest = self.unregistered.now(connection, rest, now)
-        if rest and not connection.why:
-            self._answer(connection, b"", rest, now)
-
-    async def _sweep(self, now: float) -> None:
-        """End who is silent. In slices: with very many connections others have their turn."""
-        links = list(self.connections)
-        for start in range(0, len(links), SLICE):
-            if start:
-                await trio.lowlevel.checkpoint()
-            self.unregistered.look()
-            silent_since = now - self._settings.idle_timeout
-            for link in islice(links, start, start + SLICE):
-                connection = self.connections.get(link)
-                # Of nearly all there is nothing more to ask.
-                if connection and (connection.heard <= silent_since or not connection.own):
-                    self._look(connection, now)
-
-    def _look(self, connection: Connection, now: float) -> None:
-        hurried = HURRIED_SECONDS if self._crowded() else math.inf
-        if connection.too_late(now, self._settings, hurried):
-            # A stalled loop must not make devices look silent.
-            self.read(self._poller.drain(connection.link), now)
-            if why := connection.too_late(now, self._settings, hurried):
-                connection.end(why)
-                return
-        # In a storm its HT may wait for its turn, or may have come unseen: then it stays.
-        waits = self._poller.waits(connection.link)
-        if not connection.own and not waits and self.unregistered.crowds_out(connection, now):
-            self.read(self._poller.drain(connection.link), now)
-            if not connection.own:
-                self.unregistered.crowd_out(connection)

@@ -132,9 +132,9 @@ async def test_who_speaks_is_not_though_the_loop_stalled(store: Database) -> Non
         now = trio.current_time()
         whole.desk.read(whole.poller.arrivals(), now)
         await device.says(b" ")
-        await whole.desk._sweep(now + 500)
+        await whole.desk.watch.sweep(now + 500)
         assert whole.connection().why == ""
-        await whole.desk._sweep(now + 1000)
+        await whole.desk.watch.sweep(now + 1000)
         assert whole.connection().why == "silent for too long"
     await whole.aclose()
 
@@ -148,7 +148,7 @@ async def test_a_tail_is_not_judged_before_what_came_in_time(store: Database) ->
         now = trio.current_time()
         whole.desk.read(whole.poller.arrivals(), now)
         await device.says(HT[9:])
-        whole.desk.judge(now + 99)
+        whole.desk.watch.judge(now + 99)
         assert await device.hears(23) == WELCOME
         whole.connection().end("over")
     await whole.aclose()

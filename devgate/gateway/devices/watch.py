@@ -1,0 +1,180 @@
+"""What becomes due in devices' connections: tails, delayed registrations, silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import trio
+
+from devgate.gateway.counters import FrameCounts
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.effects import Acts
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.tails import Tails
+from devgate.gateway.devices.unregistered import HURRIED_SECONDS, Unregistered
+from devgate.net.link import Link
+from devgate.net.poller import Poller
+from devgate.protocol.frames import Event, Heartbeat
+
+if TYPE_CHECKING:
+    from devgate.config.settings import DeviceSettings
+
+SWEEP = 1.0  # seconds between two looks for silent connections
+SLICE = 4096  # connections that are looked at before other tasks have their turn
+NO_MORE = None  # instead of bytes: the tail has waited long enough
+
+
+class Reads(Protocol):
+    """Who reads and answers for all connections: the desk."""
+
+    connections: dict[Link, Connection]
+    counts: FrameCounts
+
+    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
+        """Answer what has arrived."""
+
+    def answer(
+        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
+    ) -> None:
+        """Answer these events of one connection."""
+
+
+class Watch:
+    """Judges tails and ends silent connections, each on time.
+
+    Before it judges a connection it has the desk read what came in time.
+    """
+
+    def __init__(
+        self,
+        desk: Reads,
+        poller: Poller,
+        presence: Presence,
+        acts: Acts,
+        unregistered: Unregistered,
+        settings: DeviceSettings,
+        crowded: Callable[[], bool],
+    ) -> None:
+        self.grace: Tails[Connection] = Tails(settings.heartbeat_grace)
+        self.tails: Tails[Connection] = Tails(settings.partial_timeout)
+        self._desk = desk
+        self._poller = poller
+        self._presence = presence
+        self._acts = acts
+        self._unregistered = unregistered
+        self._settings = settings
+        self._crowded = crowded
+        self._sooner = trio.Event()  # a tail is due before the sweep would look
+        self._planned = -math.inf  # when the sweep will look
+
+    def apply(self, settings: DeviceSettings) -> None:
+        """Work by these timeouts from now on."""
+        self._settings = settings
+        self.grace.wait = settings.heartbeat_grace
+        self.tails.wait = settings.partial_timeout
+
+    def ended(self, connection: Connection) -> None:
+        """The connection is over: nothing of it is due any more."""
+        self.grace.done(connection)
+        self.tails.done(connection)
+
+    def tend(self, connection: Connection, now: float) -> None:
+        """See to it that a tail is judged in time, if somebody waits for the judgement."""
+        decoder = connection.decoder
+        if decoder.tail and connection.session.imei is None:
+            self.grace.waits(connection, now)
+        else:
+            self.grace.done(connection)
+        # What can only be heartbeats of a registered device is judged when more comes.
+        connection.waits = bool(decoder.tail) and (
+            connection.session.imei is None or not decoder.beats()
+        )
+        if connection.waits:
+            self.tails.waits(connection, now)
+            if now + min(self.grace.wait, self.tails.wait) < self._planned:
+                self._sooner.set()
+        else:
+            self.tails.done(connection)
+
+    async def run(self) -> NoReturn:
+        """Do so for ever."""
+        counts, unregistered = self._desk.counts, self._unregistered
+        counts.progress = looked = trio.current_time()
+        while True:
+            self._sooner = trio.Event()
+            due = min(
+                self.grace.next_deadline(),
+                self.tails.next_deadline(),
+                unregistered.next_deadline(),
+            )
+            self._planned = min(due, looked + SWEEP)
+            with trio.move_on_at(self._planned) as nap:
+                await self._sooner.wait()
+            now = trio.current_time()
+            if nap.cancelled_caught:
+                counts.lag.observe(now - self._planned)
+            self.judge(now)
+            if now >= looked + SWEEP:
+                looked = now
+                counts.look(now, self._poller.pending())
+                self._acts.roll(now)
+                self._presence.roll(now)
+                unregistered.unknown.roll(now)
+                await self.sweep(now)
+
+    def judge(self, now: float) -> None:
+        """Tails that have waited long enough, after whatever came in time."""
+        for connection in self.grace.due(now):
+            self._desk.read(self._poller.drain(connection.link), now)
+            if connection not in self.grace and connection.decoder.early():
+                self._desk.answer(connection, b"", [Heartbeat()], now)
+        for connection in self.tails.due(now):
+            self._desk.read(self._poller.drain(connection.link), now)
+            if connection not in self.tails:
+                connection.waits = False
+                self._desk.read([(connection.link, NO_MORE)], now)
+        for connection, events in self._unregistered.due(now):
+            self._answer_later(connection, events, now)
+
+    def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
+        """A registration that had to wait, and what came behind it."""
+        if connection.why:
+            return
+        self._desk.answer(connection, b"", events[:1], now)
+        rest: Sequence[Event] = events[1:]
+        if not connection.own:
+            rest = self._unregistered.now(connection, rest, now)
+        if rest and not connection.why:
+            self._desk.answer(connection, b"", rest, now)
+
+    async def sweep(self, now: float) -> None:
+        """End who is silent. In slices: with very many connections others have their turn."""
+        links = list(self._desk.connections)
+        for start in range(0, len(links), SLICE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            self._unregistered.look()
+            silent_since = now - self._settings.idle_timeout
+            for link in islice(links, start, start + SLICE):
+                connection = self._desk.connections.get(link)
+                # Of nearly all there is nothing more to ask.
+                if connection and (connection.heard <= silent_since or not connection.own):
+                    self._look(connection, now)
+
+    def _look(self, connection: Connection, now: float) -> None:
+        hurried = HURRIED_SECONDS if self._crowded() else math.inf
+        if connection.too_late(now, self._settings, hurried):
+            # A stalled loop must not make devices look silent.
+            self._desk.read(self._poller.drain(connection.link), now)
+            if why := connection.too_late(now, self._settings, hurried):
+                connection.end(why)
+                return
+        # In a storm its HT may wait for its turn, or may have come unseen: then it stays.
+        waits = self._poller.waits(connection.link)
+        if not connection.own and not waits and self._unregistered.crowds_out(connection, now):
+            self._desk.read(self._poller.drain(connection.link), now)
+            if not connection.own:
+                self._unregistered.crowd_out(connection)
