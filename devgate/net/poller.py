@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
-import struct
 from collections.abc import Iterator
 from itertools import islice
 from time import perf_counter
 
 import trio
 
+from devgate.net.closing import say_goodbye, set_abort
 from devgate.net.link import Link, reason
 from devgate.net.urgent import Urgent
 
@@ -32,7 +31,6 @@ EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 ORDINARY = select.EPOLLIN | select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 UNKNOWN = ORDINARY | GONE  # what may have happened to a link that was not asked to its end
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
 class Poller:
@@ -83,9 +81,9 @@ class Poller:
             with contextlib.suppress(OSError, ValueError):
                 self._epoll.unregister(fd)
         if abort:
-            _set_abort(fd)
+            set_abort(fd)
         else:
-            _say_goodbye(link, fd)
+            say_goodbye(link, fd)
         link.broken = True
         link.unsent = b""
         if link.outbound is not None:
@@ -292,20 +290,3 @@ class Poller:
                 await trio.lowlevel.checkpoint()
                 return held
             await trio.sleep_until(min(deadline, trio.current_time() + FLUSH_STEP))
-
-
-def _set_abort(fd: int) -> None:
-    sock = socket.socket(fileno=fd)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-    finally:
-        sock.detach()
-
-
-def _say_goodbye(link: Link, fd: int) -> None:
-    """Give the kernel what still waits, if it takes it: nobody waits for that any more."""
-    if link.broken or (not link.unsent and link.outbound is None):
-        return
-    rest = bytes(link.unsent) + (link.outbound.goodbye() if link.outbound is not None else b"")
-    with contextlib.suppress(OSError):
-        os.write(fd, rest)
