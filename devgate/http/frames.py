@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import trio
 from h2.errors import ErrorCodes
+from h2.events import PriorityUpdated
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
 
@@ -99,6 +100,13 @@ class Http2(H2Protocol):
     def sent(self, size: int) -> None:
         """So many bytes went out."""
         self._allowed += size / BYTES_FOR_ONE
+
+    async def _priority_updated(self, event: PriorityUpdated) -> None:
+        """Streams take turns, whatever the peer asks for.
+
+        RFC 9113 section 5.3.2 has given priorities up. A peer could name a thousand streams, and
+        each look for the next one to send would then take a millisecond.
+        """
 
     def _within(self) -> bool:
         now = trio.current_time()

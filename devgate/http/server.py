@@ -26,7 +26,7 @@ from devgate.http.application import application
 from devgate.http.exchange import Exchanges
 from devgate.http.forwarded import Proxies
 from devgate.http.room import Room
-from devgate.http.serving import Serving
+from devgate.http.serving import Serving, forget
 from devgate.http.turns import Turns
 from devgate.http.web import Dispatch, opened
 from devgate.http.wire import Wire
@@ -186,10 +186,15 @@ class WebServer:
         await trio.lowlevel.wait_readable(wire.socket)
         async with self._handshakes:
             stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
+            stands = False
             try:
                 await stream.do_handshake()
+                stands = True
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
+            finally:
+                if not stands:
+                    forget(stream)
         wire.fresh()
         return stream
 
