@@ -23,6 +23,7 @@ READS = 4  # reads of one link in one round: one flood cannot starve ten thousan
 # All other classes (callers, HTTP) have their turn between two rounds.
 UNREGISTERED_READS = 16
 UNREGISTERED_SECONDS = 0.002
+END_SECONDS = 0.00005  # that an end costs besides, in the task that owns the link
 POLLS = 16  # looks for registered links behind those that are not, in one round
 FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
 
@@ -191,9 +192,9 @@ class Poller:
 
     def _others(self, most: int) -> Iterator[tuple[Link, bytes]]:
         """One read of each of some links that have not registered, longest wait first."""
-        others, began = self._unregistered, perf_counter()
+        others, until = self._unregistered, perf_counter() + UNREGISTERED_SECONDS
         for count, link in enumerate(list(islice(others, most))):
-            if count >= UNREGISTERED_READS and perf_counter() - began > UNREGISTERED_SECONDS:
+            if count >= UNREGISTERED_READS and perf_counter() > until:
                 return
             event = others.pop(link, 0)
             if not event:
@@ -207,9 +208,14 @@ class Poller:
                     data = link.end(reason(err))
                 if len(data) == READ_SIZE:
                     others[link] = ORDINARY
+                elif not data:
+                    until -= END_SECONDS
                 yield link, data
             else:
-                yield from self._drain(link, 1, short=not event & GONE)
+                for arrival in self._drain(link, 1, short=not event & GONE):
+                    if not arrival[1]:
+                        until -= END_SECONDS
+                    yield arrival
 
     def _later(self, link: Link) -> None:
         """It may have more to say: to the back of its queue."""

@@ -92,6 +92,8 @@ async def test_an_idle_gateway_wakes_for_its_sweep_alone(
         nursery.start_soon(desk.run)
         nursery.start_soon(desk.watch.run)
         await trio.testing.wait_all_tasks_blocked()
+        for connection in desk.connections.values():
+            connection.own = b"023000"  # as if they had registered
         await trio.sleep(2)
         trio.lowlevel.add_instrument(steps)
         await trio.sleep(60)

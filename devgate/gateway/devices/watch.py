@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
 
 SWEEP = 1.0  # seconds between two looks for silent connections
-SLICE = 4096  # connections that are looked at before other tasks have their turn
+SLICE = 4096  # connections that are passed before other tasks have their turn
+LOOKS = 256  # ... and those of them that are looked at: some 700 us
 NO_MORE = None  # instead of bytes: the tail has waited long enough
 
 
@@ -152,20 +153,24 @@ class Watch:
 
     async def sweep(self, now: float) -> None:
         """End who is silent. In slices: with very many connections others have their turn."""
-        links = list(self._desk.connections)
+        links, looks = list(self._desk.connections), 0
         for start in range(0, len(links), SLICE):
             if start:
                 await trio.lowlevel.checkpoint()
             self._unregistered.look()
             silent_since = now - self._settings.idle_timeout
+            hurried = HURRIED_SECONDS if self._crowded() else math.inf
             for link in islice(links, start, start + SLICE):
                 connection = self._desk.connections.get(link)
                 # Of nearly all there is nothing more to ask.
                 if connection and (connection.heard <= silent_since or not connection.own):
-                    self._look(connection, now)
+                    self._look(connection, now, hurried)
+                    looks += 1
+                    if looks % LOOKS == 0:
+                        await trio.lowlevel.checkpoint()
+                        self._unregistered.look()
 
-    def _look(self, connection: Connection, now: float) -> None:
-        hurried = HURRIED_SECONDS if self._crowded() else math.inf
+    def _look(self, connection: Connection, now: float, hurried: float) -> None:
         if connection.too_late(now, self._settings, hurried):
             # A stalled loop must not make devices look silent.
             self._desk.read(self._poller.drain(connection.link), now)

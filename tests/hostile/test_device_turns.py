@@ -1,0 +1,94 @@
+"""M2, H6: how much of one turn of the loop the device port's strangers get: counted, not timed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from devgate.config.settings import DeviceSettings
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.registry import Flapping
+from devgate.gateway.devices.watch import LOOKS
+from devgate.net.link import Link
+from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
+from devgate.store.engine import Database
+from tests.gateway.rig import Rig, follow_trios_clock, opened
+from tests.net.loop import LoopTurns
+
+SILENT = 3000
+GONE = 300
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    with opened(tmp_path) as database:
+        yield database
+
+
+class Looking(Desk):
+    """Notes how many connections it looks at in each turn of the loop."""
+
+    loop: LoopTurns
+    looks: Counter[int]
+
+    def _look(self, connection: Connection, now: float, hurried: float) -> None:
+        self.looks[self.loop.number] += 1
+        super()._look(connection, now, hurried)
+
+
+async def test_silent_strangers_are_looked_at_in_slices(
+    store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep looked at 4,096 that had not registered in one turn of the loop, for 9 ms."""
+    follow_trios_clock(monkeypatch)
+    rig = Rig(store)
+    presence = Presence(rig.records, Flapping(5, 60))
+    desk = Looking(
+        Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records
+    )
+    desk.loop, desk.looks = LoopTurns(), Counter()
+    trio.lowlevel.add_instrument(desk.loop)
+    # A descriptor that never has anything to say. A pair of sockets each would pass the limit.
+    links = [Link(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(SILENT)]
+    async with trio.open_nursery() as nursery:
+        for link in links:
+            nursery.start_soon(desk.own, link)
+        nursery.start_soon(desk.watch)
+        await wait_all_tasks_blocked()
+        await trio.sleep(3.5)
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(desk.loop)
+    await desk._poller.aclose()
+    assert sum(desk.looks.values()) == 3 * SILENT
+    assert max(desk.looks.values()) <= LOOKS
+
+
+async def test_ends_of_strangers_are_told_a_few_at_a_time() -> None:
+    """The end of each costs 50 us more in the task that owns it: of 300 that ended in the same
+    moment 256 were told in one round, which stopped the loop for 8 ms."""
+    poller, told = Poller(), list[int]()
+    for number in range(GONE):
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        poller.add(Link(near.detach(), registered=False))
+        if number % 2:
+            far.send(b"1")
+        far.close()
+    while sum(told) < GONE:
+        ends = 0
+        for link, data in poller.arrivals():
+            if not data:
+                ends += 1
+                poller.close(link)
+        told.append(ends)
+    await poller.aclose()
+    assert max(told) <= max(UNREGISTERED_READS, UNREGISTERED_SECONDS / END_SECONDS + 1)
