@@ -22,6 +22,7 @@ from devgate.control.streams import Begin, Dispatch, Stream, follow
 from devgate.control.transport import Wire
 from devgate.errors import CallerError, DevgateError, TokenRefused
 from devgate.model import shown
+from devgate.net.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,13 @@ class Connection:
         ears: Ears | None = None,
         *,
         stranger: bool = False,
-        turn: trio.Lock | None = None,
+        turns: Turns | None = None,
         shares: Shares | None = None,
         busy: Busy | None = None,
     ) -> None:
-        """`turn` is shared by those that have shown no token: one of them is read in each turn of
-        the loop. `shares` bound what a token has; without them all is allowed."""
-        self._turn = turn
+        """`turns` are shared by those that have shown no token: one of them is read in each turn
+        of the loop. `shares` bound what a token has; without them all is allowed."""
+        self._turns = turns
         self._shares = shares
         self._busy_guest = busy
         self._known = ""  # the source, once its share of connections has been counted
@@ -155,7 +156,7 @@ class Connection:
                     self._shares.give("connections", self._known)
             if not self._ended:
                 with suppress(OSError):
-                    await self._wire.finish()
+                    await self._wire.finish(self._turns if self._stranger else None)
 
     def drain(self) -> None:
         """Read no more, end the streams; what is under way still gets its reply."""
@@ -201,8 +202,8 @@ class Connection:
 
     async def _feed(self) -> bool:
         """Wait for bytes that this task has to look at. False: the peer has ended its side."""
-        if self._stranger and self._turn is not None:
-            return await self._feed_stranger(self._turn)
+        if self._stranger and self._turns is not None:
+            return await self._feed_stranger(self._turns)
         if self._ears is None or not self._wire.plain:
             data = await self._wire.receive()
             self._reader.feed(data)
@@ -218,18 +219,16 @@ class Connection:
             raise trouble
         return not self._ended
 
-    async def _feed_stranger(self, turn: trio.Lock) -> bool:
+    async def _feed_stranger(self, turns: Turns) -> bool:
         """The same for one that has shown no token: a little, when it is its turn."""
         data: bytes | None = None
         while data is None:
             if self._wire.plain:
-                await trio.lowlevel.wait_readable(self._wire.sock)
-                async with turn:
-                    data = self._wire.receive_now(STRANGER_BYTES)
+                await turns.readable(self._fd)
+                data = self._wire.receive_now(STRANGER_BYTES)
             else:
                 data = await self._wire.receive()
-                async with turn:
-                    pass
+                await turns.take()
         self._reader.feed(data)
         return bool(data)
 

@@ -26,6 +26,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.net.accepting import BUDGET, Accepting
 from devgate.net.addresses import host_of, shown, spelled
 from devgate.net.guests import Guests
+from devgate.net.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class ControlServer:
         """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many)."""
         self._refusals = refusals or Refusals()
         self._max_tcp = max_connections if max_tcp is None else max_tcp
-        self._turn = trio.Lock()
+        self._turns = Turns()
         self._shares = Shares()
         self._asked = dispatch, begin
         self._access = access
@@ -167,8 +168,10 @@ class ControlServer:
         try:
             async with trio.open_nursery() as watch:
                 watch.start_soon(hangups.run)
-                if guests is not None and self._access is not None:
-                    watch.start_soon(self._recheck)
+                if guests is not None:
+                    watch.start_soon(self._turns.run)
+                    if self._access is not None:
+                        watch.start_soon(self._recheck)
                 async with trio.open_nursery() as inside:
                     await self._accept(doors, serve, inside, hangups, places, task_status, guests)
                 watch.cancel_scope.cancel()
@@ -260,7 +263,7 @@ class ControlServer:
                 replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),
                 self._ears,
                 stranger=self._access is not None,
-                turn=self._turn,
+                turns=self._turns,
                 shares=self._shares if self._access is not None else None,
                 busy=guest,
             )

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import trio
 
+from devgate.net.turns import Turns
+
 READ_SIZE = 16384  # some hundred requests; what a stranger can make us hold stays small
 LINGER = 1.0  # seconds that the last reply is given to arrive, while more is sent to us
 HANDSHAKE = 10.0  # seconds for a TLS handshake
@@ -33,8 +35,11 @@ class Wire(Protocol):
     async def send(self, data: bytes) -> int:
         """How many of these bytes were sent, after waiting until some could be."""
 
-    async def finish(self) -> None:
-        """End our side, so that what was sent is not lost to a reset. Bounded by LINGER."""
+    async def finish(self, turns: Turns | None) -> None:
+        """End our side, so that what was sent is not lost to a reset. Bounded by LINGER.
+
+        What still comes is read away: of a stranger with `turns`, as all that it sends.
+        """
 
 
 class PlainWire:
@@ -71,8 +76,8 @@ class PlainWire:
             if taken := self.send_now(data):
                 return taken
 
-    async def finish(self) -> None:
-        await _linger(self.sock)
+    async def finish(self, turns: Turns | None) -> None:
+        await _linger(self.sock, turns)
 
 
 class TlsWire:
@@ -99,10 +104,10 @@ class TlsWire:
             await self._stream.send_all(data)
         return len(data)
 
-    async def finish(self) -> None:
+    async def finish(self, turns: Turns | None) -> None:
         with trio.move_on_after(LINGER), _as_oserror():
             await self._stream.unwrap()
-        await _linger(self.sock)
+        await _linger(self.sock, turns)
 
 
 async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsWire:
@@ -129,7 +134,7 @@ def _as_oserror() -> Iterator[None]:
         raise ConnectionResetError(str(err)) from err
 
 
-async def _linger(sock: socket.socket) -> None:
+async def _linger(sock: socket.socket, turns: Turns | None) -> None:
     """Send the end and read away what still comes.
 
     A socket closed with bytes unread resets the connection, and the reset may overtake
@@ -138,7 +143,10 @@ async def _linger(sock: socket.socket) -> None:
     sock.shutdown(socket.SHUT_WR)
     with trio.move_on_after(LINGER):
         while True:
-            await trio.lowlevel.wait_readable(sock)
+            if turns is not None:
+                await turns.readable(sock.fileno())
+            else:
+                await trio.lowlevel.wait_readable(sock)
             try:
                 if not sock.recv(READ_SIZE):
                     return

@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devgate.http.problems import problem
-from devgate.http.turns import Turns
 from devgate.http.wire import Wire
 from devgate.model import shown
+from devgate.net.turns import Turns
 
 log = logging.getLogger("devgate.http")
 
@@ -45,7 +45,7 @@ class Exchanges:
         self._wire.begins()
         try:
             # Peers that send many requests at once must not begin them all in one turn.
-            await self._turns.take()
+            await self._turns.take(begun=True)
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             self._wire.abort()  # that is no fault, and nobody is left to answer

@@ -27,13 +27,13 @@ from devgate.http.exchange import Exchanges
 from devgate.http.forwarded import Proxies
 from devgate.http.room import Room
 from devgate.http.serving import Serving, forget
-from devgate.http.turns import Turns
 from devgate.http.web import Dispatch, opened
 from devgate.http.wire import Wire
 from devgate.model import shown as shown_text
 from devgate.net.accepting import Accepting
 from devgate.net.addresses import bind, host_of, shown, spelled
 from devgate.net.tls import context
+from devgate.net.turns import Turns
 
 log = logging.getLogger("devgate.http")
 
@@ -82,6 +82,7 @@ class WebServer:
         places = [shown(door) for door in doors]
         try:
             async with trio.open_nursery() as inside:
+                inside.start_soon(self._turns.run)
                 await inside.start(self.web.boards.run)
                 try:
                     with self._accepting:
@@ -183,7 +184,7 @@ class WebServer:
         if tls is None:
             return wire
         # TLS takes 66 kB for a connection: nothing is made of it before its hello comes.
-        await trio.lowlevel.wait_readable(wire.socket)
+        await wire.readable()
         async with self._handshakes:
             stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
             stands = False

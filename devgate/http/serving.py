@@ -16,8 +16,8 @@ from hypercorn.utils import parse_socket_addr
 
 from devgate.http.frames import Http2
 from devgate.http.strict import Http1
-from devgate.http.turns import Turns
 from devgate.http.wire import Wire
+from devgate.net.turns import Turns
 
 READS = (trio.ClosedResourceError, trio.BrokenResourceError)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import trio
 
-from devgate.http.turns import Turns
+from devgate.net.turns import Turns
 
 # Hypercorn shields what it sends from being cancelled, so who reads nothing would hold a
 # connection for ever, and the end of the gateway up: here it is given up.
@@ -79,12 +79,15 @@ class Wire(trio.abc.HalfCloseableStream):
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.wait_writable(self.socket)
 
+    async def readable(self) -> None:
+        """Wait until something has come, or the end, and it is this wire's turn."""
+        await self._turns.readable(self.socket.fileno())
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, at most LARGE_PIECE bytes of it, when it is this wire's turn."""
         data = b""
         try:
-            await trio.lowlevel.wait_readable(self.socket)
-            await self._turns.take()
+            await self.readable()
             data = await self.socket.recv(min(max_bytes or LARGE_PIECE, LARGE_PIECE))
         except OSError as err:
             raise trio.BrokenResourceError(str(err)) from err
@@ -145,10 +148,14 @@ class Wire(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(str(err)) from err
 
     async def aclose(self) -> None:
-        self.socket.close()
+        self._close()
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
         """Close it under whoever works for it. The second time does nothing."""
-        self.socket.close()
+        self._close()
         self.scope.cancel()
+
+    def _close(self) -> None:
+        self._turns.closes(self.socket.fileno())
+        self.socket.close()

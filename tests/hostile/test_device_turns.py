@@ -17,7 +17,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
-from devgate.gateway.devices.watch import LOOKS
+from devgate.gateway.devices.watch import LOOKS, Watch
 from devgate.net.link import Link
 from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
 from devgate.store.engine import Database
@@ -34,17 +34,6 @@ def store(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
-class Looking(Desk):
-    """Notes how many connections it looks at in each turn of the loop."""
-
-    loop: LoopTurns
-    looks: Counter[int]
-
-    def _look(self, connection: Connection, now: float, hurried: float) -> None:
-        self.looks[self.loop.number] += 1
-        super()._look(connection, now, hurried)
-
-
 async def test_silent_strangers_are_looked_at_in_slices(
     store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,24 +41,28 @@ async def test_silent_strangers_are_looked_at_in_slices(
     follow_trios_clock(monkeypatch)
     rig = Rig(store)
     presence = Presence(rig.records, Flapping(5, 60))
-    desk = Looking(
-        Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records
-    )
-    desk.loop, desk.looks = LoopTurns(), Counter()
-    trio.lowlevel.add_instrument(desk.loop)
+    desk = Desk(Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records)
+    loop, looks, look = LoopTurns(), Counter[int](), Watch._look
+
+    def counted(watch: Watch, connection: Connection, now: float, hurried: float) -> None:
+        looks[loop.number] += 1
+        look(watch, connection, now, hurried)
+
+    monkeypatch.setattr(Watch, "_look", counted)
+    trio.lowlevel.add_instrument(loop)
     # A descriptor that never has anything to say. A pair of sockets each would pass the limit.
     links = [Link(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(SILENT)]
     async with trio.open_nursery() as nursery:
         for link in links:
             nursery.start_soon(desk.own, link)
-        nursery.start_soon(desk.watch)
+        nursery.start_soon(desk.watch.run)
         await wait_all_tasks_blocked()
         await trio.sleep(3.5)
         nursery.cancel_scope.cancel()
-    trio.lowlevel.remove_instrument(desk.loop)
+    trio.lowlevel.remove_instrument(loop)
     await desk._poller.aclose()
-    assert sum(desk.looks.values()) == 3 * SILENT
-    assert max(desk.looks.values()) <= LOOKS
+    assert sum(looks.values()) == 3 * SILENT
+    assert max(looks.values()) <= LOOKS
 
 
 async def test_ends_of_strangers_are_told_a_few_at_a_time() -> None:

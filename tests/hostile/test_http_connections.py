@@ -18,8 +18,8 @@ from devgate.http.forwarded import Proxies
 from devgate.http.problems import Problem
 from devgate.http.quota import REQUESTS, Quota
 from devgate.http.room import KEPT, PLACES, PLACES_PER_ADDRESS, Room
-from devgate.http.turns import Turns
 from devgate.http.wire import HEAD, IDLE, Wire
+from devgate.net.turns import Turns
 from tests.e2e.caller import eventually
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
@@ -230,6 +230,9 @@ async def test_who_takes_a_byte_now_and_then_is_cut_off(
             await trio.sleep(20.0)
             self.sent += 1
             return 1
+
+        def fileno(self) -> int:
+            return -1
 
         def close(self) -> None:
             pass

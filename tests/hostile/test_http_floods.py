@@ -9,11 +9,8 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-import trio
 
 from devgate.http.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE, Meter
-from devgate.http.turns import Turns
-from devgate.http.wire import PIECE, Wire
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
 from tests.http.test_server import talk
@@ -136,46 +133,6 @@ def test_frames_are_cut_wherever_they_are_split(seed: int) -> None:
     for piece in Meter().cut(wire):
         assert len(starts & set(range(at, at + len(piece)))) <= FRAMES_A_TURN
         at += len(piece)
-
-
-class LoopTurns(trio.abc.Instrument):
-    """Counts the turns of the loop."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def before_io_wait(self, timeout: float) -> None:
-        self.number += 1
-
-
-async def test_one_small_piece_a_turn_of_the_loop() -> None:
-    """H2: with 40 connections ready, 64 KiB of each were worked off between two looks at the
-    devices; now it is one piece of 2 KiB of one of them."""
-    turns, loop = Turns(), LoopTurns()
-    trio.lowlevel.add_instrument(loop)
-    read: dict[int, list[int]] = {}
-    ends = []
-
-    async def drain(wire: Wire) -> None:
-        while data := await wire.receive_some(PIECE):
-            read.setdefault(loop.number, []).append(len(data))
-        wire.abort()
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(40):
-            near, far = socket.socketpair()
-            near.setblocking(False)
-            far.sendall(bytes(10 * PIECE))
-            far.shutdown(socket.SHUT_WR)
-            ends.append(far)
-            wire = Wire(trio.socket.from_stdlib_socket(near), "192.0.2.1", turns)
-            nursery.start_soon(drain, wire)
-    trio.lowlevel.remove_instrument(loop)
-    assert sum(map(sum, read.values())) == 400 * PIECE
-    assert max(map(sum, read.values())) == PIECE
-    assert turns.taken >= 400
-    for end in ends:
-        end.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""M3: how much of one turn of the loop strangers at the control TCP port get."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from devgate.access.tokens import Tokens, add
+from tests.control.harness import serving
+from tests.control.test_tcp import listen
+from tests.net.loop import LoopTurns
+
+STRANGERS = 60
+NO_EVENT = 0.05  # seconds: then the server has done all that it can do
+WRONG = b'command{"type":"echo","token":"dg_wrong"}'
+
+
+@pytest.mark.parametrize("wire", [b"", WRONG * 3], ids=["silent", "refused"])
+async def test_not_all_strangers_are_woken_at_once(
+    tmp_path: Path, mock_clock: MockClock, wire: bytes
+) -> None:
+    """A byte of each of 60 in the same moment, before their first request or behind the one that
+    ended their connection, woke 60 tasks in one turn of the loop; now it is one."""
+    loop = LoopTurns()
+    add(tmp_path / "tokens", "shop", "admin")
+    async with serving(access=Tokens(tmp_path / "tokens")) as served:
+        place = await listen(served)
+        with ExitStack() as opened:
+            strangers = []
+            for _ in range(STRANGERS):
+                stranger = opened.enter_context(socket.create_connection(place))
+                stranger.sendall(wire)
+                strangers.append(stranger)
+            await wait_all_tasks_blocked(NO_EVENT)
+            trio.lowlevel.add_instrument(loop)
+            for stranger in strangers:
+                stranger.send(b"c")
+            await wait_all_tasks_blocked(NO_EVENT)
+            trio.lowlevel.remove_instrument(loop)
+            for stranger in strangers:
+                stranger.settimeout(0)
+                if wire:
+                    assert stranger.recv(65536).count(b"401") == 3
+                else:
+                    with pytest.raises(BlockingIOError):
+                        stranger.recv(65536)
+    assert sum(loop.steps.values()) >= STRANGERS
+    assert max(loop.steps.values()) <= 5
