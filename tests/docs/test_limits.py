@@ -1,4 +1,4 @@
-"""The numbers in docs/protocol.md and docs/control.md are those of the program."""
+"""The numbers in the pages below docs/ are those of the program."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from devgate.control.connection import MAX_WRONG_TOKENS, Limits
 from devgate.control.outbox import FULL, MAX_UNSENT
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST
 from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS
-from devgate.gateway.devices import unregistered
+from devgate.gateway.devices import desk, unregistered
 from devgate.gateway.devices.connection import HANDSHAKE_SECONDS
 from devgate.gateway.operations import arguments
+from devgate.net import accepting, poller
 from devgate.net.limits import UNREGISTERED_PER_NETWORK
 from devgate.protocol.frames import HEADER_SIZE, MAX_FRAME
-from tests.docs.pages import CONTROL, PROTOCOL, read
+from tests.docs.pages import ARCHITECTURE, CONTROL, PROTOCOL, read
 
 DEVICE, COMMAND = Settings().device, Settings().command
 KIB, MIB, DAY = 1024, 1024**2, 86400
@@ -75,6 +76,10 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (CONTROL, f"at most {arguments.MAX_EXPIRES / DAY:g} days"),
     (CONTROL, f"1 to {arguments.MAX_LIMIT:,} items; default {arguments.LIMIT}"),
     (CONTROL, f"`[command] keep_keys` ({COMMAND.keep_keys / DAY:g} days)"),
+    (ARCHITECTURE, f"At most {poller.ROUND} links a round and {poller.READS} reads of "),
+    (ARCHITECTURE, f"reads of {poller.READ_SIZE:,} bytes of one link"),
+    (ARCHITECTURE, f"{desk.HURRIED} links while a command is in flight"),
+    (ARCHITECTURE, f"at most {accepting.BUDGET} connections a round"),
 )
 
 

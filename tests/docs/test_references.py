@@ -20,7 +20,8 @@ from tests.docs.pages import ROOT, section
 
 NUMBERS = r"\d+(?:(?:, | and | to )\d+)*"
 TOKEN = re.compile(
-    r"(?P<page>[\w./-]*\w\.md)\b"
+    r"\bRFC \d+,? sections? [\d.]+"  # no document of ours
+    r"|(?P<page>[\w./-]*\w\.md)\b"
     rf"|\b[Ss]ections? (?P<sections>{NUMBERS})(?:, rules? (?P<of>{NUMBERS}))?"
     rf"|\b[Rr]ules? (?P<rules>{NUMBERS})\b"
 )
@@ -92,7 +93,7 @@ def found(text: str, own: str, home: int) -> Iterator[tuple[str, int, int]]:
                 yield page, last, rule
             if own:
                 page, last = own, home
-        else:
+        elif token["rules"]:
             for rule in numbers(token["rules"]):
                 yield page, last, rule
 
@@ -175,6 +176,7 @@ def test_references_are_found() -> None:
         ("protocol.md section 2, rule 99", 1),
         ("protocol.md section 1 and its rule 1", 1),
         ("section 2", 1),
+        ("RFC 9113 section 5.3.2", 0),
         ("nowhere.md", 1),
         ("docs/nowhere.md section 1", 2),
     ],
