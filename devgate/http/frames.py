@@ -104,7 +104,7 @@ class Http2(H2Protocol):
     async def _priority_updated(self, event: PriorityUpdated) -> None:
         """Streams take turns, whatever the peer asks for.
 
-        RFC 9113 section 5.3.2 has given priorities up. A peer could name a thousand streams, and
+        RFC 9113 (5.3.2) has given priorities up. A peer could name a thousand streams, and
         each look for the next one to send would then take a millisecond.
         """
 
