@@ -81,6 +81,10 @@ class Records:
             front = command.front = (entry, command_front(command, self.called(command.imei)))
         return front[1]
 
+    def bound(self, *, quiet: bool, full: str) -> None:
+        """From now on: `quiet`, NOISE is not written; `full`, why no order is taken, or ""."""
+        self.quiet, self.full = quiet, full
+
     @property
     def state(self) -> str:
         """`ok`, or why no order is taken: nothing can be written, or the database lost rows."""

@@ -115,7 +115,7 @@ class Trimming:
         that anybody can cause, then refuse orders. Raises StoreError."""
         most, records = self._settings.store.max_size, self._records
         if not most:
-            records.quiet, records.full = False, ""
+            records.bound(quiet=False, full="")
             return
         size = await records.read(history.size)
         deleted = 0
@@ -128,15 +128,13 @@ class Trimming:
             await trio.sleep(PAUSE)
         if deleted:
             log.warning("store max_size reached, oldest events deleted count=%s", deleted)
-        records.quiet = size > most
         full = size > most * REFUSE
         if full and not records.full:
             log.error("store is larger than max_size, orders are refused bytes=%s", size)
-        records.full = (
+        words = (
             f"the database has {size} bytes, [store] max_size is {most}: raise it, or keep less"
-            if full
-            else ""
         )
+        records.bound(quiet=size > most, full=words if full else "")
 
     async def _in_steps(self, trim: Callable[..., int], *before: float, most: int | None) -> int:
         total = 0

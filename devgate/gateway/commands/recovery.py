@@ -43,9 +43,7 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
     for command in unknown:
         assert command.ended_at is not None, "a 408 has ended"
         dispatcher.reopen(command, _ago(command.ended_at, now))
-    dispatcher.sequence = max(
-        [dispatcher.sequence, *(one.sequence or 0 for one in (*unknown, *sent))]
-    )
+    dispatcher.number_above(*(one.sequence or 0 for one in (*unknown, *sent)))
     for command in sent:
         dispatcher.reopen(command, trio.current_time())
     ambiguous = await _take_up(
@@ -73,7 +71,7 @@ async def _take_up(
         for member in detail["group"]:
             if member not in known and (row := await records.read(history.by_id, member)):
                 known[member] = Command.of(row)
-        dispatcher.sequence = max(dispatcher.sequence, detail["closed"] or 0)
+        dispatcher.number_above(detail["closed"] or 0)
         newest = known.get(detail["group"][-1]) if detail["group"] else None
         ended_at = now if newest is None or newest.ended_at is None else newest.ended_at
         since = _ago(ended_at, now)

@@ -72,6 +72,10 @@ class Sender:
         self._closed = False
         self._gave_up = False
 
+    def number_above(self, *sequences: int) -> None:
+        """Commands that are sent from now on have higher numbers than these."""
+        self.sequence = max(self.sequence, *sequences, 0)
+
     def apply(self, settings: CommandSettings) -> None:
         """Work by these settings from now on."""
         self.settings = settings
