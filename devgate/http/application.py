@@ -17,7 +17,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devgate.errors import DevgateError
-from devgate.http import api, health, metrics, openapi, problems
+from devgate.http import health, metrics, problems
+from devgate.http.api import openapi
+from devgate.http.api import routes as api
 from devgate.http.auth import CHALLENGE, LOOKING, Caller, identify, refuse
 from devgate.http.forwarded import Proxies
 from devgate.http.headers import SafeHeaders
@@ -25,8 +27,8 @@ from devgate.http.pages import missing
 from devgate.http.pages import routes as pages
 from devgate.http.pages.view import Visit
 from devgate.http.problems import Problem
+from devgate.http.serving.connection import Wire
 from devgate.http.web import Web
-from devgate.http.wire import Wire
 
 OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
 OPEN_BELOW = "/static/"

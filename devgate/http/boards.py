@@ -21,8 +21,8 @@ import trio
 from devgate.errors import DevgateError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
+from devgate.http.cpu_budget import Share, rest
 from devgate.http.problems import written
-from devgate.http.share import Share, rest
 
 log = logging.getLogger("devgate.http")
 

@@ -28,7 +28,7 @@ from devgate import __version__
 from devgate.gateway.command import COMMAND, MESSAGES
 from devgate.gateway.counters import BEAT, HT, QR, TN, Histogram
 from devgate.gateway.gateway import Gateway
-from devgate.http.process import Process
+from devgate.http.process_metrics import Process
 from devgate.http.web import Web
 from devgate.protocol.frames import AGAIN
 from devgate.protocol.session import SAYS, Says

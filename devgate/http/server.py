@@ -23,12 +23,12 @@ from hypercorn.typing import ASGIFramework
 from devgate.access.tokens import Tokens
 from devgate.gateway.gateway import Gateway
 from devgate.http.application import application
-from devgate.http.exchange import Exchanges
 from devgate.http.forwarded import Proxies
-from devgate.http.room import Room
-from devgate.http.serving import Serving, forget
+from devgate.http.serving.connection import Wire
+from devgate.http.serving.exchange import Exchanges
+from devgate.http.serving.protocols import Serving, forget
+from devgate.http.serving.room import Room
 from devgate.http.web import Dispatch, opened
-from devgate.http.wire import Wire
 from devgate.model import shown as shown_text
 from devgate.net.accepting import Accepting
 from devgate.net.addresses import bind, host_of, shown, spelled

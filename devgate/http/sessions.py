@@ -21,8 +21,8 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from devgate.access.tokens import Token, Tokens
 from devgate.access.users import Busy, Users
-from devgate.http.ended import Ended
-from devgate.http.pace import Pace
+from devgate.http.logged_out import Ended
+from devgate.http.login_limit import Pace
 
 log = logging.getLogger("devgate.http")
 

@@ -18,7 +18,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.boards import Boards
-from devgate.http.quota import Quota
+from devgate.http.serving.quota import Quota
 from devgate.http.sessions import Sessions
 
 SECRET = 32  # bytes: what signs sessions

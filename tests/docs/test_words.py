@@ -17,7 +17,7 @@ from devgate.access.tokens import NEEDS
 from devgate.cli.main import cli
 from devgate.config.load import load
 from devgate.events.kinds import KINDS
-from devgate.http.calls import CALLS
+from devgate.http.api.endpoints import CALLS
 from devgate.http.problems import STATUSES
 from devgate.model import EXIT, NO_GATEWAY
 from tests.docs.pages import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.http.calls import CALLS
+from devgate.http.api.endpoints import CALLS
 from devgate.model import unknown_field
 from tests.e2e.caller import Robot, knowing
 from tests.e2e.harness import Gateway, Settings, address

@@ -17,10 +17,10 @@ from trio.testing import MockClock
 from devgate.access import tokens as token_file
 from devgate.access.tokens import Tokens
 from devgate.gateway.operations.reply import Reply, Stream
+from devgate.http.api.export import Export
 from devgate.http.auth import identify, keeps_right
-from devgate.http.events import EventStream
-from devgate.http.export import Export
 from devgate.http.forwarded import Proxies
+from devgate.http.live.sse import EventStream
 from devgate.http.pages.live import frames
 from devgate.http.pages.view import Visit
 from devgate.http.sessions import Sessions

@@ -13,12 +13,12 @@ import trio
 from trio.testing import MockClock
 
 from devgate.gateway.refusals import Refusals
-from devgate.http import room as rooms
 from devgate.http.forwarded import Proxies
 from devgate.http.problems import Problem
-from devgate.http.quota import REQUESTS, Quota
-from devgate.http.room import KEPT, PLACES, PLACES_PER_ADDRESS, Room
-from devgate.http.wire import HEAD, IDLE, Wire
+from devgate.http.serving import room as rooms
+from devgate.http.serving.connection import HEAD, IDLE, Wire
+from devgate.http.serving.quota import REQUESTS, Quota
+from devgate.http.serving.room import KEPT, PLACES, PLACES_PER_ADDRESS, Room
 from devgate.net.turns import Turns
 from tests.e2e.caller import eventually
 from tests.http.harness import Site, site

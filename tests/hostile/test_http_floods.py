@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from devgate.http.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE, Meter
+from devgate.http.serving.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE, Meter
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
 from tests.http.test_server import talk

@@ -14,7 +14,7 @@ import trio
 from starlette.requests import Request
 from trio.testing import MockClock
 
-from devgate.http import requests
+from devgate.http.api import arguments
 from devgate.http.problems import Problem
 from tests.http.harness import Site, site
 from tests.http.test_server import talk
@@ -130,7 +130,7 @@ async def test_a_body_comes_in_time(autojump_clock: MockClock, seconds: float, m
         "headers": [(b"content-type", FORM.encode())],
     }  # fmt: skip
     with pytest.raises(Problem, match="too slowly") as raised:
-        await requests.form(Request(scope, slow))
+        await arguments.form(Request(scope, slow))
     assert raised.value.status == 408
     assert slow.sent <= most
     assert trio.current_time() < 31
@@ -146,7 +146,7 @@ async def test_a_long_body_has_its_time(autojump_clock: MockClock) -> None:
         return {"type": "http.request", "body": part, "more_body": bool(parts)}
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-    assert len(await requests.body(Request(scope, receive), 4 * MIB)) == 2048 * 1000
+    assert len(await arguments.body(Request(scope, receive), 4 * MIB)) == 2048 * 1000
 
 
 @pytest.mark.parametrize(

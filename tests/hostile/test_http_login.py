@@ -20,8 +20,15 @@ from devgate import __version__
 from devgate.access import users
 from devgate.access.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
 from devgate.errors import SetupError
-from devgate.http.ended import PRUNE_LINES, Ended
-from devgate.http.pace import FREE_TRIES, MAX_DELAY, MAX_KEYS, TRIES_OF_ADDRESS, Failures, Pace
+from devgate.http.logged_out import PRUNE_LINES, Ended
+from devgate.http.login_limit import (
+    FREE_TRIES,
+    MAX_DELAY,
+    MAX_KEYS,
+    TRIES_OF_ADDRESS,
+    Failures,
+    Pace,
+)
 from devgate.http.sessions import COOKIE, LASTS, MAX_SLOWED, Sessions
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
@@ -117,7 +124,7 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
     kept.keep("0" * 16)
     assert "0" * 16 in Ended(path, LASTS)
     later = time.time() + LASTS + 10
-    monkeypatch.setattr("devgate.http.ended.time", lambda: later)
+    monkeypatch.setattr("devgate.http.logged_out.time", lambda: later)
     assert "0" * 16 not in Ended(path, LASTS)
     assert Path(path).read_text() == ""
     (tmp_path / "folder").mkdir()

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.http.server import MAX_HANDSHAKES
-from devgate.http.wire import HEAD
+from devgate.http.serving.connection import HEAD
 from devgate.store.engine import Database
 from tests.gateway.rig import opened
 from tests.http.inside import NO_EVENT, read_to_end, serving

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devgate.http.wire import PIECE, Wire
+from devgate.http.serving.connection import PIECE, Wire
 from devgate.net.turns import Turns
 from tests.net.loop import LoopTurns
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from devgate.errors import CallerError
-from devgate.http import schemas
+from devgate.http.api import schemas
 from devgate.model import Imei
 from devgate.net.tls import context
 from devgate.store.device import Device, checked

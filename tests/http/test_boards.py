@@ -21,7 +21,7 @@ from devgate.http.boards import (
     Boards,
     Concern,
 )
-from devgate.http.share import LONGEST, SHARE, Share
+from devgate.http.cpu_budget import LONGEST, SHARE, Share
 
 PULSE = 60.0
 OWN, OTHER = "860000000000001", "860000000000002"

@@ -8,8 +8,8 @@ import httpx
 
 from devgate.access.tokens import NEEDS
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.http.calls import CALLS
-from devgate.http.openapi import openapi
+from devgate.http.api.endpoints import CALLS
+from devgate.http.api.openapi import openapi
 from devgate.http.problems import STATUSES
 from devgate.model import EXIT
 

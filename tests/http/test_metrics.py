@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from devgate.http.process import listed, open_files
+from devgate.http.process_metrics import listed, open_files
 from tests.e2e.caller import Caller, eventually, obey
 from tests.e2e.device import WHO, frame
 from tests.http.harness import Site, site

@@ -9,7 +9,7 @@ import pytest
 
 from devgate.access.tokens import ROLES, Tokens, may, remove
 from devgate.errors import SetupError
-from devgate.http.calls import CALLS, Call
+from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.http.web import secret_of
 from tests.e2e.harness import gateway

@@ -19,7 +19,7 @@ from schemathesis.config import (
 from schemathesis.generation import GenerationMode
 from schemathesis.openapi import from_dict
 
-from devgate.http.openapi import openapi
+from devgate.http.api.openapi import openapi
 from tests.http.harness import Site, site
 
 EXAMPLES = 5

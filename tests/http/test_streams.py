@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from devgate.errors import StoreError
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.http import events
-from devgate.http.events import EventStream
+from devgate.http.live import sse
+from devgate.http.live.sse import EventStream
 
 Chunk = tuple[float, bytes]
 
@@ -160,7 +160,7 @@ async def test_a_client_that_goes_ends_its_stream(autojump_clock: MockClock) -> 
     ],
 )
 def test_a_line_as_an_event(line: Reply, text: bytes) -> None:
-    assert events.event(line) == text
+    assert sse.event(line) == text
 
 
 class Attached:

@@ -14,7 +14,7 @@ from devgate.access.tokens import add as add_token
 from devgate.access.users import Users
 from devgate.errors import SetupError
 from devgate.http import sessions
-from devgate.http.pace import Pace
+from devgate.http.login_limit import Pace
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.net.addresses import network
 from tests.e2e.harness import Gateway, run

@@ -16,10 +16,10 @@ from devgate.events.kinds import Event
 from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import identify
 from devgate.http.boards import Board, Concern
-from devgate.http.events import EventStream
+from devgate.http.live.sse import EventStream
+from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.http.pages.view import SEEN, Visit
 from devgate.http.problems import Problem
-from devgate.http.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.model import imei
 
 BEATING = b": still here\n\n"

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.http import requests
+from devgate.http.api import arguments
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
@@ -105,8 +105,8 @@ class Visit:
 
     async def form(self) -> Mapping[str, str]:
         """The fields of a form of ours. Raises CallerError for one that comes from elsewhere, and
-        Problem as `requests.form` does."""
-        fields = await requests.form(self.request)
+        Problem as `arguments.form` does."""
+        fields = await arguments.form(self.request)
         session = self.caller.session if self.caller else None
         if not self.web.sessions.is_own_form(session, self.visitor, fields.get("form", "")):
             raise CallerError(

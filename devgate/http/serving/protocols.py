@@ -14,9 +14,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from devgate.http.frames import Http2
-from devgate.http.strict import Http1
-from devgate.http.wire import Wire
+from devgate.http.serving.connection import Wire
+from devgate.http.serving.frames import Http2
+from devgate.http.serving.strict import Http1
 from devgate.net.turns import Turns
 
 READS = (trio.ClosedResourceError, trio.BrokenResourceError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devgate.http.schemas import Schema
+from devgate.http.api.schemas import Schema
 
 TEXT: Schema = {"type": "string"}
 MAYBE: Schema = {"type": ["string", "null"]}

@@ -15,7 +15,7 @@ from starlette.types import Scope, Send
 
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
-from devgate.http.streams import Streamed, piece
+from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
 from devgate.store.device import BOM, COLUMNS, as_text, harmless
 

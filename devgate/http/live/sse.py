@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from devgate.errors import DevgateError
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
+from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.http.problems import written
-from devgate.http.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.http.web import Web
 
 log = logging.getLogger("devgate.http")

@@ -10,7 +10,7 @@ from h2.events import PriorityUpdated
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
 
-from devgate.http.wire import LARGE_PIECE, PIECE
+from devgate.http.serving.connection import LARGE_PIECE, PIECE
 
 PREFACE = 24  # bytes in front of the first frame
 HEADER = 9  # bytes of a frame's header

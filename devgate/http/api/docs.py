@@ -7,9 +7,9 @@ from html import escape
 
 from devgate import __version__
 from devgate.access.tokens import NEEDS
-from devgate.http.calls import CALLS, Call, Field
+from devgate.http.api.endpoints import CALLS, Call, Field
+from devgate.http.api.schemas import words
 from devgate.http.problems import STATUSES
-from devgate.http.schemas import words
 
 
 def needs(call: Call) -> str:

@@ -9,7 +9,7 @@ import trio
 
 from devgate.gateway.refusals import Refusals
 from devgate.http.forwarded import Proxies
-from devgate.http.wire import Wire
+from devgate.http.serving.connection import Wire
 from devgate.net.addresses import is_loopback, network
 
 log = logging.getLogger("devgate.http")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.http import schemas as s
-from devgate.http.schemas import Schema, nullable
+from devgate.http.api import schemas as s
+from devgate.http.api.schemas import Schema, nullable
 
 Body = Literal["json", "csv", "command"]
 Stream = Literal["csv", "events"]

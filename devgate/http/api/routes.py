@@ -9,10 +9,10 @@ from starlette.routing import BaseRoute, Route
 from devgate.errors import DevgateError
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.http import export, requests
+from devgate.http.api import arguments, export
+from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
-from devgate.http.calls import CALLS, Call
-from devgate.http.events import EventStream
+from devgate.http.live.sse import EventStream
 from devgate.http.place import Handler, Place
 from devgate.http.problems import http_status, of, problem, written
 from devgate.http.web import Web
@@ -37,11 +37,11 @@ def _handler(web: Web, call: Call) -> Handler:
         if call.body == "command":
             return await _raw(web, caller_of(request), request)
         caller = must_be_allowed(web, request, call.operation)
-        args = await requests.arguments(call, request)
+        args = await arguments.arguments(call, request)
         form = {one.name: args.pop(one.name, None) for one in call.query if one.form}
         try:
             if call.body == "csv":
-                with await requests.file(request) as file:
+                with await arguments.file(request) as file:
                     reply = await web.dispatch({**args, "csv": file}, caller.source)
             else:
                 reply = await web.dispatch(args, caller.source)
@@ -70,7 +70,7 @@ def answer(call: Call, reply: Reply) -> Response:
 
 
 def _stream(
-    web: Web, call: Call, request: Request, stream: Stream, form: requests.Args
+    web: Web, call: Call, request: Request, stream: Stream, form: arguments.Args
 ) -> Response:
     if call.stream == "csv":
         return export.Export.of(web, request, stream, spreadsheet=form["for"] == "spreadsheet")
@@ -79,7 +79,7 @@ def _stream(
 
 async def _raw(web: Web, caller: Caller, request: Request) -> Response:
     """A request of the control channel, answered as there."""
-    given = requests.raw_command(await requests.body(request, requests.MAX_JSON))
+    given = arguments.raw_command(await arguments.body(request, arguments.MAX_JSON))
     args = {name: value for name, value in given.items() if name not in ("id", "token")}
     kind = args.get("type")
     try:
@@ -97,7 +97,7 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
     return Response(written(reply) + b"\n", status, media_type=JSON)
 
 
-async def _asked(web: Web, caller: Caller, request: Request, args: requests.Args) -> Reply:
+async def _asked(web: Web, caller: Caller, request: Request, args: arguments.Args) -> Reply:
     kind = args.get("type")
     if kind in STREAMS:
         raise DevgateError("400", f"type: {kind} has a call of its own here")

@@ -7,10 +7,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from devgate import __version__
-from devgate.http.calls import CALLS, Call, Field
-from devgate.http.docs import STYLE, docs, needs
+from devgate.http.api.docs import STYLE, docs, needs
+from devgate.http.api.endpoints import CALLS, Call, Field
+from devgate.http.api.reply_schemas import SHAPES, ref
 from devgate.http.problems import MEDIA, written
-from devgate.http.shapes import SHAPES, ref
 from devgate.http.web import Web
 
 Json = dict[str, object]

@@ -13,7 +13,7 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 
 from devgate.http.problems import problem
-from devgate.http.wire import LARGE_PIECE, PIECE
+from devgate.http.serving.connection import LARGE_PIECE, PIECE
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:", re.IGNORECASE)

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 import trio
 from starlette.requests import ClientDisconnect, Request
 
-from devgate.http.calls import Call, Field
+from devgate.http.api.endpoints import Call, Field
+from devgate.http.api.schemas import misfit, words
 from devgate.http.problems import Problem
-from devgate.http.schemas import misfit, words
 from devgate.model import STRICT, shown, unknown_field
 
 MAX_JSON = 65536  # bytes: as on the control channel

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devgate.http.problems import problem
-from devgate.http.wire import Wire
+from devgate.http.serving.connection import Wire
 from devgate.model import shown
 from devgate.net.turns import Turns
 

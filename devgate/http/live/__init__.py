@@ -1,0 +1,1 @@
+"""Responses that go on: events and frames as they happen."""
