@@ -87,7 +87,7 @@ class Connection:
         wire: Wire,
         dispatch: Dispatch,
         begin: Begin,
-        admit: Admit,
+        admit: Admit | None,
         hangups: Hangups,
         limits: Limits,
         ears: Ears | None = None,
@@ -97,8 +97,11 @@ class Connection:
         shares: Shares | None = None,
         busy: Busy | None = None,
     ) -> None:
-        """`turns` are shared by those that have shown no token: one of them is read in each turn
-        of the loop. `shares` bound what a token has; without them all is allowed."""
+        """Without `admit` all is allowed, and the source is "socket".
+
+        `turns` are shared by those that have shown no token: one of them is read in each turn
+        of the loop. `shares` bound what a token has; without them all is allowed.
+        """
         self._turns = turns
         self._shares = shares
         self._busy_guest = busy
@@ -165,6 +168,8 @@ class Connection:
 
     def recheck(self) -> None:
         """End the streams of a token that may not have them any longer."""
+        if self._admit is None:
+            return
         for scope, request in list(self._following.items()):
             try:
                 self._admit(request)
@@ -243,7 +248,7 @@ class Connection:
             for _ in range(TURN):
                 if self._ended or self._busy():
                     break
-                if not self._begin():
+                if not self._begin() or self._reader.empty:
                     return
         except Exception as err:  # it ends this connection, and is told where that is awaited
             self._trouble = err
@@ -294,7 +299,7 @@ class Connection:
         return True
 
     def _admitted(self, request: dict[str, object]) -> Asked:
-        source = self._admit(request)
+        source = "socket" if self._admit is None else self._admit(request)
         self._wrong = 0
         if self._shares is not None and source != self._known:
             self._shares.take("connections", source)

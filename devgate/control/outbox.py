@@ -43,13 +43,10 @@ class Outbox:
         self._patience = patience
         self._lost = lost
         self._unsent = bytearray()
+        self.full = False  # the peer is slower than its replies: it gets no new work done
         self._flushing = False
         self._broken = False
         self._room = trio.lowlevel.ParkingLot()
-
-    @property
-    def full(self) -> bool:
-        return len(self._unsent) > FULL
 
     def say(self, line: bytes) -> None:
         """Send it, now or as soon as the peer takes it."""
@@ -65,6 +62,7 @@ class Outbox:
                 return
             line = line[taken:]
         self._unsent += line
+        self.full = len(self._unsent) > FULL
         if len(self._unsent) > self._max_unsent:
             self._slow(f"more than {self._max_unsent} bytes unread")
         elif not self._flushing:
@@ -94,6 +92,7 @@ class Outbox:
                 self._slow(f"nothing read for {self._patience:g} s")
                 return
             del self._unsent[:taken]
+            self.full = len(self._unsent) > FULL
             if not self.full:
                 self._room.unpark_all()
         self._flushing = False
@@ -105,5 +104,6 @@ class Outbox:
     def _break(self, why: str) -> None:
         self._broken = True
         self._unsent.clear()
+        self.full = False
         self._room.unpark_all()
         self._lost(why)

@@ -25,6 +25,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self.empty = True  # all that came has been taken
         self._start = 0  # of the request that is being read
         self._look = 0  # everything in front of it has been looked at
         self._named = False  # the word stands there, whole
@@ -36,6 +37,7 @@ class Reader:
         self._look -= self._start
         self._start = 0
         self._data += data
+        self.empty = not self._data
 
     def next_request(self) -> dict[str, object] | None:
         """Take one request, or None if the rest of it has not arrived.
@@ -46,6 +48,7 @@ class Reader:
             if flat.end() - flat.start(1) + len(WORD) > MAX_REQUEST:
                 _too_long()
             self._start = self._look = flat.end()
+            self.empty = self._start == len(self._data)
             return _object(flat[1])
         if not self._braces and not self._open():
             return None

@@ -241,9 +241,7 @@ class ControlServer:
 
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
         wire = PlainWire(guest.sock)
-        await self._run(
-            Connection(wire, *self._asked, _local, hangups, self._limits, self._ears, busy=guest)
-        )
+        await self._run(Connection(wire, *self._asked, None, hangups, self._limits, self._ears))
 
     async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
         sock = guest.sock
@@ -314,10 +312,6 @@ class ControlServer:
             await connection.run()
         finally:
             self._connections.discard(connection)
-
-
-def _local(request: Args) -> str:
-    return "socket"
 
 
 def _unguarded(request: Args) -> str:

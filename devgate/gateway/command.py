@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devgate.errors import REFUSED, outcome_of
+from devgate.errors import OUTCOMES, REFUSED, outcome_of
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 
@@ -61,15 +61,16 @@ class Command:
 
     __slots__ = (
         "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id",
-        "imei", "key", "late", "late_at", "long", "message", "new_address", "noted", "recorded",
-        "result", "running", "sent_at", "sequence", "source", "spent", "state", "status",
-        "timeout", "type", "until", "why",
+        "imei", "key", "kind", "late", "late_at", "long", "message", "new_address", "noted",
+        "outcome", "recorded", "result", "running", "sent_at", "sequence", "source", "spent",
+        "state", "status", "timeout", "type", "until", "why",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
         self.id = id
         self.imei = order.imei
         self.type = order.type
+        self.kind = COMMAND[order.type]  # of its frame, and of the result that settles it
         self.long = order.long
         self.key = order.key
         self.spent = order.key is not None
@@ -77,6 +78,7 @@ class Command:
         self.source = order.source
         self.state = "waiting"
         self.status = "000"
+        self.outcome = "pending"  # what a caller may branch on (`record_outcome`)
         self.message = "accepted"
         self.late = False
         self.running = False  # the device was running when this start went out
@@ -105,19 +107,9 @@ class Command:
         return self.imei, self.type, self.long
 
     @property
-    def outcome(self) -> str:
-        """What a caller may branch on (`record_outcome`)."""
-        return record_outcome(self.state, self.status)
-
-    @property
     def kept(self) -> bool:
         """Whether it waits for a device that is not connected."""
         return self.expires_at is not None
-
-    @property
-    def kind(self) -> str:
-        """The COMMAND of its frame, and of the result that settles it."""
-        return COMMAND[self.type]
 
     def on_settled(self, wait: bool, on_done: Callable[[Command], None]) -> None:
         """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that
@@ -169,6 +161,7 @@ class Command:
     def ends(self, status: str, now: float, message: str | None = None) -> None:
         """Its outcome. One that never left the gateway leaves its key free."""
         self.state, self.status, self.ended_at = "ended", status, now
+        self.outcome = OUTCOMES.get(status, REFUSED)
         self.message = message or self._words(status)
         if status not in ("200", "201", "202", "408"):
             self.spent = False
@@ -181,6 +174,7 @@ class Command:
     def settles_late(self, status: str, now: float) -> None:
         """A result came after the 408."""
         self.status, self.late, self.late_at, self.ambiguous = status, True, now, False
+        self.outcome = OUTCOMES.get(status, REFUSED)
         self.message = self._words(status) + ", the answer came late"
 
     def _words(self, status: str) -> str:
@@ -213,6 +207,7 @@ class Command:
             "expires_at", "running", "sequence", "ambiguous", "why", "new_address",
         ):  # fmt: skip
             setattr(command, name, row[name])
+        command.outcome = record_outcome(command.state, command.status)
         command.spent = row["spent"] is not None
         command.noted = True
         command.recorded = True

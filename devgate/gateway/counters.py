@@ -129,7 +129,7 @@ class CommandCounts:
     def sends(self, command: Command, now: float) -> None:
         """It has gone out. `now` is wall clock, and so may have been set back since."""
         self.sent[command.type] += 1
-        if not command.kept:
+        if command.expires_at is None:  # it is not kept for its device
             self.sending.observe(max(0.0, now - command.accepted_at))
 
 

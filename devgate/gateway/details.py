@@ -55,29 +55,29 @@ def command_front(command: Command, called: Called | None) -> str:
     )
 
 
-# The events of a command. `front` is its command_front().
+# The events of a command. `front` is its command_front(), `at` the wall clock's time.
 
 
-def accepted(command: Command, front: str) -> Row:
-    return _of_command("command.accepted", command, front)
+def accepted(command: Command, front: str, at: float) -> Row:
+    return _of_command("command.accepted", command, front, at)
 
 
-def sent(command: Command, front: str) -> Row:
-    return _of_command("command.sent", command, front)
+def sent(command: Command, front: str, at: float) -> Row:
+    return _of_command("command.sent", command, front, at)
 
 
-def ended(command: Command, front: str) -> Row:
+def ended(command: Command, front: str, at: float) -> Row:
     return _of_command(
-        "command.ended", command, front,
+        "command.ended", command, front, at,
         f',"status":"{command.status}","message":{quoted(command.message)},'
         f'"why":{_text(command.why)},"new_address":{_flag(command.new_address)}',
     )  # fmt: skip
 
 
-def settled_late(command: Command, front: str) -> Row:
+def settled_late(command: Command, front: str, at: float) -> Row:
     """A result came after the 408."""
     return _of_command(
-        "command.late", command, front,
+        "command.late", command, front, at,
         f',"status":"{command.status}","new_address":{_flag(command.new_address)}',
     )  # fmt: skip
 
@@ -93,9 +93,9 @@ def ambiguous(commands: Sequence[Command], called: Called | None) -> Row:
     return Row("event", (time(), "command.ambiguous", newest.imei, newest.id, detail))
 
 
-def _of_command(type: str, command: Command, front: str, more: str = "") -> Row:
+def _of_command(type: str, command: Command, front: str, at: float, more: str = "") -> Row:
     detail = f'{front},"outcome":"{command.outcome}","late":{_flag(command.late)}{more}}}'
-    return Row("event", (time(), type, command.imei, command.id, detail))
+    return Row("event", (at, type, command.imei, command.id, detail))
 
 
 def _text(value: str | None) -> str:

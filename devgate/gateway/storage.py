@@ -42,7 +42,7 @@ class Names(Protocol):
     def called(self, imei: Imei) -> Called | None:
         """Its id, name and site; None if it is not known."""
 
-    def entry(self, imei: Imei) -> object:
+    def entry(self, imei: Imei, /) -> object:
         """What stands for the device; another object as soon as it is called otherwise."""
 
 
@@ -78,7 +78,10 @@ class Records:
         entry = self._names.entry(command.imei)
         front = command.front
         if front is None or front[0] is not entry:
-            front = command.front = (entry, command_front(command, self.called(command.imei)))
+            front = command.front = (
+                entry,
+                command_front(command, self._names.called(command.imei)),
+            )
         return front[1]
 
     def bound(self, *, quiet: bool, full: str) -> None:

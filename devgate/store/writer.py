@@ -198,9 +198,10 @@ class Writer(Generic[Row, Done]):
         except BaseException:
             self._done(batch)
             raise
+        on_disk = batch.error is None and not batch.again
         with trio.CancelScope(shield=True):  # none of them is left out
             for count, (place, on_done) in enumerate(self._finish(batch), 1):
-                on_done(batch.result(place))
+                on_done(on_disk if place == FLUSH else batch.error or batch.errors.get(place))
                 if not count % TURN:
                     await trio.lowlevel.checkpoint()
 

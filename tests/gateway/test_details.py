@@ -57,19 +57,19 @@ def test_so_is_what_the_events_of_a_command_tell(
     }  # fmt: skip
     front = command_front(command, called)
     for make in details.accepted, details.sent:
-        assert make(command, front).values[4] == dumps(
+        assert make(command, front, 2.0).values[4] == dumps(
             {**common, "outcome": "pending", "late": False}
         )
     command.ends(status, 2.0, message if status != "423" else message or "refused")
     command.why, command.new_address = why, flags[0]
-    _, *names, text = details.ended(command, front).values
-    assert names == ["command.ended", X, "c1"]
+    at, *names, text = details.ended(command, front, 2.0).values
+    assert (at, names) == (2.0, ["command.ended", X, "c1"])
     assert text == dumps({
         **common, "outcome": command.outcome, "late": False, "status": status,
         "message": command.message, "why": why, "new_address": flags[0],
     })  # fmt: skip
     command.late = flags[1]
-    assert details.settled_late(command, front).values[4] == dumps({
+    assert details.settled_late(command, front, 3.0).values[4] == dumps({
         **common, "outcome": command.outcome, "late": flags[1], "status": status,
         "new_address": flags[0],
     })  # fmt: skip

@@ -115,24 +115,24 @@ Settled = list[tuple[Sent[C], Held]]
 class Claims(Generic[C]):
     """The commands of one device that a result may still settle, in the order of sending."""
 
-    __slots__ = ("_open", "closed", "groups")
+    __slots__ = ("closed", "groups", "open")
 
     def __init__(self) -> None:
-        self._open: list[Sent[C]] = []  # of one, nearly always: a deque would be 600 bytes
+        self.open: list[Sent[C]] = []  # of one, nearly always: a deque would be 600 bytes
         self.groups: dict[str, Group[C]] = {}  # by kind, where there is more than one command
         # By kind: up to which sequence none is open any more, and since when.
         self.closed: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._open) + len(self.groups)
+        return len(self.open) + len(self.groups)
 
     def __iter__(self) -> Iterator[Sent[C]]:
         """Those that are open."""
-        return iter(self._open)
+        return iter(self.open)
 
     def reopen(self, entry: Sent[C]) -> None:
         """After a start of the gateway: its result may still come. The oldest first."""
-        self._open.append(entry)
+        self.open.append(entry)
 
     def sent(
         self, entry: Sent[C], registered: float, patience: Callable[[C], float], late_window: float
@@ -141,15 +141,15 @@ class Claims(Generic[C]):
 
         `patience` is how long after an acknowledgement the answer to a command is expected.
         """
-        if self._open or self.groups or self.closed:
+        if self.open or self.groups or self.closed:
             self.forget(entry.at, late_window)
             self._group(entry, registered, patience)
-        self._open.append(entry)
+        self.open.append(entry)
         return entry
 
     def _group(self, new: Sent[C], registered: float, patience: Callable[[C], float]) -> None:
         members = []
-        for entry in self._open:
+        for entry in self.open:
             if entry.kind != new.kind:
                 continue
             entry.look(new.at)
@@ -175,7 +175,7 @@ class Claims(Generic[C]):
         entry = self._claimant(kind)
         if entry is None:
             return None
-        self._open.remove(entry)
+        self.open.remove(entry)
         return [(entry, Held(status, now, wire))]
 
     def _of_group(
@@ -191,14 +191,14 @@ class Claims(Generic[C]):
             return held
         del self.groups[kind]
         for entry in group.members:
-            if entry in self._open:
-                self._open.remove(entry)
+            if entry in self.open:
+                self.open.remove(entry)
         return group.pairs()
 
     def _claimant(self, kind: str) -> Sent[C] | None:
         """The oldest that has not yielded; to one in flight without a group all others have.
         One that has yielded only has its turn when nothing newer is open."""
-        some = [entry for entry in self._open if entry.kind == kind]
+        some = [entry for entry in self.open if entry.kind == kind]
         for entry in some:
             if not entry.yielded:
                 return entry
@@ -228,13 +228,13 @@ class Claims(Generic[C]):
 
     def close(self, kind: str, sequence: int, since: float) -> None:
         """No command of this kind up to that sequence is open any more."""
-        self._open[:] = [e for e in self._open if e.kind != kind or e.sequence > sequence]
+        self.open[:] = [e for e in self.open if e.kind != kind or e.sequence > sequence]
         self.closed[kind] = sequence, since
 
     def withdraw(self, known: Callable[[C], bool]) -> Settled[C]:
         """The outcome of a 408 is known from elsewhere. Returns what results that are held mean
         now: those of the rest of its group may be complete."""
-        self._open[:] = [entry for entry in self._open if not known(entry.command)]
+        self.open[:] = [entry for entry in self.open if not known(entry.command)]
         settled: Settled[C] = []
         for kind, group in list(self.groups.items()):
             rest = [entry for entry in group.members if not known(entry.command)]
@@ -245,17 +245,17 @@ class Claims(Generic[C]):
                 del self.groups[kind]
             elif group.since is None and len(group.held) == len(rest):
                 del self.groups[kind]
-                self._open[:] = [entry for entry in self._open if entry not in rest]
+                self.open[:] = [entry for entry in self.open if entry not in rest]
                 settled += group.pairs()
         return settled
 
     def disconnected(self, wire: Wire, registered: float, now: float) -> None:
         """A connection of the device ends. To be called before its socket is closed."""
-        for entry in self._open:
+        for entry in self.open:
             entry.disconnected(wire, registered, now)
         for group in self.groups.values():
             for entry in group.members:
-                if entry not in self._open:
+                if entry not in self.open:
                     entry.disconnected(wire, registered, now)
             for held in group.held:
                 held.disconnected(wire)
@@ -270,8 +270,6 @@ class Claims(Generic[C]):
             for kind, (_, since) in list(self.closed.items()):
                 if now - since > late_window:
                     del self.closed[kind]
-        self._open[:] = [
-            e
-            for e in self._open
-            if e.unknown_since is None or now - e.unknown_since <= late_window
+        self.open[:] = [
+            e for e in self.open if e.unknown_since is None or now - e.unknown_since <= late_window
         ]

@@ -29,7 +29,7 @@ class Wire(claims.Wire, Protocol):
 class Connected(Protocol):
     """Where a device's current connection is found."""
 
-    def get(self, imei: Imei) -> Wire | None: ...
+    def get(self, imei: Imei, /) -> Wire | None: ...
 
     def contested(self, imei: Imei) -> bool:
         """Whether starts are refused, for two connections compete for the IMEI."""

@@ -49,26 +49,6 @@ class Dispatcher(Settler):
     def waiting(self) -> int:
         return sum(command.state == "waiting" for command in self.live.values())
 
-    def push(self, command: Command, expires_in: float | None) -> bool:
-        """Let the command wait for its turn, which may be now. False if too many wait already.
-
-        A command that is kept waits `expires_in` seconds for its device, any other
-        as long as `queue_timeout` behind others.
-        """
-        line = self._line(command.imei)
-        if len(line.waiting) >= self.settings.max_waiting:
-            return False
-        wait = self.settings.queue_timeout if expires_in is None else expires_in
-        command.until = trio.current_time() + wait
-        line.waiting.push(command)
-        self._outcomes.takes(command)
-        self._next(line)
-        if command.state == "waiting":
-            self._deadlines.add(command)
-            if not command.noted:
-                self._put_down(line, command)
-        return True
-
     def refuse(
         self, command: Command, status: str, message: str | None = None, why: str | None = None
     ) -> None:
@@ -83,7 +63,7 @@ class Dispatcher(Settler):
         return True
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
-        for command in self._line(imei).waiting.starts():
+        for command in self._line(imei).waiting.take_starts():
             self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 
     def online(self, imei: Imei) -> None:

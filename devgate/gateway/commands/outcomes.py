@@ -57,12 +57,6 @@ class Outcomes:
         self._nursery.start_soon(task)
         return True
 
-    def takes(self, command: Command) -> None:
-        """It is under way from now on."""
-        self.live[command.id] = command
-        if command.key is not None:
-            self.by_key[command.key] = command
-
     def end_all(self, commands: Iterable[Command], status: str) -> None:
         for command in commands:
             self.end_unsent(command, status)
@@ -77,7 +71,8 @@ class Outcomes:
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
         """Its outcome. The caller of this tells those who wait, by flush()."""
-        command.ends(status, time(), message)
+        now = time()
+        command.ends(status, now, message)
         if status in ANSWERS:
             command.new_address = self._from_new_address(command.imei)
         self.counts.ended[command.type, status] += 1
@@ -85,7 +80,7 @@ class Outcomes:
         if command.key is not None:
             self.by_key.pop(command.key, None)
         self._running.told(command)
-        self._records.post(command, ended(command, self._records.front(command)))
+        self._records.post(command, ended(command, self._records.front(command), now))
         command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
@@ -106,11 +101,12 @@ class Outcomes:
 
     def settle_late(self, command: Command, status: str) -> None:
         """A result has come after the 408."""
-        command.settles_late(status, time())
+        now = time()
+        command.settles_late(status, now)
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.told(command)
-        self._records.post(command, settled_late(command, self._records.front(command)))
+        self._records.post(command, settled_late(command, self._records.front(command), now))
         log.info("late result command=%s status=%s", command.id, status)
 
     def flush(self, on_done: Callable[[bool], None]) -> None:

@@ -50,11 +50,13 @@ class Results:
         return self.ack_timeout if own is None else own
 
     def sent(self, line: Line, command: Command, wire: Wire, now: float) -> Sent[Command]:
-        """The command's bytes have just been given to that connection."""
+        """The command's bytes have just been given to that connection. Sets its `until`."""
         assert command.sequence is not None, "it was journalled as sent"
         entry = Sent(command, command.kind, command.sequence, now, wire=wire, mark=wire.mark())
+        command.until = now + (command.timeout or self.ack_timeout_of(command.imei))
         line.claims.sent(entry, line.registered, self._patience, self.late_window)
-        self.note(line, command.kind)
+        if line.noted or line.claims.open[1:] or line.claims.groups or line.claims.closed:
+            self.note(line, command.kind)
         return entry
 
     def _patience(self, command: Command) -> float:
@@ -87,7 +89,9 @@ class Results:
         """Notice devices that keep answering too late."""
         imei = entry.command.imei
         if entry.at > -math.inf:
-            self.slow.answered(imei, held.at - entry.at, self.ack_timeout_of(imei))
+            seconds, limit = held.at - entry.at, self.ack_timeout_of(imei)
+            if seconds > limit or self.slow.remembers:
+                self.slow.answered(imei, seconds, limit)
 
     def unanswered(self, line: Line, entry: Sent[Command], now: float) -> list[Command]:
         """The time of the one in flight is up. Returns the commands that are ambiguous."""
@@ -165,8 +169,12 @@ class Results:
 
 def release(line: Line, wire: Wire) -> None:
     """Let the connection count its bytes no longer, if nothing needs that."""
-    if not any(entry.wire is wire for entry in line.claims) and not line.claims.groups:
-        wire.unmark()
+    if line.claims.groups:
+        return
+    for entry in line.claims.open:
+        if entry.wire is wire:
+            return
+    wire.unmark()
 
 
 def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:

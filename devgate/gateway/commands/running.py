@@ -43,7 +43,9 @@ class Running:
         if command.type == "stop":
             if self._until.pop(command.imei, None) is not None:
                 self._records.running(command.imei, None)
-        elif command.long is not None and not self._directory.counts_times(command.imei):
+        elif command.long is not None:
             until = (self.until(command.imei) or time()) + command.long
+            if self._directory.counts_times(command.imei):
+                return
             self._until[command.imei] = until
             self._records.running(command.imei, until)

@@ -86,6 +86,30 @@ class Sender:
             line = self._lines[imei] = Line(imei)
         return line
 
+    def push(self, command: Command, expires_in: float | None) -> bool:
+        """Let the command wait for its turn, which may be now. False if too many wait already.
+
+        A command that is kept waits `expires_in` seconds for its device, any other
+        as long as `queue_timeout` behind others.
+        """
+        if (line := self._lines.get(command.imei)) is None:
+            line = self._line(command.imei)
+        waiting = line.waiting
+        if len(waiting.stops) + len(waiting.starts) >= self.settings.max_waiting:
+            return False
+        wait = self.settings.queue_timeout if expires_in is None else expires_in
+        command.until = trio.current_time() + wait
+        waiting.push(command)
+        self.live[command.id] = command
+        if command.key is not None:
+            self.by_key[command.key] = command
+        self._next(line)
+        if command.state == "waiting":
+            self._deadlines.add(command)
+            if not command.noted:
+                self._put_down(line, command)
+        return True
+
     def _next(self, line: Line) -> None:
         """Take up the next command of this device, if it is that one's turn."""
         if line.claims.groups and line.waiting.stops:
@@ -104,11 +128,15 @@ class Sender:
                 self._perform(line, taken)
 
     def _overdue(self, line: Line, now: float) -> None:
-        self._outcomes.end_all(line.waiting.overdue(now), "410")
+        """End those that were to be sent by now. Mostly one waits, and none is overdue."""
+        for command in (*line.waiting.stops, *line.waiting.starts):
+            if command.until <= now:
+                return self._outcomes.end_all(line.waiting.overdue(now), "410")
+        return None
 
     def _perform(self, line: Line, command: Command) -> None:
         """Put it down as sent; `_written` goes on from there."""
-        running = self._running.until(line.imei) is not None and command.type == "start"
+        running = command.type == "start" and self._running.until(line.imei) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
         if command.type == "start" and self._connected.contested(line.imei):
@@ -116,12 +144,13 @@ class Sender:
         line.current = command
         self.in_flight += 1
         self.sequence += 1
-        command.sends(time(), running, self.sequence)
+        now = time()
+        command.sends(now, running, self.sequence)
         front = self._records.front(command)
-        events = [sent(command, front)]
+        events = [sent(command, front, now)]
         if not command.noted:
             command.noted = True
-            events.insert(0, accepted(command, front))
+            events.insert(0, accepted(command, front, now))
         self._records.write(command, events, partial(self._written, line, command))
         return None
 
@@ -143,7 +172,6 @@ class Sender:
         line.claim = self.results.sent(line, command, connection, now)
         command.sent_at = sent_at = time()
         self._awaited[line.imei] = None
-        command.until = now + (command.timeout or self.results.ack_timeout_of(line.imei))
         self._deadlines.add(command)
         return self.counts.sends(command, sent_at)
 
@@ -212,7 +240,7 @@ class Sender:
         command.noted = True
         self._records.write(
             command,
-            [accepted(command, self._records.front(command))],
+            [accepted(command, self._records.front(command), time())],
             partial(self._put_down_done, line, command),
         )
 
@@ -232,7 +260,8 @@ def _ready(line: Line) -> bool:
     """Whether a command waits whose turn it is."""
     if line.current is not None:
         return False
-    return len(line.waiting) > 0 if line.aside is None else line.waiting.stops
+    waiting = line.waiting
+    return bool(waiting.stops or (waiting.starts and line.aside is None))
 
 
 def _make_way(line: Line) -> None:

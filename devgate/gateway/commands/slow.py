@@ -34,16 +34,16 @@ class Slow:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._late: dict[Imei, Late] = {}
+        self.remembers: dict[Imei, Late] = {}  # empty where answered() in time changes nothing
 
     def get(self, imei: Imei) -> Late | None:
         """How slow the device is; None if it is not known to be slow."""
-        late = self._late.get(imei)
+        late = self.remembers.get(imei)
         return late if late is not None and late.answers >= LATE_ANSWERS else None
 
     def answered(self, imei: Imei, seconds: float, ack_timeout: float) -> None:
         """A command has its result, so long after it was sent."""
-        before = self._late.pop(imei, None) if self._late else None
+        before = self.remembers.pop(imei, None) if self.remembers else None
         if seconds <= ack_timeout:
             if before is not None and before.told > -math.inf:
                 self._keep(imei, before._replace(answers=0))  # so that it is not told again today
@@ -57,6 +57,6 @@ class Slow:
         self._keep(imei, Late(count + 1, seconds, ack_timeout, told))
 
     def _keep(self, imei: Imei, late: Late) -> None:
-        while len(self._late) >= MAX_DEVICES:
-            del self._late[next(iter(self._late))]
-        self._late[imei] = late
+        while len(self.remembers) >= MAX_DEVICES:
+            del self.remembers[next(iter(self.remembers))]
+        self.remembers[imei] = late

@@ -93,6 +93,8 @@ class Acts:
         receipt = acknowledge(connection.session, result, claimed, now)
         if not receipt:
             return receipt  # neither is it told again
+        if claimed and result.said == result.imei:
+            return receipt
         return self._said(receipt, result, claimed)
 
     def _said(self, receipt: bytes, result: Result, claimed: bool) -> bytes:

@@ -39,6 +39,7 @@ class Presence:
         self.flaps = 0  # bursts of them that were told
         self._records = records
         self._registry: Registry[Connection] = Registry()
+        self.get = self._registry.get  # the connection that speaks for a device, if there is one
         self._generation = int(time() * 1000)  # above all of earlier runs
         self._window = Window()
         self._onlines = Bursts()
@@ -52,9 +53,6 @@ class Presence:
         """Judge takeovers by these settings from now on."""
         self.flapping.apply(settings)
 
-    def get(self, imei: Imei) -> Connection | None:
-        return self._registry.get(imei)
-
     def __len__(self) -> int:
         return len(self._registry)
 
@@ -65,7 +63,11 @@ class Presence:
     def contested(self, imei: Imei) -> bool:
         """Whether starts are refused, for two connections compete for the IMEI."""
         flapping = self.flapping
-        return flapping.starts == "refuse" and flapping.flaps(imei, trio.current_time())
+        return (
+            flapping.starts == "refuse"
+            and imei in flapping.times
+            and flapping.flaps(imei, trio.current_time())
+        )
 
     def from_new_address(self, imei: Imei) -> bool:
         """The device answers a command. Whether its last answer came from another address.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from devgate.model import Imei
@@ -22,9 +22,8 @@ class Registry(Generic[C]):
 
     def __init__(self) -> None:
         self._current: dict[Imei, C] = {}
-
-    def get(self, imei: Imei) -> C | None:
-        return self._current.get(imei)
+        # The dict's own method: a start asks it four times.
+        self.get: Callable[[Imei], C | None] = self._current.get
 
     def __len__(self) -> int:
         return len(self._current)
@@ -56,7 +55,7 @@ class Flapping:
         self.takeovers = takeovers
         self.within = within
         self.starts = starts  # meanwhile: "refuse" or "send" them
-        self._times: dict[Imei, deque[float]] = {}
+        self.times: dict[Imei, deque[float]] = {}  # of their last takeovers
 
     def apply(self, settings: FlappingSettings) -> None:
         """Judge by these settings from now on; takeovers that were counted stay counted."""
@@ -67,11 +66,11 @@ class Flapping:
     def taken_over(self, imei: Imei, now: float) -> bool:
         """Count one takeover. True if it makes this device flap: told once a burst."""
         self._forget(now)
-        times = self._times.pop(imei, None) or deque()
+        times = self.times.pop(imei, None) or deque()
         while times and times[0] <= now - self.within:
             times.popleft()
         times.append(now)
-        self._times[imei] = times  # to the end: the dict is in the order of the last takeover
+        self.times[imei] = times  # to the end: the dict is in the order of the last takeover
         if len(times) > self.takeovers:
             times.popleft()  # already told; as many are kept as the question needs
             return False
@@ -79,14 +78,14 @@ class Flapping:
 
     def flaps(self, imei: Imei, now: float) -> bool:
         """Whether takeovers of this device repeat at the moment."""
-        times = self._times.get(imei)
+        times = self.times.get(imei)
         if times is None or len(times) < self.takeovers:
             return False
         return times[-self.takeovers] > now - self.within
 
     def _forget(self, now: float) -> None:
-        while self._times:
-            imei = next(iter(self._times))
-            if self._times[imei][-1] > now - self.within:
+        while self.times:
+            imei = next(iter(self.times))
+            if self.times[imei][-1] > now - self.within:
                 return
-            del self._times[imei]
+            del self.times[imei]

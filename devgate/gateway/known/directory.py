@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,9 +51,13 @@ class Directory:
         self._phone = phone.encode()
         self._qr = qr
         self._devices: dict[Imei, bytes | Own] = {}
+        # What stands for a device here: another object as soon as anything of it changes.
+        self.entry: Callable[[Imei], object] = self._devices.get
         self._sites: list[str] = []
         self._site_numbers: dict[str, int] = {}
         self._ack_timeouts: dict[Imei, float] = {}  # of the few that have their own
+        # A device's own seconds to answer a command; None: as configured.
+        self.ack_timeout: Callable[[Imei], float | None] = self._ack_timeouts.get
 
     def apply(self, settings: ServiceSettings) -> None:
         """Serve these texts to every device without its own from now on."""
@@ -73,10 +77,6 @@ class Directory:
         """Whether a start's number counts times, and not seconds."""
         entry = self._devices.get(imei)
         return entry is not None and bool(entry[0] & TIMES)
-
-    def entry(self, imei: Imei) -> object:
-        """What stands for it here. It is another object as soon as anything of it changes."""
-        return self._devices.get(imei)
 
     def called(self, imei: Imei) -> Called | None:
         """Its id, name and site."""
@@ -105,10 +105,6 @@ class Directory:
             called.name,
             called.site,
         )
-
-    def ack_timeout(self, imei: Imei) -> float | None:
-        """Its own seconds to answer a command; None: as configured."""
-        return self._ack_timeouts.get(imei)
 
     def text(self, imei: Imei, command: str) -> bytes | None:
         entry = self._devices.get(imei)

@@ -38,9 +38,16 @@ def long(args: Args, most: int) -> int:
     return given
 
 
-def key(args: Args) -> str | None:
+def key(args: Args, required: bool = False) -> str | None:
+    """`required`: [command] require_key is true."""
     given = args.get("key")
     if given is None:
+        if required:
+            raise CallerError(
+                "400",
+                "key: your order number expected, for [command] require_key is true; nothing was "
+                "sent",
+            )
         return None
     if not isinstance(given, str) or not 1 <= len(given) <= MAX_KEY:
         raise CallerError(

@@ -51,21 +51,11 @@ def _start(gateway: Gateway, args: Args, source: str) -> Order:
         imei,
         "start",
         long,
-        _key(gateway, args),
+        arguments.key(args, gateway.settings.command.require_key),
         arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
         arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
         source=source,
     )
-
-
-def _key(gateway: Gateway, args: Args) -> str | None:
-    key = arguments.key(args)
-    if key is None and gateway.settings.command.require_key:
-        raise CallerError(
-            "400",
-            "key: your order number expected, for [command] require_key is true; nothing was sent",
-        )
-    return key
 
 
 def _stop(gateway: Gateway, args: Args, source: str) -> Order:

@@ -98,8 +98,8 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "group.since is None and bool(group.held)", "False",
     ),
     "the two kinds are one": (
-        claims, "some = [entry for entry in self._open if entry.kind == kind]",
-        "some = [entry for entry in self._open]",
+        claims, "some = [entry for entry in self.open if entry.kind == kind]",
+        "some = [entry for entry in self.open]",
     ),
     "the acknowledgement is not looked at when the time is up": (
         claims, "entry.unknown_since = now\n        entry.look(now)", "entry.unknown_since = now",

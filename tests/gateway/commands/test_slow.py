@@ -70,7 +70,7 @@ async def test_the_devices_that_are_remembered_are_bounded(
     slow = Slow(rig.records)
     for number in range(MAX_DEVICES + 5):
         slow.answered(Imei(f"{number:015}"), 12.0, 10.0)
-    assert len(slow._late) == MAX_DEVICES
+    assert len(slow.remembers) == MAX_DEVICES
     for _ in range(LATE_ANSWERS):
         slow.answered(X, 12.0, 10.0)
     await trio.sleep(TOLD_EVERY + 1)

@@ -62,4 +62,4 @@ def test_only_devices_of_late_are_remembered() -> None:
     flapping = Flapping(5, 60)
     for n in range(1000):
         flapping.taken_over(Imei(f"{n:015}"), float(n))
-    assert len(flapping._times) <= 61
+    assert len(flapping.times) <= 61
