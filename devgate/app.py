@@ -110,7 +110,7 @@ class App:
         # Whatever cancels the rest, it writes until the last outcome has been posted.
         writing = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, writing, stopping)
+            nursery.start_soon(self._writer.run, writing, stopping.set)
             try:
                 with self._guarded():
                     with in_a_sentence(self._storage.database):
@@ -127,11 +127,6 @@ class App:
             finally:
                 writing.cancel()
                 nursery.cancel_scope.cancel()
-
-    async def _write(self, scope: trio.CancelScope, stopping: trio.Event) -> None:
-        with scope:
-            await self._writer.run()
-            stopping.set()  # another gateway owns the database
 
     async def _take_up(self) -> None:
         """What the database has, before the first door opens."""

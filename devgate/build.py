@@ -58,6 +58,7 @@ class Storage:
     # What tests that keep their own time have instead, for it is the outermost edge.
     make_writer: ClassVar[type[Writer[Row, list[tuple[Any, ...]]]]] = Writer
     make_records: ClassVar[type[Records]] = Records
+    make_events: ClassVar[type[EventLog]] = EventLog
     outage = staticmethod(outage)
     idle = 5.0  # seconds without rows after which the writer tries whether it can write
 
@@ -72,15 +73,12 @@ class Storage:
     ) -> None:
         self.database = database
         self.journal = Journal(database, resume=resume_of(settings))
+        self.events = self.make_events(self.journal.last, self._older_events)
         self.writer = self.make_writer(
-            self.journal.commit, self.committed, self.outage, disposable=disposable,
+            self.journal.commit, self.events.publish, self.outage, disposable=disposable,
             idle=self.idle, on_well=lambda: self.records.well(), measured=measured,
         )  # fmt: skip
         self.records = self.make_records(database, self.writer, names, on_well)
-        self.events = EventLog(self.journal.last, self._older_events)
-
-    def committed(self, rows: list[tuple[Any, ...]]) -> None:
-        self.events.publish([Event(*row) for row in rows])
 
     async def _older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
         rows, first, end = await self.records.read(following.page, after, until, limit, types)

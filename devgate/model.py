@@ -36,7 +36,7 @@ class Called(NamedTuple):
 BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as a class of a regular expression has it
 
 _BIDI = re.compile(f"[{BIDI}]")
-_IMEI = re.compile(r"[0-9]{15}", re.ASCII)
+IMEI = re.compile(r"[0-9]{15}", re.ASCII)
 _DURATION = re.compile(
     r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
 )
@@ -47,7 +47,7 @@ def imei(text: object) -> Imei:
 
     Raises CallerError (400) for anything but a string of 15 digits.
     """
-    if not isinstance(text, str) or not _IMEI.fullmatch(text):
+    if not isinstance(text, str) or not IMEI.fullmatch(text):
         raise CallerError("400", f"imei: a string of 15 digits expected, not {shown(text)}")
     return Imei(text)
 

@@ -113,6 +113,7 @@ class Connection:
         self._admit = admit
         self._hangups = hangups
         self._limits = limits
+        self._most = limits.outstanding
         self._ears = ears
         self._fd = wire.sock.fileno()
         self._handed = trio.Event()  # what has come is for the reading task
@@ -186,7 +187,8 @@ class Connection:
                 while await self._feed():
                     await self._ease()
                     begun = 0
-                    while self._begin():
+                    while (request := self._reader.next_request()) is not None:
+                        self._begin(request)
                         begun += 1
                         if begun % TURN == 0:
                             await trio.lowlevel.checkpoint()
@@ -246,9 +248,13 @@ class Connection:
             self._reader.feed(data)
             self._ended = not data
             for _ in range(TURN):
-                if self._ended or self._busy():
+                # As _busy(), without a call.
+                if self._ended or self._outbox.full or self._outstanding >= self._most:
                     break
-                if not self._begin() or self._reader.empty:
+                if (request := self._reader.next_request()) is None:
+                    return
+                self._begin(request)
+                if self._reader.empty:
                     return
         except Exception as err:  # it ends this connection, and is told where that is awaited
             self._trouble = err
@@ -257,8 +263,8 @@ class Connection:
     def _read_last(self) -> None:
         """What came before the gateway began to stop is still answered."""
         for _ in range(LAST_READS):
-            while not self._busy() and self._begin():
-                pass
+            while not self._busy() and (request := self._reader.next_request()) is not None:
+                self._begin(request)
             if self._busy() or not (data := self._wire.receive_now()):
                 return
             self._reader.feed(data)
@@ -274,11 +280,8 @@ class Connection:
             else:
                 await self._less.park()
 
-    def _begin(self) -> bool:
-        """Begin one request that has arrived whole. False if there is none."""
-        request = self._reader.next_request()
-        if request is None:
-            return False
+    def _begin(self, request: dict[str, object]) -> None:
+        """Begin one request that has arrived whole."""
         self._outstanding += 1
         if self._outstanding == 1 and self._busy_guest is not None:
             self._busy_guest.asks()
@@ -292,11 +295,10 @@ class Connection:
                 self._wrong += 1
                 if self._wrong >= (MAX_WRONG_TOKENS if self._stranger else MAX_WRONG_LATER):
                     raise Enough from None
-            return True
+            return
         if not begun:
             self._begun.append(asked)
             self._nursery.start_soon(self._answer)
-        return True
 
     def _admitted(self, request: dict[str, object]) -> Asked:
         source = "socket" if self._admit is None else self._admit(request)

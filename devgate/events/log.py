@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from trio_util import AsyncValue
 
@@ -75,9 +75,11 @@ class EventLog:
         """The number of the newest event; 0 if there never was one."""
         return int(self._last.value)
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """These are on disk now: their numbers go on from the last."""
-        if events:
+    def publish(self, rows: Sequence[Sequence[Any]]) -> None:
+        """These events are on disk now, as the columns of Event: their numbers go on from the
+        last."""
+        if rows:
+            events = [Event(*row) for row in rows]
             if self._ring and self._ring[-1].n + 1 != events[0].n:
                 self._ring.clear()  # some were not told, for lack of memory: they are on disk
             self._ring.extend(events)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
-from devgate.store.numbering import Values, found_by_device
+from devgate.store.numbering import NEAR, Values, id_prefix
 from devgate.store.schema import command, event, open_results, presence, webhook_target
 
 # How many rows a statement takes: every small number, for that is the usual case, and some
@@ -127,3 +127,13 @@ def in_slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
         size = SIZES[bisect_right(SIZES, left) - 1]
         yield rows[start : start + size]
         start += size
+
+
+def found_by_device(events: Sequence[Values], commands: Container[str]) -> list[bool]:
+    """The column `by_device` of each; `commands` are the ids whose rows the same commit writes."""
+    if not events:
+        return []
+    first, end = id_prefix(int(events[-1][0]) + 1 - NEAR), id_prefix(int(events[0][0]) + NEAR)
+    return [
+        (id := event[3]) is None or not (first <= id < end and id in commands) for event in events
+    ]

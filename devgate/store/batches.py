@@ -40,7 +40,7 @@ class Batch(Generic[Row]):
 
     def end_flushes(self) -> None:
         """The commit takes too long: who waits for posted rows hears that they are not on disk."""
-        calls, self.calls = self.calls, []
+        calls = self.calls
         self.calls = [call for call in calls if call[0] != FLUSH]
         for place, on_done in calls:
             if place == FLUSH:

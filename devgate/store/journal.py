@@ -144,7 +144,7 @@ class Journal:
             raise
         events = found + events
         self._numbering.done(events)
-        self._recent.add(batch.by_kind, events, self.last)
+        self._recent.add(batch.by_kind, events, self._numbering.last)
         return events
 
     def _check_newest(self, conn: Connection) -> None:

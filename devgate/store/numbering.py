@@ -15,7 +15,7 @@ Commands of one commit lie together, and so do their events in an index by comma
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -65,16 +65,6 @@ class Numbering:
         self._moved.clear()
 
 
-def found_by_device(events: Sequence[Values], commands: Container[str]) -> list[bool]:
-    """The column `by_device` of each; `commands` are the ids whose rows the same commit writes."""
-    if not events:
-        return []
-    first, end = _prefix(int(events[-1][0]) + 1 - NEAR), _prefix(int(events[0][0]) + NEAR)
-    return [
-        (id := event[3]) is None or not (first <= id < end and id in commands) for event in events
-    ]
-
-
 def floor_id(at: float) -> str:
     """Commands taken at that time or later have this id or a higher one."""
     # A float: it would take a whole number for milliseconds.
@@ -82,7 +72,8 @@ def floor_id(at: float) -> str:
 
 
 @lru_cache(maxsize=16)
-def _prefix(second: int) -> str:
+def id_prefix(second: int) -> str:
+    """What the ids of commands taken in that second begin with, or are behind."""
     return floor_id(second)[:10]
 
 

@@ -160,22 +160,30 @@ class Writer(Generic[Row, Done]):
         self._number += 1
         return Entry(self._number, rows)
 
-    async def run(self) -> None:
-        """Commit until cancelled, or until another gateway owns the database (`fenced`)."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch)
-                while self.fenced is None:
-                    with trio.move_on_after(self._idle if self._state == "ok" else PAUSE_MOST):
-                        await self._wake.wait()
-                    await self.once()
-                nursery.cancel_scope.cancel()
-        finally:
-            # Who waits, perhaps shielded from cancellation, must not wait for nobody.
-            self._state = str(self.fenced or STOPPED)
-            self._batch.error = self.fenced or STOPPED
-            self._done(self._batch)
-            self.thread.stop()
+    async def run(
+        self,
+        scope: trio.CancelScope | None = None,
+        on_fenced: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Commit until cancelled, as a task or by `scope`, which may be a shielded one; or until
+        another gateway owns the database (`fenced`): then `on_fenced` is called."""
+        with scope or trio.CancelScope():
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch)
+                    while self.fenced is None:
+                        idle = self._idle if self._state == "ok" else PAUSE_MOST
+                        with trio.move_on_after(idle):
+                            await self._wake.wait()
+                        await self.once()
+                    nursery.cancel_scope.cancel()
+            finally:
+                # Who waits, perhaps shielded from cancellation, must not wait for nobody.
+                self._state = str(self.fenced or STOPPED)
+                self._batch.error = self.fenced or STOPPED
+                self._done(self._batch)
+                self.thread.stop()
+            on_fenced()
 
     async def _watch(self) -> None:
         """Let nobody wait long for a commit that hangs."""

@@ -131,21 +131,26 @@ class Wires(dict[Imei, FakeWire]):
         return False
 
 
+class NotingLog(EventLog):
+    """Notes the events."""
+
+    def __init__(self, *args: Any) -> None:
+        self.told: list[Event] = []
+        super().__init__(*args)
+
+    def publish(self, rows: Sequence[Sequence[Any]]) -> None:
+        self.told += [Event(*row) for row in rows]
+        super().publish(rows)
+
+
 class InlineStorage(Storage):
-    """Reads and writes on the loop, and notes the events."""
+    """Reads and writes on the loop."""
 
     make_writer = InlineWriter
     make_records = InlineRecords
+    make_events = NotingLog
     outage = staticmethod(away)
     idle = math.inf
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        self.told: list[Event] = []
-        super().__init__(*args, **named)
-
-    def committed(self, rows: list[tuple[Any, ...]]) -> None:
-        self.told += [Event(*row) for row in rows]
-        super().committed(rows)
 
 
 class Rig:
@@ -180,7 +185,8 @@ class Rig:
         assert isinstance(storage, InlineStorage)
         assert isinstance(storage.writer, InlineWriter)
         assert isinstance(storage.records, InlineRecords)
-        self.storage, self.told, self.events = storage, storage.told, storage.events
+        assert isinstance(storage.events, NotingLog)
+        self.storage, self.told, self.events = storage, storage.events.told, storage.events
         self.journal, self.writer, self.records = storage.journal, storage.writer, storage.records
 
     def _store_well(self) -> None:

@@ -162,7 +162,7 @@ async def test_a_fault_of_one_connection_ends_that_one(caplog: pytest.LogCapture
             await trio.sleep(0.001)
         [connection] = fresh
 
-        def broken() -> bool:
+        def broken(request: object) -> None:
             raise RuntimeError("a fault")
 
         connection._begin = broken  # type: ignore[method-assign]

@@ -57,13 +57,13 @@ class Dispatcher(Settler):
 
     def cancel(self, command: Command, why: str) -> bool:
         """End a command that waits. False if it is not waiting any more."""
-        if not self._line(command.imei).waiting.remove(command):
+        if not self._line(command.imei).waiting.withdraw(command):
             return False
         self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
         return True
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
-        for command in self._line(imei).waiting.take_starts():
+        for command in self._line(imei).waiting.starts():
             self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 
     def online(self, imei: Imei) -> None:

@@ -86,6 +86,7 @@ class Orders:
             on_done(StoreError("the gateway stops; nothing was sent"))
 
     def _taken(self, order: Order) -> Command:
+        self._must_be_journalled()
         command = Command(self.ids.next(), order, time())
         self._begin(command, order)
         return command
@@ -129,10 +130,8 @@ class Orders:
         return command
 
     async def _look_up(self, order: Order, key: str) -> Command:
-        command = Command(self.ids.next(), order, time())
         if self._is_new(key):
-            self._begin(command, order)
-            return command
+            return self._taken(order)
         looking = self._looking[key] = trio.Event()
         try:
             try:
@@ -144,10 +143,9 @@ class Orders:
             if earlier is None and (known := self._spent_here(key)) is not None:
                 return known  # the database has lost it
             if earlier is None:
-                self._begin(command, order)
-            else:
-                command = Command.of(earlier)
-                command.done = True  # a record: nothing will happen to it here
+                return self._taken(order)
+            command = Command.of(earlier)
+            command.done = True  # a record: nothing will happen to it here
             return command
         finally:
             del self._looking[key]
@@ -184,14 +182,14 @@ class Orders:
             and key not in self._looking
         )
 
-    def _begin(self, command: Command, order: Order) -> None:
-        """Refuse the command, or let it wait for its turn.
-
-        Raises StoreError (503) while the journal cannot be written: what could not even be kept
-        leaves no record, so that an outage fills no memory with refusals.
-        """
+    def _must_be_journalled(self) -> None:
+        """Raises StoreError (503) while the journal cannot be written: what could not even be kept
+        leaves no record, so that an outage fills no memory with refusals."""
         if (state := self._records.state) != "ok":
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
+
+    def _begin(self, command: Command, order: Order) -> None:
+        """Refuse the command, or let it wait for its turn."""
         if order.key is not None:
             self._keys.spend(order.key)
             self._spent.note(order.key, command)

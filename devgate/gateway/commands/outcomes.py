@@ -67,10 +67,10 @@ class Outcomes:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
         command.why = why
         self.end(command, status, message)
-        self.flush(partial(self._unsent_told, command))
+        self._records.flush(partial(self.flushed, partial(self._unsent_told, command)))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
-        """Its outcome. The caller of this tells those who wait, by flush()."""
+        """Its outcome. The caller of this tells those who wait, by flushed()."""
         now = time()
         command.ends(status, now, message)
         if status in ANSWERS:
@@ -109,11 +109,9 @@ class Outcomes:
         self._records.post(command, settled_late(command, self._records.front(command), now))
         log.info("late result command=%s status=%s", command.id, status)
 
-    def flush(self, on_done: Callable[[bool], None]) -> None:
-        """Call back once what was posted is on disk; with False, when that took too long."""
-        self._records.flush(partial(self._flushed, on_done))
-
-    def _flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
+    def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
+        """What Records.flush() calls back. Calls on once what was posted is on disk; with False
+        when that took too long."""
         if on_disk or self._nursery is None:
             on_done(on_disk)
         else:

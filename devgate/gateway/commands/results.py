@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from devgate.gateway.command import Command
-from devgate.gateway.commands.claims import Group, Held, Sent, Settled
+from devgate.gateway.commands.claims import Group, Held, Mark, Sent, Settled
 from devgate.gateway.commands.device_commands import Line, Wire
 from devgate.gateway.commands.outcomes import Outcomes
 from devgate.gateway.commands.slow import Slow
@@ -49,10 +49,13 @@ class Results:
         own = self._directory.ack_timeout(imei)
         return self.ack_timeout if own is None else own
 
-    def sent(self, line: Line, command: Command, wire: Wire, now: float) -> Sent[Command]:
-        """The command's bytes have just been given to that connection. Sets its `until`."""
+    def sent(
+        self, line: Line, command: Command, wire: Wire, mark: Mark | None, now: float
+    ) -> Sent[Command]:
+        """The command's bytes have just been given to that connection, up to `mark`. Sets its
+        `until`."""
         assert command.sequence is not None, "it was journalled as sent"
-        entry = Sent(command, command.kind, command.sequence, now, wire=wire, mark=wire.mark())
+        entry = Sent(command, command.kind, command.sequence, now, wire=wire, mark=mark)
         command.until = now + (command.timeout or self.ack_timeout_of(command.imei))
         line.claims.sent(entry, line.registered, self._patience, self.late_window)
         if line.noted or line.claims.open[1:] or line.claims.groups or line.claims.closed:

@@ -95,11 +95,14 @@ class Sender:
         if (line := self._lines.get(command.imei)) is None:
             line = self._line(command.imei)
         waiting = line.waiting
-        if len(waiting.stops) + len(waiting.starts) >= self.settings.max_waiting:
+        if len(waiting) >= self.settings.max_waiting:
             return False
         wait = self.settings.queue_timeout if expires_in is None else expires_in
         command.until = trio.current_time() + wait
-        waiting.push(command)
+        if command.type == "start":
+            waiting.append(command)
+        else:
+            waiting.push(command)
         self.live[command.id] = command
         if command.key is not None:
             self.by_key[command.key] = command
@@ -112,24 +115,27 @@ class Sender:
 
     def _next(self, line: Line) -> None:
         """Take up the next command of this device, if it is that one's turn."""
-        if line.claims.groups and line.waiting.stops:
+        waiting = line.waiting
+        if line.claims.groups and waiting and waiting[0].type == "stop":
             _make_way(line)
-        while self._serving and not self._closed and _ready(line):
+        while self._serving and not self._closed and line.current is None and waiting:
+            if line.aside is not None and waiting[0].type != "stop":
+                return
             if line.imei in self._stalled:
                 return
             self._overdue(line, trio.current_time())
             if self._connected.get(line.imei) is None:
-                self._outcomes.end_all(line.waiting.unkept(), "404")
-                for command in list(line.waiting):
+                self._outcomes.end_all(waiting.unkept(), "404")
+                for command in list(waiting):
                     if not command.noted:  # the device left just before its turn
                         self._put_down(line, command)
                 return
-            if (taken := line.waiting.take(line.aside is not None)) is not None:
-                self._perform(line, taken)
+            if waiting and (line.aside is None or waiting[0].type == "stop"):
+                self._perform(line, waiting.pop(0))
 
     def _overdue(self, line: Line, now: float) -> None:
         """End those that were to be sent by now. Mostly one waits, and none is overdue."""
-        for command in (*line.waiting.stops, *line.waiting.starts):
+        for command in line.waiting:
             if command.until <= now:
                 return self._outcomes.end_all(line.waiting.overdue(now), "410")
         return None
@@ -169,7 +175,7 @@ class Sender:
             return self._free(line, command)
         if not connection.transmit(command.wire()):
             return self._left(line, command)
-        line.claim = self.results.sent(line, command, connection, now)
+        line.claim = self.results.sent(line, command, connection, connection.mark(), now)
         command.sent_at = sent_at = time()
         self._awaited[line.imei] = None
         self._deadlines.add(command)
@@ -249,19 +255,11 @@ class Sender:
             return command.set_recorded()
         log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)
         words = f"the gateway cannot write its journal ({self._records.state})"
-        if line.waiting.remove(command):
+        if line.waiting.withdraw(command):
             self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
         else:  # its turn has come meanwhile: it is written again, and that decides
             command.noted = False
         return None
-
-
-def _ready(line: Line) -> bool:
-    """Whether a command waits whose turn it is."""
-    if line.current is not None:
-        return False
-    waiting = line.waiting
-    return bool(waiting.stops or (waiting.starts and line.aside is None))
 
 
 def _make_way(line: Line) -> None:

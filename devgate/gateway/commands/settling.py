@@ -118,7 +118,7 @@ class Settler(Sender):
         if line.claim is None:
             self._awaited.pop(line.imei, None)
         self._outcomes.end(command, status, message)
-        self._outcomes.flush(partial(self._over, line, command))
+        self._records.flush(partial(self._outcomes.flushed, partial(self._over, line, command)))
 
     def _over(self, line: Line, command: Command, on_disk: bool) -> None:
         if not on_disk:

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from devgate.gateway.command import Command
 
 
-class Waiting:
-    """Stops first, then starts, each in the order in which they came."""
+class Waiting(list[Command]):
+    """Stops first, then starts, each in the order in which they came: the next one to be sent is
+    the first. Short, and mostly empty: there is one for each device that was started lately.
 
-    __slots__ = ("starts", "stops")
+    A start may be added by `append`, and the next one taken by `pop(0)`.
+    """
 
-    def __init__(self) -> None:
-        # Short, and mostly empty: there are two for each device that was started of late.
-        self.stops: list[Command] = []
-        self.starts: list[Command] = []
-
-    def __len__(self) -> int:
-        return len(self.stops) + len(self.starts)
-
-    def __iter__(self) -> Iterator[Command]:
-        yield from self.stops
-        yield from self.starts
+    __slots__ = ()
 
     def push(self, command: Command) -> None:
-        (self.stops if command.type == "stop" else self.starts).append(command)
+        """Add it behind all others of its type."""
+        if command.type == "stop":
+            self.insert(self._stops(), command)
+        else:
+            self.append(command)
 
     def push_back(self, command: Command) -> None:
-        """The one that was taken last did not go out: it is the next again."""
-        (self.stops if command.type == "stop" else self.starts).insert(0, command)
+        """The one that was taken last did not go out: it is the next of its type again."""
+        self.insert(0 if command.type == "stop" else self._stops(), command)
 
-    def remove(self, command: Command) -> bool:
-        """False if it does not wait here."""
-        queue = self.stops if command.type == "stop" else self.starts
-        if command not in queue:
+    def withdraw(self, command: Command) -> bool:
+        """Take it out. False if it does not wait here."""
+        if command not in self:
             return False
-        queue.remove(command)
+        self.remove(command)
         return True
-
-    def take(self, only_stops: bool = False) -> Command | None:
-        """Take out the next to be sent."""
-        queue = self.stops if only_stops else self.stops or self.starts
-        return queue.pop(0) if queue else None
 
     def overdue(self, now: float) -> list[Command]:
         """Take out those whose deadline has passed: they are never sent."""
@@ -52,9 +40,12 @@ class Waiting:
         """Take out those that do not wait for a device to come back."""
         return self._out([c for c in self if not c.kept])
 
-    def take_starts(self) -> list[Command]:
+    def starts(self) -> list[Command]:
         """Take out all starts."""
-        return self._out(list(self.starts))
+        return self._out([c for c in self if c.type == "start"])
+
+    def _stops(self) -> int:
+        return sum(command.type == "stop" for command in self)
 
     def _out(self, commands: list[Command]) -> list[Command]:
         for command in commands:

@@ -44,7 +44,8 @@ class Presence:
         self._window = Window()
         self._onlines = Bursts()
         self._takeovers = Bursts()
-        # The network that each device's last answer came from, that one's first who answered last.
+        # The address that each device's last answer came from, that one's first who answered
+        # longest ago.
         self._answered: dict[Imei, str] = {}
         # Devices of which the last that was told is not what is so now.
         self._stale: dict[Imei, None] = {}
@@ -77,12 +78,12 @@ class Presence:
         connection = self._registry.get(imei)
         if connection is None:
             return False
-        network = network_of(connection.link.address)
-        last = self._answered.pop(imei, network)
-        self._answered[imei] = network
+        address = connection.link.address
+        last = self._answered.pop(imei, address)
+        self._answered[imei] = address
         if len(self._answered) > MAX_ANSWERED:
             del self._answered[next(iter(self._answered))]
-        return last != network
+        return last is not address and network_of(last) != network_of(address)
 
     def end(self, imei: Imei, why: str) -> None:
         """End the connection that speaks for the device, if there is one."""

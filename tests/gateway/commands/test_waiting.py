@@ -25,7 +25,7 @@ def queue() -> Waiting:
 
 
 def taken(queue: Waiting) -> list[Command]:
-    return [command for _ in range(len(queue)) if (command := queue.take()) is not None]
+    return [queue.pop(0) for _ in range(len(queue))]
 
 
 def test_stops_go_ahead_of_starts_each_in_their_order(queue: Waiting) -> None:
@@ -34,14 +34,14 @@ def test_stops_go_ahead_of_starts_each_in_their_order(queue: Waiting) -> None:
         queue.push(command)
     assert list(queue) == [b, d, a, c]
     assert taken(queue) == [b, d, a, c]
-    assert queue.take() is None
+    assert queue == []
 
 
 def test_one_that_did_not_go_out_is_the_next_again(queue: Waiting) -> None:
     a, b, stop = waiting(), waiting(), waiting("stop")
     queue.push(a)
     queue.push(b)
-    assert queue.take() is a
+    assert queue.pop(0) is a
     queue.push(stop)
     queue.push_back(a)
     assert taken(queue) == [stop, a, b]
@@ -50,9 +50,9 @@ def test_one_that_did_not_go_out_is_the_next_again(queue: Waiting) -> None:
 def test_what_does_not_wait_cannot_be_taken_out(queue: Waiting) -> None:
     a, b = waiting(), waiting("stop")
     queue.push(a)
-    assert not queue.remove(b)
-    assert queue.remove(a)
-    assert not queue.remove(a)
+    assert not queue.withdraw(b)
+    assert queue.withdraw(a)
+    assert not queue.withdraw(a)
     assert len(queue) == 0
 
 
@@ -78,5 +78,5 @@ def test_all_starts_and_no_stop(queue: Waiting) -> None:
     a, stop, b = waiting(), waiting("stop"), waiting(expires=9)
     for command in (a, stop, b):
         queue.push(command)
-    assert queue.take_starts() == [a, b]
+    assert queue.starts() == [a, b]
     assert list(queue) == [stop]
