@@ -153,13 +153,16 @@ class RequestCounts:
     __slots__ = ("asked",)
 
     def __init__(self) -> None:
-        # By operation (or "unknown"), way in, and how it went: done, refused, failed, or its
-        # caller has left.
+        # By operation (or "unknown"), source as it is recorded ("socket", "tcp:NAME"), and how it
+        # went: done, refused, failed, or its caller has left.
         self.asked: defaultdict[tuple[str, str, str], int] = defaultdict(int)
 
-    def asks(self, operation: str, source: str, result: str) -> None:
-        """`source` is the one that is recorded: "tcp:NAME" counts as "tcp"."""
-        self.asked[operation, source.partition(":")[0], result] += 1
+    def by_way(self) -> Mapping[tuple[str, str, str], int]:
+        """The same by way in: "tcp:NAME" counts as "tcp"."""
+        counts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        for (operation, source, result), count in self.asked.items():
+            counts[operation, source.partition(":")[0], result] += count
+        return counts
 
 
 class RefusedCounts:

@@ -30,6 +30,9 @@ PATIENCE = 5.0
 AWAY = 1.0  # ... and when that is known already
 
 
+# Makes a command's event: from the command, its `command_front`, and the wall clock's time.
+CommandEvent = Callable[[Command, str, float], Row]
+
 # Events that devices can cause as often as they like, and that may be left out.
 NOISE = frozenset({
     "device.flapping", "device.mismatch", "device.echoing", "device.unknown", "result.unsolicited",
@@ -72,7 +75,7 @@ class Records:
         """What events call this device."""
         return self._names.called(imei)
 
-    def front(self, command: Command) -> str:
+    def _front(self, command: Command) -> str:
         """What its events have in common (`details.command_front`), encoded once for as long as
         its device is called the same."""
         entry = self._names.entry(command.imei)
@@ -126,20 +129,31 @@ class Records:
         return self._writer.lost
 
     def write(
-        self, command: Command, events: Sequence[Row], on_done: Callable[[Exception | None], None]
+        self,
+        command: Command,
+        events: Sequence[CommandEvent],
+        at: float,
+        on_done: Callable[[Exception | None], None],
     ) -> None:
-        """Call back with None once the command is on disk, as one with the events; or with an
-        error, and then it never will be."""
+        """Call back with None once the command is on disk, as one with these events of it, which
+        have the time `at` (wall clock); or with an error, and then it never will be."""
         if self._database.loss:
             # What was lost may say that this very command was sent already.
             return on_done(StoreError(self._database.loss))
-        return self._writer.write([Row("command", command.values()), *events], on_done)
+        front = self._front(command)
+        rows = [event(command, front, at) for event in events]
+        return self._writer.write([Row("command", command.values()), *rows], on_done)
 
     def post(self, command: Command, *events: Row) -> None:
         """As the command is now; on disk, as one with the events, as soon as that can be done."""
         rows = [Row("command", command.values()), *events]
         # With events each is an entry of its own: a later one does not stand for them.
         self._writer.post(rows, None if events else ("command", command.id))
+
+    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+        """post() with one of the command's own events."""
+        row = event(command, self._front(command), at)
+        self._writer.post([Row("command", command.values()), row])
 
     def event(
         self, type: str, imei: Imei | None, command: str | None = None, /, **detail: object

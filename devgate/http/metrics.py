@@ -186,7 +186,7 @@ def _events(gateway: Gateway) -> Iterator[Metric]:
     yield failing
     yield _counters(
         "requests", "What was asked of the gateway, by operation, way in and result.",
-        ("operation", "way", "result"), gateway.requests.asked,
+        ("operation", "way", "result"), gateway.requests.by_way(),
     )  # fmt: skip
     yield _counters(
         "refused", "Peers and requests turned away before anything was done.", ("door", "why"),

@@ -1,15 +1,22 @@
-"""One device's socket: what could not be sent at once waits here, within a limit."""
+"""One device's socket: what could not be sent at once waits here, within a limit.
+
+And whether its TCP has acknowledged what was sent: SIOCOUTQ, beside what was written.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from typing import Protocol
-
-from devgate.net.marks import Mark, Meter
+import struct
+import termios
+from typing import Final, Protocol
 
 # Some sixty of the longest frames. A device that leaves more than that unread reads nothing.
 MAX_UNSENT = 65536
+SIOCOUTQ: Final = termios.TIOCOUTQ  # one number in Linux: bytes that were not acknowledged yet
+UNKNOWN: Final = 1 << 62  # bytes: more than any, for nobody can know any more
+_INT = struct.Struct("i")
 
 
 class Inbound(Protocol):
@@ -165,3 +172,58 @@ def reason(err: OSError) -> str:
     if err.errno == errno.ETIMEDOUT:
         return "the network lost it"  # keepalive or TCP_USER_TIMEOUT
     return (err.strerror or "the socket failed").lower()
+
+
+class Meter:
+    """Counts the bytes that go into a link, in front of its own outbound filter.
+
+    A link has one only as long as somebody needs its marks: all others pay nothing for it.
+    """
+
+    __slots__ = ("inner", "written")
+
+    def __init__(self, inner: Outbound | None) -> None:
+        self.inner = inner
+        self.written = 0
+
+    def seal(self, plain: bytes) -> bytes:
+        """As Outbound.seal()."""
+        wire = plain if self.inner is None else self.inner.seal(plain)
+        self.written += len(wire)
+        return wire
+
+    def over(self) -> None:
+        """As Outbound.over()."""
+        if self.inner is not None:
+            self.inner.over()
+
+    def goodbye(self) -> bytes:
+        """As Outbound.goodbye()."""
+        return b"" if self.inner is None else self.inner.goodbye()
+
+
+class Mark:
+    """The place behind the last byte that a link had been given."""
+
+    __slots__ = ("_link", "_meter", "_place")
+
+    def __init__(self, link: Link, meter: Meter) -> None:
+        self._link = link
+        self._meter = meter
+        self._place = meter.written
+
+    def acknowledged(self) -> bool:
+        """Whether the peer's TCP has acknowledged all bytes before it. To be asked while the
+        socket is open, also if it has failed. Later bytes make no difference."""
+        return unacknowledged(self._link) <= self._meter.written - self._place
+
+
+def unacknowledged(link: Link) -> int:
+    """How many bytes the peer has not acknowledged, with those that wait in the link itself."""
+    if link.fd < 0:
+        return UNKNOWN
+    try:
+        found = fcntl.ioctl(link.fd, SIOCOUTQ, bytes(_INT.size))
+    except OSError:
+        return UNKNOWN
+    return int(_INT.unpack(found)[0]) + len(link.unsent)

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from devgate.build import Storage, commands
 from devgate.config.settings import CommandSettings, ServiceSettings, StoreSettings
 from devgate.events.kinds import Event
+from devgate.events.log import EventLog
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.completion import result_of

@@ -109,11 +109,11 @@ async def test_an_event_has_the_name_that_the_device_had_then(rig: Rig) -> None:
 async def test_what_its_events_have_in_common_is_encoded_once(rig: Rig) -> None:
     """Not for each event of a command, and again only when the device is called otherwise."""
     command = Command("c1", Order(X, "start", 5), 1.0)
-    front = rig.records.front(command)
-    assert rig.records.front(command) is front
+    front = rig.records._front(command)
+    assert rig.records._front(command) is front
     rig.directory.put(Known(X, 16, None, None, "seconds", True, name="Chair 4"))
-    assert rig.records.front(command) != front
-    assert rig.records.front(command) is rig.records.front(command)
+    assert rig.records._front(command) != front
+    assert rig.records._front(command) is rig.records._front(command)
 
 
 def dumps(detail: object) -> str:

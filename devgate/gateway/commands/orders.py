@@ -86,9 +86,24 @@ class Orders:
             on_done(StoreError("the gateway stops; nothing was sent"))
 
     def _taken(self, order: Order) -> Command:
-        self._must_be_journalled()
+        """The order's command: refused, or waiting for its turn, which may be now.
+
+        Raises StoreError (503) while the journal cannot be written: what could not even be kept
+        leaves no record, so that an outage fills no memory with refusals.
+        """
+        refusal = self._refusal(order)
+        if (state := self._records.state) != "ok":
+            raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
         command = Command(self.ids.next(), order, time())
-        self._begin(command, order)
+        if order.key is not None:
+            self._keys.spend(order.key)
+            self._spent.note(order.key, command)
+        if order.cancel:
+            self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
+        if refusal is not None:
+            self._dispatcher.refuse(command, *refusal)
+        elif not self._dispatcher.push(command, order.expires):
+            self._dispatcher.refuse(command, "429")
         return command
 
     async def _work_off(self, imei: Imei) -> None:
@@ -181,24 +196,6 @@ class Orders:
             and key not in self._dispatcher.by_key
             and key not in self._looking
         )
-
-    def _must_be_journalled(self) -> None:
-        """Raises StoreError (503) while the journal cannot be written: what could not even be kept
-        leaves no record, so that an outage fills no memory with refusals."""
-        if (state := self._records.state) != "ok":
-            raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
-
-    def _begin(self, command: Command, order: Order) -> None:
-        """Refuse the command, or let it wait for its turn."""
-        if order.key is not None:
-            self._keys.spend(order.key)
-            self._spent.note(order.key, command)
-        if order.cancel:
-            self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
-        if (refusal := self._refusal(order)) is not None:
-            self._dispatcher.refuse(command, *refusal)
-        elif not self._dispatcher.push(command, order.expires):
-            self._dispatcher.refuse(command, "429")
 
     def _refusal(self, order: Order) -> Refusal | None:
         """Why nothing may be sent, if so."""

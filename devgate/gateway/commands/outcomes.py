@@ -80,7 +80,7 @@ class Outcomes:
         if command.key is not None:
             self.by_key.pop(command.key, None)
         self._running.told(command)
-        self._records.post(command, ended(command, self._records.front(command), now))
+        self._records.post_event(command, ended, now)
         command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
@@ -106,7 +106,7 @@ class Outcomes:
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.told(command)
-        self._records.post(command, settled_late(command, self._records.front(command), now))
+        self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:

@@ -108,5 +108,5 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
         return
     command.set_done()
     dispatcher.counts.ended[command.type, command.status] += 1
-    records.post(command, ended(command, records.front(command), now))
+    records.post_event(command, ended, now)
     log.info("command recovered command=%s status=%s", command.id, command.status)

@@ -80,7 +80,13 @@ class Results:
         if line.noted or line.claims.groups:
             self.note(line, kind)
         if wire is not None and found and found[0][0].wire is wire:
-            release(line, wire)
+            # Let the connection count its bytes no longer, if nothing needs that.
+            for entry in line.claims.open:
+                if entry.wire is wire:
+                    break
+            else:
+                if not line.claims.groups:
+                    wire.unmark()
         return found
 
     def late(self, entry: Sent[Command], held: Held) -> None:
@@ -168,16 +174,6 @@ class Results:
         ambiguous = [entry.command for entry in claims.unanswered(newest, now)]
         self.note(line, kind)
         return ambiguous
-
-
-def release(line: Line, wire: Wire) -> None:
-    """Let the connection count its bytes no longer, if nothing needs that."""
-    if line.claims.groups:
-        return
-    for entry in line.claims.open:
-        if entry.wire is wire:
-            return
-    wire.unmark()
 
 
 def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:

@@ -145,19 +145,17 @@ class Sender:
         running = command.type == "start" and self._running.until(line.imei) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
-        if command.type == "start" and self._connected.contested(line.imei):
+        # Of one that has just come Orders has asked that.
+        if command.noted and command.type == "start" and self._connected.contested(line.imei):
             return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
         line.current = command
         self.in_flight += 1
         self.sequence += 1
         now = time()
         command.sends(now, running, self.sequence)
-        front = self._records.front(command)
-        events = [sent(command, front, now)]
-        if not command.noted:
-            command.noted = True
-            events.insert(0, accepted(command, front, now))
-        self._records.write(command, events, partial(self._written, line, command))
+        events = (sent,) if command.noted else (accepted, sent)
+        command.noted = True
+        self._records.write(command, events, now, partial(self._written, line, command))
         return None
 
     def _written(self, line: Line, command: Command, error: Exception | None) -> None:
@@ -244,11 +242,8 @@ class Sender:
     def _put_down(self, line: Line, command: Command) -> None:
         """It has to wait: on disk before its caller may hear that it was accepted."""
         command.noted = True
-        self._records.write(
-            command,
-            [accepted(command, self._records.front(command), time())],
-            partial(self._put_down_done, line, command),
-        )
+        on_done = partial(self._put_down_done, line, command)
+        self._records.write(command, (accepted,), time(), on_done)
 
     def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:
         if error is None:

@@ -118,7 +118,13 @@ class Settler(Sender):
         if line.claim is None:
             self._awaited.pop(line.imei, None)
         self._outcomes.end(command, status, message)
-        self._records.flush(partial(self._outcomes.flushed, partial(self._over, line, command)))
+        self._records.flush(partial(self._flushed, line, command))
+
+    def _flushed(self, line: Line, command: Command, on_disk: bool) -> None:
+        if on_disk:
+            self._over(line, command, True)
+        else:
+            self._outcomes.flushed(partial(self._over, line, command), False)
 
     def _over(self, line: Line, command: Command, on_disk: bool) -> None:
         if not on_disk:

@@ -116,10 +116,10 @@ class LateOutcomes:
         if line["late"]:
             command.late, command.late_at = True, line["late_at"]
         self._running.told(command)
-        self._records.post(command, ended(command, self._records.front(command), time()))
+        self._records.post_event(command, ended, time())
 
     def _settles(self, command: Command, line: Mapping[str, Any]) -> None:
         self._withdraw(command.imei, command.id)
         command.settles_late(line["status"], line["late_at"] or line["ended_at"] or time())
         self._running.told(command)
-        self._records.post(command, settled_late(command, self._records.front(command), time()))
+        self._records.post_event(command, settled_late, time())

@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 from devgate.gateway.devices.parked_task import Parked
-from devgate.net.link import Link
-from devgate.net.marks import Mark
+from devgate.net.link import Link, Mark
 from devgate.protocol.decoder import Decoder
 from devgate.protocol.session import Session
 

@@ -232,7 +232,7 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
         result = "refused" if isinstance(err, DevgateError) else "failed"
         raise
     finally:  # cancelled, its caller has left
-        gateway.requests.asks(name, source, result)
+        gateway.requests.asked[name, source, result] += 1
 
 
 def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
@@ -249,7 +249,7 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
         submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done))
     except Exception as err:
         result = "refused" if isinstance(err, CallerError) else "failed"
-        gateway.requests.asks(name, source, result)
+        gateway.requests.asked[name, source, result] += 1
         raise
     return True
 
@@ -257,5 +257,5 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
 def _begun_done(
     gateway: Gateway, name: str, source: str, on_done: Callable[[Reply], None], reply: Reply
 ) -> None:
-    gateway.requests.asks(name, source, "done")
+    gateway.requests.asked[name, source, "done"] += 1
     on_done(reply)

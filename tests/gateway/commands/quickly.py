@@ -32,7 +32,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.commands.running import Running
 from devgate.gateway.known.directory import Directory, Known
-from devgate.gateway.storage import Records
+from devgate.gateway.storage import CommandEvent, Records
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.journal import Row
@@ -61,9 +61,13 @@ class Memory(Records):
                 write()
 
     def write(
-        self, command: Command, events: Sequence[Row], on_done: Callable[[Exception | None], None]
+        self,
+        command: Command,
+        events: Sequence[CommandEvent],
+        at: float,
+        on_done: Callable[[Exception | None], None],
     ) -> None:
-        self.post(command, *events)
+        self.post(command)
         self._posted.append(lambda: on_done(None))
 
     def post(self, command: Command, *events: Row) -> None:
@@ -73,6 +77,9 @@ class Memory(Records):
             if event.values[1] == "command.ambiguous":
                 named = json.loads(event.values[4])["commands"]
                 self.ambiguous.append([one["command"] for one in named])
+
+    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+        self.post(command)
 
     def event(self, *args: object, **detail: object) -> None: ...
 
