@@ -125,6 +125,10 @@ class Command:
         else:
             self._callers.append((wait, on_done))
 
+    def forget_callers(self) -> None:
+        """Call nobody back: they have been told that a fault met their order."""
+        self._callers = None
+
     def set_recorded(self) -> None:
         """It is on disk. The second time does nothing."""
         self.recorded = True

@@ -206,24 +206,21 @@ class Writer(Generic[Row, Done]):
         except BaseException:
             self._done(batch)
             raise
+        self._busy, batch.done = None, True
+        calls, batch.calls = batch.calls, []  # they hold the batch, which must not hold them
         on_disk = batch.error is None and not batch.again
         with trio.CancelScope(shield=True):  # none of them is left out
-            for count, (place, on_done) in enumerate(self._finish(batch), 1):
+            for count, (place, on_done) in enumerate(calls, 1):
                 on_done(on_disk if place == FLUSH else batch.error or batch.errors.get(place))
                 if not count % TURN:
                     await trio.lowlevel.checkpoint()
 
     def _done(self, batch: Batch[Row]) -> None:
         """The writer ends: nobody waits for it any longer."""
-        for place, on_done in self._finish(batch):
-            on_done(batch.result(place))
-
-    def _finish(self, batch: Batch[Row]) -> list[tuple[int, Callable[[Any], None]]]:
-        """The batch is done. Whom to call back, once."""
-        self._busy = None
-        batch.done = True
+        self._busy, batch.done = None, True
         calls, batch.calls = batch.calls, []
-        return calls
+        for place, on_done in calls:
+            on_done(batch.result(place))
 
     async def _write(self, batch: Batch[Row]) -> None:
         entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
@@ -245,7 +242,8 @@ class Writer(Generic[Row, Done]):
                     self._again(batch, refused)
         else:
             batch.error = None
-            self._well()
+            if self._state != "ok":
+                self._well()
 
     async def _commit_rows(self, rows: Sequence[Row]) -> None:
         began = trio.current_time()

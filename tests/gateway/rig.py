@@ -116,14 +116,17 @@ class FakeWire:
             self.times.append(trio.current_time())
         return True
 
-    def mark(self) -> FakeMark | None:
-        return None if self.relayed else FakeMark(self, self.written)
+    def transmit_marked(self, wire: bytes) -> tuple[bool, FakeMark | None]:
+        sent = self.transmit(wire)
+        return sent, FakeMark(self, self.written) if sent and not self.relayed else None
 
     def unmark(self) -> None: ...
 
 
 class Wires(dict[Imei, FakeWire]):
     """Who is connected."""
+
+    taken_over: frozenset[Imei] = frozenset()
 
     def contested(self, imei: Imei) -> bool:
         return False

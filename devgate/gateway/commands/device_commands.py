@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Protocol
 
 from devgate.gateway.command import Command
@@ -15,12 +16,12 @@ from devgate.model import Imei
 class Wire(claims.Wire, Protocol):
     """A device's connection, as far as a command needs it."""
 
-    def transmit(self, wire: bytes, why: str | None = None) -> bool:
-        """False: nothing of it was or will be sent, and the connection is over."""
+    def transmit_marked(self, wire: bytes) -> tuple[bool, claims.Mark | None]:
+        """False: nothing of it was or will be sent, and the connection is over.
 
-    def mark(self) -> claims.Mark | None:
-        """The place behind what was sent last, to learn later whether the device's TCP has
-        acknowledged that. None where nobody can know. Counts bytes until unmark()."""
+        With the place behind it, to learn later whether the device's TCP has acknowledged it.
+        None where nobody can know. Counts bytes until unmark().
+        """
 
     def unmark(self) -> None:
         """Its marks are not needed any longer."""
@@ -30,6 +31,10 @@ class Connected(Protocol):
     """Where a device's current connection is found."""
 
     def get(self, imei: Imei, /) -> Wire | None: ...
+
+    @property
+    def taken_over(self) -> Container[Imei]:
+        """The devices of which contested() may be true."""
 
     def contested(self, imei: Imei) -> bool:
         """Whether starts are refused, for two connections compete for the IMEI."""

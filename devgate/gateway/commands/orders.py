@@ -75,18 +75,16 @@ class Orders:
             queue.append((order, wait, on_done))
         elif order.key is None or self._is_new(order.key):
             try:
-                command = self._taken(order)
+                self._take(order, wait, on_done)
             except DevgateError as err:
                 on_done(err)
-            else:
-                command.on_settled(wait, on_done)
         elif self._dispatcher.soon(partial(self._work_off, order.imei)):
             self._queues[order.imei] = deque([(order, wait, on_done)])
         else:
             on_done(StoreError("the gateway stops; nothing was sent"))
 
-    def _taken(self, order: Order) -> Command:
-        """The order's command: refused, or waiting for its turn, which may be now.
+    def _take(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        """Make the order's command: it is refused, or waits for its turn, which may be now.
 
         Raises StoreError (503) while the journal cannot be written: what could not even be kept
         leaves no record, so that an outage fills no memory with refusals.
@@ -95,16 +93,20 @@ class Orders:
         if (state := self._records.state) != "ok":
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
         command = Command(self.ids.next(), order, time())
-        if order.key is not None:
-            self._keys.spend(order.key)
-            self._spent.note(order.key, command)
-        if order.cancel:
-            self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
-        if refusal is not None:
-            self._dispatcher.refuse(command, *refusal)
-        elif not self._dispatcher.push(command, order.expires):
-            self._dispatcher.refuse(command, "429")
-        return command
+        command.on_settled(wait, on_done)
+        try:
+            if order.key is not None:
+                self._keys.spend(order.key)
+                self._spent.note(order.key, command)
+            if order.cancel:
+                self._dispatcher.cancel_starts(order.imei, f"by the stop {command.id}")
+            if refusal is not None:
+                self._dispatcher.refuse(command, *refusal)
+            elif not self._dispatcher.push(command, order.expires):
+                self._dispatcher.refuse(command, "429")
+        except Exception:  # a fault: the caller hears of that, and of nothing else
+            command.forget_callers()
+            raise
 
     async def _work_off(self, imei: Imei) -> None:
         """Take this device's orders, one behind the other, until none waits."""
@@ -113,29 +115,26 @@ class Orders:
         with trio.CancelScope(shield=True):
             while queue:
                 order, wait, on_done = queue[0]
-                command, error = None, None
                 try:
-                    command = (
-                        await self._keyed(order, order.key) if order.key else self._taken(order)
-                    )
+                    command = await self._known(order, order.key) if order.key else None
+                    if command is None:
+                        self._take(order, wait, on_done)
+                    else:
+                        command.on_settled(wait, on_done)
                 except Exception as err:
-                    error = err
+                    on_done(err)
                 queue.popleft()
-                if not queue:
-                    del self._queues[imei]
-                if command is not None:
-                    command.on_settled(wait, on_done)
-                elif error is not None:
-                    on_done(error)
+        del self._queues[imei]
 
-    async def _keyed(self, order: Order, key: str) -> Command:
-        """The one command of this key. Of callers at once, one looks it up and the others wait."""
+    async def _known(self, order: Order, key: str) -> Command | None:
+        """The one command of this key; None: the key is new, and the order is to be taken at once.
+        Of callers at once, one looks it up and the others wait."""
         while (command := self._dispatcher.by_key.get(key)) is None:
             if (looking := self._looking.get(key)) is None:
-                command = await self._look_up(order, key)
+                command = await self._look_up(key)
                 break
             await looking.wait()
-        if command.content != order.content:
+        if command is not None and command.content != order.content:
             # Every role that may order has a right to every machine, so also to that one.
             raise CallerError(
                 "409",
@@ -144,9 +143,9 @@ class Orders:
             )
         return command
 
-    async def _look_up(self, order: Order, key: str) -> Command:
+    async def _look_up(self, key: str) -> Command | None:
         if self._is_new(key):
-            return self._taken(order)
+            return None
         looking = self._looking[key] = trio.Event()
         try:
             try:
@@ -155,10 +154,8 @@ class Orders:
                 if (known := self._spent_here(key)) is None:
                     raise
                 return known
-            if earlier is None and (known := self._spent_here(key)) is not None:
-                return known  # the database has lost it
             if earlier is None:
-                return self._taken(order)
+                return self._spent_here(key)  # one that the database has lost, if any
             command = Command.of(earlier)
             command.done = True  # a record: nothing will happen to it here
             return command
@@ -214,6 +211,10 @@ class Orders:
             and self._running.until(order.imei) is not None
         ):
             return "423", RUNS, "running"
-        if order.type == "start" and self._connected.contested(order.imei):
+        if (
+            order.type == "start"
+            and order.imei in self._connected.taken_over
+            and self._connected.contested(order.imei)
+        ):
             return "423", CONTESTED, "flapping"
         return None

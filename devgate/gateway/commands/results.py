@@ -180,8 +180,7 @@ def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
     """A result that is held is on disk, or the database is away."""
     if held.wire is not None and not held.told:
         wire: Wire = held.wire  # type: ignore[assignment]
-        held.told = wire.transmit(encode("200", result.said, result.command))
-        held.mark = wire.mark() if held.told else None
+        held.told, held.mark = wire.transmit_marked(encode("200", result.said, result.command))
 
 
 def _unknown(command: Command | None) -> bool:

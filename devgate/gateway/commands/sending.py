@@ -35,7 +35,7 @@ log = logging.getLogger("devgate.commands")
 class Sender:
     """Sends each device's commands, one at a time, in their turn.
 
-    A start is never sent twice: the only call of `transmit` stands in `_written`, behind a
+    A start is never sent twice: the only call that transmits it stands in `_written`, behind a
     commit that says `sent`, and no command is performed twice after it.
 
     Sender, Settler and Dispatcher are one object, in three files: a start passes through all of
@@ -146,17 +146,23 @@ class Sender:
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
         # Of one that has just come Orders has asked that.
-        if command.noted and command.type == "start" and self._connected.contested(line.imei):
+        if command.noted and self._contested(command):
             return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
         line.current = command
         self.in_flight += 1
         self.sequence += 1
-        now = time()
+        now = time() if command.noted else command.accepted_at  # which is this moment
         command.sends(now, running, self.sequence)
         events = (sent,) if command.noted else (accepted, sent)
         command.noted = True
         self._records.write(command, events, now, partial(self._written, line, command))
         return None
+
+    def _contested(self, command: Command) -> bool:
+        imei, connected = command.imei, self._connected
+        return (
+            command.type == "start" and imei in connected.taken_over and connected.contested(imei)
+        )
 
     def _written(self, line: Line, command: Command, error: Exception | None) -> None:
         """It is on disk as sent: send it. Or it is not, and is not sent."""
@@ -171,9 +177,10 @@ class Sender:
         if command.until <= now:  # the commit took long: whoever wanted it has left
             self._outcomes.end_unsent(command, "410")
             return self._free(line, command)
-        if not connection.transmit(command.wire()):
+        has_gone, mark = connection.transmit_marked(command.wire())
+        if not has_gone:
             return self._left(line, command)
-        line.claim = self.results.sent(line, command, connection, connection.mark(), now)
+        line.claim = self.results.sent(line, command, connection, mark, now)
         command.sent_at = sent_at = time()
         self._awaited[line.imei] = None
         self._deadlines.add(command)

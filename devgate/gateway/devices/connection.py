@@ -77,12 +77,13 @@ class Connection(Parked):
         self.end("it does not read")
         return False
 
-    def mark(self) -> Mark | None:
-        """As lines.Wire.mark()."""
-        return None if self.owner.relayed else self.link.mark()
+    def transmit_marked(self, wire: bytes) -> tuple[bool, Mark | None]:
+        """As device_commands.Wire.transmit_marked()."""
+        sent = self.transmit(wire)
+        return sent, self.link.mark() if sent and not self.owner.relayed else None
 
     def unmark(self) -> None:
-        """As lines.Wire.unmark()."""
+        """As device_commands.Wire.unmark()."""
         self.link.unmark()
 
     def too_late(self, now: float, settings: DeviceSettings, hurried: float = math.inf) -> str:

@@ -35,6 +35,7 @@ class Presence:
 
     def __init__(self, records: Records, flapping: Flapping) -> None:
         self.flapping = flapping
+        self.taken_over = flapping.times  # devices that were taken over lately
         self.takeovers = 0
         self.flaps = 0  # bursts of them that were told
         self._records = records
@@ -64,11 +65,7 @@ class Presence:
     def contested(self, imei: Imei) -> bool:
         """Whether starts are refused, for two connections compete for the IMEI."""
         flapping = self.flapping
-        return (
-            flapping.starts == "refuse"
-            and imei in flapping.times
-            and flapping.flaps(imei, trio.current_time())
-        )
+        return flapping.starts == "refuse" and flapping.flaps(imei, trio.current_time())
 
     def from_new_address(self, imei: Imei) -> bool:
         """The device answers a command. Whether its last answer came from another address.
