@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -104,6 +107,29 @@ def test_the_paths_can_be_followed() -> None:
     assert len(steps) > 60
     for file, name in steps:
         assert name in names(PACKAGE / file), f"{file} {name}"
+
+
+def test_a_start_takes_the_path_of_the_page() -> None:
+    """architecture.md section 5: a traced start makes these calls, in this order. What the trace
+    has not, since it goes from the first byte read to the last one sent, stands around them."""
+    _, text = section(ARCHITECTURE, 5).split("### A start", 1)
+    steps = STEP.findall("\n".join(plain(text)))
+    first, last = (
+        ("control/connection.py", "Connection._heard"),
+        ("control/outbox.py", "Outbox.say"),
+    )
+    steps = steps[steps.index(first) : steps.index(last) + 1]
+    assert len(steps) > 40
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark", "path", "--list"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, timeout=50, check=True,
+    )  # fmt: skip
+    calls = re.findall(r"(\S+\.py):(\S+)", done.stdout)
+    place = 0
+    for step in steps:
+        assert step in calls[place:], f"{' '.join(step)} is not called, or not behind the others"
+        place = calls.index(step, place)
 
 
 @pytest.mark.parametrize("page", [ARCHITECTURE, CONTRIBUTING], ids=lambda page: page.name)
