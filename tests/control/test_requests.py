@@ -25,6 +25,8 @@ def read(*pieces: bytes) -> Read:
             reader.feed(piece)
             while (request := reader.next_request()) is not None:
                 got.append(request)
+                if reader.empty:  # a connection asks no further then
+                    break
         reader.end()
     except CallerError as err:
         return got, f"{err.status} {err}"

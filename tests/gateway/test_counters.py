@@ -10,7 +10,7 @@ import pytest
 
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
-from devgate.gateway.counters import HT, QR, TN, FrameCounts, Histogram
+from devgate.gateway.counters import HT, QR, TN, FrameCounts, Histogram, RequestCounts
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from tests.e2e.device import frame
@@ -70,3 +70,16 @@ async def test_the_slowest_reader_of_events_is_known() -> None:
         await anext(slow)
         assert log.lag == 4
     assert (log.readers, log.lag) == (0, 0)
+
+
+def test_requests_are_counted_by_way_in_whoever_asked() -> None:
+    counts = RequestCounts()
+    counts.asked["start", "socket", "done"] += 1
+    counts.asked["start", "tcp:till", "done"] += 2
+    counts.asked["start", "tcp:office", "done"] += 3
+    counts.asked["start", "tcp:office", "refused"] += 1
+    assert dict(counts.by_way()) == {
+        ("start", "socket", "done"): 1,
+        ("start", "tcp", "done"): 5,
+        ("start", "tcp", "refused"): 1,
+    }
