@@ -25,7 +25,7 @@ from devgate.net.addresses import network
 
 log = logging.getLogger(__name__)
 
-LEAST, MOST = 12, 256  # characters of a new password; older ones may be shorter
+MIN_PASSWORD, MAX_PASSWORD = 12, 256  # characters of a new password; older ones may be shorter
 MAX_NAME = 64  # characters of a user's name
 NAME = re.compile(r"(?!#)\S+(?: \S+)*")
 LINE = re.compile(rf"(\S+(?: \S+)*?)\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
@@ -104,12 +104,14 @@ class Users:
     async def _check(self, name: str, password: str) -> User | None:
         user = self.get(name)
         hashed = user.hash if user else self._nobody
-        fits = await trio.to_thread.run_sync(_fits, hashed, password[:MOST], limiter=self._turns)
+        fits = await trio.to_thread.run_sync(
+            _fits, hashed, password[:MAX_PASSWORD], limiter=self._turns
+        )
         if user is None or not fits:
             return None
         if _hasher.check_needs_rehash(user.hash):
             return await trio.to_thread.run_sync(
-                self._rehash, user, password[:MOST], limiter=self._turns
+                self._rehash, user, password[:MAX_PASSWORD], limiter=self._turns
             )
         return user
 
@@ -153,8 +155,10 @@ def add(
         )
     if role not in ROLES:
         raise SetupError(f"a user's role is one of {', '.join(ROLES)}, not {role!r}")
-    if not LEAST <= len(password) <= MOST:
-        raise SetupError(f"a password has {LEAST} to {MOST} characters, not {len(password)}")
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise SetupError(
+            f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters, not {len(password)}"
+        )
     hashed = _hasher.hash(password.encode("utf-8", "surrogatepass"))
     line = f"{name} {role} {today()} {hashed}"
     FILE.add(

@@ -12,7 +12,7 @@ import click
 from devgate.cli import describe
 from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, say, told
 from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
-from devgate.control.client import PATIENCE, NoAnswer, ask, exact
+from devgate.control.client import REPLY_SECONDS, NoAnswer, ask, exact
 from devgate.model import Imei
 
 # The most that a gateway may wait for a device (control.md, `timeout`), and more than it lets
@@ -149,9 +149,9 @@ def _extra(no_wait: bool = False, **given: object) -> dict[str, object]:
 def patience(request: dict[str, Any]) -> float:
     """Seconds after which a reply to this device command cannot come any more."""
     if request.get("wait") is False:
-        return PATIENCE
+        return REPLY_SECONDS
     timeout = float(request.get("timeout", LONGEST_ANSWER))
-    return timeout + float(request.get("expires", LONGEST_QUEUE)) + PATIENCE
+    return timeout + float(request.get("expires", LONGEST_QUEUE)) + REPLY_SECONDS
 
 
 def command(where: Where, request: dict[str, Any]) -> NoReturn:

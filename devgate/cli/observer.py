@@ -14,12 +14,12 @@ from devgate.control.client import Channel
 
 Item = Mapping[str, Any]
 
-EVERY = 1.0  # seconds between two looks
+LOOK_SECONDS = 1.0  # seconds between two looks
 # So many registered devices cost the gateway a second between two looks at the table: to find
 # those that are online it goes through them all.
-MANY = 20_000
-KEPT = 200  # events, more than any screen has lines
-MOST = 1000  # devices that the gateway gives at once
+MANY_DEVICES = 20_000
+MAX_EVENTS = 200  # events, more than any screen has lines
+MAX_PAGE = 1000  # devices that the gateway gives at once
 
 # In this order the table shows the devices: what a `devices` request asks for.
 SECTIONS: tuple[Mapping[str, bool], ...] = (
@@ -49,7 +49,7 @@ class Observer:
     """One connection to the gateway. Making one, and what it asks, raises NoGateway."""
 
     def __init__(self, path: str) -> None:
-        self.events: deque[Item] = deque(maxlen=KEPT)  # the latest, oldest first
+        self.events: deque[Item] = deque(maxlen=MAX_EVENTS)  # the latest, oldest first
         self._seen = 0  # the number of the last event asked for
         self._channel = Channel(path)
 
@@ -75,7 +75,7 @@ class Observer:
         """At most `limit` devices from that place on, running ones first."""
         found: dict[str, Item] = {}  # one that begins to run between two requests comes in both
         section, after = place
-        limit = min(limit, MOST)
+        limit = min(limit, MAX_PAGE)
         while section < len(SECTIONS) and len(found) < limit:
             more = {} if after is None else {"after": after}
             left = limit - len(found)
@@ -97,8 +97,8 @@ class Observer:
         last = int(gateway.get("last_event") or 0)
         if self._seen > last:
             self._seen = 0  # another gateway's numbers, behind the same socket
-        if (after := max(self._seen, last - KEPT)) < last:
-            reply = self.ask(type="events", after=after, limit=KEPT)
+        if (after := max(self._seen, last - MAX_EVENTS)) < last:
+            reply = self.ask(type="events", after=after, limit=MAX_EVENTS)
             if not exit_code(reply):
                 self.events += reply["items"]
                 self._seen = int(reply["last"])

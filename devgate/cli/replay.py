@@ -18,7 +18,7 @@ from devgate.model import NO_GATEWAY
 
 DIFFERENT = 1
 # How long the last answers are waited for; and with --fast those before the next bytes.
-PATIENCE = 2.0
+ANSWER_SECONDS = 2.0
 # How long to listen for more than was saved.
 SURPLUS = 0.2
 
@@ -97,7 +97,7 @@ class Player:
 
     def listen_for_answers(self) -> None:
         """Read until all that was saved so far has come, but only so long."""
-        self.listen(time.monotonic() + PATIENCE, all_=False)
+        self.listen(time.monotonic() + ANSWER_SECONDS, all_=False)
         for line in self.lines.values():
             line.missing += line.due()
 

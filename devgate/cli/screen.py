@@ -20,7 +20,17 @@ from rich.table import Table
 from rich.text import Text
 
 from devgate.cli.follow import event_parts
-from devgate.cli.observer import COLUMNS, EVERY, MANY, Item, Observer, Page, Place, cells, header
+from devgate.cli.observer import (
+    COLUMNS,
+    LOOK_SECONDS,
+    MANY_DEVICES,
+    Item,
+    Observer,
+    Page,
+    Place,
+    cells,
+    header,
+)
 from devgate.cli.output import plain, sentence
 
 FRAME = 6  # lines that are neither a device nor an event
@@ -51,11 +61,12 @@ def show(observer: Observer) -> NoReturn:
             rows, events = _share(console.height)
             if time.monotonic() >= due:
                 page = _page(observer, places, rows)
-                due = time.monotonic() + EVERY * (0.5 + gateway["registered"] // MANY)
+                looks = 0.5 + gateway["registered"] // MANY_DEVICES
+                due = time.monotonic() + LOOK_SECONDS * looks
             observer.news(gateway)
             tail = list(observer.events)[-events:]
             live.update(_drawn(gateway, page, tail, len(places), (rows, events)), refresh=True)
-            for key in keys(EVERY):
+            for key in keys(LOOK_SECONDS):
                 if key in LEAVE:
                     raise SystemExit(0)
                 if _turned(key, places, page):

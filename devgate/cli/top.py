@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 from devgate.cli.follow import event_parts
-from devgate.cli.observer import COLUMNS, EVERY, Observer, Place, cells, header
+from devgate.cli.observer import COLUMNS, LOOK_SECONDS, Observer, Place, cells, header
 from devgate.cli.output import (
     Where,
     common,
@@ -100,4 +100,4 @@ def _lines(observer: Observer) -> NoReturn:
             "at": iso(time.time()), "gateway": gateway, "items": page.items,
             "events": list(observer.events)[-EVENTS:],
         })  # fmt: skip
-        time.sleep(EVERY)
+        time.sleep(LOOK_SECONDS)

@@ -35,7 +35,7 @@ __all__ = ["Settings", "Table", "keys_of", "needs_restart", "table_of", "tables_
 SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
 DAY = 86400
 YEARS = 36500 * DAY
-MANY = 10_000_000  # connections: more than a kernel gives one process
+MAX_CONNECTIONS = 10_000_000  # connections: more than a kernel gives one process
 
 
 class TlsSettings(Table):
@@ -78,10 +78,10 @@ class DeviceSettings(Table):
     heartbeat_grace: Annotated[float, seconds(0, 60)] = setting(
         0.5, "How long a stranger's heartbeat that could start a frame waits for its 006404."
     )
-    max_connections: Annotated[int, whole(0, MANY)] = setting(
+    max_connections: Annotated[int, whole(0, MAX_CONNECTIONS)] = setting(
         0, "Most connections at once; 0: what the file-descriptor limit allows."
     )
-    max_connections_per_address: Annotated[int, whole(0, MANY)] = setting(
+    max_connections_per_address: Annotated[int, whole(0, MAX_CONNECTIONS)] = setting(
         0, "Most connections from one address; 0: any number."
     )
     max_malformed: Annotated[int, whole(1, 1_000_000)] = setting(

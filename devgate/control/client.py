@@ -23,7 +23,7 @@ CONNECT_PATIENCE = 5.0
 PROBE_EVERY = 15.0
 PROBE_PATIENCE = 10.0
 # What a request that waits for no device may take: a busy database, a long page of history.
-PATIENCE = 60.0
+REPLY_SECONDS = 60.0
 CHUNK = 65536
 
 
@@ -124,7 +124,7 @@ class Channel:
         line = self.line(timeout)
         return None if line is None else _parsed(line, self.path)
 
-    def awaited(self, timeout: float = PATIENCE) -> Reply:
+    def awaited(self, timeout: float = REPLY_SECONDS) -> Reply:
         """The next reply, as long as the gateway lives and at most `timeout` seconds.
 
         Raises NoAnswer, and says which it was: gone, stuck, or alive and still silent.
@@ -145,7 +145,7 @@ class Channel:
             return reply
 
 
-def ask(path: str, request: Mapping[str, Any], timeout: float = PATIENCE) -> Reply:
+def ask(path: str, request: Mapping[str, Any], timeout: float = REPLY_SECONDS) -> Reply:
     """Send one request to the gateway at `path` and return its reply.
 
     Raises NoGateway if nobody answers there, NoAnswer (a NoGateway) if the request went out and
@@ -157,7 +157,7 @@ def ask(path: str, request: Mapping[str, Any], timeout: float = PATIENCE) -> Rep
 
 
 def stream(
-    path: str, request: Mapping[str, Any], timeout: float = PATIENCE
+    path: str, request: Mapping[str, Any], timeout: float = REPLY_SECONDS
 ) -> Generator[Reply, None, None]:
     """The reply to `request`, then one object an event until the gateway ends the stream.
 

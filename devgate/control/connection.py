@@ -34,7 +34,7 @@ STRANGER_BYTES = 2048  # read at once of who has shown no token yet
 # Requests with a wrong token or none, in a row; then the connection is closed.
 MAX_WRONG_TOKENS = 3
 MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
-TURN = 32  # requests of one read before other tasks have their turn: about two milliseconds
+REQUESTS_A_TURN = 32  # of one read before other tasks have their turn: about two milliseconds
 LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
 
 
@@ -190,7 +190,7 @@ class Connection:
                     while (request := self._reader.next_request()) is not None:
                         self._begin(request)
                         begun += 1
-                        if begun % TURN == 0:
+                        if begun % REQUESTS_A_TURN == 0:
                             await trio.lowlevel.checkpoint()
                         await self._ease()
                 self._ended = True
@@ -247,7 +247,7 @@ class Connection:
                 return
             self._reader.feed(data)
             self._ended = not data
-            for _ in range(TURN):
+            for _ in range(REQUESTS_A_TURN):
                 # As _busy(), without a call.
                 if self._ended or self._outbox.full or self._outstanding >= self._most:
                     break

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from devgate.errors import CallerError
 
 # So many of each. A connection has at most 1,024 requests under way (`connection.Limits`).
-MOST: Mapping[str, int] = {"connections": 64, "streams": 32}
+MAX_OF_TOKEN: Mapping[str, int] = {"connections": 64, "streams": 32}
 
 
 class Shares:
@@ -18,13 +18,13 @@ class Shares:
         self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def take(self, what: str, source: str) -> None:
-        """One more of `what`, a key of MOST. Raises CallerError (429) if it has enough."""
-        if self._counts[what, source] >= MOST[what]:
+        """One more of `what`, a key of MAX_OF_TOKEN. Raises CallerError (429) if it has enough."""
+        if self._counts[what, source] >= MAX_OF_TOKEN[what]:
             name = source.partition(":")[2] or source
             raise CallerError(
                 "429",
-                f"the token {name} has {MOST[what]} {what}, and no more are allowed; nothing was "
-                "done",
+                f"the token {name} has {MAX_OF_TOKEN[what]} {what}, and no more are allowed; "
+                "nothing was done",
             )
         self._counts[what, source] += 1
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from devgate.model import Imei
 
-MOST = 10  # events of one kind and device in a window that are told one by one
+MAX_TOLD = 10  # events of one kind and device in a window that are told one by one
 WINDOW_SECONDS = 60.0
 # Devices that are counted at once. Past it those with the fewest events are forgotten: a storm of
 # a million registrations takes no memory here.
@@ -20,11 +20,11 @@ class Bursts:
         self._counts: dict[Imei, int] = {}
 
     def count(self, imei: Imei) -> int:
-        """Count one more. Up to MOST it is told; the one after that is told with a count."""
+        """Count one more. Up to MAX_TOLD it is told; the one after that is told with a count."""
         counts = self._counts
         count = counts[imei] = counts.get(imei, 0) + 1
         if len(counts) > MAX_DEVICES:
-            self._counts = {imei: count for imei, count in counts.items() if count > MOST // 2}
+            self._counts = {imei: count for imei, count in counts.items() if count > MAX_TOLD // 2}
             if len(self._counts) > MAX_DEVICES // 2:
                 self._counts.clear()
         return count
@@ -33,8 +33,8 @@ class Bursts:
         """The window ends: how many events of which device were not told at all."""
         counts, self._counts = self._counts, {}
         for imei, count in counts.items():
-            if count > MOST + 1:
-                yield imei, count - MOST - 1
+            if count > MAX_TOLD + 1:
+                yield imei, count - MAX_TOLD - 1
 
 
 class Window:

@@ -26,8 +26,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # How long a reply that is known waits for its record, when the database is away.
-PATIENCE = 5.0
-AWAY = 1.0  # ... and when that is known already
+RECORD_SECONDS = 5.0
+RECORD_SECONDS_AWAY = 1.0  # ... and when that is known already
 
 
 # Makes a command's event: from the command, its `command_front`, and the wall clock's time.
@@ -103,7 +103,7 @@ class Records:
         self._database.loss = None
         # An empty commit now, so that the next start need not wait for the writer's next try.
         # Where it fails, `state` says why.
-        with trio.move_on_after(PATIENCE), suppress(Exception):
+        with trio.move_on_after(RECORD_SECONDS), suppress(Exception):
             await result_of(partial(self._writer.write, []))
         self.well()
         return lost
@@ -202,12 +202,12 @@ class Records:
         else:
             on_done(False)
 
-    async def flushed(self, patience: float = PATIENCE) -> bool:
+    async def flushed(self, patience: float = RECORD_SECONDS) -> bool:
         """Wait until what was posted is on disk; False if that took longer than `patience`."""
         if await result_of(self.flush):
             return True  # nearly always, and without a scope for each command
         if self._writer.state != "ok":
-            patience = min(patience, AWAY)
+            patience = min(patience, RECORD_SECONDS_AWAY)
         with trio.move_on_after(patience):
             while not await result_of(self._writer.flush):
                 if self._writer.ended:

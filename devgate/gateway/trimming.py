@@ -17,9 +17,9 @@ from devgate.store import history
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
 
-EVERY = 3600.0  # seconds between two rounds
+ROUND_SECONDS = 3600.0  # seconds between two rounds
 LOOK_SECONDS = 60.0  # between two looks at the clock
-PAUSE = 0.1  # seconds between two steps: commands come in between
+STEP_SECONDS = 0.1  # seconds between two steps: commands come in between
 MAX_ROWS = 50_000  # of a kind that one request deletes: some ten seconds
 
 # Of [store] max_size, the part down to which events are deleted, and the part from which on orders
@@ -68,7 +68,7 @@ class Trimming:
             await self._background.until_done("size", self.bound)
             if trio.current_time() >= due:
                 await self._background.until_done("trimming", self.once)
-                due = trio.current_time() + EVERY
+                due = trio.current_time() + ROUND_SECONDS
             await trio.sleep_until(min(due, trio.current_time() + LOOK_SECONDS))
 
     def tell(self) -> None:
@@ -125,7 +125,7 @@ class Trimming:
             size = await records.read(history.size)
             if count < history.TRIM:
                 break
-            await trio.sleep(PAUSE)
+            await trio.sleep(STEP_SECONDS)
         if deleted:
             log.warning("store max_size reached, oldest events deleted count=%s", deleted)
         full = size > most * REFUSE
@@ -144,4 +144,4 @@ class Trimming:
             total += count
             if count < history.TRIM or (most is not None and total >= most):
                 return total
-            await trio.sleep(PAUSE)
+            await trio.sleep(STEP_SECONDS)

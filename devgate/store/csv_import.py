@@ -29,10 +29,10 @@ Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so
 # Seconds that one transaction shall keep SQLite's lock from a command. control.md allows about
 # 50 ms, and a commit takes now and then twice as long as the one before.
 HOLD = 0.03
-PAUSE = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
-FIRST, LEAST, MOST = 200, 20, 20_000  # rows in one transaction: at first, at least, at most
+PAUSE_SECONDS = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
+FIRST_ROWS, MIN_ROWS, MAX_ROWS = 200, 20, 20_000  # in one transaction
 CHECK = 1000  # rows that are compared with the database at once
-PATIENCE = 60.0  # seconds to go on trying while other programs hold the lock
+LOCK_SECONDS = 60.0  # to go on trying while other programs hold the lock
 
 
 @dataclass(slots=True)
@@ -121,24 +121,24 @@ class _Import:
                 self._progress("checking", done, self._staging.count)
 
     def write(self) -> None:
-        line, size = 0, FIRST
+        line, size = 0, FIRST_ROWS
         while rows := self._staging.after(line, size):
             held = self._write_patiently(rows)
             line = rows[-1].line
             self._progress("writing", self.taken.rows, self._staging.count)
             # At most twice as many: one quick transaction says little about the next.
-            size = min(MOST, max(LEAST, int(size * min(2.0, HOLD / max(held, 1e-3)))))
-            time.sleep(PAUSE)
+            size = min(MAX_ROWS, max(MIN_ROWS, int(size * min(2.0, HOLD / max(held, 1e-3)))))
+            time.sleep(PAUSE_SECONDS)
 
     def _write_patiently(self, rows: list[Row]) -> float:
-        patience = time.monotonic() + PATIENCE
+        patience = time.monotonic() + LOCK_SECONDS
         while True:
             try:
                 return self._write(rows)
             except DBAPIError as err:
                 if not busy(err) or time.monotonic() > patience:
                     raise
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
 
     def _write(self, rows: list[Row]) -> float:
         """Write some rows in a transaction of their own. Returns how long it held its lock."""

@@ -14,7 +14,7 @@ from devgate.errors import SetupError
 from devgate.store.modes import private
 from devgate.store.outage import busy
 
-PATIENCE = 5.0  # seconds to wait for another program's lock, on either database
+LOCK_SECONDS = 5.0  # seconds to wait for another program's lock, on either database
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
 LOOK = 0.002
@@ -68,7 +68,7 @@ def _sqlite(url: URL) -> Engine:
         ) from None
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": PATIENCE, "isolation_level": None},
+        connect_args={"timeout": LOCK_SECONDS, "isolation_level": None},
         pool_size=CONNECTIONS,
         max_overflow=0,
     )
@@ -102,8 +102,8 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _begin_immediate(conn: Connection) -> None:
-    """Take SQLite's one writer lock, looking often; after PATIENCE its error is raised."""
-    patience = time.monotonic() + PATIENCE
+    """Take SQLite's one writer lock, looking often; after LOCK_SECONDS its error is raised."""
+    patience = time.monotonic() + LOCK_SECONDS
     looks = conn.get_execution_options().get("devgate_looks")
     if not looks:
         conn.exec_driver_sql("PRAGMA busy_timeout=0")
@@ -118,7 +118,7 @@ def _begin_immediate(conn: Connection) -> None:
             time.sleep(LOOK)
     finally:
         if not looks:
-            conn.exec_driver_sql(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
+            conn.exec_driver_sql(f"PRAGMA busy_timeout={int(LOCK_SECONDS * 1000)}")
 
 
 def _postgresql(url: URL) -> Engine:
@@ -145,7 +145,7 @@ def _postgresql(url: URL) -> Engine:
         connection.autocommit = True  # type: ignore[attr-defined]
         # Whatever the server's own setting is: what is "sent" must be on disk.
         connection.execute("SET synchronous_commit = on")  # type: ignore[attr-defined]
-        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")  # type: ignore[attr-defined]
+        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")  # type: ignore[attr-defined]
         connection.autocommit = False  # type: ignore[attr-defined]
 
     return engine

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, TextClause, text
 from devgate.store.numbering import NEAR, Values, floor_id, taken_at
 
 # How many commands of a device are looked at in one step.
-FEWEST, MOST = 4, 500
+MIN_READ, MAX_READ = 4, 500
 MILLISECOND = 0.001  # ids are no finer
 LAST_NUMBER = 2**63 - 1
 LAST_ID = "Z" * 27  # behind every id
@@ -123,7 +123,7 @@ def _found(
     if limit < 1:
         return []
     # A command has three events, as a rule; one more shows that none is missing.
-    step = min(FEWEST + limit // 3, MOST)
+    step = min(MIN_READ + limit // 3, MAX_READ)
     values |= {"step": step, "limit": limit}
     last, found = _read(conn, statement, values)
     while -last[-1] == step and not (len(found) >= limit and _complete(found[limit - 1], last[3])):

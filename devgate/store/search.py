@@ -11,9 +11,9 @@ from devgate.store.device import COLUMNS, Device
 from devgate.store.schema import device as t
 
 CHUNK = 500  # IMEIs in one IN (...)
-FEW = 20_000  # IMEIs up to which they are looked up by their key
+MAX_BY_KEY = 20_000  # IMEIs up to which they are looked up by their key
 NEAR = 5000  # devices among which SQLite looks for a text before it looks at all of them
-MOST = 5000  # rows that are read at once where some are left out afterwards
+MAX_READ = 5000  # rows that are read at once where some are left out afterwards
 
 _ALL = [t.c[name] for name in COLUMNS]
 
@@ -41,10 +41,10 @@ def search(
         query = query.where(condition)
     if text is not None and site is None and imeis is None and not without and on_sqlite:
         return _anywhere(conn, query, after or "", limit)
-    if imeis is not None and len(imeis) <= FEW:
+    if imeis is not None and len(imeis) <= MAX_BY_KEY:
         return _among(conn, query, after, limit, [i for i in imeis if i not in without])
     found: list[Device] = []
-    size = MOST if without or imeis is not None else limit
+    size = MAX_READ if without or imeis is not None else limit
     while len(found) < limit:
         some = query if after is None else query.where(t.c.imei > after)
         rows = conn.execute(some.limit(size)).all()

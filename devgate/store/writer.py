@@ -22,12 +22,12 @@ Done = TypeVar("Done")
 
 # Entries that wait while the database is away, before those that may be given up are: about
 # 100 MB. The others come from commands, and no new ones are taken meanwhile.
-MOST_KEPT = 200_000
-PAUSE = 0.1  # seconds before a failed commit is tried again, doubled up to PAUSE_MOST
-PAUSE_MOST = 2.0
-SLOW = 3.0  # seconds that a commit may take before nothing new is taken on
-WATCH = 0.5  # seconds between two looks at that
-TURN = 64  # callbacks after a commit before other tasks have their turn: about two milliseconds
+MAX_POSTED = 200_000
+RETRY_SECONDS = 0.1  # until a failed commit is tried again, doubled up to MAX_RETRY_SECONDS
+MAX_RETRY_SECONDS = 2.0
+SLOW_SECONDS = 3.0  # that a commit may take before nothing new is taken on
+LOOK_SECONDS = 0.5  # between two looks at that
+CALLBACKS_A_TURN = 64  # after a commit before other tasks have their turn: about 2 ms
 
 STOPPED = StoreError("the gateway stops")
 
@@ -85,7 +85,7 @@ class Writer(Generic[Row, Done]):
     @property
     def state(self) -> str:
         """`ok`, or a sentence that says why nothing can be written."""
-        if self._state == "ok" and (slow := time.monotonic() - self._since) > SLOW:
+        if self._state == "ok" and (slow := time.monotonic() - self._since) > SLOW_SECONDS:
             return f"a commit has been under way for {slow:.0f} s"
         return self._state
 
@@ -148,7 +148,7 @@ class Writer(Generic[Row, Done]):
         given up, counted, and False is returned, when too many wait.
         """
         if key is None:
-            if droppable and len(self._batch.kept) >= MOST_KEPT:
+            if droppable and len(self._batch.kept) >= MAX_POSTED:
                 self._dropped += 1
                 return False
             key = self._number
@@ -172,7 +172,7 @@ class Writer(Generic[Row, Done]):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch)
                     while self.fenced is None:
-                        idle = self._idle if self._state == "ok" else PAUSE_MOST
+                        idle = self._idle if self._state == "ok" else MAX_RETRY_SECONDS
                         with trio.move_on_after(idle):
                             await self._wake.wait()
                         await self.once()
@@ -188,7 +188,7 @@ class Writer(Generic[Row, Done]):
     async def _watch(self) -> None:
         """Let nobody wait long for a commit that hangs."""
         while True:
-            await trio.sleep(WATCH)
+            await trio.sleep(LOOK_SECONDS)
             if self._busy is not None and self.state != "ok":
                 self._busy.end_flushes()
                 self._batch.end_flushes()
@@ -212,7 +212,7 @@ class Writer(Generic[Row, Done]):
         with trio.CancelScope(shield=True):  # none of them is left out
             for count, (place, on_done) in enumerate(calls, 1):
                 on_done(on_disk if place == FLUSH else batch.error or batch.errors.get(place))
-                if not count % TURN:
+                if not count % CALLBACKS_A_TURN:
                     await trio.lowlevel.checkpoint()
 
     def _done(self, batch: Batch[Row]) -> None:
@@ -277,7 +277,7 @@ class Writer(Generic[Row, Done]):
         if self._state == "ok":
             log.error("database cannot be written reason=%s", sentence)
         self._state = sentence
-        self._pause = min(max(self._pause * 2, PAUSE), PAUSE_MOST)
+        self._pause = min(max(self._pause * 2, RETRY_SECONDS), MAX_RETRY_SECONDS)
         batch.again = bool(batch.kept)
         self._batch.kept = {**batch.kept, **self._batch.kept}
         if self._batch.kept:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 
-FIRST = 0.5  # seconds until the second try, doubled with every further one ...
-MOST = 300.0  # ... up to this: five minutes after a receiver is back, it has its events again
+FIRST_SECONDS = 0.5  # seconds until the second try, doubled with every further one ...
+MAX_SECONDS = 300.0  # ... up to this: by then a receiver that is back has its events again
 PARALLEL = 8  # deliveries at once, each of another device
 # Deliveries a second, so that a receiver which comes back after a day is not run down, and so that
 # the gateway has its time for devices: one delivery costs it about half a millisecond.
-RATE = 200.0
+MAX_RATE = 200.0
 BURST = 20  # deliveries that may follow one another without a pause
 # So many failures in a row are the receiver's and not those of the events.
 IN_A_ROW = 5
@@ -18,7 +18,7 @@ IN_A_ROW = 5
 
 def delay(failures: int, dice: random.Random) -> float:
     """Seconds to wait after so many failures: random within a half, so that no crowd forms."""
-    longest = min(MOST, FIRST * 2.0 ** min(max(failures - 1, 0), 30))
+    longest = min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(max(failures - 1, 0), 30))
     return longest * dice.uniform(0.5, 1.0)
 
 
@@ -31,7 +31,7 @@ class Pace:
         self.limit = 1  # deliveries at once: one more with each that was taken
         self.under_way = 0
         self._dice = dice
-        self._slot = -math.inf  # when the next delivery is due at RATE
+        self._slot = -math.inf  # when the next delivery is due at MAX_RATE
         self._failed_at = -math.inf
         self._ill = 0  # of the failures in a row, the latest that were the receiver's fault
 
@@ -43,7 +43,7 @@ class Pace:
 
     def begins(self, now: float) -> None:
         self.under_way += 1
-        self._slot = max(self._slot, now - BURST / RATE) + 1 / RATE
+        self._slot = max(self._slot, now - BURST / MAX_RATE) + 1 / MAX_RATE
 
     def ends(self) -> None:
         self.under_way -= 1

@@ -15,7 +15,7 @@ from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_of
 from devgate.events.log import PAGE, EventLog
-from devgate.webhooks.backoff import MOST, PARALLEL, Pace
+from devgate.webhooks.backoff import MAX_SECONDS, PARALLEL, Pace
 from devgate.webhooks.position import BY_HAND, Kept, gaps
 from devgate.webhooks.poster import Outcome, Poster
 from devgate.webhooks.public_addresses import PERMIT
@@ -24,9 +24,9 @@ from devgate.webhooks.window import Window
 
 # A crash repeats what was delivered since the position was last written. So that is done after so
 # many deliveries, and at the latest after so many seconds: a row in a commit that others share.
-EVERY = 16
+SAVE_EVERY = 16
 SAVE = 1.0
-AGAIN = 5.0  # seconds until a log that could not be read is read again
+REREAD_SECONDS = 5.0  # seconds until a log that could not be read is read again
 CRASHED = 30.0  # ... and until a target begins again after a fault of ours
 LOUD = 3  # failures in a row before the log hears of them: one or two are nothing
 ENDING = 3.0  # seconds that deliveries may take to end when the target is removed
@@ -108,7 +108,7 @@ class Target:
                 self.disabled = kept.disabled
             if kept.url == self.url:  # another one has not failed yet
                 self.disabled, self.error, self.next_at = kept.disabled, kept.error, kept.next_at
-                rest = min(max((kept.next_at or 0.0) - time(), 0.0), MOST)
+                rest = min(max((kept.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
                 self.pace = Pace(self._dice, kept.failures, trio.current_time() + rest)
         self._keep()
 
@@ -211,7 +211,7 @@ class Target:
                 await self._follow()
             except StoreError as err:
                 log.warning("webhook cannot read events target=%s error=%s", self.name, err)
-                await trio.sleep(AGAIN)
+                await trio.sleep(REREAD_SECONDS)
 
     async def _follow(self) -> None:
         window = self.window
@@ -260,7 +260,7 @@ class Target:
             self.window.wake()
         self.delivered_at, self.next_at = time(), None
         self._unsaved += 1
-        if self._unsaved >= EVERY:
+        if self._unsaved >= SAVE_EVERY:
             self._keep()
         if not self.window.tries:
             self.error = None

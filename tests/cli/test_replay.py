@@ -55,7 +55,8 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "PATIENCE", 20)  # which passes only where something is missing
+    # This time passes only where something is missing.
+    monkeypatch.setattr(replay, "ANSWER_SECONDS", 20)
     monkeypatch.setattr(replay, "SURPLUS", 0.01)
 
 
@@ -102,7 +103,7 @@ def test_what_comes_back_differently_is_1(
     out: list[str],
     words: str,
 ) -> None:
-    monkeypatch.setattr(replay, "PATIENCE", 1)
+    monkeypatch.setattr(replay, "ANSWER_SECONDS", 1)
     monkeypatch.setattr(replay, "SURPLUS", 1)
     file = saved(tmp_path, take(0, "in", HT), *(take(0, "out", frame) for frame in out))
     got = run("replay", file, f"127.0.0.1:{port}")

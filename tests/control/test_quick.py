@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import trio
 
-from devgate.control.connection import TURN, Limits
+from devgate.control.connection import REQUESTS_A_TURN, Limits
 from tests.control.harness import Json, serving
 
 DONE: Json = {"status": "200", "message": "done"}
@@ -95,11 +95,11 @@ async def test_many_in_one_read_let_others_have_their_turn() -> None:
         seen: list[int] = []
 
         async def look() -> None:
-            while len(office.begun) < 4 * TURN:
+            while len(office.begun) < 4 * REQUESTS_A_TURN:
                 seen.append(len(office.begun))
                 await trio.lowlevel.checkpoint()
 
         served.nursery.start_soon(look)
-        await caller.send(*({"type": "quick", "name": n} for n in range(4 * TURN)))
-        await office.until(office.begun, 4 * TURN)
-        assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * TURN
+        await caller.send(*({"type": "quick", "name": n} for n in range(4 * REQUESTS_A_TURN)))
+        await office.until(office.begun, 4 * REQUESTS_A_TURN)
+        assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * REQUESTS_A_TURN

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from devgate.config.settings import CommandSettings, Settings, StoreSettings
 from devgate.errors import StoreError
 from devgate.gateway.clock import Clock
-from devgate.gateway.trimming import EVERY, PAUSE, Trimmed, Trimming
+from devgate.gateway.trimming import ROUND_SECONDS, STEP_SECONDS, Trimmed, Trimming
 from devgate.model import Imei
 from devgate.store import history
 from devgate.store.schema import open_results
@@ -51,7 +51,7 @@ async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: M
     rig.writer.post([event(at=old) for _ in range(2 * history.TRIM + 1)])
     await rig.records.flushed()
     await trimming(rig).once()
-    assert trio.current_time() == 2 * PAUSE
+    assert trio.current_time() == 2 * STEP_SECONDS
     with rig.database.read() as conn:
         assert len(history.events_after(conn, 0, 9)) == 1, "the newest stays"
 
@@ -64,7 +64,7 @@ async def test_rows_that_say_nothing_of_results_any_more(
     rig.records.open_results(X, "QD", '{"group": []}')
     await rig.records.flushed()
     await trimming(rig).once()
-    assert trio.current_time() == PAUSE
+    assert trio.current_time() == STEP_SECONDS
     with rig.database.read() as conn:
         assert conn.execute(select(open_results.c.id)).scalars().all() == [f"{X}:QD"]
 
@@ -82,8 +82,8 @@ async def test_again_and_again_though_the_database_was_away(
             return Trimmed(0, 0, 0)
 
     nursery.start_soon(Away(rig.records, SETTINGS).run)
-    await trio.sleep(2.5 * EVERY)
-    assert times == [0, 1, 3, 3 + EVERY, 3 + 2 * EVERY]
+    await trio.sleep(2.5 * ROUND_SECONDS)
+    assert times == [0, 1, 3, 3 + ROUND_SECONDS, 3 + 2 * ROUND_SECONDS]
 
 
 async def test_f4_events_behind_a_younger_one_stay(

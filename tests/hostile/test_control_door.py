@@ -129,8 +129,8 @@ async def test_a_stream_ends_when_its_token_is_removed(
 
 async def test_a_token_has_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """M12: the 33rd stream of a token is a 429, over all its connections; others are served."""
-    assert shares.MOST["streams"] == 32
-    monkeypatch.setattr(shares, "MOST", {"connections": 3, "streams": 4})
+    assert shares.MAX_OF_TOKEN["streams"] == 32
+    monkeypatch.setattr(shares, "MAX_OF_TOKEN", {"connections": 3, "streams": 4})
     file = tmp_path / "tokens"
     shop, other = add(file, "shop", "admin"), add(file, "other", "admin")
     async with serving(access=Tokens(file)) as served:

@@ -18,7 +18,7 @@ from devgate.http.problems import Problem
 from devgate.http.serving import room as rooms
 from devgate.http.serving.connection import HEAD, IDLE, Wire
 from devgate.http.serving.quota import REQUESTS, Quota
-from devgate.http.serving.room import KEPT, PLACES, PLACES_PER_ADDRESS, Room
+from devgate.http.serving.room import PLACES, PLACES_PER_ADDRESS, RESERVED, Room
 from devgate.net.turns import Turns
 from tests.e2e.caller import eventually
 from tests.http.harness import Site, site
@@ -69,7 +69,7 @@ def test_one_address_has_64_places(served: Site, wire: bytes) -> None:
             client.sendall(wire)
         assert healthy(served)
         assert healthy(served)
-        assert still_open(clients) <= PLACES_PER_ADDRESS + KEPT
+        assert still_open(clients) <= PLACES_PER_ADDRESS + RESERVED
     assert len(served.log().splitlines()) - lines <= 1
 
 
@@ -85,7 +85,7 @@ def test_many_addresses_leave_room_for_healthz(served: Site) -> None:
             client.sendall(HALF_BODY)
         for _ in range(5):
             assert healthy(served)
-        assert still_open(clients) <= PLACES + KEPT
+        assert still_open(clients) <= PLACES + RESERVED
     full = [line for line in served.log().splitlines() if "connections full" in line]
     assert len(full) == 1, full
 
@@ -181,13 +181,13 @@ async def test_places_are_kept(
     monkeypatch.setattr(rooms, "PLACES", 10)
     for _ in range(10):
         wires.enter("192.0.2.1")
-    health = [wires.enter("192.0.2.3") for _ in range(KEPT)]
+    health = [wires.enter("192.0.2.3") for _ in range(RESERVED)]
     assert all(wire is not None and wire.only_health for wire in health)
     assert wires.enter("192.0.2.3") is None
     assert wires.refusals.counts.refused["http", "full"] == 1
-    local = [wires.enter("127.0.0.1") for _ in range(KEPT + 1)]
+    local = [wires.enter("127.0.0.1") for _ in range(RESERVED + 1)]
     assert not any(wire is None or wire.only_health for wire in local)
-    assert [ended(wire) for wire in local] == [True] + [False] * KEPT
+    assert [ended(wire) for wire in local] == [True] + [False] * RESERVED
     await trio.sleep(1.0)
     assert wires.enter("192.0.2.3") is not None
     assert ended(health[0])

@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Database]:
 def rig(store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> Rig:
     follow_trios_clock(monkeypatch)
     monkeypatch.setattr(trimming, "MIN_EVENTS", 500)
-    monkeypatch.setattr(trimming, "PAUSE", 0.0)
+    monkeypatch.setattr(trimming, "STEP_SECONDS", 0.0)
     return Rig(store)
 
 

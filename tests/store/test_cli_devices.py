@@ -131,7 +131,7 @@ def test_a_database_that_is_not_there_is_12(tmp_path: Path) -> None:
 def test_a_locked_database_is_12(
     run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "PATIENCE", 0.05)
+    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.05)
     run("add", A)
     other = connect(database_url)
     lock = "BEGIN IMMEDIATE" if database_url.startswith("sqlite") else "LOCK revision"

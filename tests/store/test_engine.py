@@ -162,7 +162,7 @@ def _lock(url: str) -> Other:
 def test_a_locked_database_is_an_outage_that_passes(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "PATIENCE", 0.05)
+    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.05)
     database = open_database(database_url)
     insert = text(f"INSERT INTO device (imei, id) VALUES ('{A}', 1)")
     other = _lock(database_url)

@@ -97,7 +97,7 @@ def test_searches_find_what_reading_everything_finds(
     database: Database, journal: Journal, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the clock does: by device, by number, by time, in pages of any size."""
-    monkeypatch.setattr(finding, "FEWEST", 2)  # many small steps
+    monkeypatch.setattr(finding, "MIN_READ", 2)  # many small steps
     dice = random.Random(seed)
     life(journal, dice, 60)
     everything = all_events(database)

@@ -162,7 +162,7 @@ def test_numbers_have_no_gap_across_failures(
 def test_a_locked_database_is_an_outage_and_passes(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devgate.store.engines.PATIENCE", 0.05)
+    monkeypatch.setattr("devgate.store.engines.LOCK_SECONDS", 0.05)
     database = open_database(sqlite_url)
     journal = Journal(database)
     journal.commit([event()])

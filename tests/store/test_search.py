@@ -115,8 +115,8 @@ def test_among_some_and_without_others(
     filled: Database, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """The same by their keys, and by looking at all of them a few at a time."""
-    monkeypatch.setattr(module, "FEW", few)
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_BY_KEY", few)
+    monkeypatch.setattr(module, "MAX_READ", 3)
     monkeypatch.setattr(module, "CHUNK", 2)
     some = set(IMEIS[1:7])
     assert found(filled, imeis=some) == "123456"

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from devgate.errors import StoreError
 from devgate.store import writer as module
 from devgate.store.outage import outage as store_outage
-from devgate.store.writer import PAUSE, PAUSE_MOST, Writer
+from devgate.store.writer import MAX_RETRY_SECONDS, RETRY_SECONDS, Writer
 from tests.writing import flushed, written
 
 
@@ -197,8 +197,8 @@ async def test_an_outage_is_asked_about_in_growing_pauses(
     async with running(writer):
         await trio.sleep(10)
     assert times[:6] == pytest.approx([0, 0.1, 0.3, 0.7, 1.5, 3.1])
-    assert times[6] - times[5] == pytest.approx(PAUSE_MOST)
-    assert times[1] == pytest.approx(PAUSE)
+    assert times[6] - times[5] == pytest.approx(MAX_RETRY_SECONDS)
+    assert times[1] == pytest.approx(RETRY_SECONDS)
 
 
 async def test_a_row_that_is_urgent_does_not_wait_for_the_pause(
@@ -309,7 +309,7 @@ async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
 async def test_rows_past_the_limit_are_given_up_and_counted(
     disk: Disk, writer: Inline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    monkeypatch.setattr(module, "MAX_POSTED", 3)
     for number in range(5):
         writer.post([str(number)], droppable=True)
     writer.post(["keyed"], "key")
@@ -368,8 +368,8 @@ async def test_f2_no_thread_for_a_commit_is_an_outage(disk: Disk) -> None:
 
 async def test_f10_a_commit_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """F10: after SLOW seconds it is the state, and nobody waits longer for what was posted."""
-    monkeypatch.setattr(module, "SLOW", 0.05)
-    monkeypatch.setattr(module, "WATCH", 0.01)
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     begun, go_on = threading.Event(), threading.Event()
 
     def commit(rows: Sequence[str]) -> list[str]:

@@ -74,9 +74,9 @@ class Shelf:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule a hundred times as fast."""
-    monkeypatch.setattr(backoff, "FIRST", 0.005)
-    monkeypatch.setattr(backoff, "MOST", 0.05)
-    monkeypatch.setattr(backoff, "RATE", 1e6)
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.005)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.05)
+    monkeypatch.setattr(backoff, "MAX_RATE", 1e6)
 
 
 @asynccontextmanager

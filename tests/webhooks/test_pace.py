@@ -7,14 +7,23 @@ import random
 
 import pytest
 
-from devgate.webhooks.backoff import BURST, FIRST, IN_A_ROW, MOST, PARALLEL, RATE, Pace, delay
+from devgate.webhooks.backoff import (
+    BURST,
+    FIRST_SECONDS,
+    IN_A_ROW,
+    MAX_RATE,
+    MAX_SECONDS,
+    PARALLEL,
+    Pace,
+    delay,
+)
 
 
 def test_waits_grow_twofold_up_to_a_limit_and_are_random_within_a_half(
     dice: random.Random,
 ) -> None:
     for failures in (*range(1, 40), 5000):
-        longest = min(MOST, FIRST * 2 ** min(failures - 1, 30))
+        longest = min(MAX_SECONDS, FIRST_SECONDS * 2 ** min(failures - 1, 30))
         waits = [delay(failures, dice) for _ in range(50)]
         assert longest / 2 <= min(waits) < max(waits) <= longest
 
@@ -39,11 +48,11 @@ def test_no_more_go_at_once_than_may(dice: random.Random) -> None:
 
 def test_no_more_go_in_a_second_than_may(dice: random.Random) -> None:
     pace, now = Pace(dice), 0.0
-    for _ in range(BURST + int(RATE)):
+    for _ in range(BURST + int(MAX_RATE)):
         now = pace.next_time(now)
         pace.begins(now)
         pace.ends()
-    assert now == pytest.approx(1.0, abs=2 / RATE)
+    assert now == pytest.approx(1.0, abs=2 / MAX_RATE)
 
 
 def test_one_broken_connection_is_no_illness_and_two_are(dice: random.Random) -> None:
@@ -51,7 +60,7 @@ def test_one_broken_connection_is_no_illness_and_two_are(dice: random.Random) ->
     pace.failed(0.0, 1.0, ill=True, wait=0.0)
     assert pace.rests_until <= 1.0
     pace.failed(1.0, 2.0, ill=True, wait=0.0)
-    assert 2.0 < pace.rests_until <= 2.0 + FIRST
+    assert 2.0 < pace.rests_until <= 2.0 + FIRST_SECONDS
     assert pace.next_time(2.0) == pace.rests_until
 
 
@@ -85,4 +94,4 @@ def test_after_a_restart_it_rests_on(dice: random.Random) -> None:
     pace = Pace(dice, failures=20, rests_until=100.0)
     assert pace.next_time(0.0) == 100.0
     pace.failed(100.0, 101.0, ill=True, wait=0.0)
-    assert pace.rests_until >= 101.0 + MOST / 2
+    assert pace.rests_until >= 101.0 + MAX_SECONDS / 2

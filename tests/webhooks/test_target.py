@@ -204,7 +204,7 @@ async def test_a_failure_is_logged_once_and_its_end_too(caplog: pytest.LogCaptur
 async def test_a_database_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(targets, "AGAIN", 0.001)
+    monkeypatch.setattr(targets, "REREAD_SECONDS", 0.001)
     with receiving() as receiver:
         book = Book(some(1, 5))
         read, away = book._page, [True, True]

@@ -13,7 +13,7 @@ import trio
 
 from devgate.gateway.command import Command
 
-TURN = 64  # commands that are judged before other tasks have their turn: some milliseconds
+COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
 RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
 ROOM = 1024  # entries that are kept without asking which of them are over
 
@@ -88,7 +88,8 @@ class Deadlines:
                     # It has no outcome yet, and all others shall have theirs.
                     log.exception("deadline could not be judged command=%s", command.id)
                     failed.append(command)
-                if not number % TURN:  # a network that is gone: all commands end at once
+                # A network that is gone ends all commands at once.
+                if not number % COMMANDS_A_TURN:
                     await trio.lowlevel.checkpoint()
             if failed:
                 await trio.sleep(RETRY_SECONDS)

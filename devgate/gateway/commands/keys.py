@@ -13,7 +13,7 @@ from devgate.store import history
 PAGE = 2000  # keys that are read at once; noting them takes about two milliseconds
 BITS = 16  # of the filter for each key; a key that is new passes for a known one in 400
 PROBES = 4  # of these bits each key sets: with BITS it is the usual bargain
-LEAST = 1 << 23  # bits: a megabyte, for half a million keys
+MIN_BITS = 1 << 23  # bits: a megabyte, for half a million keys
 PLACES = struct.Struct(f"<{PROBES}Q")
 
 log = logging.getLogger("devgate.commands")
@@ -72,7 +72,7 @@ class Keys:
 
     def _make(self, count: int) -> None:
         """Room for twice as many, and for half a million at least."""
-        size = max(LEAST, 1 << (2 * count * BITS - 1).bit_length()) if count else LEAST
+        size = max(MIN_BITS, 1 << (2 * count * BITS - 1).bit_length()) if count else MIN_BITS
         self._bits, self._mask = bytearray(size // 8), size - 1
 
 

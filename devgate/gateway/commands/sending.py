@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
 CONTESTED = "two connections claim this IMEI; nothing was sent"
 
-TURN = 64  # devices before other tasks have their turn: some milliseconds
+DEVICES_A_TURN = 64  # devices before other tasks have their turn: some milliseconds
 
 log = logging.getLogger("devgate.commands")
 
@@ -232,7 +232,7 @@ class Sender:
         stalled, self._stalled = self._stalled, {}
         for number, line in enumerate(stalled.values(), 1):
             self._next(line)
-            if not number % TURN:
+            if not number % DEVICES_A_TURN:
                 await trio.lowlevel.checkpoint()
 
     def _free(self, line: Line, command: Command) -> None:

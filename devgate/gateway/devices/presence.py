@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from devgate.gateway.bursts import MOST, Bursts, Window
+from devgate.gateway.bursts import MAX_TOLD, Bursts, Window
 from devgate.gateway.details import event_row
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.registry import Flapping, Registry
@@ -142,7 +142,7 @@ class Presence:
 
     def _online(self, imei: Imei, connection: Connection) -> None:
         count = self._onlines.count(imei)
-        if count <= MOST and not self._records.quiet:
+        if count <= MAX_TOLD and not self._records.quiet:
             return self._tell_online(imei, connection)
         # Readers see the two alternate: who is not told online is not told offline either.
         connection.told = False
@@ -159,7 +159,7 @@ class Presence:
         self.takeovers += 1
         connection.told = displaced.told
         count = self._takeovers.count(imei)
-        if count > MOST or not connection.told or self._records.quiet:
+        if count > MAX_TOLD or not connection.told or self._records.quiet:
             return self._leave_out(imei, count)
         address, number = connection.link.address, connection.generation
         event = event_row(
@@ -175,7 +175,7 @@ class Presence:
 
     def _leave_out(self, imei: Imei, count: int) -> None:
         self._stale[imei] = None
-        if count == MOST + 1:
+        if count == MAX_TOLD + 1:
             log.warning("device registers again and again, counted from now on imei=%s", imei)
             self._flapping(imei, 1)
 

@@ -12,7 +12,7 @@ from devgate.model import Imei, iso
 from devgate.protocol.explain import decoded, told, why
 from devgate.protocol.frames import Event
 
-MOST = 1000  # lines that wait for one reader: past it they are counted, not kept
+MAX_WAITING = 1000  # lines that wait for one reader: past it they are counted, not kept
 
 Line = dict[str, object]
 Seen = tuple[Event, bytes, Imei | None]  # what was read, its answer, who the device was before
@@ -22,7 +22,7 @@ class Reader:
     """One who looks. Lines that it does not take in time are counted and left out."""
 
     def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[Line](MOST)
+        self._send, self._receive = trio.open_memory_channel[Line](MAX_WAITING)
         self._missed = 0
 
     def put(self, line: Line) -> None:

@@ -9,7 +9,7 @@ from devgate.gateway.bursts import Window
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
-MOST = 60  # events an hour, over all IMEIs and addresses
+MAX_EVENTS = 60  # events an hour, over all IMEIs and addresses
 HOUR = 3600.0  # seconds; also between two events about one IMEI
 MAX_IMEIS = 1000  # that are remembered; the one that was seen longest ago is forgotten
 
@@ -21,7 +21,7 @@ class _Seen:
 
 
 class Unknown:
-    """Writes `device.unknown`: at most one an hour for an IMEI, and MOST an hour in all."""
+    """Writes `device.unknown`: at most one an hour for an IMEI, and MAX_EVENTS an hour in all."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -41,7 +41,7 @@ class Unknown:
         else:
             self._seen.move_to_end(imei)
         seen.count += 1
-        if now < seen.quiet_until or self._told >= MOST:
+        if now < seen.quiet_until or self._told >= MAX_EVENTS:
             self._left_out += 1
             return
         self._told += 1

@@ -20,7 +20,7 @@ from devgate.store import devices as stored
 from devgate.store import history, statistics
 from devgate.store.history import Reading, Record
 
-MOST = 2000  # events or commands of one device that are told at once
+MAX_ITEMS = 2000  # events or commands of one device that are told at once
 KEYED = 20  # commands of one key: more than one only where nothing was sent
 LOOK_BACK = 60.0  # seconds before an order that belong to its story
 UNKNOWN, LATEST = 20, 8
@@ -107,8 +107,8 @@ def _day(
     if stored.get(conn, imei) is None:
         raise CallerError("300", f"no device with the IMEI {imei} is known")
     before = statistics.presence_before(conn, imei, since)
-    events = statistics.events_of(conn, imei, since, until, MOST)
-    commands = statistics.commands_of(conn, imei, since - reach, until + 1, MOST)
+    events = statistics.events_of(conn, imei, since, until, MAX_ITEMS)
+    commands = statistics.commands_of(conn, imei, since - reach, until + 1, MAX_ITEMS)
     return Event(*before) if before else None, [Event(*row) for row in events], commands
 
 
@@ -141,7 +141,7 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
     ends = (row["late_at"] or row["ended_at"] or time()) + window
     if settled is not None and row["type"] == "start":
         ends = max(ends, settled + row["long"] + LOOK_BACK)
-    events = statistics.events_of(conn, imei, began - LOOK_BACK, ends, MOST)
+    events = statistics.events_of(conn, imei, began - LOOK_BACK, ends, MAX_ITEMS)
     before = statistics.presence_before(conn, imei, began - LOOK_BACK)
     device = stored.get(conn, imei)
     lines: list[dict[str, Any]] = [Event(*one).line() for one in events]

@@ -25,7 +25,7 @@ from devgate.webhooks.public_addresses import literal, not_public
 from devgate.webhooks.target import Target
 from devgate.webhooks.webhooks import PERMIT_ADDED
 
-MOST = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
+MAX_WEBHOOKS = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
 CHANGES = ("url", "events", "secret", "new_secret", "enabled")
 
 log = logging.getLogger("devgate.webhooks")
@@ -101,8 +101,10 @@ def _must_be_free(gateway: Gateway, name: str) -> None:
         raise CallerError("409", f"name: {name} is a [[webhook]] of gateway.toml already")
     if name in gateway.webhooks.targets:
         raise CallerError("409", f"name: there is a webhook {name} already; edit or remove it")
-    if len(gateway.webhooks.targets) >= MOST:
-        raise CallerError("409", f"there are {MOST} webhooks, and no more can be; remove one")
+    if len(gateway.webhooks.targets) >= MAX_WEBHOOKS:
+        raise CallerError(
+            "409", f"there are {MAX_WEBHOOKS} webhooks, and no more can be; remove one"
+        )
 
 
 async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:

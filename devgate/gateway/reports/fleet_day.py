@@ -18,13 +18,13 @@ from devgate.store.statistics import Dark, Odd
 DAY = 86400
 BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
 HOUR = 3600
-FRESH = 5.0  # seconds that what was counted holds ...
-SHARE = 20  # ... and so many times as long as counting took: at most a twentieth of a core
+FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
+FRESH_TIMES = 20  # ... and so many times as long as counting took: at most a twentieth of a core
 
 # A site went dark when at least so many of its devices, and such a part of them, were lost
 # within some minutes. A cut is noticed at different times: heartbeats are a minute apart.
-FEWEST, PART, TOGETHER = 3, 0.3, 300.0
-MOST_DARK, MOST_ODD, MOST_LOST = 12, 30, 2000
+MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
+MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
 
 # What the statuses of control.md mean for a chart.
 GROUPS: Mapping[str, str] = {
@@ -58,7 +58,7 @@ class Fleet:
                 began = monotonic()
                 self._counted = await records.read(count, time(), self._tally)
                 ended = monotonic()
-                self._until = ended + max(FRESH, SHARE * (ended - began))
+                self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * (ended - began))
             return self._counted
 
 
@@ -111,7 +111,7 @@ class Tally:
         for (imei, type, _), (times, last) in self.odd.items():
             before = found.get((imei, type), (0, 0.0))
             found[imei, type] = before[0] + times, max(before[1], last)
-        newest = sorted(found.items(), key=lambda one: one[1][1], reverse=True)[:MOST_ODD]
+        newest = sorted(found.items(), key=lambda one: one[1][1], reverse=True)[:MAX_ODD]
         names = statistics.names(conn, {imei for (imei, _), _ in newest})
         return [
             Odd(imei, type, times, last, *names.get(imei, ("", "")))
@@ -135,13 +135,13 @@ def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
     tally.add(conn, since)
     sites = statistics.sites(conn)
     minutes = [tally.dark[key] for key in sorted(tally.dark)]
-    found = outages(minutes, sites)[:MOST_DARK]
+    found = outages(minutes, sites)[:MAX_DARK]
     return Counted(
         since,
         [(number - since // BUCKET, change) for number, change in tally.presence.items()],
         statistics.outcomes(conn, since, HOUR),
         sites,
-        [(one, statistics.lost(conn, one.site, one.first, one.last, MOST_LOST)) for one in found],
+        [(one, statistics.lost(conn, one.site, one.first, one.last, MAX_LOST)) for one in found],
         tally.oddities(conn),
     )
 
@@ -154,7 +154,7 @@ def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
     found: list[Dark] = []
     for one in minutes:
         before = found[-1] if found else None
-        if before and before.site == one.site and one.last - before.first <= TOGETHER:
+        if before and before.site == one.site and one.last - before.first <= TOGETHER_SECONDS:
             devices = min(before.devices + one.devices, sites.get(one.site, one.devices))
             found[-1] = before._replace(devices=devices, last=one.last)
         else:
@@ -162,7 +162,8 @@ def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
     dark = [
         one
         for one in found
-        if one.devices >= FEWEST and one.devices >= PART * sites.get(one.site, one.devices)
+        if one.devices >= MIN_LOST
+        and one.devices >= MIN_LOST_PART * sites.get(one.site, one.devices)
     ]
     return sorted(dark, key=lambda one: one.first, reverse=True)
 

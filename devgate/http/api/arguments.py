@@ -21,9 +21,9 @@ MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
 PIECE = 1024 * 1024  # bytes that are written to the disk at once
 MAX_FORM = 16384  # bytes of a form: the longest of ours has a password and a few words
 MAX_FORM_FIELDS = 100
-PATIENCE = 30.0  # seconds in which the next part of a body must come
+BODY_SECONDS = 30.0  # seconds in which the next part of a body must come
 # Who sends a byte now and then would hold a connection for days.
-LEAST_RATE = 1024  # bytes a second that a body must come with, on average, after PATIENCE
+LEAST_RATE = 1024  # bytes a second that a body must come with, on average, after BODY_SECONDS
 FORM = "application/x-www-form-urlencoded"
 WORD = "command"
 MAX_DIGITS = 20
@@ -161,7 +161,7 @@ async def _each(request: Request, most: int, take: Any) -> None:
     try:
         while True:
             now = trio.current_time()
-            with trio.fail_at(min(now, begun + size / LEAST_RATE) + PATIENCE):
+            with trio.fail_at(min(now, begun + size / LEAST_RATE) + BODY_SECONDS):
                 part = await anext(parts, None)
             if part is None:
                 return

@@ -15,7 +15,7 @@ from devgate.labels import sheet
 from devgate.labels.sheet import DEFAULT, SIZES, Label
 from devgate.model import imei
 
-MOST = 240  # stickers of one look: a code costs some milliseconds of the gateway's own time
+MAX_STICKERS = 240  # of one look: a code costs some milliseconds of the gateway's own time
 SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
 
 
@@ -23,7 +23,7 @@ async def show(visit: Visit) -> Response:
     query = visit.request.query_params
     size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
     site, cut = query.get("site", ""), query.get("cut", "1") == "1"
-    chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MOST]
+    chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MAX_STICKERS]
     labels: Sequence[Label] = []
     following = None
     if chosen:
@@ -31,7 +31,7 @@ async def show(visit: Visit) -> Response:
     elif site:
         page: Mapping[str, Any] = await visit.ask(
             "devices", site=site, after=query.get("after") or None,
-            limit=MOST // size.count * size.count,
+            limit=MAX_STICKERS // size.count * size.count,
         )  # fmt: skip
         labels = [_label(visit, item) for item in page["items"]]
         following = page["next"]

@@ -16,7 +16,7 @@ log = logging.getLogger("devgate.http")
 
 PLACES = 1024  # at once: strangers cannot take all descriptors from the devices
 PLACES_PER_ADDRESS = 64  # of these, for connections that have shown no token and no session
-KEPT = 16  # more of them for loopback, and as many for /healthz and /readyz
+RESERVED = 16  # more of them for loopback, and as many for /healthz and /readyz
 SAFE_SECONDS = 5.0  # so long nobody has to leave a place
 SAFE_KEPT_SECONDS = 1.0  # the same on a place that is kept for /healthz
 NEWS_SECONDS = 60.0  # between two lines that say that all places are taken
@@ -27,7 +27,7 @@ class Room:
 
     def __init__(self, proxies: Proxies, refusals: Refusals, places: int = 1 << 62) -> None:
         """`places`: how many connections the descriptors allow, with those that are kept."""
-        self._allowed = max(1, places - 2 * KEPT)
+        self._allowed = max(1, places - 2 * RESERVED)
         self._proxies = proxies
         self._refusals = refusals
         self._here: dict[str, dict[Wire, None]] = {}  # by network, oldest first
@@ -96,7 +96,7 @@ class Room:
     def _keep(self, wire: Wire, *, loopback: bool) -> bool:
         """Take one of the kept places, if need be from who has been on one for longest."""
         kept = self._kept[loopback]
-        if len(kept) >= KEPT:
+        if len(kept) >= RESERVED:
             oldest = next(iter(kept))
             if not loopback and trio.current_time() < oldest.since + SAFE_KEPT_SECONDS:
                 self._refusals.refuse("http", "full", wire.address)

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from devgate.errors import StoreError
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands import keys as module
-from devgate.gateway.commands.keys import LEAST, Keys
+from devgate.gateway.commands.keys import MIN_BITS, Keys
 from devgate.model import Imei
 from devgate.store.engine import Database
 from devgate.store.journal import Journal, Row
@@ -61,7 +61,7 @@ async def test_those_on_disk_are_known_once_they_are_read(
 async def test_few_new_keys_pass_for_spent(rig: Rig, autojump_clock: MockClock) -> None:
     keys = rig.keys
     keys.ready = True
-    for n in range(LEAST // 16):
+    for n in range(MIN_BITS // 16):
         keys.spend(f"spent {n}")
     wrong = sum(not keys.is_new(f"new {n}") for n in range(10_000))
     assert wrong < 60, "one in 400, says the arithmetic"

@@ -32,7 +32,7 @@ async def taken(reader: Reader, count: int) -> list[Line]:
 async def test_a_slow_reader_is_told_how_much_it_missed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     reader = Reader()
     for number in range(10):
         reader.put({"n": number})
@@ -44,7 +44,7 @@ async def test_a_slow_reader_is_told_how_much_it_missed(
 async def test_what_was_missed_is_told_before_what_follows(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     reader = Reader()
     async with aclosing(reader.lines()) as lines:
         for number in range(5):
