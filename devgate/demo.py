@@ -22,7 +22,7 @@ from devgate.store.device import Device
 from devgate.store.devices import among, claim, insert_all, next_id
 from devgate.store.engine import Database
 
-HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start shall fail by a throw of dice
+HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start should fail by chance
 DEVICES = "127.0.0.1:12306"  # or any free port if that is taken
 PAGES = "127.0.0.1:8080"  # of the dashboard, likewise
 PATIENCE = 5.0  # seconds that somebody looks at a screen without a word what to do

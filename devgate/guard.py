@@ -49,7 +49,7 @@ class Guard:
         threading.Thread(target=self._say, name="last words", daemon=True).start()
 
     def arm(self, seconds: float, reason: str) -> None:
-        """End the process in so many seconds. From any thread, and from a signal handler."""
+        """End the process after `seconds`. From any thread, and from a signal handler."""
         self._limits.put(Limit(seconds, reason))
 
     def disarm(self) -> None:

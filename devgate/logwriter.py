@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import NamedTuple, TextIO
 
 MAX_WAITING = 10_000  # records that wait for the thread; a pipe's reader may pause for seconds
-MAX_ERRORS = 1_000  # ... and of ERROR and above so many more
+MAX_ERRORS = 1_000  # ... and this many more of ERROR and above
 GATHER_SECONDS = 0.02  # between two writes while lines keep coming
 END_SECONDS = 1.0  # how long the end of the process waits for the thread
 

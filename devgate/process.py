@@ -94,7 +94,7 @@ def _serve(
     guard = Guard(last_words)
     soft, _ = raise_descriptor_limit()
     # The writer's thread is back in the interpreter for microseconds at a time, and a start
-    # waits for each of them: it shall not wait the usual 5 ms for a loop that is busy.
+    # waits for each of them: it must not wait the usual 5 ms for a loop that is busy.
     sys.setswitchinterval(0.0005)
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings)
@@ -131,7 +131,7 @@ def keep_what_is_loaded() -> None:
     # collection would stop the loop for a quarter of a second.
     gc.collect()
     gc.freeze()
-    # The youngest are looked at often all the same: what is left to the collector is
+    # The youngest are looked at often nevertheless: what is left to the collector is
     # freed at once, and 100,000 objects of that stop the loop for a sixth of a second. Those that
     # are alive take time, too: beside strangers who open and end connections one look at 10,000
     # took up to 15 ms, at 2,000 it takes 3.

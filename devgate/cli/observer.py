@@ -15,7 +15,7 @@ from devgate.control.client import Channel
 Item = Mapping[str, Any]
 
 LOOK_SECONDS = 1.0  # seconds between two looks
-# So many registered devices cost the gateway a second between two looks at the table: to find
+# This many registered devices cost the gateway a second between two looks at the table: to find
 # those that are online it goes through them all.
 MANY_DEVICES = 20_000
 MAX_EVENTS = 200  # events, more than any screen has lines

@@ -17,7 +17,7 @@ OWN_KEY = "cli-"  # how a key of our own begins
 
 
 class Long(NamedTuple):
-    """How long or how often a device shall run.
+    """How long or how often a device runs.
 
     A plain number means what the device counts, seconds or times; what was written as a
     duration means `seconds`, which the gateway refuses for a device that counts times.
@@ -78,7 +78,7 @@ class Span(click.ParamType[float]):
 
 
 class OwnSpan(Span):
-    """Likewise; NONE for an empty text."""
+    """The same, with NONE for an empty text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return NONE if value in ("", NONE) else super().convert(value, param, ctx)

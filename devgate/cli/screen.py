@@ -34,7 +34,7 @@ from devgate.cli.observer import (
 from devgate.cli.output import plain, sentence
 
 FRAME = 6  # lines that are neither a device nor an event
-EVENT_SHARE = 3  # of the lines that are left, one in so many shows an event
+EVENT_SHARE = 3  # of the lines that are left, one in this many shows an event
 STDIN = 0
 # A key as a terminal sends it: an escape sequence, or one sign.
 KEY = re.compile(rb"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])|[^\x1b]")
@@ -166,7 +166,7 @@ def _ended_by_signal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _keys() -> Iterator[Keys]:
-    """What waits for keys, at most so many seconds: all that were pressed, and a `q` when the
+    """What waits for keys, for a limited time (seconds): all that were pressed, and a `q` when the
     terminal has gone.
 
     Meanwhile the terminal shows no key and hands each over at once; Ctrl-C still is one.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from devgate.errors import CallerError
 
-# So many of each. A connection has at most 1,024 requests under way (`connection.Limits`).
+# The most of each. A connection has at most 1,024 requests under way (`connection.Limits`).
 MAX_OF_TOKEN: Mapping[str, int] = {"connections": 64, "streams": 32}
 
 

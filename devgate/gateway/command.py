@@ -159,7 +159,7 @@ class Command:
         self.sequence = sequence
 
     def unsent(self) -> None:
-        """Back to waiting: it was put down as sent, and no byte of it went out."""
+        """Back to waiting: it was journalled as sent, and no byte of it went out."""
         self.state, self.sent_at, self.running, self.sequence = "waiting", None, False, None
 
     def ends(self, status: str, now: float, message: str | None = None) -> None:

@@ -46,7 +46,7 @@ FAST = SECONDS[0]
 
 
 class Histogram:
-    """How often a value was at most each of `bounds`: so many counts, and one for all above."""
+    """How often a value was at most each of `bounds`: a count for each, and one for all above."""
 
     __slots__ = ("bounds", "counts", "total")
 

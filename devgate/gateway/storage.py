@@ -229,7 +229,7 @@ class Records:
     async def change(
         self, function: Callable[Concatenate[Reading, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Likewise, in a transaction of its own that may write."""
+        """What `function` returns, run in a transaction of its own that may write."""
 
         def in_thread() -> T:
             with self._database.write() as conn:
@@ -240,7 +240,7 @@ class Records:
     async def whole(
         self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Likewise, for what makes many transactions: an import."""
+        """What `function` returns that makes many transactions of its own: an import."""
         return await self._ask(lambda: function(self._database, *args, **kwargs))
 
     async def _ask(self, in_thread: Callable[[], T]) -> T:

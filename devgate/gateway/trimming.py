@@ -96,7 +96,7 @@ class Trimming:
             self._kept = at
 
     async def once(self, most: int | None = None) -> Trimmed:
-        """Delete what is old enough; at most so many rows of each kind. Nothing, while the clock
+        """Delete what is old enough; at most `most` rows of each kind. Nothing, while the clock
         is in doubt. Raises StoreError."""
         store, command = self._settings.store, self._settings.command
         async with self._lock:

@@ -27,7 +27,7 @@ from devgate.http.problems import written
 log = logging.getLogger("devgate.http")
 
 GAP = 0.5  # seconds at least from one drawing of a board to the next
-BURST, WITHIN = 6, 30.0  # so many at once, in so many seconds: a start makes four events
+BURST, WITHIN = 6, 30.0  # draws at once, in that many seconds: a start makes four events
 CALM = 10.0  # seconds between two drawings of what can wait
 GATHER = 0.5  # seconds in which events gather before anybody looks at them
 
@@ -68,7 +68,7 @@ class Board:
     def join(self, seen: int) -> Viewer:
         """For one who has a picture that knows of all events up to `seen`, and perhaps of more."""
         if not self.number and self._hub.log.last > seen:
-            self._be_due(at_once=self._soonest())  # later ones are heeded
+            self._be_due(at_once=self._soonest())  # later ones are taken into account
         self._unsure = self._unsure or self.position < seen or not self.number
         return Viewer(self, seen)
 
@@ -87,7 +87,7 @@ class Board:
             self._whole = _told(self._parts)
         return self._whole
 
-    def heed(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         if event.n <= self.position:
             return
         concern = self._concerns(event)
@@ -96,12 +96,12 @@ class Board:
         elif concern is Concern.CALM:
             self._be_due(calm=self._last + CALM)
 
-    def heed_all(self) -> None:
+    def apply_all(self) -> None:
         """Nobody knows what happened."""
         self._be_due(calm=self._last + CALM)
 
     def end(self) -> None:
-        """Whoever looks shall leave."""
+        """Ends the streams of all who look."""
         self.over = True
         self._lot.unpark_all()
 
@@ -272,12 +272,12 @@ class Boards:
                     await trio.sleep(CALM)
                     position = self.log.last
                     for board in self._boards.values():
-                        board.heed_all()
+                        board.apply_all()
 
     async def _follow(self, position: int) -> None:
         async with aclosing(self.log.follow(position)) as events:
             async for event in events:
                 for board in self._boards.values():
-                    board.heed(event)
+                    board.apply(event)
                 if event.n >= self.log.last:
                     await trio.sleep(GATHER)

@@ -27,7 +27,7 @@ A_YEAR = "max-age=31536000"
 
 
 class SafeHeaders:
-    """Puts them on each response. `secure`: it came by TLS, and so shall the next request."""
+    """Puts them on each response. `secure`: it came by TLS, and so must the next request."""
 
     def __init__(self, app: ASGIApp, secure: bool) -> None:
         self._app = app

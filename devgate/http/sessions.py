@@ -93,7 +93,7 @@ class Sessions:
         return None if user is None else self._begin("user", user.name, user.role, user.hash)
 
     def by_token(self, secret: str) -> str | None:
-        """Likewise, for the secret of a token."""
+        """A session for the secret of a token, or None."""
         token = None if self._tokens is None else self._tokens.check(secret)
         return token and self._begin("token", token.name, token.role, token.digest)
 

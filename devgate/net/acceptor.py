@@ -1,4 +1,4 @@
-"""Accept connections: so many at a time, so many in all, and never in a hurry to fail."""
+"""Accept connections: a few at a time, up to a limit, and errors end nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Acceptor:
     the connection has ended, once. `max_connections` 0 is what the descriptor limit allows. Both
     limits may be changed at any time, by apply().
 
-    `make_room(most)` ends some connections that have not registered, at most so many, and returns
+    `make_room(most)` ends some connections that have not registered, at most `most`, and returns
     how many. `strict(address)` says whether that address is to be kept to its share of them.
 
     `proxied`: the connections come from load balancers, so that an address is counted when the

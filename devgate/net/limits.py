@@ -16,8 +16,8 @@ MOST_RESERVE = 4096
 REST = 64  # for the database, webhooks, the log and the gateway's own files
 MAX_WEB = 1024  # connections of HTTP, or of control TCP: no more are of use to anybody
 
-# Connections from one network that have not registered are at most so many, and one more for each
-# that has registered from there: a fleet behind one NAT doubles with each round trip.
+# At most this many connections from one network have not registered, and one more for each that
+# has registered from there: a fleet behind one NAT doubles with each round trip.
 UNREGISTERED_PER_NETWORK = 200
 
 
@@ -31,7 +31,7 @@ class Budget(NamedTuple):
 
 
 def budget(limit: int | None = None) -> Budget:
-    """The share of each door in so many descriptors; None: in the soft limit as it is now."""
+    """The share of each door in `descriptors`; None: in the soft limit as it is now."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
     if soft == resource.RLIM_INFINITY:
         soft = sys.maxsize

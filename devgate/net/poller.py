@@ -19,7 +19,7 @@ READ_SIZE = 1024  # more than the longest frame: a device that behaves is draine
 ROUND = 256  # links in one round: other tasks get their turn in between
 READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
 # What connections that have not registered get of each round, besides what the registered ones
-# leave: so many reads of READ_SIZE bytes at least, and no more once so much time is spent.
+# leave: this many reads of READ_SIZE bytes at least, and no more once this time is spent.
 # All other classes (callers, HTTP) have their turn between two rounds.
 UNREGISTERED_READS = 16
 UNREGISTERED_SECONDS = 0.002
@@ -124,7 +124,7 @@ class Poller:
         return bool(self._unfinished or self._unregistered or self._look.poll(0))
 
     def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
-        """One round of at most so many links, without waiting. Empty bytes are the end of a link.
+        """One round of at most `most` links, without waiting. Empty bytes are the end of a link.
 
         Registered links come first, then the others in a small slice: what the registered ones
         leave of the round, for UNREGISTERED_SECONDS, and always UNREGISTERED_READS.

@@ -16,7 +16,7 @@ from devgate.protocol.frames import (
     Malformed,
 )
 
-SHORT = 3  # a run of at most so many bytes is a heartbeat, whatever it holds
+SHORT = 3  # a run of at most this many bytes is a heartbeat, whatever it holds
 
 # LEN 020 to 022 are slips of devices in the field: such a frame is 23 bytes long.
 HEADER = rb"(?:02|0[3-9]|[1-9][0-9])[0-9][0-9]{3}[0-9]{15}[A-Z]{2}"
@@ -56,7 +56,7 @@ class Decoder:
     def __init__(self, tail: bytes = b"", before: bytes = b"", told: int = 0) -> None:
         self.tail = tail
         self._before = before  # the heartbeat before the tail: judged with it if no frame follows
-        self._told = told  # so many of the tail's first bytes have been told, one way or another
+        self._told = told  # how many of the tail's first bytes have been told, one way or another
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes decide."""

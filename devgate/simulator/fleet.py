@@ -51,7 +51,7 @@ class Client:
         self.device = device
         self.sock: socket.socket | None = None
         self.left: socket.socket | None = None  # vanished from: open, and read by nobody
-        self.leaves = False  # the task shall end this connection
+        self.leaves = False  # the task must end this connection
         self.met = False  # there was a connection before
 
 

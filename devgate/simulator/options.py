@@ -32,7 +32,7 @@ class Options:
     count: int = 20
     first: Imei = FIRST
     habits: Habits = field(default_factory=Habits)
-    times: int = 0  # so many of them, the last ones, count times instead of seconds
+    times: int = 0  # how many of them, the last ones, count times instead of seconds
     ramp: float = 1000.0  # connections made in a second, at most
     backoff: tuple[float, float] = (1.0, 60.0)  # wait after the first failure; longest wait
     seed: int | None = None

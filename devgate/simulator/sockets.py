@@ -20,7 +20,7 @@ Address = tuple[socket.AddressFamily, tuple[str, int]]
 
 
 def make_room(descriptors: int) -> None:
-    """Raise the soft limit so that so many more descriptors fit.
+    """Raise the soft limit so that this many more descriptors fit.
 
     Raises SetupError if the hard limit does not allow it.
     """
@@ -85,7 +85,7 @@ async def connect(address: Address, local: str | None) -> socket.socket:
 
 
 class Pace:
-    """Lets so many through in a second, in the order in which they asked."""
+    """Lets a number through in each second, in the order in which they asked."""
 
     def __init__(self, rate: float) -> None:
         self._gap = 1 / rate

@@ -26,7 +26,7 @@ from devgate.store.staging import Staging
 OnConflict = Literal["fail", "skip", "update"]
 Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so much (0: unknown)
 
-# Seconds that one transaction shall keep SQLite's lock from a command. control.md allows about
+# Seconds that one transaction may keep SQLite's lock from a command. control.md allows about
 # 50 ms, and a commit takes now and then twice as long as the one before.
 HOLD = 0.03
 PAUSE_SECONDS = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free

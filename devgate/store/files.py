@@ -150,7 +150,7 @@ class Files:
                 )
 
     def _empty_log(self) -> None:
-        """Likewise for a file that was overwritten. The log is emptied besides: every connection,
+        """The same for a file that was overwritten. The log is emptied besides: every connection,
         also of other programs, would copy it into the file when it is closed."""
         aside = Path(f"{self._wal_path}.of-overwritten-{int(time.time())}")
         try:

@@ -47,7 +47,7 @@ def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) 
     """Events of these types (none given: of all) with the numbers `after` + 1 to `until`.
 
     Where one of the types is noise the log is read by number: a page may have no event then, and
-    go on all the same.
+    go on nevertheless.
     """
     values = {"after": after, "until": until, "limit": limit}
     if not types or not types.isdisjoint(_NOISE):

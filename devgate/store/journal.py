@@ -186,7 +186,7 @@ class Journal:
         return conn.scalar(select(func.coalesce(func.max(event.c.n), 0))) or 0
 
     def close(self) -> None:
-        """Give the connection back. The journal may be used again all the same."""
+        """Give the connection back. The journal can be used again."""
         conn, self._conn = self._conn, None
         if conn is not None:
             with suppress(SQLAlchemyError):  # it may have been broken before

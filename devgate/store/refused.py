@@ -61,7 +61,7 @@ class OneByOne(Generic[Row]):
         return None
 
     async def _without_disposable(self, entry: Entry[Row], error: Exception) -> str | None:
-        """Give up the rows of this entry that may be, if that is what ails it. Otherwise, why it
+        """Give up the rows of this entry that may be, if those are refused. Otherwise, why it
         cannot be written."""
         if (sentence := self._outage(error)) is not None:
             return sentence

@@ -72,7 +72,7 @@ class Staging:
         raise AssertionError("a row of this batch was refused")
 
     def after(self, line: int, limit: int) -> list[Row]:
-        """At most so many rows behind this line."""
+        """At most `limit` rows behind this line."""
         found = self._db.execute(
             "SELECT * FROM row WHERE line > ? ORDER BY line LIMIT ?", (line, limit)
         )

@@ -82,7 +82,7 @@ def newest_event(conn: Connection) -> int:
 
 
 def changes_of_presence(conn: Connection, some: Some, bucket: int) -> list[tuple[int, int]]:
-    """(number of the bucket of so many seconds since 1970, how many more were online then)."""
+    """(number of the bucket since 1970, how many more were online then)."""
     number = _number(event.c.at, 0, bucket)
     query = (
         select(number, event.c.type, func.count())

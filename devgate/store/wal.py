@@ -17,7 +17,7 @@ LOG_HEAD = 32  # bytes
 FRAME_HEAD = struct.Struct(">II8s8x")  # page, the database's size in pages or 0, salts
 PUBLISHED = struct.Struct("=I10xHI12x8s")  # version, size of a page, frames, salts
 COPIED_AT = 96  # where the index says what has been copied into the database
-COPIED = struct.Struct("=I28xI")  # frames that have been, frames that are or shall be
+COPIED = struct.Struct("=I28xI")  # frames that were copied, frames that are or will be
 
 Id = tuple[int, int]  # device and inode
 
@@ -69,7 +69,7 @@ class Index:
 
     def copied(self) -> tuple[bytes, int, int]:
         """The log's salts, and how many of its frames have been copied into the database, and are
-        or shall be. The last number grows before the first byte is copied."""
+        or will be. The last number grows before the first byte is copied."""
         done, attempted = COPIED.unpack_from(self._map, COPIED_AT)
         return PUBLISHED.unpack_from(self._map)[3], done, attempted
 

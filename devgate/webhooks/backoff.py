@@ -12,12 +12,12 @@ PARALLEL = 8  # deliveries at once, each of another device
 # the gateway has its time for devices: one delivery costs it about half a millisecond.
 MAX_RATE = 200.0
 BURST = 20  # deliveries that may follow one another without a pause
-# So many failures in a row are the receiver's and not those of the events.
+# This many failures in a row are the receiver's and not those of the events.
 IN_A_ROW = 5
 
 
 def delay(failures: int, dice: random.Random) -> float:
-    """Seconds to wait after so many failures: random within a half, so that no crowd forms."""
+    """Seconds to wait after this many failures: random within a half, so that no crowd forms."""
     longest = min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(max(failures - 1, 0), 30))
     return longest * dice.uniform(0.5, 1.0)
 

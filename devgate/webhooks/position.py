@@ -1,4 +1,4 @@
-"""What is on disk of a target: how far it has come, and how it fares."""
+"""What is on disk of a target: how far it has come, and how its last deliveries ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Kept(NamedTuple):
     gaps: str = ""
 
     def open(self) -> list[int]:
-        """The numbers of those events, in order. Text that nobody of us wrote has none: what is
+        """The numbers of those events, in order. Text from outside has none: what is
         behind the position comes again then."""
         try:
             return sorted(self.position + int(part) for part in self.gaps.split())

@@ -18,7 +18,7 @@ TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to
 CONNECT = 5.0  # ... and for one address to accept a connection
 IDLE = 30.0  # seconds that a connection waits for the next event
 MOST_READ = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
-MOST_WAIT = 3600.0  # seconds: who asks for more in Retry-After is asked again all the same
+MOST_WAIT = 3600.0  # seconds: who asks for more in Retry-After is asked again after that
 # Statuses that speak of the receiver as a whole and not of the one event.
 ILL = (408, 429, 502, 503, 504)
 
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     """taken    it is kept there
     refused  not this event, or not now
     ill      nobody there takes anything at the moment
-    gone     nothing shall be sent there any more
+    gone     nothing is sent there any more
     """
 
     kind: Literal["taken", "refused", "ill", "gone"]

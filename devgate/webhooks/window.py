@@ -13,7 +13,7 @@ from devgate.events.kinds import Event
 # Events held in memory for one target, a few hundred bytes each. All others stay in the
 # database until there is room.
 HELD = 1000
-# How many events may be read from the oldest on that was not taken: so many at the most are read
+# How many events may be read from the oldest on that was not taken: at most this many are read
 # again, to find those that were not, when the gateway starts.
 AHEAD = 100_000
 
@@ -59,7 +59,7 @@ class Window:
 
     @property
     def tries(self) -> int:
-        """How often the event that fares worst has failed."""
+        """How often the event with the most failures has failed."""
         return max(self._tries.values(), default=0)
 
     def __len__(self) -> int:

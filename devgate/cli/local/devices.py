@@ -69,7 +69,7 @@ def devices() -> None:
 @click.option("--site", help="Only those of one site.")
 @click.option(
     "--limit", type=click.IntRange(0), default=100, show_default=True,
-    help="At most so many; 0 for all.",
+    help="At most this many; 0 for all.",
 )  # fmt: skip
 @click.option("--after", type=ImeiType(), metavar="IMEI", help="Go on behind this one.")
 @common
@@ -197,7 +197,7 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _own(value: Any) -> Any:
-    """None for what shall be the gateway's again."""
+    """None for what is the gateway's default again."""
     return None if value is NONE else value
 
 

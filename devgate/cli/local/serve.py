@@ -43,7 +43,7 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
 
     Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
     start (a port in use, a folder that is not writable, no database), 70 it
-    could not stop: the log says what hung.
+    could not stop: the log says what did not end.
     """
     from devgate.early import prepare
 

@@ -74,7 +74,7 @@ def _imei(ctx: click.Context, param: click.Parameter, value: str) -> Imei:
     default=0,
     show_default=True,
     metavar="N",
-    help="So many of them, the last ones, count times instead of seconds.",
+    help="How many of them, the last ones, count times instead of seconds.",
 )
 @click.option(
     "--heartbeat",

@@ -66,7 +66,7 @@ class Deadlines:
         besides: Callable[[float], None],
         caught_up: Callable[[], Awaitable[None]],
     ) -> NoReturn:
-        """Judge each command when it is due, and do something besides every so many seconds.
+        """Judge each command when it is due, and do something else at an interval (seconds).
 
         Both get the time. They must not await. `caught_up` is awaited first where a command is
         due: after a stall of the loop its result may be here, unread.
@@ -85,7 +85,7 @@ class Deadlines:
                 try:
                     judge(command, now)
                 except Exception:
-                    # It has no outcome yet, and all others shall have theirs.
+                    # It has no outcome yet, and all others must get theirs.
                     log.exception("deadline could not be judged command=%s", command.id)
                     failed.append(command)
                 # A network that is gone ends all commands at once.

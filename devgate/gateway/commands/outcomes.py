@@ -1,4 +1,4 @@
-"""How commands end: what is put down, counted and said of it, and when their callers hear."""
+"""How commands end: what is journalled, counted and logged, and when their callers hear."""
 
 from __future__ import annotations
 

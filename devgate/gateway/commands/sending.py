@@ -110,7 +110,7 @@ class Sender:
         if command.state == "waiting":
             self._deadlines.add(command)
             if not command.noted:
-                self._put_down(line, command)
+                self._journal_waiting(line, command)
         return True
 
     def _next(self, line: Line) -> None:
@@ -128,7 +128,7 @@ class Sender:
                 self._outcomes.end_all(waiting.unkept(), "404")
                 for command in list(waiting):
                     if not command.noted:  # the device left just before its turn
-                        self._put_down(line, command)
+                        self._journal_waiting(line, command)
                 return
             if waiting and (line.aside is None or waiting[0].type == "stop"):
                 self._perform(line, waiting.pop(0))
@@ -202,7 +202,7 @@ class Sender:
             log.error("journal refused a command command=%s error=%s", command.id, error)
 
     def _left(self, line: Line, command: Command) -> None:
-        """Its device went away while it was being put down as sent; nothing was."""
+        """Its device went away while it was being journalled as sent; nothing was sent."""
         if command.kept and command.until > trio.current_time():
             self._wait_again(line, command)
             if self._closed:
@@ -246,13 +246,13 @@ class Sender:
             self._idle = None
         self._next(line)
 
-    def _put_down(self, line: Line, command: Command) -> None:
+    def _journal_waiting(self, line: Line, command: Command) -> None:
         """It has to wait: on disk before its caller may hear that it was accepted."""
         command.noted = True
-        on_done = partial(self._put_down_done, line, command)
+        on_done = partial(self._waiting_journalled, line, command)
         self._records.write(command, (accepted,), time(), on_done)
 
-    def _put_down_done(self, line: Line, command: Command, error: Exception | None) -> None:
+    def _waiting_journalled(self, line: Line, command: Command, error: Exception | None) -> None:
         if error is None:
             return command.set_recorded()
         log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)

@@ -137,7 +137,7 @@ class Settler(Sender):
     def give_up(self) -> None:
         """The gateway stops: nobody waits any longer for the results of what is in flight.
 
-        What is only being put down as sent will not be.
+        What is only being journalled as sent will not be sent.
         """
         self._gave_up = True
         now = trio.current_time()

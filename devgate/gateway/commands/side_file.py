@@ -38,7 +38,7 @@ class LateOutcomes:
         self._live = live  # commands that have not ended in this run: theirs is this run's word
         self._owner = owner  # None: a database that nobody owns has no side file
         self._file = file
-        self._withdraw = withdraw  # called with a command that no result shall settle any more
+        self._withdraw = withdraw  # called with a command that no result may settle any more
 
     def keep(self, rows: Sequence[Row]) -> None:
         """What is not in the database when the process ends goes beside it, on disk when this

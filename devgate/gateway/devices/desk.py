@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
 
 BUSY = 4000  # arrivals a second from which on they are gathered ...
-GATHER = 0.001  # ... for so many seconds
+GATHER = 0.001  # ... for this time, in seconds
 PACE_WINDOW = 0.05  # seconds over which arrivals are counted
 HURRIED = 32  # links of one round while commands are on their way: each takes many steps
 CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
@@ -151,7 +151,7 @@ class Desk:
         command is outstanding, they are made fewer: what arrives within a millisecond
         is read together, without being told that something is there.
         """
-        pace = 0.0  # arrivals a second, of late
+        pace = 0.0  # arrivals a second, over PACE_WINDOW
         counts, dispatcher, poller = self.counts, self._dispatcher, self._poller
         clock = trio.lowlevel.current_clock().current_time
         last = clock()

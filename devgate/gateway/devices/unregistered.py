@@ -1,4 +1,4 @@
-"""What connections may do that have not registered: so many bytes, attempts and places."""
+"""What connections may do that have not registered: limits of bytes, attempts and places."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from devgate.protocol.frames import Event, Frame
 
 MAX_BYTES = 4096  # that one may send without a good registration
 MAX_REFUSED = 5  # registrations of one that are refused (300, 401); then it is closed
-# After so many refused registrations from one network within WINDOW_SECONDS each registration from
-# it is answered DELAY_SECONDS later, known or not: IMEIs cannot be tried out at any speed.
+# After this many refused registrations from one network within WINDOW_SECONDS each one from it is
+# answered DELAY_SECONDS later, known or not: IMEIs cannot be tried out at any speed.
 SLOW_AFTER = 20
 WINDOW_SECONDS = 60.0
 DELAY_SECONDS = 2.0

@@ -19,9 +19,9 @@ DAY = 86400
 BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
 HOUR = 3600
 FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
-FRESH_TIMES = 20  # ... and so many times as long as counting took: at most a twentieth of a core
+FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
 
-# A site went dark when at least so many of its devices, and such a part of them, were lost
+# A site went dark when at least MIN_LOST of its devices, and MIN_LOST_PART of them, were lost
 # within some minutes. A cut is noticed at different times: heartbeats are a minute apart.
 MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
 MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000

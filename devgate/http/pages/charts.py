@@ -35,7 +35,7 @@ class Mark(NamedTuple):
 
 
 def ceiling(most: float, lines: int = 4) -> int:
-    """The least round number that an axis with so many equal parts may end with."""
+    """The least round number that an axis with that many equal parts may end with."""
     least = max(most * ROOM, lines) / lines
     magnitude = 10 ** math.floor(math.log10(least))
     step: float = next(s * magnitude for s in STEPS if s * magnitude >= least)

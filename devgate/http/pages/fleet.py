@@ -43,7 +43,7 @@ def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
 
 
 def _at_hand(visit: Visit, shown: Values) -> Values:
-    """The numbers that the gateway knows by heart; counting a day takes longer than that."""
+    """The numbers that the gateway has in memory; counting a day takes longer than that."""
     gateway = visit.web.gateway
     now = {"online": len(gateway.presence), "running": len(gateway.running.imeis())}
     return {**shown, "fleet": {**shown["fleet"], **now}}

@@ -32,8 +32,8 @@ Values = Mapping[str, Any]
 class Live:
     """A page that lives: what its template is given, and which events it shows.
 
-    `pulse`: it is drawn again after so many seconds though nothing happened, since some of what
-    it shows makes no event.
+    `pulse`: it is drawn again after that many seconds though nothing happened, since some of
+    what it shows makes no event.
     """
 
     template: str

@@ -98,7 +98,7 @@ class Http2(H2Protocol):
                 await self.send(Closed())
 
     def sent(self, size: int) -> None:
-        """So many bytes went out."""
+        """`size` bytes went out."""
         self._allowed += size / BYTES_FOR_ONE
 
     async def _priority_updated(self, event: PriorityUpdated) -> None:
