@@ -170,8 +170,10 @@ class Watched(Generic[T]):
             try:
                 self._entries = {entry.name: entry for entry in self._file.entries(self.path)}
             except SetupError as err:
-                kind = self._file.kind
-                log.error("%s file not read, the %ss stay as they were reason=%s", kind, kind, err)
+                log.error(
+                    "file of names not read, its entries stay as they were kind=%s reason=%s",
+                    self._file.kind, err,
+                )  # fmt: skip
         return self._entries
 
 
