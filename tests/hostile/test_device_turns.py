@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,11 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
-from devgate.gateway.devices.watch import LOOKS, Watch
+from devgate.gateway.devices.unregistered import SLOW_AFTER
+from devgate.gateway.devices.watch import DUE, LOOKS, Watch
 from devgate.net.link import Link
 from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
+from devgate.protocol.frames import Event
 from devgate.store.engine import Database
 from tests.gateway.rig import Rig, follow_trios_clock, opened
 from tests.net.loop import LoopTurns
@@ -85,3 +87,62 @@ async def test_ends_of_strangers_are_told_a_few_at_a_time() -> None:
         told.append(ends)
     await poller.aclose()
     assert max(told) <= max(UNREGISTERED_READS, UNREGISTERED_SECONDS / END_SECONDS + 1)
+
+
+class Counting(Desk):
+    """Notes how many connections it answers, or hears no more of, in each turn of the loop."""
+
+    def __init__(self, rig: Rig, loop: LoopTurns) -> None:
+        presence = Presence(rig.records, Flapping(5, 60))
+        super().__init__(
+            Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records
+        )
+        self.loop = loop
+        self.answered: Counter[int] = Counter()
+
+    def answer(
+        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
+    ) -> None:
+        self.answered[self.loop.number] += 1
+        super().answer(connection, data, events, now)
+
+
+@pytest.mark.parametrize(
+    ("wire", "seconds"), [(b"0230", 60.0), (b"023000860000000000009HT", 5.0)], ids=["tails", "HT"]
+)
+async def test_what_is_due_together_is_judged_in_slices(
+    store: Database,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    wire: bytes,
+    seconds: float,
+) -> None:
+    """Half frames of 300, or their registrations after DELAY_SECONDS, were all judged in one turn
+    of the loop: 30 ms for 1,000."""
+    follow_trios_clock(monkeypatch)
+    loop = LoopTurns()
+    rig = Rig(store)
+    desk, ends = Counting(rig, loop), []
+    trio.lowlevel.add_instrument(loop)
+    async with rig.lives(), trio.open_nursery() as nursery:
+        for task in (desk.run, desk.watch.run):
+            nursery.start_soon(task)
+        for _ in range(GONE):
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            nursery.start_soon(desk.own, Link(near.detach(), "192.0.2.1:1", registered=False))
+            far.sendall(wire)
+            ends.append(far)
+        await trio.sleep(0.05)
+        at_once = sum(desk.answered.values())
+        desk.answered.clear()
+        await trio.sleep(seconds)
+        later = Counter(desk.answered)
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(loop)
+    await desk._poller.aclose()
+    for far in ends:
+        far.close()
+    assert at_once + sum(later.values()) >= GONE
+    assert sum(later.values()) >= GONE - SLOW_AFTER
+    assert max(later.values()) <= DUE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -14,12 +15,13 @@ class Tails(Generic[C]):
 
     All wait equally long, so the order of the last bytes is the order of the
     deadlines: a dict is queue enough, and moving to its end costs the same for
-    one connection as for ten thousand.
+    one connection as for ten thousand. It is an OrderedDict, of which the first can be
+    taken away at the same cost: of 30,000 in a plain one this took half a second.
     """
 
     def __init__(self, wait: float) -> None:
         self.wait = wait
-        self._since: dict[C, float] = {}
+        self._since: OrderedDict[C, float] = OrderedDict()
 
     def waits(self, connection: C, now: float) -> None:
         self._since.pop(connection, None)
@@ -41,6 +43,5 @@ class Tails(Generic[C]):
     def due(self, now: float) -> Iterator[C]:
         """Take those that have waited long enough, one after the other."""
         while self.next_deadline() <= now:
-            connection = next(iter(self._since))
-            del self._since[connection]
+            connection, _ = self._since.popitem(last=False)
             yield connection

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SWEEP = 1.0  # seconds between two looks for silent connections
 SLICE = 4096  # connections that are passed before other tasks have their turn
 LOOKS = 256  # ... and those of them that are looked at: some 700 us
+# Tails, heartbeats and registrations, of each so many, that are judged before other tasks have
+# their turn: some 3 ms.
+DUE = 64
 NO_MORE = None  # instead of bytes: the tail has waited long enough
 
 
@@ -127,17 +130,20 @@ class Watch:
                 await self.sweep(now)
 
     def judge(self, now: float) -> None:
-        """Tails that have waited long enough, after whatever came in time."""
-        for connection in self.grace.due(now):
+        """Tails that have waited long enough, after whatever came in time.
+
+        Of more than DUE the rest stay due: the next call judges them.
+        """
+        for connection in islice(self.grace.due(now), DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.grace and connection.decoder.early():
                 self._desk.answer(connection, b"", [Heartbeat()], now)
-        for connection in self.tails.due(now):
+        for connection in islice(self.tails.due(now), DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
                 connection.waits = False
                 self._desk.read([(connection.link, NO_MORE)], now)
-        for connection, events in self._unregistered.due(now):
+        for connection, events in islice(self._unregistered.due(now), DUE):
             self._answer_later(connection, events, now)
 
     def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
