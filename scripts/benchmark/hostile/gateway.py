@@ -120,6 +120,12 @@ def bytes_read(process: subprocess.Popen[bytes]) -> int:
     raise BenchError("/proc/PID/io does not tell rchar")
 
 
+def waited(process: subprocess.Popen[bytes]) -> float:
+    """Seconds that its loop could have run and had no core."""
+    words = Path(f"/proc/{process.pid}/schedstat").read_text().split()
+    return int(words[1]) / 1e9
+
+
 def _certify(folder: Path) -> None:
     """A certificate that nobody need believe, and its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)

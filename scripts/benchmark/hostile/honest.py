@@ -29,6 +29,7 @@ class Seen:
     events: int = 0
     log: int = 0  # bytes
     read: int = 0  # bytes that the gateway read
+    waited: float = 0.0  # seconds that its loop could have run and had no core
     attack: Sequence[int] = ()  # numbers of the Tally
     broken: str = ""  # why there is nothing to be seen
 

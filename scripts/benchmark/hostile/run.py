@@ -14,14 +14,15 @@ from pathlib import Path
 
 from benchmark.errors import BenchError
 from benchmark.hostile.attacks import ATTACKS
-from benchmark.hostile.gateway import bytes_read, gateway, missing
+from benchmark.hostile.gateway import bytes_read, gateway, missing, waited
 from benchmark.hostile.honest import HONEST, STARTED, Seen, asks, device, obeys, starts, status
 from benchmark.hostile.tally import Count, turn_at
 
 SETTLE = 1.0  # seconds that the attacker has before anything is measured
 TITLES = (
-    "attack", "TN p50", "p99", "max, ms", "turn p99, ms of CPU", "start p50", "max, ms", "not 200",
-    "events/s", "log B/s", "opened/s", "closed/s", "read kB/s", "HTTP/2 frames/s",
+    "attack", "TN p50", "p99", "max, ms", "turn p99, ms of CPU", "no core, ms/s", "start p50",
+    "max, ms", "not 200", "events/s", "log B/s", "opened/s", "closed/s", "read kB/s",
+    "HTTP/2 frames/s",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     A fresh gateway for each; the attacker is a process of its own. `turn p99` is how long the
     gateway's loop is away from the devices, in CPU: other work of the machine does not change it.
+    `no core` is how long the loop had to wait for a core: on a quiet machine next to nothing.
     The last four columns are of the attack: connections opened, those that the gateway closed,
     and what it read. Nothing read is no attack.
     """
@@ -77,6 +79,7 @@ def _row(seen: Seen, seconds: float) -> list[str]:
     ]  # fmt: skip
     return [
         at(tn, 0.5), at(tn, 0.99), at(tn, 1), f"{turn_at(seen.attack, 0.99):.1f}",
+        f"{seen.waited / seconds * 1000:.0f}",
         at(begun, 0.5), at(begun, 1), str(seen.failed),
         *(f"{count / seconds:,.0f}" for count in counted),
     ]  # fmt: skip
@@ -103,10 +106,12 @@ def _beside(name: str, seconds: float, tree: Path | None) -> Seen:
                 time.sleep(SETTLE)
                 first, wrote = status(control)["last_event"], log.stat().st_size
                 read, attack = bytes_read(running.process), running.tally.now()
+                without_core = waited(running.process)
                 for thread in (obeying, *asking):
                     thread.start()
                 time.sleep(seconds)
                 over.set()
+                seen.waited = waited(running.process) - without_core
                 pairs = zip(running.tally.now(), attack, strict=True)
                 seen.attack = [after - before for after, before in pairs]
                 seen.read = bytes_read(running.process) - read + seen.attack[Count.READ]
