@@ -27,14 +27,14 @@ def no_epoch() -> None:
 
 def rows_given_up() -> None:
     """A row that the database refuses is forgotten, an outcome and an event as well."""
-    from devgate.store.writer import Writer
+    from devgate.store.refused import OneByOne
 
-    async def give_up(self: Writer[Any, Any], entry: Any, error: Exception) -> str | None:
+    async def give_up(self: OneByOne[Any], entry: Any, error: Exception) -> str | None:
         self.lost += len(entry.rows)
         return None
 
-    assert callable(Writer._without_disposable)
-    Writer._without_disposable = give_up  # type: ignore[method-assign]
+    assert callable(OneByOne._without_disposable)
+    OneByOne._without_disposable = give_up  # type: ignore[method-assign]
 
 
 def early_send() -> None:
