@@ -19,6 +19,7 @@ from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.unregistered import SLOW_AFTER
 from devgate.gateway.devices.watch import DUE, LOOKS, Watch
+from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowds
 from devgate.net.link import Link
 from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
 from devgate.protocol.frames import Event
@@ -65,6 +66,33 @@ async def test_silent_strangers_are_looked_at_in_slices(
     await desk._poller.aclose()
     assert sum(looks.values()) == 3 * SILENT
     assert max(looks.values()) <= LOOKS
+
+
+async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
+    store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H1: those that were ended in one slice had not all left when the next one counted, and
+    others went in their place."""
+    follow_trios_clock(monkeypatch)
+    rig = Rig(store)
+    crowds = Crowds()
+    presence = Presence(rig.records, Flapping(5, 60))
+    desk = Desk(
+        Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records,
+        crowds=crowds,
+    )  # fmt: skip
+    address = "192.0.2.1:5000"
+    async with trio.open_nursery() as nursery:
+        for _ in range(3 * LOOKS):
+            assert crowds.enter(address)
+            nursery.start_soon(desk.own, Link(os.eventfd(0, os.EFD_NONBLOCK), address))
+        nursery.start_soon(desk.watch.run)
+        await trio.sleep(20.0)
+        await wait_all_tasks_blocked()
+        # There is a place for one more.
+        assert len(desk.connections) == UNREGISTERED_PER_NETWORK - 1
+        nursery.cancel_scope.cancel()
+    await desk._poller.aclose()
 
 
 async def test_ends_of_strangers_are_told_a_few_at_a_time() -> None:

@@ -52,6 +52,8 @@ class Unregistered:
         self._any_slow_until = float("-inf")
         self._delayed: Tails[Connection] = Tails(DELAY_SECONDS)
         self._events: dict[Connection, list[Event]] = {}  # of those that are delayed
+        # Those that were crowded out and have not left yet, and how many of each network.
+        self._leaving: set[Connection] = set()
         self._closing: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -72,6 +74,12 @@ class Unregistered:
         self._connections.pop(connection, None)
         self._delayed.done(connection)
         self._events.pop(connection, None)
+        if connection in self._leaving:
+            self._leaving.discard(connection)
+            network = network_of(connection.link.address)
+            self._closing[network] -= 1
+            if not self._closing[network]:
+                del self._closing[network]
 
     # Registrations
 
@@ -147,10 +155,6 @@ class Unregistered:
             self._close(connection, "full", "its place is needed, and it did not register")
         return len(old[:most])
 
-    def look(self) -> None:
-        """A look at many begins: what was closed in the last one has left."""
-        self._closing.clear()
-
     def crowds_out(self, connection: Connection, now: float) -> bool:
         """Whether it is old and its network has too many that have not registered."""
         if now - connection.connected < CROWDED_SECONDS or connection.why:
@@ -161,6 +165,7 @@ class Unregistered:
     def crowd_out(self, connection: Connection) -> None:
         """Close it in favour of others of its network."""
         if not connection.why:
+            self._leaving.add(connection)
             self._closing[network_of(connection.link.address)] += 1
             self._close(connection, "unregistered", "too many from its address did not register")
 

@@ -163,7 +163,6 @@ class Watch:
         for start in range(0, len(links), SLICE):
             if start:
                 await trio.lowlevel.checkpoint()
-            self._unregistered.look()
             silent_since = now - self._settings.idle_timeout
             hurried = HURRIED_SECONDS if self._crowded() else math.inf
             for link in islice(links, start, start + SLICE):
@@ -174,7 +173,6 @@ class Watch:
                     looks += 1
                     if looks % LOOKS == 0:
                         await trio.lowlevel.checkpoint()
-                        self._unregistered.look()
 
     def _look(self, connection: Connection, now: float, hurried: float) -> None:
         if connection.too_late(now, self._settings, hurried):
