@@ -14,7 +14,7 @@ from devgate.errors import StoreError
 from devgate.gateway.storage import Records
 from devgate.store import webhooks as stored
 from devgate.store.seal import Seal, SealError
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from devgate.webhooks.webhooks import must_be_known
 
 log = logging.getLogger("devgate.webhooks")
@@ -29,9 +29,9 @@ class Positions:
         self._seal = seal
         self._allow_private = allow_private
 
-    async def load(self) -> Mapping[str, Kept]:
+    async def load(self) -> Mapping[str, Position]:
         rows = await self._records.read(stored.all_targets)
-        return {row[0]: Kept(*row) for row in rows}
+        return {row[0]: Position(*row) for row in rows}
 
     async def added(self) -> Sequence[WebhookSettings]:
         found, rows = [], await self._records.read(stored.added)
@@ -56,8 +56,8 @@ class Positions:
         except (SealError, StoreError) as err:
             log.error("webhook secrets stay in the database as they are error=%s", err)
 
-    def save(self, kept: Kept) -> None:
-        self._records.target(kept)
+    def save(self, position: Position) -> None:
+        self._records.target(position)
 
 
 async def opened(seal: Seal, text: str) -> str:

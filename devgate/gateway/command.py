@@ -98,7 +98,7 @@ class Command:
         self.front: tuple[object, str] | None = None
         self.noted = False  # that it was accepted stands in the log of events
         self.recorded = False  # it is on disk: accepted, sent or ended
-        self.done = False  # it has ended, on disk; or it is kept beyond this run
+        self.done = False  # it has ended, on disk; or it is deferred to a later run
         # Who is called back: with True when it is done, with False when it is recorded.
         self._callers: list[tuple[bool, Callable[[Command], None]]] | None = None
 
@@ -107,7 +107,7 @@ class Command:
         return self.imei, self.type, self.long
 
     @property
-    def kept(self) -> bool:
+    def deferred(self) -> bool:
         """Whether it waits for a device that is not connected."""
         return self.expires_at is not None
 
@@ -115,8 +115,8 @@ class Command:
         """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that
         is so. Callbacks must neither await nor raise, and come in the order of the calls.
 
-        One that is kept when the gateway stops is done before it is recorded: nobody hears of it
-        before both.
+        When the gateway stops, a deferred command may be done before it is recorded: its callers
+        are called when it is both.
         """
         if self.recorded and (self.done or not wait):
             on_done(self)

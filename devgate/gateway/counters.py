@@ -123,13 +123,13 @@ class CommandCounts:
         self.sent: defaultdict[str, int] = defaultdict(int)  # by type: what went out
         self.ended: defaultdict[tuple[str, str], int] = defaultdict(int)  # by type and status
         self.late: defaultdict[tuple[str, str], int] = defaultdict(int)  # a 408 that was settled
-        self.sending = Histogram(SECONDS)  # from accepted to sent; not of those kept for a device
+        self.sending = Histogram(SECONDS)  # from accepted to sent; not of deferred ones
         self.answering = Histogram(SECONDS)  # from sent to the device's result
 
     def sends(self, command: Command, now: float) -> None:
         """It has gone out. `now` is wall clock, and so may have been set back since."""
         self.sent[command.type] += 1
-        if command.expires_at is None:  # it is not kept for its device
+        if command.expires_at is None:  # it is not deferred
             self.sending.observe(max(0.0, now - command.accepted_at))
 
 

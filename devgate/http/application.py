@@ -32,7 +32,7 @@ from devgate.http.web import Web
 
 OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
 OPEN_BELOW = "/static/"
-HEALTH = ("/healthz", "/readyz")  # for these, places are kept when all others are taken
+HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
 FULL = "all connections are in use; nothing was done"
 PARTS = (api, openapi, health, metrics, pages)
 

@@ -1,1 +1,1 @@
-"""What is kept: devices, presence, commands and events, in SQLite or PostgreSQL."""
+"""What is stored: devices, presence, commands and events, in SQLite or PostgreSQL."""

@@ -23,13 +23,13 @@ class Batch(Generic[Row]):
     """What one commit will write."""
 
     urgent: list[Entry[Row]] = field(default_factory=list)
-    kept: dict[Hashable, Entry[Row]] = field(default_factory=dict)
+    posted: dict[Hashable, Entry[Row]] = field(default_factory=dict)
     done: bool = False
     # Whom to call back once it is done, in order: the place of an urgent entry, whose callback
     # gets its error or None; or FLUSH, whose callback gets whether all is on disk.
     calls: list[tuple[int, Callable[[Any], None]]] = field(default_factory=list)
     error: Exception | None = None  # of the whole batch
-    again: bool = False  # kept rows of it are not on disk, and went back into the line
+    again: bool = False  # posted rows of it are not on disk, and went back into the line
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
 
     def result(self, place: int) -> object:

@@ -1,4 +1,4 @@
-"""What must be kept, as rows, and the one transaction that writes a batch of them."""
+"""What must be stored, as rows, and the one transaction that writes a batch of them."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ class Journal:
         carried out. So after an error the events that are there after all come first,
         and are not written again. Raises Fenced if another gateway owns the database by now.
         """
-        kept = self._conn is not None
+        reused = self._conn is not None
         try:
             return self._commit(rows)
         except DBAPIError as err:
             # A server that was restarted while nothing was written is found out here. Nothing of
             # this transaction can be there: a new connection is as good as the old one was.
-            if not kept or self._committing or not err.connection_invalidated:
+            if not reused or self._committing or not err.connection_invalidated:
                 raise
         return self._commit(rows)
 

@@ -42,7 +42,7 @@ class OneByOne(Generic[Row]):
         """
         log.warning("commit refused, writing its rows one by one error=%s", err)
         places = {entry.number: place for place, entry in enumerate(batch.urgent)}
-        keys = {entry.number: key for key, entry in batch.kept.items()}
+        keys = {entry.number: key for key, entry in batch.posted.items()}
         for index, entry in enumerate(entries):
             try:
                 await self._commit(entry.rows)
@@ -57,7 +57,7 @@ class OneByOne(Generic[Row]):
                         if left.number in places:
                             batch.errors[places[left.number]] = error
                     return sentence or str(error)
-            batch.kept.pop(keys.get(entry.number), None)
+            batch.posted.pop(keys.get(entry.number), None)
         return None
 
     async def _without_disposable(self, entry: Entry[Row], error: Exception) -> str | None:

@@ -1,4 +1,4 @@
-"""A file's checked rows, kept on the side until all of them are known to be good."""
+"""A file's checked rows, staged in a file until all of them are known to be good."""
 
 from __future__ import annotations
 

@@ -93,8 +93,9 @@ class Writer(Generic[Row, Done]):
     def unwritten(self) -> list[Row]:
         """The rows that were posted and are not known to be on disk, in their order: those of the
         commit that is under way are among them."""
-        kept = [*self._batch.kept.values(), *(self._busy.kept.values() if self._busy else ())]
-        entries = sorted(kept, key=attrgetter("number"))
+        batches = [self._batch, self._busy] if self._busy else [self._batch]
+        posted = [entry for batch in batches for entry in batch.posted.values()]
+        entries = sorted(posted, key=attrgetter("number"))
         return [row for entry in entries for row in entry.rows]
 
     @property
@@ -111,7 +112,7 @@ class Writer(Generic[Row, Done]):
     def backlog(self) -> int:
         """How much waits for a commit, or is in the one that runs: writes and posts."""
         batches = [self._batch, self._busy] if self._busy else [self._batch]
-        return sum(len(batch.urgent) + len(batch.kept) for batch in batches)
+        return sum(len(batch.urgent) + len(batch.posted) for batch in batches)
 
     def write(self, rows: Sequence[Row], on_done: Callable[[Exception | None], None]) -> None:
         """Call back with None once the rows are on disk, or with what the commit raised; then
@@ -129,7 +130,7 @@ class Writer(Generic[Row, Done]):
         """Call back with True once all that was posted before is on disk: at once where that is
         so already. With False when the commit fails, and is tried again, or takes too long."""
         # The batch that the newest of all rows is in.
-        batch = self._batch if self._batch.urgent or self._batch.kept else self._busy
+        batch = self._batch if self._batch.urgent or self._batch.posted else self._busy
         if batch is None:
             on_done(True)
         else:
@@ -148,11 +149,11 @@ class Writer(Generic[Row, Done]):
         given up, counted, and False is returned, when too many wait.
         """
         if key is None:
-            if droppable and len(self._batch.kept) >= MAX_POSTED:
+            if droppable and len(self._batch.posted) >= MAX_POSTED:
                 self._dropped += 1
                 return False
             key = self._number
-        self._batch.kept[key] = self._entry(rows)
+        self._batch.posted[key] = self._entry(rows)
         self._wake.set()
         return True
 
@@ -223,7 +224,7 @@ class Writer(Generic[Row, Done]):
             on_done(batch.result(place))
 
     async def _write(self, batch: Batch[Row]) -> None:
-        entries = sorted([*batch.urgent, *batch.kept.values()], key=attrgetter("number"))
+        entries = sorted([*batch.urgent, *batch.posted.values()], key=attrgetter("number"))
         try:
             await self._commit_rows([row for entry in entries for row in entry.rows])
         except Fenced as err:
@@ -278,9 +279,9 @@ class Writer(Generic[Row, Done]):
             log.error("database cannot be written reason=%s", sentence)
         self._state = sentence
         self._pause = min(max(self._pause * 2, RETRY_SECONDS), MAX_RETRY_SECONDS)
-        batch.again = bool(batch.kept)
-        self._batch.kept = {**batch.kept, **self._batch.kept}
-        if self._batch.kept:
+        batch.again = bool(batch.posted)
+        self._batch.posted = {**batch.posted, **self._batch.posted}
+        if self._batch.posted:
             self._wake.set()
 
     def _well(self) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 BY_HAND = "disabled by hand"
 
 
-class Kept(NamedTuple):
+class Position(NamedTuple):
     """One target, in the columns of its table."""
 
     name: str

@@ -16,7 +16,7 @@ from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_of
 from devgate.events.log import PAGE, EventLog
 from devgate.webhooks.backoff import MAX_SECONDS, PARALLEL, Pace
-from devgate.webhooks.position import BY_HAND, Kept, gaps
+from devgate.webhooks.position import BY_HAND, Position, gaps
 from devgate.webhooks.poster import Outcome, Poster
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import body, body_of, id_of
@@ -43,7 +43,7 @@ class Target:
         settings: WebhookSettings,
         key: bytes,
         events: EventLog,
-        save: Callable[[Kept], None],
+        save: Callable[[Position], None],
         *,
         permit: str = PERMIT,
         dice: random.Random | None = None,
@@ -62,7 +62,7 @@ class Target:
         self.pace = Pace(self._dice)
         self._events = events
         self._save = save
-        self._saved: Kept | None = None
+        self._saved: Position | None = None
         self._unsaved = 0  # deliveries since then
         self._poster = Poster(
             settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
@@ -79,9 +79,9 @@ class Target:
 
     # What is known of it
 
-    def kept(self) -> Kept:
+    def position(self) -> Position:
         window, position = self.window, self.window.position
-        return Kept(
+        return Position(
             self.name, self.url, position, self.pace.failures, self.next_at, self.disabled,
             self.error, self.delivered_at, self.missed, window.reached,
             gaps(position, window.gaps()),
@@ -93,24 +93,25 @@ class Target:
             return "disabled"
         return "failing" if self.error is not None else "ok"
 
-    def recall(self, kept: Kept | None) -> None:
+    def recall(self, stored: Position | None) -> None:
         """Go on where an earlier run has been. None: it is new, and begins with what comes."""
-        if kept is not None:
-            self.window = Window(kept.position, kept.reached, kept.open())
-            if max(kept.position, kept.reached) > (last := self._events.last):
+        if stored is not None:
+            self.window = Window(stored.position, stored.reached, stored.open())
+            if max(stored.position, stored.reached) > (last := self._events.last):
                 log.warning(
                     "webhook is ahead of the log, going back target=%s position=%s last=%s",
-                    self.name, kept.position, last,
+                    self.name, stored.position, last,
                 )  # fmt: skip
-                self.window = Window(min(kept.position, last))
-            self.missed, self.delivered_at = kept.missed, kept.delivered_at
-            if kept.disabled == BY_HAND:
-                self.disabled = kept.disabled
-            if kept.url == self.url:  # another one has not failed yet
-                self.disabled, self.error, self.next_at = kept.disabled, kept.error, kept.next_at
-                rest = min(max((kept.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
-                self.pace = Pace(self._dice, kept.failures, trio.current_time() + rest)
-        self._keep()
+                self.window = Window(min(stored.position, last))
+            self.missed, self.delivered_at = stored.missed, stored.delivered_at
+            if stored.disabled == BY_HAND:
+                self.disabled = stored.disabled
+            if stored.url == self.url:  # another one has not failed yet
+                self.disabled, self.error = stored.disabled, stored.error
+                self.next_at = stored.next_at
+                rest = min(max((stored.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
+                self.pace = Pace(self._dice, stored.failures, trio.current_time() + rest)
+        self._write_position()
 
     # What is asked of it
 
@@ -123,13 +124,13 @@ class Target:
         """Deliver at once what was not delivered yet; also if disabled."""
         self.disabled = self.error = self.next_at = None
         self._told = False
-        self._keep()
+        self._write_position()
         self._scope.cancel()
 
     def disable(self) -> None:
         """Begin no more deliveries until `enable` or `replay`."""
         self.disabled = BY_HAND
-        self._keep()
+        self._write_position()
 
     async def test(self, id: str) -> Outcome:
         """Post an event that means nothing, at once and once."""
@@ -144,7 +145,7 @@ class Target:
                 self._idle = trio.Event()
             await self._idle.wait()
 
-    async def end(self) -> Kept:
+    async def end(self) -> Position:
         """Deliver and keep nothing more; what is under way may end. Returns what is known."""
         with trio.move_on_after(ENDING):
             await self.drain()
@@ -152,7 +153,7 @@ class Target:
         self._scope.cancel()
         if self._over is not None:
             await self._over.wait()
-        return self.kept()
+        return self.position()
 
     # What it does
 
@@ -175,13 +176,13 @@ class Target:
                     self.window = Window(after)
                 self.pace = Pace(self._dice)
                 try:
-                    self._keep()
+                    self._write_position()
                     await self._poster.aclose()
                 except Exception:
                     log.exception("webhook crashed target=%s", self.name)
         finally:
-            if self.kept() != self._saved:
-                self._keep()
+            if self.position() != self._saved:
+                self._write_position()
             with trio.move_on_after(CLOSING) as scope:
                 scope.shield = True
                 await self._poster.aclose()
@@ -261,7 +262,7 @@ class Target:
         self.delivered_at, self.next_at = time(), None
         self._unsaved += 1
         if self._unsaved >= SAVE_EVERY:
-            self._keep()
+            self._write_position()
         if not self.window.tries:
             self.error = None
             if self._told:
@@ -281,7 +282,7 @@ class Target:
             self.next_at = time() + self.pace.rests_until - now
         if outcome.kind == "gone":
             self.disabled = outcome.text
-            self._keep()
+            self._write_position()
             log.error("webhook disabled target=%s reason=%s", self.name, outcome.text)
         elif not self._told and max(tries, self.pace.failures) >= LOUD:
             self._told = True
@@ -291,14 +292,14 @@ class Target:
         """Write the position now and then, however little was delivered."""
         while True:
             await trio.sleep(SAVE)
-            now, saved = self.kept(), self._saved
-            assert saved is not None, "recall has kept it"
+            now, saved = self.position(), self._saved
+            assert saved is not None, "recall has written it"
             far = not 0 <= now.position - saved.position < PAGE
             moved = saved._replace(position=now.position, reached=now.reached, gaps=now.gaps)
             if far or now != moved:
-                self._keep()
+                self._write_position()
 
-    def _keep(self) -> None:
+    def _write_position(self) -> None:
         if not self._ended:  # who has ended it writes what is to be known from then on
-            self._saved, self._unsaved = self.kept(), 0
+            self._saved, self._unsaved = self.position(), 0
             self._save(self._saved)

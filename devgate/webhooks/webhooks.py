@@ -13,7 +13,7 @@ from devgate.config.webhook import WebhookSettings, key_of
 from devgate.errors import SetupError
 from devgate.events.kinds import KINDS
 from devgate.events.log import EventLog
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
 
 MOST_SECRET = 1024  # bytes of a secret's file
@@ -22,33 +22,33 @@ PERMIT_ADDED = "[control] private_webhooks = true"  # what PERMIT is for those t
 log = logging.getLogger("devgate.webhooks")
 
 
-class Keeper(Protocol):
-    """Who keeps them; the gateway fills it with its database."""
+class PositionStore(Protocol):
+    """Where positions are stored; the gateway fills it with its database."""
 
-    async def load(self) -> Mapping[str, Kept]:
+    async def load(self) -> Mapping[str, Position]:
         """What is known of every target, by its name."""
 
     async def added(self) -> Sequence[WebhookSettings]:
         """Those that are not in the configuration."""
 
-    def save(self, kept: Kept) -> None:
-        """Keep this, in the place of what was kept of the target. Never waits."""
+    def save(self, position: Position) -> None:
+        """Store this, in the place of what was stored of the target. Never waits."""
 
 
 class Webhooks:
     """Every target, by its name. Who adds, changes or ends one holds `changing`."""
 
     def __init__(
-        self, settings: Sequence[WebhookSettings], events: EventLog, keeper: Keeper
+        self, settings: Sequence[WebhookSettings], events: EventLog, store: PositionStore
     ) -> None:
         """Raises SetupError for what cannot be used."""
         self.targets: dict[str, Target] = {}
         self.changing = trio.Lock()
         self._events = events
-        self._keeper = keeper
+        self._store = store
         self._nursery: trio.Nursery | None = None
         for webhook in settings:
-            target = Target(webhook, secret_of(webhook), events, keeper.save)
+            target = Target(webhook, secret_of(webhook), events, store.save)
             self.targets[target.name] = target
         self.configured = frozenset(self.targets)
 
@@ -57,8 +57,8 @@ class Webhooks:
 
         Raises StoreError if they cannot be read then, and SetupError if a name was given to two.
         """
-        known = await self._keeper.load()
-        added = await self._keeper.added()
+        known = await self._store.load()
+        added = await self._store.added()
         for webhook in added:
             if webhook.called in self.configured:
                 raise SetupError(twice(webhook.called), status="400")
@@ -71,17 +71,17 @@ class Webhooks:
             task_status.started()
             await trio.sleep_forever()
 
-    def begin(self, webhook: WebhookSettings, kept: Kept | None) -> None:
+    def begin(self, webhook: WebhookSettings, position: Position | None) -> None:
         """Deliver to one more. Raises SetupError if it cannot be used: nothing has changed."""
         assert webhook.called not in self.targets, "the caller has looked"
         target = Target(
-            webhook, secret_of(webhook), self._events, self._keeper.save, permit=PERMIT_ADDED
+            webhook, secret_of(webhook), self._events, self._store.save, permit=PERMIT_ADDED
         )
         self.targets[target.name] = target
-        self._start(target, kept)
+        self._start(target, position)
 
-    def _start(self, target: Target, kept: Kept | None) -> None:
-        target.recall(kept)
+    def _start(self, target: Target, position: Position | None) -> None:
+        target.recall(position)
         log.info(
             "webhook begins target=%s position=%s state=%s",
             target.name, target.window.position, target.state,
@@ -89,12 +89,12 @@ class Webhooks:
         if self._nursery is not None:
             self._nursery.start_soon(target.run, name=f"webhook {target.name}")
 
-    async def end(self, name: str) -> Kept:
+    async def end(self, name: str) -> Position:
         """Deliver nothing more to one. Returns how far it has come."""
-        kept = await self.targets[name].end()
+        position = await self.targets[name].end()
         del self.targets[name]
-        log.info("webhook ends target=%s position=%s", name, kept.position)
-        return kept
+        log.info("webhook ends target=%s position=%s", name, position.position)
+        return position
 
     async def drain(self) -> None:
         """Begin no more deliveries; return when those under way have ended."""

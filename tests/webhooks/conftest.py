@@ -13,7 +13,7 @@ from devgate.config.webhook import WebhookSettings
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
 from devgate.webhooks import backoff
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
 from devgate.webhooks.webhooks import Webhooks
 from tests.events.pages import page_of
@@ -31,7 +31,7 @@ def some(first: int, last: int, devices: int = 5) -> list[Event]:
 
 
 class Book:
-    """The events that are kept, and a log of them. `trim` deletes the oldest."""
+    """The events that are stored, and a log of them. `trim` deletes the oldest."""
 
     def __init__(self, events: Sequence[Event] = ()) -> None:
         self.events = list(events)
@@ -53,22 +53,22 @@ class Book:
 
 
 class Shelf:
-    """Where positions are kept: it outlives the webhooks of a test."""
+    """Where positions are stored: it outlives the webhooks of a test."""
 
-    def __init__(self, *kept: Kept) -> None:
-        self.kept = {one.name: one for one in kept}
+    def __init__(self, *stored: Position) -> None:
+        self.positions = {one.name: one for one in stored}
         self.more: list[WebhookSettings] = []  # what was added by command
 
-    async def load(self) -> Mapping[str, Kept]:
+    async def load(self) -> Mapping[str, Position]:
         await trio.lowlevel.checkpoint()
-        return self.kept
+        return self.positions
 
     async def added(self) -> Sequence[WebhookSettings]:
         await trio.lowlevel.checkpoint()
         return self.more
 
-    def save(self, kept: Kept) -> None:
-        self.kept[kept.name] = kept
+    def save(self, stored: Position) -> None:
+        self.positions[stored.name] = stored
 
 
 @pytest.fixture

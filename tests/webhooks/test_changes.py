@@ -14,7 +14,7 @@ from devgate.config.webhook import WebhookSettings, webhook_of
 from devgate.errors import SetupError
 from devgate.process import first
 from devgate.webhooks import target as targets
-from devgate.webhooks.position import BY_HAND, Kept
+from devgate.webhooks.position import BY_HAND, Position
 from devgate.webhooks.webhooks import Webhooks
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import SECRET, Answer, Got, Receiver, receiving
@@ -42,7 +42,7 @@ async def test_one_that_is_added_begins_where_it_is_told_and_goes_on_after_a_res
     book, shelf = Book(some(1, 10)), Shelf()
     with receiving() as receiver:
         async with all_of(book, shelf) as webhooks:
-            webhooks.begin(webhook(receiver), Kept("more", receiver.url(), 7))
+            webhooks.begin(webhook(receiver), Position("more", receiver.url(), 7))
             book.happens(*some(11, 20))
             await eventually(lambda: webhooks.targets["more"].window.position == 20)
         book.happens(*some(21, 25))
@@ -61,7 +61,7 @@ async def test_what_ends_lets_its_delivery_end_and_begins_none() -> None:
         return Answer()
 
     book, shelf = Book(), Shelf()
-    kept: list[Kept] = []
+    stored: list[Position] = []
     with receiving(behave) as receiver:
         async with all_of(book, shelf) as webhooks:
             webhooks.begin(webhook(receiver), None)
@@ -69,19 +69,19 @@ async def test_what_ends_lets_its_delivery_end_and_begins_none() -> None:
             await trio.to_thread.run_sync(begun.wait, 20)
 
             async def end() -> None:
-                kept.append(await webhooks.end("more"))
+                stored.append(await webhooks.end("more"))
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(end)
                 await trio.testing.wait_all_tasks_blocked()
                 well.set()
             assert webhooks.targets == {}
-            saved = shelf.kept["more"]
+            saved = shelf.positions["more"]
             book.happens(*some(3, 9))
             await trio.testing.wait_all_tasks_blocked()
-            assert shelf.kept["more"] is saved, "it keeps nothing more"
+            assert shelf.positions["more"] is saved, "it keeps nothing more"
         assert receiver.numbers() == [1]
-    assert kept[0].position == 1
+    assert stored[0].position == 1
 
 
 async def test_a_delivery_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ async def test_another_in_its_place_goes_on_where_it_was() -> None:
             webhooks.begin(webhook(old), None)
             book.happens(*some(1, 10))
             await eventually(lambda: webhooks.targets["more"].window.position == 10)
-            kept = await webhooks.end("more")
+            stored = await webhooks.end("more")
             book.happens(*some(11, 15))
-            webhooks.begin(webhook(new), kept)
+            webhooks.begin(webhook(new), stored)
             await until(new, lambda r: len(r.taken) == 5)
         assert sorted(new.numbers()) == [11, 12, 13, 14, 15]
 
@@ -124,22 +124,22 @@ async def test_disabled_by_hand_it_waits_and_gets_all_when_it_is_enabled() -> No
             await eventually(lambda: shop.window.position == 5)
             shop.disable()
             book.happens(*some(6, 10))
-            assert (shop.state, shelf.kept["shop"].disabled) == ("disabled", BY_HAND)
+            assert (shop.state, shelf.positions["shop"].disabled) == ("disabled", BY_HAND)
         book.happens(*some(11, 12))
         async with delivering(book, shelf, receiver) as shop:  # a restart changes nothing
             await eventually(lambda: shop.window.read == 12)
             await trio.testing.wait_all_tasks_blocked()
             assert (shop.state, len(receiver.got)) == ("disabled", 5)
             shop.enable()
-            assert shelf.kept["shop"].disabled is None
+            assert shelf.positions["shop"].disabled is None
             await eventually(lambda: shop.window.position == 12)
         assert sorted(receiver.numbers()) == list(range(1, 13))
 
 
 async def test_another_url_does_not_enable_what_was_disabled_by_hand() -> None:
     with receiving() as receiver:
-        kept = Kept("shop", "https://old.example/", 0, disabled=BY_HAND)
-        async with delivering(Book(some(1, 5)), Shelf(kept), receiver) as shop:
+        stored = Position("shop", "https://old.example/", 0, disabled=BY_HAND)
+        async with delivering(Book(some(1, 5)), Shelf(stored), receiver) as shop:
             assert shop.state == "disabled"
 
 

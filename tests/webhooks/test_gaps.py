@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.webhooks.backoff import PARALLEL
-from devgate.webhooks.position import Kept, gaps
+from devgate.webhooks.position import Position, gaps
 from devgate.webhooks.target import SAVE_EVERY
 from devgate.webhooks.window import Window
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
@@ -20,11 +20,11 @@ quick = pytest.mark.usefixtures("quick")
 
 
 def again(window: Window) -> Window:
-    """Another one that knows what was kept of this, by way of the columns."""
+    """Another one that goes on from what was stored of this, by way of the columns."""
     position = window.position
     text = gaps(position, window.gaps())
-    kept = Kept("shop", "", position, reached=window.reached, gaps=text)
-    return Window(kept.position, kept.reached, kept.open())
+    stored = Position("shop", "", position, reached=window.reached, gaps=text)
+    return Window(stored.position, stored.reached, stored.open())
 
 
 @given(
@@ -78,7 +78,7 @@ def test_what_was_deleted_is_missed_only_if_it_was_not_taken() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1 2,3"])
 def test_gaps_that_nobody_of_us_wrote_are_none(text: str) -> None:
-    assert Kept("shop", "", 10, gaps=text).open() == []
+    assert Position("shop", "", 10, gaps=text).open() == []
 
 
 def refuses(*imeis: str) -> tuple[Receiver, threading.Event]:
@@ -99,8 +99,8 @@ async def test_a_stop_repeats_nothing_behind_a_device_that_fails() -> None:
         async with delivering(book, shelf, receiver) as shop:
             book.happens(*some(1, 100))
             await eventually(lambda: shop.window.read == 100 and len(shop.window) == 20)
-        kept = shelf.kept["shop"]
-        assert (kept.position, kept.reached) == (2, 100)
+        stored = shelf.positions["shop"]
+        assert (stored.position, stored.reached) == (2, 100)
         well.set()
         async with delivering(book, shelf, receiver) as shop:
             book.happens(*some(101, 110))
@@ -110,7 +110,7 @@ async def test_a_stop_repeats_nothing_behind_a_device_that_fails() -> None:
     assert sorted(receiver.numbers()) == list(range(1, 111)), "each of them once"
     of_three = [got.event["event"] for got in receiver.taken if got.event["imei"] == "3"]
     assert of_three == sorted(of_three)
-    assert shelf.kept["shop"].gaps == ""
+    assert shelf.positions["shop"].gaps == ""
 
 
 @quick
@@ -121,7 +121,7 @@ async def test_a_kill_repeats_no_more_than_was_not_saved_or_under_way() -> None:
         async with delivering(book, shelf, receiver):
             book.happens(*some(1, 400))
             await until(receiver, lambda r: len(r.taken) >= 300)
-            killed = Shelf(*shelf.kept.values())  # what is on disk if it dies at this moment
+            killed = Shelf(*shelf.positions.values())  # what is on disk if it dies at this moment
         well.set()
         async with delivering(book, killed, receiver) as shop:
             await eventually(lambda: shop.window.position == 400)
@@ -151,8 +151,8 @@ async def test_what_was_taken_and_deleted_is_not_missed() -> None:
 async def test_what_is_ahead_of_an_older_copy_of_the_log_is_forgotten() -> None:
     """The database was put back, and its numbers are given to other events now."""
     with receiving() as receiver:
-        kept = Kept("shop", receiver.url(), 3, reached=50, gaps="1 2")
-        book, shelf = Book(some(1, 5)), Shelf(kept)
+        stored = Position("shop", receiver.url(), 3, reached=50, gaps="1 2")
+        book, shelf = Book(some(1, 5)), Shelf(stored)
         async with delivering(book, shelf, receiver) as shop:
             await eventually(lambda: shop.window.position == 5)
         assert sorted(receiver.numbers()) == [4, 5]

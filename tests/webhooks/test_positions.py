@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from devgate.webhooks import target as targets
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, receiving
 
@@ -34,7 +34,7 @@ async def test_a_position_is_saved_while_it_runs(monkeypatch: pytest.MonkeyPatch
     with receiving() as receiver:
         async with delivering(book, shelf, receiver):
             book.happens(*some(1, 20))
-            await eventually(lambda: shelf.kept["shop"].position == 20)
+            await eventually(lambda: shelf.positions["shop"].position == 20)
 
 
 async def test_a_position_past_the_end_of_the_log_goes_back(
@@ -42,7 +42,7 @@ async def test_a_position_past_the_end_of_the_log_goes_back(
 ) -> None:
     """The database was put back to an older copy."""
     with receiving() as receiver:
-        book, shelf = Book(some(1, 5)), Shelf(Kept("shop", receiver.url(), 4711))
+        book, shelf = Book(some(1, 5)), Shelf(Position("shop", receiver.url(), 4711))
         async with delivering(book, shelf, receiver):
             book.happens(*some(6, 8))
             await until(receiver, lambda r: len(r.taken) == 3)
@@ -57,7 +57,7 @@ async def test_410_disables_it_until_a_replay(caplog: pytest.LogCaptureFixture) 
         async with delivering(book, shelf, receiver) as shop:
             book.happens(event(1))
             await eventually(lambda: shop.state == "disabled")
-            assert shelf.kept["shop"].disabled == "it answered 410: it wants no more events"
+            assert shelf.positions["shop"].disabled == "it answered 410: it wants no more events"
             assert "webhook disabled target=shop" in caplog.text
             book.happens(event(2, "2"))
         async with delivering(book, shelf, receiver) as shop:  # a restart changes nothing
@@ -69,13 +69,13 @@ async def test_410_disables_it_until_a_replay(caplog: pytest.LogCaptureFixture) 
             assert shop.state == "ok"
         assert sorted(receiver.numbers()) == [1, 2, 3]
         assert len(receiver.got) == 4
-    assert shelf.kept["shop"].disabled is None
+    assert shelf.positions["shop"].disabled is None
 
 
 async def test_another_url_is_not_disabled_for_the_old_one() -> None:
     with receiving() as receiver:
-        kept = Kept("shop", "https://old.example/", 0, 9, time() + 1e6, "gone", "e", None, 7)
-        book, shelf = Book(some(1, 5)), Shelf(kept)
+        stored = Position("shop", "https://old.example/", 0, 9, time() + 1e6, "gone", "e", None, 7)
+        book, shelf = Book(some(1, 5)), Shelf(stored)
         async with delivering(book, shelf, receiver) as shop:
             assert (shop.disabled, shop.pace.failures, shop.missed) == (None, 0, 7)
             await eventually(lambda: shop.window.position == 5)
@@ -111,12 +111,12 @@ async def test_what_was_deleted_before_it_came_is_counted(
     with receiving() as receiver:
         book = Book(some(1, 100))
         book.trim(31)
-        shelf = Shelf(Kept("shop", receiver.url(), 10))
+        shelf = Shelf(Position("shop", receiver.url(), 10))
         async with delivering(book, shelf, receiver) as shop:
             await eventually(lambda: shop.window.position == 100)
             assert shop.missed == 20
         assert sorted(receiver.numbers()) == list(range(31, 101))
-    assert shelf.kept["shop"].missed == 20
+    assert shelf.positions["shop"].missed == 20
     assert "webhook misses events" in caplog.text
 
 

@@ -21,7 +21,7 @@ from devgate.webhooks import signature
 from devgate.webhooks import target as targets
 from devgate.webhooks import window as windows
 from devgate.webhooks.backoff import PARALLEL
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
 
@@ -45,7 +45,9 @@ async def test_what_happens_is_posted_and_remembered() -> None:
     book, shelf = Book(some(1, 10)), Shelf()
     with receiving() as receiver:
         async with delivering(book, shelf, receiver) as shop:
-            assert shelf.kept["shop"].position == 10, "it begins with what comes, at once on disk"
+            assert shelf.positions["shop"].position == 10, (
+                "it begins with what comes, at once on disk"
+            )
             book.happens(*some(11, 40))
             await until(receiver, lambda r: len(r.taken) == 30)
             await eventually(lambda: shop.window.position == 40)
@@ -53,10 +55,10 @@ async def test_what_happens_is_posted_and_remembered() -> None:
         assert in_order(receiver)
         assert all(got.genuine for got in receiver.taken)
         assert receiver.at_once <= PARALLEL
-    kept = shelf.kept["shop"]
-    assert (kept.position, kept.failures, kept.error, kept.missed) == (40, 0, None, 0)
-    assert kept.delivered_at is not None
-    assert abs(kept.delivered_at - time()) < 60
+    stored = shelf.positions["shop"]
+    assert (stored.position, stored.failures, stored.error, stored.missed) == (40, 0, None, 0)
+    assert stored.delivered_at is not None
+    assert abs(stored.delivered_at - time()) < 60
 
 
 async def test_only_the_events_that_it_wants() -> None:
@@ -84,7 +86,7 @@ async def test_it_reads_no_noise_that_it_does_not_want(events: list[str]) -> Non
     book = Book([event(n, type=types.get(n, "device.online")) for n in range(1, 5001)])
     book.trim(101)
     with receiving() as receiver:
-        shelf = Shelf(Kept("shop", receiver.url(), 0))
+        shelf = Shelf(Position("shop", receiver.url(), 0))
         async with delivering(book, shelf, receiver, events=events) as shop:
             if events:
                 await eventually(lambda: shop.window.position == 5000)
@@ -104,7 +106,7 @@ async def test_a_device_that_fails_does_not_end_the_reading_for_noise(
     types = {1: "command.ended", 4000: "command.ended"}
     book = Book([event(n, str(n), types.get(n, "device.online")) for n in range(1, 4001)])
     with receiving(lambda got: Answer(500 if got.event["event"] == 1 else 204)) as receiver:
-        shelf = Shelf(Kept("shop", receiver.url(), 0))
+        shelf = Shelf(Position("shop", receiver.url(), 0))
         async with delivering(book, shelf, receiver, events=["command.ended"]) as shop:
             await eventually(lambda: shop.window.reached == 4000)
             assert (shop.window.position, shop.window.gaps()) == (0, [1])
@@ -139,7 +141,7 @@ async def test_one_failing_device_holds_up_itself_alone() -> None:
             assert shop.error == "event 3: it answered 500"
             well.set()
             await eventually(lambda: shop.window.position == 50)
-            assert shop.kept().error is None
+            assert shop.position().error is None
         assert in_order(receiver)
 
 
@@ -216,7 +218,7 @@ async def test_a_database_that_is_away_is_waited_for(
             return await read(after, until, limit, types)
 
         book.log._page = page
-        async with delivering(book, Shelf(Kept("shop", receiver.url(), 0)), receiver):
+        async with delivering(book, Shelf(Position("shop", receiver.url(), 0)), receiver):
             await until(receiver, lambda r: len(r.taken) == 5)
     assert caplog.text.count("webhook cannot read events") == 2
 
@@ -261,7 +263,7 @@ async def test_draining_lets_what_is_under_way_end_and_begins_no_more() -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 well.set()
         assert receiver.numbers() == [1]
-    assert shelf.kept["shop"].position == 1
+    assert shelf.positions["shop"].position == 1
 
 
 async def test_a_test_is_posted_at_once_and_moves_nothing() -> None:

@@ -15,7 +15,7 @@ from devgate.gateway.command import Command
 
 COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
 RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
-ROOM = 1024  # entries that are kept without asking which of them are over
+ROOM = 1024  # entries in the heap without asking which of them are over
 
 log = logging.getLogger("devgate.commands")
 

@@ -67,7 +67,7 @@ class Dispatcher(Settler):
             self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 
     def online(self, imei: Imei) -> None:
-        """The device has registered: what was kept for it may go."""
+        """The device has registered: commands that were deferred may go."""
         if line := self._lines.get(imei):
             line.registered = trio.current_time()
             self._next(line)
@@ -82,9 +82,9 @@ class Dispatcher(Settler):
         await self._idle.wait()
 
     def close(self) -> None:
-        """The gateway stops: nothing more is sent. What waits is told so; what is kept, stays."""
+        """The gateway stops: nothing more is sent. What waits ends as 503, or is deferred."""
         self._closed = True
         for line in self._lines.values():
-            self._outcomes.end_all(line.waiting.unkept(), "503")
+            self._outcomes.end_all(line.waiting.undeferred(), "503")
             for command in line.waiting:
                 command.set_done()

@@ -86,7 +86,7 @@ class Orders:
     def _take(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Make the order's command: it is refused, or waits for its turn, which may be now.
 
-        Raises StoreError (503) while the journal cannot be written: what could not even be kept
+        Raises StoreError (503) while the journal cannot be written: what could not be journalled
         leaves no record, so that an outage fills no memory with refusals.
         """
         refusal = self._refusal(order)

@@ -125,15 +125,15 @@ class Outcomes:
             on_done(on_disk)
 
     def _unsent_told(self, command: Command, on_disk: bool) -> None:
-        waits_on_disk = command.kept and command.recorded
+        waits_on_disk = command.deferred and command.recorded
         if on_disk or not waits_on_disk or self._nursery is None:
             _tell(command)
         else:
             self._nursery.start_soon(self._wait_until_certain, command)
 
     async def _wait_until_certain(self, command: Command) -> None:
-        """A kept start has ended, and on disk it still waits: killed now, the next gateway would
-        send it. Nobody hears "nothing was sent" before that is on disk, or its time is over."""
+        """A deferred start has ended, and on disk it still waits: after a kill, the next gateway
+        would send it. "Nothing was sent" is said once that is on disk, or its time is over."""
         on_disk = False
         try:
             while not on_disk and command.until > trio.current_time():

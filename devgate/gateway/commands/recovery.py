@@ -104,7 +104,7 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
     elif left <= 0 or not dispatcher.push(command, left):
         command.ends("410", now)
     else:
-        log.info("command kept command=%s imei=%s", command.id, command.imei)
+        log.info("command deferred command=%s imei=%s", command.id, command.imei)
         return
     command.set_done()
     dispatcher.counts.ended[command.type, command.status] += 1

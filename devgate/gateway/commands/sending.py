@@ -65,7 +65,7 @@ class Sender:
         # Devices whose answer is awaited, the one that was listened to longest ago first.
         self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
-        # Devices with a kept command whose turn has come while nothing could be journalled.
+        # Devices with a deferred command whose turn has come while nothing could be journalled.
         self._stalled: dict[Imei, Line] = {}
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
@@ -89,7 +89,7 @@ class Sender:
     def push(self, command: Command, expires_in: float | None) -> bool:
         """Let the command wait for its turn, which may be now. False if too many wait already.
 
-        A command that is kept waits `expires_in` seconds for its device, any other
+        A deferred command waits `expires_in` seconds for its device, any other
         as long as `queue_timeout` behind others.
         """
         if (line := self._lines.get(command.imei)) is None:
@@ -125,7 +125,7 @@ class Sender:
                 return
             self._overdue(line, trio.current_time())
             if self._connected.get(line.imei) is None:
-                self._outcomes.end_all(waiting.unkept(), "404")
+                self._outcomes.end_all(waiting.undeferred(), "404")
                 for command in list(waiting):
                     if not command.noted:  # the device left just before its turn
                         self._journal_waiting(line, command)
@@ -189,7 +189,7 @@ class Sender:
     def _not_written(self, line: Line, command: Command, error: Exception) -> None:
         log.warning("not sent, for it cannot be journalled command=%s", command.id)
         state = self._records.state
-        promised = command.kept and command.recorded
+        promised = command.deferred and command.recorded
         if promised and state != "ok" and not self._closed:
             # It goes on waiting, as long as its caller has said. Its device is here, and it is
             # the next one as soon as it can be journalled.
@@ -203,7 +203,7 @@ class Sender:
 
     def _left(self, line: Line, command: Command) -> None:
         """Its device went away while it was being journalled as sent; nothing was sent."""
-        if command.kept and command.until > trio.current_time():
+        if command.deferred and command.until > trio.current_time():
             self._wait_again(line, command)
             if self._closed:
                 command.set_done()
@@ -255,7 +255,7 @@ class Sender:
     def _waiting_journalled(self, line: Line, command: Command, error: Exception | None) -> None:
         if error is None:
             return command.set_recorded()
-        log.warning("not kept, it cannot be journalled command=%s error=%s", command.id, error)
+        log.warning("not accepted, it cannot be journalled command=%s error=%s", command.id, error)
         words = f"the gateway cannot write its journal ({self._records.state})"
         if line.waiting.withdraw(command):
             self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")

@@ -8,7 +8,7 @@ from time import monotonic
 from devgate.errors import Unknown
 from devgate.gateway.command import Command
 
-KEPT_SECONDS = 3600.0
+MAX_AGE_SECONDS = 3600.0
 MAX_COMMANDS = 50_000  # with their outcomes, about 50 MB; of older ones the key alone is known
 MAX_KEYS = 500_000
 
@@ -30,9 +30,9 @@ class SpentKeys:
         if len(commands) > MAX_COMMANDS:
             oldest = next(iter(commands))
             keys[oldest] = commands.pop(oldest)[0]
-        while keys and (len(keys) > MAX_KEYS or now - keys[next(iter(keys))] > KEPT_SECONDS):
+        while keys and (len(keys) > MAX_KEYS or now - keys[next(iter(keys))] > MAX_AGE_SECONDS):
             del keys[next(iter(keys))]
-        while now - commands[next(iter(commands))][0] > KEPT_SECONDS:
+        while now - commands[next(iter(commands))][0] > MAX_AGE_SECONDS:
             del commands[next(iter(commands))]
 
     def find(self, key: str, within: float) -> Command | None:
@@ -40,7 +40,7 @@ class SpentKeys:
 
         Raises Unknown (408) if only that is known of it.
         """
-        since = monotonic() - min(within, KEPT_SECONDS)
+        since = monotonic() - min(within, MAX_AGE_SECONDS)
         if self._keys.get(key, -math.inf) > since:
             raise Unknown(
                 "408",

@@ -36,9 +36,9 @@ class Waiting(list[Command]):
         """Take out those whose deadline has passed: they are never sent."""
         return self._out([c for c in self if c.until <= now])
 
-    def unkept(self) -> list[Command]:
+    def undeferred(self) -> list[Command]:
         """Take out those that do not wait for a device to come back."""
-        return self._out([c for c in self if not c.kept])
+        return self._out([c for c in self if not c.deferred])
 
     def starts(self) -> list[Command]:
         """Take out all starts."""

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 MAX_KEY = 128  # characters of a caller's own name for a command
 MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
-MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be kept for a device: a month
+MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
 

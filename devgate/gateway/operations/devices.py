@@ -19,9 +19,8 @@ from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
-from devgate.store import csv_import
+from devgate.store import csv_import, history
 from devgate.store import devices as stored
-from devgate.store import history as kept
 from devgate.store.device import MAX_ACK_TIMEOUT, MAX_NAME, Device
 from devgate.store.history import Reading
 from devgate.store.search import search
@@ -73,9 +72,9 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def _page(
     conn: Reading, /, after: str | None, limit: int, **wanted: Any
-) -> tuple[Sequence[Device], Mapping[str, kept.Record]]:
+) -> tuple[Sequence[Device], Mapping[str, history.Record]]:
     found = search(conn, after, limit, **wanted)
-    return found, kept.presence_of(conn, [device.imei for device in found])
+    return found, history.presence_of(conn, [device.imei for device in found])
 
 
 async def add(gateway: Gateway, args: Args, source: str) -> Reply:

@@ -19,7 +19,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
 from devgate.store import devices as stored
-from devgate.store import history as kept
+from devgate.store import history as stored_history
 from devgate.store.history import Reading
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -76,12 +76,12 @@ async def _device(gateway: Gateway, imei: Imei) -> Reply:
 
 def _one(
     conn: Reading, imei: Imei
-) -> tuple[stored.Device, kept.Record | None, Sequence[kept.Record]]:
+) -> tuple[stored.Device, stored_history.Record | None, Sequence[stored_history.Record]]:
     device = stored.get(conn, imei)
     if device is None:
         raise CallerError("300", f"no device with the IMEI {imei} is known")
-    row = kept.presence_of(conn, [imei]).get(imei)
-    return device, row, kept.page(conn, imei=imei, limit=1)
+    row = stored_history.presence_of(conn, [imei]).get(imei)
+    return device, row, stored_history.page(conn, imei=imei, limit=1)
 
 
 def item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
@@ -123,7 +123,7 @@ async def find(gateway: Gateway, id: str) -> Command:
     if (live := gateway.dispatcher.live.get(id)) is not None:
         return live
     await gateway.records.flushed()
-    row = await gateway.records.read(kept.by_id, id)
+    row = await gateway.records.read(stored_history.by_id, id)
     if row is None:
         raise CallerError("400", f"command: no command has the id {shown(id)}")
     return Command.of(row)
@@ -143,7 +143,7 @@ async def history(gateway: Gateway, args: Args, source: str) -> Reply:
     key, after = arguments.key(args), arguments.text(args, "after")
     await gateway.records.flushed()
     rows = await gateway.records.read(
-        kept.page, imei=imei, state=state, key=key, after=after, limit=limit + 1
+        stored_history.page, imei=imei, state=state, key=key, after=after, limit=limit + 1
     )
     more, rows = len(rows) > limit, rows[:limit]
     return {

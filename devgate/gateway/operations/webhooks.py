@@ -20,7 +20,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import iso
 from devgate.store import webhooks as stored
 from devgate.store.seal import SealError
-from devgate.webhooks.position import Kept
+from devgate.webhooks.position import Position
 from devgate.webhooks.public_addresses import literal, not_public
 from devgate.webhooks.target import Target
 from devgate.webhooks.webhooks import PERMIT_ADDED
@@ -32,7 +32,7 @@ log = logging.getLogger("devgate.webhooks")
 
 
 async def _closed(gateway: Gateway, secret: object) -> str:
-    """Raises StoreError where the secret cannot be encrypted: it is not kept in the clear."""
+    """Raises StoreError where the secret cannot be encrypted: it is not stored in the clear."""
     rows = await gateway.records.read(stored.added)
     try:
         return await closed(gateway.seal, str(secret), rows)
@@ -82,9 +82,9 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     with trio.CancelScope(shield=True):
         async with gateway.webhooks.changing:
             _must_be_free(gateway, name)
-            kept = {**row, "secret": await _closed(gateway, secret)}
-            await gateway.records.change(stored.add, kept, webhook.shown, after)
-            gateway.webhooks.begin(webhook, Kept(name, webhook.shown, after))
+            sealed = {**row, "secret": await _closed(gateway, secret)}
+            await gateway.records.change(stored.add, sealed, webhook.shown, after)
+            gateway.webhooks.begin(webhook, Position(name, webhook.shown, after))
     log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
     return {
         "status": "200",

@@ -43,7 +43,7 @@ class Chosen(NamedTuple):
         return cls(words, query.get("site", ""), known, query.get("after", ""))
 
     @property
-    def kept(self) -> str:
+    def query(self) -> str:
         """It as a query, for the next page."""
         given = {"q": self.q, "site": self.site, "state": self.state}
         return urlencode({name: value for name, value in given.items() if value})

@@ -36,7 +36,7 @@ async def show(visit: Visit) -> Response:
         labels = [_label(visit, item) for item in page["items"]]
         following = page["next"]
     sites = await visit.ask("sites")
-    kept = urlencode({"site": site, "size": size.name, "cut": "1" if cut else "0"})
+    query_string = urlencode({"site": site, "size": size.name, "cut": "1" if cut else "0"})
     return visit.page(
         "labels.html",
         title=visit.t("Labels"),
@@ -48,7 +48,7 @@ async def show(visit: Visit) -> Response:
         site=site,
         chosen=chosen,
         sites=sites["items"],
-        following=None if following is None else f"/labels?{kept}&after={following}",
+        following=None if following is None else f"/labels?{query_string}&after={following}",
     )
 
 

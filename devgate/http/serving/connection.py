@@ -16,7 +16,7 @@ PATIENCE = 30.0  # seconds in which the peer takes no byte
 LEAST_RATE = 1024  # bytes a second that it takes on average, after that
 # Hypercorn keeps a connection whose peer has ended it for as long as an idle one. Clients that
 # open one for each request would soon have them all.
-GRACE = 1.0  # seconds that it is kept for a request that is on its way to its task
+GRACE = 1.0  # seconds that it stays open for a request that is on its way to its task
 FAREWELL = 0.05  # the same, when the gateway stops
 HEAD = 10.0  # seconds for the head of a request, from its first byte, and for the first one
 IDLE = 30.0  # seconds between two requests
@@ -38,7 +38,7 @@ class Wire(trio.abc.HalfCloseableStream):
         self.since = trio.current_time()  # accepted
         self.rested = self.since  # no request since then, if none is under way
         self.known = ""  # the source of a caller who has shown a token or session on it
-        self.only_health = False  # a place that is kept for /healthz and /readyz
+        self.only_health = False  # a place that is reserved for /healthz and /readyz
         self._turns = turns
         self._requests = 0  # under way
         self._asked = False  # there was a request

@@ -18,7 +18,7 @@ PLACES = 1024  # at once: strangers cannot take all descriptors from the devices
 PLACES_PER_ADDRESS = 64  # of these, for connections that have shown no token and no session
 RESERVED = 16  # more of them for loopback, and as many for /healthz and /readyz
 SAFE_SECONDS = 5.0  # so long nobody has to leave a place
-SAFE_KEPT_SECONDS = 1.0  # the same on a place that is kept for /healthz
+SAFE_RESERVED_SECONDS = 1.0  # the same on a place that is reserved for /healthz
 NEWS_SECONDS = 60.0  # between two lines that say that all places are taken
 
 
@@ -26,17 +26,17 @@ class Room:
     """The places. `enter` may end another connection to make room."""
 
     def __init__(self, proxies: Proxies, refusals: Refusals, places: int = 1 << 62) -> None:
-        """`places`: how many connections the descriptors allow, with those that are kept."""
+        """`places`: how many connections the descriptors allow, with the reserved ones."""
         self._allowed = max(1, places - 2 * RESERVED)
         self._proxies = proxies
         self._refusals = refusals
         self._here: dict[str, dict[Wire, None]] = {}  # by network, oldest first
-        self._kept: dict[bool, dict[Wire, None]] = {True: {}, False: {}}  # loopback, or not
+        self._reserved: dict[bool, dict[Wire, None]] = {True: {}, False: {}}  # loopback, or not
         self._count = 0
         self._quiet_until = float("-inf")
 
     def __len__(self) -> int:
-        return self._count + sum(map(len, self._kept.values()))
+        return self._count + sum(map(len, self._reserved.values()))
 
     def enter(self, wire: Wire) -> bool:
         """Find a place for a connection that was accepted. False: there is none; close it."""
@@ -47,21 +47,21 @@ class Room:
             and not self._end_one(mine)
         ):
             if is_loopback(wire.address):
-                return self._keep(wire, loopback=True)
+                return self._enter_reserved(wire, loopback=True)
             self._refusals.refuse("http", "address", wire.address)
             return False
         if self._count >= min(PLACES, self._allowed):
             self._tell()
             if not self._end_of_busiest():
-                return self._keep(wire, loopback=is_loopback(wire.address))
+                return self._enter_reserved(wire, loopback=is_loopback(wire.address))
         self._here.setdefault(key, {})[wire] = None
         self._count += 1
         return True
 
     def leave(self, wire: Wire) -> None:
         """It has ended. The second time does nothing."""
-        for kept in self._kept.values():
-            kept.pop(wire, None)
+        for reserved in self._reserved.values():
+            reserved.pop(wire, None)
         key = network(wire.address)
         mine = self._here.get(key)
         if mine is not None and wire in mine:
@@ -93,17 +93,17 @@ class Room:
         victim.abort()
         return True
 
-    def _keep(self, wire: Wire, *, loopback: bool) -> bool:
-        """Take one of the kept places, if need be from who has been on one for longest."""
-        kept = self._kept[loopback]
-        if len(kept) >= RESERVED:
-            oldest = next(iter(kept))
-            if not loopback and trio.current_time() < oldest.since + SAFE_KEPT_SECONDS:
+    def _enter_reserved(self, wire: Wire, *, loopback: bool) -> bool:
+        """Take one of the reserved places, if need be from who has been on one for longest."""
+        reserved = self._reserved[loopback]
+        if len(reserved) >= RESERVED:
+            oldest = next(iter(reserved))
+            if not loopback and trio.current_time() < oldest.since + SAFE_RESERVED_SECONDS:
                 self._refusals.refuse("http", "full", wire.address)
                 return False
             self.leave(oldest)
             oldest.abort()
-        kept[wire] = None
+        reserved[wire] = None
         wire.only_health = not loopback
         return True
 

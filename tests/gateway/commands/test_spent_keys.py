@@ -43,7 +43,7 @@ def test_f6_a_key_that_is_free_again_is_not_spent(monkeypatch: pytest.MonkeyPatc
     assert keys.find("a", 60) is None
     keys.note("b", command("b"))
     assert keys.find("b", 0.0) is None, "[command] keep_keys is over"
-    monkeypatch.setattr(spent_keys, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(spent_keys, "MAX_AGE_SECONDS", -1.0)
     assert keys.find("b", 60) is None
 
 

@@ -70,7 +70,7 @@ def test_who_does_not_wait_for_a_device_to_come_back(queue: Waiting) -> None:
     a, kept, stop = waiting(), waiting(expires=60), waiting("stop")
     for command in (a, kept, stop):
         queue.push(command)
-    assert queue.unkept() == [stop, a]
+    assert queue.undeferred() == [stop, a]
     assert list(queue) == [kept]
 
 
