@@ -50,8 +50,9 @@ class TestDeadlines:
         assert asked.command is None
         await trio.sleep(2)
         assert (asked.status, asked.at) == ("410", 3600.0)
-        assert rig.online().sent == []
+        wire = rig.online()
         await trio.sleep(10)
+        assert wire.sent == []
 
     async def test_that_passes_while_it_is_journalled_is_met(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
