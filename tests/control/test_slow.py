@@ -8,9 +8,11 @@ import socket
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from devgate.control import outbox
 from devgate.control.connection import Limits
+from devgate.net.accepting import PAUSE_SECONDS
 from tests.control.harness import serving
 
 MORE_THAN_FITS = 4 * 1024 * 1024  # what no socket buffer takes
@@ -77,7 +79,7 @@ async def test_a_stream_waits_for_its_reader() -> None:
 
 
 async def test_running_out_of_descriptors_pauses_and_says_so_once(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with serving() as served:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -88,7 +90,7 @@ async def test_running_out_of_descriptors_pauses_and_says_so_once(
             free.close()
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
             try:
-                await trio.sleep(0.25)  # long enough for two rounds: it must say it once
+                await trio.sleep(2.5 * PAUSE_SECONDS)  # two rounds: it must say it once
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
             sock.send(b'command{"type":"echo"}')

@@ -20,9 +20,14 @@ class House:
 
     def __init__(self) -> None:
         self.inside: dict[int, str] = {}
+        self.looks = 0  # how many times the acceptor asked how many there are
         self.listeners = bind(["127.0.0.1:0"])
-        self.acceptor = Acceptor(lambda: len(self.inside))
+        self.acceptor = Acceptor(self._count)
         self.devices = ExitStack()
+
+    def _count(self) -> int:
+        self.looks += 1
+        return len(self.inside)
 
     def admit(self, fd: int, address: str) -> None:
         self.inside[fd] = address
@@ -126,7 +131,8 @@ async def test_a_full_house_says_so_once_and_goes_on(
     for _ in range(5):
         open_house.knock()
     await until(lambda: open_house.acceptor.paused)
-    await trio.sleep(0.35)  # three more looks
+    looks = open_house.looks
+    await until(lambda: open_house.looks >= looks + 3)
     assert len(open_house.inside) == 3
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "paused connections=3 why='all 3 are in use" in caplog.text

@@ -34,11 +34,22 @@ class Steps(trio.abc.Instrument):
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 inside, leaked = [], []
+looks, three_looks = 0, trio.Event()
+
+def connections():
+    global looks
+    if acceptor.paused:
+        looks += 1
+        if looks == 1:
+            trio.lowlevel.add_instrument(steps)
+        elif looks == 4:
+            three_looks.set()
+    return len(inside)
+
+acceptor, steps = Acceptor(connections), Steps()
 
 async def main():
     listeners = bind(["127.0.0.1:0"])
-    acceptor = Acceptor(lambda: len(inside))
-    steps = Steps()
     async with trio.open_nursery() as nursery:
         await nursery.start(acceptor.run, listeners, lambda fd, address: inside.append(fd))
         try:  # somebody else takes all the descriptors but five
@@ -48,10 +59,7 @@ async def main():
             for _ in range(5):
                 os.close(leaked.pop())
         print(shown(listeners[0]), flush=True)
-        while not acceptor.paused:
-            await trio.sleep(0.01)
-        trio.lowlevel.add_instrument(steps)
-        await trio.sleep(0.35)
+        await three_looks.wait()
         print(len(inside), steps.count < 20, flush=True)
         while leaked:
             os.close(leaked.pop())

@@ -1,6 +1,7 @@
-"""Devices' bytes over pairs of sockets: answers, timeouts and ends, on the real clock.
+"""Devices' bytes over pairs of sockets: answers, timeouts and ends.
 
-A timeout is made short where a test waits for its end, and long where it must not come.
+On the real clock a timeout is short where a test waits for its end, and long where it must not
+come. Where time passes in between, the clock jumps.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from devgate.gateway.devices.parked_task import as_function, as_object
 from devgate.net.poller import READ_SIZE
@@ -39,10 +41,10 @@ async def test_a_device_registers_and_asks(store: Database) -> None:
         assert whole.kinds("device") == ["device.online", "device.offline"]
 
 
-async def test_a_frame_in_two_segments(store: Database) -> None:
-    async with serving(store, heartbeat_grace=60) as (_, device, _):
+async def test_a_frame_in_two_segments(store: Database, autojump_clock: MockClock) -> None:
+    async with serving(store, heartbeat_grace=60, partial_timeout=60) as (_, device, _):
         await device.says(HT[:9])
-        await trio.sleep(0.01)
+        await trio.sleep(1)
         await device.says(HT[9:])
         assert await device.hears(23) == WELCOME
 
@@ -100,13 +102,15 @@ async def test_half_a_frame_of_a_device_is_judged_in_time(store: Database) -> No
         assert await device.hears(6) == AGAIN
 
 
-async def test_a_heartbeat_of_a_device_is_not_answered(store: Database) -> None:
-    async with serving(store, partial_timeout=0.05, heartbeat_grace=0.05) as (whole, device, _):
+async def test_a_heartbeat_of_a_device_is_not_answered(
+    store: Database, autojump_clock: MockClock
+) -> None:
+    async with serving(store, partial_timeout=5, heartbeat_grace=5) as (whole, device, _):
         await device.registers()
         for beat in (b"1", b"AT", b"0", b"00", b" "):
             await device.says(beat)
-            await trio.sleep(0.02)
-        await trio.sleep(0.1)
+            await trio.sleep(2)
+        await trio.sleep(10)
         await device.says(TN)
         assert await device.hears(35) == PHONE, "and nothing before it"
         assert whole.connection().session.malformed == 0
@@ -154,23 +158,27 @@ async def test_a_tail_is_not_judged_before_what_came_in_time(store: Database) ->
     await whole.aclose()
 
 
-async def test_who_does_not_speak_the_protocol_is_closed(store: Database) -> None:
+async def test_who_does_not_speak_the_protocol_is_closed(
+    store: Database, autojump_clock: MockClock
+) -> None:
     async with serving(store, max_malformed=3) as (whole, device, _):
         await until(lambda: whole.desk.connections)
         connection = whole.connection()
         for _ in range(3):
             await device.says(b"GET / HTTP/1.1\r\n\r\n")
-            await trio.sleep(0.01)
+            await trio.sleep(0.1)
         assert await device.hears(99) == AGAIN, "once a second at the most, and then the end"
         assert connection.why == "it does not speak the protocol"
 
 
-async def test_a_good_frame_now_and_then_is_enough(store: Database) -> None:
+async def test_a_good_frame_now_and_then_is_enough(
+    store: Database, autojump_clock: MockClock
+) -> None:
     async with serving(store, max_malformed=2) as (_, device, _):
         await device.registers()
         for _ in range(5):
             await device.says(b"noise noise")
-            await trio.sleep(0.01)
+            await trio.sleep(0.1)
             await device.says(TN)
             got = await device.hears(35)
             if got.startswith(AGAIN):
