@@ -14,6 +14,7 @@ import trio
 
 from devgate.errors import SetupError
 from devgate.net.addresses import bind
+from devgate.net.tuning import Tuning
 
 MAX_PATH = 107  # bytes of a Unix socket's path: what Linux has room for, less its final NUL
 BACKLOG = 1024
@@ -172,4 +173,6 @@ async def open_tcp(listen: Sequence[str | socket.socket]) -> list[socket.socket]
         raise
     for sock in given:
         sock.setblocking(False)
+    for sock in bound + given:
+        Tuning().set(sock)
     return bound + given

@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -244,11 +243,8 @@ class ControlServer:
         await self._run(Connection(wire, *self._asked, None, hangups, self._limits, self._ears))
 
     async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
-        sock = guest.sock
-        with suppress(OSError):  # gone already: reading will tell
-            _tune(sock)
         try:
-            wire = PlainWire(sock) if tls is None else await wrap(sock, tls)
+            wire = PlainWire(guest.sock) if tls is None else await wrap(guest.sock, tls)
         except OSError as err:
             log.debug("control connection lost reason=%s", err)
             return
@@ -342,12 +338,3 @@ def _check_loopback(sock: socket.socket) -> None:
             f"[control] listen: {shown(sock)} is not loopback, so requests need tokens;"
             " set [control] tokens, and make one with `devgate token add NAME`"
         )
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A host that lost its power never says so: ask after a minute, give up after two.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

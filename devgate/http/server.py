@@ -33,14 +33,15 @@ from devgate.model import shown as shown_text
 from devgate.net.accepting import Accepting
 from devgate.net.addresses import bind, host_of, shown, spelled
 from devgate.net.tls import context
+from devgate.net.tuning import Tuning
 from devgate.net.turns import Turns
 
 log = logging.getLogger("devgate.http")
 
 MAX_STREAMS = 32  # requests at once on one connection of HTTP/2
 MAX_HANDSHAKES = 256  # of TLS at once; 66 kB each
-RECEIVE_BUFFER = 65536  # bytes that the kernel keeps of a peer while it waits for its turn
-SEND_BUFFER = 262144  # bytes that the kernel keeps for a peer that reads slowly
+# What the kernel keeps of a peer while it waits for its turn, and for one that reads slowly.
+TUNING = Tuning(receive_buffer=65536, send_buffer=262144)
 
 
 class WebServer:
@@ -135,9 +136,7 @@ class WebServer:
     async def _accept(
         self, door: stdlib.socket, inside: trio.Nursery, tls: ssl.SSLContext | None
     ) -> None:
-        # Accepted sockets have them from the one that listens.
-        door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_RCVBUF, RECEIVE_BUFFER)
-        door.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_SNDBUF, SEND_BUFFER)
+        TUNING.set(door)
 
         def take(sock: stdlib.socket, peer: Any) -> None:
             address = host_of(spelled(peer)).strip("[]")

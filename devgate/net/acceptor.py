@@ -7,16 +7,14 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import trio
 
-from devgate.net.accepting import BUDGET, NEWS_SECONDS, PAUSE_SECONDS, Accepting
+from devgate.net.accepting import BUDGET, NEWS_SECONDS, Accepting
 from devgate.net.addresses import host_of, spelled
-from devgate.net.limits import Crowds, capacity, raise_descriptor_limit
-
-__all__ = ["BUDGET", "PAUSE_SECONDS", "Acceptor", "capacity", "raise_descriptor_limit"]
+from devgate.net.limits import Crowds, capacity
+from devgate.net.tuning import Tuning
 
 log = logging.getLogger("devgate.devices")
 
@@ -37,14 +35,9 @@ class Acceptor:
     `proxied`: the connections come from load balancers, so that an address is counted when the
     PROXY header tells it: hand enter() to filters.plug().
 
-    The times are seconds, made for mobile networks:
-    `keepalive_idle` is more than the 55 s between two heartbeats, so that no device that beats
-    is ever probed (a probe wakes a modem and costs its owner traffic); a silent one is probed
-    each `keepalive_interval`, and given up after `keepalive_count` probes without an answer.
-    `user_timeout` gives up a connection on which sent bytes stay unacknowledged; networks
-    lose devices for a minute and find them again, so it should not be below `idle_timeout`.
-    `send_buffer` and `receive_buffer` (bytes; the kernel doubles them) bound what the kernel keeps
-    of a device that does not read, or that is not read, which would be megabytes.
+    `user_timeout` (seconds) gives up a connection on which sent bytes stay unacknowledged;
+    networks lose devices for a minute and find them again, so it should not be below
+    `idle_timeout`.
     """
 
     def __init__(
@@ -56,12 +49,7 @@ class Acceptor:
         make_room: Callable[[int], int] = lambda most: 0,
         strict: Callable[[str], bool] = lambda address: False,
         proxied: bool = False,
-        keepalive_idle: float = 75,
-        keepalive_interval: float = 25,
-        keepalive_count: int = 5,
         user_timeout: float = 180,
-        send_buffer: int = 65536,
-        receive_buffer: int = 8192,
     ) -> None:
         self.crowds = crowds or Crowds()
         self.proxied = proxied
@@ -77,15 +65,13 @@ class Acceptor:
         self._admit: Callable[[int, str], None]  # of run()
         self._refused_quiet_until = -math.inf
         self._refused_said = 0
-        self._tune = partial(
-            _tune,
-            idle=keepalive_idle,
-            interval=keepalive_interval,
-            count=keepalive_count,
-            user_timeout=user_timeout,
-            send_buffer=send_buffer,
-            receive_buffer=receive_buffer,
-        )
+        # Made for mobile networks. No device that beats, each 55 s, is ever probed: a probe wakes
+        # a modem and costs its owner traffic. The buffers bound what the kernel keeps of a device
+        # that does not read, or that is not read, which would be megabytes.
+        self._tuning = Tuning(
+            idle=75, interval=25, count=5, user_timeout=user_timeout,
+            send_buffer=65536, receive_buffer=8192,
+        )  # fmt: skip
 
     def apply(self, max_connections: int, max_connections_per_address: int) -> None:
         """Accept within these limits from now on. Those who are inside already stay."""
@@ -140,7 +126,8 @@ class Acceptor:
         self._admit = admit
         try:
             for listener in listeners:
-                self._tune(listener)
+                listener.setblocking(False)
+                self._tuning.set(listener)
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
                     nursery.start_soon(self._accepting.run, listener)
@@ -173,31 +160,3 @@ class Acceptor:
             self.crowds.left(address)
             raise
         self.accepted += 1
-
-
-def _tune(
-    listener: socket.socket,
-    *,
-    idle: float,
-    interval: float,
-    count: int,
-    user_timeout: float,
-    send_buffer: int,
-    receive_buffer: int,
-) -> None:
-    """Set on the listening socket what accepted ones inherit on Linux: no call for each."""
-    listener.setblocking(False)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    tcp = socket.IPPROTO_TCP
-    listener.setsockopt(tcp, socket.TCP_NODELAY, 1)
-    listener.setsockopt(tcp, socket.TCP_KEEPIDLE, _seconds(idle))
-    listener.setsockopt(tcp, socket.TCP_KEEPINTVL, _seconds(interval))
-    listener.setsockopt(tcp, socket.TCP_KEEPCNT, count)
-    listener.setsockopt(tcp, socket.TCP_USER_TIMEOUT, min(int(user_timeout * 1000), 2**31 - 1))
-
-
-def _seconds(time: float) -> int:
-    """Whole seconds as the kernel takes them: 1 to 32767."""
-    return max(1, min(32767, round(time)))

@@ -19,6 +19,7 @@ from devgate.control.connection import Limits
 from devgate.errors import SetupError
 from devgate.net.tls import context
 from tests.control.harness import Caller, Served, serving
+from tests.net.timers import probed_after
 
 
 async def listen(served: Served, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
@@ -34,6 +35,12 @@ async def call(place: tuple[str, int]) -> Caller:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "tokens"
+
+
+async def test_a_client_that_lost_its_power_is_asked_after_a_minute() -> None:
+    async with serving(access=None) as served:
+        with socket.create_connection(await listen(served)) as client:
+            assert 50 < probed_after(client) <= 60
 
 
 async def test_every_request_shows_a_token(file: Path) -> None:

@@ -20,6 +20,7 @@ from devgate.process import check
 from tests.e2e.harness import Gateway, gateway, toml
 from tests.http.harness import Site, problem, site
 from tests.net.papers import Papers
+from tests.net.timers import probed_after
 
 
 def talk(served: Site, wire: bytes) -> bytes:
@@ -35,6 +36,11 @@ def talk(served: Site, wire: bytes) -> bytes:
         except ConnectionResetError:
             pass
         return got
+
+
+def test_a_client_that_lost_its_power_is_asked_after_a_minute(served: Site) -> None:
+    with socket.create_connection(served.at) as client:
+        assert 50 < probed_after(client) <= 60
 
 
 def alive(served: Site) -> bool:

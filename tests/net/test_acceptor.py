@@ -10,7 +10,8 @@ from contextlib import ExitStack
 import pytest
 import trio
 
-from devgate.net.acceptor import BUDGET, Acceptor
+from devgate.net.accepting import BUDGET
+from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind
 from devgate.net.limits import Crowds
 

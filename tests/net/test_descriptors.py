@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 LIMITS = """
 import json, resource
-from devgate.net.acceptor import capacity, raise_descriptor_limit
+from devgate.net.limits import capacity, raise_descriptor_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 before = capacity()
 print(json.dumps([before, raise_descriptor_limit(), capacity()]))

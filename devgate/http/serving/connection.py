@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket as stdlib
-from contextlib import suppress
 
 import trio
 
@@ -45,13 +44,6 @@ class Wire(trio.abc.HalfCloseableStream):
         self._head: float | None = None  # when one began to come
         self._ended = False  # nothing more comes from the peer
         self._closing = False
-        with suppress(OSError):  # gone already: reading will tell
-            socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_NODELAY, 1)
-            # A host that lost its power never says so: ask after a minute, give up after two.
-            socket.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_KEEPALIVE, 1)
-            socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPIDLE, 60)
-            socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPINTVL, 20)
-            socket.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_KEEPCNT, 3)
         self._plan()
 
     @property
