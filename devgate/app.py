@@ -192,7 +192,7 @@ class App:
             access=self._tokens,
             max_connections=min(MAX_WEB, places.unix),
             max_tcp=min(MAX_WEB, places.web // 2 if self.settings.http.listen else places.web),
-            ears=self._poller.urgent,
+            urgent=self._poller.urgent,
             refusals=self.gateway.refusals,
         )
         async with trio.open_nursery() as doors:

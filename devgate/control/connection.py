@@ -9,31 +9,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import trio
 
+from devgate.control.caller import Caller
+from devgate.control.door import Guest
 from devgate.control.hangups import Hangups
+from devgate.control.intake import Intake
 from devgate.control.outbox import MAX_UNSENT, Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import Reader
-from devgate.control.shares import Shares
-from devgate.control.streams import Begin, Dispatch, Stream, follow
+from devgate.control.streams import Begin, Dispatch, Streams
 from devgate.control.transport import Wire
-from devgate.errors import CallerError, DevgateError, TokenRefused
+from devgate.errors import CallerError, DevgateError
 from devgate.model import shown
 from devgate.net.turns import Turns
+from devgate.net.urgent import Urgent
 
 log = logging.getLogger(__name__)
 
-# Whether this request may be asked here, and by whom: the source that is recorded.
-# Raises CallerError (401).
-Admit = Callable[[Args], str]
-
-STRANGER_BYTES = 2048  # read at once of who has shown no token yet
-# Requests with a wrong token or none, in a row; then the connection is closed.
-MAX_WRONG_TOKENS = 3
-MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
 REQUESTS_A_TURN = 32  # of one read before other tasks have their turn: about two milliseconds
 LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
 
@@ -46,24 +41,6 @@ class Limits:
     patience: float = 30.0  # seconds that a client may leave its replies unread
     login: float = 10.0  # seconds until a stranger must have shown a token
     unsent: int = MAX_UNSENT  # bytes that may wait for a client that does not read
-
-
-class Ears(Protocol):
-    """Who calls back when there is something to be read: cheaper than a task that waits for it."""
-
-    def add(self, fd: int, call: Callable[[], None]) -> None: ...
-
-    def forget(self, fd: int) -> None: ...
-
-
-class Busy(Protocol):
-    """Who keeps the places of a door."""
-
-    def asks(self) -> None:
-        """A request is under way."""
-
-    def rests(self) -> None:
-        """There is none now."""
 
 
 class Enough(Exception):
@@ -87,49 +64,43 @@ class Connection:
         wire: Wire,
         dispatch: Dispatch,
         begin: Begin,
-        admit: Admit | None,
         hangups: Hangups,
         limits: Limits,
-        ears: Ears | None = None,
+        urgent: Urgent | None = None,
         *,
-        stranger: bool = False,
+        caller: Caller | None = None,
+        guest: Guest | None = None,
         turns: Turns | None = None,
-        shares: Shares | None = None,
-        busy: Busy | None = None,
     ) -> None:
-        """Without `admit` all is allowed, and the source is "socket".
+        """Without a `caller` all is allowed, and the source is "socket".
 
+        With `urgent` what comes is begun ahead of all devices, without this connection's task.
         `turns` are shared by those that have shown no token: one of them is read in each turn
-        of the loop. `shares` bound what a token has; without them all is allowed.
+        of the loop. `guest` hears whether a request is under way.
         """
         self._turns = turns
-        self._shares = shares
-        self._busy_guest = busy
-        self._known = ""  # the source, once its share of connections has been counted
-        self._wrong = 0  # tokens
+        self._caller = caller
+        self._guest = guest
         self._wire = wire
         self._dispatch = dispatch
         self._begin_now = begin
-        self._admit = admit
         self._hangups = hangups
         self._limits = limits
         self._most = limits.outstanding
-        self._ears = ears
-        self._fd = wire.sock.fileno()
-        self._handed = trio.Event()  # what has come is for the reading task
-        self._trouble: Exception | None = None
         self._reader = Reader()
+        self._intake = Intake(wire, self._reader, urgent, turns)
         self._begun: deque[Asked] = deque()
         self._outstanding = 0
         self._less = trio.lowlevel.ParkingLot()  # wakes at the end of any request
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
-        self._following: dict[trio.CancelScope, Args] = {}
-        self._stranger = stranger
-        self._ended = False  # the peer has ended its side
-        self._closing = False  # no more streams
+        self._streams = Streams(caller)
         self._outbox: Outbox
         self._nursery: trio.Nursery
+
+    @property
+    def _stranger(self) -> bool:
+        return self._caller is not None and self._caller.stranger
 
     async def run(self) -> None:
         """Serve it until both sides have nothing more to say. The socket stays open.
@@ -156,27 +127,21 @@ class Connection:
             finally:
                 self._hangups.forget(self._wire.sock)
                 self._outbox.close()
-                if self._known and self._shares is not None:
-                    self._shares.give("connections", self._known)
-            if not self._ended:
+                if self._caller is not None:
+                    self._caller.leave()
+            if not self._intake.ended:
                 with suppress(OSError):
                     await self._wire.finish(self._turns if self._stranger else None)
 
     def drain(self) -> None:
         """Read no more, end the streams; what is under way still gets its reply."""
-        self._end_streams()
+        self._streams.end()
         self._reading.cancel()
 
     def recheck(self) -> None:
         """End the streams of a token that may not have them any longer."""
-        if self._admit is None:
-            return
-        for scope, request in list(self._following.items()):
-            try:
-                self._admit(request)
-            except CallerError as err:
-                self._outbox.say(line(refusal(request, err), request))
-                scope.cancel()
+        if self._caller is not None:
+            self._streams.recheck(self._caller, self._outbox)
 
     # Reading
 
@@ -184,7 +149,7 @@ class Connection:
         """Begin every request, until the peer ends or breaks the rules or we are draining."""
         try:
             with self._reading:
-                while await self._feed():
+                while await self._intake.more(self._heard, stranger=self._stranger):
                     await self._ease()
                     begun = 0
                     while (request := self._reader.next_request()) is not None:
@@ -193,51 +158,19 @@ class Connection:
                         if begun % REQUESTS_A_TURN == 0:
                             await trio.lowlevel.checkpoint()
                         await self._ease()
-                self._ended = True
+                self._intake.ended = True
                 self._reader.end()
-            if self._closing:
+            if self._streams.closing:
                 self._read_last()
             elif self._reading.cancelled_caught:
                 raise CallerError("401", "no request with a good token came in time")
         except CallerError as err:
-            self._end_streams()
+            self._streams.end()
             self._outbox.say(line(refusal({}, err), {}))
         except Enough:
-            self._end_streams()
+            self._streams.end()
         except OSError as err:
             self._lose(f"receive failed: {err}")
-
-    async def _feed(self) -> bool:
-        """Wait for bytes that this task has to look at. False: the peer has ended its side."""
-        if self._stranger and self._turns is not None:
-            return await self._feed_stranger(self._turns)
-        if self._ears is None or not self._wire.plain:
-            data = await self._wire.receive()
-            self._reader.feed(data)
-            return bool(data)
-        self._handed = trio.Event()
-        self._ears.add(self._fd, self._heard)
-        try:
-            await self._handed.wait()
-        finally:
-            self._ears.forget(self._fd)
-        trouble, self._trouble = self._trouble, None
-        if trouble is not None:
-            raise trouble
-        return not self._ended
-
-    async def _feed_stranger(self, turns: Turns) -> bool:
-        """The same for one that has shown no token: a little, when it is its turn."""
-        data: bytes | None = None
-        while data is None:
-            if self._wire.plain:
-                await turns.readable(self._fd)
-                data = self._wire.receive_now(STRANGER_BYTES)
-            else:
-                data = await self._wire.receive()
-                await turns.take()
-        self._reader.feed(data)
-        return bool(data)
 
     def _heard(self) -> None:
         """Begin what has come, without the task where all of it can be begun at once."""
@@ -246,10 +179,10 @@ class Connection:
             if data is None:
                 return
             self._reader.feed(data)
-            self._ended = not data
+            self._intake.ended = not data
             for _ in range(REQUESTS_A_TURN):
                 # As _busy(), without a call.
-                if self._ended or self._outbox.full or self._outstanding >= self._most:
+                if not data or self._outbox.full or self._outstanding >= self._most:
                     break
                 if (request := self._reader.next_request()) is None:
                     return
@@ -257,8 +190,9 @@ class Connection:
                 if self._reader.empty:
                     return
         except Exception as err:  # it ends this connection, and is told where that is awaited
-            self._trouble = err
-        self._handed.set()
+            self._intake.hand_over(err)
+        else:
+            self._intake.hand_over()
 
     def _read_last(self) -> None:
         """What came before the gateway began to stop is still answered."""
@@ -283,34 +217,27 @@ class Connection:
     def _begin(self, request: dict[str, object]) -> None:
         """Begin one request that has arrived whole."""
         self._outstanding += 1
-        if self._outstanding == 1 and self._busy_guest is not None:
-            self._busy_guest.asks()
+        if self._outstanding == 1 and self._guest is not None:
+            self._guest.asks()
         try:
             asked = self._admitted(request)
             # Not ahead of a request that has a task which has not begun.
             begun = not self._begun and self._begin_now(asked.args, asked.source, asked.reply)
         except Exception as err:
             self._refuse(request, err)
-            if isinstance(err, TokenRefused) and err.why == "token":
-                self._wrong += 1
-                if self._wrong >= (MAX_WRONG_TOKENS if self._stranger else MAX_WRONG_LATER):
-                    raise Enough from None
+            if self._caller is not None and self._caller.hopeless:
+                raise Enough from None
             return
         if not begun:
             self._begun.append(asked)
             self._nursery.start_soon(self._answer)
 
     def _admitted(self, request: dict[str, object]) -> Asked:
-        source = "socket" if self._admit is None else self._admit(request)
-        self._wrong = 0
-        if self._shares is not None and source != self._known:
-            self._shares.take("connections", source)
-            if self._known:
-                self._shares.give("connections", self._known)
-            self._known = source
-        if self._stranger:
-            self._stranger = False
-            self._reading.deadline = math.inf
+        source = "socket"
+        if self._caller is not None:
+            source = self._caller.admit(request)
+            if self._reading.deadline != math.inf:  # it was a stranger
+                self._reading.deadline = math.inf
         args: Args = request
         if "id" in request or "token" in request:
             args = {k: v for k, v in request.items() if k not in ("id", "token")}
@@ -326,7 +253,7 @@ class Connection:
             answer = await self._dispatch(args, source)
             if isinstance(answer, dict):
                 return reply(answer)
-            await self._follow(answer, request, source)
+            await self._streams.follow(answer, request, source, self._outbox)
         except Exception as err:
             self._refuse(request, err)
         except BaseException:
@@ -334,24 +261,6 @@ class Connection:
             raise
         else:
             self._answered()
-
-    async def _follow(self, stream: Stream, request: Args, source: str) -> None:
-        try:
-            if self._shares is not None:
-                self._shares.take("streams", source)
-        except CallerError:
-            await stream.lines.aclose()
-            raise
-        with trio.CancelScope() as scope:
-            if self._closing:
-                scope.cancel()
-            self._following[scope] = request
-            try:
-                await follow(stream, request, self._outbox)
-            finally:
-                del self._following[scope]
-                if self._shares is not None:
-                    self._shares.give("streams", source)
 
     def _reply(self, request: Args, reply: Reply) -> None:
         try:
@@ -371,17 +280,12 @@ class Connection:
 
     def _answered(self) -> None:
         self._outstanding -= 1
-        if not self._outstanding and self._busy_guest is not None:
-            self._busy_guest.rests()
+        if not self._outstanding and self._guest is not None:
+            self._guest.rests()
         if self._less:
             self._less.unpark_all()
 
     # Ending
-
-    def _end_streams(self) -> None:
-        self._closing = True
-        for scope in self._following:
-            scope.cancel()
 
     def _vanished(self) -> None:
         self._lose("the client is gone")

@@ -6,26 +6,27 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import trio
 
 from devgate.access.tokens import Tokens
-from devgate.control.connection import Admit, Connection, Ears, Limits
+from devgate.control.caller import Caller
+from devgate.control.connection import Connection, Limits
+from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
-from devgate.control.replies import Args
 from devgate.control.shares import Shares
 from devgate.control.streams import Begin, Dispatch
 from devgate.control.transport import PlainWire, wrap
-from devgate.errors import SetupError, TokenRefused
+from devgate.errors import SetupError
 from devgate.gateway.refusals import Refusals
-from devgate.net.accepting import BUDGET, Accepting
-from devgate.net.addresses import host_of, shown, spelled
+from devgate.net.addresses import host_of, shown
 from devgate.net.guests import Guests
 from devgate.net.turns import Turns
+from devgate.net.urgent import Urgent
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +34,6 @@ MAX_CONNECTIONS = 1024  # on the Unix socket, and as many on TCP: strangers cann
 RECHECK_SECONDS = 15.0  # between two looks whether streams may go on
 # Bytes unread that a client on TCP may leave: a token has 64 connections.
 MAX_UNSENT_TCP = 4 * 1024 * 1024
-
-
-class Guest:
-    """One connection of a door, from its place to its end."""
-
-    def __init__(self, sock: socket.socket, address: str, guests: Guests[Guest] | None) -> None:
-        self.sock = sock
-        self.address = address
-        self.scope = trio.CancelScope()
-        self._guests = guests
-
-    def asks(self) -> None:
-        if self._guests is not None:
-            self._guests.asks(self)
-
-    def rests(self) -> None:
-        if self._guests is not None:
-            self._guests.rests(self)
-
-
-Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
 
 
 class ControlServer:
@@ -75,7 +55,7 @@ class ControlServer:
         max_connections: int = MAX_CONNECTIONS,
         max_tcp: int | None = None,
         limits: Limits | None = None,
-        ears: Ears | None = None,
+        urgent: Urgent | None = None,
         refusals: Refusals | None = None,
     ) -> None:
         """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many)."""
@@ -87,10 +67,9 @@ class ControlServer:
         self._access = access
         self._max_connections = max_connections
         self._limits = limits or Limits()
-        self._ears = ears
+        self._urgent = urgent
         self._connections: set[Connection] = set()
-        self._accepting: set[trio.CancelScope] = set()
-        self._serving = 0
+        self._doors: set[Door] = set()  # until the last connection of each has ended
         self._served = trio.lowlevel.ParkingLot()
         self._draining = False
 
@@ -103,7 +82,7 @@ class ControlServer:
     ) -> None:
         """Serve at this path until cancelled or drained. Started, with the path, once it answers.
 
-        Raises SetupError (`doors.open_unix`). The file is removed at the end if still ours.
+        Raises SetupError (`listeners.open_unix`). The file is removed at the end if still ours.
         """
         door = await open_unix(path, mode)
         try:
@@ -123,19 +102,19 @@ class ControlServer:
         Started with the addresses really bound. Raises SetupError for one that cannot be had,
         and without tokens for all that are not loopback.
         """
-        doors = await open_tcp(listen)
+        listeners = await open_tcp(listen)
         try:
             if self._access is None:
-                for sock in doors:
+                for sock in listeners:
                     _check_loopback(sock)
-            places = [shown(sock) for sock in doors]
+            places = [shown(sock) for sock in listeners]
 
             async def serve(guest: Guest, hangups: Hangups) -> None:
                 await self._tcp(guest, hangups, tls)
 
-            await self._serve(doors, serve, places, task_status, self._guests())
+            await self._serve(listeners, serve, places, task_status, self._guests())
         finally:
-            for sock in doors:
+            for sock in listeners:
                 sock.close()
 
     async def drain(self) -> None:
@@ -144,26 +123,25 @@ class ControlServer:
         Bounded by the operations under way; the caller sets a deadline and then cancels.
         """
         self._draining = True
-        for scope in self._accepting:
-            scope.cancel()
+        for door in self._doors:
+            door.close()
         for connection in self._connections:
             connection.drain()
-        while self._serving:
+        while self._doors:
             await self._served.park()
-
-    # One door
 
     async def _serve(
         self,
-        doors: Sequence[socket.socket | UnixDoor],
+        listeners: Sequence[socket.socket | UnixDoor],
         serve: Serve,
         places: list[str],
         task_status: trio.TaskStatus[list[str]],
         guests: Guests[Guest] | None,
     ) -> None:
-        """Doors first, connections after them, the watch for hang-ups last: as it is nested."""
+        """The door first, connections after it, the watch for hang-ups last: as it is nested."""
         hangups = Hangups()
-        self._serving += 1
+        door = Door(listeners, serve, guests, self._max_connections, self._refusals)
+        self._doors.add(door)
         try:
             async with trio.open_nursery() as watch:
                 watch.start_soon(hangups.run)
@@ -172,75 +150,18 @@ class ControlServer:
                     if self._access is not None:
                         watch.start_soon(self._recheck)
                 async with trio.open_nursery() as inside:
-                    await self._accept(doors, serve, inside, hangups, places, task_status, guests)
+                    await door.run(inside, hangups, lambda: task_status.started(places))
                 watch.cancel_scope.cancel()
         finally:
             hangups.close()
-            self._serving -= 1
+            self._doors.discard(door)
             self._served.unpark_all()
-
-    async def _accept(
-        self,
-        doors: Sequence[socket.socket | UnixDoor],
-        serve: Serve,
-        inside: trio.Nursery,
-        hangups: Hangups,
-        places: list[str],
-        task_status: trio.TaskStatus[list[str]],
-        guests: Guests[Guest] | None,
-    ) -> None:
-        here: set[Guest] = set()
-
-        async def one(guest: Guest) -> None:
-            try:
-                with guest.scope:
-                    await serve(guest, hangups)
-            except Exception:
-                # A fault of one connection is no fault of the others.
-                if self._refusals.turn(guest.address) is not None:
-                    log.exception("control connection crashed")
-            finally:
-                guest.sock.close()
-                here.discard(guest)
-                if guests is not None:
-                    guests.leave(guest)
-
-        def take(sock: socket.socket, peer: Any) -> None:
-            address = spelled(peer)
-            guest = Guest(sock, host_of(address).strip("[]"), guests)
-            if guests is not None and not guests.enter(guest, address):
-                sock.close()
-                return
-            here.add(guest)
-            inside.start_soon(one, guest)
-
-        # On TCP places are given by address, so that one has to be accepted before it is known.
-        accept = Accepting(
-            lambda: BUDGET if guests is not None else self._max_connections - len(here),
-            lambda: f"all {self._max_connections} are in use",
-            take,
-            log,
-            name="control accept",
-        )
-
-        with trio.CancelScope() as accepting:
-            self._accepting.add(accepting)
-            try:
-                async with trio.open_nursery() as outside:
-                    for door in doors:
-                        sock = door.sock if isinstance(door, UnixDoor) else door
-                        outside.start_soon(accept.run, sock)
-                    task_status.started(places)
-            finally:
-                self._accepting.discard(accepting)
-                for door in doors:
-                    door.close()
 
     # One connection
 
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
         wire = PlainWire(guest.sock)
-        await self._run(Connection(wire, *self._asked, None, hangups, self._limits, self._ears))
+        await self._run(Connection(wire, *self._asked, hangups, self._limits, self._urgent))
 
     async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
         try:
@@ -252,14 +173,12 @@ class ControlServer:
             Connection(
                 wire,
                 *self._asked,
-                self._guard(guest),
                 hangups,
                 replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),
-                self._ears,
-                stranger=self._access is not None,
+                self._urgent,
+                caller=Caller(guest.address, self._access, self._shares, self._refusals),
+                guest=guest,
                 turns=self._turns,
-                shares=self._shares if self._access is not None else None,
-                busy=guest,
             )
         )
 
@@ -273,22 +192,6 @@ class ControlServer:
             ),
             log,
         )
-
-    def _guard(self, guest: Guest) -> Admit:
-        """Who may ask on this connection. What it refuses is counted and logged."""
-        access = self._access
-        if access is None:
-            return _unguarded
-        guarded = _guarded(access)
-
-        def admit(request: Args) -> str:
-            try:
-                return guarded(request)
-            except TokenRefused as err:
-                self._refusals.refuse("control", err.why, guest.address, source=err.source)
-                raise
-
-        return admit
 
     async def _recheck(self) -> NoReturn:
         """Streams end when their reader loses the right to them."""
@@ -308,27 +211,6 @@ class ControlServer:
             await connection.run()
         finally:
             self._connections.discard(connection)
-
-
-def _unguarded(request: Args) -> str:
-    return "tcp"
-
-
-def _guarded(access: Tokens) -> Admit:
-    def admit(request: Args) -> str:
-        token = access.check(request.get("token"))
-        if token is None:
-            given = "a wrong token" if "token" in request else "no token"
-            raise TokenRefused(f"{given}; nothing was done", "token")
-        if not token.may(request.get("type")):
-            raise TokenRefused(
-                f"the token {token.name} may {token.role} only; nothing was done",
-                "role",
-                f"tcp:{token.name}",
-            )
-        return f"tcp:{token.name}"
-
-    return admit
 
 
 def _check_loopback(sock: socket.socket) -> None:

@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Protocol
 
+import trio
+
+from devgate.control.caller import Caller
 from devgate.control.outbox import Outbox
-from devgate.control.replies import Args, Reply, line
+from devgate.control.replies import Args, Reply, line, refusal
+from devgate.errors import CallerError
 
 
 class Lines(Protocol):
@@ -37,15 +41,49 @@ Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
 
 
-async def follow(stream: Stream, request: Args, outbox: Outbox) -> None:
-    """Send the reply and all lines. Closes the stream, however this ends.
+class Streams:
+    """The streams of one connection."""
 
-    A client that reads too slowly holds up its own stream alone: what is missed is the
-    stream's to count and to tell.
-    """
-    async with aclosing(stream.lines) as lines:
-        outbox.say(line(stream.reply, request))
-        async for event in lines:
-            outbox.say(line(event, request))
-            if outbox.full:
-                await outbox.room()
+    def __init__(self, caller: Caller | None) -> None:
+        self.closing = False  # no more of them
+        self._caller = caller
+        self._running: dict[trio.CancelScope, Args] = {}
+
+    async def follow(self, stream: Stream, request: Args, source: str, outbox: Outbox) -> None:
+        """Send the reply and all lines. Closes the stream, however this ends.
+
+        A client that reads too slowly holds up its own stream alone: what is missed is the
+        stream's to count and to tell. Raises CallerError (429) if its token has enough of them.
+        """
+        async with aclosing(stream.lines) as lines:
+            if self._caller is not None:
+                self._caller.begin_stream(source)
+            with trio.CancelScope() as scope:
+                if self.closing:
+                    scope.cancel()
+                self._running[scope] = request
+                try:
+                    outbox.say(line(stream.reply, request))
+                    async for event in lines:
+                        outbox.say(line(event, request))
+                        if outbox.full:
+                            await outbox.room()
+                finally:
+                    del self._running[scope]
+                    if self._caller is not None:
+                        self._caller.end_stream(source)
+
+    def end(self) -> None:
+        """End them all, and each that begins from now on."""
+        self.closing = True
+        for scope in self._running:
+            scope.cancel()
+
+    def recheck(self, caller: Caller, outbox: Outbox) -> None:
+        """End those whose token may not have them any longer."""
+        for scope, request in list(self._running.items()):
+            try:
+                caller.check(request)
+            except CallerError as err:
+                outbox.say(line(refusal(request, err), request))
+                scope.cancel()

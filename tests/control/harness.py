@@ -215,7 +215,7 @@ async def serving(
         access=access,
         limits=limits,
         max_connections=max_connections,
-        ears=urgent if Ways.by_poller else None,
+        urgent=urgent if Ways.by_poller else None,
     )
     with closing(urgent), short_folder() as folder:
         async with trio.open_nursery() as nursery:

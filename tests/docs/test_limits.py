@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from devgate.config.settings import Settings
-from devgate.control.connection import MAX_WRONG_TOKENS, Limits
+from devgate.control.caller import MAX_WRONG_TOKENS
+from devgate.control.connection import Limits
 from devgate.control.outbox import FULL, MAX_UNSENT
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST
 from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS

@@ -1,0 +1,90 @@
+"""Who asks on one connection of control TCP: the tokens it shows, and what each may have."""
+
+from __future__ import annotations
+
+from devgate.access.tokens import Tokens
+from devgate.control.replies import Args
+from devgate.control.shares import Shares
+from devgate.errors import TokenRefused
+from devgate.gateway.refusals import Refusals
+
+# Requests with a wrong token or none, in a row; then the connection is closed.
+MAX_WRONG_TOKENS = 3
+MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
+
+
+class Caller:
+    """Without `tokens` all is allowed, and the source that is recorded is "tcp"."""
+
+    def __init__(
+        self, address: str, tokens: Tokens | None, shares: Shares, refusals: Refusals
+    ) -> None:
+        """`address` is the peer's, without its port. `shares` bound what each token has."""
+        self.stranger = tokens is not None  # no good token was shown yet
+        self._address = address
+        self._tokens = tokens
+        self._shares = shares
+        self._refusals = refusals
+        self._wrong = 0  # tokens in a row
+        self._source = ""  # whose share this connection counts in
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has shown too many wrong tokens to be heard any longer."""
+        return self._wrong >= (MAX_WRONG_TOKENS if self.stranger else MAX_WRONG_LATER)
+
+    def admit(self, request: Args) -> str:
+        """Let it ask that, as the source that is returned.
+
+        Raises CallerError: 401 as check(), and 429 if that token has enough connections.
+        """
+        try:
+            source = self.check(request)
+        except TokenRefused as err:
+            self._wrong += err.why == "token"
+            raise
+        self._wrong = 0
+        if self._tokens is not None and source != self._source:
+            self._shares.take("connections", source)
+            self.leave()
+            self._source = source
+        self.stranger = False
+        return source
+
+    def check(self, request: Args) -> str:
+        """Whether the token of this request is good for it now. Returns its source.
+
+        Raises TokenRefused (401), which is counted and logged.
+        """
+        if self._tokens is None:
+            return "tcp"
+        token = self._tokens.check(request.get("token"))
+        if token is None:
+            given = "a wrong token" if "token" in request else "no token"
+            err = TokenRefused(f"{given}; nothing was done", "token")
+        elif not token.may(request.get("type")):
+            err = TokenRefused(
+                f"the token {token.name} may {token.role} only; nothing was done",
+                "role",
+                f"tcp:{token.name}",
+            )
+        else:
+            return f"tcp:{token.name}"
+        self._refusals.refuse("control", err.why, self._address, source=err.source)
+        raise err
+
+    def begin_stream(self, source: str) -> None:
+        """One more stream of this source. Raises CallerError (429) if it has enough."""
+        if self._tokens is not None:
+            self._shares.take("streams", source)
+
+    def end_stream(self, source: str) -> None:
+        """One less."""
+        if self._tokens is not None:
+            self._shares.give("streams", source)
+
+    def leave(self) -> None:
+        """The connection counts in nobody's share any more."""
+        if self._source:
+            self._shares.give("connections", self._source)
+            self._source = ""

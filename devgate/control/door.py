@@ -1,0 +1,119 @@
+"""Connections of one door of the control channel: accepted, counted, closed at their end."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import trio
+
+from devgate.control.hangups import Hangups
+from devgate.control.listeners import UnixDoor
+from devgate.gateway.refusals import Refusals
+from devgate.net.accepting import BUDGET, Accepting
+from devgate.net.addresses import host_of, spelled
+from devgate.net.guests import Guests
+
+log = logging.getLogger("devgate.control")
+
+
+class Guest:
+    """One connection of a door, from its place to its end."""
+
+    def __init__(self, sock: socket.socket, address: str, guests: Guests[Guest] | None) -> None:
+        """`address` is the peer's, without its port."""
+        self.sock = sock
+        self.address = address
+        self.scope = trio.CancelScope()
+        self._guests = guests
+
+    def asks(self) -> None:
+        """A request is under way."""
+        if self._guests is not None:
+            self._guests.asks(self)
+
+    def rests(self) -> None:
+        """There is none now."""
+        if self._guests is not None:
+            self._guests.rests(self)
+
+
+Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
+
+
+class Door:
+    """Listening sockets with the same limits, and whoever came in by them.
+
+    `guests` gives places by address; without it there are `most`, for whoever comes first.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket | UnixDoor],
+        serve: Serve,
+        guests: Guests[Guest] | None,
+        most: int,
+        refusals: Refusals,
+    ) -> None:
+        self._listeners = listeners
+        self._serve = serve
+        self._guests = guests
+        self._most = most
+        self._refusals = refusals
+        self._here: set[Guest] = set()
+        self._open = trio.CancelScope()
+
+    def close(self) -> None:
+        """Accept nobody more. Those who are inside stay."""
+        self._open.cancel()
+
+    async def run(
+        self, inside: trio.Nursery, hangups: Hangups, started: Callable[[], None]
+    ) -> None:
+        """Accept until closed or cancelled, and close the listeners then.
+
+        Connections are served in the nursery `inside`.
+        """
+
+        def take(sock: socket.socket, peer: Any) -> None:
+            address = spelled(peer)
+            guest = Guest(sock, host_of(address).strip("[]"), self._guests)
+            if self._guests is not None and not self._guests.enter(guest, address):
+                sock.close()
+                return
+            self._here.add(guest)
+            inside.start_soon(self._own, guest, hangups)
+
+        accepting = Accepting(
+            self._room, lambda: f"all {self._most} are in use", take, log, name="control accept"
+        )
+        try:
+            with self._open:
+                async with trio.open_nursery() as outside:
+                    for one in self._listeners:
+                        sock = one.sock if isinstance(one, UnixDoor) else one
+                        outside.start_soon(accepting.run, sock)
+                    started()
+        finally:
+            for one in self._listeners:
+                one.close()
+
+    def _room(self) -> int:
+        # By address, one has to be accepted before it is known whether it has a place.
+        return BUDGET if self._guests is not None else self._most - len(self._here)
+
+    async def _own(self, guest: Guest, hangups: Hangups) -> None:
+        """Own one connection until it is closed. A fault of it is no fault of the others."""
+        try:
+            with guest.scope:
+                await self._serve(guest, hangups)
+        except Exception:
+            if self._refusals.turn(guest.address) is not None:
+                log.exception("control connection crashed")
+        finally:
+            guest.sock.close()
+            self._here.discard(guest)
+            if self._guests is not None:
+                self._guests.leave(guest)

@@ -1,0 +1,81 @@
+"""How a control connection waits for what its caller sends: by the poller, in turns, or alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from devgate.control.requests import Reader
+from devgate.control.transport import Wire
+from devgate.net.turns import Turns
+from devgate.net.urgent import Urgent
+
+STRANGER_BYTES = 2048  # read at once of who has shown no token yet
+
+
+class Intake:
+    """Feeds one connection's reader of requests.
+
+    With `urgent` and a plain socket, the poller calls the connection when something comes, ahead
+    of all devices and without the connection's task. `turns` are shared by those that have shown
+    no token: one of them is read in each turn of the loop.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        reader: Reader,
+        urgent: Urgent | None,
+        turns: Turns | None,
+    ) -> None:
+        self.ended = False  # the peer has ended its side
+        self._wire = wire
+        self._reader = reader
+        self._urgent = urgent if wire.plain else None
+        self._turns = turns
+        self._fd = wire.sock.fileno()
+        self._handed = trio.Event()  # what has come is for the task
+        self._trouble: Exception | None = None
+
+    async def more(self, on_readable: Callable[[], None], *, stranger: bool) -> bool:
+        """Wait for bytes that the task has to look at. False: the peer has ended its side.
+
+        `on_readable()` is what the poller calls. Raises OSError, and what that has handed over.
+        """
+        if stranger and self._turns is not None:
+            data = await self._in_turn(self._turns)
+        elif self._urgent is None:
+            data = await self._wire.receive()
+        else:
+            await self._by_poller(self._urgent, on_readable)
+            return not self.ended
+        self._reader.feed(data)
+        return bool(data)
+
+    def hand_over(self, trouble: Exception | None = None) -> None:
+        """What the poller called leaves the rest to the task, or what went wrong."""
+        self._trouble = trouble
+        self._handed.set()
+
+    async def _in_turn(self, turns: Turns) -> bytes:
+        data: bytes | None = None
+        while data is None:
+            if self._wire.plain:
+                await turns.readable(self._fd)
+                data = self._wire.receive_now(STRANGER_BYTES)
+            else:
+                data = await self._wire.receive()
+                await turns.take()
+        return data
+
+    async def _by_poller(self, urgent: Urgent, on_readable: Callable[[], None]) -> None:
+        self._handed = trio.Event()
+        urgent.add(self._fd, on_readable)
+        try:
+            await self._handed.wait()
+        finally:
+            urgent.forget(self._fd)
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            raise trouble
