@@ -114,7 +114,7 @@ class App:
             try:
                 with self._guarded():
                     with in_a_sentence(self._storage.database):
-                        await self._take_up()
+                        await self._recover()
                     nursery.start_soon(self._keys.load)
                     try:
                         yield
@@ -128,14 +128,14 @@ class App:
                 writing.cancel()
                 nursery.cancel_scope.cancel()
 
-    async def _take_up(self) -> None:
+    async def _recover(self) -> None:
         """What the database has, before the first door opens."""
         gateway, records = self.gateway, self._records
         clock.shared.begin(await records.read(history.newest_trusted_at))
         gateway.trimming.tell()  # ahead of every event with a time that is in doubt
         await gateway.trimming.keep()
         await gateway.knowledge.load()
-        await gateway.late.take_up()
+        await gateway.late.import_file()
         await recover(gateway.dispatcher, gateway.running, records)
         gateway.orders.ids.after(await records.read(history.newest_id))
         await self._keys.prepare()

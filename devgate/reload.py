@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from devgate import logs
 from devgate.access.tokens import Tokens
-from devgate.config.load import differences, taken_up
+from devgate.config.load import differences, with_changes
 from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.gateway.gateway import Gateway
@@ -31,7 +31,7 @@ def reload(
         for line in str(err).splitlines():
             log.error("settings not reloaded, the old ones stay error=%s", line)
         return
-    settings = taken_up(gateway.settings, new, keys)
+    settings = with_changes(gateway.settings, new, keys)
     gateway.apply(settings)
     gateway.trimming.apply(settings)
     gateway.directory.apply(settings.service)

@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Setting
 
 
 def differences(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
-    """The dotted keys that changed: those to be taken up now, and those that need a restart."""
+    """The dotted keys that changed: those to be applied now, and those that need a restart."""
     reload: list[str] = []
     restart: list[str] = []
     for place, held in _changed(old, new, ()):
@@ -74,7 +74,7 @@ def differences(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     return reload, restart
 
 
-def taken_up(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
+def with_changes(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
     """The old settings with these dotted keys as they are in the new ones."""
     tables: dict[str, dict[str, Any]] = {}
     for key in keys:

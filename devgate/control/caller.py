@@ -45,7 +45,7 @@ class Caller:
             raise
         self._wrong = 0
         if self._tokens is not None and source != self._source:
-            self._shares.take("connections", source)
+            self._shares.reserve("connections", source)
             self.leave()
             self._source = source
         self.stranger = False
@@ -76,15 +76,15 @@ class Caller:
     def begin_stream(self, source: str) -> None:
         """One more stream of this source. Raises CallerError (429) if it has enough."""
         if self._tokens is not None:
-            self._shares.take("streams", source)
+            self._shares.reserve("streams", source)
 
     def end_stream(self, source: str) -> None:
         """One less."""
         if self._tokens is not None:
-            self._shares.give("streams", source)
+            self._shares.release("streams", source)
 
     def leave(self) -> None:
         """The connection counts in nobody's share any more."""
         if self._source:
-            self._shares.give("connections", self._source)
+            self._shares.release("connections", self._source)
             self._source = ""

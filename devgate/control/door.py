@@ -77,7 +77,7 @@ class Door:
         Connections are served in the nursery `inside`.
         """
 
-        def take(sock: socket.socket, peer: Any) -> None:
+        def accepted(sock: socket.socket, peer: Any) -> None:
             address = spelled(peer)
             guest = Guest(sock, host_of(address).strip("[]"), self._guests)
             if self._guests is not None and not self._guests.enter(guest, address):
@@ -87,7 +87,11 @@ class Door:
             inside.start_soon(self._own, guest, hangups)
 
         accepting = Accepting(
-            self._room, lambda: f"all {self._most} are in use", take, log, name="control accept"
+            self._room,
+            lambda: f"all {self._most} are in use",
+            accepted,
+            log,
+            name="control accept",
         )
         try:
             with self._open:

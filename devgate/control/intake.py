@@ -66,7 +66,7 @@ class Intake:
                 data = self._wire.receive_now(STRANGER_BYTES)
             else:
                 data = await self._wire.receive()
-                await turns.take()
+                await turns.turn()
         return data
 
     async def _by_poller(self, urgent: Urgent, on_readable: Callable[[], None]) -> None:

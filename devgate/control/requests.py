@@ -56,7 +56,7 @@ class Reader:
         while mark := MARK.search(self._data, self._look, end):
             self._look = mark.end()
             if self._closes(mark.group()):
-                return self._take()
+                return self._cut()
         self._look = max(self._look, min(len(self._data), end))
         if len(self._data) > end:
             _too_long()
@@ -104,7 +104,7 @@ class Reader:
             return not self._braces
         return False
 
-    def _take(self) -> dict[str, object]:
+    def _cut(self) -> dict[str, object]:
         raw = bytes(self._data[self._start + len(WORD) : self._look])
         self._start = self._look
         self._named = self._in_string = False

@@ -17,7 +17,7 @@ class Shares:
     def __init__(self) -> None:
         self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
 
-    def take(self, what: str, source: str) -> None:
+    def reserve(self, what: str, source: str) -> None:
         """One more of `what`, a key of MAX_OF_TOKEN. Raises CallerError (429) if it has enough."""
         if self._counts[what, source] >= MAX_OF_TOKEN[what]:
             name = source.partition(":")[2] or source
@@ -28,7 +28,7 @@ class Shares:
             )
         self._counts[what, source] += 1
 
-    def give(self, what: str, source: str) -> None:
+    def release(self, what: str, source: str) -> None:
         """One less."""
         self._counts[what, source] -= 1
         if not self._counts[what, source]:

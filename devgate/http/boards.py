@@ -113,7 +113,7 @@ class Board:
             await self._paint()
             self._cost = self._hub.clock() - spent
             if expected is not None:
-                self._hub.share.took(expected, self._cost)
+                self._hub.share.measured(expected, self._cost)
 
     def _soonest(self) -> float:
         full = len(self._quick) == BURST

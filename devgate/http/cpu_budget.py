@@ -28,6 +28,6 @@ class Share:
         self._free = begin + rest(expected)
         return begin
 
-    def took(self, expected: float, spent: float) -> None:
+    def measured(self, expected: float, spent: float) -> None:
         """It took `spent` seconds of the processor instead."""
         self._free += rest(spent) - rest(expected)

@@ -36,7 +36,7 @@ class Failures:
         if len(self._times) > MAX_KEYS:
             self._times.popitem(last=False)
 
-    def take_back(self, key: Hashable) -> None:
+    def remove_last(self, key: Hashable) -> None:
         """The last failure was none."""
         if times := self._times.get(key):
             times.pop()
@@ -82,9 +82,9 @@ class Pace:
     def not_looked_at(self, address: str, name: str) -> None:
         """There was no turn for the last attempt: it does not count."""
         place = network(address)
-        self._by_both.take_back((place, name))
-        self._by_address.take_back(place)
-        self._by_account.take_back(name)
+        self._by_both.remove_last((place, name))
+        self._by_address.remove_last(place)
+        self._by_account.remove_last(name)
 
     def succeeded(self, address: str, name: str) -> None:
         """The last attempt was none of a stranger: it does not count."""

@@ -138,7 +138,7 @@ class WebServer:
     ) -> None:
         TUNING.set(door)
 
-        def take(sock: stdlib.socket, peer: Any) -> None:
+        def accepted(sock: stdlib.socket, peer: Any) -> None:
             address = host_of(spelled(peer)).strip("[]")
             wire = Wire(trio.socket.from_stdlib_socket(sock), address, self._turns)
             if self._room.enter(wire):
@@ -148,7 +148,7 @@ class WebServer:
 
         # One in each turn: of many each can show who it is before the places of its address
         # are taken. The room ends another, or turns one away: there is always a next one.
-        accepting = Accepting(lambda: 1, lambda: "", take, log, name="http accept")
+        accepting = Accepting(lambda: 1, lambda: "", accepted, log, name="http accept")
         await accepting.run(door)
 
     async def _own(self, wire: Wire, tls: ssl.SSLContext | None) -> None:

@@ -24,7 +24,7 @@ FAILURES = 16
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 # Taken by the callee, with its peer's address; it is non-blocking.
-Take = Callable[[socket.socket, Any], None]
+OnAccepted = Callable[[socket.socket, Any], None]
 
 
 class Accepting:
@@ -38,7 +38,7 @@ class Accepting:
         self,
         room: Callable[[], int],
         full: Callable[[], str],
-        take: Take,
+        on_accepted: OnAccepted,
         log: logging.Logger,
         *,
         name: str = "accepting",
@@ -47,7 +47,7 @@ class Accepting:
         self.paused = False
         self._room = room
         self._full = full
-        self._take = take
+        self._on_accepted = on_accepted
         self._log = log
         self._name = name
         self._inside = inside
@@ -87,7 +87,7 @@ class Accepting:
             self._failures = 0
             try:
                 sock.setblocking(False)
-                self._take(sock, peer)
+                self._on_accepted(sock, peer)
             except Exception as err:
                 # No memory, or a defect of ours: it ends this connection, and not the door.
                 sock.close()

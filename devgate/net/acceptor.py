@@ -60,7 +60,7 @@ class Acceptor:
         self._strict = strict
         self._connections = connections
         self._accepting = Accepting(
-            lambda: self.limit - connections(), self._full, self._take, log, inside=connections
+            lambda: self.limit - connections(), self._full, self._accepted, log, inside=connections
         )
         self._admit: Callable[[int, str], None]  # of run()
         self._refused_quiet_until = -math.inf
@@ -142,7 +142,7 @@ class Acceptor:
             return ""
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 
-    def _take(self, sock: socket.socket, peer: Any) -> None:
+    def _accepted(self, sock: socket.socket, peer: Any) -> None:
         address = spelled(peer)
         if not self.proxied:
             if self._strict(address) and self.crowds.crowded(address):

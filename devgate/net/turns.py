@@ -28,7 +28,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self.taken = 0
+        self.count = 0  # turns that have begun
         self._given = False  # somebody has the piece of the next turn of the loop
         self._begun: Queue = OrderedDict()
         self._new: Queue = OrderedDict()
@@ -47,7 +47,7 @@ class Turns:
             if not self._given:
                 self._give()
 
-    async def take(self, *, begun: bool = False) -> None:
+    async def turn(self, *, begun: bool = False) -> None:
         """Wait for a turn. What the caller does until it awaits again is its piece.
 
         `begun`: it is for a request that has been read already.
@@ -66,7 +66,7 @@ class Turns:
             self._given = True
             # The piece is worked off in the next turn of the loop, not in this one.
             await trio.lowlevel.cancel_shielded_checkpoint()
-        self._taken()
+        self._begins()
 
     async def readable(self, fd: int) -> None:
         """Wait until this socket has something to be read, or its end; then for a turn.
@@ -93,7 +93,7 @@ class Turns:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(leave)
-        self._taken()
+        self._begins()
 
     def closes(self, fd: int) -> None:
         """The socket is about to be closed: who waits for it finds that out in its turn."""
@@ -102,8 +102,8 @@ class Turns:
             if not self._given:
                 self._give()
 
-    def _taken(self) -> None:
-        self.taken += 1
+    def _begins(self) -> None:
+        self.count += 1
         self._give()
 
     def _give(self) -> None:

@@ -36,7 +36,7 @@ LOCK_SECONDS = 60.0  # to go on trying while other programs hold the lock
 
 
 @dataclass(slots=True)
-class Taken:
+class Imported:
     """What an import has done, in devices."""
 
     added: int = 0
@@ -48,19 +48,19 @@ class Taken:
         return self.added + self.updated + self.skipped
 
 
-def take(
+def import_csv(
     database: Database,
     file: BinaryIO,
     on_conflict: OnConflict = "fail",
     progress: Progress = lambda what, done, total: None,
-) -> Taken:
+) -> Imported:
     """Import a CSV file, which may be a pipe.
 
-    "fail" takes nothing if a device of the file is there already and differs; equal ones do
+    "fail" imports nothing if a device of the file is there already and differs; equal ones do
     no harm, so that an import that was cut short can be run again. "update" changes what the
     file has columns for.
 
-    Raises CallerError (400) with the line at fault: nothing of the file is taken then, unless
+    Raises CallerError (400) with the line at fault: nothing of the file is imported then, unless
     another program changed its devices at the same time. Raises StoreError if the database
     stays locked or away: what was written stays, and the same import again completes it.
     """
@@ -74,7 +74,7 @@ def take(
             job.check()
             job.write()
         except CallerError as err:
-            if not job.taken.rows:
+            if not job.imported.rows:
                 raise
             raise CallerError(
                 "400", f"{err}; another program changed it meanwhile, and {job.so_far()}"
@@ -84,7 +84,7 @@ def take(
             if why is None:
                 raise
             raise StoreError(f"{why}; {job.so_far()}") from err
-        return job.taken
+        return job.imported
 
 
 class _Import:
@@ -98,7 +98,7 @@ class _Import:
         on_conflict: OnConflict,
         progress: Progress,
     ) -> None:
-        self.taken = Taken()
+        self.imported = Imported()
         self._database = database
         self._staging = staging
         self._columns = columns
@@ -106,7 +106,7 @@ class _Import:
         self._progress = progress
 
     def so_far(self) -> str:
-        done, total = self.taken.rows, self._staging.count
+        done, total = self.imported.rows, self._staging.count
         return f"{done} of {total} rows are in: run the same import again to complete it"
 
     def check(self) -> None:
@@ -125,7 +125,7 @@ class _Import:
         while rows := self._staging.after(line, size):
             held = self._write_patiently(rows)
             line = rows[-1].line
-            self._progress("writing", self.taken.rows, self._staging.count)
+            self._progress("writing", self.imported.rows, self._staging.count)
             # At most twice as many: one quick transaction says little about the next.
             size = min(MAX_ROWS, max(MIN_ROWS, int(size * min(2.0, HOLD / max(held, 1e-3)))))
             time.sleep(PAUSE_SECONDS)
@@ -152,9 +152,9 @@ class _Import:
                 plan.number(free)
             devices.insert_all(conn, (row.device(-1) for row in plan.added))
             devices.update_all(conn, plan.updated)
-        self.taken.added += len(plan.added)
-        self.taken.updated += len(plan.updated)
-        self.taken.skipped += plan.skipped
+        self.imported.added += len(plan.added)
+        self.imported.updated += len(plan.updated)
+        self.imported.skipped += plan.skipped
         return time.monotonic() - since
 
     def _plan(self, conn: Connection, rows: list[Row]) -> _Plan:

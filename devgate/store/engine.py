@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.engines import make_engine
-from devgate.store.files import Files, take_back
+from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
 from devgate.store.ownership import Behind, Fence, FileLock, Held, Owner, lock_session, take_over
@@ -129,8 +129,8 @@ class Database:
             if self.dialect == "sqlite":
                 assert self.file, "open_database has looked"
                 self._file_lock = FileLock(self.file)
-                self._file_lock.take()
-                take_back(self.file)
+                self._file_lock.acquire()
+                restore_log(self.file)
             else:
                 self._claimed = self._engine.connect()
                 self._claimed.detach()

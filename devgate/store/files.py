@@ -139,7 +139,7 @@ class Files:
 
     def _set_log_aside(self) -> None:
         """The log belongs to a file that was replaced: applied to the new one, it would damage
-        that. It stays beside it under another name, which take_back() knows."""
+        that. It stays beside it under another name, which restore_log() knows."""
         with suppress(OSError):
             if self._wal is not None and id_of(self._wal_path) == self._wal:
                 aside = Path(f"{self._wal_path}{REPLACED}{_state_of(os.fstat(self._origin))}")
@@ -172,7 +172,7 @@ class Files:
             self._origin = -1
 
 
-def take_back(path: Path) -> None:
+def restore_log(path: Path) -> None:
     """Put a log that was set aside at its place again, if the database file that it belongs to is
     there again, as it was then. To be called while no connection is open, and under the lock."""
     wal = path.with_name(f"{path.name}-wal")

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, TextClause, text
 
-from devgate.store.numbering import NEAR, Values, floor_id, taken_at
+from devgate.store.numbering import NEAR, Values, floor_id, time_of
 
 # How many commands of a device are looked at in one step.
 MIN_READ, MAX_READ = 4, 500
@@ -142,5 +142,5 @@ def _read(
 
 def _complete(last: Values, id: str) -> bool:
     """Whether no command behind this id can have an event before `last`."""
-    taken = taken_at(id)
-    return taken is not None and last[0] < taken - NEAR - MILLISECOND
+    made_at = time_of(id)
+    return made_at is not None and last[0] < made_at - NEAR - MILLISECOND

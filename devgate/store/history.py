@@ -124,7 +124,7 @@ def newest_id(conn: Connection) -> str | None:
     return id
 
 
-def take_open_results(conn: Connection) -> list[tuple[str, str]]:
+def pop_open_results(conn: Connection) -> list[tuple[str, str]]:
     """The rows of open_results: id ("IMEI:QD") and JSON. Deletes those that say nothing."""
     conn.execute(delete(open_results).where(open_results.c.detail == ""))
     return [(row.id, row.detail) for row in conn.execute(select(open_results))]

@@ -73,12 +73,12 @@ def floor_id(at: float) -> str:
 
 @lru_cache(maxsize=16)
 def id_prefix(second: int) -> str:
-    """What the ids of commands taken in that second begin with, or are behind."""
+    """What the ids of commands made in that second begin with, or are behind."""
     return floor_id(second)[:10]
 
 
-def taken_at(id: str) -> float | None:
-    """When the command with this id was taken, by its id; None if that is not one of ours."""
+def time_of(id: str) -> float | None:
+    """When the command with this id was made, in seconds since 1970; None if it is no ULID."""
     try:
         return float(ULID.from_str(id).timestamp)
     except ValueError:

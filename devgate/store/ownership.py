@@ -133,7 +133,7 @@ class FileLock:
         self._path = database.with_name(f"{database.name}.lock")
         self._file = -1
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Raises Held."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:

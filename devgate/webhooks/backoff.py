@@ -48,7 +48,7 @@ class Pace:
     def ends(self) -> None:
         self.under_way -= 1
 
-    def taken(self) -> bool:
+    def succeeds(self) -> bool:
         """True if that ended a row of failures that were the receiver's."""
         was_ill = self.failures >= IN_A_ROW
         self.failures = self._ill = 0

@@ -24,13 +24,13 @@ ILL = (408, 429, 502, 503, 504)
 
 
 class Outcome(NamedTuple):
-    """taken    it is kept there
+    """delivered  the receiver has it
     refused  not this event, or not now
     ill      nobody there takes anything at the moment
     gone     nothing is sent there any more
     """
 
-    kind: Literal["taken", "refused", "ill", "gone"]
+    kind: Literal["delivered", "refused", "ill", "gone"]
     text: str  # a sentence for a person
     wait: float = 0.0  # seconds that the receiver asked for
 
@@ -127,7 +127,7 @@ def judged(status: int, wait: float) -> Outcome:
     """What an answer means. A redirect is not followed: an event goes where it was meant to."""
     text = f"it answered {status}"
     if 200 <= status < 300:
-        return Outcome("taken", text)
+        return Outcome("delivered", text)
     if status == 410:
         return Outcome("gone", "it answered 410: it wants no more events")
     if 300 <= status < 400:

@@ -225,7 +225,7 @@ class Target:
                     if window.had(event):
                         window.skip(event)
                     else:
-                        window.take(event)
+                        window.add(event)
                         self._wake.set()
                     reader.position = window.read
                     while window.full:
@@ -246,8 +246,8 @@ class Target:
         began = trio.current_time()
         outcome = await self._poster.post(id_of(event), body_of(event))
         self.pace.ends()
-        if outcome.kind == "taken":
-            self._taken(event)
+        if outcome.kind == "delivered":
+            self._delivered(event)
         else:
             self._failed(event, outcome, began)
         self._room.set()
@@ -255,9 +255,9 @@ class Target:
         if not self.pace.under_way:
             self._idle.set()
 
-    def _taken(self, event: Event) -> None:
-        self.window.taken(event)
-        if self.pace.taken():
+    def _delivered(self, event: Event) -> None:
+        self.window.delivered(event)
+        if self.pace.succeeds():
             self.window.wake()
         self.delivered_at, self.next_at = time(), None
         self._unsaved += 1

@@ -91,7 +91,7 @@ class Window:
         """Up to this number there is nothing more that the target gets."""
         self.read = max(self.read, number)
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """It was read, and is to be delivered."""
         self.read = event.n
         self._pending[event.n] = event
@@ -109,12 +109,12 @@ class Window:
         return max(now, self._resting[0][0]) if self._resting else math.inf
 
     def next(self, now: float) -> Event | None:
-        """The oldest event that may go. The caller owes its end: `taken` or `failed`."""
+        """The oldest event that may go. The caller owes its end: `delivered` or `failed`."""
         while self._resting and self._resting[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
         return self._pending[heapq.heappop(self._ready)] if self._ready else None
 
-    def taken(self, event: Event) -> None:
+    def delivered(self, event: Event) -> None:
         self.reached = max(self.reached, event.n)
         lane = self._lanes[event.imei or ""]
         lane.popleft()

@@ -122,7 +122,7 @@ def test_the_table_of_requests_is_the_real_one() -> None:
         for row in table(section(CONTROL, 1), "`type`")
     }
     assert listed == {
-        name: (set(operation.takes), NEEDS.get(name, "admin"))
+        name: (set(operation.fields), NEEDS.get(name, "admin"))
         for name, operation in OPERATIONS.items()
     }
 

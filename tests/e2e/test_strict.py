@@ -139,7 +139,7 @@ def test_the_document_and_the_check_have_the_same_fields() -> None:
         if name in NO_CALL:
             assert name not in said
             continue
-        assert said[name] == set(operation.takes) - ONLY_CONTROL.get(name, set()), name
+        assert said[name] == set(operation.fields) - ONLY_CONTROL.get(name, set()), name
 
 
 def test_a_long_list_of_known_fields_is_given_where_none_is_near() -> None:

@@ -65,7 +65,7 @@ async def test_one_small_piece_a_turn_of_the_loop(peers: Peers) -> None:
             peers.ends[-1].shutdown(socket.SHUT_WR)
     assert sum(map(sum, read.values())) == 400 * PIECE
     assert max(map(sum, read.values())) == PIECE
-    assert peers.turns.taken >= 400
+    assert peers.turns.count >= 400
 
 
 @pytest.mark.parametrize("what", ["bytes", "ends", "closed"])
@@ -102,7 +102,7 @@ async def test_what_has_begun_goes_first(peers: Peers) -> None:
     order = []
 
     async def begun() -> None:
-        await peers.turns.take(begun=True)
+        await peers.turns.turn(begun=True)
         order.append("begun")
 
     async def new(wire: Wire) -> None:
@@ -127,15 +127,15 @@ async def test_who_leaves_takes_no_turn(peers: Peers) -> None:
             nursery.start_soon(peers.connect().receive_some)
             if number % 2:
                 peers.ends[-1].send(b"x")
-        nursery.start_soon(peers.turns.take)
-        nursery.start_soon(peers.turns.take)
+        nursery.start_soon(peers.turns.turn)
+        nursery.start_soon(peers.turns.turn)
         await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    before = peers.turns.taken
+    before = peers.turns.count
     peers.ends[0].send(b"y")
     assert await peers.wires[0].receive_some() == b"y"
-    await peers.turns.take()
-    assert peers.turns.taken == before + 2
+    await peers.turns.turn()
+    assert peers.turns.count == before + 2
 
 
 async def test_only_one_waits_for_a_socket(peers: Peers) -> None:

@@ -75,10 +75,10 @@ class Rig:
             trio.move_on_at(until),
             self.boards.looking(key, self.picture.draw, self.concern, PULSE) as board,
         ):
-            await self._take(board, seen, got)
+            await self._next(board, seen, got)
 
     @staticmethod
-    async def _take(board: Board, seen: int, got: list[tuple[float, bytes]]) -> None:
+    async def _next(board: Board, seen: int, got: list[tuple[float, bytes]]) -> None:
         viewer = board.join(seen)
         while not board.over:
             if text := await viewer.news():
@@ -268,7 +268,7 @@ async def test_all_boards_end_with_the_gateway(autojump_clock: MockClock) -> Non
 def test_a_share_is_fair_and_learns() -> None:
     share = Share()
     assert [share.turn(10.0, 0.01), share.turn(10.0, 0.01)] == [10.0, 10.0 + 0.01 * SHARE]
-    share.took(0.01, 0.02)
+    share.measured(0.01, 0.02)
     assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE
-    share.took(0.0, 1000.0)
+    share.measured(0.0, 1000.0)
     assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE + LONGEST, "nobody waits for ever"

@@ -6,14 +6,14 @@ import io
 import random
 
 from devgate.store import csv_import, devices
-from devgate.store.csv_import import OnConflict, Taken
+from devgate.store.csv_import import Imported, OnConflict
 from devgate.store.devices import Device
 from devgate.store.engine import Database
 
 
-def take(database: Database, text: str | bytes, on_conflict: OnConflict = "fail") -> Taken:
+def take(database: Database, text: str | bytes, on_conflict: OnConflict = "fail") -> Imported:
     data = text.encode() if isinstance(text, str) else text
-    return csv_import.take(database, io.BytesIO(data), on_conflict)
+    return csv_import.import_csv(database, io.BytesIO(data), on_conflict)
 
 
 def stored(database: Database) -> list[Device]:

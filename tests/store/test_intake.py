@@ -10,7 +10,7 @@ import pytest
 from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import csv_import, devices
-from devgate.store.csv_import import OnConflict, Taken
+from devgate.store.csv_import import Imported, OnConflict
 from devgate.store.devices import Device
 from devgate.store.engine import Database, open_database
 from tests.store.files import export, file_of, stored, take
@@ -24,7 +24,7 @@ def test_columns_may_stand_in_any_order(database: Database) -> None:
         "\r\n"
         f",,{B},,,,,\r\n"
     )
-    assert take(database, text) == Taken(added=2)
+    assert take(database, text) == Imported(added=2)
     assert stored(database) == [
         Device(
             Imei(A), 16, 'Bay "4"', "north", "400", "http://x/{id}?a=1,2", "times", enabled=False
@@ -106,18 +106,18 @@ def test_conflict_fail_takes_nothing(known: Database) -> None:
 
 def test_conflict_fail_passes_over_equal_ones(known: Database) -> None:
     text = export(known)
-    assert take(known, text + f"{C},,,,,,,,\n") == Taken(added=1, skipped=2)
-    assert take(known, text) == Taken(skipped=2)
+    assert take(known, text + f"{C},,,,,,,,\n") == Imported(added=1, skipped=2)
+    assert take(known, text) == Imported(skipped=2)
 
 
 def test_conflict_skip_leaves_them(known: Database) -> None:
     before = stored(known)
-    assert take(known, NEW, "skip") == Taken(added=1, skipped=2)
+    assert take(known, NEW, "skip") == Imported(added=1, skipped=2)
     assert stored(known) == [*before, Device(Imei(C), 3, "new")]
 
 
 def test_conflict_update_changes_the_columns_of_the_file(known: Database) -> None:
-    assert take(known, NEW, "update") == Taken(added=1, updated=1, skipped=1)
+    assert take(known, NEW, "update") == Imported(added=1, updated=1, skipped=1)
     assert stored(known) == [
         Device(Imei(A), 1, "changed", "north"),
         Device(Imei(B), 2, "same"),
@@ -145,7 +145,7 @@ def test_an_update_must_fit_with_what_stays(known: Database) -> None:
 def test_a_large_file_is_written_in_many_transactions(database: Database) -> None:
     steps: list[tuple[str, int, int]] = []
     data = file_of(3000)
-    csv_import.take(database, io.BytesIO(data), progress=lambda *step: steps.append(step))
+    csv_import.import_csv(database, io.BytesIO(data), progress=lambda *step: steps.append(step))
     found = stored(database)
     assert len({d.id for d in found}) == len(found) == 3000
     assert all(d.id == int(d.imei[1:]) for d in found if int(d.imei[1:]) % 3)
@@ -164,4 +164,4 @@ def test_a_pipe_will_do(database: Database) -> None:
     with open(source, "rb") as reader:
         with open(sink, "wb") as writer:
             writer.write(f"imei\n{A}\n".encode())
-        assert csv_import.take(database, reader) == Taken(added=1)
+        assert csv_import.import_csv(database, reader) == Imported(added=1)

@@ -17,7 +17,7 @@ from devgate.errors import CallerError, StoreError
 from devgate.model import Imei
 from devgate.store import csv_import, devices, engines
 from devgate.store import device as device_module
-from devgate.store.csv_import import Taken
+from devgate.store.csv_import import Imported
 from devgate.store.csv_rows import read_rows
 from devgate.store.devices import Device
 from devgate.store.engine import Database, open_database
@@ -33,7 +33,7 @@ def progress(what, done, total):
     if what == "writing" and done > total / 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-csv_import.take(open_database(sys.argv[1]), sys.stdin.buffer, progress=progress)
+csv_import.import_csv(open_database(sys.argv[1]), sys.stdin.buffer, progress=progress)
 """
 
 
@@ -47,9 +47,9 @@ def test_an_import_that_was_killed_is_completed_by_running_it_again(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     there = len(stored(database))
     assert 1000 < there < 3000
-    assert take(database, data) == Taken(added=3000 - there, skipped=there)
+    assert take(database, data) == Imported(added=3000 - there, skipped=there)
     assert len({d.id for d in stored(database)}) == 3000
-    assert take(database, data) == Taken(skipped=3000)
+    assert take(database, data) == Imported(skipped=3000)
 
 
 def test_an_import_waits_for_a_lock(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,14 +57,14 @@ def test_an_import_waits_for_a_lock(sqlite_url: str, monkeypatch: pytest.MonkeyP
     database = open_database(sqlite_url)
     other = connect(sqlite_url)
     other.execute("BEGIN IMMEDIATE")
-    taken: list[Taken] = []
+    taken: list[Imported] = []
     importing = threading.Thread(target=lambda: taken.append(take(database, f"imei\n{A}\n")))
     importing.start()
     importing.join(0.15)
     assert importing.is_alive(), "it waits longer than a writer's patience"
     other.rollback()
     importing.join()
-    assert taken == [Taken(added=1)]
+    assert taken == [Imported(added=1)]
     other.close()
     database.close()
 
@@ -85,10 +85,10 @@ def test_an_import_gives_up_and_says_how_far_it_came(
             other.execute("BEGIN IMMEDIATE" if database.dialect == "sqlite" else "LOCK revision")
 
     with pytest.raises(StoreError, match=r"locked .*; 200 of 1000 rows are in: run the same"):
-        csv_import.take(database, io.BytesIO(file_of(1000)), progress=lock)
+        csv_import.import_csv(database, io.BytesIO(file_of(1000)), progress=lock)
     other.rollback()
     other.close()
-    assert take(database, file_of(1000)) == Taken(added=800, skipped=200)
+    assert take(database, file_of(1000)) == Imported(added=800, skipped=200)
     database.close()
 
 
@@ -106,7 +106,7 @@ def test_a_device_that_somebody_adds_meanwhile_is_no_bug_of_ours(
 
     data = file_of(400) + b"700000000009999,,theirs\n"
     with pytest.raises(CallerError, match=r"line 402: .*; another program .* \d+ of 401"):
-        csv_import.take(database, io.BytesIO(data), progress=meddle)
+        csv_import.import_csv(database, io.BytesIO(data), progress=meddle)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
@@ -150,9 +150,9 @@ def test_an_export_imports_again_unchanged(database: Database, fleet: list[Devic
     with database.write() as conn:
         devices.insert_all(conn, fleet)
     text = export(database)
-    assert take(database, text) == Taken(skipped=len(fleet))
+    assert take(database, text) == Imported(skipped=len(fleet))
     clear()
-    assert take(database, text) == Taken(added=len(fleet))
+    assert take(database, text) == Imported(added=len(fleet))
     assert stored(database) == fleet
     assert export(database) == text
 

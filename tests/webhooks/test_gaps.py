@@ -44,7 +44,7 @@ def test_across_restarts_each_event_is_taken_once(
             if window.had(one):
                 window.skip(one)
             else:
-                window.take(one)
+                window.add(one)
 
     for most, fates in lives:
         read(most)
@@ -52,7 +52,7 @@ def test_across_restarts_each_event_is_taken_once(
             if (found := window.next(0.0)) is None:
                 break
             if fate:
-                window.taken(found)
+                window.delivered(found)
                 taken[found.n] += 1
             else:
                 window.failed(found)
@@ -61,7 +61,7 @@ def test_across_restarts_each_event_is_taken_once(
         window = again(window)
     read(len(events))
     while (found := window.next(1.0)) is not None:
-        window.taken(found)
+        window.delivered(found)
         taken[found.n] += 1
     assert taken == Counter(range(1, len(events) + 1))
     assert (window.position, window.gaps()) == (len(events), [])

@@ -32,7 +32,7 @@ def test_success_by_success_more_go_at_once_and_a_failure_halves_that(dice: rand
     pace = Pace(dice)
     assert pace.limit == 1
     for _ in range(2 * PARALLEL):
-        pace.taken()
+        pace.succeeds()
     assert pace.limit == PARALLEL
     pace.failed(0.0, 1.0, ill=False, wait=0.0)
     assert pace.limit == PARALLEL // 2
@@ -86,8 +86,8 @@ def test_refusals_in_a_row_are_the_receivers(dice: random.Random) -> None:
     assert pace.rests_until == 0.0
     pace.failed(10.0, 10.5, ill=False, wait=0.0)
     assert pace.rests_until > 10.5
-    assert pace.taken(), "the receiver was ill, and is no longer"
-    assert not pace.taken()
+    assert pace.succeeds(), "the receiver was ill, and is no longer"
+    assert not pace.succeeds()
 
 
 def test_after_a_restart_it_rests_on(dice: random.Random) -> None:

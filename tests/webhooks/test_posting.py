@@ -35,7 +35,7 @@ async def test_a_post_is_signed_json_and_its_connection_is_kept() -> None:
     with receiving() as receiver:
         async with posting_to(receiver.url("/a?b=c")) as poster:
             for n in range(3):
-                assert (await poster.post(f"evt_{n}", b"{}")).kind == "taken"
+                assert (await poster.post(f"evt_{n}", b"{}")).kind == "delivered"
         assert [(got.path, got.id, got.body) for got in receiver.taken] == [
             ("/a?b=c", f"evt_{n}", b"{}") for n in range(3)
         ]
@@ -49,7 +49,8 @@ async def test_a_post_is_signed_json_and_its_connection_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, "taken"), (202, "taken"), (299, "taken"), (400, "refused"), (401, "refused"),
+    [(200, "delivered"), (202, "delivered"), (299, "delivered"), (400, "refused"),
+     (401, "refused"),
      (404, "refused"), (500, "refused"), (408, "ill"), (429, "ill"), (502, "ill"), (503, "ill"),
      (504, "ill"), (410, "gone"), (301, "refused"), (308, "refused")],
 )  # fmt: skip
@@ -98,7 +99,7 @@ async def test_a_body_without_end_is_not_read() -> None:
         async with posting_to(receiver.url()) as poster:
             with trio.fail_after(10):
                 for n in range(2):
-                    assert (await poster.post(f"evt_{n}", b"{}")).kind == "taken"
+                    assert (await poster.post(f"evt_{n}", b"{}")).kind == "delivered"
         assert receiver.connections == 2, "one whose answer was not read is not used again"
     assert sent >= MOST_READ
 
@@ -122,7 +123,7 @@ async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
             assert await poster.post("evt_1", b"{}") == Outcome("ill", "no answer within 0.1 s")
             asleep.set()
             monkeypatch.setattr(module, "TIMEOUT", 20.0)
-            assert (await poster.post("evt_2", b"{}")).kind == "taken"
+            assert (await poster.post("evt_2", b"{}")).kind == "delivered"
 
 
 async def test_one_that_closes_without_an_answer() -> None:
@@ -172,7 +173,7 @@ def served_by(ca: trustme.CA, name: str) -> ssl.SSLContext:
 async def test_tls_with_the_right_name(authority: trustme.CA) -> None:
     with receiving(tls=served_by(authority, "localhost")) as receiver:
         async with posting_to(receiver.url(scheme="https", host="localhost")) as poster:
-            assert (await poster.post("evt_1", b"{}")).kind == "taken"
+            assert (await poster.post("evt_1", b"{}")).kind == "delivered"
 
 
 @pytest.mark.parametrize(
@@ -191,5 +192,5 @@ async def test_tls_with_a_wrong_name_or_of_an_unknown_authority(
 
 def test_every_status_means_something() -> None:
     assert {judged(status, 0.0).kind for status in range(200, 600)} == {
-        "taken", "refused", "ill", "gone",
+        "delivered", "refused", "ill", "gone",
     }  # fmt: skip

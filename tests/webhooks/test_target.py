@@ -270,7 +270,7 @@ async def test_a_test_is_posted_at_once_and_moves_nothing() -> None:
     book, shelf = Book(), Shelf()
     with receiving() as receiver:
         async with delivering(book, shelf, receiver, path="/a?token=hush") as shop:
-            assert (await shop.test("test_1")).kind == "taken"
+            assert (await shop.test("test_1")).kind == "delivered"
             assert shop.window.position == 0
             assert shop.url == receiver.url("/a")
         [got] = receiver.taken

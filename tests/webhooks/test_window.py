@@ -17,7 +17,7 @@ from tests.webhooks.conftest import event
 def filled(*imeis: str | None) -> Window:
     window = Window(0)
     for n, imei in enumerate(imeis, 1):
-        window.take(event(n, imei))
+        window.add(event(n, imei))
     return window
 
 
@@ -32,7 +32,7 @@ def test_only_the_first_of_a_device_may_go() -> None:
     assert [goes(window).n, goes(window).n, goes(window).n] == [1, 3, 4]
     assert window.next(0.0) is None
     assert window.next_time(0.0) == math.inf
-    window.taken(event(1, "a"))
+    window.delivered(event(1, "a"))
     assert goes(window).n == 2
 
 
@@ -42,12 +42,12 @@ def test_the_position_is_in_front_of_the_oldest_that_was_not_taken() -> None:
     assert window.position == 0
     for _ in range(2):
         goes(window)
-    window.taken(event(2, "b"))
+    window.delivered(event(2, "b"))
     assert window.position == 0
-    window.taken(event(1, "a"))
+    window.delivered(event(1, "a"))
     assert window.position == 2
     goes(window)
-    window.taken(event(3, "b"))
+    window.delivered(event(3, "b"))
     assert window.position == 4, "what the target does not get holds nothing up"
 
 
@@ -56,13 +56,13 @@ def test_a_failing_device_rests_and_the_others_go_on() -> None:
     first = goes(window)
     assert window.failed(first) == 1
     window.rests(first, 10.0)
-    window.taken(goes(window))
-    window.taken(goes(window))
+    window.delivered(goes(window))
+    window.delivered(goes(window))
     assert window.next(9.9) is None
     assert window.next_time(9.9) == 10.0
     assert (window.position, window.tries) == (0, 1)
     assert goes(window, 10.0) is first
-    window.taken(first)
+    window.delivered(first)
     assert (window.position, window.tries, len(window)) == (3, 0, 0)
 
 
@@ -84,7 +84,7 @@ def test_all_may_go_once_the_receiver_is_well() -> None:
 def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     window = filled(*["a"] * (windows.HELD - 1))
     assert not window.full
-    window.take(event(windows.HELD, "b"))
+    window.add(event(windows.HELD, "b"))
     assert window.full
     monkeypatch.setattr(windows, "AHEAD", 3)
     window = filled("a", "b", "c")
@@ -96,17 +96,17 @@ def test_what_lies_between_its_types_moves_the_position_on_and_counts_for_nothin
 ) -> None:
     monkeypatch.setattr(windows, "AHEAD", 3)
     window = Window(0)
-    window.take(event(10, "a"))
+    window.add(event(10, "a"))
     window.passes(1000)
     assert (window.read, window.position, window.full) == (1000, 9, False)
     window.passes(500)
     assert window.read == 1000, "never back"
-    window.taken(goes(window))
+    window.delivered(goes(window))
     assert window.position == 1000
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["read", "skip", "go", "taken", "failed"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["read", "skip", "go", "delivered", "failed"]), st.integers(0, 9)),
     max_size=80,
 )
 
@@ -122,7 +122,7 @@ def test_whatever_happens_each_device_gets_its_events_in_order(
         now += 1.0
         if step == "read":
             number += 1
-            window.take(event(number, str(pick % 3)))
+            window.add(event(number, str(pick % 3)))
             due.setdefault(str(pick % 3), []).append(number)
         elif step == "skip":
             number += 1
@@ -135,8 +135,8 @@ def test_whatever_happens_each_device_gets_its_events_in_order(
             under_way.append(found)
         elif under_way:
             ended = under_way.pop(pick % len(under_way))
-            if step == "taken":
-                window.taken(ended)
+            if step == "delivered":
+                window.delivered(ended)
                 due[str(ended.imei)].pop(0)
                 done.add(ended.n)
             else:
@@ -147,7 +147,7 @@ def test_whatever_happens_each_device_gets_its_events_in_order(
         )
     while (found := window.next(math.inf)) or under_way:
         ended = found or under_way.pop()
-        window.taken(ended)
+        window.delivered(ended)
         due[str(ended.imei)].remove(ended.n)
     assert not any(due.values())
     assert window.position == number

@@ -40,12 +40,14 @@ def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "
     with store(where) as database:
         with _Bar(shown=sys.stderr.isatty() and not where.as_json) as bar:
             try:
-                taken = csv_import.take(database, file, on_conflict, bar)
+                imported = csv_import.import_csv(database, file, on_conflict, bar)
             except (CallerError, StoreError):
                 refresh(where, database)  # some of it may be there
                 raise
-        message = f"{taken.added} added, {taken.updated} updated, {taken.skipped} there already"
-        done(where, database, message, **asdict(taken))
+        message = (
+            f"{imported.added} added, {imported.updated} updated, {imported.skipped} there already"
+        )
+        done(where, database, message, **asdict(imported))
 
 
 class _Bar:
@@ -81,7 +83,9 @@ class _Bar:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
 @click.option(
-    "--spreadsheet", is_flag=True, help="For Excel and the like: no cell is taken for a formula."
+    "--spreadsheet",
+    is_flag=True,
+    help="For Excel and the like: no cell is taken for a formula.",
 )
 @common
 def export(where: Where, file: str, spreadsheet: bool) -> None:

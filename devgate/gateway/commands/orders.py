@@ -75,7 +75,7 @@ class Orders:
             queue.append((order, wait, on_done))
         elif order.key is None or self._is_new(order.key):
             try:
-                self._take(order, wait, on_done)
+                self._make_command(order, wait, on_done)
             except DevgateError as err:
                 on_done(err)
         elif self._dispatcher.soon(partial(self._work_off, order.imei)):
@@ -83,7 +83,7 @@ class Orders:
         else:
             on_done(StoreError("the gateway stops; nothing was sent"))
 
-    def _take(self, order: Order, wait: bool, on_done: OnDone) -> None:
+    def _make_command(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Make the order's command: it is refused, or waits for its turn, which may be now.
 
         Raises StoreError (503) while the journal cannot be written: what could not be journalled
@@ -118,7 +118,7 @@ class Orders:
                 try:
                     command = await self._known(order, order.key) if order.key else None
                     if command is None:
-                        self._take(order, wait, on_done)
+                        self._make_command(order, wait, on_done)
                     else:
                         command.on_settled(wait, on_done)
                 except Exception as err:

@@ -46,7 +46,7 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
     dispatcher.number_above(*(one.sequence or 0 for one in (*unknown, *sent)))
     for command in sent:
         dispatcher.reopen(command, trio.current_time())
-    ambiguous = await _take_up(
+    ambiguous = await _restore(
         dispatcher, records, {one.id: one for one in (*unknown, *sent)}, now
     )
     for command in unfinished:
@@ -57,7 +57,7 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
         records.offline(Imei(imei), "the gateway stopped" if told else None)
 
 
-async def _take_up(
+async def _restore(
     dispatcher: Dispatcher, records: Records, known: dict[str, Command], now: float
 ) -> list[tuple[Imei, list[Command]]]:
     """What open_results says of results that were held, and of 408s that had yielded.
@@ -65,7 +65,7 @@ async def _take_up(
     Returns the commands of each device that are ambiguous by this stop of the gateway.
     """
     ambiguous = []
-    for id, text in await records.change(history.take_open_results):
+    for id, text in await records.change(history.pop_open_results):
         imei, kind = id.split(":")
         detail = json.loads(text)
         for member in detail["group"]:
@@ -75,7 +75,7 @@ async def _take_up(
         newest = known.get(detail["group"][-1]) if detail["group"] else None
         ended_at = now if newest is None or newest.ended_at is None else newest.ended_at
         since = _ago(ended_at, now)
-        if commands := dispatcher.take_up(Imei(imei), kind, detail, known, since):
+        if commands := dispatcher.restore(Imei(imei), kind, detail, known, since):
             ambiguous.append((Imei(imei), commands))
     return ambiguous
 

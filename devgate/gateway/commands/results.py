@@ -136,7 +136,7 @@ class Results:
             line.noted -= {kind}
             self._records.open_results(line.imei, kind, "")
 
-    def take_up(
+    def restore(
         self,
         line: Line,
         kind: str,
@@ -166,9 +166,9 @@ class Results:
         for entry in members:
             entry.lost = entry.command.id in last
         held = [Held(status, now, None, told=True) for status in detail["held"]]
-        taken = claims.groups[kind] = Group(members, held)
+        restored = claims.groups[kind] = Group(members, held)
         if detail["ambiguous"]:
-            taken.since = since
+            restored.since = since
             return []
         newest = members[-1]
         ambiguous = [entry.command for entry in claims.unanswered(newest, now)]

@@ -54,7 +54,7 @@ class Settler(Sender):
         entry = Sent(command, command.kind, sequence, unknown_since=unknown_since)
         self._line(command.imei).claims.reopen(entry)
 
-    def take_up(
+    def restore(
         self,
         imei: Imei,
         kind: str,
@@ -62,12 +62,12 @@ class Settler(Sender):
         known: Mapping[str, Command],
         since: float,
     ) -> list[Command]:
-        """After a start of the gateway, as Results.take_up(): behind reopen() of all commands."""
+        """After a start of the gateway, as Results.restore(): behind reopen() of all commands."""
         now = trio.current_time()
-        return self.results.take_up(self._line(imei), kind, detail, known, since, now)
+        return self.results.restore(self._line(imei), kind, detail, known, since, now)
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
-        """These 408s are ambiguous, of which take_up() said so. The last one is the newest."""
+        """These 408s are ambiguous, of which restore() said so. The last one is the newest."""
         self._outcomes.ambiguous(imei, commands)
 
     def disconnected(self, imei: Imei, wire: Wire) -> None:

@@ -56,8 +56,8 @@ class LateOutcomes:
             if count:
                 log.warning("outcomes written beside the database n=%s file=%s", count, self._file)
 
-    async def take_up(self) -> None:
-        """Take up the side file if there is one. It is gone then, or set aside if some of it did
+    async def import_file(self) -> None:
+        """Import the side file if there is one. It is gone then, or set aside if some of it did
         not count."""
         if self._owner is None:
             return
@@ -68,7 +68,7 @@ class LateOutcomes:
         except (OSError, ValueError) as err:
             log.error("the outcomes of an earlier run cannot be read error=%s", err)
             return
-        rest = await self.take(lines)
+        rest = await self.import_lines(lines)
         if not await self._records.flushed():
             return  # it stays; what is on disk by then does no harm the next time
         if rest:
@@ -77,7 +77,7 @@ class LateOutcomes:
         else:
             await trio.to_thread.run_sync(self._file.unlink)
 
-    async def take(self, lines: Sequence[Late]) -> list[str]:
+    async def import_lines(self, lines: Sequence[Late]) -> list[str]:
         """Returns what did not count, each with a reason."""
         rest = []
         for line in lines:

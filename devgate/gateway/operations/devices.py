@@ -156,7 +156,7 @@ def _given(args: Args) -> dict[str, Any]:
     return given
 
 
-async def take(gateway: Gateway, args: Args, source: str) -> Reply:
+async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
     """Import. `csv` is the text, or (within the process) a file of it."""
     given = args.get("csv")
     if isinstance(given, str):
@@ -172,16 +172,18 @@ async def take(gateway: Gateway, args: Args, source: str) -> Reply:
     # What was begun is finished: half an import helps nobody whose connection was lost.
     with trio.CancelScope(shield=True), gateway.knowledge.changing(source):
         try:
-            taken = await gateway.records.whole(
-                csv_import.take,
+            imported = await gateway.records.whole(
+                csv_import.import_csv,
                 cast(BinaryIO, given),
                 cast(csv_import.OnConflict, on_conflict),
                 progress,
             )
         finally:
             await gateway.knowledge.refresh()  # some of it may be there, whatever happened
-    message = f"{taken.added} added, {taken.updated} updated, {taken.skipped} there already"
-    return {"status": "200", "message": message, **asdict(taken)}
+    message = (
+        f"{imported.added} added, {imported.updated} updated, {imported.skipped} there already"
+    )
+    return {"status": "200", "message": message, **asdict(imported)}
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:

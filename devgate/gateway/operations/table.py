@@ -32,12 +32,12 @@ log = logging.getLogger("devgate.commands")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`takes` are all fields that a request for it may have, besides `type`; another one is an
-    error by whichever way in it comes. The HTTP calls and their document take theirs from here."""
+    """`fields` are all that a request for it may have, besides `type`; another one is an error by
+    whichever way in it comes. The HTTP calls and their document take theirs from here."""
 
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
-    takes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 def _start(gateway: Gateway, args: Args, source: str) -> Order:
@@ -152,7 +152,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Accept starts again after the database lost rows.", upkeep.confirm_loss
     ),
     "trim": Operation("Trust the clock, and delete what is old enough.", upkeep.trim),
-    "take_late": Operation("Take outcomes of a side file.", upkeep.take_late, ("lines",)),
+    "take_late": Operation("Take outcomes of a side file.", upkeep.import_late, ("lines",)),
     "status": Operation("Tell how the gateway is, or one device.", status.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",
@@ -165,7 +165,9 @@ OPERATIONS: Mapping[str, Operation] = {
         "Change a device: what is given, and nothing else.", devices.edit, ("imei", *_KEPT)
     ),
     "remove": Operation("Forget a device; its history stays.", devices.remove, ("imei",)),
-    "import": Operation("Take devices from a CSV text.", devices.take, ("csv", "on_conflict")),
+    "import": Operation(
+        "Take devices from a CSV text.", devices.import_devices, ("csv", "on_conflict")
+    ),
     "export": Operation("Give all devices.", devices.export),
     "command": Operation("Show one command's record.", status.command, ("command",)),
     "history": Operation(
@@ -199,14 +201,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "watch": Operation("Follow events.", events.watch, ("imei", "events", "after")),
     "tap": Operation("Follow one device's frames.", events.tap, ("imei", "unregistered")),
 }
-_TAKES = {name: frozenset(("type", *one.takes)) for name, one in OPERATIONS.items()}
+_FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
 
 
 def _must_be_known(name: str, args: Args) -> None:
     """Raises CallerError for a field that the operation does not take: nothing is done then."""
-    if not _TAKES[name].issuperset(args):
-        known = OPERATIONS[name].takes
-        stranger = next(one for one in args if one not in _TAKES[name])
+    if not _FIELDS[name].issuperset(args):
+        known = OPERATIONS[name].fields
+        stranger = next(one for one in args if one not in _FIELDS[name])
         raise CallerError("400", unknown_field(stranger, known))
 
 

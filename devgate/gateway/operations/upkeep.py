@@ -69,7 +69,7 @@ async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
+async def import_late(gateway: Gateway, args: Args, source: str) -> Reply:
     """Outcomes of a side file, as its lines: a head and commands."""
     lines = args.get("lines")
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
@@ -78,7 +78,7 @@ async def take_late(gateway: Gateway, args: Args, source: str) -> Reply:
         found = parse(lines)
     except ValueError as err:
         raise CallerError("400", f"lines: {err}") from None
-    rest = await gateway.late.take(found)
+    rest = await gateway.late.import_lines(found)
     on_disk = await gateway.records.flushed()
     message = f"{len(found) - len(rest)} outcomes are taken, {len(rest)} do not count"
     if not on_disk:

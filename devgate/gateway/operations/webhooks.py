@@ -187,7 +187,7 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
 async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
     target = _target(gateway, args)
     outcome = await target.test(f"test_{ULID()}")
-    if outcome.kind != "taken":
+    if outcome.kind != "delivered":
         raise DevgateError(
             "503", f"{target.name} did not take the test: {outcome.text}", outcome="failed"
         )

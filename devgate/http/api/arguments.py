@@ -153,7 +153,7 @@ async def file(request: Request) -> IO[bytes]:
     return spool
 
 
-async def _each(request: Request, most: int, take: Any) -> None:
+async def _each(request: Request, most: int, on_part: Any) -> None:
     said, size = request.headers.get("content-length", "0"), 0
     if said.isdigit() and int(said[:MAX_DIGITS]) > most:
         raise bad(f"the body: at most {most} bytes expected, not {said}", 413)
@@ -168,7 +168,7 @@ async def _each(request: Request, most: int, take: Any) -> None:
             size += len(part)
             if size > most:
                 raise bad(f"the body: at most {most} bytes expected", 413)
-            if (going := take(part)) is not None:
+            if (going := on_part(part)) is not None:
                 await going
     except trio.TooSlowError:
         raise bad("the body: it came too slowly", 408) from None

@@ -250,8 +250,8 @@ CALLS: tuple[Call, ...] = (
 def _check() -> None:
     for call in CALLS:
         fields = (*call.place, *call.query, *call.head, *call.json)
-        takes = OPERATIONS[call.operation].takes if call.operation else ()
-        strangers = {one.argument for one in fields if not one.form} - set(takes)
+        known = OPERATIONS[call.operation].fields if call.operation else ()
+        strangers = {one.argument for one in fields if not one.form} - set(known)
         assert not strangers, f"{call.operation} does not take {strangers}"
 
 

@@ -45,7 +45,7 @@ class Exchanges:
         self._wire.begins()
         try:
             # Peers that send many requests at once must not begin them all in one turn.
-            await self._turns.take(begun=True)
+            await self._turns.turn(begun=True)
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             self._wire.abort()  # that is no fault, and nobody is left to answer

@@ -91,12 +91,12 @@ class Serving(TCPServer):
             if isinstance(protocol, Http2):
                 # Closed by us for its frames, it would go on reading what waits in TLS.
                 for part in protocol.meter.cut(data):
-                    await self._turns.take()
+                    await self._turns.turn()
                     await protocol.handle(RawData(part))
             else:
                 self.wire.reads()
                 if self._tls is not None:
-                    await self._turns.take()
+                    await self._turns.turn()
                 await protocol.handle(RawData(data))
             if protocol.refused:
                 self.refused = True

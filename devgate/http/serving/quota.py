@@ -41,23 +41,23 @@ class Quota:
 
     def connect(self, source: str, role: str) -> None:
         """Count a connection. Raises Problem (429) likewise."""
-        _take(self._connections, source, CONNECTIONS[role], "connections")
+        _reserve(self._connections, source, CONNECTIONS[role], "connections")
 
     def disconnect(self, source: str) -> None:
         """It has ended."""
-        _give(self._connections, source)
+        _release(self._connections, source)
 
 
 @contextmanager
 def _counted(counts: dict[str, int], source: str, most: int, what: str) -> Iterator[None]:
-    _take(counts, source, most, what)
+    _reserve(counts, source, most, what)
     try:
         yield
     finally:
-        _give(counts, source)
+        _release(counts, source)
 
 
-def _take(counts: dict[str, int], source: str, most: int, what: str) -> None:
+def _reserve(counts: dict[str, int], source: str, most: int, what: str) -> None:
     if counts[source] >= most:
         name = source.partition(":")[2]
         raise Problem(
@@ -69,7 +69,7 @@ def _take(counts: dict[str, int], source: str, most: int, what: str) -> None:
     counts[source] += 1
 
 
-def _give(counts: dict[str, int], source: str) -> None:
+def _release(counts: dict[str, int], source: str) -> None:
     counts[source] -= 1
     if not counts[source]:
         del counts[source]

@@ -102,7 +102,7 @@ class Memory(Records):
         return {} if function is history.running else []
 
     async def change(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        assert function is history.take_open_results
+        assert function is history.pop_open_results
         self.results = {id: detail for id, detail in self.results.items() if detail}
         return list(self.results.items())
 

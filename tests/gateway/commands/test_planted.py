@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         results, 'if detail["closed"] is not None:', "if False:",
     ),
     "a restart makes the window longer": (
-        results, "taken.since = since", "taken.since = now",
+        results, "restored.since = since", "taken.since = now",
     ),
     "any result may be the repeated one": (
         claims, "if held.may_repeat and held.status == status", "if held.may_repeat",
