@@ -40,8 +40,9 @@ from devgate.net.limits import Crowds
 from devgate.net.poller import Poller
 from devgate.net.tls import context
 from devgate.store import following, late
+from devgate.store.batch import Row, disposable
 from devgate.store.engine import Database, in_words
-from devgate.store.journal import Journal, Row, disposable, resume_of
+from devgate.store.journal import Journal, resume_of
 from devgate.store.outage import outage
 from devgate.store.seal import Seal
 from devgate.store.writer import Writer

@@ -55,10 +55,6 @@ class TokenRefused(CallerError):
         self.source = source  # who asked, if that is known
 
 
-class NotSent(DevgateError):
-    """A sound request that met no device. Nothing was sent; it may be asked again."""
-
-
 class Unknown(DevgateError):
     """It was sent and nothing came back. The device may be running: never repeat it unasked."""
 

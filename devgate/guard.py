@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
 from types import FrameType
@@ -33,15 +34,14 @@ class Guard:
     """Ends the process by itself, with EXIT_CODE, once a time limit has passed.
 
     The thread is started with the gateway: later there may be no memory for one. It needs
-    neither the loop nor any other thread. The first limit arms it; a shorter one replaces it;
-    only `disarm` takes it back.
+    neither the loop nor any other thread. The first limit arms it; a shorter one replaces it.
     """
 
     def __init__(self, last_words: Callable[[], None] = lambda: None) -> None:
         """`last_words` is called ahead of the end in a thread of its own, for LAST_SECONDS at
         most: what must not be lost may be written to disk there."""
         self._last_words = last_words
-        self._limits: SimpleQueue[Limit | None] = SimpleQueue()  # `put` may interrupt itself
+        self._limits: SimpleQueue[Limit] = SimpleQueue()  # `put` may interrupt itself
         self._signals = 0
         self._ending = threading.Event()
         self._said = threading.Event()
@@ -51,9 +51,6 @@ class Guard:
     def arm(self, seconds: float, reason: str) -> None:
         """End the process after `seconds`. From any thread, and from a signal handler."""
         self._limits.put(Limit(seconds, reason))
-
-    def disarm(self) -> None:
-        self._limits.put(None)
 
     def watch_signals(self, *numbers: signal.Signals) -> None:
         """Count these signals beside the handlers that are there: the second one ends the
@@ -78,15 +75,11 @@ class Guard:
         limit: Limit | None = None
         left = 0.0
         while True:
-            began = monotonic()
-            try:
+            began, new = monotonic(), None
+            with suppress(Empty):
                 new = self._limits.get(timeout=min(left, STEP_SECONDS) if limit else None)
-            except Empty:
-                new = limit
             left -= min(monotonic() - began, STEP_SECONDS)
-            if new is None:
-                limit = None
-            elif new is not limit and (limit is None or new.seconds < left):
+            if new is not None and (limit is None or new.seconds < left):
                 limit, left = new, new.seconds
             if limit and left <= 0:
                 self._end(limit)

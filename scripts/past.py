@@ -13,10 +13,11 @@ from devgate.demo import SITES
 from devgate.gateway.command import MESSAGES
 from devgate.model import Imei
 from devgate.simulator.options import imeis
+from devgate.store.batch import Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
 from devgate.store.engine import open_database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 
 DAY = 86400
 # How many orders an hour brings, from midnight on, in a place eight hours east of Greenwich.

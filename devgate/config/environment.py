@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from devgate.config.kinds import Word
-from devgate.config.settings import Settings, keys_of
+from devgate.config.settings import Settings
+from devgate.config.table import keys_of
 from devgate.model import shown
 
 PREFIX = "DEVGATE_"

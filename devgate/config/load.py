@@ -17,7 +17,8 @@ from devgate.config.environment import merge, overrides, variable
 from devgate.config.kinds import Misfit, came
 from devgate.config.lines import Lines
 from devgate.config.locate import folder_of, name_of, read
-from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of, tables_of
+from devgate.config.settings import Settings
+from devgate.config.table import Table, keys_of, needs_restart, table_of, tables_of
 from devgate.errors import SetupError
 from devgate.model import shown
 

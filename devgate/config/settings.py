@@ -27,10 +27,8 @@ from devgate.config.kinds import (
     size,
     whole,
 )
-from devgate.config.table import Table, keys_of, needs_restart, setting, table_of, tables_of
+from devgate.config.table import Table, setting
 from devgate.config.webhook import WebhookSettings, once_each
-
-__all__ = ["Settings", "Table", "keys_of", "needs_restart", "table_of", "tables_of"]
 
 SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
 DAY = 86400

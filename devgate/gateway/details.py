@@ -14,7 +14,7 @@ from json.encoder import encode_basestring as quoted
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.model import Called, Imei
-from devgate.store.journal import Row
+from devgate.store.batch import Row
 
 _any = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

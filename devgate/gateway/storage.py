@@ -15,9 +15,9 @@ from devgate.gateway.command import Command
 from devgate.gateway.completion import result_of
 from devgate.gateway.details import command_front, event_row
 from devgate.model import Called, Imei
+from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.history import Reading
-from devgate.store.journal import Row
 from devgate.store.outage import outage
 from devgate.store.ownership import confirm_loss
 from devgate.store.writer import Writer

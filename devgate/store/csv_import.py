@@ -19,8 +19,8 @@ from devgate.errors import CallerError, StoreError
 from devgate.store import devices
 from devgate.store.csv_rows import Row, at, read_rows
 from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, as_text, harmless
-from devgate.store.engine import Database, outage
-from devgate.store.outage import busy
+from devgate.store.engine import Database
+from devgate.store.outage import busy, outage
 from devgate.store.staging import Staging
 
 OnConflict = Literal["fail", "skip", "update"]

@@ -14,8 +14,6 @@ from devgate.store import schema
 from devgate.store.device import COLUMNS, MAX_ID, Device, bad, checked
 from devgate.store.schema import device as t
 
-__all__ = ["Changes", "Device"]
-
 CHUNK = 500  # IMEIs in one IN (...): both databases take far more, and gain nothing by it
 
 
@@ -195,10 +193,6 @@ def update_all(conn: Connection, devices: Iterable[Device]) -> None:
     rows = [dict(zip(names, _values(device), strict=True)) for device in devices]
     if rows:
         conn.execute(_EDIT, rows)
-
-
-def count(conn: Connection) -> int:
-    return conn.scalar(select(func.count()).select_from(t)) or 0
 
 
 def revision(conn: Connection) -> int:

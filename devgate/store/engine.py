@@ -21,8 +21,6 @@ from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
 from devgate.store.ownership import Behind, Fence, FileLock, Held, Owner, lock_session, take_over
 
-__all__ = ["Database", "claim_database", "in_words", "open_database", "outage"]
-
 log = logging.getLogger("devgate.store")
 
 CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed

@@ -212,12 +212,6 @@ def trim_open_results(conn: Connection) -> int:
     return count
 
 
-def first_event(conn: Connection) -> int | None:
-    """The number of the oldest event that is still kept."""
-    number: int | None = conn.scalar(select(func.min(event.c.n)))
-    return number
-
-
 def trim_events(conn: Connection, before: float) -> int:
     """Delete some events older than that, oldest first, never the newest. Returns how many.
 

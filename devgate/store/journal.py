@@ -14,11 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import (
-    KINDS,
     TOLD,
     Batch,
     Row,
-    disposable,
     in_slices,
     sorted_out,
     statement,
@@ -32,8 +30,6 @@ from devgate.store.schema import event
 
 if TYPE_CHECKING:
     from devgate.config.settings import StoreSettings
-
-__all__ = ["KINDS", "Journal", "Row", "disposable"]
 
 log = logging.getLogger("devgate.store")
 

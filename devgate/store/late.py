@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from devgate import __version__
 from devgate.model import iso
-from devgate.store.journal import KINDS, Row
+from devgate.store.batch import KINDS, Row
 from devgate.store.ownership import Owner
 
 log = logging.getLogger("devgate.store")

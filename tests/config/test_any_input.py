@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from devgate.config.environment import variable
 from devgate.config.load import load
 from devgate.config.locate import find_socket
-from devgate.config.settings import Settings, keys_of
+from devgate.config.settings import Settings
+from devgate.config.table import keys_of
 from devgate.errors import SetupError
 
 KEYS = [*keys_of(Settings), ("device",), ("device", "tls"), ("control", "flapping"), ("x", "y")]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from devgate.control.replies import Reply, line, refusal
-from devgate.errors import CallerError, NotSent
+from devgate.errors import CallerError
 
 
 def test_a_reply_is_one_compact_line() -> None:
@@ -43,7 +43,7 @@ def test_what_is_no_json_is_our_own_fault(value: object) -> None:
 @pytest.mark.parametrize("kind", ["start", "stop"])
 def test_a_refused_device_command_has_the_fields_of_its_reply(kind: str) -> None:
     request = {"id": 7, "long": "0500", "type": kind, "imei": "123456787654321", "key": "k"}
-    reply = refusal(request, NotSent("404", "the device is not connected; nothing was sent"))
+    reply = refusal(request, CallerError("404", "the device is not connected; nothing was sent"))
     assert line(reply, request) == (
         b'{"status":"404","message":"the device is not connected; nothing was sent",'
         b'"imei":"123456787654321","type":"%s","long":"0500","command":null,"id":7,"outcome":"refused"}\n'

@@ -11,7 +11,8 @@ import pytest
 import tomli
 
 from devgate.config.load import load
-from devgate.config.settings import Settings, Table, keys_of, needs_restart, table_of, tables_of
+from devgate.config.settings import Settings
+from devgate.config.table import Table, keys_of, needs_restart, table_of, tables_of
 from devgate.config.webhook import WebhookSettings
 
 ROOT = Path(__file__).parents[2]

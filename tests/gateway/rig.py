@@ -31,8 +31,8 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.protocol.session import Result
 from devgate.store import history
+from devgate.store.batch import Row
 from devgate.store.engine import Database, open_database
-from devgate.store.journal import Row
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devgate.store.journal import KINDS, Row
+from devgate.store.batch import KINDS, Row
 from tests.store.plain import A
 
 EPOCH = 1_700_000_000.0

@@ -7,7 +7,7 @@ import random
 
 from devgate.store import csv_import, devices
 from devgate.store.csv_import import Imported, OnConflict
-from devgate.store.devices import Device
+from devgate.store.device import Device
 from devgate.store.engine import Database
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from devgate.store import history
+from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 from tests.store.commands import EPOCH, command_row, event
 from tests.store.plain import A, B, C
 
@@ -119,7 +120,6 @@ def test_events_by_number_and_device(database: Database, write: Write) -> None:
         assert [row[-1] for row in history.events_after(conn, 0, 9, imei=A)] == [2, 4, 6]
         assert history.events_after(conn, 6, 9) == []
         assert history.events_after(conn, 5, 9) == [(EPOCH + 5, "e5", A, None, "{}", 6)]
-        assert history.first_event(conn) == 1
 
 
 def trimmed(database: Database, trim: Callable[..., int], before: float) -> list[int]:
@@ -135,7 +135,7 @@ def test_old_events_go_oldest_first_in_small_steps(database: Database, write: Wr
     write(*(event(at=EPOCH + n) for n in range(1200)))
     assert trimmed(database, history.trim_events, EPOCH + 1100) == [500, 500, 100]
     with database.read() as conn:
-        assert history.first_event(conn) == 1101
+        assert history.events_after(conn, 0, 1)[0][-1] == 1101
 
 
 def test_the_newest_event_stays(database: Database, write: Write) -> None:

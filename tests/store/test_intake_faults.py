@@ -19,7 +19,7 @@ from devgate.store import csv_import, devices, engines
 from devgate.store import device as device_module
 from devgate.store.csv_import import Imported
 from devgate.store.csv_rows import read_rows
-from devgate.store.devices import Device
+from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, connect, run

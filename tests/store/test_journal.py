@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from devgate.store import history
+from devgate.store.batch import Row
 from devgate.store.engine import Database, open_database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 from devgate.store.outage import outage
 from tests.postgres import Postgres
 from tests.store.commands import EPOCH, command_row, event

@@ -12,8 +12,9 @@ from sqlalchemy import event as hooks
 from ulid import ULID
 
 from devgate.store import finding, following, history, statistics
+from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 from devgate.store.numbering import floor_id
 from tests.store.commands import EPOCH, command_row
 

@@ -6,10 +6,11 @@ from devgate.gateway.operations.reports import _stories
 from devgate.gateway.reports import fleet_day
 from devgate.model import Imei, iso
 from devgate.store import statistics
+from devgate.store.batch import Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
 from devgate.store.engine import Database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 from devgate.store.numbering import floor_id
 from devgate.store.statistics import Dark, Odd
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from devgate.store import webhooks
+from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 
 SHOP = {
     "name": "shop", "url": "https://shop.example/a?b=c", "secret": "whsec_x",

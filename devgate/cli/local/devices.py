@@ -215,6 +215,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
       devgate devices add 123456787654322 --id 17 --name "Bay 5" --phone 400-500-5620
     """
     from devgate.store import devices
+    from devgate.store.device import Device
 
     given = {name: _own(value) for name, value in fields.items() if value is not None}
     with store(where) as database:
@@ -222,7 +223,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
             devices.claim(conn)
             if "id" not in given:
                 given["id"] = devices.next_id(conn)
-            device = devices.add(conn, devices.Device(imei, enabled=not disabled, **given))
+            device = devices.add(conn, Device(imei, enabled=not disabled, **given))
         done(where, database, f"added {imei} as number {device.id}", **asdict(device))
 
 

@@ -9,7 +9,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)  # ten bits each
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
 LENGTH = 26
-TIME_BITS, RANDOM_BITS = 48, 80
+RANDOM_BITS = 80  # and 48 of the time
 # Of the random part of a new millisecond: the rest leaves room to count up.
 FRESH_BITS = RANDOM_BITS - 1
 SHIFTS = tuple(range(120, -1, -10))

@@ -16,7 +16,7 @@ from devgate.gateway.details import ended, settled_late
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import history, late
-from devgate.store.journal import Row
+from devgate.store.batch import Row
 from devgate.store.late import Late
 from devgate.store.ownership import Owner
 

@@ -14,6 +14,7 @@ from devgate.gateway.known.directory import Directory, Known
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import devices
+from devgate.store.device import Device
 from devgate.store.history import Reading
 
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ class Knowledge:
                 self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
 
-    def _apply(
-        self, changed: Iterable[devices.Device], removed: Iterable[Imei], quiet: bool
-    ) -> None:
+    def _apply(self, changed: Iterable[Device], removed: Iterable[Imei], quiet: bool) -> None:
         for device in changed:
             before = self._directory.known(device.imei)
             new = Known(

@@ -20,6 +20,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
 from devgate.store import devices as stored
 from devgate.store import history as stored_history
+from devgate.store.device import Device
 from devgate.store.history import Reading
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -76,7 +77,7 @@ async def _device(gateway: Gateway, imei: Imei) -> Reply:
 
 def _one(
     conn: Reading, imei: Imei
-) -> tuple[stored.Device, stored_history.Record | None, Sequence[stored_history.Record]]:
+) -> tuple[Device, stored_history.Record | None, Sequence[stored_history.Record]]:
     device = stored.get(conn, imei)
     if device is None:
         raise CallerError("300", f"no device with the IMEI {imei} is known")
@@ -84,7 +85,7 @@ def _one(
     return device, row, stored_history.page(conn, imei=imei, limit=1)
 
 
-def item(gateway: Gateway, device: stored.Device, row: Mapping[str, Any] | None) -> Reply:
+def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Reply:
     """One device, as lists and `status` show it."""
     connection = gateway.current(device.imei)
     if connection is not None:

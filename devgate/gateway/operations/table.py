@@ -24,9 +24,6 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import shown, unknown_field
 
-__all__ = ["OPERATIONS", "Args", "Reply", "Stream", "begin", "dispatch"]
-
-
 log = logging.getLogger("devgate.commands")
 
 

@@ -27,7 +27,6 @@ LEAST_RATE = 1024  # bytes a second that a body must come with, on average, afte
 FORM = "application/x-www-form-urlencoded"
 WORD = "command"
 MAX_DIGITS = 20
-SIGN = re.compile(r"[^\d\s]")
 
 Args = dict[str, object]
 

@@ -35,7 +35,7 @@ from devgate.gateway.known.directory import Directory, Known
 from devgate.gateway.storage import CommandEvent, Records
 from devgate.protocol.session import Result
 from devgate.store import history
-from devgate.store.journal import Row
+from devgate.store.batch import Row
 from tests.gateway.commands.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
 from tests.gateway.rig import EPOCH, FakeWire, Wires, X
 

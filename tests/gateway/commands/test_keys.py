@@ -17,8 +17,9 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.commands import keys as module
 from devgate.gateway.commands.keys import MIN_BITS, Keys
 from devgate.model import Imei
+from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.journal import Journal, Row
+from devgate.store.journal import Journal
 from tests.gateway.rig import Rig, X, ask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.store.journal import Row
+from devgate.store.batch import Row
 from tests.gateway.rig import EPOCH, Rig, X, Y, ask
 
 
