@@ -94,5 +94,5 @@ def test_m9_the_bill_of_materials_has_every_package_with_its_hashes() -> None:
     bom = json.loads(done.stdout)
     found = {plain(one["name"]): one for one in bom["components"]}
     assert {name: one["version"] for name, one in found.items()} == pins("serve")
-    assert all({hash["alg"] for hash in one["hashes"]} == {"SHA-256"} for one in found.values())
+    assert all({entry["alg"] for entry in one["hashes"]} == {"SHA-256"} for one in found.values())
     assert "pypi" not in done.stdout.replace("pkg:pypi/", "")

@@ -52,7 +52,7 @@ def zone(name: str | None) -> tzinfo:
 
 def moment(text: object) -> datetime | None:
     """A time as replies write it."""
-    return None if not text else datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    return None if not text else datetime.fromisoformat(str(text))
 
 
 def seconds_of(text: object) -> float:
