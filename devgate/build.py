@@ -83,7 +83,7 @@ class Storage:
 
     async def _older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
         rows, first, end = await self.records.read(following.page, after, until, limit, types)
-        return Page([Event(*row) for row in rows], first, end)
+        return Page([Event.of(row) for row in rows], first, end)
 
 
 class Commands(NamedTuple):

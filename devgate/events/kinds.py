@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 from devgate.model import iso
 
@@ -37,6 +37,18 @@ KINDS: Mapping[str, str] = {
 }
 
 
+# `device` stands for all events of devices.
+GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
+
+
+def must_be_known(names: Iterable[str]) -> None:
+    """Raises ValueError for what is neither an event nor a group of events."""
+    for name in sorted(names):
+        if name not in KINDS and name not in GROUPS:
+            expected = ", ".join((*sorted(GROUPS), *KINDS))
+            raise ValueError(f"events: no event is called {name!r}; there are {expected}")
+
+
 def types_of(wanted: Collection[str]) -> frozenset[str]:
     """The types that these events and groups stand for. Nothing is all, in either."""
     if not wanted:
@@ -54,6 +66,15 @@ class Event(NamedTuple):
     command: str | None
     detail: str  # a JSON object; parsed for those who look
     n: int
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Event:
+        """The event in a row of its table."""
+        return tuple.__new__(cls, row)  # as _make(), for half the time: it is done for each
+
+    def matches(self, types: Set[str]) -> bool:
+        """Whether it is of one of these types; no type stands for all."""
+        return not types or self.type in types
 
     def line(self) -> dict[str, object]:
         """As control.md shows it to those who watch."""

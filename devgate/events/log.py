@@ -79,7 +79,7 @@ class EventLog:
         """These events are on disk now, as the columns of Event: their numbers go on from the
         last."""
         if rows:
-            events = [Event(*row) for row in rows]
+            events = [Event.of(row) for row in rows]
             if self._ring and self._ring[-1].n + 1 != events[0].n:
                 self._ring.clear()  # some were not told, for lack of memory: they are on disk
             self._ring.extend(events)
@@ -125,5 +125,5 @@ class EventLog:
         first = self._ring[0].n
         skip = max(0, position + 1 - first)
         events = list(islice(self._ring, skip, skip + PAGE))
-        wanted = [event for event in events if event.type in types] if types else events
+        wanted = [event for event in events if event.matches(types)] if types else events
         return Page(wanted, events[0].n, events[-1].n)

@@ -11,11 +11,11 @@ import trio
 
 from devgate.config.webhook import WebhookSettings, webhook_of
 from devgate.errors import StoreError
+from devgate.events.kinds import must_be_known
 from devgate.gateway.storage import Records
 from devgate.store import webhooks as stored
 from devgate.store.seal import Seal, SealError
 from devgate.webhooks.position import Position
-from devgate.webhooks.webhooks import must_be_known
 
 log = logging.getLogger("devgate.webhooks")
 

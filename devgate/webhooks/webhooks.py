@@ -11,7 +11,7 @@ import trio
 
 from devgate.config.webhook import WebhookSettings, key_of
 from devgate.errors import SetupError
-from devgate.events.kinds import KINDS
+from devgate.events.kinds import must_be_known
 from devgate.events.log import EventLog
 from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
@@ -130,12 +130,3 @@ def secret_of(webhook: WebhookSettings) -> bytes:
     except ValueError as err:
         why = str(err)
     raise SetupError(f"[[webhook]] {webhook.called}: secret_file {webhook.secret_file}: {why}")
-
-
-def must_be_known(events: Sequence[str]) -> None:
-    """Raises ValueError for what is neither an event nor a group of events."""
-    groups = {kind.partition(".")[0] for kind in KINDS}
-    for name in events:
-        if name not in KINDS and name not in groups:
-            expected = ", ".join((*sorted(groups), *KINDS))
-            raise ValueError(f"events: no event is called {name!r}; there are {expected}")

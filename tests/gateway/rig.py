@@ -143,7 +143,7 @@ class NotingLog(EventLog):
         super().__init__(*args)
 
     def publish(self, rows: Sequence[Sequence[Any]]) -> None:
-        self.told += [Event(*row) for row in rows]
+        self.told += [Event.of(row) for row in rows]
         super().publish(rows)
 
 

@@ -30,7 +30,7 @@ def fill(database: Database, types: list[str]) -> list[Event]:
     journal = Journal(database)
     written = journal.commit([event(type) for type in types])
     journal.close()
-    return [Event(*row) for row in written]
+    return [Event.of(row) for row in written]
 
 
 def pages(
@@ -62,7 +62,7 @@ def test_pages_together_are_all_events_of_these_types(database: Database, types:
     for limit in (1, 7, 1000):
         found = list(pages(database, 300, limit, types))
         rows = [row for page in found for row in page.rows]
-        assert [Event(*row) for row in rows] == page_of(events, 0, 300, 1000, types).events
+        assert [Event.of(row) for row in rows] == page_of(events, 0, 300, 1000, types).events
         assert all(len(page.rows) <= limit for page in found)
         assert found[-1].end == 300, "the position moves on past what nobody asked for"
         assert [page.first for page in found] == [1, *(page.end + 1 for page in found[:-1])]

@@ -7,7 +7,7 @@ from contextlib import ExitStack, aclosing
 from typing import Self
 
 from devgate.errors import CallerError
-from devgate.events.kinds import KINDS, Event
+from devgate.events.kinds import Event, must_be_known, types_of
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.taps import Tap
 from devgate.gateway.gateway import Gateway
@@ -23,13 +23,13 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
     `last` is where the next page starts, whether there is one yet or not.
     """
-    imei, kinds, limit = arguments.maybe_device(args), _kinds(args), arguments.limit(args)
+    imei, types, limit = arguments.maybe_device(args), _types(args), arguments.limit(args)
     after = arguments.number(args, "after") or 0
     await gateway.records.flushed()
-    size = limit if kinds is None else arguments.MAX_LIMIT
+    size = arguments.MAX_LIMIT if types else limit
     rows = await gateway.records.read(history.events_after, after, size, imei)
-    read = [Event(*row) for row in rows]
-    found = [event for event in read if _is_one(event, kinds)]
+    read = [Event.of(row) for row in rows]
+    found = [event for event in read if event.matches(types)]
     more, last = len(rows) == size, read[-1].n if read else after
     if len(found) > limit:
         more, last = True, found[limit - 1].n
@@ -40,34 +40,27 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
-    imei, kinds = arguments.maybe_device(args), _kinds(args)
+    imei, types = arguments.maybe_device(args), _types(args)
     after = arguments.number(args, "after")
     if after is not None and after > gateway.events.last:
         after = gateway.events.last  # of another log, or of the future: from now on
     position = gateway.events.last if after is None else after
     reply: Reply = {"status": "200", "message": "watching", "after": position}
-    return Stream(reply, _events(gateway, imei, kinds, position))
+    return Stream(reply, _events(gateway, imei, types, position))
 
 
-# `device` stands for all events of devices.
-GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
-
-
-def _kinds(args: Args) -> frozenset[str] | None:
-    kinds = arguments.names(args, "events")
-    for kind in sorted(kinds or ()):
-        if kind not in KINDS and kind not in GROUPS:
-            expected = ", ".join((*sorted(GROUPS), *KINDS))
-            raise CallerError("400", f"events: no event is called {kind!r}; there are {expected}")
-    return kinds
-
-
-def _is_one(event: Event, kinds: frozenset[str] | None) -> bool:
-    return kinds is None or event.type in kinds or event.type.partition(".")[0] in kinds
+def _types(args: Args) -> frozenset[str]:
+    """The types that are asked for; none stand for all."""
+    names = arguments.names(args, "events") or frozenset()
+    try:
+        must_be_known(names)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    return types_of(names)
 
 
 async def _events(
-    gateway: Gateway, imei: Imei | None, kinds: frozenset[str] | None, after: int
+    gateway: Gateway, imei: Imei | None, types: frozenset[str], after: int
 ) -> AsyncGenerator[Reply, None]:
     expected = after + 1
     async with aclosing(gateway.events.follow(after)) as events:
@@ -77,7 +70,7 @@ async def _events(
             expected = event.n + 1
             if imei is not None and event.imei != imei:
                 continue
-            if _is_one(event, kinds):
+            if event.matches(types):
                 yield event.line()
 
 

@@ -109,7 +109,7 @@ def _day(
     before = statistics.presence_before(conn, imei, since)
     events = statistics.events_of(conn, imei, since, until, MAX_ITEMS)
     commands = statistics.commands_of(conn, imei, since - reach, until + 1, MAX_ITEMS)
-    return Event(*before) if before else None, [Event(*row) for row in events], commands
+    return Event.of(before) if before else None, [Event.of(row) for row in events], commands
 
 
 def _spans(spans: Sequence[Span], since: float) -> list[dict[str, object]]:
@@ -144,7 +144,7 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
     events = statistics.events_of(conn, imei, began - LOOK_BACK, ends, MAX_ITEMS)
     before = statistics.presence_before(conn, imei, began - LOOK_BACK)
     device = stored.get(conn, imei)
-    lines: list[dict[str, Any]] = [Event(*one).line() for one in events]
+    lines: list[dict[str, Any]] = [Event.of(one).line() for one in events]
     own = {line["type"] for line in lines if line.get("command") == row["id"]}
     lines += _remembered(row, own)  # events are kept for a shorter time than commands
     if settled is not None and row["type"] == "start" and device and device.unit == "seconds":
@@ -157,7 +157,7 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
         "name": device.name if device else "",
         "site": device.site if device else "",
         "unit": device.unit if device else "seconds",
-        "before": Event(*before).line() if before else None,
+        "before": Event.of(before).line() if before else None,
         "lines": lines,
     }
 

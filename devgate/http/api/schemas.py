@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devgate.config.webhook import MAX_URL
-from devgate.events.kinds import KINDS
+from devgate.events.kinds import GROUPS, KINDS
 from devgate.gateway.operations.arguments import (
     LIMIT,
     MAX_EXPIRES,
@@ -19,7 +19,6 @@ from devgate.gateway.operations.arguments import (
     MAX_TIMEOUT,
 )
 from devgate.gateway.operations.devices import MAX_SEARCH, ON_CONFLICT
-from devgate.gateway.operations.events import GROUPS
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 
