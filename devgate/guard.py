@@ -56,18 +56,18 @@ class Guard:
         """Count these signals beside the handlers that are there: the second one ends the
         process within 2 s, even if the loop hangs."""
         for number in numbers:
-            then = signal.getsignal(number)
-            assert callable(then), "trio has set it"
+            previous = signal.getsignal(number)
+            assert callable(previous), "trio has set it"
 
             def handle(
                 number: int,
                 frame: FrameType | None,
-                then: Callable[[int, FrameType | None], object] = then,
+                previous: Callable[[int, FrameType | None], object] = previous,
             ) -> None:
                 self._signals += 1
                 if self._signals > 1:
                     self.arm(FORCED_SECONDS, "a second signal")
-                then(number, frame)
+                previous(number, frame)
 
             signal.signal(number, handle)
 

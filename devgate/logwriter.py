@@ -38,7 +38,7 @@ class LogWriter(logging.Handler):
         super().__init__()
         self.setFormatter(formatter)
         self.dropped = 0  # records, since the start
-        self._untold = 0  # of these, what no line has told yet
+        self._unreported = 0  # of these, what no line has reported yet
         self._queue: SimpleQueue[Item] = SimpleQueue()
         self._counting = threading.Lock()
         self._ending = threading.Event()
@@ -59,11 +59,11 @@ class LogWriter(logging.Handler):
         ):
             with self._counting:
                 self.dropped += 1
-                self._untold += 1
+                self._unreported += 1
             return False
-        if self._untold:
+        if self._unreported:
             with self._counting:
-                count, self._untold = self._untold, 0
+                count, self._unreported = self._unreported, 0
             self._queue.put(Gap(count))
         self._queue.put(record)
         return True
@@ -102,17 +102,17 @@ class LogWriter(logging.Handler):
                 items = [queue.get_nowait() for _ in range(queue.qsize())]
 
     def _out(self, items: Sequence[Item]) -> None:
-        told = [item for item in items if isinstance(item, logging.LogRecord | Gap)]
-        lines = [self._line(item) for item in told]
+        records = [item for item in items if isinstance(item, logging.LogRecord | Gap)]
+        lines = [self._line(item) for item in records]
         data = b"".join([b"\n", *lines] if self._torn else lines)
         left = self._write(data)
         self._torn = not data[: len(data) - left].endswith(b"\n") if left < len(data) else False
         while left > 0:
-            item, line = told.pop(), lines.pop()
+            item, line = records.pop(), lines.pop()
             left -= len(line)
             lost = item.dropped if isinstance(item, Gap) else 1
             with self._counting:
-                self._untold += lost
+                self._unreported += lost
                 if not isinstance(item, Gap):  # it was counted when it came to be
                     self.dropped += 1
         for flushed in items:

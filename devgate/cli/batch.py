@@ -194,12 +194,12 @@ class Batch:
             if answered is None:  # about the connection: the gateway closes it now
                 complain(sentence(reply))
                 continue
-            self.told(answered, reply)
+            self.report(answered, reply)
             del self.flight[answered.line]
             if behind := self.waiting[answered.imei]:
                 self.ready.append(behind.popleft())
 
-    def told(self, order: Order, reply: Mapping[str, Any]) -> None:
+    def report(self, order: Order, reply: Mapping[str, Any]) -> None:
         """Print what became of one order."""
         status = str(reply.get("status"))
         self.progress.clear()
@@ -226,7 +226,7 @@ class Batch:
         outcome = "unknown" if status == "408" else "refused"
         reply = {"status": status, "message": message, **fields, "command": None,
                  "key": order.key, "outcome": outcome}  # fmt: skip
-        self.told(order, reply)
+        self.report(order, reply)
 
     def verdict(self) -> int:
         """The exit code of the first line that failed, or 0; with a word about the failures."""

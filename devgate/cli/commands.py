@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli import describe
-from devgate.cli.output import Where, common, complain, exit_code, options, say, told
+from devgate.cli.output import Where, common, complain, exit_code, finish, options, say
 from devgate.cli.params import ImeiType
 from devgate.control.client import ask
 from devgate.model import Imei
@@ -83,7 +83,7 @@ def show(where: Where, command: str) -> None:
     """
     reply = ask(where.socket(), {"type": "command", "command": command})
     if where.as_json or "state" not in reply:
-        told(reply, where.as_json)
+        finish(reply, where.as_json)
     say(describe.record(reply))
     raise SystemExit(exit_code(reply))
 
@@ -100,14 +100,14 @@ def cancel(where: Where, command: str) -> None:
     Example:
       devgate commands cancel 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
-    told(ask(where.socket(), {"type": "cancel", "command": command}), where.as_json)
+    finish(ask(where.socket(), {"type": "cancel", "command": command}), where.as_json)
 
 
 def _page(where: Where, fields: Mapping[str, object]) -> NoReturn:
     given = {name: value for name, value in fields.items() if value is not None}
     reply: Mapping[str, Any] = ask(where.socket(), {"type": "history", **given})
     if where.as_json or (code := exit_code(reply)):
-        told(reply, where.as_json)
+        finish(reply, where.as_json)
     say(describe.records(reply.get("items") or ()))
     if reply.get("next"):
         complain(f"there are more: add --after {reply['next']}")

@@ -161,8 +161,8 @@ def _order(item: Reply) -> str:
 
 
 def _brief(item: Reply) -> str:
-    told = f"{item.get('status')} {item.get('message')}"
-    return f"{_order(item)}, {ago(item.get('accepted_at'))}: {told}"
+    outcome = f"{item.get('status')} {item.get('message')}"
+    return f"{_order(item)}, {ago(item.get('accepted_at'))}: {outcome}"
 
 
 def _exact(at: object) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NoReturn
 import click
 
 from devgate.cli import describe
-from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, say, told
+from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, finish, say
 from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
 from devgate.control.client import REPLY_SECONDS, NoAnswer, ask, exact
 from devgate.model import Imei
@@ -175,7 +175,7 @@ def command(where: Where, request: dict[str, Any]) -> NoReturn:
             f"interrupted while waiting; the {request['type']} runs on: {look_up(request)}",
             INTERRUPTED,
         )
-    told(reply, where.as_json)
+    finish(reply, where.as_json)
 
 
 def look_up(request: dict[str, Any]) -> str:
@@ -203,7 +203,7 @@ def status(where: Where, imei: Imei | None) -> None:
     """
     request = {"type": "status", **_extra(imei=imei)}
     reply = ask(where.socket(), request)
-    told(reply, where.as_json, describe.device if imei else describe.gateway)
+    finish(reply, where.as_json, describe.device if imei else describe.gateway)
 
 
 @click.command()

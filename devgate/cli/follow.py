@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from devgate.cli.output import Where, common, complain, emit, fail, plain, say, told
+from devgate.cli.output import Where, common, complain, emit, fail, finish, plain, say
 from devgate.cli.params import ImeiType
 from devgate.control.client import NoAnswer, stream
 from devgate.model import NO_GATEWAY, Imei
@@ -97,7 +97,7 @@ def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[
     with contextlib.closing(_stream(where.socket(), given)) as lines:
         reply = next(lines)
         if reply.get("status") != "200":
-            told(reply, where.as_json)
+            finish(reply, where.as_json)
         if sys.stderr.isatty() and not where.as_json:
             complain(f"{reply.get('message') or 'following'}; Ctrl-C ends it")
         yield lines

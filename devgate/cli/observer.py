@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from devgate.cli import describe
-from devgate.cli.output import exit_code, plain, told
+from devgate.cli.output import exit_code, finish, plain
 from devgate.control.client import Channel
 
 Item = Mapping[str, Any]
@@ -68,7 +68,7 @@ class Observer:
         """The gateway's state. A gateway that refuses to tell it ends the program."""
         reply = self.ask(type="status")
         if exit_code(reply):
-            told(reply, as_json=False)
+            finish(reply, as_json=False)
         return reply
 
     def page(self, place: Place, limit: int) -> Page:

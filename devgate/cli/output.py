@@ -150,7 +150,7 @@ def exit_code(reply: Mapping[str, Any]) -> int:
     return EXIT.get(str(reply.get("status")), 12)
 
 
-def told(
+def finish(
     reply: Mapping[str, Any],
     as_json: bool,
     text: Callable[[Mapping[str, Any]], str] | None = None,

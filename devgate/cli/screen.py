@@ -111,15 +111,15 @@ def _drawn(
     title, state = header(gateway)
     well = gateway["store"] == "ok" and not gateway.get("draining")
     devices = _devices(page)
-    told = [_line(Text.assemble(*event_parts(event))) for event in events]
+    event_lines = [_line(Text.assemble(*event_parts(event))) for event in events]
     return Group(
         _line(Text(title, "bold")),
         _line(Text(state, "" if well else "red")),
         Text(""),
         devices,
         *[Text("")] * (lines[0] - max(1, len(page.items)) + 1),
-        *[Text("")] * (lines[1] - len(told)),
-        *told,
+        *[Text("")] * (lines[1] - len(event_lines)),
+        *event_lines,
         _line(Text(f"page {number}{', there are more' if page.next else ''}   {HINT}", "dim")),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from devgate.cli.output import Where, common, told
+from devgate.cli.output import Where, common, finish
 from devgate.control.client import ask
 
 
@@ -25,4 +25,4 @@ def trim(where: Where) -> None:
       devgate trim
       devgate trim --json
     """
-    told(ask(where.socket(), {"type": "trim"}), where.as_json)
+    finish(ask(where.socket(), {"type": "trim"}), where.as_json)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from devgate.cli.output import YES, Where, certain, common, fail, options, sentence, table, told
+from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
 from devgate.control.client import ask
 
 NAME = click.argument("name", required=False, metavar="[NAME]")
@@ -59,7 +59,7 @@ def list_(where: Where) -> None:
     Example:
       devgate webhooks list --json | jq '.items[] | select(.state != "ok")'
     """
-    told(ask(where.socket(), {"type": "webhooks"}), where.as_json, _listed)
+    finish(ask(where.socket(), {"type": "webhooks"}), where.as_json, _listed)
 
 
 @webhooks.command()
@@ -226,7 +226,7 @@ def _ask(
     where: Where, type: str, name: str | None, more: Mapping[str, object] | None = None
 ) -> NoReturn:
     request = {"type": type, "name": name, **(more or {})}
-    told(ask(where.socket(), request), where.as_json, _said)
+    finish(ask(where.socket(), request), where.as_json, _said)
 
 
 def _said(reply: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Events that repeat: the first of a minute are told one by one, the rest as a count."""
+"""Events that repeat: the first of a minute are reported one by one, the rest as a count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from devgate.model import Imei
 
-MAX_TOLD = 10  # events of one kind and device in a window that are told one by one
+MAX_REPORTED = 10  # events of one kind and device in a window that are reported one by one
 WINDOW_SECONDS = 60.0
 # Devices that are counted at once. Past it those with the fewest events are forgotten: a storm of
 # a million registrations takes no memory here.
@@ -20,21 +20,23 @@ class Bursts:
         self._counts: dict[Imei, int] = {}
 
     def count(self, imei: Imei) -> int:
-        """Count one more. Up to MAX_TOLD it is told; the one after that is told with a count."""
+        """Count one more. Returns how many the device has in this window: each up to MAX_REPORTED
+        is an event, and the one after that is an event with a count."""
         counts = self._counts
         count = counts[imei] = counts.get(imei, 0) + 1
         if len(counts) > MAX_DEVICES:
-            self._counts = {imei: count for imei, count in counts.items() if count > MAX_TOLD // 2}
+            least = MAX_REPORTED // 2
+            self._counts = {imei: count for imei, count in counts.items() if count > least}
             if len(self._counts) > MAX_DEVICES // 2:
                 self._counts.clear()
         return count
 
     def over(self) -> Iterator[tuple[Imei, int]]:
-        """The window ends: how many events of which device were not told at all."""
+        """The window ends: how many events of which device were not reported at all."""
         counts, self._counts = self._counts, {}
         for imei, count in counts.items():
-            if count > MAX_TOLD + 1:
-                yield imei, count - MAX_TOLD - 1
+            if count > MAX_REPORTED + 1:
+                yield imei, count - MAX_REPORTED - 1
 
 
 class Window:

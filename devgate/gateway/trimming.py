@@ -51,7 +51,7 @@ class Trimming:
         self._background = background or Background()
         self._records = records
         self._lock = trio.Lock()
-        self._told = "ok"  # of the clock
+        self._reported = "ok"  # of the clock
         self._trusted_at: float | None = None  # the newest trusted time, while it is in doubt
         self._kept: float | None = math.nan  # the same as it is on disk; not known at first
 
@@ -75,9 +75,9 @@ class Trimming:
         """Report a clock that came into doubt, or is trusted again."""
         self.clock.look()
         state, away = self.clock.state, round(self.clock.away)
-        if (state == "ok") == (self._told == "ok"):
+        if (state == "ok") == (self._reported == "ok"):
             return
-        self._told = state
+        self._reported = state
         self._trusted_at = None if state == "ok" else self.clock.expected()
         if state == "ok":
             log.warning("the clock is trusted again")

@@ -77,14 +77,14 @@ class Board:
         while self.number == number and not self.over:
             await self._lot.park()
 
-    def told(self, number: int) -> bytes:
+    def changes_since(self, number: int) -> bytes:
         """What changed since that drawing, as a server-sent event; empty if nothing did."""
         return self._changes if number + 1 == self.number else self.whole
 
     @property
     def whole(self) -> bytes:
         if not self._whole:
-            self._whole = _told(self._parts)
+            self._whole = _encode(self._parts)
         return self._whole
 
     def apply(self, event: Event) -> None:
@@ -162,12 +162,12 @@ class Board:
         changed = {name: part for name, part in parts.items() if self._parts.get(name) != part}
         if changed or anyway:
             self._parts = {**self._parts, **changed}
-            self._whole, self._changes = b"", _told(changed) if changed else b""
+            self._whole, self._changes = b"", _encode(changed) if changed else b""
             self.number += 1
             self._lot.unpark_all()
 
 
-def _told(parts: Mapping[str, str]) -> bytes:
+def _encode(parts: Mapping[str, str]) -> bytes:
     return b"event: parts\ndata: %s\n\n" % written(dict(parts))
 
 
@@ -189,7 +189,7 @@ class Viewer:
         await board.after(self._has)
         had, self._has = self._has, board.number
         if not self._first:
-            return board.told(had)
+            return board.changes_since(had)
         if board.over or board.position < self._seen:
             return b""
         self._first = False

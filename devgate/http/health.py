@@ -22,10 +22,10 @@ OK = "ok"
 
 def routes(web: Web) -> list[BaseRoute]:
     async def healthz(request: Request) -> Response:
-        return _told(alive(web.gateway))
+        return _response(alive(web.gateway))
 
     async def readyz(request: Request) -> Response:
-        return _told(ready(web.gateway))
+        return _response(ready(web.gateway))
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
@@ -63,7 +63,7 @@ def _control(gateway: Gateway) -> str:
     return OK
 
 
-def _told(checks: Mapping[str, str]) -> Response:
+def _response(checks: Mapping[str, str]) -> Response:
     well = all(said == OK for said in checks.values())
     body = {"status": OK if well else "failing", "checks": checks}
     return Response(

@@ -38,12 +38,12 @@ class Proxied:
     __slots__ = ("_believed", "_enter", "_next", "_preamble", "ended", "opening")
 
     def __init__(
-        self, enter: Callable[[str], bool] | None, then: Inbound | None, *, believed: bool = True
+        self, enter: Callable[[str], bool] | None, inner: Inbound | None, *, believed: bool = True
     ) -> None:
         self._believed = believed
         self._preamble = Preamble()
         self._enter = enter
-        self._next = then
+        self._next = inner
         self.ended = False
         self.opening = True
 

@@ -51,12 +51,13 @@ class Decoder:
     expire() for any tail that has waited long enough.
     """
 
-    __slots__ = ("_before", "_told", "tail")
+    __slots__ = ("_before", "_reported", "tail")
 
-    def __init__(self, tail: bytes = b"", before: bytes = b"", told: int = 0) -> None:
+    def __init__(self, tail: bytes = b"", before: bytes = b"", reported: int = 0) -> None:
         self.tail = tail
         self._before = before  # the heartbeat before the tail: judged with it if no frame follows
-        self._told = told  # how many of the tail's first bytes have been told, one way or another
+        # How many of the tail's first bytes an event has reported, one way or another.
+        self._reported = reported
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes decide."""
@@ -68,28 +69,28 @@ class Decoder:
 
     def rest(self, tail: bytes = b"") -> None:
         """Wait with this tail, and nothing before it."""
-        self.tail, self._before, self._told = tail, b"", 0
+        self.tail, self._before, self._reported = tail, b"", 0
 
     def beats(self) -> bool:
         """True if the tail, should no frame come of it, will be no more than heartbeats."""
         return _is_beat(self._before + self.tail)
 
     def early(self) -> bool:
-        """Whether the tail is to be told as a heartbeat now, while its bytes go on waiting.
+        """Whether the tail is to be reported as a heartbeat now, while its bytes go on waiting.
 
         True once for the same bytes; and not again for a frame that comes byte by byte.
         """
         size = len(self.tail)
-        if self._told >= size or not _is_beat(self.tail):
+        if self._reported >= size or not _is_beat(self.tail):
             return False
-        if self._told and not BEATS.fullmatch(self.tail):
+        if self._reported and not BEATS.fullmatch(self.tail):
             return False
-        self._told, self._before = size, b""
+        self._reported, self._before = size, b""
         return True
 
     def _cut(self, data: bytes, last: bool) -> list[Event]:
         events: list[Event] = []
-        run, told, size, done, look = self._before, self._told, len(data), 0, 0
+        run, reported, size, done, look = self._before, self._reported, len(data), 0, 0
         header = -1
         while True:
             if header < look:
@@ -99,7 +100,7 @@ class Decoder:
                 look = start + 1
                 continue
             bad = False
-            if start > done and start > told:  # a run, and not one that was told already
+            if start > done and start > reported:  # a run, and not one that was reported already
                 run += data[done:start]
                 bad = not _is_beat(run)
                 if bad:
@@ -112,7 +113,7 @@ class Decoder:
             done = look = stop
         self.tail = data[start:]
         # Should no frame come of the tail, it belongs to the run before it.
-        self._told = size - start if bad else max(0, told - start)
+        self._reported = size - start if bad else max(0, reported - start)
         if run and start == size:
             events.append(Heartbeat())
             run = b""

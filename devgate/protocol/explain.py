@@ -13,7 +13,7 @@ def decoded(events: Iterable[Event]) -> str:
     return "; ".join(map(_name, events))
 
 
-def told(wire: bytes) -> str:
+def sent_frames(wire: bytes) -> str:
     """The frames that we sent, in order. `wire` holds whole frames."""
     names, at = [], 0
     while at < len(wire):

@@ -76,11 +76,11 @@ def disposable(row: Row) -> bool:
 class Batch(NamedTuple):
     """What one commit writes."""
 
-    told: list[Values]  # events, without their last columns
+    events: list[Values]  # events, without their last columns
     by_kind: dict[str, dict[Any, Values]]  # the others, by kind and by their first column
 
     def written(self, events: list[Values]) -> Iterator[tuple[str, Sequence[Values]]]:
-        """The rows of each statement's kind; `events` are those of `told`, numbered."""
+        """The rows of each statement's kind; `events` are the batch's own, numbered."""
         commands = self.by_kind.get("command", {})
         for kind, rows in self.by_kind.items():
             if kind == "command":
@@ -97,14 +97,14 @@ class Batch(NamedTuple):
 
 def sorted_out(rows: Iterable[Row]) -> Batch:
     """Of two rows for one key the later one counts: a statement may not touch a row twice."""
-    told: list[Values] = []
+    events: list[Values] = []
     by_kind: dict[str, dict[Any, Values]] = {}
     for kind, values in rows:
         if kind == "event":
-            told.append(values)
+            events.append(values)
         else:
             by_kind.setdefault(kind, {})[values[0]] = values
-    return Batch(told, by_kind)
+    return Batch(events, by_kind)
 
 
 def statement(mark: str, kind: str, rows: int) -> str:

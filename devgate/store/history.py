@@ -149,7 +149,8 @@ def left_online(conn: Connection) -> list[tuple[str, bool]]:
         .scalar_subquery()
     )
     query = select(presence.c.imei, newest.is_distinct_from("device.offline"))
-    found = {imei: bool(told) for imei, told in conn.execute(query.where(presence.c.online))}
+    rows = conn.execute(query.where(presence.c.online))
+    found = {imei: bool(announced) for imei, announced in rows}
     latest = select(event.c.imei, event.c.type).where(
         event.c.n > select(func.max(event.c.n) - LATEST_EVENTS).scalar_subquery(),
         event.c.type.in_(PRESENCE),

@@ -125,7 +125,7 @@ class Journal:
                 if fresh:
                     self._check_newest(conn)
                     found = self._beyond(conn)
-                events = self._numbering.number(batch.told, found)
+                events = self._numbering.number(batch.events, found)
                 self._write(conn, batch, events)
                 self._committing = True
         except (Behind, _Lost):

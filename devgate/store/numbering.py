@@ -32,12 +32,12 @@ class Numbering:
     def __init__(self, last: int, at: float) -> None:
         self.last = last
         self.at = at
-        # Events that got another time, as they are written, and as they were told. A commit that
+        # Events that got another time, as they are written, and as they were given. A commit that
         # failed may have been carried out: then its events are found, and must be known again.
         self._moved: dict[Values, Values] = {}
 
-    def number(self, told: Sequence[Values], found: Sequence[Values]) -> list[Values]:
-        """Those of `told` that are not among `found`, with their numbers and times.
+    def number(self, given: Sequence[Values], found: Sequence[Values]) -> list[Values]:
+        """Those of `given` that are not among `found`, with their numbers and times.
 
         `found` are events on disk behind `last` that were not known of; the numbers go on from
         them. Nothing counts as written before done().
@@ -46,9 +46,9 @@ class Numbering:
         if found:
             last, at = found[-1][-1], max(at, found[-1][0])
             there = {self._moved.get(event, event[:-1]) for event in found}
-            told = [values for values in told if values not in there]
+            given = [values for values in given if values not in there]
         events: list[Values] = []
-        for number, values in enumerate(told, last + 1):
+        for number, values in enumerate(given, last + 1):
             if values[0] >= at:
                 at = values[0]
                 events.append((*values, number))

@@ -75,7 +75,7 @@ class Target:
         self._closed = False
         self._ended = False
         self._over: trio.Event | None = None  # once it runs: that it runs no longer
-        self._told = False  # the log has heard that it fails
+        self._failure_logged = False  # the log has heard that it fails
 
     # What is known of it
 
@@ -123,7 +123,7 @@ class Target:
     def enable(self) -> None:
         """Deliver at once what was not delivered yet; also if disabled."""
         self.disabled = self.error = self.next_at = None
-        self._told = False
+        self._failure_logged = False
         self._write_position()
         self._scope.cancel()
 
@@ -265,8 +265,8 @@ class Target:
             self._write_position()
         if not self.window.tries:
             self.error = None
-            if self._told:
-                self._told = False
+            if self._failure_logged:
+                self._failure_logged = False
                 log.info("webhook takes events again target=%s", self.name)
 
     def _failed(self, event: Event, outcome: Outcome, began: float) -> None:
@@ -284,8 +284,8 @@ class Target:
             self.disabled = outcome.text
             self._write_position()
             log.error("webhook disabled target=%s reason=%s", self.name, outcome.text)
-        elif not self._told and max(tries, self.pace.failures) >= LOUD:
-            self._told = True
+        elif not self._failure_logged and max(tries, self.pace.failures) >= LOUD:
+            self._failure_logged = True
             log.warning("webhook fails target=%s error=%s", self.name, self.error)
 
     async def _remember(self) -> NoReturn:

@@ -33,5 +33,5 @@ def test_names_stand_for_events(names: list[str], found: bool) -> None:
 
 def test_a_name_must_be_of_an_event_or_of_a_group() -> None:
     must_be_known([*KINDS, *GROUPS])
-    with pytest.raises(ValueError, match="no event is called 'device.onlin'"):
+    with pytest.raises(ValueError, match=r"no event is called 'device.onlin'"):
         must_be_known(["device.onlin", "zzz"])

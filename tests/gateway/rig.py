@@ -139,11 +139,11 @@ class NotingLog(EventLog):
     """Notes the events."""
 
     def __init__(self, *args: Any) -> None:
-        self.told: list[Event] = []
+        self.published: list[Event] = []
         super().__init__(*args)
 
     def publish(self, rows: Sequence[Sequence[Any]]) -> None:
-        self.told += [Event.of(row) for row in rows]
+        self.published += [Event.of(row) for row in rows]
         super().publish(rows)
 
 
@@ -190,7 +190,8 @@ class Rig:
         assert isinstance(storage.writer, InlineWriter)
         assert isinstance(storage.records, InlineRecords)
         assert isinstance(storage.events, NotingLog)
-        self.storage, self.told, self.events = storage, storage.events.told, storage.events
+        self.storage, self.events = storage, storage.events
+        self.published = storage.events.published
         self.journal, self.writer, self.records = storage.journal, storage.writer, storage.records
 
     def _store_well(self) -> None:
@@ -257,7 +258,7 @@ class Rig:
 
     def kinds(self, *prefixes: str) -> list[str]:
         """The types of the events that were told, those that begin so."""
-        return [e.type for e in self.told if e.type.startswith(prefixes or "")]
+        return [e.type for e in self.published if e.type.startswith(prefixes or "")]
 
     def stored(self, id: str) -> history.Record:
         with self.database.read() as conn:

@@ -96,7 +96,7 @@ async def test_an_event_has_the_name_that_the_device_had_then(rig: Rig) -> None:
         await trio.testing.wait_all_tasks_blocked()
     called = [
         (event.type, *list(json.loads(event.detail).values())[:3])
-        for event in rig.told
+        for event in rig.published
         if event.type.startswith("command.")
     ]
     assert called[:3] == [

@@ -26,7 +26,7 @@ class TestJournalFails:
         rig.writer.away = ""
         await flushed(rig.writer)
         assert rig.stored(asked.command.id)["status"] == "503"
-        assert [e.n for e in rig.told] == list(range(1, len(rig.told) + 1))
+        assert [e.n for e in rig.published] == list(range(1, len(rig.published) + 1))
 
     async def test_and_works_again_with_the_database(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock

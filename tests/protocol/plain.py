@@ -53,8 +53,8 @@ class PlainReader:
 
     def __init__(self) -> None:
         self.tail = b""
-        self.before = b""  # the heartbeat in front of the tail, which is not told yet
-        self.told = 0  # so many bytes of the tail belong to a run that was malformed, and is told
+        self.before = b""  # the heartbeat in front of the tail, which is not reported yet
+        self.reported = 0  # bytes of the tail that belong to a malformed run, which is reported
 
     def feed(self, read: bytes) -> list[Event]:
         return self.cut(self.tail + read, silence=False)
@@ -64,9 +64,9 @@ class PlainReader:
 
     def cut(self, data: bytes, silence: bool) -> list[Event]:
         events: list[Event] = []
-        run, told = self.before, self.told
+        run, reported = self.before, self.reported
         at, since = 0, 0
-        self.tail, self.before, self.told = b"", b"", 0
+        self.tail, self.before, self.reported = b"", b"", 0
         while at < len(data):
             size = size_of_frame(data, at)
             if size and at + size <= len(data):
@@ -88,17 +88,17 @@ class PlainReader:
                 at += 1
                 continue
             # Rule 3: a heartbeat right in front of a frame is only skipped.
-            if not heartbeat(run) and at > told:
+            if not heartbeat(run) and at > reported:
                 events.append(Malformed(run))
             events.append(event)
             run, at = b"", at + size
             since = at
-        if since < at <= told:
-            run = b""  # it was told before
-        self.told = max(0, told - at)
+        if since < at <= reported:
+            run = b""  # it was reported before
+        self.reported = max(0, reported - at)
         if not heartbeat(run):
             events.append(Malformed(run))
-            self.told = len(self.tail)
+            self.reported = len(self.tail)
         elif run and not self.tail:
             events.append(Heartbeat())
         elif run:

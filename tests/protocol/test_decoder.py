@@ -147,7 +147,7 @@ def test_a_tail_of_a_run_that_was_malformed_is_not_malformed_once_more() -> None
     assert decoder.feed(HT[4:]) == [F], "it may still become a frame"
 
 
-def test_a_heartbeat_before_a_tail_is_told_once() -> None:
+def test_a_heartbeat_before_a_tail_is_reported_once() -> None:
     decoder = Decoder()
     assert decoder.feed(b"AT0") == [], "it may stand before a frame"
     assert decoder.expire() == [BEAT]
@@ -199,7 +199,7 @@ class TestEarly:
         decoder.feed(b" ")
         assert not decoder.early(), "it was told by feed()"
 
-    def test_a_told_byte_that_becomes_noise_is_noise(self) -> None:
+    def test_a_reported_byte_that_becomes_noise_is_noise(self) -> None:
         decoder = Decoder()
         decoder.feed(b"1")
         assert decoder.early()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devgate.model import Imei
-from devgate.protocol.explain import decoded, told, why
+from devgate.protocol.explain import decoded, sent_frames, why
 from devgate.protocol.frames import Again, Event, Frame, Heartbeat, Malformed, encode
 from tests.protocol.samples import AGAIN, F, X, Y
 
@@ -21,9 +21,13 @@ def test_what_was_read() -> None:
 
 def test_what_was_sent() -> None:
     wire = encode("200", X, "TN", b"400-500-5620") + AGAIN + encode("000", X, "QD", b"900")
-    assert told(wire) == ("TN 200 123456787654321 400-500-5620; 404; QD 000 123456787654321 900")
-    assert told(encode("200", X, "HT")) == "HT 200 123456787654321"
-    assert told(encode("200", X, "QR", "二维码".encode())) == "QR 200 123456787654321 二维码"
+    assert sent_frames(wire) == (
+        "TN 200 123456787654321 400-500-5620; 404; QD 000 123456787654321 900"
+    )
+    assert sent_frames(encode("200", X, "HT")) == "HT 200 123456787654321"
+    assert (
+        sent_frames(encode("200", X, "QR", "二维码".encode())) == "QR 200 123456787654321 二维码"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from devgate.cli.output import Where, common, exit_code, fail, options, told
+from devgate.cli.output import Where, common, exit_code, fail, finish, options
 from devgate.control.client import NoGateway, ask
 from devgate.errors import SetupError
 from devgate.model import EXIT
@@ -48,7 +48,7 @@ def upgrade(where: Where) -> None:
         upgrade_database(configured(where))
     except SetupError as err:
         fail(str(err), exit_code({"status": err.status}))
-    told({"status": "200", "message": "the database's schema is up to date"}, where.as_json)
+    finish({"status": "200", "message": "the database's schema is up to date"}, where.as_json)
 
 
 @db.command("confirm-loss")
@@ -77,7 +77,7 @@ def confirm_loss(where: Where) -> None:
             lost = confirm_loss(conn)
         message = f"confirmed: {lost}" if lost else "nothing was lost, nothing is changed"
         reply = {"status": "200", "message": message, "lost": lost}
-    told(reply, where.as_json)
+    finish(reply, where.as_json)
 
 
 @db.command()
@@ -117,7 +117,7 @@ def take(where: Where, file: Path) -> None:
         some = [part for pair in lines[start : start + LINES] for part in pair]
         reply = ask(where.socket(), {"type": "take_late", "lines": some})
         if reply["status"] != "200":
-            told(reply, where.as_json)
+            finish(reply, where.as_json)
         left += reply["left"]
     message = "\n".join([f"{len(lines) - len(left)} of {len(lines)} outcomes are taken", *left])
-    told({"status": "200", "message": message, "left": left}, where.as_json)
+    finish({"status": "200", "message": message, "left": left}, where.as_json)

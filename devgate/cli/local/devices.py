@@ -1,6 +1,6 @@
 """`devgate devices`: the list of known machines, kept in the database directly.
 
-A running gateway is told afterwards, so that the change is in force when the command returns.
+A running gateway is notified afterwards, so that the change is in force when the command returns.
 The store is imported in the functions: `--help` needs none of it.
 """
 
@@ -26,10 +26,10 @@ from devgate.cli.output import (
     emit,
     exit_code,
     fail,
+    finish,
     options,
     plain,
     say,
-    told,
 )
 from devgate.cli.params import NONE, ImeiType, OwnSpan
 from devgate.control.client import NoAnswer, NoGateway, ask
@@ -93,7 +93,7 @@ def list_(
         place = {"limit": limit} | ({} if after is None else {"after": after})
         reply = ask(where.socket(), {"type": "devices", **asked, **place})
         if exit_code(reply):
-            told(reply, where.as_json)
+            finish(reply, where.as_json)
         return reply["items"], reply.get("next")
 
     try:

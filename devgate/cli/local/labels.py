@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devgate.cli.local.stored import store
-from devgate.cli.output import Where, common, complain, fail, told
+from devgate.cli.output import Where, common, complain, fail, finish
 from devgate.cli.params import ImeiType
 from devgate.model import shown
 
@@ -64,7 +64,7 @@ def labels(
     except OSError as err:
         fail(f"{out} cannot be written: {err.strerror}")
     reply = {"status": "200", "message": f"{len(found)} labels in {', '.join(files)}"}
-    told(reply | {"labels": len(found), "files": files}, where.as_json)
+    finish(reply | {"labels": len(found), "files": files}, where.as_json)
 
 
 def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from devgate.cli.output import Where, complain, exit_code, fail, told
+from devgate.cli.output import Where, complain, exit_code, fail, finish
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.errors import CallerError, SetupError, StoreError
 
@@ -31,10 +31,10 @@ def store(where: Where) -> Iterator[Database]:
         with in_words():
             yield database
     except CallerError as err:
-        told({"status": err.status, "message": str(err)}, where.as_json)
+        finish({"status": err.status, "message": str(err)}, where.as_json)
     except StoreError as err:
         text = f"the database {database.url_shown} cannot be used: {err}"
-        told({"status": err.status, "message": text}, where.as_json)
+        finish({"status": err.status, "message": text}, where.as_json)
     finally:
         database.close()
 
@@ -68,7 +68,7 @@ def _meant(where: Where, url: str) -> str:
 def done(where: Where, database: Database, message: str, **fields: object) -> NoReturn:
     """Have a running gateway take the change up, and say what was done."""
     refresh(where, database)
-    told({"status": "200", "message": message, **fields}, where.as_json)
+    finish({"status": "200", "message": message, **fields}, where.as_json)
 
 
 def refresh(where: Where, database: Database) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from devgate.cli.local.namefile import handed_over, named_file, show
-from devgate.cli.output import YES, Where, certain, common, options, say, told
+from devgate.cli.output import YES, Where, certain, common, finish, options, say
 
 ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
 
@@ -69,7 +69,7 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
         secret = tokens.add(path, name, role)
     message = f"token {name} added with the role {role}; keep it, it is not shown again"
     if where.as_json:
-        told(
+        finish(
             {"status": "200", "message": message, "name": name, "role": role, "token": secret},
             as_json=True,
         )
@@ -112,7 +112,7 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
     from devgate.access import tokens
 
     tokens.remove(_file(where, file), name)
-    told({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
+    finish({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
 
 
 def _file(where: Where, file: str | None) -> str:

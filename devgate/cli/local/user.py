@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from devgate.cli.local.namefile import handed_over, named_file, show
-from devgate.cli.output import YES, Where, certain, common, options, told
+from devgate.cli.output import YES, Where, certain, common, finish, options
 
 ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
 
@@ -71,7 +71,7 @@ def add(where: Where, name: str, role: str, replace: bool, file: str | None) -> 
     with handed_over(file) as path:
         users.add(path, name, role, password, replace=replace)
     message = f"user {name} is known with the role {role}"
-    told({"status": "200", "message": message, "name": name, "role": role}, where.as_json)
+    finish({"status": "200", "message": message, "name": name, "role": role}, where.as_json)
 
 
 @user.command("list")
@@ -109,7 +109,7 @@ def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
     from devgate.access import users
 
     users.remove(_file(where, file), name)
-    told({"status": "200", "message": f"user {name} removed", "name": name}, where.as_json)
+    finish({"status": "200", "message": f"user {name} removed", "name": name}, where.as_json)
 
 
 def _file(where: Where, file: str | None) -> str:

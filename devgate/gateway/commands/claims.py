@@ -80,13 +80,13 @@ class Held:
     at: float
     wire: Wire | None  # where it came, as long as that connection lasts
     mark: Mark | None = None  # behind our acknowledgement; None: nothing is known
-    told: bool = False  # our acknowledgement was sent
+    ack_sent: bool = False  # whether our acknowledgement was sent
     # Its connection ended before the device had our acknowledgement: it may be said again.
     may_repeat: bool = False
 
     def disconnected(self, wire: Wire) -> None:
         if self.wire is wire:
-            self.may_repeat = not self.told or (
+            self.may_repeat = not self.ack_sent or (
                 self.mark is not None and not self.mark.acknowledged()
             )
             self.wire = self.mark = None
@@ -183,7 +183,7 @@ class Claims(Generic[C]):
     ) -> Settled[C] | Held:
         for held in group.held:
             if held.may_repeat and held.status == status:
-                held.wire, held.told, held.may_repeat = wire, False, False
+                held.wire, held.ack_sent, held.may_repeat = wire, False, False
                 return held
         held = Held(status, now, wire)
         group.held.append(held)

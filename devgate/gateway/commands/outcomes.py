@@ -67,7 +67,7 @@ class Outcomes:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
         command.why = why
         self.end(command, status, message)
-        self._records.flush(partial(self.flushed, partial(self._unsent_told, command)))
+        self._records.flush(partial(self.flushed, partial(self._unsent_flushed, command)))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
         """Its outcome. The caller of this tells those who wait, by flushed()."""
@@ -79,7 +79,7 @@ class Outcomes:
         self.live.pop(command.id, None)
         if command.key is not None:
             self.by_key.pop(command.key, None)
-        self._running.told(command)
+        self._running.note_outcome(command)
         self._records.post_event(command, ended, now)
         command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
@@ -105,7 +105,7 @@ class Outcomes:
         command.settles_late(status, now)
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
-        self._running.told(command)
+        self._running.note_outcome(command)
         self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
 
@@ -124,10 +124,10 @@ class Outcomes:
         finally:
             on_done(on_disk)
 
-    def _unsent_told(self, command: Command, on_disk: bool) -> None:
+    def _unsent_flushed(self, command: Command, on_disk: bool) -> None:
         waits_on_disk = command.deferred and command.recorded
         if on_disk or not waits_on_disk or self._nursery is None:
-            _tell(command)
+            _complete(command)
         else:
             self._nursery.start_soon(self._wait_until_certain, command)
 
@@ -141,9 +141,9 @@ class Outcomes:
         finally:
             if not on_disk and command.until > trio.current_time():  # the gateway stops
                 command.message += NOT_ON_DISK
-            _tell(command)
+            _complete(command)
 
 
-def _tell(command: Command) -> None:
+def _complete(command: Command) -> None:
     command.set_recorded()
     command.set_done()

@@ -53,8 +53,8 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
         _resume(command, dispatcher, records, now)
     for device, commands in ambiguous:
         dispatcher.ambiguous(device, commands)
-    for imei, told in await records.read(history.left_online):
-        records.offline(Imei(imei), "the gateway stopped" if told else None)
+    for imei, announced in await records.read(history.left_online):
+        records.offline(Imei(imei), "the gateway stopped" if announced else None)
 
 
 async def _restore(

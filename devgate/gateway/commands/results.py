@@ -165,7 +165,7 @@ class Results:
         members = [open_.get(id) or _closed(known[id], kind) for id in group]
         for entry in members:
             entry.lost = entry.command.id in last
-        held = [Held(status, now, None, told=True) for status in detail["held"]]
+        held = [Held(status, now, None, ack_sent=True) for status in detail["held"]]
         restored = claims.groups[kind] = Group(members, held)
         if detail["ambiguous"]:
             restored.since = since
@@ -178,9 +178,9 @@ class Results:
 
 def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
     """A result that is held is on disk, or the database is away."""
-    if held.wire is not None and not held.told:
+    if held.wire is not None and not held.ack_sent:
         wire: Wire = held.wire  # type: ignore[assignment]
-        held.told, held.mark = wire.transmit_marked(encode("200", result.said, result.command))
+        held.ack_sent, held.mark = wire.transmit_marked(encode("200", result.said, result.command))
 
 
 def _unknown(command: Command | None) -> bool:

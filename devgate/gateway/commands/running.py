@@ -32,7 +32,7 @@ class Running:
     def imeis(self) -> list[Imei]:
         return [imei for imei in list(self._until) if self.until(imei) is not None]
 
-    def told(self, command: Command) -> None:
+    def note_outcome(self, command: Command) -> None:
         """A command has an outcome. Only a confirmed one changes anything.
 
         A start that is confirmed while the device runs adds to its time: that is

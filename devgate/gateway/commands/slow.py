@@ -15,7 +15,7 @@ LATE_ANSWERS = 3  # in a row: then the device is slow
 MAX_DEVICES = (
     10_000  # that are remembered; of more, those that were late longest ago are forgotten
 )
-TOLD_EVERY = 86400.0  # seconds between two events about one device
+REPORT_SECONDS = 86400.0  # seconds between two events about one device
 
 log = logging.getLogger("devgate.devices")
 
@@ -26,7 +26,7 @@ class Late(NamedTuple):
     answers: int  # in a row that came later than `ack_timeout`
     seconds: float  # the last one, from sending to the result
     ack_timeout: float
-    told: float  # when an event told of it: trio's clock
+    reported_at: float  # when an event reported it: trio's clock
 
 
 class Slow:
@@ -45,16 +45,17 @@ class Slow:
         """A command has its result, so long after it was sent."""
         before = self.remembers.pop(imei, None) if self.remembers else None
         if seconds <= ack_timeout:
-            if before is not None and before.told > -math.inf:
-                self._keep(imei, before._replace(answers=0))  # so that it is not told again today
+            if before is not None and before.reported_at > -math.inf:
+                # Remembered, so that it is not reported again today.
+                self._keep(imei, before._replace(answers=0))
             return
-        count, told = (before.answers, before.told) if before else (0, -math.inf)
+        count, reported_at = (before.answers, before.reported_at) if before else (0, -math.inf)
         now = trio.current_time()
-        if count + 1 >= LATE_ANSWERS and now >= told + TOLD_EVERY:
-            told, shown = now, round(seconds, 1)
+        if count + 1 >= LATE_ANSWERS and now >= reported_at + REPORT_SECONDS:
+            reported_at, shown = now, round(seconds, 1)
             log.warning("device slow imei=%s seconds=%s limit=%s", imei, shown, ack_timeout)
             self._records.event("device.slow", imei, seconds=shown, ack_timeout=ack_timeout)
-        self._keep(imei, Late(count + 1, seconds, ack_timeout, told))
+        self._keep(imei, Late(count + 1, seconds, ack_timeout, reported_at))
 
     def _keep(self, imei: Imei, late: Late) -> None:
         while len(self.remembers) >= MAX_DEVICES:

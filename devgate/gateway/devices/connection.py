@@ -35,8 +35,8 @@ class Connection(Parked):
     """The task of a nursery that lasts as long as the connection; only it closes the socket."""
 
     __slots__ = (
-        "connected", "decoder", "generation", "heard", "link", "own", "owner", "received",
-        "refused", "registered_at", "session", "tap", "told", "waits", "why",
+        "announced", "connected", "decoder", "generation", "heard", "link", "own", "owner",
+        "received", "refused", "registered_at", "session", "tap", "waits", "why",
     )  # fmt: skip
 
     def __init__(self, link: Link, owner: Owner, now: float) -> None:
@@ -53,7 +53,7 @@ class Connection(Parked):
         self.tap: Tap | None = None
         self.received = 0  # bytes before it registered
         self.refused = 0  # registrations
-        self.told = True  # once registered: there is an event that says so
+        self.announced = True  # once registered: there is an event that says so
         self.waits = False  # for the rest of a frame, among the desk's tails
         self.why = ""  # once set, the connection is over
 

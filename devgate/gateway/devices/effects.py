@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from devgate.gateway.bursts import MAX_TOLD, Bursts, Window
+from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.presence import Presence
@@ -76,11 +76,11 @@ class Acts:
     def _tell(self, kind: str, imei: Imei, detail: Mapping[str, object]) -> bool:
         """Write an event, unless there were many of it within the minute."""
         count = self._bursts[kind].count(imei)
-        if count <= MAX_TOLD:
+        if count <= MAX_REPORTED:
             self._records.event(kind, imei, **detail)
-        elif count == MAX_TOLD + 1:
+        elif count == MAX_REPORTED + 1:
             self._records.event(kind, imei, **detail, count=1)
-        return count <= MAX_TOLD + 1
+        return count <= MAX_REPORTED + 1
 
     def _settle(self, connection: Connection, result: Result, now: float) -> bytes:
         # What an echoing connection says may be our own receipt: it settles nothing.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from devgate.gateway.bursts import MAX_TOLD, Bursts, Window
+from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.details import event_row
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.registry import Flapping, Registry
@@ -110,7 +110,7 @@ class Presence:
         imei = connection.session.imei
         if imei is None or not self._registry.release(imei, connection):
             return
-        if not connection.told:
+        if not connection.announced:
             return  # the last that was told of the device is that it is offline
         number = connection.generation
         event = event_row("device.offline", imei, reason=why, connection=number)
@@ -135,21 +135,21 @@ class Presence:
                 continue
             if self._records.quiet:
                 self._stale[imei] = None
-            elif connection.told:
+            elif connection.announced:
                 self._records.presence(_row(imei, connection, True, _since(connection)))
             else:
                 self._tell_online(imei, connection)
 
     def _online(self, imei: Imei, connection: Connection) -> None:
         count = self._onlines.count(imei)
-        if count <= MAX_TOLD and not self._records.quiet:
+        if count <= MAX_REPORTED and not self._records.quiet:
             return self._tell_online(imei, connection)
         # Readers see the two alternate: who is not told online is not told offline either.
-        connection.told = False
+        connection.announced = False
         return self._leave_out(imei, count)
 
     def _tell_online(self, imei: Imei, connection: Connection) -> None:
-        connection.told = True
+        connection.announced = True
         address, number = connection.link.address, connection.generation
         event = event_row("device.online", imei, address=address, connection=number)
         self._records.presence(_row(imei, connection, True, _since(connection)), event)
@@ -157,9 +157,9 @@ class Presence:
 
     def _taken_over(self, imei: Imei, connection: Connection, displaced: Connection) -> None:
         self.takeovers += 1
-        connection.told = displaced.told
+        connection.announced = displaced.announced
         count = self._takeovers.count(imei)
-        if count > MAX_TOLD or not connection.told or self._records.quiet:
+        if count > MAX_REPORTED or not connection.announced or self._records.quiet:
             return self._leave_out(imei, count)
         address, number = connection.link.address, connection.generation
         event = event_row(
@@ -175,7 +175,7 @@ class Presence:
 
     def _leave_out(self, imei: Imei, count: int) -> None:
         self._stale[imei] = None
-        if count == MAX_TOLD + 1:
+        if count == MAX_REPORTED + 1:
             log.warning("device registers again and again, counted from now on imei=%s", imei)
             self._flapping(imei, 1)
 

@@ -9,7 +9,7 @@ from time import time
 import trio
 
 from devgate.model import Imei, iso
-from devgate.protocol.explain import decoded, told, why
+from devgate.protocol.explain import decoded, sent_frames, why
 from devgate.protocol.frames import Event
 
 MAX_WAITING = 1000  # lines that wait for one reader: past it they are counted, not kept
@@ -56,7 +56,7 @@ class Tap:
         self._tell(imei, address, "in", data, what or "waits for more", silent or None)
 
     def sent(self, imei: Imei | None, address: str, wire: bytes, because: str | None) -> None:
-        self._tell(imei, address, "out", wire, told(wire), because)
+        self._tell(imei, address, "out", wire, sent_frames(wire), because)
 
     def _tell(
         self,

@@ -16,7 +16,7 @@ MAX_IMEIS = 1000  # that are remembered; the one that was seen longest ago is fo
 
 @dataclass(slots=True)
 class _Seen:
-    count: int = 0  # registrations since it was last told
+    count: int = 0  # registrations since it was last reported
     quiet_until: float = 0.0
 
 
@@ -27,7 +27,7 @@ class Unknown:
         self._records = records
         self._seen: OrderedDict[Imei, _Seen] = OrderedDict()
         self._hour = Window(HOUR)
-        self._told = 0  # events in this hour
+        self._events = 0  # events in this hour
         self._left_out = 0  # registrations since the last event that no event tells of
 
     def registers(self, imei: Imei, address: str, now: float) -> None:
@@ -41,22 +41,22 @@ class Unknown:
         else:
             self._seen.move_to_end(imei)
         seen.count += 1
-        if now < seen.quiet_until or self._told >= MAX_EVENTS:
+        if now < seen.quiet_until or self._events >= MAX_EVENTS:
             self._left_out += 1
             return
-        self._told += 1
+        self._events += 1
         self._records.event(
             "device.unknown", imei, address=address, count=seen.count, left_out=self._left_out
         )
         seen.count, seen.quiet_until, self._left_out = 0, now + HOUR, 0
 
     def roll(self, now: float) -> None:
-        """Once an hour: what no event has told of is told as a number."""
+        """Once an hour: what no event has reported is reported as a number."""
         if not self._hour.over(now):
             return
-        self._told = 0
+        self._events = 0
         if self._left_out:
-            self._told = 1
+            self._events = 1
             self._records.event(
                 "device.unknown", None, address=None, count=0, left_out=self._left_out
             )

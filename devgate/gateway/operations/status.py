@@ -131,10 +131,10 @@ async def find(gateway: Gateway, id: str) -> Command:
 
 
 async def command(gateway: Gateway, args: Args, source: str) -> Reply:
-    return told(await find(gateway, command_id(args)))
+    return reply_of(await find(gateway, command_id(args)))
 
 
-def told(command: Command) -> Reply:
+def reply_of(command: Command) -> Reply:
     return record(command.row())
 
 

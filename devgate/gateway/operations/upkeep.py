@@ -28,7 +28,7 @@ async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
             more={"earlier": known.id, "earlier_outcome": known.outcome},
         )
     await gateway.records.flushed()
-    return {**status.told(command), "status": "200", "message": "cancelled; nothing was sent"}
+    return {**status.reply_of(command), "status": "200", "message": "cancelled; nothing was sent"}
 
 
 async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:

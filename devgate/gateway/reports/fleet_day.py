@@ -196,7 +196,7 @@ def by_hour(counted: Counted) -> list[dict[str, object]]:
     ]
 
 
-def told_dark(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:
+def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:
     return [
         {
             "site": one.site,
@@ -210,5 +210,5 @@ def told_dark(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[
     ]
 
 
-def told_odd(counted: Counted) -> list[dict[str, object]]:
+def odd_items(counted: Counted) -> list[dict[str, object]]:
     return [{**one._asdict(), "last": iso(one.last)} for one in counted.odd]

@@ -54,9 +54,9 @@ def running_spans(commands: Sequence[Mapping[str, Any]], until: float) -> list[S
 
     A start that is confirmed while it runs adds to its time, as `running.Running` has it.
     """
-    told = [(at, row) for row in commands if (at := settled_at(row)) is not None]
+    confirmed = [(at, row) for row in commands if (at := settled_at(row)) is not None]
     spans: list[Span] = []
-    for at, row in sorted(told, key=lambda one: one[0]):
+    for at, row in sorted(confirmed, key=lambda one: one[0]):
         runs = bool(spans) and spans[-1].until > at
         if row["type"] == "start":
             if runs:

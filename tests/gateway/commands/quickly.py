@@ -166,8 +166,8 @@ class World:
         """A result that is held has its acknowledgement."""
         if (group := self.reference.groups.get((X, kind))) is None:
             return  # all of them are here meanwhile
-        answer = next(one for one in group.answers if one.conn is to.conn and not one.told)
-        answer.told, answer.acked = True, to.acknowledges
+        answer = next(one for one in group.answers if one.conn is to.conn and not one.ack_sent)
+        answer.ack_sent, answer.acked = True, to.acknowledges
         assert json.loads(self.disk.results[f"{X}:{kind}"])["held"], "on disk, then told"
 
     # What happens to it
@@ -296,4 +296,4 @@ class World:
             assert (row["status"], row["late"], row["ambiguous"]) == (
                 status, out.late, out.ambiguous,
             ), f"command {int(id)}"  # fmt: skip
-        assert self.disk.ambiguous == self.reference.told, "events"
+        assert self.disk.ambiguous == self.reference.published, "events"

@@ -59,7 +59,7 @@ class Answer:
 
     status: str
     conn: Conn | None
-    told: bool = False
+    ack_sent: bool = False
     acked: bool = False
     may_repeat: bool = False
 
@@ -80,7 +80,7 @@ class Reference:
         self.out: list[Out] = []
         self.conns: list[Conn] = []
         self.groups: dict[tuple[Imei, str], Together] = {}
-        self.told: list[list[str]] = []  # the commands of each event command.ambiguous
+        self.published: list[list[str]] = []  # the commands of each event command.ambiguous
         self.ack_timeout = ACK_TIMEOUT  # that is in force now
 
     # Connections
@@ -99,7 +99,7 @@ class Reference:
         for group in self.groups.values():
             for answer in group.answers:
                 if answer.conn is conn:
-                    unknown = conn.relayed and answer.told
+                    unknown = conn.relayed and answer.ack_sent
                     answer.may_repeat = not unknown and not answer.acked
         conn.over = True
 
@@ -111,7 +111,7 @@ class Reference:
                 out.acked = now
         for group in self.groups.values():
             for answer in group.answers:
-                if answer.conn is conn and answer.told:
+                if answer.conn is conn and answer.ack_sent:
                     answer.acked = True
 
     # Time
@@ -134,7 +134,7 @@ class Reference:
 
     def is_ambiguous(self, place: tuple[Imei, str], group: Together, at: float) -> None:
         group.ambiguous_since = at
-        self.told.append([out.id for out in group.outs])
+        self.published.append([out.id for out in group.outs])
         for out in group.outs:
             out.ambiguous = True
         for out in self.out:
@@ -199,7 +199,7 @@ class Reference:
         if (group := self.groups.get(place)) is not None:
             for answer in group.answers:
                 if answer.may_repeat and answer.status == status:
-                    answer.conn, answer.told, answer.acked = conn, False, False
+                    answer.conn, answer.ack_sent, answer.acked = conn, False, False
                     answer.may_repeat = False
                     return True
             group.answers.append(Answer(status, conn))
@@ -247,5 +247,5 @@ class Reference:
             out.lost = out.lost and out in members
         for group in self.groups.values():
             for answer in group.answers:
-                answer.conn, answer.told, answer.may_repeat = None, True, False
+                answer.conn, answer.ack_sent, answer.may_repeat = None, True, False
         self.pass_time(now)

@@ -46,7 +46,7 @@ class Device:
         if found is None:
             return "-"
         if isinstance(found, Held):
-            found.told, found.mark = True, None if self.relayed else self.wire
+            found.ack_sent, found.mark = True, None if self.relayed else self.wire
             return "held"
         return " ".join(f"{entry.command}={held.status}" for entry, held in found)
 

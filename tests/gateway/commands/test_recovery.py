@@ -143,7 +143,7 @@ async def test_devices_that_were_online_go_offline_once(
         async with again.lives():
             await again.records.flushed()
             assert again.kinds() == expected
-            assert all(event.imei == X for event in again.told)
+            assert all(event.imei == X for event in again.published)
 
 
 async def test_every_start_of_a_dead_gateway_has_an_end(

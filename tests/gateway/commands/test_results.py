@@ -59,7 +59,7 @@ async def test_not_me_settles_and_is_reported(store: Database) -> None:
         await until(lambda: asked.said)
         assert asked.status == "202"
         await whole.records.flushed()
-        [mismatch] = [e.line() for e in whole.told if e.type == "device.mismatch"]
+        [mismatch] = [e.line() for e in whole.published if e.type == "device.mismatch"]
         assert (mismatch["imei"], mismatch["said"]) == (X, "999999999999999")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from devgate.gateway.commands.slow import LATE_ANSWERS, MAX_DEVICES, TOLD_EVERY, Slow
+from devgate.gateway.commands.slow import LATE_ANSWERS, MAX_DEVICES, REPORT_SECONDS, Slow
 from devgate.gateway.known.directory import Known
 from devgate.model import Imei
 from tests.gateway.rig import Rig, X, ask
@@ -73,7 +73,7 @@ async def test_the_devices_that_are_remembered_are_bounded(
     assert len(slow.remembers) == MAX_DEVICES
     for _ in range(LATE_ANSWERS):
         slow.answered(X, 12.0, 10.0)
-    await trio.sleep(TOLD_EVERY + 1)
+    await trio.sleep(REPORT_SECONDS + 1)
     slow.answered(X, 12.0, 10.0)
     await trio.sleep(1)
     assert rig.kinds("device") == ["device.slow"] * 2

@@ -73,8 +73,8 @@ class World:
         place = to.imei, wire[21:23].decode()
         if (group := self.reference.groups.get(place)) is None:
             return  # all of them are here meanwhile
-        answer = next(one for one in group.answers if one.conn is to.conn and not one.told)
-        answer.told, answer.acked = True, to.acknowledges
+        answer = next(one for one in group.answers if one.conn is to.conn and not one.ack_sent)
+        answer.ack_sent, answer.acked = True, to.acknowledges
         if self.rig.writer.state == "ok":
             assert self.on_disk(*place)["held"], "on disk, then told"
 

@@ -123,7 +123,7 @@ async def test_who_is_silent_is_closed(store: Database) -> None:
         assert await device.gone()
         assert connection.why == "silent for too long"
         await whole.records.flushed()
-        assert whole.told[-1].line()["reason"] == "silent for too long"
+        assert whole.published[-1].line()["reason"] == "silent for too long"
 
 
 async def test_who_speaks_is_not_though_the_loop_stalled(store: Database) -> None:

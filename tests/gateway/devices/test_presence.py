@@ -71,7 +71,7 @@ async def test_online_and_offline(
         False, EPOCH + 100, EPOCH + 60,
     )  # fmt: skip
     assert rig.kinds() == ["device.online", "device.offline"]
-    assert rig.told[-1].line()["reason"] == "closed by the device"
+    assert rig.published[-1].line()["reason"] == "closed by the device"
 
 
 async def test_a_close_that_is_noticed_late_does_not_make_it_offline(
@@ -86,7 +86,7 @@ async def test_a_close_that_is_noticed_late_does_not_make_it_offline(
     stored = await row(rig)
     assert (stored["online"], stored["address"]) == (True, "1.2.3.4:6")
     assert rig.kinds() == ["device.online", "device.taken_over"]
-    assert rig.told[-1].line()["displaced"] == "1.2.3.4:5"
+    assert rig.published[-1].line()["displaced"] == "1.2.3.4:5"
     assert new.generation > old.generation
     assert presence.takeovers == 1
 
@@ -96,7 +96,7 @@ async def test_a_stranger_is_nobody(
 ) -> None:
     made(rig).ended(connection(None), "closed")
     await rig.records.flushed()
-    assert rig.told == []
+    assert rig.published == []
 
 
 async def test_takeovers_that_repeat_are_told(
@@ -108,7 +108,7 @@ async def test_takeovers_that_repeat_are_told(
         await trio.sleep(1)
     await rig.records.flushed()
     assert rig.kinds("device.flapping") == ["device.flapping"]
-    [flapping] = [e.line() for e in rig.told if e.type == "device.flapping"]
+    [flapping] = [e.line() for e in rig.published if e.type == "device.flapping"]
     assert (flapping["takeovers"], flapping["within"]) == (3, 60)
 
 
@@ -161,7 +161,7 @@ def test_they_alternate(one_store: Database, steps: list[tuple[str, str, int]]) 
                     presence.ended(alive.pop(number % len(alive)), "closed")
             await rig.records.flushed()
             for imei in (X, Y):
-                log = [e.type for e in rig.told if e.imei == imei]
+                log = [e.type for e in rig.published if e.imei == imei]
                 log = [type for type in log if type in ("device.online", "device.offline")]
                 assert log[::2] == ["device.online"] * len(log[::2])
                 assert log[1::2] == ["device.offline"] * len(log[1::2])

@@ -35,7 +35,7 @@ async def known(whole: Whole) -> None:
 
 async def told(whole: Whole) -> list[tuple[str, str | None]]:
     await whole.records.flushed()
-    return [(event.type, event.imei) for event in whole.told]
+    return [(event.type, event.imei) for event in whole.published]
 
 
 async def test_all_devices_are_loaded(whole: Whole, autojump_clock: MockClock) -> None:
@@ -114,7 +114,7 @@ async def test_an_import_is_a_few_events(
         events = await told(whole)
         assert len(events) < 60
         assert events[-1] == ("device.changed", None)
-        assert whole.told[-1].line()["count"] == 100
+        assert whole.published[-1].line()["count"] == 100
 
 
 async def test_changes_are_seen_without_a_word(whole: Whole, autojump_clock: MockClock) -> None:
