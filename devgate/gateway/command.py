@@ -149,7 +149,7 @@ class Command:
         for _, on_done in callers:
             on_done(self)
 
-    def wire(self) -> bytes:
+    def frame(self) -> bytes:
         data = b"" if self.long is None else str(self.long).encode()
         return encode("000", self.imei, self.kind, data)
 

@@ -44,21 +44,21 @@ def early_send() -> None:
     perform, written = Dispatcher._perform, Dispatcher._written
     early: set[str] = set()
 
-    def performed(self: Dispatcher, line: Any, command: Any) -> None:
-        perform(self, line, command)
-        connection = self._connected.get(line.imei)
-        if line.current is command and connection and connection.transmit(command.wire()):
+    def performed(self: Dispatcher, device: Any, command: Any) -> None:
+        perform(self, device, command)
+        connection = self._connected.get(device.imei)
+        if device.current is command and connection and connection.transmit(command.frame()):
             early.add(command.id)
 
-    def has_written(self: Dispatcher, line: Any, command: Any, *rest: Any) -> None:
-        connection = self._connected.get(line.imei)
+    def has_written(self: Dispatcher, device: Any, command: Any, *rest: Any) -> None:
+        connection = self._connected.get(device.imei)
         if connection is None or command.id not in early:
-            return written(self, line, command, *rest)
+            return written(self, device, command, *rest)
         kind: Any = type(connection)
         transmit = kind.transmit
         kind.transmit = lambda self, wire: True
         try:
-            return written(self, line, command, *rest)
+            return written(self, device, command, *rest)
         finally:
             kind.transmit = transmit
 

@@ -79,17 +79,17 @@ class InlineRecords(Records):
 
 
 class FakeMark:
-    """A place in the stream of a FakeWire."""
+    """A place in the stream of a FakeLink."""
 
-    def __init__(self, wire: FakeWire, place: int) -> None:
-        self.wire = wire
+    def __init__(self, link: FakeLink, place: int) -> None:
+        self.link = link
         self.place = place
 
     def acknowledged(self) -> bool:
-        return self.wire.acknowledged >= self.place
+        return self.link.acknowledged >= self.place
 
 
-class FakeWire:
+class FakeLink:
     """A device's connection: notes what goes out. `whole`: it still takes something. The device's
     TCP acknowledges at once, until `acknowledges` is False."""
 
@@ -123,7 +123,7 @@ class FakeWire:
     def unmark(self) -> None: ...
 
 
-class Wires(dict[Imei, FakeWire]):
+class Links(dict[Imei, FakeLink]):
     """Who is connected."""
 
     taken_over: frozenset[Imei] = frozenset()
@@ -163,7 +163,7 @@ class Rig:
     def __init__(self, database: Database, **settings: Any) -> None:
         self.database = database
         self.settings = CommandSettings(**settings)
-        self.wires = Wires()
+        self.links = Links()
         self.knows_keys = False  # otherwise each is looked up in the database
         self._build()
         for imei, id, unit, enabled in (
@@ -182,7 +182,7 @@ class Rig:
         )
         self._store(storage)
         self.running, self.dispatcher, self.keys, self.orders = commands(
-            self.storage, self.wires, self.directory, self.settings
+            self.storage, self.links, self.directory, self.settings
         )
 
     def _store(self, storage: Storage) -> None:
@@ -218,32 +218,32 @@ class Rig:
 
     # What the world does
 
-    def online(self, imei: Imei = X) -> FakeWire:
+    def online(self, imei: Imei = X) -> FakeLink:
         """The device registers; a connection that it has is taken over."""
-        return self.connects(FakeWire(), imei)
+        return self.connects(FakeLink(), imei)
 
-    def connects(self, wire: T, imei: Imei = X) -> T:
+    def connects(self, link: T, imei: Imei = X) -> T:
         """Likewise, with this connection."""
-        assert isinstance(wire, FakeWire)
-        if (old := self.wires.get(imei)) is not None:
+        assert isinstance(link, FakeLink)
+        if (old := self.links.get(imei)) is not None:
             self.dispatcher.disconnected(imei, old)
-        self.wires[imei] = wire
+        self.links[imei] = link
         self.dispatcher.online(imei)
-        return wire
+        return link
 
     def offline(self, imei: Imei = X) -> None:
-        self.dispatcher.disconnected(imei, self.wires.pop(imei))
+        self.dispatcher.disconnected(imei, self.links.pop(imei))
 
     def beats(self, imei: Imei = X) -> None:
         """Bytes come from the device."""
-        self.wires[imei].heard = trio.current_time()
+        self.links[imei].heard = trio.current_time()
 
     def says(self, command: str = "QD", status: str = "200", imei: Imei = X) -> bool:
         """The device reports a result. Whether a command claimed it."""
         result = Result(imei, command, status, imei)
-        if (wire := self.wires.get(imei)) is not None:
+        if (link := self.links.get(imei)) is not None:
             self.beats(imei)
-        return self.dispatcher.settle(result, trio.current_time(), wire) is not False
+        return self.dispatcher.settle(result, trio.current_time(), link) is not False
 
     async def order(self, type: str = "start", imei: Imei = X, **more: Any) -> Command:
         """Ask, and wait for the outcome."""

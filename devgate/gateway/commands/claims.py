@@ -17,7 +17,7 @@ class Mark(Protocol):
         """Whether the device's TCP has acknowledged all bytes up to it."""
 
 
-class Wire(Protocol):
+class DeviceLink(Protocol):
     """A device's connection, as far as results depend on it."""
 
     @property
@@ -35,7 +35,7 @@ class Sent(Generic[C]):
     at: float = -math.inf  # when its first byte went out; -inf: before a restart
     unknown_since: float | None = None  # when it ended as 408
     yielded: bool = False  # a newer command went out, and no answer to this one was expected then
-    wire: Wire | None = None  # the connection that it went out on, as long as that lasts
+    link: DeviceLink | None = None  # the connection that it went out on, as long as that lasts
     mark: Mark | None = None  # None: nothing is known of acknowledgements
     seen: float | None = None  # when it was seen that its bytes had been acknowledged
     lost: bool = False  # its connection ended, and they had not been
@@ -48,27 +48,27 @@ class Sent(Generic[C]):
         if self.seen is None and self.mark is not None and self.mark.acknowledged():
             self.seen = now
 
-    def disconnected(self, wire: Wire, registered: float, now: float) -> None:
+    def disconnected(self, link: DeviceLink, registered: float, now: float) -> None:
         """A connection of the device ends; its socket is still open."""
-        if self.wire is wire:
+        if self.link is link:
             self.look(now)
             self.lost = self.mark is not None and self.seen is None
-            self.heard = wire.heard
-            self.wire = self.mark = None
-        elif self.wire is None:
-            self.later = max(self.later, wire.heard - registered)
+            self.heard = link.heard
+            self.link = self.mark = None
+        elif self.link is None:
+            self.later = max(self.later, link.heard - registered)
 
-    def answer_expected(self, wire: Wire | None, registered: float, patience: float) -> bool:
-        """Whether its answer may still come. `wire` is the device's connection, `registered`
+    def answer_expected(self, link: DeviceLink | None, registered: float, patience: float) -> bool:
+        """Whether its answer may still come. `link` is the device's connection, `registered`
         when the device registered on it."""
         if self.lost:
             return False
-        heard = self.heard if self.wire is None else self.wire.heard
+        heard = self.heard if self.link is None else self.link.heard
         if self.seen is not None and heard > self.seen + patience:
             return False
         later = self.later
-        if wire is not None and wire is not self.wire:
-            later = max(later, wire.heard - registered)
+        if link is not None and link is not self.link:
+            later = max(later, link.heard - registered)
         return later <= patience
 
 
@@ -78,18 +78,18 @@ class Held:
 
     status: str
     at: float
-    wire: Wire | None  # where it came, as long as that connection lasts
+    link: DeviceLink | None  # where it came, as long as that connection lasts
     mark: Mark | None = None  # behind our acknowledgement; None: nothing is known
     ack_sent: bool = False  # whether our acknowledgement was sent
     # Its connection ended before the device had our acknowledgement: it may be said again.
     may_repeat: bool = False
 
-    def disconnected(self, wire: Wire) -> None:
-        if self.wire is wire:
+    def disconnected(self, link: DeviceLink) -> None:
+        if self.link is link:
             self.may_repeat = not self.ack_sent or (
                 self.mark is not None and not self.mark.acknowledged()
             )
-            self.wire = self.mark = None
+            self.link = self.mark = None
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +155,7 @@ class Claims(Generic[C]):
             entry.look(new.at)
             if not entry.yielded:
                 wait = patience(entry.command)
-                entry.yielded = not entry.answer_expected(new.wire, registered, wait)
+                entry.yielded = not entry.answer_expected(new.link, registered, wait)
             if not entry.yielded:
                 members.append(entry)
         if members:
@@ -164,28 +164,33 @@ class Claims(Generic[C]):
             self.groups.pop(new.kind, None)
 
     def settle(
-        self, kind: str, status: str, now: float, late_window: float, wire: Wire | None = None
+        self,
+        kind: str,
+        status: str,
+        now: float,
+        late_window: float,
+        link: DeviceLink | None = None,
     ) -> Settled[C] | Held | None:
         """A result has come. Returns what it settles, or that it is held and must be put on
         disk; None if nothing claims it."""
         self.forget(now, late_window)
         group = self.groups.get(kind)
         if group is not None:
-            return self._of_group(kind, group, status, now, wire)
+            return self._of_group(kind, group, status, now, link)
         entry = self._claimant(kind)
         if entry is None:
             return None
         self.open.remove(entry)
-        return [(entry, Held(status, now, wire))]
+        return [(entry, Held(status, now, link))]
 
     def _of_group(
-        self, kind: str, group: Group[C], status: str, now: float, wire: Wire | None
+        self, kind: str, group: Group[C], status: str, now: float, link: DeviceLink | None
     ) -> Settled[C] | Held:
         for held in group.held:
             if held.may_repeat and held.status == status:
-                held.wire, held.ack_sent, held.may_repeat = wire, False, False
+                held.link, held.ack_sent, held.may_repeat = link, False, False
                 return held
-        held = Held(status, now, wire)
+        held = Held(status, now, link)
         group.held.append(held)
         if len(group.held) < len(group.members):
             return held
@@ -249,16 +254,16 @@ class Claims(Generic[C]):
                 settled += group.pairs()
         return settled
 
-    def disconnected(self, wire: Wire, registered: float, now: float) -> None:
+    def disconnected(self, link: DeviceLink, registered: float, now: float) -> None:
         """A connection of the device ends. To be called before its socket is closed."""
         for entry in self.open:
-            entry.disconnected(wire, registered, now)
+            entry.disconnected(link, registered, now)
         for group in self.groups.values():
             for entry in group.members:
                 if entry not in self.open:
-                    entry.disconnected(wire, registered, now)
+                    entry.disconnected(link, registered, now)
             for held in group.held:
-                held.disconnected(wire)
+                held.disconnected(link)
 
     def forget(self, now: float, late_window: float) -> None:
         """Drop those whose 408 is longer ago than `late_window`. Groups keep their members."""

@@ -13,7 +13,7 @@ from devgate.gateway.commands.waiting import Waiting
 from devgate.model import Imei
 
 
-class Wire(claims.Wire, Protocol):
+class CommandLink(claims.DeviceLink, Protocol):
     """A device's connection, as far as a command needs it."""
 
     def transmit_marked(self, wire: bytes) -> tuple[bool, claims.Mark | None]:
@@ -30,7 +30,7 @@ class Wire(claims.Wire, Protocol):
 class Connected(Protocol):
     """Where a device's current connection is found."""
 
-    def get(self, imei: Imei, /) -> Wire | None: ...
+    def get(self, imei: Imei, /) -> CommandLink | None: ...
 
     @property
     def taken_over(self) -> Container[Imei]:
@@ -43,7 +43,7 @@ class Connected(Protocol):
         """The device answers a command. Whether its last answer came from another address."""
 
 
-class Line:
+class DeviceCommands:
     """One device's commands: waiting, in flight, and those that a result may still settle."""
 
     __slots__ = ("aside", "claim", "claims", "current", "imei", "noted", "registered", "waiting")

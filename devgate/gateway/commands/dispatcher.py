@@ -35,8 +35,8 @@ class Dispatcher(Settler):
         try:
             async with self._outcomes.patient():
                 self._serving = True
-                for line in list(self._lines.values()):
-                    self._next(line)
+                for device in list(self._devices.values()):
+                    self._next(device)
                 task_status.started()
                 await self._deadlines.watch(self._judge, PRUNE, self._prune, caught_up)
         finally:
@@ -57,20 +57,20 @@ class Dispatcher(Settler):
 
     def cancel(self, command: Command, why: str) -> bool:
         """End a command that waits. False if it is not waiting any more."""
-        if not self._line(command.imei).waiting.withdraw(command):
+        if not self._device(command.imei).waiting.withdraw(command):
             return False
         self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
         return True
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
-        for command in self._line(imei).waiting.starts():
+        for command in self._device(imei).waiting.starts():
             self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 
     def online(self, imei: Imei) -> None:
         """The device has registered: commands that were deferred may go."""
-        if line := self._lines.get(imei):
-            line.registered = trio.current_time()
-            self._next(line)
+        if device := self._devices.get(imei):
+            device.registered = trio.current_time()
+            self._next(device)
 
     async def idle(self) -> None:
         """Wait until nothing is in flight."""
@@ -84,7 +84,7 @@ class Dispatcher(Settler):
     def close(self) -> None:
         """The gateway stops: nothing more is sent. What waits ends as 503, or is deferred."""
         self._closed = True
-        for line in self._lines.values():
-            self._outcomes.end_all(line.waiting.undeferred(), "503")
-            for command in line.waiting:
+        for device in self._devices.values():
+            self._outcomes.end_all(device.waiting.undeferred(), "503")
+            for command in device.waiting:
                 command.set_done()

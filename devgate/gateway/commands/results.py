@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from devgate.gateway.command import Command
 from devgate.gateway.commands.claims import Group, Held, Mark, Sent, Settled
-from devgate.gateway.commands.device_commands import Line, Wire
+from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
 from devgate.gateway.commands.outcomes import Outcomes
 from devgate.gateway.commands.slow import Slow
 from devgate.gateway.known.directory import Directory
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """Works on the claims of one device's line at a time. Nothing here awaits."""
+    """Works on the claims of one device's commands at a time. Nothing here awaits."""
 
     def __init__(
         self,
@@ -50,43 +50,48 @@ class Results:
         return self.ack_timeout if own is None else own
 
     def sent(
-        self, line: Line, command: Command, wire: Wire, mark: Mark | None, now: float
+        self,
+        device: DeviceCommands,
+        command: Command,
+        link: CommandLink,
+        mark: Mark | None,
+        now: float,
     ) -> Sent[Command]:
         """The command's bytes have just been given to that connection, up to `mark`. Sets its
         `until`."""
         assert command.sequence is not None, "it was journalled as sent"
-        entry = Sent(command, command.kind, command.sequence, now, wire=wire, mark=mark)
+        entry = Sent(command, command.kind, command.sequence, now, link=link, mark=mark)
         command.until = now + (command.timeout or self.ack_timeout_of(command.imei))
-        line.claims.sent(entry, line.registered, self._patience, self.late_window)
-        if line.noted or line.claims.open[1:] or line.claims.groups or line.claims.closed:
-            self.note(line, command.kind)
+        device.claims.sent(entry, device.registered, self._patience, self.late_window)
+        if device.noted or device.claims.open[1:] or device.claims.groups or device.claims.closed:
+            self.note(device, command.kind)
         return entry
 
     def _patience(self, command: Command) -> float:
         return max(command.timeout or 0.0, self.ack_timeout_of(command.imei))
 
     def settle(
-        self, line: Line, result: Result, now: float, wire: Wire | None
+        self, device: DeviceCommands, result: Result, now: float, link: CommandLink | None
     ) -> list[tuple[Sent[Command], Held]] | Held | None:
         """As Claims.settle(). What is held is put on disk, and then acknowledged."""
         kind = result.command
-        found = line.claims.settle(kind, result.status, now, self.late_window, wire)
+        found = device.claims.settle(kind, result.status, now, self.late_window, link)
         if found is None:
             return None
         if isinstance(found, Held):
-            self.note(line, kind)
+            self.note(device, kind)
             self._records.flush(partial(_acknowledge, found, result))
             return found
-        if line.noted or line.claims.groups:
-            self.note(line, kind)
-        if wire is not None and found and found[0][0].wire is wire:
+        if device.noted or device.claims.groups:
+            self.note(device, kind)
+        if link is not None and found and found[0][0].link is link:
             # Let the connection count its bytes no longer, if nothing needs that.
-            for entry in line.claims.open:
-                if entry.wire is wire:
+            for entry in device.claims.open:
+                if entry.link is link:
                     break
             else:
-                if not line.claims.groups:
-                    wire.unmark()
+                if not device.claims.groups:
+                    link.unmark()
         return found
 
     def late(self, entry: Sent[Command], held: Held) -> None:
@@ -102,43 +107,45 @@ class Results:
             if seconds > limit or self.slow.remembers:
                 self.slow.answered(imei, seconds, limit)
 
-    def unanswered(self, line: Line, entry: Sent[Command], now: float) -> list[Command]:
+    def unanswered(
+        self, device: DeviceCommands, entry: Sent[Command], now: float
+    ) -> list[Command]:
         """The time of the one in flight is up. Returns the commands that are ambiguous."""
-        ambiguous = [member.command for member in line.claims.unanswered(entry, now)]
-        self.note(line, entry.kind)
+        ambiguous = [member.command for member in device.claims.unanswered(entry, now)]
+        self.note(device, entry.kind)
         return ambiguous
 
-    def withdraw(self, line: Line, id: str) -> Settled[Command]:
+    def withdraw(self, device: DeviceCommands, id: str) -> Settled[Command]:
         """The outcome of this command is known. Returns what is settled by that."""
-        settled = line.claims.withdraw(lambda command: command.id == id)
+        settled = device.claims.withdraw(lambda command: command.id == id)
         for kind in ("QD", "ST"):
-            self.note(line, kind)
+            self.note(device, kind)
         return settled
 
-    def disconnected(self, line: Line, wire: Wire, now: float) -> None:
-        line.claims.disconnected(wire, line.registered, now)
-        for kind in list(line.claims.groups):
-            self.note(line, kind)
+    def disconnected(self, device: DeviceCommands, link: CommandLink, now: float) -> None:
+        device.claims.disconnected(link, device.registered, now)
+        for kind in list(device.claims.groups):
+            self.note(device, kind)
 
-    def note(self, line: Line, kind: str) -> None:
+    def note(self, device: DeviceCommands, kind: str) -> None:
         """Put on disk what a restart must know, where there is anything that commands' own rows
         do not tell."""
-        claims = line.claims
-        if len(claims) < 2 and not claims.closed and kind not in line.noted:
+        claims = device.claims
+        if len(claims) < 2 and not claims.closed and kind not in device.noted:
             return
         open_ = [entry for entry in claims if entry.kind == kind]
         # One that has yielded stays so, also when the command that it yielded to has its result.
         matters = len(open_) > 1 or (bool(open_) and open_[0].yielded)
         if matters or kind in claims.groups or kind in claims.closed:
-            line.noted |= {kind}
-            self._records.open_results(line.imei, kind, _detail(line, kind))
-        elif kind in line.noted:
-            line.noted -= {kind}
-            self._records.open_results(line.imei, kind, "")
+            device.noted |= {kind}
+            self._records.open_results(device.imei, kind, _detail(device, kind))
+        elif kind in device.noted:
+            device.noted -= {kind}
+            self._records.open_results(device.imei, kind, "")
 
     def restore(
         self,
-        line: Line,
+        device: DeviceCommands,
         kind: str,
         detail: Mapping[str, Any],
         known: Mapping[str, Command],
@@ -150,12 +157,12 @@ class Results:
 
         Returns the commands that are ambiguous from now on.
         """
-        claims = line.claims
+        claims = device.claims
         yielded, last = set(detail["yielded"]), set(detail["last"])
         for entry in claims:
             if entry.kind == kind:
                 entry.yielded = entry.command.id in yielded
-        line.noted |= {kind}
+        device.noted |= {kind}
         if detail["closed"] is not None:
             claims.close(kind, detail["closed"], now)
         group: list[str] = detail["group"]
@@ -172,15 +179,15 @@ class Results:
             return []
         newest = members[-1]
         ambiguous = [entry.command for entry in claims.unanswered(newest, now)]
-        self.note(line, kind)
+        self.note(device, kind)
         return ambiguous
 
 
 def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
     """A result that is held is on disk, or the database is away."""
-    if held.wire is not None and not held.ack_sent:
-        wire: Wire = held.wire  # type: ignore[assignment]
-        held.ack_sent, held.mark = wire.transmit_marked(encode("200", result.said, result.command))
+    if held.link is not None and not held.ack_sent:
+        link: CommandLink = held.link  # type: ignore[assignment]
+        held.ack_sent, held.mark = link.transmit_marked(encode("200", result.said, result.command))
 
 
 def _unknown(command: Command | None) -> bool:
@@ -191,11 +198,11 @@ def _closed(command: Command, kind: str) -> Sent[Command]:
     return Sent(command, kind, command.sequence or 0, unknown_since=0.0)
 
 
-def _detail(line: Line, kind: str) -> str:
-    group = line.claims.groups.get(kind)
-    some = [entry for entry in line.claims if entry.kind == kind]
+def _detail(device: DeviceCommands, kind: str) -> str:
+    group = device.claims.groups.get(kind)
+    some = [entry for entry in device.claims if entry.kind == kind]
     members = group.members if group else []
-    closed = line.claims.closed.get(kind)
+    closed = device.claims.closed.get(kind)
     return json.dumps(
         {
             "group": [entry.command.id for entry in members],

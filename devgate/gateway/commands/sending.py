@@ -12,7 +12,7 @@ import trio
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.commands.deadlines import Deadlines
-from devgate.gateway.commands.device_commands import Connected, Line
+from devgate.gateway.commands.device_commands import Connected, DeviceCommands
 from devgate.gateway.commands.outcomes import Outcomes
 from devgate.gateway.commands.results import Results
 from devgate.gateway.commands.running import Running
@@ -61,12 +61,12 @@ class Sender:
         self.settings = settings
         self.sequence = sequence
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
-        self._lines: dict[Imei, Line] = {}
+        self._devices: dict[Imei, DeviceCommands] = {}
         # Devices whose answer is awaited, the one that was listened to longest ago first.
         self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
         # Devices with a deferred command whose turn has come while nothing could be journalled.
-        self._stalled: dict[Imei, Line] = {}
+        self._stalled: dict[Imei, DeviceCommands] = {}
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False
         self._closed = False
@@ -81,10 +81,10 @@ class Sender:
         self.settings = settings
         self.results.apply(settings)
 
-    def _line(self, imei: Imei) -> Line:
-        if (line := self._lines.get(imei)) is None:
-            line = self._lines[imei] = Line(imei)
-        return line
+    def _device(self, imei: Imei) -> DeviceCommands:
+        if (device := self._devices.get(imei)) is None:
+            device = self._devices[imei] = DeviceCommands(imei)
+        return device
 
     def push(self, command: Command, expires_in: float | None) -> bool:
         """Let the command wait for its turn, which may be now. False if too many wait already.
@@ -92,9 +92,9 @@ class Sender:
         A deferred command waits `expires_in` seconds for its device, any other
         as long as `queue_timeout` behind others.
         """
-        if (line := self._lines.get(command.imei)) is None:
-            line = self._line(command.imei)
-        waiting = line.waiting
+        if (device := self._devices.get(command.imei)) is None:
+            device = self._device(command.imei)
+        waiting = device.waiting
         if len(waiting) >= self.settings.max_waiting:
             return False
         wait = self.settings.queue_timeout if expires_in is None else expires_in
@@ -106,56 +106,56 @@ class Sender:
         self.live[command.id] = command
         if command.key is not None:
             self.by_key[command.key] = command
-        self._next(line)
+        self._next(device)
         if command.state == "waiting":
             self._deadlines.add(command)
             if not command.noted:
-                self._journal_waiting(line, command)
+                self._journal_waiting(device, command)
         return True
 
-    def _next(self, line: Line) -> None:
+    def _next(self, device: DeviceCommands) -> None:
         """Take up the next command of this device, if it is that one's turn."""
-        waiting = line.waiting
-        if line.claims.groups and waiting and waiting[0].type == "stop":
-            _make_way(line)
-        while self._serving and not self._closed and line.current is None and waiting:
-            if line.aside is not None and waiting[0].type != "stop":
+        waiting = device.waiting
+        if device.claims.groups and waiting and waiting[0].type == "stop":
+            _make_way(device)
+        while self._serving and not self._closed and device.current is None and waiting:
+            if device.aside is not None and waiting[0].type != "stop":
                 return
-            if line.imei in self._stalled:
+            if device.imei in self._stalled:
                 return
-            self._overdue(line, trio.current_time())
-            if self._connected.get(line.imei) is None:
+            self._overdue(device, trio.current_time())
+            if self._connected.get(device.imei) is None:
                 self._outcomes.end_all(waiting.undeferred(), "404")
                 for command in list(waiting):
                     if not command.noted:  # the device left just before its turn
-                        self._journal_waiting(line, command)
+                        self._journal_waiting(device, command)
                 return
-            if waiting and (line.aside is None or waiting[0].type == "stop"):
-                self._perform(line, waiting.pop(0))
+            if waiting and (device.aside is None or waiting[0].type == "stop"):
+                self._perform(device, waiting.pop(0))
 
-    def _overdue(self, line: Line, now: float) -> None:
+    def _overdue(self, device: DeviceCommands, now: float) -> None:
         """End those that were to be sent by now. Mostly one waits, and none is overdue."""
-        for command in line.waiting:
+        for command in device.waiting:
             if command.until <= now:
-                return self._outcomes.end_all(line.waiting.overdue(now), "410")
+                return self._outcomes.end_all(device.waiting.overdue(now), "410")
         return None
 
-    def _perform(self, line: Line, command: Command) -> None:
+    def _perform(self, device: DeviceCommands, command: Command) -> None:
         """Put it down as sent; `_written` goes on from there."""
-        running = command.type == "start" and self._running.until(line.imei) is not None
+        running = command.type == "start" and self._running.until(device.imei) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
         # Of one that has just come Orders has asked that.
         if command.noted and self._contested(command):
             return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
-        line.current = command
+        device.current = command
         self.in_flight += 1
         self.sequence += 1
         now = time() if command.noted else command.accepted_at  # which is this moment
         command.sends(now, running, self.sequence)
         events = (sent,) if command.noted else (accepted, sent)
         command.noted = True
-        self._records.write(command, events, now, partial(self._written, line, command))
+        self._records.write(command, events, now, partial(self._written, device, command))
         return None
 
     def _contested(self, command: Command) -> bool:
@@ -164,57 +164,57 @@ class Sender:
             command.type == "start" and imei in connected.taken_over and connected.contested(imei)
         )
 
-    def _written(self, line: Line, command: Command, error: Exception | None) -> None:
+    def _written(self, device: DeviceCommands, command: Command, error: Exception | None) -> None:
         """It is on disk as sent: send it. Or it is not, and is not sent."""
         if error is not None:
-            self._not_written(line, command, error)
-            return self._free(line, command)
+            self._not_written(device, command, error)
+            return self._free(device, command)
         command.set_recorded()
-        connection = None if self._gave_up else self._connected.get(line.imei)
+        connection = None if self._gave_up else self._connected.get(device.imei)
         if connection is None:
-            return self._left(line, command)
+            return self._left(device, command)
         now = trio.current_time()
         if command.until <= now:  # the commit took long: whoever wanted it has left
             self._outcomes.end_unsent(command, "410")
-            return self._free(line, command)
-        has_gone, mark = connection.transmit_marked(command.wire())
+            return self._free(device, command)
+        has_gone, mark = connection.transmit_marked(command.frame())
         if not has_gone:
-            return self._left(line, command)
-        line.claim = self.results.sent(line, command, connection, mark, now)
+            return self._left(device, command)
+        device.claim = self.results.sent(device, command, connection, mark, now)
         command.sent_at = sent_at = time()
-        self._awaited[line.imei] = None
+        self._awaited[device.imei] = None
         self._deadlines.add(command)
         return self.counts.sends(command, sent_at)
 
-    def _not_written(self, line: Line, command: Command, error: Exception) -> None:
+    def _not_written(self, device: DeviceCommands, command: Command, error: Exception) -> None:
         log.warning("not sent, for it cannot be journalled command=%s", command.id)
         state = self._records.state
         promised = command.deferred and command.recorded
         if promised and state != "ok" and not self._closed:
             # It goes on waiting, as long as its caller has said. Its device is here, and it is
             # the next one as soon as it can be journalled.
-            self._wait_again(line, command)
-            self._stalled[line.imei] = line
+            self._wait_again(device, command)
+            self._stalled[device.imei] = device
             return
         words = f"the gateway cannot write its journal ({state}); nothing was sent"
         self._outcomes.end_unsent(command, "503", words)
         if state == "ok":
             log.error("journal refused a command command=%s error=%s", command.id, error)
 
-    def _left(self, line: Line, command: Command) -> None:
+    def _left(self, device: DeviceCommands, command: Command) -> None:
         """Its device went away while it was being journalled as sent; nothing was sent."""
         if command.deferred and command.until > trio.current_time():
-            self._wait_again(line, command)
+            self._wait_again(device, command)
             if self._closed:
                 command.set_done()
         else:
             command.unsent()
             self._outcomes.end_unsent(command, "503" if self._gave_up else "404")
-        self._free(line, command)
+        self._free(device, command)
 
-    def _wait_again(self, line: Line, command: Command) -> None:
+    def _wait_again(self, device: DeviceCommands, command: Command) -> None:
         command.unsent()
-        line.waiting.push_back(command)
+        device.waiting.push_back(command)
         self._deadlines.add(command)
         self._records.post(command)
 
@@ -230,42 +230,49 @@ class Sender:
     async def _resume(self) -> None:
         """What could not be journalled has its turn again."""
         stalled, self._stalled = self._stalled, {}
-        for number, line in enumerate(stalled.values(), 1):
-            self._next(line)
+        for number, device in enumerate(stalled.values(), 1):
+            self._next(device)
             if not number % DEVICES_A_TURN:
                 await trio.lowlevel.checkpoint()
 
-    def _free(self, line: Line, command: Command) -> None:
-        if line.current is command:
-            line.current = None
+    def _free(self, device: DeviceCommands, command: Command) -> None:
+        if device.current is command:
+            device.current = None
         else:
-            line.aside = None
+            device.aside = None
         self.in_flight -= 1
         if not self.in_flight and self._idle is not None:
             self._idle.set()
             self._idle = None
-        self._next(line)
+        self._next(device)
 
-    def _journal_waiting(self, line: Line, command: Command) -> None:
+    def _journal_waiting(self, device: DeviceCommands, command: Command) -> None:
         """It has to wait: on disk before its caller may hear that it was accepted."""
         command.noted = True
-        on_done = partial(self._waiting_journalled, line, command)
+        on_done = partial(self._waiting_journalled, device, command)
         self._records.write(command, (accepted,), time(), on_done)
 
-    def _waiting_journalled(self, line: Line, command: Command, error: Exception | None) -> None:
+    def _waiting_journalled(
+        self, device: DeviceCommands, command: Command, error: Exception | None
+    ) -> None:
         if error is None:
             return command.set_recorded()
         log.warning("not accepted, it cannot be journalled command=%s error=%s", command.id, error)
         words = f"the gateway cannot write its journal ({self._records.state})"
-        if line.waiting.withdraw(command):
+        if device.waiting.withdraw(command):
             self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
         else:  # its turn has come meanwhile: it is written again, and that decides
             command.noted = False
         return None
 
 
-def _make_way(line: Line) -> None:
+def _make_way(device: DeviceCommands) -> None:
     """A stop may go out while results of starts are held."""
-    claim = line.claim
-    if line.aside is None and claim is not None and claim.kind == "QD" and line.claims.holds("QD"):
-        line.aside, line.claim, line.current = claim, None, None
+    claim = device.claim
+    if (
+        device.aside is None
+        and claim is not None
+        and claim.kind == "QD"
+        and device.claims.holds("QD")
+    ):
+        device.aside, device.claim, device.current = claim, None, None

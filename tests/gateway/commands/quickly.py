@@ -37,7 +37,7 @@ from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
 from tests.gateway.commands.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
-from tests.gateway.rig import EPOCH, FakeWire, Wires, X
+from tests.gateway.rig import EPOCH, FakeLink, Links, X
 
 
 class Memory(Records):
@@ -107,7 +107,7 @@ class Memory(Records):
         return list(self.results.items())
 
 
-class Wire(FakeWire):
+class Link(FakeLink):
     """Tells the world what goes out."""
 
     def __init__(self, world: World, relayed: bool) -> None:
@@ -132,18 +132,18 @@ class World:
         self.reference = Reference()
         self.commands: list[str] = []  # ids, in the order in which they were given
         self.own: float | None = None
-        self.wires = Wires()
+        self.links = Links()
 
     async def boot(self) -> None:
         self.directory = Directory("", "")
         self.owns(self.own)
         running = Running(self.directory, self.disk)
         settings = CommandSettings(ack_timeout=ACK_TIMEOUT, late_window=LATE_WINDOW)
-        self.dispatcher = Dispatcher(self.wires, self.directory, self.disk, running, settings)
+        self.dispatcher = Dispatcher(self.links, self.directory, self.disk, running, settings)
         await recover(self.dispatcher, running, self.disk)
         self.dispatcher._serving = True
-        for line in list(self.dispatcher._lines.values()):
-            self.dispatcher._next(line)
+        for device in list(self.dispatcher._devices.values()):
+            self.dispatcher._next(device)
         self.disk.commit()
 
     def owns(self, ack_timeout: float | None) -> None:
@@ -153,16 +153,16 @@ class World:
 
     # What the gateway does
 
-    def goes_out(self, to: Wire, wire: bytes) -> None:
+    def goes_out(self, to: Link, wire: bytes) -> None:
         now = trio.current_time()
-        command = next(one for one in self.dispatcher.live.values() if one.wire() == wire)
+        command = next(one for one in self.dispatcher.live.values() if one.frame() == wire)
         assert self.disk.rows[command.id]["state"] == "sent", "on disk before its first byte"
         out = Out(command.id, X, command.kind, None, now, now, command.timeout or 0.0, to.conn)
         out.unknown = now + (command.timeout or self.reference.ack_timeout)
         out.acked = now if to.acknowledges else None
         self.reference.sent(out)
 
-    def acknowledged(self, to: Wire, kind: str) -> None:
+    def acknowledged(self, to: Link, kind: str) -> None:
         """A result that is held has its acknowledgement."""
         if (group := self.reference.groups.get((X, kind))) is None:
             return  # all of them are here meanwhile
@@ -182,18 +182,18 @@ class World:
 
     async def step(self, word: str) -> None:
         verb, _, value = word.partition(":")
-        wire = self.wires.get(X)
+        link = self.links.get(X)
         now = trio.current_time()
         match verb:
             case "start" | "stop":
                 self.orders(verb, float(value) if value else None)
-            case "beat" if isinstance(wire, Wire):
-                wire.heard = wire.conn.heard = now
-            case "deaf" | "hears" if isinstance(wire, Wire):
-                wire.acknowledges = verb == "hears"
-                if wire.acknowledges:
-                    wire.acknowledged = wire.written
-                    self.reference.acknowledges(wire.conn, now)
+            case "beat" if isinstance(link, Link):
+                link.heard = link.conn.heard = now
+            case "deaf" | "hears" if isinstance(link, Link):
+                link.acknowledges = verb == "hears"
+                if link.acknowledges:
+                    link.acknowledged = link.written
+                    self.reference.acknowledges(link.conn, now)
             case "online" | "relayed":
                 self.connects(verb == "relayed")
             case "offline":
@@ -221,27 +221,27 @@ class World:
         self.dispatcher.push(command, None)
 
     def says(self, kind: str, status: str) -> None:
-        now, wire = trio.current_time(), self.wires.get(X)
-        if not isinstance(wire, Wire):
+        now, link = trio.current_time(), self.links.get(X)
+        if not isinstance(link, Link):
             return  # nobody is there who could say it
-        wire.heard = wire.conn.heard = now
-        expected = self.reference.says(X, kind, status, wire.conn, now)
+        link.heard = link.conn.heard = now
+        expected = self.reference.says(X, kind, status, link.conn, now)
         held = bool(self.reference.holds(X, kind)) if expected else False
-        found = self.dispatcher.settle(Result(X, kind, status, X), now, wire)
+        found = self.dispatcher.settle(Result(X, kind, status, X), now, link)
         assert found is (None if held else expected), f"{kind}{status}: {found}"
 
     def connects(self, relayed: bool) -> None:
-        if X in self.wires:  # it is taken over
+        if X in self.links:  # it is taken over
             self.ends()
-        self.wires[X] = Wire(self, relayed)
+        self.links[X] = Link(self, relayed)
         self.dispatcher.online(X)
 
     def ends(self) -> None:
-        wire = self.wires.get(X)
-        if isinstance(wire, Wire):
-            self.reference.ends(wire.conn, trio.current_time())
-            self.dispatcher.disconnected(X, wire)
-            del self.wires[X]
+        link = self.links.get(X)
+        if isinstance(link, Link):
+            self.reference.ends(link.conn, trio.current_time())
+            self.dispatcher.disconnected(X, link)
+            del self.links[X]
 
     def passes(self, seconds: float) -> None:
         clock = trio.lowlevel.current_clock()
@@ -265,7 +265,7 @@ class World:
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock)
         clock.jump(down)
-        online = self.wires.pop(X, None) is not None
+        online = self.links.pop(X, None) is not None
         self.reference.restarts(ended, trio.current_time())
         await self.boot()
         self.check()

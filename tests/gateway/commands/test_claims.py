@@ -13,7 +13,7 @@ T = 10.0  # how long after an acknowledgement an answer is expected
 
 
 @dataclass(eq=False)
-class Wire:
+class Link:
     """A connection. `acknowledges`: the device's TCP does, what was sent and what will be."""
 
     heard: float = 0.0
@@ -28,25 +28,25 @@ class Device:
 
     def __init__(self, relayed: bool = False) -> None:
         self.claims: Claims[str] = Claims()
-        self.wire = Wire()
+        self.link = Link()
         self.registered = 0.0
         self.relayed = relayed
         self.number = 0
 
     def sends(self, name: str, at: float, kind: str = "QD") -> Sent[str]:
         self.number += 1
-        mark = None if self.relayed else self.wire
-        entry = Sent(name, kind, self.number, at, wire=self.wire, mark=mark)
+        mark = None if self.relayed else self.link
+        entry = Sent(name, kind, self.number, at, link=self.link, mark=mark)
         return self.claims.sent(entry, self.registered, lambda name: T, LATE)
 
     def says(self, at: float, status: str = "200", kind: str = "QD") -> str:
         """What the result settles: "a=200 b=201"; "held"; "-" if nobody claims it."""
-        self.wire.heard = at
-        found = self.claims.settle(kind, status, at, LATE, self.wire)
+        self.link.heard = at
+        found = self.claims.settle(kind, status, at, LATE, self.link)
         if found is None:
             return "-"
         if isinstance(found, Held):
-            found.ack_sent, found.mark = True, None if self.relayed else self.wire
+            found.ack_sent, found.mark = True, None if self.relayed else self.link
             return "held"
         return " ".join(f"{entry.command}={held.status}" for entry, held in found)
 
@@ -55,8 +55,8 @@ class Device:
         return " ".join(one.command for one in self.claims.unanswered(entry, at))
 
     def reconnects(self, at: float) -> None:
-        self.claims.disconnected(self.wire, self.registered, at)
-        self.wire, self.registered = Wire(at), at
+        self.claims.disconnected(self.link, self.registered, at)
+        self.link, self.registered = Link(at), at
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ class TestYield:
 
     def test_after_unacknowledged_bytes_on_a_connection_that_ended(self, device: Device) -> None:
         first = device.sends("a", 0)
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.unknown(first, 10)
         device.reconnects(12)
         device.sends("b", 13)
@@ -99,9 +99,9 @@ class TestYield:
 
     def test_not_while_that_connection_lasts(self, device: Device) -> None:
         first = device.sends("a", 0)
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.unknown(first, 10)
-        device.wire.heard = 50
+        device.link.heard = 50
         device.sends("b", 51)
         assert device.says(52) == "held"
 
@@ -110,14 +110,14 @@ class TestYield:
         self, device: Device, heard: float, settled: str
     ) -> None:
         device.unknown(device.sends("a", 0), 10)  # seen to be acknowledged at 10
-        device.wire.heard = heard
+        device.link.heard = heard
         device.sends("b", 25)
         assert device.says(26) == settled
 
     def test_counts_from_when_the_acknowledgement_was_seen(self, device: Device) -> None:
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.unknown(device.sends("a", 0), 10)
-        device.wire.acknowledges, device.wire.heard = True, 25
+        device.link.acknowledges, device.link.heard = True, 25
         second = device.sends("b", 26)  # seen now
         assert device.says(27) == "held"
         assert device.unknown(second, 36) == "a b"
@@ -128,14 +128,14 @@ class TestYield:
     ) -> None:
         device.unknown(device.sends("a", 0), 10)
         device.reconnects(15)
-        device.wire.heard = heard
+        device.link.heard = heard
         device.sends("b", 30)
         assert device.says(31) == settled
 
     def test_after_bytes_on_a_later_connection_that_has_ended(self, device: Device) -> None:
         device.unknown(device.sends("a", 0), 10)
         device.reconnects(15)
-        device.wire.heard = 26
+        device.link.heard = 26
         device.reconnects(30)
         device.sends("b", 31)
         assert device.says(32) == "b=200"
@@ -144,9 +144,9 @@ class TestYield:
     def test_behind_a_load_balancer_only_a_later_connection_counts(self, ends: bool) -> None:
         device = Device(relayed=True)
         first = device.sends("a", 0)
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.unknown(first, 10)
-        device.wire.heard = 50
+        device.link.heard = 50
         if ends:
             device.reconnects(51)
         device.sends("b", 52)
@@ -155,18 +155,18 @@ class TestYield:
 
     def test_after_a_restart_only_a_later_connection_counts(self, device: Device) -> None:
         device.claims.reopen(Sent("a", "QD", unknown_since=0.0))
-        device.registered, device.wire.heard = 5, 14
+        device.registered, device.link.heard = 5, 14
         second = device.sends("b", 14)
         assert device.says(14.5) == "held"
         assert device.unknown(second, 24) == "a b"
         device.claims.reopen(Sent("c", "QD", 7, unknown_since=24.0))
-        device.wire.heard = 15.1
+        device.link.heard = 15.1
         device.sends("d", 25)
         assert device.says(26) == "d=200"
 
     def test_one_that_has_yielded_waits_until_nothing_newer_is_open(self, device: Device) -> None:
         device.unknown(device.sends("a", 0), 10)
-        device.wire.heard = 21
+        device.link.heard = 21
         second = device.sends("b", 22)
         device.unknown(second, 32)
         assert device.says(33) == "b=200"
@@ -175,14 +175,14 @@ class TestYield:
     def test_of_several_that_have_yielded_the_newest_has_its_turn(self, device: Device) -> None:
         device.unknown(device.sends("a", 0), 5)
         device.unknown(device.sends("b", 6), 16)
-        device.wire.heard = 27
+        device.link.heard = 27
         device.sends("c", 28)
         assert [device.says(at) for at in (29, 30, 31)] == ["c=200", "b=200", "a=200"]
 
     def test_later_bytes_do_not_change_a_group(self, device: Device) -> None:
         device.unknown(device.sends("a", 0), 10)
         device.sends("b", 11)
-        device.wire.heard = 40
+        device.link.heard = 40
         assert device.says(41) == "held"
 
     def test_the_window_does_not_change_a_group(self, device: Device) -> None:
@@ -206,14 +206,14 @@ class TestGroup:
 
     def test_one_that_may_have_reached_nobody_claims_last(self, device: Device) -> None:
         first = device.sends("a", 0)
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.unknown(first, 5)
         device.sends("b", 6)
-        device.wire.acknowledges = False
-        first_wire = device.wire
+        device.link.acknowledges = False
+        first_link = device.link
         device.reconnects(7)
         assert first.lost
-        assert first_wire is not device.wire
+        assert first_link is not device.link
         # Both are lost now: the order of sending holds. With the newer one acknowledged it does
         # not.
         assert device.says(8, "201") == "held"
@@ -221,7 +221,7 @@ class TestGroup:
 
     def test_a_lost_one_claims_behind_one_that_arrived(self, device: Device) -> None:
         first = device.sends("a", 0)
-        first.mark = Wire(acknowledges=False)
+        first.mark = Link(acknowledges=False)
         device.unknown(first, 5)
         device.sends("b", 6)
         device.reconnects(7)
@@ -237,7 +237,7 @@ class TestGroup:
         device.unknown(device.sends("a", 0), 5)
         second = device.sends("b", 6)
         assert device.says(7) == "held"
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.reconnects(8)
         assert device.says(9) == "held"
         assert device.unknown(second, 16) == "a b", "one result, and not two"
@@ -254,7 +254,7 @@ class TestGroup:
         device.unknown(device.sends("a", 0), 5)
         device.sends("b", 6)
         assert device.says(7) == "held"
-        device.wire.acknowledges = False
+        device.link.acknowledges = False
         device.reconnects(8)
         assert device.says(9, "201") == "a=200 b=201"
 
@@ -281,7 +281,7 @@ class TestAmbiguous:
 
     def test_no_older_one_is_open_either(self, device: Device) -> None:
         device.unknown(device.sends("y", 0), 5)
-        device.wire.heard = 16
+        device.link.heard = 16
         device.unknown(device.sends("a", 17), 22)  # y has yielded
         second = device.sends("b", 23)
         assert device.says(24) == "held"

@@ -21,18 +21,18 @@ class TestDeadlines:
     async def test_behind_others_of_a_busy_device(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         ask(rig, nursery, timeout=100)
         await wait_all_tasks_blocked()
         asked = ask(rig, nursery)
         await trio.sleep(200)
         assert (asked.status, asked.at) == ("410", 30.0), "queue_timeout, and on time"
-        assert len(wire.sent) == 1
+        assert len(link.sent) == 1
 
     async def test_of_the_callers_own(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         ask(rig, nursery, timeout=50)
         await wait_all_tasks_blocked()
         early, late = ask(rig, nursery, expires=5), ask(rig, nursery, expires=55)
@@ -40,7 +40,7 @@ class TestDeadlines:
         assert (early.status, early.at) == ("410", 5.0)
         assert late.command is None
         await trio.sleep(2)
-        assert wire.times == [0, 50]
+        assert link.times == [0, 50]
 
     async def test_of_a_start_that_is_kept_for_a_device(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
@@ -50,20 +50,20 @@ class TestDeadlines:
         assert asked.command is None
         await trio.sleep(2)
         assert (asked.status, asked.at) == ("410", 3600.0)
-        wire = rig.online()
+        link = rig.online()
         await trio.sleep(10)
-        assert wire.sent == []
+        assert link.sent == []
 
     async def test_that_passes_while_it_is_journalled_is_met(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         ask(rig, nursery, timeout=1)
         await wait_all_tasks_blocked()
         asked = ask(rig, nursery, expires=1.0)
         await trio.sleep(5)
         assert asked.status == "410"
-        assert len(wire.sent) == 1
+        assert len(link.sent) == 1
 
 
 class TestSlowCommits:
@@ -77,13 +77,13 @@ class TestSlowCommits:
         follow_trios_clock(monkeypatch)
         rig = Rig(store, **settings)
         async with rig.lives() as nursery:
-            wire = rig.online()
+            link = rig.online()
             rig.writer.slow = 5.0
             asked = ask(rig, nursery, expires=expires, key="k")
             await trio.sleep(6)
             rig.writer.slow = 0.0
             await trio.sleep(6)
-            assert wire.sent == []
+            assert link.sent == []
             assert asked.status == "410"
             assert asked.command is not None
             row = rig.stored(asked.command.id)
@@ -93,7 +93,7 @@ class TestSlowCommits:
             rig.writer.slow = 0.0
             again = ask(rig, nursery, key="k")
             await trio.sleep(1)
-            assert len(wire.sent) == 1, "the line is free"
+            assert len(link.sent) == 1, "the line is free"
             rig.says()
             await trio.sleep(1)
             assert again.status == "200"
@@ -101,11 +101,11 @@ class TestSlowCommits:
     async def test_sent_at_is_the_time_of_the_send(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         rig.writer.slow = 5.0
         asked = ask(rig, nursery)
         await trio.sleep(5.5)
-        assert wire.times == [5.0]
+        assert link.times == [5.0]
         rig.writer.slow = 0.0
         rig.says()
         await trio.sleep(1)
@@ -133,15 +133,15 @@ class TestOffline:
         await trio.sleep(100)
         rows = [rig.stored(id) for id in rig.dispatcher.live]
         assert [row["state"] for row in rows] == ["waiting", "waiting"], "durable"
-        wire = rig.online()
+        link = rig.online()
         await trio.sleep(1)
         rig.says()
         await trio.sleep(1)
         rig.says()
         await trio.sleep(1)
         assert [one.status for one in asked] == ["200", "200"]
-        assert [sent[21:] for sent in wire.sent] == [b"QD1", b"QD2"], "in order"
-        assert wire.times == [100, 101]
+        assert [sent[21:] for sent in link.sent] == [b"QD1", b"QD2"], "in order"
+        assert link.times == [100, 101]
 
     async def test_what_waits_behind_others_ends_when_the_device_goes(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
@@ -156,21 +156,21 @@ class TestOffline:
         assert (first.status, first.at) == ("408", 10.0)
         assert (second.status, second.at) == ("404", 10.0)
         assert kept.command is None
-        wire = rig.online()
+        link = rig.online()
         await trio.sleep(1)
-        assert len(wire.sent) == 1
+        assert len(link.sent) == 1
 
     async def test_gone_between_journal_and_send(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         rig.writer.slow = 1.0
         asked = ask(rig, nursery, key="k")
         await trio.sleep(0.5)
         rig.offline()
         await trio.sleep(10)
         assert asked.status == "404"
-        assert wire.sent == []
+        assert link.sent == []
         assert asked.command is not None
         row = rig.stored(asked.command.id)
         assert (row["status"], row["sent_at"], row["spent"]) == ("404", None, None)
@@ -187,14 +187,14 @@ class TestOffline:
         broken.whole = False
         rig.offline()
         await trio.sleep(5)
-        wire = rig.online()
+        link = rig.online()
         await trio.sleep(5)
         assert broken.sent == []
         if expires is None:
             assert asked.status == "404"
-            assert wire.sent == []
+            assert link.sent == []
         else:
-            assert wire.sent == [START]
+            assert link.sent == [START]
             assert rig.says()
             await trio.sleep(5)
             assert asked.status == "200"

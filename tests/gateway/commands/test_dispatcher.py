@@ -16,10 +16,10 @@ START = b"026000123456787654321QD500"
 async def test_a_start_goes_out_and_is_confirmed(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     asked = ask(rig, nursery)
     await trio.sleep(3)
-    assert wire.sent == [START]
+    assert link.sent == [START]
     assert asked.command is None
     assert rig.stored(next(iter(rig.dispatcher.live)))["state"] == "sent"
     assert rig.says("QD", "200")
@@ -48,13 +48,13 @@ async def test_what_the_device_says_is_told(
 async def test_it_is_on_disk_as_sent_before_its_first_byte(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     rig.writer.slow = 2.0
     ask(rig, nursery)
     await trio.sleep(1.9)
-    assert wire.sent == []
+    assert link.sent == []
     await trio.sleep(0.2)
-    assert wire.times == [2.0]
+    assert link.times == [2.0]
     assert rig.writer.commits == 1, "written once, as sent"
 
 
@@ -77,18 +77,18 @@ async def test_a_burst_is_a_few_commits(
 async def test_one_in_flight_per_device(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire, other = rig.online(), rig.online(Y)
+    link, other = rig.online(), rig.online(Y)
     first = ask(rig, nursery, long=1)
     await wait_all_tasks_blocked()
     second = ask(rig, nursery, long=2)
     ask(rig, nursery, imei=Y)
     await trio.sleep(1)
-    assert len(wire.sent) == len(other.sent) == 1, "other devices do not wait"
+    assert len(link.sent) == len(other.sent) == 1, "other devices do not wait"
     assert rig.dispatcher.waiting == 1
     rig.says()
     await trio.sleep(1)
     assert [first.status, second.status] == ["200", None]
-    assert wire.times == [0, 1]
+    assert link.times == [0, 1]
     rig.says("QD", "201")
     await wait_all_tasks_blocked()
     assert second.status == "201"
@@ -97,7 +97,7 @@ async def test_one_in_flight_per_device(
 async def test_a_stop_goes_ahead_of_waiting_starts(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     for long in (1, 2):
         ask(rig, nursery, long=long)
         await wait_all_tasks_blocked()
@@ -106,13 +106,13 @@ async def test_a_stop_goes_ahead_of_waiting_starts(
     for kind in ("QD", "ST", "QD"):
         assert rig.says(kind)
         await trio.sleep(1)
-    assert [sent[21:] for sent in wire.sent] == [b"QD1", b"ST", b"QD2"]
+    assert [sent[21:] for sent in link.sent] == [b"QD1", b"ST", b"QD2"]
 
 
 async def test_a_stop_cancels_the_waiting_starts_where_it_says_so(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     first = ask(rig, nursery, long=1)
     await wait_all_tasks_blocked()
     second, kept = ask(rig, nursery, long=2), ask(rig, nursery, long=3, expires=60)
@@ -127,7 +127,7 @@ async def test_a_stop_cancels_the_waiting_starts_where_it_says_so(
     rig.says("ST")
     await trio.sleep(1)
     assert (first.status, stop.status) == ("200", "200")
-    assert [sent[21:] for sent in wire.sent] == [b"QD1", b"ST"]
+    assert [sent[21:] for sent in link.sent] == [b"QD1", b"ST"]
 
 
 async def test_no_answer_in_time_is_unknown(
@@ -243,19 +243,19 @@ async def test_a_result_counts_after_a_reconnect(
 
 
 async def test_too_many_wait(rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    wire = rig.online()
+    link = rig.online()
     ask(rig, nursery, timeout=25)
     await wait_all_tasks_blocked()
     behind = [ask(rig, nursery) for _ in range(17)]
     await trio.sleep(1)
     assert sorted(one.status or "" for one in behind) == [""] * 16 + ["429"]
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
 
 
 async def test_a_waiting_command_can_be_cancelled(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     first = ask(rig, nursery)
     await wait_all_tasks_blocked()
     second = ask(rig, nursery)
@@ -269,7 +269,7 @@ async def test_a_waiting_command_can_be_cancelled(
     assert (first.status, second.status) == ("200", "410")
     assert second.command is not None
     assert second.command.message == "cancelled on request; nothing was sent"
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
 
 
 async def test_who_cannot_be_started(
@@ -286,6 +286,6 @@ async def test_devices_that_have_nothing_to_do_are_forgotten(
     rig.online()
     ask(rig, nursery)
     await trio.sleep(60)
-    assert X in rig.dispatcher._lines, "a late result may still come"
+    assert X in rig.dispatcher._devices, "a late result may still come"
     await trio.sleep(200)
-    assert rig.dispatcher._lines == {}
+    assert rig.dispatcher._devices == {}

@@ -95,11 +95,11 @@ async def test_a_new_key_needs_no_database(rig: Rig, autojump_clock: MockClock) 
     """Its start goes out behind one commit, and no look."""
     rig.knows_keys = True
     async with rig.lives() as nursery:
-        wire = rig.online()
+        link = rig.online()
         asked = ask(rig, nursery, key="k")
         await trio.sleep(1)
         rig.says()
         await trio.sleep(1)
-        assert (asked.status, len(wire.sent)) == ("200", 1)
+        assert (asked.status, len(link.sent)) == ("200", 1)
         assert not rig.keys.is_new("k")
         assert rig.stored(asked.command.id)["spent"] == "k"  # type: ignore[union-attr]

@@ -23,12 +23,12 @@ def knowing(rig: Rig, request: pytest.FixtureRequest) -> None:
 async def test_twenty_at_once_with_one_key_are_one_start(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     asked = [ask(rig, nursery, key="order 1") for _ in range(20)]
     await trio.sleep(5)
     rig.says()
     await trio.sleep(1)
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
     assert {one.command.id for one in asked if one.command} == {asked[0].command.id}  # type: ignore[union-attr]
     assert [one.status for one in asked] == ["200"] * 20
     with rig.database.read() as conn:
@@ -38,7 +38,7 @@ async def test_twenty_at_once_with_one_key_are_one_start(
 async def test_the_same_key_again_gives_the_same_record(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     first = ask(rig, nursery, key="k")
     await trio.sleep(3)
     second = ask(rig, nursery, key="k")
@@ -52,7 +52,7 @@ async def test_the_same_key_again_gives_the_same_record(
     third = await rig.order(key="k")
     assert first.command is not None
     assert (third.id, third.status) == (first.command.id, "201"), "whatever has happened since"
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
 
 
 async def test_a_key_that_became_known_late_gives_what_is_known_now(
@@ -72,7 +72,7 @@ async def test_a_key_that_became_known_late_gives_what_is_known_now(
 async def test_other_content_is_a_conflict(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock, other: dict[str, Any]
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     rig.online(Y)
     first = ask(rig, nursery, key="k")
     await trio.sleep(1)
@@ -83,7 +83,7 @@ async def test_other_content_is_a_conflict(
         assert first.command is None or first.command.id in str(caught.value)
         rig.says()
         await trio.sleep(1)
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
 
 
 async def test_timeouts_are_not_content(
@@ -144,7 +144,7 @@ class TestWithNothingSent:
     async def test_not_journalled(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
     ) -> None:
-        wire = rig.online()
+        link = rig.online()
         rig.writer.slow = 0.5
         asked = ask(rig, nursery, key="k")
         await trio.sleep(0.1)
@@ -158,7 +158,7 @@ class TestWithNothingSent:
         rig.says()
         await trio.sleep(2)
         assert again.status == "200"
-        assert len(wire.sent) == 1
+        assert len(link.sent) == 1
 
     async def test_cancelled(
         self, rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
@@ -187,7 +187,7 @@ async def test_a_key_that_cannot_be_looked_up_sends_nothing(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """What ended last may not be on disk yet: who knows whether the key is spent."""
-    wire = rig.online()
+    link = rig.online()
     first = ask(rig, nursery, key="k")
     await trio.sleep(1)
     rig.writer.away = "locked"
@@ -202,19 +202,19 @@ async def test_a_key_that_cannot_be_looked_up_sends_nothing(
     rig.writer.away = ""
     await flushed(rig.writer)
     assert (await rig.order(key="k")).status == "200"
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
 
 
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_a_caller_that_disappears_does_not_take_its_command_with_it(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock, key: str | None
 ) -> None:
-    wire = rig.online()
+    link = rig.online()
     rig.writer.slow = 0.1
     with trio.move_on_after(0.05):
         await rig.order(key=key)
     await trio.sleep(1)
-    assert len(wire.sent) == 1
+    assert len(link.sent) == 1
     [id] = rig.dispatcher.live
     rig.says()
     await trio.sleep(1)
@@ -239,7 +239,7 @@ async def test_orders_with_and_without_a_key_are_taken_in_their_order(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """A stop behind a start does not overtake it while that one's key is looked up."""
-    wire = rig.online()
+    link = rig.online()
     rig.writer.slow = 1.0
     rig.records.event("device.flapping", Y)  # something that the look-up waits for
     ask(rig, nursery, key="k")
@@ -248,7 +248,7 @@ async def test_orders_with_and_without_a_key_are_taken_in_their_order(
     await trio.sleep(10)
     rig.says("QD")
     await trio.sleep(5)
-    assert [sent[21:23] for sent in wire.sent] == [b"QD", b"ST"]
+    assert [sent[21:23] for sent in link.sent] == [b"QD", b"ST"]
 
 
 async def test_what_was_answered_is_on_disk(

@@ -37,7 +37,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "return later <= patience", "return True",
     ),
     "a connection that was registered long ago counts": (
-        claims, "wire is not self.wire:", "True:",
+        claims, "link is not self.link:", "True:",
     ),
     "the newest of a group is not in it": (
         claims, "Group([*members, new])", "Group(members)",
@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "self.groups.pop(new.kind, None)", "pass",
     ),
     "what is held is not on disk": (
-        results, "if isinstance(found, Held):\n            self.note(line, kind)",
+        results, "if isinstance(found, Held):\n            self.note(device, kind)",
         "if isinstance(found, Held):\n            pass",
     ),
     "who yielded is not on disk": (
@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         results, 'if detail["closed"] is not None:', "if False:",
     ),
     "a restart makes the window longer": (
-        results, "restored.since = since", "taken.since = now",
+        results, "restored.since = since", "restored.since = now",
     ),
     "any result may be the repeated one": (
         claims, "if held.may_repeat and held.status == status", "if held.may_repeat",
@@ -105,10 +105,10 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "entry.unknown_since = now\n        entry.look(now)", "entry.unknown_since = now",
     ),
     "the end of the connection is no look at the acknowledgement": (
-        claims, "if self.wire is wire:\n            self.look(now)", "if self.wire is wire:",
+        claims, "if self.link is link:\n            self.look(now)", "if self.link is link:",
     ),
     "bytes of an earlier one of the later connections do not matter": (
-        claims, "self.later = max(self.later, wire.heard - registered)", "pass",
+        claims, "self.later = max(self.later, link.heard - registered)", "pass",
     ),
     "a command's own timeout does not count for T": (
         results, "max(command.timeout or 0.0, self.ack", "max(0.0, self.ack",

@@ -24,10 +24,10 @@ async def test_what_was_sent_is_unknown_and_may_still_be_settled(
         assert (row["status"], row["state"]) == ("408", "ended")
         assert "the outcome is unknown" in row["message"]
         assert again.kinds() == ["command.ended"]
-        wire = again.online()
+        link = again.online()
         assert (await again.order(key="k")).id == id, "its caller asks again, and gets the truth"
         await trio.sleep(30)
-        assert wire.sent == [], "never again"
+        assert link.sent == [], "never again"
         assert again.says()
         settled = await again.order(key="k")
         assert (settled.id, settled.status, settled.late) == (id, "200", True)
@@ -78,14 +78,14 @@ async def test_what_only_waited_is_told_that_nothing_was_sent(
         await again.records.flushed()
         row = again.stored(waits.id)
         assert (row["status"], row["spent"]) == ("503", None)
-        wire = again.online()
+        link = again.online()
         asked = ask(again, nursery, key="k")
         await trio.sleep(1)
         again.says()  # the one that was sent before
         again.says()
         await trio.sleep(1)
         assert asked.status == "200"
-        assert len(wire.sent) == 1
+        assert len(link.sent) == 1
 
 
 async def test_what_was_kept_goes_on_waiting_in_its_order(
@@ -105,12 +105,12 @@ async def test_what_was_kept_goes_on_waiting_in_its_order(
         assert list(again.dispatcher.live) == [command.id for command in kept]
         asked = ask(again, nursery, long=2, key="2", expires=100)
         await trio.sleep(1)
-        wire = again.online()
+        link = again.online()
         for _ in kept:
             await trio.sleep(1)
             again.says()
         await trio.sleep(1)
-        assert [sent[21:] for sent in wire.sent] == [b"QD1", b"QD2", b"QD3"]
+        assert [sent[21:] for sent in link.sent] == [b"QD1", b"QD2", b"QD3"]
         assert asked.command is not None
         assert asked.command.id == kept[1].id
 

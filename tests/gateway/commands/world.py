@@ -12,11 +12,11 @@ from devgate.errors import DevgateError
 from devgate.model import Imei
 from devgate.store.engine import Database
 from tests.gateway.commands.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
-from tests.gateway.rig import EPOCH, Asked, FakeWire, Rig, ask
+from tests.gateway.rig import EPOCH, Asked, FakeLink, Rig, ask
 from tests.writing import flushed
 
 
-class NotedWire(FakeWire):
+class NotedLink(FakeLink):
     """Tells the world what goes out."""
 
     def __init__(self, world: World, imei: Imei, relayed: bool) -> None:
@@ -30,7 +30,7 @@ class NotedWire(FakeWire):
         if self.world.killed:
             return False
         if not self.whole:
-            if self.world.rig.wires.get(self.imei) is self:
+            if self.world.rig.links.get(self.imei) is self:
                 self.world.ends(self.imei)
             return False
         super().transmit(wire)
@@ -55,11 +55,11 @@ class World:
 
     # What the gateway does
 
-    def goes_out(self, to: NotedWire, wire: bytes) -> None:
+    def goes_out(self, to: NotedLink, wire: bytes) -> None:
         now, imei = trio.current_time(), to.imei
-        command = self.rig.dispatcher._lines[imei].current
+        command = self.rig.dispatcher._devices[imei].current
         assert command is not None
-        assert wire == command.wire()
+        assert wire == command.frame()
         row = self.rig.stored(command.id)
         assert row["state"] == "sent", "on disk before its first byte"
         patience = command.timeout or self.rig.settings.ack_timeout
@@ -68,7 +68,7 @@ class World:
         out.acked = now if to.acknowledges else None
         self.reference.sent(out)
 
-    def acknowledged(self, to: NotedWire, wire: bytes) -> None:
+    def acknowledged(self, to: NotedLink, wire: bytes) -> None:
         """A result that is held has its acknowledgement."""
         place = to.imei, wire[21:23].decode()
         if (group := self.reference.groups.get(place)) is None:
@@ -120,8 +120,8 @@ class World:
                 self.asked.append(ask(rig, nursery, type, imei, **more))
             case "result", (imei, command, status):
                 now = trio.current_time()
-                wire = rig.wires.get(imei)
-                conn = wire.conn if isinstance(wire, NotedWire) else None
+                link = rig.links.get(imei)
+                conn = link.conn if isinstance(link, NotedLink) else None
                 if conn is not None:
                     conn.heard = now
                 expected = self.reference.says(imei, command, status, conn, now)
@@ -131,27 +131,27 @@ class World:
             case "tick", ():
                 await trio.lowlevel.checkpoint()
             case "online", (imei, relayed):
-                if (wire := rig.wires.get(imei)) is not None:  # it is taken over
-                    assert isinstance(wire, NotedWire)
-                    self.reference.ends(wire.conn, trio.current_time())
-                rig.connects(NotedWire(self, imei, relayed), imei)
+                if (link := rig.links.get(imei)) is not None:  # it is taken over
+                    assert isinstance(link, NotedLink)
+                    self.reference.ends(link.conn, trio.current_time())
+                rig.connects(NotedLink(self, imei, relayed), imei)
             case "beat", (imei,):
-                if (wire := rig.wires.get(imei)) is not None:
+                if (link := rig.links.get(imei)) is not None:
                     rig.beats(imei)
-                    assert isinstance(wire, NotedWire)
-                    wire.conn.heard = trio.current_time()
+                    assert isinstance(link, NotedLink)
+                    link.conn.heard = trio.current_time()
             case "acks", (imei, flag):
-                if (wire := rig.wires.get(imei)) is not None:
-                    assert isinstance(wire, NotedWire)
-                    wire.acknowledges = flag
+                if (link := rig.links.get(imei)) is not None:
+                    assert isinstance(link, NotedLink)
+                    link.acknowledges = flag
                     if flag:
-                        wire.acknowledged = wire.written
-                        self.reference.acknowledges(wire.conn, trio.current_time())
+                        link.acknowledged = link.written
+                        self.reference.acknowledges(link.conn, trio.current_time())
             case "offline", (imei,):
                 self.ends(imei)
             case "breaks", (imei,):
-                if wire := rig.wires.get(imei):
-                    wire.whole = False
+                if link := rig.links.get(imei):
+                    link.whole = False
             case "cancel", (number,):
                 waiting = list(rig.dispatcher.live.values())
                 if number < len(waiting):
@@ -165,9 +165,9 @@ class World:
 
     def ends(self, imei: Imei) -> None:
         """The device's connection ends, if it has one."""
-        if (wire := self.rig.wires.get(imei)) is not None:
-            assert isinstance(wire, NotedWire)
-            self.reference.ends(wire.conn, trio.current_time())
+        if (link := self.rig.links.get(imei)) is not None:
+            assert isinstance(link, NotedLink)
+            self.reference.ends(link.conn, trio.current_time())
             self.rig.offline(imei)
 
     # A crash
