@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from devgate.errors import CallerError
@@ -46,7 +45,7 @@ class Row(NamedTuple):
         says: dict[str, Any] = {name: getattr(self, name) for name in columns}
         if self.id is None:
             says.pop("id", None)
-        new = replace(old, **says)
+        new = old._replace(**says)
         try:
             return new if new == old else checked(new)
         except CallerError as err:

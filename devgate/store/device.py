@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from devgate.errors import CallerError
 from devgate.model import MAX_TEXT, Imei, shown, turns_text
 
 Unit = Literal["seconds", "times"]
-COLUMNS: Final = (
-    "imei", "id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled",
-)  # fmt: skip
 MAX_ACK_TIMEOUT = 300.0  # seconds
 UNITS: Final = ("seconds", "times")
 MAX_ID = 2**31 - 1  # the column's type in PostgreSQL
 MAX_NAME = 200  # characters of a name or a site: what still makes a line of a list
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A known machine, as the operator describes it."""
+class Device(NamedTuple):
+    """A known machine, as the operator describes it, in the columns of its table."""
 
     imei: Imei
     id: int
@@ -32,6 +27,9 @@ class Device:
     unit: Unit = "seconds"
     ack_timeout: float | None = None  # seconds to answer a command; None: [command] ack_timeout
     enabled: bool = True
+
+
+COLUMNS: Final = Device._fields
 
 
 def filled(text: str, imei: str, id: int) -> str:
@@ -45,7 +43,7 @@ def checked(device: Device) -> Device:
     The IMEI was checked where it came in. An empty phone or qr means none.
     """
     if device.phone == "" or device.qr == "":
-        device = replace(device, phone=device.phone or None, qr=device.qr or None)
+        device = device._replace(phone=device.phone or None, qr=device.qr or None)
     if type(device.id) is not int or not 0 <= device.id <= MAX_ID:
         raise bad("id", f"a number from 0 to {MAX_ID} expected, not {shown(device.id)}")
     if device.unit not in UNITS:

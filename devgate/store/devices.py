@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, bindparam, delete, func, insert, select, update
 
 from devgate.errors import CallerError
 from devgate.model import Imei
@@ -39,12 +39,11 @@ _EDIT = (
     .where(t.c.imei == bindparam("imei_"))
     .values({name: bindparam(name) for name in COLUMNS[1:]})
 )
-Light = tuple[str, int, bool, str | None, str | None, str, float | None, str, str]
 
 
 def get(conn: Connection, imei: Imei) -> Device | None:
     row = conn.execute(select(*_ALL).where(t.c.imei == imei)).one_or_none()
-    return _device(row) if row else None
+    return Device._make(row) if row else None
 
 
 def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
@@ -52,7 +51,7 @@ def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
     wanted = list(imeis)
     for start in range(0, len(wanted), CHUNK):
         some = wanted[start : start + CHUNK]
-        yield from map(_device, conn.execute(select(*_ALL).where(t.c.imei.in_(some))))
+        yield from map(Device._make, conn.execute(select(*_ALL).where(t.c.imei.in_(some))))
 
 
 def owners(conn: Connection, ids: Collection[int]) -> dict[int, Imei]:
@@ -85,14 +84,14 @@ def page(
         wanted = sorted(imei for imei in imeis if after is None or imei > after)
         for start in range(0, len(wanted), CHUNK):
             some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
-            found += (d for d in map(_device, conn.execute(some)) if d.imei not in without)
+            found += (d for d in map(Device._make, conn.execute(some)) if d.imei not in without)
             if len(found) >= limit:
                 break
         return found[:limit]
     while len(found) < limit:
         some = query if after is None else query.where(t.c.imei > after)
         rows = conn.execute(some.limit(max(CHUNK, limit) if without else limit)).all()
-        found += (_device(row) for row in rows if row.imei not in without)
+        found += (Device._make(row) for row in rows if row.imei not in without)
         if not rows or not without:
             break
         after = rows[-1].imei
@@ -122,7 +121,7 @@ def edit(conn: Connection, imei: Imei, changes: Mapping[str, Any]) -> Device:
     old = get(conn, imei)
     if old is None:
         raise unknown(imei)
-    new = checked(replace(old, **changes))
+    new = checked(old._replace(**changes))
     if new != old:
         _check_id(conn, new)
         update_all(conn, [new])
@@ -177,7 +176,7 @@ def next_id(conn: Connection) -> int:
 
 def insert_all(conn: Connection, devices: Iterable[Device]) -> None:
     """Insert checked devices, whose IMEIs and ids are free."""
-    rows = [_values(device) for device in devices]
+    rows = list(devices)
     if not rows:
         return
     if conn.dialect.name == "postgresql":
@@ -190,7 +189,7 @@ def insert_all(conn: Connection, devices: Iterable[Device]) -> None:
 def update_all(conn: Connection, devices: Iterable[Device]) -> None:
     """Overwrite checked devices that are there, ids being free."""
     names = ("imei_", *COLUMNS[1:])
-    rows = [dict(zip(names, _values(device), strict=True)) for device in devices]
+    rows = [dict(zip(names, device, strict=True)) for device in devices]
     if rows:
         conn.execute(_EDIT, rows)
 
@@ -200,23 +199,10 @@ def revision(conn: Connection) -> int:
     return conn.scalar(select(schema.revision.c.n)) or 0
 
 
-def all_light(conn: Connection) -> Iterator[Light]:
-    """All devices, in no order, as (imei, id, enabled, phone, qr, unit, ack_timeout, name, site).
-
-    In bounded memory.
-    """
-    columns = (
-        t.c.imei, t.c.id, t.c.enabled, t.c.phone, t.c.qr, t.c.unit, t.c.ack_timeout, t.c.name,
-        t.c.site,
-    )  # fmt: skip
-    result = conn.execute(select(*columns), execution_options={"yield_per": 5000})
-    return cast(Iterator[Light], iter(result))
-
-
-def all_devices(conn: Connection) -> Iterator[Device]:
-    """All devices ordered by IMEI, in bounded memory."""
-    query = select(*_ALL).order_by(t.c.imei)
-    return map(_device, conn.execute(query, execution_options={"yield_per": 2000}))
+def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
+    """All devices, in bounded memory; ordered by IMEI, or as they lie, which is sooner."""
+    query = select(*_ALL).order_by(t.c.imei) if ordered else select(*_ALL)
+    return map(Device._make, conn.execute(query, execution_options={"yield_per": 2000}))
 
 
 def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
@@ -240,15 +226,7 @@ def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
     removed = select(gone.imei).where(gone.revision > span[0], gone.revision <= span[1], ~back)
     return Changes(
         revision=upto,
-        changed=[_device(row) for row in rows],
+        changed=list(map(Device._make, rows)),
         removed=[Imei(imei) for imei in conn.scalars(removed)],
         more=upto < now,
     )
-
-
-def _device(row: Row[Any]) -> Device:
-    return Device(*tuple(row))
-
-
-def _values(d: Device) -> tuple[object, ...]:
-    return (d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, d.ack_timeout, d.enabled)

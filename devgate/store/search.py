@@ -49,7 +49,7 @@ def search(
         some = query if after is None else query.where(t.c.imei > after)
         rows = conn.execute(some.limit(size)).all()
         found += (
-            Device(*tuple(row))
+            Device._make(row)
             for row in rows
             if row.imei not in without and (imeis is None or row.imei in imeis)
         )
@@ -72,7 +72,7 @@ def _anywhere(conn: Connection, query: Select[Any], after: str, limit: int) -> l
         imei = literal_column("+device.imei", String)  # the plus keeps the key's index out of it
         far = query.where(imei > bound).order_by(None).order_by(imei)
         rows += conn.execute(far.limit(limit - len(rows)))
-    return [Device(*tuple(row)) for row in rows]
+    return [Device._make(row) for row in rows]
 
 
 def _among(
@@ -83,7 +83,7 @@ def _among(
     wanted = sorted(imei for imei in imeis if after is None or imei > after)
     for start in range(0, len(wanted), CHUNK):
         some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
-        found += (Device(*tuple(row)) for row in conn.execute(some))
+        found += (Device._make(row) for row in conn.execute(some))
         if len(found) >= limit:
             break
     return found[:limit]

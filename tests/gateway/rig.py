@@ -26,12 +26,13 @@ from devgate.events.log import EventLog
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.completion import result_of
-from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
+from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
@@ -166,13 +167,10 @@ class Rig:
         self.links = Links()
         self.knows_keys = False  # otherwise each is looked up in the database
         self._build()
-        for imei, id, unit, enabled in (
-            (X, 16, "seconds", True),
-            (Y, 17, "seconds", True),
-            (TIMES, 5, "times", True),
-            (OFF, 1, "seconds", False),
-        ):
-            self.directory.put(Known(imei, id, None, None, unit, enabled))
+        self.directory.put(Device(X, 16))
+        self.directory.put(Device(Y, 17))
+        self.directory.put(Device(TIMES, 5, unit="times"))
+        self.directory.put(Device(OFF, 1, enabled=False))
 
     def _build(self) -> None:
         service = ServiceSettings()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from devgate.gateway import details
 from devgate.gateway.command import Command, Order
 from devgate.gateway.details import command_front, encoded
-from devgate.gateway.known.directory import Known
 from devgate.model import Called, Imei
+from devgate.store.device import Device
 from tests.gateway.rig import Rig, X, ask
 
 VALUES = (
@@ -81,7 +81,7 @@ def test_so_is_what_the_events_of_a_command_tell(
 
 async def test_an_event_has_the_name_that_the_device_had_then(rig: Rig) -> None:
     def named(name: str) -> None:
-        rig.directory.put(Known(X, 16, None, None, "seconds", True, name=name, site="Hall 2"))
+        rig.directory.put(Device(X, 16, name=name, site="Hall 2"))
 
     async with rig.lives() as nursery:
         named("Chair 4")
@@ -111,7 +111,7 @@ async def test_what_its_events_have_in_common_is_encoded_once(rig: Rig) -> None:
     command = Command("c1", Order(X, "start", 5), 1.0)
     front = rig.records._front(command)
     assert rig.records._front(command) is front
-    rig.directory.put(Known(X, 16, None, None, "seconds", True, name="Chair 4"))
+    rig.directory.put(Device(X, 16, name="Chair 4"))
     assert rig.records._front(command) != front
     assert rig.records._front(command) is rig.records._front(command)
 

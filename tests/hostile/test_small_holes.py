@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def test_no_error_quotes_a_secret(served: Site, method: str, field: str) -> None
 
 def named(device: Device, field: str, text: str) -> Device:
     given: dict[str, Any] = {field: text}
-    return replace(device, **given)
+    return device._replace(**given)
 
 
 @pytest.mark.parametrize("character", TURNING, ids=lambda one: f"U+{ord(one):04X}")

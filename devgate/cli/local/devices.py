@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -160,7 +159,7 @@ def show(where: Where, imei: Imei) -> None:
         device, last = devices.get(conn, imei), history.presence_of(conn, [imei]).get(imei)
         if device is None:
             raise devices.unknown(imei)
-    known: dict[str, Any] = asdict(device) | dict.fromkeys(LIVE)
+    known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE)
     if last is not None:  # what is on disk says nothing of now
         known |= {name: iso(last[name]) for name in ("heard", "running_until")}
     try:
@@ -224,7 +223,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
             if "id" not in given:
                 given["id"] = devices.next_id(conn)
             device = devices.add(conn, Device(imei, enabled=not disabled, **given))
-        done(where, database, f"added {imei} as number {device.id}", **asdict(device))
+        done(where, database, f"added {imei} as number {device.id}", **device._asdict())
 
 
 @devices.command()
@@ -280,7 +279,7 @@ def _change(
     with store(where) as database:
         with database.write() as conn:
             new = [devices.edit(conn, imei, changes) for imei in imeis]
-        fields = asdict(new[0]) if len(new) == 1 else {"imeis": imeis}
+        fields = new[0]._asdict() if len(new) == 1 else {"imeis": imeis}
         done(where, database, f"{word} {', '.join(imeis)}", **fields)
 
 

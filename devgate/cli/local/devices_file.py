@@ -108,7 +108,7 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
             with click.open_file(file if file == "-" else part, "w", encoding="utf-8") as out:
                 if where.as_json:
                     for device in devices.all_devices(conn):
-                        click.echo(_json(asdict(device)), file=out)
+                        click.echo(_json(device._asdict()), file=out)
                 else:
                     csv_import.give(conn, out, spreadsheet=spreadsheet)
             if file != "-":

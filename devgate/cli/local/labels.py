@@ -70,7 +70,7 @@ def labels(
 def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:
     from devgate.config.load import load
     from devgate.config.locate import find_config
-    from devgate.gateway.known.directory import Directory, Known
+    from devgate.gateway.known.directory import Directory
     from devgate.labels.sheet import Label
     from devgate.model import Imei
     from devgate.store import devices
@@ -91,9 +91,7 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
                 found += page
     made = []
     for device in found:
-        directory.put(
-            Known(device.imei, device.id, device.phone, device.qr, device.unit, device.enabled)
-        )
+        directory.put(device)
         text = (directory.text(device.imei, "QR") or b"").decode()
         made.append(Label(device.imei, device.id, device.name, device.site, text))
     return made

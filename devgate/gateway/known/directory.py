@@ -7,6 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from devgate.model import MAX_TEXT, Called, Imei
+from devgate.store.device import Device
 
 if TYPE_CHECKING:
     from devgate.config.settings import ServiceSettings
@@ -22,20 +23,6 @@ class Own(NamedTuple):
     packed: bytes
     phone: bytes | None
     qr: bytes | None
-
-
-class Known(NamedTuple):
-    """What a device's row says, as far as the gateway works by it."""
-
-    imei: Imei
-    id: int
-    phone: str | None
-    qr: str | None
-    unit: str
-    enabled: bool
-    ack_timeout: float | None = None  # seconds; None: [command] ack_timeout
-    name: str = ""
-    site: str = ""
 
 
 class Directory:
@@ -87,23 +74,21 @@ class Directory:
         _, id, site = HEAD.unpack_from(packed)
         return Called(id, packed[HEAD.size :].decode(), self._sites[site])
 
-    def known(self, imei: Imei) -> Known | None:
+    def known(self, imei: Imei) -> Device | None:
         """All that is known of it."""
         entry, called = self._devices.get(imei), self.called(imei)
         if entry is None or called is None:
             return None
         own = entry if isinstance(entry, Own) else None
         phone, qr = (own.phone, own.qr) if own else (None, None)
-        return Known(
+        return Device(
             imei,
-            called.id,
+            *called,
             None if phone is None else phone.decode(),
             None if qr is None else qr.decode(),
             "times" if entry[0] & TIMES else "seconds",
-            bool(entry[0] & ENABLED),
             self._ack_timeouts.get(imei),
-            called.name,
-            called.site,
+            bool(entry[0] & ENABLED),
         )
 
     def text(self, imei: Imei, command: str) -> bytes | None:
@@ -119,23 +104,23 @@ class Directory:
         text = pattern.replace("{id}", str(number)).replace("{imei}", imei).encode()
         return text if text and len(text) <= MAX_TEXT else None
 
-    def put(self, known: Known) -> None:
-        flags = (TIMES if known.unit == "times" else 0) | (ENABLED if known.enabled else 0)
-        packed = HEAD.pack(flags, known.id, self._site(known.site)) + known.name.encode()
-        if known.phone is None and known.qr is None:
-            self._devices[known.imei] = packed
+    def put(self, device: Device) -> None:
+        flags = (TIMES if device.unit == "times" else 0) | (ENABLED if device.enabled else 0)
+        packed = HEAD.pack(flags, device.id, self._site(device.site)) + device.name.encode()
+        if device.phone is None and device.qr is None:
+            self._devices[device.imei] = packed
         else:
-            self._devices[known.imei] = Own(
+            self._devices[device.imei] = Own(
                 flags,
                 packed,
-                None if known.phone is None else known.phone.encode(),
-                None if known.qr is None else known.qr.encode(),
+                None if device.phone is None else device.phone.encode(),
+                None if device.qr is None else device.qr.encode(),
             )
 
-        if known.ack_timeout is not None:
-            self._ack_timeouts[known.imei] = known.ack_timeout
+        if device.ack_timeout is not None:
+            self._ack_timeouts[device.imei] = device.ack_timeout
         elif self._ack_timeouts:
-            self._ack_timeouts.pop(known.imei, None)
+            self._ack_timeouts.pop(device.imei, None)
 
     def _site(self, name: str) -> int:
         number = self._site_numbers.setdefault(name, len(self._sites))
@@ -143,9 +128,9 @@ class Directory:
             self._sites.append(name)
         return number
 
-    def load(self, rows: Iterable[Known]) -> None:
-        for row in rows:
-            self.put(row)
+    def load(self, devices: Iterable[Device]) -> None:
+        for device in devices:
+            self.put(device)
 
     def remove(self, imei: Imei) -> None:
         self._devices.pop(imei, None)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from devgate.gateway.background import Background
-from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import devices
-from devgate.store.device import Device
+from devgate.store.device import COLUMNS, Device
 from devgate.store.history import Reading
 
 if TYPE_CHECKING:
@@ -59,12 +59,7 @@ class Knowledge:
 
     def _load(self, conn: Reading) -> int:
         revision = devices.revision(conn)
-        self._directory.load(
-            Known(Imei(imei), id, phone, qr, unit, enabled, ack_timeout, name, site)
-            for imei, id, enabled, phone, qr, unit, ack_timeout, name, site in devices.all_light(
-                conn
-            )
-        )
+        self._directory.load(devices.all_devices(conn, ordered=False))
         return revision
 
     async def refresh(self) -> int:
@@ -85,13 +80,9 @@ class Knowledge:
     def _apply(self, changed: Iterable[Device], removed: Iterable[Imei], quiet: bool) -> None:
         for device in changed:
             before = self._directory.known(device.imei)
-            new = Known(
-                device.imei, device.id, device.phone, device.qr, device.unit, device.enabled,
-                device.ack_timeout, device.name, device.site,
-            )  # fmt: skip
-            self._directory.put(new)
+            self._directory.put(device)
             if not quiet:
-                self._tell(before, new)
+                self._tell(before, device)
             if not device.enabled:
                 self._refused(device.imei, "disabled")
         for imei in removed:
@@ -120,7 +111,7 @@ class Knowledge:
         wide = [one for key, one in self._sources.items() if not isinstance(key, str)]
         return wide[0] if wide else OTHERS
 
-    def _tell(self, before: Known | None, new: Known) -> None:
+    def _tell(self, before: Device | None, new: Device) -> None:
         source = self._whose(new.imei)
         called = {"id": new.id, "name": new.name, "site": new.site}
         detail: dict[str, object] = {**called, "enabled": new.enabled, "source": source}
@@ -130,7 +121,7 @@ class Knowledge:
             return
         changes = {
             name: {"old": _short(old), "new": _short(value)}
-            for name, old, value in zip(Known._fields, before, new, strict=True)
+            for name, old, value in zip(COLUMNS, before, new, strict=True)
             if old != value
         }
         if changes:  # else it was written as it was

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict
-from dataclasses import fields as parts
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
@@ -21,14 +20,13 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
 from devgate.store import csv_import, history
 from devgate.store import devices as stored
-from devgate.store.device import MAX_ACK_TIMEOUT, MAX_NAME, Device
+from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, MAX_NAME, Device
 from devgate.store.history import Reading
 from devgate.store.search import search
 
 PAGE = 1000  # devices of an export that are read at once
 MAX_SEARCH = 64  # characters of what is looked for
 ON_CONFLICT = ("fail", "skip", "update")
-OWN = tuple(part.name for part in parts(Device))
 
 
 async def device(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -96,7 +94,7 @@ async def add(gateway: Gateway, args: Args, source: str) -> Reply:
 async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
     imei, given = arguments.device(args), _given(args)
     if not given:
-        raise CallerError("400", f"nothing to change: one of {', '.join(OWN[1:])} expected")
+        raise CallerError("400", f"nothing to change: one of {', '.join(COLUMNS[1:])} expected")
 
     def change(conn: Reading) -> Device:
         stored.claim(conn)
@@ -125,7 +123,7 @@ async def _changed(
     with gateway.knowledge.changing(source, imei):
         device = await gateway.records.change(change)
         await gateway.knowledge.refresh()
-    return {"status": "200", "message": message, **asdict(device)}
+    return {"status": "200", "message": message, **device._asdict()}
 
 
 def _must_be_free(conn: Reading, imei: Imei, id: int) -> None:
@@ -138,7 +136,7 @@ def _given(args: Args) -> dict[str, Any]:
     """What the request says of a device, by the columns' names. Values are the store's to check,
     types are ours."""
     given: dict[str, Any] = {}
-    for name in OWN[1:]:
+    for name in COLUMNS[1:]:
         if name not in args:
             continue
         value = args[name]
@@ -195,5 +193,5 @@ async def _all(gateway: Gateway, page: list[Device]) -> AsyncGenerator[Reply, No
     """Each device, by IMEI. Read page by page: who reads slowly keeps no transaction open."""
     while page:
         for one in page:
-            yield asdict(one)
+            yield one._asdict()
         page = await gateway.records.read(stored.page, page[-1].imei, PAGE)

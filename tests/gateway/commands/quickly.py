@@ -31,11 +31,12 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.commands.running import Running
-from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import CommandEvent, Records
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
+from devgate.store.device import Device
 from tests.gateway.commands.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
 from tests.gateway.rig import EPOCH, FakeLink, Links, X
 
@@ -149,7 +150,7 @@ class World:
     def owns(self, ack_timeout: float | None) -> None:
         self.own = ack_timeout
         self.reference.ack_timeout = ACK_TIMEOUT if ack_timeout is None else ack_timeout
-        self.directory.put(Known(X, 16, None, None, "seconds", True, ack_timeout))
+        self.directory.put(Device(X, 16, ack_timeout=ack_timeout))
 
     # What the gateway does
 

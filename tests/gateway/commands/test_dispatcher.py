@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.gateway.known.directory import Known
 from devgate.model import Imei
+from devgate.store.device import Device
 from tests.gateway.rig import NOBODY, OFF, TIMES, Rig, X, Y, ask
 
 START = b"026000123456787654321QD500"
@@ -63,7 +63,7 @@ async def test_a_burst_is_a_few_commits(
 ) -> None:
     imeis = [Imei(f"{n:015}") for n in range(100, 400)]
     for imei in imeis:
-        rig.directory.put(Known(imei, int(imei), None, None, "seconds", True))
+        rig.directory.put(Device(imei, int(imei)))
         rig.online(imei)
     rig.writer.slow = 0.01
     asked = [ask(rig, nursery, imei=imei, timeout=1) for imei in imeis]

@@ -6,20 +6,20 @@ import trio
 from trio.testing import MockClock
 
 from devgate.gateway.commands.slow import LATE_ANSWERS, MAX_DEVICES, REPORT_SECONDS, Slow
-from devgate.gateway.known.directory import Known
 from devgate.model import Imei
+from devgate.store.device import Device
 from tests.gateway.rig import Rig, X, ask
 
 
 async def test_a_device_may_have_its_own_ack_timeout(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig.directory.put(Known(X, 16, None, None, "seconds", True, 25.0))
+    rig.directory.put(Device(X, 16, ack_timeout=25.0))
     rig.online()
     asked = ask(rig, nursery)
     await trio.sleep(30)
     assert (asked.status, asked.at) == ("408", 25.0)
-    rig.directory.put(Known(X, 16, None, None, "seconds", True))
+    rig.directory.put(Device(X, 16))
     asked = ask(rig, nursery, long=2)
     await trio.sleep(15)
     assert (asked.status, asked.at) == ("408", 40.0)
@@ -28,7 +28,7 @@ async def test_a_device_may_have_its_own_ack_timeout(
 async def test_yields_go_by_the_device_s_own(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig.directory.put(Known(X, 16, None, None, "seconds", True, 25.0))
+    rig.directory.put(Device(X, 16, ack_timeout=25.0))
     rig.online()
     first = ask(rig, nursery)
     await trio.sleep(25.5)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from devgate.config.settings import ServiceSettings
-from devgate.gateway.known.directory import Directory, Known
+from devgate.gateway.known.directory import Directory
 from devgate.model import Imei
+from devgate.store.device import Device
 from tests.gateway.rig import NOBODY, X, Y
 
 QR = "http://csgxjk.com/qrcode/dev/{id}"
 
 
-def known(
-    imei: Imei = X,
-    id: int = 16,
-    phone: str | None = None,
-    qr: str | None = None,
-    unit: str = "seconds",
-    enabled: bool = True,
-) -> Known:
-    return Known(imei, id, phone, qr, unit, enabled)
+def known(imei: Imei = X, id: int = 16, **fields: Any) -> Device:
+    return Device(imei, id, **fields)
 
 
 @pytest.fixture
