@@ -27,8 +27,8 @@ from devgate.http.sessions import Sessions
 from devgate.http.web import Web
 from devgate.store.device import COLUMNS
 from tests.http.harness import Site, problem, site
+from tests.http.live.test_streams import Client
 from tests.http.test_metrics import look
-from tests.http.test_streams import Client
 from tests.http.visitor import visitor
 
 TRIES = 20

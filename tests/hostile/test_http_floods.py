@@ -12,8 +12,8 @@ import pytest
 
 from devgate.http.serving.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE, Meter
 from tests.http.harness import Site, site
+from tests.http.serving.test_server import talk
 from tests.http.test_metrics import look
-from tests.http.test_server import talk
 from tests.net.papers import Papers
 
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)[:3] + b"\x04" + bytes(5)

@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from devgate.http.api import arguments
 from devgate.http.problems import Problem
 from tests.http.harness import Site, site
-from tests.http.test_server import talk
+from tests.http.serving.test_server import talk
 
 MIB = 1024 * 1024
 FORM = "application/x-www-form-urlencoded"
