@@ -20,9 +20,10 @@ from devgate.gateway import clock
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.operations.table import begin, dispatch
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
+from devgate.net.acceptor import Admit
 from devgate.net.addresses import bind, shown
 from devgate.net.filters import Handshakes, plug
-from devgate.net.limits import MAX_WEB, budget
+from devgate.net.limits import MAX_WEB, Crowd, budget
 from devgate.net.link import Link
 from devgate.net.proxy import believed
 from devgate.reload import reload
@@ -142,7 +143,7 @@ class App:
         self._on_loaded()
 
     @asynccontextmanager
-    async def _devices(self) -> AsyncIterator[Callable[[int, str], None]]:
+    async def _devices(self) -> AsyncIterator[Admit]:
         """Runners around connections: what a command needs outlives it."""
         gateway, desk = self.gateway, self.gateway.desk
         async with trio.open_nursery() as commands:
@@ -154,8 +155,8 @@ class App:
                 await connections.start(gateway.webhooks.run)
                 own = desk.own
 
-                def admit(fd: int, address: str) -> None:
-                    connections.start_soon(own, self._link(fd, address), name="device")
+                def admit(fd: int, address: str, crowd: Crowd | None) -> None:
+                    connections.start_soon(own, self._link(fd, address, crowd), name="device")
 
                 with self._guarded():
                     yield admit
@@ -163,9 +164,9 @@ class App:
                 connections.cancel_scope.cancel()
             commands.cancel_scope.cancel()
 
-    def _link(self, fd: int, address: str) -> Link:
+    def _link(self, fd: int, address: str, crowd: Crowd | None) -> Link:
         device = self.gateway.settings.device
-        link = Link(fd, address, max_unsent=device.max_outbox, registered=False)
+        link = Link(fd, address, crowd, max_unsent=device.max_outbox, registered=False)
         if self._tls or device.proxy_protocol:
             plug(
                 link,
@@ -177,9 +178,7 @@ class App:
             )
         return link
 
-    async def _doors(
-        self, admit: Callable[[int, str], None], stopping: trio.Event, on_ready: Ready
-    ) -> None:
+    async def _doors(self, admit: Admit, stopping: trio.Event, on_ready: Ready) -> None:
         device, control = self.settings.device, self.settings.control
         self._tls = tls_of(device.tls)
         listeners = bind(device.listen)

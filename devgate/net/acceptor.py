@@ -13,8 +13,11 @@ import trio
 
 from devgate.net.accepting import BUDGET, NEWS_SECONDS, Accepting
 from devgate.net.addresses import host_of, spelled
-from devgate.net.limits import Crowds, capacity
+from devgate.net.limits import Crowd, Crowds, capacity
 from devgate.net.tuning import Tuning
+
+# Takes a connection: its descriptor, its address, and the crowd that it is counted in.
+Admit = Callable[[int, str, Crowd | None], None]
 
 log = logging.getLogger("devgate.devices")
 
@@ -25,7 +28,7 @@ class Acceptor:
     `connections()` tells how many there are now. It may count one only when its task has begun:
     within a round the acceptor counts for itself.
 
-    `crowds` counts them by address, and has the limit for one; whoever is given one tells it when
+    `crowds` counts them by network, and has the limit for one; whoever is given one tells it when
     the connection has ended, once. `max_connections` 0 is what the descriptor limit allows. Both
     limits may be changed at any time, by apply().
 
@@ -62,7 +65,7 @@ class Acceptor:
         self._accepting = Accepting(
             lambda: self.limit - connections(), self._full, self._accepted, log, inside=connections
         )
-        self._admit: Callable[[int, str], None]  # of run()
+        self._admit: Admit  # of run()
         self._refused_quiet_until = -math.inf
         self._refused_said = 0
         # Made for mobile networks. No device that beats, each 55 s, is ever probed: a probe wakes
@@ -94,10 +97,11 @@ class Acceptor:
         most = capacity()
         return min(most, self._max_connections) if self._max_connections else most
 
-    def enter(self, address: str) -> bool:
-        """Count a connection from the host of `address`. False: that host has too many."""
-        if self.crowds.enter(address):
-            return True
+    def enter(self, address: str) -> Crowd | None:
+        """Count a connection from `address`. None: there are too many from its network."""
+        crowd = self.crowds.enter(address)
+        if crowd is not None:
+            return crowd
         self.refused += 1
         now = trio.current_time()
         if now >= self._refused_quiet_until:
@@ -109,19 +113,20 @@ class Acceptor:
             )
             self._refused_quiet_until = now + NEWS_SECONDS
             self._refused_said = self.refused
-        return False
+        return None
 
     async def run(
         self,
         listeners: Sequence[socket.socket],
-        admit: Callable[[int, str], None],
+        admit: Admit,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept on these sockets until cancelled. It owns them from now on, and closes them then.
 
-        `admit(fd, address)` is called for each connection, at once and without awaiting; the
-        descriptor is non-blocking and from then on the callee's.
+        `admit(fd, address, crowd)` is called for each connection, at once and without awaiting;
+        the descriptor is non-blocking and from then on the callee's. `crowd` is None where the
+        address is counted later (`proxied`).
         """
         self._admit = admit
         try:
@@ -143,20 +148,23 @@ class Acceptor:
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 
     def _accepted(self, sock: socket.socket, peer: Any) -> None:
-        address = spelled(peer)
+        address, crowd = spelled(peer), None
         if not self.proxied:
-            if self._strict(address) and self.crowds.crowded(address):
-                self.refused += 1
+            crowd = self.enter(address)
+            if crowd is None:
                 sock.close()
                 return
-            if not self.enter(address):
+            if crowd.crowded(less=1) and self._strict(address):
+                self.crowds.leave(crowd)
+                self.refused += 1
                 sock.close()
                 return
         fd = sock.detach()
         try:
-            self._admit(fd, address)
+            self._admit(fd, address, crowd)
         except BaseException:
             os.close(fd)
-            self.crowds.left(address)
+            if crowd is not None:
+                self.crowds.leave(crowd)
             raise
         self.accepted += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 
+from devgate.net.limits import Crowd
 from devgate.net.link import Inbound, Link
 from devgate.net.proxy import Preamble, Refused
 from devgate.net.tls import Tls
@@ -17,7 +18,7 @@ def plug(
     *,
     proxy: bool = False,
     believed: bool = True,
-    enter: Callable[[str], bool] | None = None,
+    enter: Callable[[str], Crowd | None] | None = None,
     tls: ssl.SSLContext | None = None,
     handshakes: Handshakes | None = None,
 ) -> None:
@@ -38,7 +39,11 @@ class Proxied:
     __slots__ = ("_believed", "_enter", "_next", "_preamble", "ended", "opening")
 
     def __init__(
-        self, enter: Callable[[str], bool] | None, inner: Inbound | None, *, believed: bool = True
+        self,
+        enter: Callable[[str], Crowd | None] | None,
+        inner: Inbound | None,
+        *,
+        believed: bool = True,
     ) -> None:
         self._believed = believed
         self._preamble = Preamble()
@@ -61,8 +66,10 @@ class Proxied:
         if got.address:
             # One that is turned away keeps the socket's address: it was never counted under
             # the other.
-            if self._enter is not None and not self._enter(got.address):
-                return link.end(f"too many connections from its address {got.address}")
+            if self._enter is not None:
+                link.crowd = self._enter(got.address)
+                if link.crowd is None:
+                    return link.end(f"too many connections from its address {got.address}")
             link.address = got.address
         link.inbound = self._next
         return link.receive(got.rest) if got.rest else None

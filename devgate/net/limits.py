@@ -57,58 +57,53 @@ def capacity() -> int:
     return budget().devices
 
 
-class Crowds:
-    """Connections of devices, by network: an IPv4 address, or the /64 of an IPv6 address.
+class Crowd:
+    """The connections of devices from one network: an IPv4 address, or the /64 of an IPv6 one."""
 
-    `most` 0 is no limit; it may change at any time. All of a network's connections are counted,
-    and those that have not registered once more.
+    __slots__ = ("inside", "network", "unregistered")
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.inside = 0  # all that were counted and have not left
+        self.unregistered = 0  # those of them that have not registered
+
+    def registered(self) -> None:
+        """One that was counted has registered."""
+        self.unregistered -= 1
+
+    def crowded(self, less: int = 0) -> bool:
+        """Whether at least as many have not registered as may have; `less` of them are leaving."""
+        registered = self.inside - self.unregistered
+        return self.unregistered - less >= UNREGISTERED_PER_NETWORK + registered
+
+
+class Crowds:
+    """Connections of devices, by network.
+
+    `most` 0 is no limit; it may change at any time. A connection's network is looked up once,
+    when it is counted; from then on whoever counted it knows its crowd.
     """
 
     def __init__(self, most: int = 0) -> None:
         self.most = most
-        self._here: dict[str, list[int]] = {}  # all, and those that have not registered
+        self._crowds: dict[str, Crowd] = {}
 
-    def enter(self, address: str) -> bool:
-        """Count one more from the network of `address`. False, and not counted: it has enough."""
+    def enter(self, address: str) -> Crowd | None:
+        """Count one more, in the crowd that is returned. None, and not counted: it has enough."""
         network = network_of(address)
-        here = self._here.get(network)
-        if here is None:
-            self._here[network] = [1, 1]
-            return True
-        if 0 < self.most <= here[0]:
-            return False
-        here[0] += 1
-        here[1] += 1
-        return True
+        crowd = self._crowds.get(network)
+        if crowd is None:
+            crowd = self._crowds[network] = Crowd(network)
+        elif 0 < self.most <= crowd.inside:
+            return None
+        crowd.inside += 1
+        crowd.unregistered += 1
+        return crowd
 
-    def registered(self, address: str) -> None:
-        """One that was counted has registered."""
-        here = self._here.get(network_of(address))
-        if here is not None and here[1]:
-            here[1] -= 1
-
-    def left(self, address: str, *, registered: bool = False) -> None:
-        """One that was counted has gone. A network that has none counted has none the less."""
-        network = network_of(address)
-        here = self._here.get(network)
-        if here is None:
-            return
-        if here[0] <= 1:
-            del self._here[network]
-            return
-        here[0] -= 1
-        if not registered and here[1]:
-            here[1] -= 1
-
-    def unregistered(self, address: str) -> int:
-        """How many of its network have not registered."""
-        here = self._here.get(network_of(address))
-        return here[1] if here else 0
-
-    def crowded(self, address: str, less: int = 0) -> bool:
-        """Whether its network has at least as many connections that have not registered as it
-        may have; `less` of them are leaving."""
-        here = self._here.get(network_of(address))
-        if here is None:
-            return False
-        return here[1] - less >= UNREGISTERED_PER_NETWORK + here[0] - here[1]
+    def leave(self, crowd: Crowd, *, registered: bool = False) -> None:
+        """One that was counted has gone; to be called once for each."""
+        crowd.inside -= 1
+        if not registered:
+            crowd.unregistered -= 1
+        if not crowd.inside:
+            del self._crowds[crowd.network]

@@ -12,6 +12,8 @@ import struct
 import termios
 from typing import Final, Protocol
 
+from devgate.net.limits import Crowd
+
 # Some sixty of the longest frames. A device that leaves more than that unread reads nothing.
 MAX_UNSENT = 65536
 SIOCOUTQ: Final = termios.TIOCOUTQ  # one number in Linux: bytes that were not acknowledged yet
@@ -54,25 +56,28 @@ class Link:
     send() that the link is of no more use tells the owner: the poller may have no news of it.
 
     `address` is the device's ("1.2.3.4:5678"), also behind a load balancer, once its PROXY
-    header is here. `why` says why the link itself came to an end, if it knows. `registered`: the
-    poller reads it ahead of the others; the owner sets it once the device has registered.
+    header is here. `crowd` is what it is counted in, if it is counted (`Crowds`). `why` says why
+    the link itself came to an end, if it knows. `registered`: the poller reads it ahead of the
+    others; the owner sets it once the device has registered.
     """
 
     __slots__ = (
-        "address", "broken", "fd", "inbound", "max_unsent", "outbound", "registered", "unsent",
-        "why",
+        "address", "broken", "crowd", "fd", "inbound", "max_unsent", "outbound", "registered",
+        "unsent", "why",
     )  # fmt: skip
 
     def __init__(
         self,
         fd: int,
         address: str = "",
+        crowd: Crowd | None = None,
         *,
         max_unsent: int = MAX_UNSENT,
         registered: bool = True,
     ) -> None:
         self.fd = fd  # -1 once it is closed
         self.address = address
+        self.crowd = crowd
         self.max_unsent = max_unsent
         self.registered = registered
         # Bytes only while it is empty: an empty bytearray each would cost 56 bytes a device.

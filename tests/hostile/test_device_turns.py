@@ -84,8 +84,8 @@ async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
     address = "192.0.2.1:5000"
     async with trio.open_nursery() as nursery:
         for _ in range(3 * LOOKS):
-            assert crowds.enter(address)
-            nursery.start_soon(desk.own, Link(os.eventfd(0, os.EFD_NONBLOCK), address))
+            link = Link(os.eventfd(0, os.EFD_NONBLOCK), address, crowds.enter(address))
+            nursery.start_soon(desk.own, link)
         nursery.start_soon(desk.watch.run)
         await trio.sleep(20.0)
         await wait_all_tasks_blocked()

@@ -13,7 +13,7 @@ import trio
 from devgate.net.accepting import BUDGET
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind
-from devgate.net.limits import Crowds
+from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowd, Crowds
 
 
 class House:
@@ -22,6 +22,7 @@ class House:
     def __init__(self) -> None:
         self.inside: dict[int, str] = {}
         self.looks = 0  # how many times the acceptor asked how many there are
+        self.crowds: dict[int, Crowd] = {}
         self.listeners = bind(["127.0.0.1:0"])
         self.acceptor = Acceptor(self._count)
         self.devices = ExitStack()
@@ -30,12 +31,14 @@ class House:
         self.looks += 1
         return len(self.inside)
 
-    def admit(self, fd: int, address: str) -> None:
-        self.inside[fd] = address
+    def admit(self, fd: int, address: str, crowd: Crowd | None) -> None:
+        assert crowd is not None
+        self.inside[fd], self.crowds[fd] = address, crowd
 
     def leave(self, fd: int) -> None:
         os.close(fd)
-        self.acceptor.crowds.left(self.inside.pop(fd))
+        del self.inside[fd]
+        self.acceptor.crowds.leave(self.crowds.pop(fd))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.acceptor.run(self.listeners, self.admit, task_status=task_status)
@@ -196,7 +199,7 @@ async def test_several_doors_lead_into_one_house() -> None:
     listeners = bind(["127.0.0.1:0", "[::1]:0"])
     acceptor = Acceptor(lambda: len(admitted))
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run, listeners, lambda fd, address: admitted.append(fd))
+        await nursery.start(acceptor.run, listeners, lambda fd, *_: admitted.append(fd))
         for listener in listeners:
             with socket.create_connection(listener.getsockname()[:2]):
                 pass
@@ -226,7 +229,7 @@ async def test_no_error_of_the_kernel_ends_the_door(number: int) -> None:
     listener.troubles = [number] * 3
     acceptor = Acceptor(lambda: len(admitted))
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run, [listener], lambda fd, address: admitted.append(fd))
+        await nursery.start(acceptor.run, [listener], lambda fd, *_: admitted.append(fd))
         with socket.create_connection(listener.getsockname()):
             await until(lambda: len(admitted) == 1)
         nursery.cancel_scope.cancel()
@@ -236,7 +239,7 @@ async def test_no_error_of_the_kernel_ends_the_door(number: int) -> None:
 async def test_what_cannot_be_admitted_is_closed(nursery: trio.Nursery) -> None:
     """F9: such a fault ends its connection, and not the door."""
 
-    def admit(fd: int, address: str) -> None:
+    def admit(fd: int, address: str, crowd: Crowd | None) -> None:
         raise RuntimeError("no nursery")
 
     listeners = bind(["127.0.0.1:0"])
@@ -251,14 +254,45 @@ async def test_what_cannot_be_admitted_is_closed(nursery: trio.Nursery) -> None:
 
 def test_crowds_count_exactly_those_they_let_in() -> None:
     crowds = Crowds(1)
-    assert crowds.enter("1.2.3.4:1")
-    assert not crowds.enter("1.2.3.4:2")
-    assert crowds.enter("[::1]:1")
-    crowds.left("9.9.9.9:1")
-    crowds.left("1.2.3.4:1")
-    assert crowds.enter("1.2.3.4:3")
+    first = crowds.enter("1.2.3.4:1")
+    assert first is not None
+    assert crowds.enter("1.2.3.4:2") is None
+    assert crowds.enter("[::1]:1") is not None
+    crowds.leave(first)
+    second = crowds.enter("1.2.3.4:3")
+    assert second is not None
     crowds.most = 0
-    assert crowds.enter("1.2.3.4:4")
-    crowds.left("1.2.3.4:3")
+    assert crowds.enter("1.2.3.4:4") is second
+    crowds.leave(second)
     crowds.most = 1
-    assert not crowds.enter("1.2.3.4:5"), "one is still here"
+    assert crowds.enter("1.2.3.4:5") is None, "one is still here"
+
+
+def test_a_crowd_of_which_all_have_left_is_forgotten() -> None:
+    crowds = Crowds()
+    crowd = crowds.enter("[2001:db8::1]:1")
+    assert crowd is not None
+    assert crowds.enter("[2001:db8::2]:2") is crowd, "one /64"
+    assert (crowd.network, crowd.inside, crowd.unregistered) == ("2001:db8::/64", 2, 2)
+    crowd.registered()
+    crowds.leave(crowd, registered=True)
+    assert (crowd.inside, crowd.unregistered) == (1, 1)
+    assert crowds.enter("[2001:db8::3]:3") is crowd
+    for _ in range(2):
+        crowds.leave(crowd)
+    assert (crowd.inside, crowd.unregistered) == (0, 0)
+    assert crowds.enter("[2001:db8::1]:1") is not crowd
+
+
+def test_a_crowd_may_have_more_the_more_of_it_have_registered() -> None:
+    crowds = Crowds()
+    for _ in range(UNREGISTERED_PER_NETWORK):
+        crowd = crowds.enter("1.2.3.4:1")
+    assert crowd is not None
+    assert crowd.crowded()
+    assert not crowd.crowded(less=1)
+    crowd.registered()
+    assert not crowd.crowded()
+    for _ in range(2):
+        crowds.enter("1.2.3.4:1")
+    assert crowd.crowded()

@@ -51,7 +51,7 @@ acceptor, steps = Acceptor(connections), Steps()
 async def main():
     listeners = bind(["127.0.0.1:0"])
     async with trio.open_nursery() as nursery:
-        await nursery.start(acceptor.run, listeners, lambda fd, address: inside.append(fd))
+        await nursery.start(acceptor.run, listeners, lambda fd, *_: inside.append(fd))
         try:  # somebody else takes all the descriptors but five
             while True:
                 leaked.append(os.open(os.devnull, os.O_RDONLY))

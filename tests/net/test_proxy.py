@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.net.filters import plug
+from devgate.net.limits import Crowds
 from devgate.net.proxy import BINARY, MAX_BLOCK, MAX_LINE, Preamble, Refused, Source
 from tests.net.conftest import Dial, Notes
 
@@ -169,6 +170,19 @@ async def test_the_desk_sees_the_devices_bytes_and_address(dial: Dial, notes: No
     await notes.until(lambda: notes.heard[link] == HT + b"1")
 
 
+async def test_a_device_is_counted_where_its_header_says_that_it_is(
+    dial: Dial, notes: Notes
+) -> None:
+    crowds = Crowds()
+    device, link = dial()
+    plug(link, proxy=True, enter=crowds.enter)
+    notes.poller.add(link)
+    device.sendall(GOOD[0][0] + HT)
+    await notes.until(lambda: link in notes.heard)
+    assert link.crowd is not None
+    assert (link.crowd.network, link.crowd.inside) == ("192.0.2.7", 1)
+
+
 async def test_a_flood_behind_a_header_is_read_to_its_end(dial: Dial, notes: Notes) -> None:
     device, link = dial()
     plug(link, proxy=True)
@@ -193,7 +207,7 @@ async def test_a_link_without_a_good_header_ends(
     wire: bytes, why: str, dial: Dial, notes: Notes
 ) -> None:
     device, link = dial()
-    plug(link, proxy=True, enter=lambda address: False)
+    plug(link, proxy=True, enter=lambda address: None)
     notes.poller.add(link)
     device.sendall(wire)
     device.shutdown(socket.SHUT_WR)

@@ -66,7 +66,7 @@ class Desk:
         self._quick_counts = self.counts.quick
         self._crowds = crowds or Crowds()
         self._make_task = make_task
-        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records), self._crowds)
+        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
         self._directory = directory
@@ -122,7 +122,8 @@ class Desk:
             self._dispatcher.disconnected(connection.session.imei, connection)
         self._presence.ended(connection, why)
         self._poller.close(link, abort=why == TAKEN_OVER)
-        self._crowds.left(link.address, registered=bool(connection.own))
+        if link.crowd is not None:
+            self._crowds.leave(link.crowd, registered=bool(connection.own))
 
     def make_room(self, most: int) -> int:
         """For the acceptor: end some connections that have not registered. Returns how many."""

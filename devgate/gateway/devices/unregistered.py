@@ -12,7 +12,7 @@ from devgate.gateway.devices.tails import Tails
 from devgate.gateway.devices.unknown import Unknown
 from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, network_of
-from devgate.net.limits import Crowds
+from devgate.net.limits import Crowd
 from devgate.net.link import Link
 from devgate.protocol.frames import Event, Frame
 
@@ -43,8 +43,7 @@ class _Refused:
 class Unregistered:
     """The connections of devices that have not registered, oldest first."""
 
-    def __init__(self, refusals: Refusals, unknown: Unknown, crowds: Crowds) -> None:
-        self.crowds = crowds
+    def __init__(self, refusals: Refusals, unknown: Unknown) -> None:
         self.refusals = refusals
         self.unknown = unknown
         self._connections: dict[Connection, None] = {}
@@ -52,9 +51,9 @@ class Unregistered:
         self._any_slow_until = float("-inf")
         self._delayed: Tails[Connection] = Tails(DELAY_SECONDS)
         self._events: dict[Connection, list[Event]] = {}  # of those that are delayed
-        # Those that were crowded out and have not left yet, and how many of each network.
+        # Those that were crowded out and have not left yet, and how many of each crowd.
         self._leaving: set[Connection] = set()
-        self._closing: Counter[str] = Counter()
+        self._closing: Counter[Crowd] = Counter()
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -68,18 +67,19 @@ class Unregistered:
         """It is a device's from now on."""
         self._connections.pop(connection, None)
         connection.link.registered = True
-        self.crowds.registered(connection.link.address)
+        if connection.link.crowd is not None:
+            connection.link.crowd.registered()
 
     def ended(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
         self._delayed.done(connection)
         self._events.pop(connection, None)
-        if connection in self._leaving:
+        crowd = connection.link.crowd
+        if crowd is not None and connection in self._leaving:
             self._leaving.discard(connection)
-            network = network_of(connection.link.address)
-            self._closing[network] -= 1
-            if not self._closing[network]:
-                del self._closing[network]
+            self._closing[crowd] -= 1
+            if not self._closing[crowd]:
+                del self._closing[crowd]
 
     # Registrations
 
@@ -150,23 +150,24 @@ class Unregistered:
             and now - connection.connected >= OLD_SECONDS
             and not waits(connection.link)
         ]
-        old.sort(key=lambda one: -self.crowds.unregistered(one.link.address))
+        old.sort(key=lambda one: -one.link.crowd.unregistered if one.link.crowd else 0)
         for connection in old[:most]:
             self._close(connection, "full", "its place is needed, and it did not register")
         return len(old[:most])
 
     def crowds_out(self, connection: Connection, now: float) -> bool:
         """Whether it is old and its network has too many that have not registered."""
-        if now - connection.connected < CROWDED_SECONDS or connection.why:
+        crowd = connection.link.crowd
+        if crowd is None or now - connection.connected < CROWDED_SECONDS or connection.why:
             return False
-        address = connection.link.address
-        return self.crowds.crowded(address, less=self._closing[network_of(address)])
+        return crowd.crowded(less=self._closing[crowd])
 
     def crowd_out(self, connection: Connection) -> None:
         """Close it in favour of others of its network."""
-        if not connection.why:
+        crowd = connection.link.crowd
+        if crowd is not None and not connection.why:
             self._leaving.add(connection)
-            self._closing[network_of(connection.link.address)] += 1
+            self._closing[crowd] += 1
             self._close(connection, "unregistered", "too many from its address did not register")
 
     def _close(self, connection: Connection, why: str, words: str) -> None:
