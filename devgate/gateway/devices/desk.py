@@ -116,8 +116,10 @@ class Desk:
     def ended(self, connection: Connection) -> None:
         link, why = connection.link, connection.why or STOPS
         del self.connections[link]
-        self.watch.ended(connection)
-        self.unregistered.ended(connection)
+        if connection.waits:
+            self.watch.ended(connection)
+        if not connection.own:
+            self.unregistered.ended(connection)
         if connection.session.imei is not None:
             self._dispatcher.disconnected(connection.session.imei, connection)
         self._presence.ended(connection, why)

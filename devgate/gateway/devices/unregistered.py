@@ -71,6 +71,7 @@ class Unregistered:
             connection.link.crowd.registered()
 
     def ended(self, connection: Connection) -> None:
+        """One is over that has not registered. Of those that have, nothing is left here."""
         self._connections.pop(connection, None)
         self._delayed.done(connection)
         self._events.pop(connection, None)
@@ -113,6 +114,8 @@ class Unregistered:
 
     def now(self, connection: Connection, events: Sequence[Event], now: float) -> Sequence[Event]:
         """Those of the events that may be answered now; the others wait here, in order."""
+        if now >= self._any_slow_until and not self._events:
+            return events  # no network is slow, and nobody waits
         waiting = self._events.get(connection)
         if waiting is not None:
             waiting.extend(events)

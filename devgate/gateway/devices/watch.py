@@ -81,7 +81,7 @@ class Watch:
         self.tails.wait = settings.partial_timeout
 
     def ended(self, connection: Connection) -> None:
-        """The connection is over: nothing of it is due any more."""
+        """One that `waits` is over. Of all others nothing is due."""
         self.grace.done(connection)
         self.tails.done(connection)
 
@@ -142,6 +142,7 @@ class Watch:
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
                 connection.waits = False
+                self.grace.done(connection)
                 self._desk.read([(connection.link, NO_MORE)], now)
         for connection, events in islice(self._unregistered.due(now), DUE):
             self._answer_later(connection, events, now)
