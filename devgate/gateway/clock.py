@@ -112,8 +112,4 @@ class Clock:
 
 
 shared = Clock()  # the gateway's: all of its parts mean the same time
-
-
-def time() -> float:
-    """The time to put on disk."""
-    return shared.now()
+time = shared.now  # what is put on disk

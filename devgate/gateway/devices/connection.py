@@ -45,7 +45,7 @@ class Connection(Parked):
         self.owner = owner
         self.connected = now  # trio's clock, as is `heard`
         self.heard = now
-        self.registered_at: float | None = None  # wall clock, for people
+        self.registered_at = 0.0  # wall clock, for people
         self.generation = 0  # of the registration: a later one has a higher number
         self.own = b""  # how its requests begin, once it is registered
         self.session = Session()

@@ -95,9 +95,9 @@ class Presence:
         connection.own = own(imei)
         displaced = self._registry.take_over(imei, connection)
         if displaced is None:
-            self._online(imei, connection)
+            self._online(imei, connection, now)
         else:
-            self._taken_over(imei, connection, displaced)
+            self._taken_over(imei, connection, displaced, now)
             if self.flapping.taken_over(imei, now):
                 self.flaps += 1
                 times, within = self.flapping.takeovers, self.flapping.within
@@ -112,13 +112,13 @@ class Presence:
             return
         if not connection.announced:
             return  # the last that was told of the device is that it is offline
-        number = connection.generation
+        number, now = connection.generation, trio.current_time()
         event = event_row("device.offline", imei, reason=why, connection=number)
-        self._records.presence(_row(imei, connection, False, time()), event)
+        self._records.presence(_row(imei, connection, False, now), event)
         log.info(
             "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
             imei, connection.link.address, number,
-            round(trio.current_time() - connection.connected), why,
+            round(now - connection.connected), why,
         )  # fmt: skip
 
     def roll(self, now: float) -> None:
@@ -136,26 +136,28 @@ class Presence:
             if self._records.quiet:
                 self._stale[imei] = None
             elif connection.announced:
-                self._records.presence(_row(imei, connection, True, _since(connection)))
+                self._records.presence(_row(imei, connection, True, now))
             else:
-                self._tell_online(imei, connection)
+                self._tell_online(imei, connection, now)
 
-    def _online(self, imei: Imei, connection: Connection) -> None:
+    def _online(self, imei: Imei, connection: Connection, now: float) -> None:
         count = self._onlines.count(imei)
         if count <= MAX_REPORTED and not self._records.quiet:
-            return self._tell_online(imei, connection)
+            return self._tell_online(imei, connection, now)
         # Readers see the two alternate: who is not told online is not told offline either.
         connection.announced = False
         return self._leave_out(imei, count)
 
-    def _tell_online(self, imei: Imei, connection: Connection) -> None:
+    def _tell_online(self, imei: Imei, connection: Connection, now: float) -> None:
         connection.announced = True
         address, number = connection.link.address, connection.generation
         event = event_row("device.online", imei, address=address, connection=number)
-        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        self._records.presence(_row(imei, connection, True, now), event)
         log.info("device online imei=%s address=%s connection=%s", imei, address, number)
 
-    def _taken_over(self, imei: Imei, connection: Connection, displaced: Connection) -> None:
+    def _taken_over(
+        self, imei: Imei, connection: Connection, displaced: Connection, now: float
+    ) -> None:
         self.takeovers += 1
         connection.announced = displaced.announced
         count = self._takeovers.count(imei)
@@ -166,7 +168,7 @@ class Presence:
             "device.taken_over", imei,
             address=address, connection=number, displaced=displaced.link.address,
         )  # fmt: skip
-        self._records.presence(_row(imei, connection, True, _since(connection)), event)
+        self._records.presence(_row(imei, connection, True, now), event)
         log.info(
             "device taken over imei=%s address=%s connection=%s displaced=%s",
             imei, address, number, displaced.generation,
@@ -188,14 +190,11 @@ class Presence:
         )  # fmt: skip
 
 
-def _since(connection: Connection) -> float:
-    return connection.registered_at or time()
+def _row(imei: Imei, connection: Connection, online: bool, now: float) -> tuple[object, ...]:
+    link, since = connection.link, connection.registered_at if online else time()
+    return imei, online, since, heard(connection, now), link.address, connection.generation
 
 
-def _row(imei: Imei, connection: Connection, online: bool, since: float) -> tuple[object, ...]:
-    return imei, online, since, heard(connection), connection.link.address, connection.generation
-
-
-def heard(connection: Connection) -> float:
-    """When its last byte came, as wall clock."""
-    return time() - (trio.current_time() - connection.heard)
+def heard(connection: Connection, now: float) -> float:
+    """When its last byte came, as wall clock. `now`: trio's."""
+    return time() - (now - connection.heard)

@@ -88,10 +88,11 @@ def _one(
 def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Reply:
     """One device, as lists and `status` show it."""
     connection = gateway.current(device.imei)
+    since: float | None
     if connection is not None:
         online, since = True, connection.registered_at
         address: str | None = connection.link.address
-        last_heard: float | None = heard(connection)
+        last_heard: float | None = heard(connection, trio.current_time())
     else:
         online = False
         since = row["since"] if row else None

@@ -127,7 +127,7 @@ async def test_when_it_was_heard(
 ) -> None:
     one = connection()
     await trio.sleep(10)
-    assert heard(one) == pytest.approx(EPOCH)
+    assert heard(one, trio.current_time()) == pytest.approx(EPOCH)
 
 
 @pytest.fixture(scope="module")
