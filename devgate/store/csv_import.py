@@ -1,4 +1,4 @@
-"""Devices from a CSV file and back: checked whole, then written in short transactions.
+"""Devices from a CSV file: checked whole, then written in short transactions.
 
 `rows` reads the file, `staging` keeps its rows on the side, and this part brings them into
 the database. control.md section 3 has the rules.
@@ -6,11 +6,10 @@ the database. control.md section 3 has the rules.
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -18,9 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from devgate.errors import CallerError, StoreError
 from devgate.store import devices
 from devgate.store.csv_rows import Row, at, read_rows
-from devgate.store.device import BOM, COLUMNS, MAX_ID, Device, as_text, harmless
+from devgate.store.device import MAX_ID, Device
 from devgate.store.engine import Database
 from devgate.store.outage import busy, outage
+from devgate.store.search import search
 from devgate.store.staging import Staging
 
 OnConflict = Literal["fail", "skip", "update"]
@@ -112,7 +112,7 @@ class _Import:
     def check(self) -> None:
         """Raise CallerError for the first row that the database is against. Writes nothing."""
         with self._database.read() as conn:
-            if not devices.page(conn, None, 1):
+            if not search(conn, None, 1):
                 return
             line = done = 0
             while rows := self._staging.after(line, CHECK):
@@ -200,29 +200,6 @@ class _Plan:
                     raise at(row.line, f"id: none is left behind {MAX_ID}; give one")
                 self.added[place] = row._replace(id=free)
                 free += 1
-
-
-def give(conn: Connection, out: IO[str], *, spreadsheet: bool = False) -> int:
-    """Write all devices as CSV, which imports again unchanged. Returns how many there are.
-
-    With `spreadsheet` no cell is a formula; that form is for people, not for the import.
-    """
-    if spreadsheet:
-        out.write(BOM)
-    # csv does not quote a lone carriage return on its own account.
-    plain = csv.writer(out, lineterminator="\n")
-    quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    plain.writerow(COLUMNS)
-    count = 0
-    for d in devices.all_devices(conn):
-        writer = quoted if d.qr and "\r" in d.qr else plain
-        row = (
-            d.imei, d.id, d.name, d.site, d.phone, d.qr, d.unit, as_text(d.ack_timeout),
-            str(d.enabled).lower(),
-        )  # fmt: skip
-        writer.writerow(map(harmless, row) if spreadsheet else row)
-        count += 1
-    return count
 
 
 def _size(file: BinaryIO) -> int:

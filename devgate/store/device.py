@@ -68,16 +68,6 @@ def checked(device: Device) -> Device:
     return device
 
 
-# What a spreadsheet takes for the beginning of a formula, also as full-width characters.
-FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
-BOM = "\ufeff"  # by which a spreadsheet knows that the file is UTF-8
-
-
-def harmless(cell: object) -> object:
-    """A cell for a spreadsheet: an apostrophe makes a text of what would be a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-
 def _check_text(name: str, text: str) -> None:
     """Control characters break lines and terminals, and PostgreSQL stores no NUL.
 
@@ -97,8 +87,3 @@ def _check_text(name: str, text: str) -> None:
 
 def bad(name: str, text: str) -> CallerError:
     return CallerError("400", f"{name}: {text}")
-
-
-def as_text(seconds: float | None) -> str:
-    """`15`, `7.5`; empty for none."""
-    return "" if seconds is None else f"{seconds:.15g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, Connection, bindparam, delete, func, insert, select, update
 
@@ -14,7 +14,9 @@ from devgate.store import schema
 from devgate.store.device import COLUMNS, MAX_ID, Device, bad, checked
 from devgate.store.schema import device as t
 
-CHUNK = 500  # IMEIs in one IN (...): both databases take far more, and gain nothing by it
+T = TypeVar("T")
+
+CHUNK = 500  # values in one IN (...): both databases take far more, and gain nothing by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,13 @@ class Changes:
     more: bool  # there is more than was asked for: ask again from `revision`
 
 
-_ALL = [t.c[name] for name in COLUMNS]
+ALL = select(*(t.c[name] for name in COLUMNS))  # rows that Device is made from
 _ADD = insert(t)
 # PostgreSQL: a column an array, so that many rows are one statement. One each costs ten times
 # the time, most of it the triggers that run once for a statement.
 _ADD_ARRAYS = insert(t).from_select(
-    COLUMNS, select(*(func.unnest(bindparam(c.name, type_=ARRAY(c.type))) for c in _ALL))
+    COLUMNS,
+    select(*(func.unnest(bindparam(c.name, type_=ARRAY(c.type))) for c in ALL.selected_columns)),
 )
 _EDIT = (
     update(t)
@@ -41,61 +44,30 @@ _EDIT = (
 )
 
 
+def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as go into one IN (...)."""
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
 def get(conn: Connection, imei: Imei) -> Device | None:
-    row = conn.execute(select(*_ALL).where(t.c.imei == imei)).one_or_none()
+    row = conn.execute(ALL.where(t.c.imei == imei)).one_or_none()
     return Device._make(row) if row else None
 
 
 def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
     """Those of the IMEIs that are there, in no order."""
-    wanted = list(imeis)
-    for start in range(0, len(wanted), CHUNK):
-        some = wanted[start : start + CHUNK]
-        yield from map(Device._make, conn.execute(select(*_ALL).where(t.c.imei.in_(some))))
+    for some in in_chunks(list(imeis)):
+        yield from map(Device._make, conn.execute(ALL.where(t.c.imei.in_(some))))
 
 
 def owners(conn: Connection, ids: Collection[int]) -> dict[int, Imei]:
     """Which devices have these numbers."""
-    wanted, found = list(ids), dict[int, Imei]()
-    for start in range(0, len(wanted), CHUNK):
-        some = wanted[start : start + CHUNK]
+    found: dict[int, Imei] = {}
+    for some in in_chunks(list(ids)):
         for row in conn.execute(select(t.c.id, t.c.imei).where(t.c.id.in_(some))):
             found[row.id] = Imei(row.imei)
     return found
-
-
-def page(
-    conn: Connection,
-    after: str | None,
-    limit: int,
-    imeis: Sequence[str] | None = None,
-    site: str | None = None,
-    without: Collection[str] = (),
-) -> list[Device]:
-    """At most `limit` devices behind the IMEI `after`, ordered by IMEI.
-
-    `imeis` restricts them to those, `without` leaves out those (a set, if they are many).
-    """
-    query = select(*_ALL).order_by(t.c.imei)
-    if site is not None:
-        query = query.where(t.c.site == site)
-    found: list[Device] = []
-    if imeis is not None:
-        wanted = sorted(imei for imei in imeis if after is None or imei > after)
-        for start in range(0, len(wanted), CHUNK):
-            some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
-            found += (d for d in map(Device._make, conn.execute(some)) if d.imei not in without)
-            if len(found) >= limit:
-                break
-        return found[:limit]
-    while len(found) < limit:
-        some = query if after is None else query.where(t.c.imei > after)
-        rows = conn.execute(some.limit(max(CHUNK, limit) if without else limit)).all()
-        found += (Device._make(row) for row in rows if row.imei not in without)
-        if not rows or not without:
-            break
-        after = rows[-1].imei
-    return found[:limit]
 
 
 def add(conn: Connection, device: Device) -> Device:
@@ -201,7 +173,7 @@ def revision(conn: Connection) -> int:
 
 def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
     """All devices, in bounded memory; ordered by IMEI, or as they lie, which is sooner."""
-    query = select(*_ALL).order_by(t.c.imei) if ordered else select(*_ALL)
+    query = ALL.order_by(t.c.imei) if ordered else ALL
     return map(Device._make, conn.execute(query, execution_options={"yield_per": 2000}))
 
 
@@ -220,7 +192,7 @@ def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
         if cut is not None:
             upto = min(upto, cut)
     span = (since, upto)
-    rows = conn.execute(select(*_ALL).where(t.c.revision > span[0], t.c.revision <= span[1]))
+    rows = conn.execute(ALL.where(t.c.revision > span[0], t.c.revision <= span[1]))
     gone = schema.device_removed.c
     back = select(t.c.imei).where(t.c.imei == gone.imei).exists()
     removed = select(gone.imei).where(gone.revision > span[0], gone.revision <= span[1], ~back)

@@ -7,15 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, String, literal_column, or_, select
 
-from devgate.store.device import COLUMNS, Device
+from devgate.store.device import Device
+from devgate.store.devices import ALL, in_chunks
 from devgate.store.schema import device as t
 
-CHUNK = 500  # IMEIs in one IN (...)
 MAX_BY_KEY = 20_000  # IMEIs up to which they are looked up by their key
 NEAR = 5000  # devices among which SQLite looks for a text before it looks at all of them
 MAX_READ = 5000  # rows that are read at once where some are left out afterwards
-
-_ALL = [t.c[name] for name in COLUMNS]
 
 
 def search(
@@ -35,7 +33,7 @@ def search(
     of those from a to z). `imeis` restricts them to those, `without` leaves out those (sets, if
     they are many).
     """
-    query = select(*_ALL).order_by(t.c.imei)
+    query = ALL.order_by(t.c.imei)
     on_sqlite = conn.dialect.name == "sqlite"
     for condition in _conditions(text, site, enabled, on_sqlite):
         query = query.where(condition)
@@ -72,7 +70,7 @@ def _anywhere(conn: Connection, query: Select[Any], after: str, limit: int) -> l
         imei = literal_column("+device.imei", String)  # the plus keeps the key's index out of it
         far = query.where(imei > bound).order_by(None).order_by(imei)
         rows += conn.execute(far.limit(limit - len(rows)))
-    return [Device._make(row) for row in rows]
+    return list(map(Device._make, rows))
 
 
 def _among(
@@ -81,9 +79,8 @@ def _among(
     """Where few run or are online: by their key, not by looking at all devices."""
     found: list[Device] = []
     wanted = sorted(imei for imei in imeis if after is None or imei > after)
-    for start in range(0, len(wanted), CHUNK):
-        some = query.where(t.c.imei.in_(wanted[start : start + CHUNK]))
-        found += (Device._make(row) for row in conn.execute(some))
+    for some in in_chunks(wanted):
+        found += map(Device._make, conn.execute(query.where(t.c.imei.in_(some))))
         if len(found) >= limit:
             break
     return found[:limit]

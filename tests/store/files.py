@@ -6,6 +6,7 @@ import io
 import random
 
 from devgate.store import csv_import, devices
+from devgate.store.csv_export import CsvWriter
 from devgate.store.csv_import import Imported, OnConflict
 from devgate.store.device import Device
 from devgate.store.engine import Database
@@ -24,7 +25,9 @@ def stored(database: Database) -> list[Device]:
 def export(database: Database) -> str:
     out = io.StringIO()
     with database.read() as conn:
-        csv_import.give(conn, out)
+        writer = CsvWriter(out)
+        for device in devices.all_devices(conn):
+            writer.write(device)
     return out.getvalue()
 
 

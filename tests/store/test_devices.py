@@ -102,20 +102,3 @@ def test_what_cannot_be_stored_is_named(field: str, value: object) -> None:
 def test_the_longest_texts_fit() -> None:
     checked(Device(Imei(A), 1, "名" * 200, "\u3000", "5" * MAX_TEXT, "{imei}" * 65 + "\n"))
     assert filled("{id}/{imei}/{x}", A, 16) == f"16/{A}/{{x}}"
-
-
-def test_pages_follow_one_another(database: Database) -> None:
-    known = [plain(n, site="odd" if n % 2 else "even") for n in range(20)]
-    with database.write() as conn:
-        devices.insert_all(conn, reversed(known))
-    with database.read() as conn:
-        got: list[Device] = []
-        while page := devices.page(conn, got[-1].imei if got else None, 7):
-            got += page
-        assert got == known
-        assert devices.page(conn, None, 100, site="odd") == known[1::2]
-        imeis = [d.imei for d in known]
-        assert devices.page(conn, imeis[3], 2, imeis[2:8]) == known[4:6]
-        assert devices.page(conn, None, 9, imeis[:4], "even") == known[0:4:2]
-        assert devices.page(conn, imeis[0], 3, without=set(imeis[:5])) == known[5:8]
-        assert devices.page(conn, None, 30, without=set(imeis)) == []

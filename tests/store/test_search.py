@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from devgate.model import Imei
+from devgate.store import devices
 from devgate.store import search as module
 from devgate.store.device import Device
 from devgate.store.devices import insert_all
@@ -34,8 +35,8 @@ def filled(database: Database) -> Database:
 def found(database: Database, after: str | None = None, limit: int = 10, **more: object) -> str:
     """The last digits of what is found."""
     with database.read() as conn:
-        devices = search(conn, after, limit, **more)  # type: ignore[arg-type]
-    return "".join(device.imei[-1] for device in devices)
+        them = search(conn, after, limit, **more)  # type: ignore[arg-type]
+    return "".join(device.imei[-1] for device in them)
 
 
 def test_whatever_is_looked_for(filled: Database) -> None:
@@ -49,6 +50,23 @@ def test_whatever_is_looked_for(filled: Database) -> None:
     assert found(filled, site="south_1", enabled=True) == "467"
     assert found(filled, enabled=False) == "5"
     assert found(filled, text="bay", after=IMEIS[2], limit=3) == "345"
+
+
+def test_pages_follow_one_another(database: Database) -> None:
+    known = [Device(Imei(f"4{n:014}"), n, site="odd" if n % 2 else "even") for n in range(20)]
+    with database.write() as conn:
+        insert_all(conn, reversed(known))
+    with database.read() as conn:
+        got: list[Device] = []
+        while page := search(conn, got[-1].imei if got else None, 7):
+            got += page
+        assert got == known
+        assert search(conn, None, 100, site="odd") == known[1::2]
+        imeis = [d.imei for d in known]
+        assert search(conn, imeis[3], 2, imeis=imeis[2:8]) == known[4:6]
+        assert search(conn, None, 9, imeis=imeis[:4], site="even") == known[0:4:2]
+        assert search(conn, imeis[0], 3, without=set(imeis[:5])) == known[5:8]
+        assert search(conn, None, 30, without=set(imeis)) == []
 
 
 @pytest.mark.parametrize("near", [0, 2, 7, 8])
@@ -117,7 +135,7 @@ def test_among_some_and_without_others(
     """The same by their keys, and by looking at all of them a few at a time."""
     monkeypatch.setattr(module, "MAX_BY_KEY", few)
     monkeypatch.setattr(module, "MAX_READ", 3)
-    monkeypatch.setattr(module, "CHUNK", 2)
+    monkeypatch.setattr(devices, "CHUNK", 2)
     some = set(IMEIS[1:7])
     assert found(filled, imeis=some) == "123456"
     assert found(filled, imeis=some, without={IMEIS[2]}, limit=3) == "134"

@@ -108,12 +108,13 @@ def list_(
 
 
 def _stored_pages(database: Database, running: bool, site: str | None) -> Page:
-    from devgate.store import devices, history
+    from devgate.store import history
+    from devgate.store.search import search
 
     def page(after: str | None, limit: int) -> tuple[Items, str | None]:
         with database.read() as conn:
             until = dict(history.running(conn, time.time())) if running else {}
-            found = devices.page(conn, after, limit + 1, list(until) if running else None, site)
+            found = search(conn, after, limit + 1, imeis=until if running else None, site=site)
         items: Items = [
             {name: getattr(device, name, None) for name in (*KNOWN, *LIVE)}
             | {"running_until": iso(until.get(device.imei))}

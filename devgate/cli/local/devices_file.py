@@ -100,17 +100,19 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
       devgate devices export backup.csv
       devgate devices export --json | jq -r 'select(.site == "north") | .imei'
     """
-    from devgate.store import csv_import, devices
+    from devgate.store.csv_export import CsvWriter
+    from devgate.store.devices import all_devices
 
     part = f"{file}.part"  # so that FILE is the whole export or what it was before
     with store(where) as database, database.read() as conn:
         try:
             with click.open_file(file if file == "-" else part, "w", encoding="utf-8") as out:
-                if where.as_json:
-                    for device in devices.all_devices(conn):
+                writer = None if where.as_json else CsvWriter(out, spreadsheet=spreadsheet)
+                for device in all_devices(conn):
+                    if writer is None:
                         click.echo(_json(device._asdict()), file=out)
-                else:
-                    csv_import.give(conn, out, spreadsheet=spreadsheet)
+                    else:
+                        writer.write(device)
             if file != "-":
                 os.replace(part, file)
         except BrokenPipeError:

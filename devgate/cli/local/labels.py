@@ -74,6 +74,7 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
     from devgate.labels.sheet import Label
     from devgate.model import Imei
     from devgate.store import devices
+    from devgate.store.search import search
 
     service = load(find_config(where.config_option, os.environ), os.environ).service
     directory = Directory(service.phone, service.qr)
@@ -87,7 +88,7 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
                     raise devices.unknown(imei)
             found = [known[imei] for imei in wanted]
         else:
-            while page := devices.page(conn, found[-1].imei if found else None, PAGE, site=site):
+            while page := search(conn, found[-1].imei if found else None, PAGE, site=site):
                 found += page
     made = []
     for device in found:

@@ -185,7 +185,7 @@ async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
-    first = await gateway.records.read(stored.page, None, PAGE)  # an error here is a reply
+    first = await gateway.records.read(search, None, PAGE)  # an error here is a reply
     return Stream({"status": "200", "message": "all devices"}, _all(gateway, first))
 
 
@@ -194,4 +194,4 @@ async def _all(gateway: Gateway, page: list[Device]) -> AsyncGenerator[Reply, No
     while page:
         for one in page:
             yield one._asdict()
-        page = await gateway.records.read(stored.page, page[-1].imei, PAGE)
+        page = await gateway.records.read(search, page[-1].imei, PAGE)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from io import StringIO
-from typing import cast
+from typing import Any, cast
 
 import trio
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import keeps_right
 from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.device import BOM, COLUMNS, as_text, harmless
+from devgate.store.csv_export import CsvWriter
+from devgate.store.device import Device
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
 PIECE = 65536  # characters that are sent at once
@@ -49,19 +49,11 @@ class Export(Streamed):
     async def flow(self, scope: Scope, send: Send) -> None:
         await self.begin(send)
         out = StringIO(newline="")
-        plain = csv.writer(out, lineterminator="\n")
-        quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        if self._spreadsheet:
-            out.write(BOM)
-        plain.writerow(COLUMNS)
+        writer = CsvWriter(out, spreadsheet=self._spreadsheet)
         looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
             async for device in lines:
-                row = _row(device)
-                if self._spreadsheet:
-                    row = [harmless(cell) for cell in row]
-                # csv does not quote a lone carriage return on its own account.
-                (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
+                writer.write(Device(**cast(dict[str, Any], device)))
                 if out.tell() >= PIECE:
                     if (now := trio.current_time()) >= looked + LOOK_SECONDS:
                         looked = now
@@ -73,11 +65,3 @@ class Export(Streamed):
                     out.seek(0)
                     out.truncate()
         await send(piece(out.getvalue().encode()))
-
-
-def _row(device: Reply) -> list[object]:
-    shown = {
-        "ack_timeout": as_text(cast(float | None, device["ack_timeout"])),
-        "enabled": str(device["enabled"]).lower(),
-    }
-    return [shown.get(name, device[name]) for name in COLUMNS]

@@ -1,0 +1,46 @@
+"""Devices as CSV, which imports again unchanged. control.md section 3 has the columns."""
+
+from __future__ import annotations
+
+import csv
+from typing import IO
+
+from devgate.store.device import COLUMNS, Device
+
+# What a spreadsheet takes for the beginning of a formula, also as full-width characters.
+FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
+BOM = "\ufeff"  # by which a spreadsheet knows that the file is UTF-8
+
+
+class CsvWriter:
+    """Writes the header at once, and then device after device.
+
+    For a `spreadsheet` no cell is a formula; that form is for people, not for the import.
+    """
+
+    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
+        self._spreadsheet = spreadsheet
+        # csv does not quote a lone carriage return on its own account.
+        self._plain = csv.writer(out, lineterminator="\n")
+        self._quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        if spreadsheet:
+            out.write(BOM)
+        self._plain.writerow(COLUMNS)
+
+    def write(self, device: Device) -> None:
+        """One more line; more than one where a QR text has line breaks."""
+        *cells, ack_timeout, enabled = device
+        row = [*cells, _seconds(ack_timeout), str(enabled).lower()]
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
+        writer = self._quoted if returns else self._plain
+        writer.writerow(map(_harmless, row) if self._spreadsheet else row)
+
+
+def _harmless(cell: object) -> object:
+    """An apostrophe makes a text of what would be a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _seconds(seconds: float | None) -> str:
+    """`15`, `7.5`; empty for none."""
+    return "" if seconds is None else f"{seconds:.15g}"
