@@ -183,10 +183,10 @@ class JsonLines(logging.Formatter):
         return line + "}"
 
 
-Line = MutableMapping[str, Any]
+LogLine = MutableMapping[str, Any]
 
 
-def _fields(logger: object, method: str, line: Line) -> Line:
+def _fields(logger: object, method: str, line: LogLine) -> LogLine:
     """For structlog: what a record says, as fields."""
     record = line["_record"]
     args = line.pop("positional_args")
@@ -199,7 +199,7 @@ def _fields(logger: object, method: str, line: Line) -> Line:
     return line
 
 
-def _noted(logger: object, method: str, line: Line) -> Line:
+def _noted(logger: object, method: str, line: LogLine) -> LogLine:
     """For structlog: when it was said, in the time of the place, and the traceback."""
     record = line["_record"]
     line["timestamp"] = datetime.fromtimestamp(record.created).isoformat(" ", "seconds")

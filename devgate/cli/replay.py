@@ -23,7 +23,7 @@ ANSWER_SECONDS = 2.0
 SURPLUS = 0.2
 
 
-class Line:
+class ReplayLine:
     """One connection of the replay: the answers that were saved so far, and those that came."""
 
     def __init__(self, number: int, target: tuple[str, int]) -> None:
@@ -65,7 +65,7 @@ class Player:
         self.target = target
         self.fast = fast
         self.as_json = as_json
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, ReplayLine] = {}
         self.paint = painter()
         self.begun = time.monotonic()
 
@@ -74,7 +74,7 @@ class Player:
         for take in takes:
             line = self.lines.get(take.address)
             if line is None:
-                line = self.lines[take.address] = Line(len(self.lines) + 1, self.target)
+                line = self.lines[take.address] = ReplayLine(len(self.lines) + 1, self.target)
                 self.register(line, take.registration())
             if not take.inward:
                 line.saved += answers(cut(take.data)[0])
@@ -88,7 +88,7 @@ class Player:
         self.listen_for_answers()
         self.listen(time.monotonic() + SURPLUS)
 
-    def register(self, line: Line, registration: tuple[bytes, bytes] | None) -> None:
+    def register(self, line: ReplayLine, registration: tuple[bytes, bytes] | None) -> None:
         if registration:
             hello, welcome = registration
             self.show(line, "in", hello)
@@ -117,7 +117,7 @@ class Player:
             if time.monotonic() >= until:
                 return
 
-    def show(self, line: Line, direction: str, data: bytes) -> None:
+    def show(self, line: ReplayLine, direction: str, data: bytes) -> None:
         at = time.monotonic() - self.begun
         if self.as_json:
             text = data.decode("latin-1")

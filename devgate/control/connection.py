@@ -19,9 +19,9 @@ from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
 from devgate.control.outbox import MAX_UNSENT, Outbox
 from devgate.control.replies import Args, Reply, line, refusal
-from devgate.control.requests import Reader
+from devgate.control.requests import RequestReader
 from devgate.control.streams import Begin, Dispatch, Streams
-from devgate.control.transport import Wire
+from devgate.control.transport import Transport
 from devgate.errors import CallerError, DevgateError
 from devgate.model import shown
 from devgate.net.turns import Turns
@@ -61,7 +61,7 @@ class Connection:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: Transport,
         dispatch: Dispatch,
         begin: Begin,
         hangups: Hangups,
@@ -81,14 +81,14 @@ class Connection:
         self._turns = turns
         self._caller = caller
         self._guest = guest
-        self._wire = wire
+        self._transport = transport
         self._dispatch = dispatch
         self._begin_now = begin
         self._hangups = hangups
         self._limits = limits
         self._most = limits.outstanding
-        self._reader = Reader()
-        self._intake = Intake(wire, self._reader, urgent, turns)
+        self._reader = RequestReader()
+        self._intake = Intake(transport, self._reader, urgent, turns)
         self._begun: deque[Asked] = deque()
         self._outstanding = 0
         self._less = trio.lowlevel.ParkingLot()  # wakes at the end of any request
@@ -114,24 +114,24 @@ class Connection:
             try:
                 async with trio.open_nursery() as self._nursery:
                     self._outbox = Outbox(
-                        self._wire,
+                        self._transport,
                         self._nursery,
                         self._limits.patience,
                         self._lose,
                         self._limits.unsent,
                     )
                     await self._read()
-                    self._hangups.watch(self._wire.sock, self._vanished)
+                    self._hangups.watch(self._transport.sock, self._vanished)
                     while self._outstanding:
                         await self._less.park()
             finally:
-                self._hangups.forget(self._wire.sock)
+                self._hangups.forget(self._transport.sock)
                 self._outbox.close()
                 if self._caller is not None:
                     self._caller.leave()
             if not self._intake.ended:
                 with suppress(OSError):
-                    await self._wire.finish(self._turns if self._stranger else None)
+                    await self._transport.finish(self._turns if self._stranger else None)
 
     def drain(self) -> None:
         """Read no more, end the streams; what is under way still gets its reply."""
@@ -175,7 +175,7 @@ class Connection:
     def _heard(self) -> None:
         """Begin what has come, without the task where all of it can be begun at once."""
         try:
-            data = self._wire.receive_now()
+            data = self._transport.receive_now()
             if data is None:
                 return
             self._reader.feed(data)
@@ -199,7 +199,7 @@ class Connection:
         for _ in range(LAST_READS):
             while not self._busy() and (request := self._reader.next_request()) is not None:
                 self._begin(request)
-            if self._busy() or not (data := self._wire.receive_now()):
+            if self._busy() or not (data := self._transport.receive_now()):
                 return
             self._reader.feed(data)
 
@@ -264,11 +264,11 @@ class Connection:
 
     def _reply(self, request: Args, reply: Reply) -> None:
         try:
-            wire = line(reply, request)
+            text = line(reply, request)
         except (TypeError, ValueError) as err:
             self._refuse(request, err)
         else:
-            self._outbox.say(wire)
+            self._outbox.say(text)
             self._answered()
 
     def _refuse(self, request: Args, err: Exception) -> None:

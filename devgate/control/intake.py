@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import trio
 
-from devgate.control.requests import Reader
-from devgate.control.transport import Wire
+from devgate.control.requests import RequestReader
+from devgate.control.transport import Transport
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
@@ -24,17 +24,17 @@ class Intake:
 
     def __init__(
         self,
-        wire: Wire,
-        reader: Reader,
+        transport: Transport,
+        reader: RequestReader,
         urgent: Urgent | None,
         turns: Turns | None,
     ) -> None:
         self.ended = False  # the peer has ended its side
-        self._wire = wire
+        self._transport = transport
         self._reader = reader
-        self._urgent = urgent if wire.plain else None
+        self._urgent = urgent if transport.plain else None
         self._turns = turns
-        self._fd = wire.sock.fileno()
+        self._fd = transport.sock.fileno()
         self._handed = trio.Event()  # what has come is for the task
         self._trouble: Exception | None = None
 
@@ -46,7 +46,7 @@ class Intake:
         if stranger and self._turns is not None:
             data = await self._in_turn(self._turns)
         elif self._urgent is None:
-            data = await self._wire.receive()
+            data = await self._transport.receive()
         else:
             await self._by_poller(self._urgent, on_readable)
             return not self.ended
@@ -61,11 +61,11 @@ class Intake:
     async def _in_turn(self, turns: Turns) -> bytes:
         data: bytes | None = None
         while data is None:
-            if self._wire.plain:
+            if self._transport.plain:
                 await turns.readable(self._fd)
-                data = self._wire.receive_now(STRANGER_BYTES)
+                data = self._transport.receive_now(STRANGER_BYTES)
             else:
-                data = await self._wire.receive()
+                data = await self._transport.receive()
                 await turns.turn()
         return data
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import trio
 
-from devgate.control.transport import Wire
+from devgate.control.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ class Outbox:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: Transport,
         nursery: trio.Nursery,
         patience: float,
         lost: Callable[[str], None],
         max_unsent: int = MAX_UNSENT,
     ) -> None:
         self._max_unsent = max_unsent
-        self._wire = wire
+        self._transport = transport
         self._nursery = nursery
         self._patience = patience
         self._lost = lost
@@ -54,7 +54,7 @@ class Outbox:
             return
         if not self._flushing:
             try:
-                taken = self._wire.send_now(line)
+                taken = self._transport.send_now(line)
             except OSError as err:
                 self._break(f"send failed: {err}")
                 return
@@ -84,7 +84,7 @@ class Outbox:
             taken = 0
             with trio.move_on_after(self._patience):
                 try:
-                    taken = await self._wire.send(bytes(self._unsent[:PIECE]))
+                    taken = await self._transport.send(bytes(self._unsent[:PIECE]))
                 except OSError as err:
                     self._break(f"send failed: {err}")
                     return

@@ -20,7 +20,7 @@ MARK = re.compile(rb'["\\{}\[\]]')  # everything else in an object cannot end it
 FLAT = re.compile(rb'[ \t\r\n]*+command(\{(?:[^{}\[\\"]++|"[^"\\]*+")*+\})')
 
 
-class Reader:
+class RequestReader:
     """Bytes in, requests out. However they arrive, no byte is looked at more than twice."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
 from devgate.control.shares import Shares
 from devgate.control.streams import Begin, Dispatch
-from devgate.control.transport import PlainWire, wrap
+from devgate.control.transport import PlainTransport, wrap
 from devgate.errors import SetupError
 from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, shown
@@ -160,18 +160,18 @@ class ControlServer:
     # One connection
 
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
-        wire = PlainWire(guest.sock)
-        await self._run(Connection(wire, *self._asked, hangups, self._limits, self._urgent))
+        transport = PlainTransport(guest.sock)
+        await self._run(Connection(transport, *self._asked, hangups, self._limits, self._urgent))
 
     async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
         try:
-            wire = PlainWire(guest.sock) if tls is None else await wrap(guest.sock, tls)
+            transport = PlainTransport(guest.sock) if tls is None else await wrap(guest.sock, tls)
         except OSError as err:
             log.debug("control connection lost reason=%s", err)
             return
         await self._run(
             Connection(
-                wire,
+                transport,
                 *self._asked,
                 hangups,
                 replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),

@@ -17,7 +17,7 @@ LINGER = 1.0  # seconds that the last reply is given to arrive, while more is se
 HANDSHAKE = 10.0  # seconds for a TLS handshake
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """What a connection needs of its socket. One task receives, one sends."""
 
     sock: socket.socket
@@ -42,7 +42,7 @@ class Wire(Protocol):
         """
 
 
-class PlainWire:
+class PlainTransport:
     """A non-blocking socket, straight."""
 
     plain = True
@@ -80,7 +80,7 @@ class PlainWire:
         await _linger(self.sock, turns)
 
 
-class TlsWire:
+class TlsTransport:
     """The same behind a TLS handshake that has been made."""
 
     plain = False
@@ -110,7 +110,7 @@ class TlsWire:
         await _linger(self.sock, turns)
 
 
-async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsWire:
+async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsTransport:
     """Make the handshake. Raises OSError if it fails or takes longer than HANDSHAKE."""
     # Requests tell their own ends, so a peer that ends without a close_notify cuts nothing off.
     stream = trio.SSLStream(
@@ -123,7 +123,7 @@ async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsWire:
         await stream.do_handshake()
     if scope.cancelled_caught:
         raise TimeoutError("TLS handshake")
-    return TlsWire(sock, stream)
+    return TlsTransport(sock, stream)
 
 
 @contextmanager

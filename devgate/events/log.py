@@ -30,7 +30,7 @@ class Page(NamedTuple):
 ReadPage = Callable[[int, int, int, Set[str]], Awaitable[Page]]
 
 
-class Reader:
+class LogReader:
     """One who follows the log, at its own pace."""
 
     def __init__(self, log: EventLog, position: int, types: Set[str]) -> None:
@@ -58,7 +58,7 @@ class EventLog:
         self._page = page
         self._ring: deque[Event] = deque(maxlen=RING)
         self._last = AsyncValue(last)
-        self._readers: set[Reader] = set()
+        self._readers: set[LogReader] = set()
 
     @property
     def readers(self) -> int:
@@ -86,13 +86,13 @@ class EventLog:
             self._last.value = events[-1].n
 
     @contextmanager
-    def reading(self, after: int, types: Set[str] = frozenset()) -> Iterator[Reader]:
+    def reading(self, after: int, types: Set[str] = frozenset()) -> Iterator[LogReader]:
         """A reader of what comes after number `after`: of these types; none given: of all.
 
         A reader that is slow holds nothing up and misses nothing that is still kept:
         it is given from the database what has left the memory.
         """
-        reader = Reader(self, after, types)
+        reader = LogReader(self, after, types)
         self._readers.add(reader)
         try:
             yield reader

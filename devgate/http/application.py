@@ -27,7 +27,7 @@ from devgate.http.pages import missing
 from devgate.http.pages import routes as pages
 from devgate.http.pages.view import Visit
 from devgate.http.problems import Problem
-from devgate.http.serving.connection import Wire
+from devgate.http.serving.connection import WebConnection
 from devgate.http.web import Web
 
 OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
@@ -48,19 +48,19 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._find_client(scope)
-        wire: Wire | None = scope.get("devgate.wire")
+        connection: WebConnection | None = scope.get("devgate.connection")
         refusal = self._look(scope)
-        if wire is not None and wire.only_health and scope["path"] not in HEALTH:
+        if connection is not None and connection.only_health and scope["path"] not in HEALTH:
             refusal = problems.problem("503", FULL, 503, {"Retry-After": "5"})
-            wire.finish()
+            connection.finish()
         caller = scope.get("devgate.caller")
         if refusal is not None or caller is None:
             await (refusal or self._app)(scope, receive, send)
             return
         quota = self._web.quota
         try:
-            if wire is not None:
-                self._claim(wire, caller)
+            if connection is not None:
+                self._claim(connection, caller)
             scope["devgate.stream"] = partial(self._stream, Request(scope), caller)
             with quota.request(caller.source, caller.role):
                 await self._app(scope, receive, send)
@@ -80,20 +80,20 @@ class Gate:
                 raise
             yield
 
-    def _claim(self, wire: Wire, caller: Caller) -> None:
+    def _claim(self, connection: WebConnection, caller: Caller) -> None:
         """The connection is this caller's from now on, and no stranger's."""
-        if wire.known == caller.source:
+        if connection.known == caller.source:
             return
         quota = self._web.quota
-        if wire.known:
-            quota.disconnect(wire.known)
-            wire.known = ""
+        if connection.known:
+            quota.disconnect(connection.known)
+            connection.known = ""
         try:
             quota.connect(caller.source, caller.role)
         except Problem:
-            wire.finish()
+            connection.finish()
             raise
-        wire.known = caller.source
+        connection.known = caller.source
 
     def _find_client(self, scope: Scope) -> None:
         """Put the client's address in the place of the proxy's."""

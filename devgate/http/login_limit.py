@@ -47,7 +47,7 @@ class Failures:
         return 0.0 if len(recent) < tries else recent[-tries] + self._within - now
 
 
-class Pace:
+class LoginLimit:
     """The brake of logins. `now` is any clock that never goes back."""
 
     def __init__(self, tries: int = TRIES, within: float = WITHIN) -> None:

@@ -24,7 +24,7 @@ from devgate.access.tokens import Tokens
 from devgate.gateway.gateway import Gateway
 from devgate.http.application import application
 from devgate.http.forwarded import Proxies
-from devgate.http.serving.connection import Wire
+from devgate.http.serving.connection import WebConnection
 from devgate.http.serving.exchange import Exchanges
 from devgate.http.serving.protocols import Serving, forget
 from devgate.http.serving.room import Room
@@ -67,7 +67,7 @@ class WebServer:
         self._turns = Turns()
         self._handshakes = trio.CapacityLimiter(MAX_HANDSHAKES)
         self._accepting = trio.CancelScope()
-        self._wires: set[Wire] = set()
+        self._connections: set[WebConnection] = set()
         self._served = trio.lowlevel.ParkingLot()
 
     async def serve(
@@ -96,7 +96,7 @@ class WebServer:
                         door.close()
                     if not self._worker.terminated.is_set():  # cancelled, and not drained
                         self.abort()
-                while self._wires:
+                while self._connections:
                     await self._served.park()
                 inside.cancel_scope.cancel()
         finally:
@@ -111,18 +111,18 @@ class WebServer:
         await self._worker.terminated.set()
         self.web.stopping.set()
         self._accepting.cancel()
-        for wire in self._wires:
-            wire.finish()
+        for connection in self._connections:
+            connection.finish()
         try:
-            while self._wires:
+            while self._connections:
                 await self._served.park()
         finally:
             self.abort()
 
     def abort(self) -> None:
         """Cut every connection off. What hypercorn sends cannot be cancelled otherwise."""
-        for wire in self._wires:
-            wire.abort()
+        for connection in self._connections:
+            connection.abort()
 
     def _tls(self) -> ssl.SSLContext | None:
         files = self.web.settings.tls
@@ -140,52 +140,56 @@ class WebServer:
 
         def accepted(sock: stdlib.socket, peer: Any) -> None:
             address = host_of(spelled(peer)).strip("[]")
-            wire = Wire(trio.socket.from_stdlib_socket(sock), address, self._turns)
-            if self._room.enter(wire):
-                inside.start_soon(self._own, wire, tls)
+            connection = WebConnection(trio.socket.from_stdlib_socket(sock), address, self._turns)
+            if self._room.enter(connection):
+                inside.start_soon(self._own, connection, tls)
             else:
-                wire.abort()
+                connection.abort()
 
         # One in each turn: of many each can show who it is before the places of its address
         # are taken. The room ends another, or turns one away: there is always a next one.
         accepting = Accepting(lambda: 1, lambda: "", accepted, log, name="http accept")
         await accepting.run(door)
 
-    async def _own(self, wire: Wire, tls: ssl.SSLContext | None) -> None:
+    async def _own(self, connection: WebConnection, tls: ssl.SSLContext | None) -> None:
         """Own one connection until it is closed. A fault in it ends it alone."""
-        self._wires.add(wire)
-        app = Exchanges(self._app, wire, self._turns, self._refusals.turn)
+        self._connections.add(connection)
+        app = Exchanges(self._app, connection, self._turns, self._refusals.turn)
         # Its type is narrower than ASGI's own.
         asgi = ASGIWrapper(cast(ASGIFramework, app))
         try:
-            with wire.scope:
-                stream = await self._stream(wire, tls)
+            with connection.scope:
+                stream = await self._stream(connection, tls)
                 if stream is None:
                     return
-                serving = Serving(asgi, self._config, self._worker, wire, stream, self._turns)
+                serving = Serving(
+                    asgi, self._config, self._worker, connection, stream, self._turns
+                )
                 await serving.run()
                 if serving.refused:
-                    self._refusals.refuse("http", "protocol", wire.address, source=wire.known)
+                    self._refusals.refuse(
+                        "http", "protocol", connection.address, source=connection.known
+                    )
         except* Exception as group:
-            self._tell_of_fault(wire, group)
+            self._tell_of_fault(connection, group)
         finally:
-            wire.abort()
-            self._wires.discard(wire)
-            self._room.leave(wire)
-            if wire.known:
-                self.web.quota.disconnect(wire.known)
+            connection.abort()
+            self._connections.discard(connection)
+            self._room.leave(connection)
+            if connection.known:
+                self.web.quota.disconnect(connection.known)
             self._served.unpark_all()
 
     async def _stream(
-        self, wire: Wire, tls: ssl.SSLContext | None
-    ) -> Wire | trio.SSLStream[Wire] | None:
-        """What HTTP is spoken on; None if TLS does not come about within Wire's HEAD seconds."""
+        self, connection: WebConnection, tls: ssl.SSLContext | None
+    ) -> WebConnection | trio.SSLStream[WebConnection] | None:
+        """What HTTP is spoken on; None if TLS does not come about in time."""
         if tls is None:
-            return wire
+            return connection
         # TLS takes 66 kB for a connection: nothing is made of it before its hello comes.
-        await wire.readable()
+        await connection.readable()
         async with self._handshakes:
-            stream = trio.SSLStream(wire, tls, server_side=True, https_compatible=True)
+            stream = trio.SSLStream(connection, tls, server_side=True, https_compatible=True)
             stands = False
             try:
                 await stream.do_handshake()
@@ -195,12 +199,14 @@ class WebServer:
             finally:
                 if not stands:
                     forget(stream)
-        wire.fresh()
+        connection.fresh()
         return stream
 
-    def _tell_of_fault(self, wire: Wire, group: BaseExceptionGroup[Exception]) -> None:
+    def _tell_of_fault(
+        self, connection: WebConnection, group: BaseExceptionGroup[Exception]
+    ) -> None:
         """One line: a stranger may have found a way to cause it again and again."""
-        if self._refusals.turn(wire.address) is not None:
+        if self._refusals.turn(connection.address) is not None:
             log.warning("http connection lost reason=%r", shown_text(group.exceptions[0]))
 
 

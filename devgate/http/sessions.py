@@ -22,7 +22,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from devgate.access.tokens import Token, Tokens
 from devgate.access.users import Busy, Users
 from devgate.http.logged_out import Ended
-from devgate.http.login_limit import Pace
+from devgate.http.login_limit import LoginLimit
 
 log = logging.getLogger("devgate.http")
 
@@ -80,7 +80,7 @@ class Sessions:
         self._users = users
         self._tokens = tokens
         self._run = secrets.token_hex(8)  # a guest's session ends with the process
-        self.pace = Pace()
+        self.login_limit = LoginLimit()
         self._invitations: dict[str, tuple[float, str]] = {}
 
     async def by_password(self, name: str, password: str, address: str = "") -> str | None:

@@ -63,7 +63,7 @@ DEFAULT = "24"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """One line of text: the left end of its baseline, its height, and whether it is the title."""
 
     x: float
@@ -80,7 +80,7 @@ class Sticker:
     label: Label
     frame: tuple[float, float, float, float]
     dark: Sequence[tuple[float, float, float, float]]
-    lines: Sequence[Line]
+    lines: Sequence[TextLine]
 
 
 def pages(labels: Sequence[Label], size: Size) -> Iterator[list[Sticker]]:
@@ -109,7 +109,7 @@ def sticker(label: Label, size: Size, number: int) -> Sticker:
         if text:
             scale = min(scale, max(0.9, room / (unit * width(text))))  # rather small than cut off
             fitting = fitted(text, room / (unit * scale))
-            lines.append(Line(left, baseline, unit * scale, fitting, title))
+            lines.append(TextLine(left, baseline, unit * scale, fitting, title))
         baseline += 1.5 * unit
     return Sticker(label, (x, y, size.width, size.height), dark, lines)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from devgate.model import Imei
 from devgate.protocol.frames import Frame, encode
 from devgate.simulator.options import Habits
-from devgate.simulator.reader import Heard, Reader, Short
+from devgate.simulator.reader import FrameReader, Heard, Short
 
 BEATS = (b"1", b" ", b"0", b"AT")
 HELLO_WAIT = 10.0  # seconds without an answer to HT, then it is sent again
@@ -106,7 +106,7 @@ class Device:
         self._habits = habits
         self._rng = rng
         self._unit = TURN if times else 1.0
-        self._reader = Reader()
+        self._reader = FrameReader()
         self._answers: list[Answer] = []
         self._hello = self._hello_sent = self._beat = self._ask = self._hang_up = math.inf
 
@@ -128,7 +128,7 @@ class Device:
         habits, rng = self._habits, self._rng
         assert not self.online, "a device has one connection at a time"
         self.online = True
-        self._reader = Reader()
+        self._reader = FrameReader()
         self._hello_sent = -math.inf
         # Devices that connect together must not send their heartbeats together for ever.
         self._hello, self._beat = now, now + habits.heartbeat * rng.uniform(0.1, 1.0)

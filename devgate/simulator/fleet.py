@@ -73,7 +73,7 @@ class Fleet:
         self.trouble = ""
         self._on_start = on_start
         self._rng = Random(options.seed)
-        self._pace = sockets.Pace(options.ramp)
+        self._rate_limit = sockets.RateLimit(options.ramp)
         self._connecting = trio.CapacityLimiter(CONNECTING)
         self._alarms = Alarms(options.count, self._ring)
         self._addresses: list[sockets.Address] = []
@@ -114,7 +114,7 @@ class Fleet:
         failures = 0
         try:
             while True:
-                await self._pace.turn()
+                await self._rate_limit.turn()
                 if await self._connect(client, failures):
                     registered = await self._talk(client)
                     failures = 0 if registered else failures + 1

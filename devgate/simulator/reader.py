@@ -20,7 +20,7 @@ class Short(Enum):
 Heard = Frame | Short
 
 
-class Reader:
+class FrameReader:
     """A simple device's reader: it trusts LEN, and gives up what it holds when that is none.
 
     Keeps less than one frame; it never raises.

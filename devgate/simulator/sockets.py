@@ -84,7 +84,7 @@ async def connect(address: Address, local: str | None) -> socket.socket:
     return sock
 
 
-class Pace:
+class RateLimit:
     """Lets a number through in each second, in the order in which they asked."""
 
     def __init__(self, rate: float) -> None:

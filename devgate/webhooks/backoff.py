@@ -22,7 +22,7 @@ def delay(failures: int, dice: random.Random) -> float:
     return longest * dice.uniform(0.5, 1.0)
 
 
-class Pace:
+class Backoff:
     """What holds for the target as a whole. Times are those of one clock, in seconds."""
 
     def __init__(self, dice: random.Random, failures: int = 0, rests_until: float = 0.0) -> None:

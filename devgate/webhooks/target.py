@@ -15,7 +15,7 @@ from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_of
 from devgate.events.log import PAGE, EventLog
-from devgate.webhooks.backoff import MAX_SECONDS, PARALLEL, Pace
+from devgate.webhooks.backoff import MAX_SECONDS, PARALLEL, Backoff
 from devgate.webhooks.position import BY_HAND, Position, gaps
 from devgate.webhooks.poster import Outcome, Poster
 from devgate.webhooks.public_addresses import PERMIT
@@ -59,7 +59,7 @@ class Target:
         self.missed = 0
         self._dice = dice or random.Random()
         self.window = Window(events.last)
-        self.pace = Pace(self._dice)
+        self.backoff = Backoff(self._dice)
         self._events = events
         self._save = save
         self._saved: Position | None = None
@@ -82,7 +82,7 @@ class Target:
     def position(self) -> Position:
         window, position = self.window, self.window.position
         return Position(
-            self.name, self.url, position, self.pace.failures, self.next_at, self.disabled,
+            self.name, self.url, position, self.backoff.failures, self.next_at, self.disabled,
             self.error, self.delivered_at, self.missed, window.reached,
             gaps(position, window.gaps()),
         )  # fmt: skip
@@ -110,7 +110,7 @@ class Target:
                 self.disabled, self.error = stored.disabled, stored.error
                 self.next_at = stored.next_at
                 rest = min(max((stored.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
-                self.pace = Pace(self._dice, stored.failures, trio.current_time() + rest)
+                self.backoff = Backoff(self._dice, stored.failures, trio.current_time() + rest)
         self._write_position()
 
     # What is asked of it
@@ -140,7 +140,7 @@ class Target:
     async def drain(self) -> None:
         """Begin no more deliveries, and wait for those that are under way."""
         self._closed = True
-        if self.pace.under_way:
+        if self.backoff.under_way:
             if self._idle.is_set():
                 self._idle = trio.Event()
             await self._idle.wait()
@@ -174,7 +174,7 @@ class Target:
                     self.window = Window(window.position, window.reached, window.gaps())
                 else:
                     self.window = Window(after)
-                self.pace = Pace(self._dice)
+                self.backoff = Backoff(self._dice)
                 try:
                     self._write_position()
                     await self._poster.aclose()
@@ -194,12 +194,12 @@ class Target:
             nursery.start_soon(self._remember)
             while True:
                 now = trio.current_time()
-                at = max(self.pace.next_time(now), self.window.next_time(now))
+                at = max(self.backoff.next_time(now), self.window.next_time(now))
                 if self.disabled is not None or self._closed:
                     at = math.inf
                 event = self.window.next(now) if at <= now else None
                 if event is not None:
-                    self.pace.begins(now)
+                    self.backoff.begins(now)
                     nursery.start_soon(self._deliver, event)
                     continue
                 wake = self._wake = trio.Event()
@@ -245,19 +245,19 @@ class Target:
     async def _deliver(self, event: Event) -> None:
         began = trio.current_time()
         outcome = await self._poster.post(id_of(event), body_of(event))
-        self.pace.ends()
+        self.backoff.ends()
         if outcome.kind == "delivered":
             self._delivered(event)
         else:
             self._failed(event, outcome, began)
         self._room.set()
         self._wake.set()
-        if not self.pace.under_way:
+        if not self.backoff.under_way:
             self._idle.set()
 
     def _delivered(self, event: Event) -> None:
         self.window.delivered(event)
-        if self.pace.succeeds():
+        if self.backoff.succeeds():
             self.window.wake()
         self.delivered_at, self.next_at = time(), None
         self._unsaved += 1
@@ -273,18 +273,18 @@ class Target:
         now = trio.current_time()
         self.error = f"event {event.n}: {outcome.text}"
         tries = self.window.failed(event)
-        self.pace.failed(began, now, ill=outcome.kind == "ill", wait=outcome.wait)
-        rest = self.pace.rest(tries)
+        self.backoff.failed(began, now, ill=outcome.kind == "ill", wait=outcome.wait)
+        rest = self.backoff.rest(tries)
         if outcome.kind == "refused":
             rest = max(rest, outcome.wait)
         self.window.rests(event, now + rest)
-        if self.pace.rests_until > now:
-            self.next_at = time() + self.pace.rests_until - now
+        if self.backoff.rests_until > now:
+            self.next_at = time() + self.backoff.rests_until - now
         if outcome.kind == "gone":
             self.disabled = outcome.text
             self._write_position()
             log.error("webhook disabled target=%s reason=%s", self.name, outcome.text)
-        elif not self._failure_logged and max(tries, self.pace.failures) >= LOUD:
+        elif not self._failure_logged and max(tries, self.backoff.failures) >= LOUD:
             self._failure_logged = True
             log.warning("webhook fails target=%s error=%s", self.name, self.error)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.control.requests import MAX_NESTED, MAX_REQUEST, Reader
+from devgate.control.requests import MAX_NESTED, MAX_REQUEST, RequestReader
 from devgate.errors import CallerError
 
 START = b'command{"imei":"123456787654321","type":"start","long":"0500"}'
@@ -19,7 +19,7 @@ Read = tuple[list[dict[str, object]], str | None]
 
 def read(*pieces: bytes) -> Read:
     """What these pieces hold: the requests, and the error that ended it."""
-    reader, got = Reader(), []
+    reader, got = RequestReader(), []
     try:
         for piece in pieces:
             reader.feed(piece)
@@ -90,7 +90,7 @@ def test_white_space_may_stand_anywhere_between() -> None:
 )
 def test_what_is_no_request_says_what_was_expected(wire: bytes, words: str) -> None:
     for whole in (wire, START + wire):
-        reader, error = Reader(), None
+        reader, error = RequestReader(), None
         try:
             reader.feed(whole)
             while reader.next_request() is not None:
@@ -117,7 +117,7 @@ def test_the_longest_request_is_read_and_one_byte_more_is_not(form: bytes) -> No
 
 
 def test_white_space_alone_is_nothing_and_is_not_kept() -> None:
-    reader = Reader()
+    reader = RequestReader()
     for _ in range(64):
         reader.feed(b" \n" * 8192)
         assert reader.next_request() is None

@@ -16,7 +16,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.http.forwarded import Proxies
 from devgate.http.problems import Problem
 from devgate.http.serving import room as rooms
-from devgate.http.serving.connection import HEAD, IDLE, Wire
+from devgate.http.serving.connection import HEAD, IDLE, WebConnection
 from devgate.http.serving.quota import REQUESTS, Quota
 from devgate.http.serving.room import PLACES, PLACES_PER_ADDRESS, RESERVED, Room
 from devgate.net.turns import Turns
@@ -56,8 +56,8 @@ def still_open(clients: list[socket.socket]) -> int:
     return count
 
 
-@pytest.mark.parametrize("wire", [HALF_BODY, HALF_HEAD, b""], ids=["body", "head", "silent"])
-def test_one_address_has_64_places(served: Site, wire: bytes) -> None:
+@pytest.mark.parametrize("connection", [HALF_BODY, HALF_HEAD, b""], ids=["body", "head", "silent"])
+def test_one_address_has_64_places(served: Site, connection: bytes) -> None:
     """H5: 1,030 half requests of one address held all places for ever; now it has 64, and, from
     loopback, the few that are kept. /healthz answers beside them, and there is one log line."""
     lines = len(served.log().splitlines())
@@ -66,7 +66,7 @@ def test_one_address_has_64_places(served: Site, wire: bytes) -> None:
         for _ in range(300):
             client = socket.create_connection(served.at, timeout=20)
             clients.append(opened.enter_context(client))
-            client.sendall(wire)
+            client.sendall(connection)
         assert healthy(served)
         assert healthy(served)
         assert still_open(clients) <= PLACES_PER_ADDRESS + RESERVED
@@ -98,19 +98,19 @@ class Wires:
         self.room = Room(Proxies(proxies), self.refusals)
         self._ends: list[Any] = []
 
-    def new(self, address: str, known: str = "") -> Wire:
+    def new(self, address: str, known: str = "") -> WebConnection:
         near, far = socket.socketpair()
         own = trio.socket.from_stdlib_socket(near)
         self._ends += own, far
-        wire = Wire(own, address, Turns())
-        wire.known = known
-        return wire
+        connection = WebConnection(own, address, Turns())
+        connection.known = known
+        return connection
 
-    def enter(self, address: str, known: str = "") -> Wire | None:
-        wire = self.new(address, known)
-        if self.room.enter(wire):
-            return wire
-        wire.abort()
+    def enter(self, address: str, known: str = "") -> WebConnection | None:
+        connection = self.new(address, known)
+        if self.room.enter(connection):
+            return connection
+        connection.abort()
         return None
 
     def close(self) -> None:
@@ -119,107 +119,109 @@ class Wires:
 
 
 @pytest.fixture
-async def wires() -> AsyncIterator[Wires]:
+async def connections() -> AsyncIterator[Wires]:
     made = Wires("10.0.0.1")
     yield made
     made.close()
 
 
-def ended(wire: Wire | None) -> bool:
-    assert wire is not None
-    return wire.scope.cancel_called
+def ended(connection: WebConnection | None) -> bool:
+    assert connection is not None
+    return connection.scope.cancel_called
 
 
-async def test_who_has_waited_longest_makes_room(autojump_clock: MockClock, wires: Wires) -> None:
+async def test_who_has_waited_longest_makes_room(
+    autojump_clock: MockClock, connections: Wires
+) -> None:
     """H5: at the limit of an address, its stranger that has been without a request for longest is
     closed, if it is older than 5 s; else the new one is refused and counted."""
-    first = wires.enter("192.0.2.1")
-    second = wires.enter("192.0.2.1")
+    first = connections.enter("192.0.2.1")
+    second = connections.enter("192.0.2.1")
     assert first is not None
-    rest = [wires.enter("192.0.2.1") for _ in range(PLACES_PER_ADDRESS - 2)]
-    assert wires.enter("192.0.2.1") is None
-    assert wires.refusals.counts.refused["http", "address"] == 1
+    rest = [connections.enter("192.0.2.1") for _ in range(PLACES_PER_ADDRESS - 2)]
+    assert connections.enter("192.0.2.1") is None
+    assert connections.refusals.counts.refused["http", "address"] == 1
     await trio.sleep(5.0)
     first.begins()  # and so it is not idle
-    assert wires.enter("192.0.2.1") is not None
+    assert connections.enter("192.0.2.1") is not None
     assert ended(second)
     assert not ended(first)
     assert not any(map(ended, rest))
-    assert len(wires.room) == PLACES_PER_ADDRESS
+    assert len(connections.room) == PLACES_PER_ADDRESS
     first.abort()
 
 
 async def test_known_callers_and_proxies_are_not_counted(
-    autojump_clock: MockClock, wires: Wires
+    autojump_clock: MockClock, connections: Wires
 ) -> None:
     """H5: the 64 places are for strangers. A proxy of [http] proxies has as many as it needs."""
     for _ in range(PLACES_PER_ADDRESS + 5):
-        assert wires.enter("192.0.2.1", known="http:shop") is not None
-        assert wires.enter("10.0.0.1") is not None
-    assert wires.enter("192.0.2.1") is not None
+        assert connections.enter("192.0.2.1", known="http:shop") is not None
+        assert connections.enter("10.0.0.1") is not None
+    assert connections.enter("192.0.2.1") is not None
 
 
 async def test_the_busiest_address_makes_room(
-    autojump_clock: MockClock, wires: Wires, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, connections: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """H5: when all places are taken, the address with most connections loses its oldest."""
     monkeypatch.setattr(rooms, "PLACES", 10)
-    quiet = [wires.enter("192.0.2.1") for _ in range(3)]
-    busy = [wires.enter("192.0.2.2") for _ in range(7)]
+    quiet = [connections.enter("192.0.2.1") for _ in range(3)]
+    busy = [connections.enter("192.0.2.2") for _ in range(7)]
     await trio.sleep(5.0)
-    assert wires.enter("192.0.2.3") is not None
+    assert connections.enter("192.0.2.3") is not None
     assert ended(busy[0])
     assert not any(map(ended, quiet + busy[1:]))
-    assert len(wires.room) == 10
+    assert len(connections.room) == 10
 
 
 async def test_places_are_kept(
-    autojump_clock: MockClock, wires: Wires, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, connections: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """H5: when nobody can be closed, a few places are left: from loopback for everything, from
     elsewhere for /healthz and /readyz."""
     monkeypatch.setattr(rooms, "PLACES", 10)
     for _ in range(10):
-        wires.enter("192.0.2.1")
-    health = [wires.enter("192.0.2.3") for _ in range(RESERVED)]
-    assert all(wire is not None and wire.only_health for wire in health)
-    assert wires.enter("192.0.2.3") is None
-    assert wires.refusals.counts.refused["http", "full"] == 1
-    local = [wires.enter("127.0.0.1") for _ in range(RESERVED + 1)]
-    assert not any(wire is None or wire.only_health for wire in local)
-    assert [ended(wire) for wire in local] == [True] + [False] * RESERVED
+        connections.enter("192.0.2.1")
+    health = [connections.enter("192.0.2.3") for _ in range(RESERVED)]
+    assert all(connection is not None and connection.only_health for connection in health)
+    assert connections.enter("192.0.2.3") is None
+    assert connections.refusals.counts.refused["http", "full"] == 1
+    local = [connections.enter("127.0.0.1") for _ in range(RESERVED + 1)]
+    assert not any(connection is None or connection.only_health for connection in local)
+    assert [ended(connection) for connection in local] == [True] + [False] * RESERVED
     await trio.sleep(1.0)
-    assert wires.enter("192.0.2.3") is not None
+    assert connections.enter("192.0.2.3") is not None
     assert ended(health[0])
 
 
-async def test_a_head_has_ten_seconds(autojump_clock: MockClock, wires: Wires) -> None:
+async def test_a_head_has_ten_seconds(autojump_clock: MockClock, connections: Wires) -> None:
     """H5: half a head was waited for 30 s, and a byte now and then did not end it earlier."""
 
-    def left(wire: Wire) -> float:
-        return round(wire.scope.deadline - trio.current_time(), 3)
+    def left(connection: WebConnection) -> float:
+        return round(connection.scope.deadline - trio.current_time(), 3)
 
-    wire = wires.new("192.0.2.1")
-    assert left(wire) == HEAD == 10.0
+    connection = connections.new("192.0.2.1")
+    assert left(connection) == HEAD == 10.0
     await trio.sleep(4)
-    wire.reads()
+    connection.reads()
     await trio.sleep(3)
-    wire.reads()
-    assert left(wire) == 7.0
-    wire.begins()
-    assert wire.scope.deadline == float("inf")
-    wire.ends()
-    assert left(wire) == IDLE
+    connection.reads()
+    assert left(connection) == 7.0
+    connection.begins()
+    assert connection.scope.deadline == float("inf")
+    connection.ends()
+    assert left(connection) == IDLE
     await trio.sleep(20)
-    wire.reads()
-    assert left(wire) == 10.0
-    wire.finish()
-    assert left(wire) < 1.0
-    wire.abort()
+    connection.reads()
+    assert left(connection) == 10.0
+    connection.finish()
+    assert left(connection) < 1.0
+    connection.abort()
 
 
 async def test_who_takes_a_byte_now_and_then_is_cut_off(
-    autojump_clock: MockClock, wires: Wires
+    autojump_clock: MockClock, connections: Wires
 ) -> None:
     """H5: an answer that is read slower than 1 KiB a second after 30 s holds no connection."""
 
@@ -237,14 +239,14 @@ async def test_who_takes_a_byte_now_and_then_is_cut_off(
         def close(self) -> None:
             pass
 
-    wire = wires.new("192.0.2.1")
-    wire.socket.close()
+    connection = connections.new("192.0.2.1")
+    connection.socket.close()
     dripping = Dripping()
-    real, wire.socket = wire.socket, dripping  # type: ignore[assignment]
+    real, connection.socket = connection.socket, dripping  # type: ignore[assignment]
     with pytest.raises(trio.BrokenResourceError):
-        await wire.send_all(bytes(1000))
+        await connection.send_all(bytes(1000))
     assert dripping.sent == 1
-    wire.socket = real
+    connection.socket = real
 
 
 def test_a_token_has_32_streams(served: Site) -> None:

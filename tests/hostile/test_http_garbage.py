@@ -121,7 +121,7 @@ async def test_priorities_are_not_followed(store: Database, tmp_path: Path) -> N
         tls = await inside.strangers.tls("h2")
         await tls.send_all(HELLO + b"".join(frames))
         await settled()
-        assert len(inside.server._wires) == 1, "it has not exceeded its bounds"
+        assert len(inside.server._connections) == 1, "it has not exceeded its bounds"
         gc.collect()
         nodes = [one for one in gc.get_objects() if isinstance(one, Stream)]
         assert len(nodes) == 1, "the tree's root"

@@ -27,7 +27,7 @@ from devgate.http.login_limit import (
     MAX_KEYS,
     TRIES_OF_ADDRESS,
     Failures,
-    Pace,
+    LoginLimit,
 )
 from devgate.http.sessions import COOKIE, LASTS, MAX_SLOWED, Sessions
 from tests.http.harness import Site, site
@@ -156,29 +156,29 @@ async def test_a_full_disk_ends_the_session_all_the_same(
 def test_an_account_that_is_tried_often_is_slow_and_never_locked() -> None:
     """M5: 400 guesses at one account from 40 addresses cost nothing; now each takes up to 8 s,
     and the owner, who has come from the same place before, waits for none of it."""
-    pace = Pace()
-    pace.failed("192.0.2.99", "li", 0.0)
-    pace.succeeded("192.0.2.99", "li")
+    limit = LoginLimit()
+    limit.failed("192.0.2.99", "li", 0.0)
+    limit.succeeded("192.0.2.99", "li")
     delays = []
     for number in range(40):
         address = f"192.0.2.{number % 40}"
-        assert pace.wait(address, "li", 1.0) == 0
-        delays.append(pace.delay(address, "li", 1.0))
-        pace.failed(address, "li", 1.0)
+        assert limit.wait(address, "li", 1.0) == 0
+        delays.append(limit.delay(address, "li", 1.0))
+        limit.failed(address, "li", 1.0)
     assert delays[:FREE_TRIES] == [0.0] * FREE_TRIES
     assert delays[FREE_TRIES : FREE_TRIES + 5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert set(delays[FREE_TRIES + 5 :]) == {MAX_DELAY}
-    assert pace.delay("192.0.2.99", "li", 1.0) == 0.0
-    assert pace.delay("192.0.2.1", "wang", 1.0) == 0.0
+    assert limit.delay("192.0.2.99", "li", 1.0) == 0.0
+    assert limit.delay("192.0.2.1", "wang", 1.0) == 0.0
 
 
 def test_many_names_of_one_address_are_too_many() -> None:
     """M5: one password tried with every name: an address has 50 failures in 5 minutes."""
-    pace = Pace()
+    limit = LoginLimit()
     for number in range(TRIES_OF_ADDRESS):
-        assert pace.wait("192.0.2.1", f"u{number}", 0.0) == 0
-        pace.failed("192.0.2.1", f"u{number}", 0.0)
-    assert pace.wait("192.0.2.1", "another", 0.0) > 0
+        assert limit.wait("192.0.2.1", f"u{number}", 0.0) == 0
+        limit.failed("192.0.2.1", f"u{number}", 0.0)
+    assert limit.wait("192.0.2.1", "another", 0.0) > 0
 
 
 def test_what_is_remembered_has_a_bound() -> None:

@@ -73,7 +73,7 @@ async def test_handshakes_under_way_are_bounded(
         for stranger in [*first[GONE:], *more, *silent]:
             await read_to_end(stranger)
         await wait_all_tasks_blocked(NO_EVENT)
-        assert not server._wires
+        assert not server._connections
         assert tls_objects() == 0
         honest = await strangers.tls()
         await honest.send_all(b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -94,14 +94,14 @@ async def test_a_handshake_has_as_long_as_a_head(
             mock_clock.jump(HEAD / 4)
         await tls.do_handshake()
         await wait_all_tasks_blocked(NO_EVENT)
-        assert len(server._wires) == 2
+        assert len(server._connections) == 2
         mock_clock.jump(HEAD / 4)
         await read_to_end(slow)
-        assert len(server._wires) == 1
+        assert len(server._connections) == 1
         mock_clock.jump(HEAD * 3 / 4 - 0.1)
         await wait_all_tasks_blocked(NO_EVENT)
-        assert len(server._wires) == 1
+        assert len(server._connections) == 1
         mock_clock.jump(0.1)
         await read_to_end(tls.transport_stream)
         await wait_all_tasks_blocked(NO_EVENT)
-        assert not server._wires
+        assert not server._connections

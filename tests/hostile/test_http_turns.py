@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devgate.http.serving.connection import PIECE, Wire
+from devgate.http.serving.connection import PIECE, WebConnection
 from devgate.net.turns import Turns
 from tests.net.loop import LoopTurns
 
@@ -20,22 +20,24 @@ class Peers:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.turns = Turns()
         self.loop = LoopTurns()
-        self.wires: list[Wire] = []
+        self.connections: list[WebConnection] = []
         self.ends: list[socket.socket] = []
         nursery.start_soon(self.turns.run)
         trio.lowlevel.add_instrument(self.loop)
 
-    def connect(self) -> Wire:
+    def connect(self) -> WebConnection:
         near, far = socket.socketpair()
         near.setblocking(False)
         self.ends.append(far)
-        self.wires.append(Wire(trio.socket.from_stdlib_socket(near), "192.0.2.1", self.turns))
-        return self.wires[-1]
+        self.connections.append(
+            WebConnection(trio.socket.from_stdlib_socket(near), "192.0.2.1", self.turns)
+        )
+        return self.connections[-1]
 
     def close(self) -> None:
         trio.lowlevel.remove_instrument(self.loop)
-        for wire in self.wires:
-            wire.abort()
+        for connection in self.connections:
+            connection.abort()
         for end in self.ends:
             end.close()
 
@@ -54,8 +56,8 @@ async def test_one_small_piece_a_turn_of_the_loop(peers: Peers) -> None:
     now it is one piece of 2 KiB of one of them."""
     read: dict[int, list[int]] = {}
 
-    async def drain(wire: Wire) -> None:
-        while data := await wire.receive_some(PIECE):
+    async def drain(connection: WebConnection) -> None:
+        while data := await connection.receive_some(PIECE):
             read.setdefault(peers.loop.number, []).append(len(data))
 
     async with trio.open_nursery() as nursery:
@@ -74,9 +76,9 @@ async def test_not_all_are_woken_at_once(peers: Peers, what: str) -> None:
     turn of the loop; now each is woken when it is its turn."""
     got = []
 
-    async def read(wire: Wire) -> None:
+    async def read(connection: WebConnection) -> None:
         try:
-            got.append(await wire.receive_some())
+            got.append(await connection.receive_some())
         except trio.BrokenResourceError:
             got.append(b"broken")
 
@@ -85,13 +87,13 @@ async def test_not_all_are_woken_at_once(peers: Peers, what: str) -> None:
             nursery.start_soon(read, peers.connect())
         await wait_all_tasks_blocked()
         peers.loop.steps.clear()
-        for wire, end in zip(peers.wires, peers.ends, strict=True):
+        for connection, end in zip(peers.connections, peers.ends, strict=True):
             if what == "bytes":
                 end.send(b"x")
             elif what == "ends":
                 end.close()
             else:
-                await wire.aclose()
+                await connection.aclose()
     assert got == [{"bytes": b"x", "ends": b"", "closed": b"broken"}[what]] * 200
     assert max(peers.loop.steps.values()) <= 5
 
@@ -105,8 +107,8 @@ async def test_what_has_begun_goes_first(peers: Peers) -> None:
         await peers.turns.turn(begun=True)
         order.append("begun")
 
-    async def new(wire: Wire) -> None:
-        await wire.receive_some()
+    async def new(connection: WebConnection) -> None:
+        await connection.receive_some()
         order.append("new")
         nursery.start_soon(begun)
 
@@ -133,19 +135,19 @@ async def test_who_leaves_takes_no_turn(peers: Peers) -> None:
         nursery.cancel_scope.cancel()
     before = peers.turns.count
     peers.ends[0].send(b"y")
-    assert await peers.wires[0].receive_some() == b"y"
+    assert await peers.connections[0].receive_some() == b"y"
     await peers.turns.turn()
     assert peers.turns.count == before + 2
 
 
 async def test_only_one_waits_for_a_socket(peers: Peers) -> None:
-    wire = peers.connect()
+    connection = peers.connect()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(wire.receive_some)
+        nursery.start_soon(connection.receive_some)
         await wait_all_tasks_blocked()
         with pytest.raises(trio.BusyResourceError):
-            await wire.readable()
+            await connection.readable()
         peers.ends[0].send(b"x")
-    wire.abort()
+    connection.abort()
     with pytest.raises(trio.ClosedResourceError):
-        await wire.readable()
+        await connection.readable()

@@ -14,7 +14,7 @@ from devgate.access.tokens import add as add_token
 from devgate.access.users import Users
 from devgate.errors import SetupError
 from devgate.http import sessions
-from devgate.http.login_limit import Pace
+from devgate.http.login_limit import LoginLimit
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.net.addresses import network
 from tests.e2e.harness import Gateway, run
@@ -125,18 +125,18 @@ def test_a_form_belongs_to_its_session_and_visitor(tmp_path: Path) -> None:
 
 
 def test_only_so_many_failures() -> None:
-    pace = Pace(tries=3, within=100)
+    limit = LoginLimit(tries=3, within=100)
     for now in (0, 10, 20):
-        assert pace.wait("10.0.0.1", "li", now) == 0
-        pace.failed("10.0.0.1", "li", now)
-    assert pace.wait("10.0.0.1", "li", 30) == 70
-    assert pace.wait("10.0.0.1", "wang", 30) == 0, "another name of the same address"
-    assert pace.wait("10.0.0.2", "li", 30) == 0
-    assert pace.wait("10.0.0.1", "li", 101) == 0
-    pace.failed("10.0.0.1", "li", 101)
-    assert pace.wait("10.0.0.1", "li", 105) == 5
-    pace.succeeded("10.0.0.1", "li")
-    assert pace.wait("10.0.0.1", "li", 105) == 0
+        assert limit.wait("10.0.0.1", "li", now) == 0
+        limit.failed("10.0.0.1", "li", now)
+    assert limit.wait("10.0.0.1", "li", 30) == 70
+    assert limit.wait("10.0.0.1", "wang", 30) == 0, "another name of the same address"
+    assert limit.wait("10.0.0.2", "li", 30) == 0
+    assert limit.wait("10.0.0.1", "li", 101) == 0
+    limit.failed("10.0.0.1", "li", 101)
+    assert limit.wait("10.0.0.1", "li", 105) == 5
+    limit.succeeded("10.0.0.1", "li")
+    assert limit.wait("10.0.0.1", "li", 105) == 0
 
 
 @pytest.mark.parametrize(

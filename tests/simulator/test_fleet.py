@@ -173,7 +173,7 @@ async def test_a_loopback_fleet_spreads_over_source_addresses() -> None:
 
 
 async def test_the_pace_is_kept(autojump_clock: trio.testing.MockClock) -> None:
-    pace, times = sockets.Pace(10.0), list[float]()
+    pace, times = sockets.RateLimit(10.0), list[float]()
     for _ in range(4):
         await pace.turn()
         times.append(round(trio.current_time(), 6))

@@ -12,7 +12,7 @@ from devgate.errors import SetupError
 from devgate.model import Imei
 from devgate.protocol.frames import AGAIN, Frame, encode
 from devgate.simulator.options import FIRST, imeis
-from devgate.simulator.reader import Heard, Reader, Short
+from devgate.simulator.reader import FrameReader, Heard, Short
 
 ME = Imei("123456787654321")
 SAMPLES = [
@@ -37,12 +37,12 @@ frames = st.one_of(
 
 @pytest.mark.parametrize(("wire", "heard"), SAMPLES)
 def test_what_a_server_sends_is_read(wire: bytes, heard: Heard) -> None:
-    assert Reader().feed(wire) == [heard]
+    assert FrameReader().feed(wire) == [heard]
 
 
 @pytest.mark.parametrize("cut", range(len(b"".join(wire for wire, _ in SAMPLES)) + 1))
 def test_frames_may_be_cut_anywhere(cut: int) -> None:
-    stream, reader = b"".join(wire for wire, _ in SAMPLES), Reader()
+    stream, reader = b"".join(wire for wire, _ in SAMPLES), FrameReader()
     assert reader.feed(stream[:cut]) + reader.feed(stream[cut:]) == [h for _, h in SAMPLES]
     assert reader.tail == b""
 
@@ -51,7 +51,7 @@ def test_frames_may_be_cut_anywhere(cut: int) -> None:
 def test_frames_survive_any_cuts(wires: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(wires)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    reader, heard = Reader(), list[Heard]()
+    reader, heard = FrameReader(), list[Heard]()
     for start, stop in itertools.pairwise([0, *cuts, len(stream)]):
         heard += reader.feed(stream[start:stop])
     assert [encode(*h) if isinstance(h, Frame) else AGAIN for h in heard] == wires
@@ -59,7 +59,7 @@ def test_frames_survive_any_cuts(wires: list[bytes], data: st.DataObject) -> Non
 
 @given(st.lists(st.one_of(st.binary(max_size=60), frames), max_size=20))
 def test_any_bytes_are_borne(reads: list[bytes]) -> None:
-    reader = Reader()
+    reader = FrameReader()
     for read in reads:
         heard = reader.feed(read)
         assert len(reader.tail) < 999
@@ -70,7 +70,7 @@ def test_any_bytes_are_borne(reads: list[bytes]) -> None:
     "wire", [b"hello", b"1AT", b"022200123456787654321HT", b"006405", b"023abc" + b"0" * 17]
 )
 def test_what_is_no_frame_is_given_up_and_the_next_one_read(wire: bytes) -> None:
-    reader = Reader()
+    reader = FrameReader()
     assert reader.feed(wire) == [Short.UNREADABLE]
     assert reader.feed(SAMPLES[0][0]) == [SAMPLES[0][1]]
 

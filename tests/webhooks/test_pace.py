@@ -14,7 +14,7 @@ from devgate.webhooks.backoff import (
     MAX_RATE,
     MAX_SECONDS,
     PARALLEL,
-    Pace,
+    Backoff,
     delay,
 )
 
@@ -29,69 +29,69 @@ def test_waits_grow_twofold_up_to_a_limit_and_are_random_within_a_half(
 
 
 def test_success_by_success_more_go_at_once_and_a_failure_halves_that(dice: random.Random) -> None:
-    pace = Pace(dice)
-    assert pace.limit == 1
+    backoff = Backoff(dice)
+    assert backoff.limit == 1
     for _ in range(2 * PARALLEL):
-        pace.succeeds()
-    assert pace.limit == PARALLEL
-    pace.failed(0.0, 1.0, ill=False, wait=0.0)
-    assert pace.limit == PARALLEL // 2
+        backoff.succeeds()
+    assert backoff.limit == PARALLEL
+    backoff.failed(0.0, 1.0, ill=False, wait=0.0)
+    assert backoff.limit == PARALLEL // 2
 
 
 def test_no_more_go_at_once_than_may(dice: random.Random) -> None:
-    pace = Pace(dice)
-    pace.begins(0.0)
-    assert pace.next_time(0.0) == math.inf
-    pace.ends()
-    assert pace.next_time(0.0) == 0.0
+    backoff = Backoff(dice)
+    backoff.begins(0.0)
+    assert backoff.next_time(0.0) == math.inf
+    backoff.ends()
+    assert backoff.next_time(0.0) == 0.0
 
 
 def test_no_more_go_in_a_second_than_may(dice: random.Random) -> None:
-    pace, now = Pace(dice), 0.0
+    backoff, now = Backoff(dice), 0.0
     for _ in range(BURST + int(MAX_RATE)):
-        now = pace.next_time(now)
-        pace.begins(now)
-        pace.ends()
+        now = backoff.next_time(now)
+        backoff.begins(now)
+        backoff.ends()
     assert now == pytest.approx(1.0, abs=2 / MAX_RATE)
 
 
 def test_one_broken_connection_is_no_illness_and_two_are(dice: random.Random) -> None:
-    pace = Pace(dice)
-    pace.failed(0.0, 1.0, ill=True, wait=0.0)
-    assert pace.rests_until <= 1.0
-    pace.failed(1.0, 2.0, ill=True, wait=0.0)
-    assert 2.0 < pace.rests_until <= 2.0 + FIRST_SECONDS
-    assert pace.next_time(2.0) == pace.rests_until
+    backoff = Backoff(dice)
+    backoff.failed(0.0, 1.0, ill=True, wait=0.0)
+    assert backoff.rests_until <= 1.0
+    backoff.failed(1.0, 2.0, ill=True, wait=0.0)
+    assert 2.0 < backoff.rests_until <= 2.0 + FIRST_SECONDS
+    assert backoff.next_time(2.0) == backoff.rests_until
 
 
 def test_what_the_receiver_asks_for_is_kept(dice: random.Random) -> None:
-    pace = Pace(dice)
-    pace.failed(0.0, 1.0, ill=True, wait=60.0)
-    assert pace.rests_until == 61.0
+    backoff = Backoff(dice)
+    backoff.failed(0.0, 1.0, ill=True, wait=60.0)
+    assert backoff.rests_until == 61.0
 
 
 def test_those_that_fail_together_are_one_failure(dice: random.Random) -> None:
-    pace = Pace(dice)
+    backoff = Backoff(dice)
     for now in (1.0, 1.1, 1.2):
-        pace.failed(0.5, now, ill=True, wait=0.0)
-    assert pace.failures == 1
-    pace.failed(1.3, 1.4, ill=True, wait=0.0)
-    assert pace.failures == 2
+        backoff.failed(0.5, now, ill=True, wait=0.0)
+    assert backoff.failures == 1
+    backoff.failed(1.3, 1.4, ill=True, wait=0.0)
+    assert backoff.failures == 2
 
 
 def test_refusals_in_a_row_are_the_receivers(dice: random.Random) -> None:
-    pace = Pace(dice)
+    backoff = Backoff(dice)
     for n in range(IN_A_ROW - 1):
-        pace.failed(n, n + 0.5, ill=False, wait=0.0)
-    assert pace.rests_until == 0.0
-    pace.failed(10.0, 10.5, ill=False, wait=0.0)
-    assert pace.rests_until > 10.5
-    assert pace.succeeds(), "the receiver was ill, and is no longer"
-    assert not pace.succeeds()
+        backoff.failed(n, n + 0.5, ill=False, wait=0.0)
+    assert backoff.rests_until == 0.0
+    backoff.failed(10.0, 10.5, ill=False, wait=0.0)
+    assert backoff.rests_until > 10.5
+    assert backoff.succeeds(), "the receiver was ill, and is no longer"
+    assert not backoff.succeeds()
 
 
 def test_after_a_restart_it_rests_on(dice: random.Random) -> None:
-    pace = Pace(dice, failures=20, rests_until=100.0)
-    assert pace.next_time(0.0) == 100.0
-    pace.failed(100.0, 101.0, ill=True, wait=0.0)
-    assert pace.rests_until >= 101.0 + MAX_SECONDS / 2
+    backoff = Backoff(dice, failures=20, rests_until=100.0)
+    assert backoff.next_time(0.0) == 100.0
+    backoff.failed(100.0, 101.0, ill=True, wait=0.0)
+    assert backoff.rests_until >= 101.0 + MAX_SECONDS / 2

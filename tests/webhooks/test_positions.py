@@ -77,7 +77,7 @@ async def test_another_url_is_not_disabled_for_the_old_one() -> None:
         stored = Position("shop", "https://old.example/", 0, 9, time() + 1e6, "gone", "e", None, 7)
         book, shelf = Book(some(1, 5)), Shelf(stored)
         async with delivering(book, shelf, receiver) as shop:
-            assert (shop.disabled, shop.pace.failures, shop.missed) == (None, 0, 7)
+            assert (shop.disabled, shop.backoff.failures, shop.missed) == (None, 0, 7)
             await eventually(lambda: shop.window.position == 5)
 
 
@@ -129,6 +129,6 @@ async def test_retry_after_is_kept_across_a_restart() -> None:
             assert shop.next_at is not None
             assert 590 < shop.next_at - time() <= 600
         async with delivering(book, shelf, receiver) as shop:
-            assert shop.pace.rests_until - trio.current_time() > 0.02
+            assert shop.backoff.rests_until - trio.current_time() > 0.02
             assert shop.state == "failing"
         assert len(receiver.got) == 1

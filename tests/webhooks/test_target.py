@@ -181,7 +181,7 @@ async def test_a_receiver_that_was_away_is_caught_up_from_disk_without_a_flood(
             asked = len(receiver.got)
             up.set()
             await eventually(lambda: shop.window.position == 600)
-            assert (shop.state, shop.pace.failures) == ("ok", 0)
+            assert (shop.state, shop.backoff.failures) == ("ok", 0)
         assert len(set(receiver.numbers())) == 600
         assert in_order(receiver)
         assert asked < 100

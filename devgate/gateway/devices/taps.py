@@ -14,18 +14,18 @@ from devgate.protocol.frames import Event
 
 MAX_WAITING = 1000  # lines that wait for one reader: past it they are counted, not kept
 
-Line = dict[str, object]
+TapLine = dict[str, object]
 Seen = tuple[Event, bytes, Imei | None]  # what was read, its answer, who the device was before
 
 
-class Reader:
+class TapReader:
     """One who looks. Lines that it does not take in time are counted and left out."""
 
     def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[Line](MAX_WAITING)
+        self._send, self._receive = trio.open_memory_channel[TapLine](MAX_WAITING)
         self._missed = 0
 
-    def put(self, line: Line) -> None:
+    def put(self, line: TapLine) -> None:
         try:
             if self._missed:
                 self._send.send_nowait({"missed": self._missed})
@@ -34,7 +34,7 @@ class Reader:
         except trio.WouldBlock:
             self._missed += 1
 
-    async def lines(self) -> AsyncGenerator[Line, None]:
+    async def lines(self) -> AsyncGenerator[TapLine, None]:
         async for line in self._receive:
             yield line
             if self._missed and not self._receive.statistics().current_buffer_used:
@@ -47,7 +47,7 @@ class Tap:
     """What all readers of one device see; attached to its connection while there are any."""
 
     def __init__(self) -> None:
-        self.readers: list[Reader] = []
+        self.readers: list[TapReader] = []
 
     def received(self, imei: Imei | None, address: str, data: bytes, seen: Sequence[Seen]) -> None:
         """These bytes came in, or none, and a wait is over; they decided these events."""
@@ -67,7 +67,7 @@ class Tap:
         what: str,
         because: str | None,
     ) -> None:
-        line: Line = {
+        line: TapLine = {
             "at": iso(time()),
             "imei": imei,
             "address": address,
@@ -99,10 +99,10 @@ class Taps:
         return self._taps.get(imei) if self._taps else None
 
     @contextmanager
-    def reading(self, imei: Imei | None) -> Iterator[tuple[Tap, Reader]]:
+    def reading(self, imei: Imei | None) -> Iterator[tuple[Tap, TapReader]]:
         """Look from now on. The caller attaches the tap to the connections that there are."""
         tap = self._taps.setdefault(imei, Tap())
-        reader = Reader()
+        reader = TapReader()
         tap.readers.append(reader)
         try:
             yield tap, reader

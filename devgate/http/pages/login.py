@@ -52,19 +52,19 @@ async def enter(visit: Visit) -> Response:
     token = fields.get("token", "").strip()
     # All tokens count as one account: nobody can guess one, and nobody waits for another's.
     account = "" if token else fields.get("name", "")[:MAX_NAME]
-    address, pace = address_of(visit.request), visit.web.sessions.pace
-    if (wait := pace.wait(address, account, trio.current_time())) > 0:
+    address, limit = address_of(visit.request), visit.web.sessions.login_limit
+    if (wait := limit.wait(address, account, trio.current_time())) > 0:
         refuse(visit.web, visit.request, "rate", operation="login")
         return _again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
-    delay = 0.0 if token else pace.delay(address, account, trio.current_time())
+    delay = 0.0 if token else limit.delay(address, account, trio.current_time())
     # Counted before it is looked at: attempts at once are all counted, too.
-    pace.failed(address, account, trio.current_time())
+    limit.failed(address, account, trio.current_time())
     try:
         with visit.web.sessions.slowed(delay):
             await trio.sleep(delay)
         cookie = await _cookie(visit, token, account, fields.get("password", ""), address)
     except Busy:
-        pace.not_looked_at(address, account)
+        limit.not_looked_at(address, account)
         refuse(visit.web, visit.request, "rate", operation="login")
         return _again(visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY)
     if cookie is None:
@@ -72,7 +72,7 @@ async def enter(visit: Visit) -> Response:
         return _form(
             visit, "That is not right. Check the name and the password.", 403, name=account
         )
-    pace.succeeded(address, account)
+    limit.succeeded(address, account)
     return _in(visit, cookie, own_path(fields.get("next")))
 
 

@@ -23,7 +23,7 @@ PIECE = 2048  # bytes that are worked off in one turn of the loop
 LARGE_PIECE = 16384  # the same for what is only passed on: bodies, and what TLS still encloses
 
 
-class Wire(trio.abc.HalfCloseableStream):
+class WebConnection(trio.abc.HalfCloseableStream):
     """A socket whose sending and waiting end in time, and that can be cut off from outside.
 
     All that is done for it is to be done within `scope`.
@@ -72,11 +72,11 @@ class Wire(trio.abc.HalfCloseableStream):
         await trio.lowlevel.wait_writable(self.socket)
 
     async def readable(self) -> None:
-        """Wait until something has come, or the end, and it is this wire's turn."""
+        """Wait until something has come, or the end, and it is this connection's turn."""
         await self._turns.readable(self.socket.fileno())
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What has come, at most LARGE_PIECE bytes of it, when it is this wire's turn."""
+        """What has come, at most LARGE_PIECE bytes of it, when it is this connection's turn."""
         data = b""
         try:
             await self.readable()

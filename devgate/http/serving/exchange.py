@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devgate.http.problems import problem
-from devgate.http.serving.connection import Wire
+from devgate.http.serving.connection import WebConnection
 from devgate.model import shown
 from devgate.net.turns import Turns
 
@@ -27,33 +27,37 @@ class Exchanges:
     """The application, for the requests of one connection. Nothing it raises goes further."""
 
     def __init__(
-        self, app: ASGIApp, wire: Wire, turns: Turns, may_log: Callable[[str], int | None]
+        self,
+        app: ASGIApp,
+        connection: WebConnection,
+        turns: Turns,
+        may_log: Callable[[str], int | None],
     ) -> None:
         """`may_log` tells whether an address may have a line in the log: Refusals.turn."""
         self._app = app
-        self._wire = wire
+        self._connection = connection
         self._turns = turns
         self._may_log = may_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "CONNECT":
-            self._wire.abort()  # there is nothing to upgrade or to connect to
+            self._connection.abort()  # there is nothing to upgrade or to connect to
             return
-        exchange = Exchange(self._wire, receive, send)
-        scope["devgate.cut"] = self._wire.abort
-        scope["devgate.wire"] = self._wire
-        self._wire.begins()
+        exchange = Exchange(self._connection, receive, send)
+        scope["devgate.cut"] = self._connection.abort
+        scope["devgate.connection"] = self._connection
+        self._connection.begins()
         try:
             # Peers that send many requests at once must not begin them all in one turn.
             await self._turns.turn(begun=True)
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            self._wire.abort()  # that is no fault, and nobody is left to answer
+            self._connection.abort()  # that is no fault, and nobody is left to answer
         except Exception as err:
             self._tell(scope, err)
             await self._fail(scope, exchange)
         finally:
-            self._wire.ends()
+            self._connection.ends()
 
     def _tell(self, scope: Scope, err: Exception) -> None:
         """Log a fault of ours: with its traceback only if somebody whom we know has caused it.
@@ -80,7 +84,7 @@ class Exchanges:
                 log.debug("http answer not sent reason=%r", shown(err))
             else:
                 return
-        self._wire.abort()  # half an answer must not look like a whole one
+        self._connection.abort()  # half an answer must not look like a whole one
 
 
 class Exchange:
@@ -91,9 +95,9 @@ class Exchange:
     itself. So the body is always read to its end before the answer ends.
     """
 
-    def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
+    def __init__(self, connection: WebConnection, receive: Receive, send: Send) -> None:
         self.answered = False
-        self._wire = wire
+        self._connection = connection
         self._receive = receive
         self._send = send
         self._read = False
@@ -120,5 +124,5 @@ class Exchange:
             while not self._read and size < MAX_BODY:
                 size += len((await self.receive()).get("body", b""))
         if not self._read:
-            self._wire.abort()
+            self._connection.abort()
             await trio.lowlevel.checkpoint()  # where its cancellation ends this request, too

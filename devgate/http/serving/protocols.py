@@ -14,14 +14,14 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from devgate.http.serving.connection import Wire
+from devgate.http.serving.connection import WebConnection
 from devgate.http.serving.frames import Http2
 from devgate.http.serving.strict import Http1
 from devgate.net.turns import Turns
 
 READS = (trio.ClosedResourceError, trio.BrokenResourceError)
 
-Stream = Wire | trio.SSLStream[Wire]
+Stream = WebConnection | trio.SSLStream[WebConnection]
 
 
 def forget(*parts: object) -> None:
@@ -39,13 +39,13 @@ class Serving(TCPServer):
     """Hypercorn's connection. Which protocol it speaks and how it reads are ours."""
 
     def __init__(
-        self, app: ASGIWrapper, config: Config, worker: WorkerContext, wire: Wire,
+        self, app: ASGIWrapper, config: Config, worker: WorkerContext, connection: WebConnection,
         stream: Stream, turns: Turns,
     ) -> None:  # fmt: skip
         # Their type is narrower than what the two do.
         theirs = cast("trio.SSLStream[trio.SocketStream]", stream)
         super().__init__(app, config, worker, ConnectionState({}), theirs)
-        self.wire = wire
+        self.connection = connection
         self.refused = False  # for what the peer has sent
         self._turns = turns
         self._tls = stream if isinstance(stream, trio.SSLStream) else None
@@ -67,13 +67,13 @@ class Serving(TCPServer):
                 self.refused = refused
 
     async def _speak(self, group: TaskGroup) -> None:
-        sock = self.wire.socket
+        sock = self.connection.socket
         client = parse_socket_addr(sock.family, sock.getpeername())
         server = parse_socket_addr(sock.family, sock.getsockname())
         alpn = self._tls.selected_alpn_protocol() if self._tls is not None else None
         protocol = (Http2 if alpn == "h2" else Http1)(
             self.app, self.config, self.context, group, ConnectionState({}), self._tls is not None,
-            (self.wire.address, client[1] if client else 0), server, self.protocol_send,
+            (self.connection.address, client[1] if client else 0), server, self.protocol_send,
         )  # fmt: skip
         self._task_group = group
         self.protocol = protocol  # type: ignore[assignment]
@@ -94,7 +94,7 @@ class Serving(TCPServer):
                     await self._turns.turn()
                     await protocol.handle(RawData(part))
             else:
-                self.wire.reads()
+                self.connection.reads()
                 if self._tls is not None:
                     await self._turns.turn()
                 await protocol.handle(RawData(data))
@@ -105,7 +105,7 @@ class Serving(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
-            return  # Wire knows how long it has been idle
+            return  # WebConnection knows how long it has been idle
         await super().protocol_send(event)
         if isinstance(event, RawData) and isinstance(self.protocol, Http2):
             self.protocol.sent(len(event.data))

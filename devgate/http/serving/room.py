@@ -9,7 +9,7 @@ import trio
 
 from devgate.gateway.refusals import Refusals
 from devgate.http.forwarded import Proxies
-from devgate.http.serving.connection import Wire
+from devgate.http.serving.connection import WebConnection
 from devgate.net.addresses import is_loopback, network
 
 log = logging.getLogger("devgate.http")
@@ -30,42 +30,43 @@ class Room:
         self._allowed = max(1, places - 2 * RESERVED)
         self._proxies = proxies
         self._refusals = refusals
-        self._here: dict[str, dict[Wire, None]] = {}  # by network, oldest first
-        self._reserved: dict[bool, dict[Wire, None]] = {True: {}, False: {}}  # loopback, or not
+        self._here: dict[str, dict[WebConnection, None]] = {}  # by network, oldest first
+        # For loopback, and for others.
+        self._reserved: dict[bool, dict[WebConnection, None]] = {True: {}, False: {}}
         self._count = 0
         self._quiet_until = float("-inf")
 
     def __len__(self) -> int:
         return self._count + sum(map(len, self._reserved.values()))
 
-    def enter(self, wire: Wire) -> bool:
+    def enter(self, connection: WebConnection) -> bool:
         """Find a place for a connection that was accepted. False: there is none; close it."""
-        key = network(wire.address)
+        key = network(connection.address)
         mine = self._here.get(key, {})
-        if not self._proxies.trusts(wire.address) and (
+        if not self._proxies.trusts(connection.address) and (
             sum(not other.known for other in mine) >= PLACES_PER_ADDRESS
             and not self._end_one(mine)
         ):
-            if is_loopback(wire.address):
-                return self._enter_reserved(wire, loopback=True)
-            self._refusals.refuse("http", "address", wire.address)
+            if is_loopback(connection.address):
+                return self._enter_reserved(connection, loopback=True)
+            self._refusals.refuse("http", "address", connection.address)
             return False
         if self._count >= min(PLACES, self._allowed):
             self._tell()
             if not self._end_of_busiest():
-                return self._enter_reserved(wire, loopback=is_loopback(wire.address))
-        self._here.setdefault(key, {})[wire] = None
+                return self._enter_reserved(connection, loopback=is_loopback(connection.address))
+        self._here.setdefault(key, {})[connection] = None
         self._count += 1
         return True
 
-    def leave(self, wire: Wire) -> None:
+    def leave(self, connection: WebConnection) -> None:
         """It has ended. The second time does nothing."""
         for reserved in self._reserved.values():
-            reserved.pop(wire, None)
-        key = network(wire.address)
+            reserved.pop(connection, None)
+        key = network(connection.address)
         mine = self._here.get(key)
-        if mine is not None and wire in mine:
-            del mine[wire]
+        if mine is not None and connection in mine:
+            del mine[connection]
             self._count -= 1
             if not mine:
                 del self._here[key]
@@ -75,36 +76,36 @@ class Room:
         busiest = sorted(self._here.values(), key=len, reverse=True)
         return any(map(self._end_one, busiest)) or any(map(self._end_idle, busiest))
 
-    def _end_one(self, wires: Iterable[Wire]) -> bool:
+    def _end_one(self, connections: Iterable[WebConnection]) -> bool:
         """End the stranger's that has been without a request for longest."""
         now = trio.current_time()
-        return self._end([w for w in wires if not w.known and now >= w.since + SAFE_SECONDS])
+        return self._end([w for w in connections if not w.known and now >= w.since + SAFE_SECONDS])
 
-    def _end_idle(self, wires: Iterable[Wire]) -> bool:
+    def _end_idle(self, connections: Iterable[WebConnection]) -> bool:
         """The same among those of known callers."""
         now = trio.current_time()
-        return self._end([w for w in wires if not w.busy and now >= w.rested + SAFE_SECONDS])
+        return self._end([w for w in connections if not w.busy and now >= w.rested + SAFE_SECONDS])
 
-    def _end(self, wires: list[Wire]) -> bool:
-        if not wires:
+    def _end(self, connections: list[WebConnection]) -> bool:
+        if not connections:
             return False
-        victim = min(wires, key=lambda wire: (wire.busy, wire.rested))
+        victim = min(connections, key=lambda connection: (connection.busy, connection.rested))
         self.leave(victim)
         victim.abort()
         return True
 
-    def _enter_reserved(self, wire: Wire, *, loopback: bool) -> bool:
+    def _enter_reserved(self, connection: WebConnection, *, loopback: bool) -> bool:
         """Take one of the reserved places, if need be from who has been on one for longest."""
         reserved = self._reserved[loopback]
         if len(reserved) >= RESERVED:
             oldest = next(iter(reserved))
             if not loopback and trio.current_time() < oldest.since + SAFE_RESERVED_SECONDS:
-                self._refusals.refuse("http", "full", wire.address)
+                self._refusals.refuse("http", "full", connection.address)
                 return False
             self.leave(oldest)
             oldest.abort()
-        reserved[wire] = None
-        wire.only_health = not loopback
+        reserved[connection] = None
+        connection.only_health = not loopback
         return True
 
     def _tell(self) -> None:

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.gateway.devices import taps as module
-from devgate.gateway.devices.taps import Line, Reader, Taps
+from devgate.gateway.devices.taps import TapLine, TapReader, Taps
 from devgate.gateway.operations.reply import Stream
 from devgate.gateway.operations.table import dispatch
 from devgate.store.engine import Database
@@ -20,8 +20,8 @@ UNKNOWN = "and the device has not registered on this connection"
 TN = b"023000123456787654321TN"
 
 
-async def taken(reader: Reader, count: int) -> list[Line]:
-    got: list[Line] = []
+async def taken(reader: TapReader, count: int) -> list[TapLine]:
+    got: list[TapLine] = []
     with trio.fail_after(5):
         async with aclosing(reader.lines()) as lines:
             while len(got) < count:
@@ -33,7 +33,7 @@ async def test_a_slow_reader_is_told_how_much_it_missed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 3)
-    reader = Reader()
+    reader = TapReader()
     for number in range(10):
         reader.put({"n": number})
     assert await taken(reader, 4) == [{"n": 0}, {"n": 1}, {"n": 2}, {"missed": 7}]
@@ -45,7 +45,7 @@ async def test_what_was_missed_is_told_before_what_follows(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 3)
-    reader = Reader()
+    reader = TapReader()
     async with aclosing(reader.lines()) as lines:
         for number in range(5):
             reader.put({"n": number})
