@@ -14,7 +14,7 @@ import trio
 from devgate.app import App
 from devgate.config.settings import Settings
 from devgate.errors import SetupError
-from devgate.model import Imei
+from devgate.model import Imei, host_port
 from devgate.net.addresses import bind
 from devgate.simulator.fleet import Fleet
 from devgate.simulator.options import Habits, Options, imeis
@@ -78,8 +78,8 @@ def _device(number: int, imei: Imei) -> Device:
 
 async def populate(app: App, count: int) -> None:
     """Run `count` simulated devices against the gateway's own door, beside it."""
-    host, _, port = app.gateway.listens["device"][0].rpartition(":")
-    fleet = Fleet((host, int(port)), Options(count=count, habits=HABITS, ends=2))
+    address = host_port(app.gateway.listens["device"][0])
+    fleet = Fleet(address, Options(count=count, habits=HABITS, ends=2))
     login = _login(app)
 
     def say() -> None:

@@ -1,4 +1,4 @@
-"""Values that every layer speaks: the IMEI, times, durations, statuses. Standard library only."""
+"""Values that every layer speaks: the IMEI, addresses, times, statuses. Standard library only."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ IMEI = re.compile(r"[0-9]{15}", re.ASCII)
 _DURATION = re.compile(
     r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
 )
+_HOST_PORT = re.compile(r"(?:\[([^\[\]\s]*:[^\[\]\s]*)\]|([^:\[\]\s]*)):([0-9]{1,5})", re.ASCII)
 
 
 def imei(text: object) -> Imei:
@@ -105,6 +106,24 @@ def duration(text: str) -> float:
         + int(minutes or 0) * 60
         + float(seconds or 0)
     )
+
+
+def host_port(text: str) -> tuple[str, int]:
+    """Host and port of "0.0.0.0:12306", "[::]:12306" or ":0". IPv6 comes without its brackets.
+
+    Raises ValueError, with a sentence for whoever wrote it.
+    """
+    match = _HOST_PORT.fullmatch(text)
+    if not match:
+        hint = (
+            ' (IPv6 goes in brackets: "[::]:12306")'
+            if text.count(":") > 1 > text.count("[")
+            else ""
+        )
+        raise ValueError(f'"HOST:PORT" expected, not {shown(text)}{hint}')
+    if (port := int(match[3])) > 65535:
+        raise ValueError(f"a port from 0 to 65535 expected, not {port}")
+    return match[1] or match[2], port
 
 
 def iso(at: float | None) -> str | None:

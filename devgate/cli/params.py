@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from devgate.errors import CallerError
-from devgate.model import Imei, duration, imei, shown
+from devgate.model import Imei, duration, host_port, imei, shown
 
 # A guess, far above every limit of a gateway: up to here a float is exact.
 LONGEST = 1e12
@@ -51,6 +51,16 @@ def seconds(text: str) -> float:
     if given > LONGEST:
         raise ValueError(f"{shown(text)} is too long")
     return given
+
+
+def target_of(text: str, port: int | None = None) -> tuple[str, int]:
+    """Where to connect to: `HOST:PORT`, without a host on this machine. With `port` its own may be
+    left out, too. Raises ValueError with a sentence."""
+    bare = port is not None and (":" not in text or text.endswith("]"))
+    host, port = host_port(f"{text}:{port}" if bare else text)
+    if port == 0:
+        raise ValueError("a port from 1 to 65535 expected, not 0")
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
 
 
 def own_key() -> str:

@@ -12,6 +12,7 @@ import click
 
 from devgate.cli.follow import painter, shown_bytes
 from devgate.cli.output import Where, common, complain, emit, fail, say
+from devgate.cli.params import target_of
 from devgate.cli.tapfile import Take, answers, cut, load
 from devgate.control.client import ask
 from devgate.model import NO_GATEWAY
@@ -187,7 +188,10 @@ def replay(where: Where, file: BinaryIO, target: str | None, fast: bool) -> None
         fail(f"{file.name} holds nothing that a device sent")
     if missed:
         complain(f"{missed} frames were missed when this was saved; it may come out differently")
-    address = _address(target or _device_port(where))
+    try:
+        address = target_of(target or _device_port(where))
+    except ValueError as err:
+        raise click.UsageError(str(err)) from None
     player = Player(address, fast, where.as_json)
     try:
         player.play(takes)
@@ -218,11 +222,3 @@ def _device_port(where: Where) -> str:
     if not listen:
         fail("the gateway takes no devices; give HOST:PORT")
     return str(listen[0])
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise click.UsageError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:12306.")
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)

@@ -8,9 +8,9 @@ import re
 from pydantic import PlainValidator
 
 from devgate.config.kinds import Word, came
+from devgate.model import host_port
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", re.ASCII)
-_LISTEN = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
 
 
 def addresses(*, required: bool) -> PlainValidator:
@@ -41,23 +41,18 @@ def _listed(value: object, expected: str) -> list[object]:
 
 def _address(value: object) -> str:
     """ "HOST:PORT" with a host that is one, and the port without leading zeros."""
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        hint = ""
-        if isinstance(value, str) and value.count(":") > 1 and "[" not in value:
-            hint = ' (IPv6 goes in brackets: "[::]:12306")'
-        raise ValueError(f'"HOST:PORT" expected, not {came(value)}{hint}')
-    host, port = match[1], int(match[2])
-    if port > 65535:
-        raise ValueError(f"a port from 0 to 65535 expected, not {port}")
+    if not isinstance(value, str):
+        raise ValueError(f'"HOST:PORT" expected, not {came(value)}')
+    host, port = host_port(value)
     if host in ("", "*"):
         raise ValueError(
             f"an address in front of the port expected, not {came(value)} "
             '("0.0.0.0" takes every IPv4 address, "[::]" every IPv6 one)'
         )
     try:
-        if host.startswith("["):
-            ipaddress.IPv6Address(host[1:-1])
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+            host = f"[{host}]"
         elif re.fullmatch(r"[0-9.]+", host):
             ipaddress.IPv4Address(host)
         elif not _HOST_NAME.fullmatch(host):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 import ssl
@@ -23,7 +22,7 @@ from devgate.control.streams import Begin, Dispatch
 from devgate.control.transport import PlainTransport, wrap
 from devgate.errors import SetupError
 from devgate.gateway.refusals import Refusals
-from devgate.net.addresses import host_of, shown
+from devgate.net.addresses import host_of, is_loopback, shown
 from devgate.net.guests import Guests
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
@@ -214,8 +213,7 @@ class ControlServer:
 
 
 def _check_loopback(sock: socket.socket) -> None:
-    host = sock.getsockname()[0].partition("%")[0]
-    if not ipaddress.ip_address(host).is_loopback:
+    if not is_loopback(sock.getsockname()[0]):
         raise SetupError(
             f"[control] listen: {shown(sock)} is not loopback, so requests need tokens;"
             " set [control] tokens, and make one with `devgate token add NAME`"

@@ -6,10 +6,11 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from devgate.errors import SetupError
+from devgate.model import host_port
 
 # The kernel cuts it down to net.core.somaxconn. After a network fault all devices come at once.
 BACKLOG = 4096
@@ -31,18 +32,14 @@ def parse(text: str) -> tuple[str, int]:
 
     Raises SetupError for anything else.
     """
-    host, colon, digits = text.strip().rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        sound = ":" in host
-    else:
-        sound = bool(host) and not any(c in host for c in ":[] \t")
-    if not (colon and sound and digits.isascii() and digits.isdigit() and int(digits) <= 65535):
-        raise SetupError(
-            f"listen address {text!r}: an address and a port expected, "
-            'like "0.0.0.0:12306" or "[::]:12306"'
-        )
-    return host, int(digits)
+    with suppress(ValueError):
+        host, port = host_port(text.strip())
+        if host:
+            return host, port
+    raise SetupError(
+        f"listen address {text!r}: an address and a port expected, "
+        'like "0.0.0.0:12306" or "[::]:12306"'
+    )
 
 
 def bind(listen: Sequence[str], backlog: int = BACKLOG) -> list[socket.socket]:
@@ -86,19 +83,14 @@ def host_of(address: str) -> str:
 
 def network_of(address: str) -> str:
     """The network of an address that spelled() wrote: network() of its host."""
-    host = address.rpartition(":")[0]
+    host = host_of(address)
     return network(host[1:-1]) if host.startswith("[") else host
 
 
 def loopback(address: str) -> bool:
     """Whether an address that spelled() wrote is this machine's own; a Unix socket's is."""
-    host = address.rpartition(":")[0].strip("[]")
-    if not host:
-        return True
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    host = host_of(address).strip("[]")
+    return not host or is_loopback(host)
 
 
 def network(address: str) -> str:

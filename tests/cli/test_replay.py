@@ -177,7 +177,7 @@ def test_what_is_no_tap_is_2_with_its_line(run: Run, tmp_path: Path, line: str) 
     assert "tap.jsonl line 2: a line of `devgate tap --save` expected" in got.stderr
 
 
-@pytest.mark.parametrize("target", ["here", "1.2.3.4:", ":12306", "1.2.3.4:99999", "h:x"])
+@pytest.mark.parametrize("target", ["here", "1.2.3.4:", ":0", "1.2.3.4:99999", "h:x"])
 def test_what_is_no_target(run: Run, tmp_path: Path, target: str) -> None:
     assert run("replay", saved(tmp_path, take(0, "in", HT)), target).exit_code == 2
 

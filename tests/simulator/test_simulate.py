@@ -93,8 +93,8 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("here:0",), "with a port of 1 to 65535"),
-        (("here:port",), "with a port of 1 to 65535"),
+        (("here:0",), "a port from 1 to 65535"),
+        (("here:port",), '"HOST:PORT" expected'),
         (("--first", "12"), "a string of 15 digits expected"),
         (("--fail", "5"), "0<=x<=1"),
         (("--delay", "2-1"), "the shorter time comes first"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from devgate.cli.output import Where, common, emit, say
+from devgate.cli.params import target_of
 from devgate.errors import CallerError
 from devgate.model import Imei, duration, imei
 
@@ -17,13 +18,10 @@ SHARE = click.FloatRange(0, 1)
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[IPV6]:PORT`; the host or the port may be left out."""
-    host, colon, port = value.rpartition(":")
-    if not colon or port.endswith("]"):
-        host, port = value, str(PORT)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise click.BadParameter(f"HOST:PORT expected, with a port of 1 to 65535, not {value!r}")
-    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+    try:
+        return target_of(value, PORT)
+    except ValueError as err:
+        raise click.BadParameter(str(err)) from None
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
