@@ -70,6 +70,10 @@ class SetupError(DevgateError):
         super().__init__(status, text)
 
 
+class DoorInUse(SetupError):
+    """Another process listens where this one is to."""
+
+
 class StoreAway(SetupError):
     """The database server cannot be reached when the gateway starts: it may be, a while later."""
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
-from typing import Any
 
 import trio
 
@@ -24,6 +22,7 @@ from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
+from devgate.standby import Told, possible, stand_by, until_told
 from devgate.store.engine import Database, claim_database
 from devgate.webhooks.webhooks import secret_of
 
@@ -33,8 +32,10 @@ SAY_SECONDS = 60.0  # between two lines about that
 log = logging.getLogger("devgate")
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, *, standby: bool = False) -> None:
     """Try what can be tried without opening a door. Raises SetupError."""
+    if standby:
+        possible(settings)
     tls_of(settings.device.tls)
     tls_of(settings.control.tls)
     tls_of(settings.http.tls)
@@ -65,15 +66,18 @@ def serve(
     read_settings: Callable[[], Settings],
     on_ready: Ready,
     prepare: Callable[[Database], None] | None = None,
+    *,
+    standby: bool = False,
 ) -> None:
     """Block until the gateway has stopped. Raises SetupError for what an operator can mend.
 
     `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes what shall be
     in the database: it is called once the database is claimed, and by nobody else's gateway.
+    `standby`: while another gateway works with the database, wait until it does not any more.
     """
     logs.set_up(settings.log.level, settings.log.format)
     try:
-        _serve(settings, read_settings, on_ready, prepare)
+        _serve(settings, read_settings, on_ready, prepare, standby)
     finally:
         logs.close()
 
@@ -83,6 +87,7 @@ def _serve(
     read_settings: Callable[[], Settings],
     on_ready: Ready,
     prepare: Callable[[Database], None] | None,
+    standby: bool,
 ) -> None:
     app: App | None = None
 
@@ -97,11 +102,14 @@ def _serve(
     # waits for each of them: it must not wait the usual 5 ms for a loop that is busy.
     sys.setswitchinterval(0.0005)
     log.info("descriptors limit=%s devices=%s", soft, capacity())
-    check(settings)
+    check(settings, standby=standby)
     for words in exposed(settings):
         log.warning("exposed reason=%s", words)
-    must_be_free(settings.control.socket)
-    database = waiting_for_database(settings.store.url)
+    if standby:
+        database = stand_by(settings)
+    else:
+        must_be_free(settings.control.socket)
+        database = waiting_for_database(settings.store.url)
     if database is None:
         log.info("stopped")
         return
@@ -138,36 +146,23 @@ def keep_what_is_loaded() -> None:
     gc.set_threshold(2_000, 250, 1000)
 
 
-class _Told(BaseException):
-    """A signal came that ends the wait."""
-
-
 def waiting_for_database(url: str) -> Database | None:
     """The claimed database. A server that cannot be reached is waited for, with a line a minute;
     None: SIGTERM or SIGINT came meanwhile. Raises SetupError for everything that time will not
     mend: a wrong password, another gateway."""
     said = -math.inf
-    before: dict[int, Any] = {}
-
-    def end(number: int, frame: object) -> None:
-        raise _Told
-
     try:
-        while True:
-            try:
-                return claim_database(url)
-            except StoreAway as err:
-                if monotonic() - said >= SAY_SECONDS:
-                    said = monotonic()
-                    log.warning("waiting for the database reason=%s", err)
-            if not before:
-                before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
-            sleep(AGAIN_SECONDS)
-    except _Told:
+        with until_told():
+            while True:
+                try:
+                    return claim_database(url)
+                except StoreAway as err:
+                    if monotonic() - said >= SAY_SECONDS:
+                        said = monotonic()
+                        log.warning("waiting for the database reason=%s", err)
+                sleep(AGAIN_SECONDS)
+    except Told:
         return None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def first(group: BaseExceptionGroup[SetupError]) -> SetupError:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from devgate.control.standby_file import waiting
 from devgate.errors import DevgateError
 from devgate.model import shown
 
@@ -221,6 +222,8 @@ def _connected(path: str) -> socket.socket:
 def _why(path: str, err: OSError) -> str:
     if isinstance(err, PermissionError):
         return f"no permission to use the control socket {path}: {_owners(path)}"
+    if (standby := waiting(path)) is not None:
+        return f"no gateway answers at {path}: {standby}"
     if err.errno == errno.ECONNREFUSED:
         return f"no gateway answers at {path}: it has gone and left its socket file; " + _HINT
     return f"no gateway answers at {path}: {err.strerror or err}; " + _HINT

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import trio
 
-from devgate.errors import SetupError
+from devgate.errors import DoorInUse, SetupError
 from devgate.net.addresses import bind
 from devgate.net.tuning import Tuning
 
@@ -132,7 +132,7 @@ def _clear(path: str) -> None:
             ) from None
         except BlockingIOError:
             pass  # somebody listens, and has many callers
-    raise SetupError(
+    raise DoorInUse(
         f"a gateway is running already at the control socket {path};"
         " stop that one, or set another [control] socket"
     )

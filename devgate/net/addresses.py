@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from devgate.errors import SetupError
+from devgate.errors import DoorInUse, SetupError
 from devgate.model import host_port
 
 # The kernel cuts it down to net.core.somaxconn. After a network fault all devices come at once.
@@ -148,7 +148,8 @@ def _bind(text: str, backlog: int) -> list[socket.socket]:
         sock.close()
     assert trouble is not None, "getaddrinfo found an address or raised"
     what = _REMEDIES.get(trouble.errno or 0, (trouble.strerror or str(trouble)).lower())
-    raise SetupError(f"cannot listen on {text}: {what}") from trouble
+    error = DoorInUse if trouble.errno == errno.EADDRINUSE else SetupError
+    raise error(f"cannot listen on {text}: {what}") from trouble
 
 
 def _listener(family: int, kind: int, proto: int, address: Any, backlog: int) -> socket.socket:

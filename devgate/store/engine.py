@@ -19,7 +19,16 @@ from devgate.store.engines import make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
-from devgate.store.ownership import Behind, Fence, FileLock, Held, Owner, lock_session, take_over
+from devgate.store.ownership import (
+    Behind,
+    Fence,
+    FileLock,
+    Held,
+    Owner,
+    lock_session,
+    note_loss,
+    take_over,
+)
 
 log = logging.getLogger("devgate.store")
 
@@ -130,19 +139,31 @@ class Database:
                 self._file_lock.acquire()
                 restore_log(self.file)
             else:
-                self._claimed = self._engine.connect()
-                self._claimed.detach()
-                lock_session(self._claimed)
+                lock_session(self.session())
         except Held as held:
             raise SetupError(
                 f"[store] url: another gateway works with the database {self.url_shown} ({held}); "
                 "stop that one, or give this one a database of its own"
             ) from None
 
-    def claim(self) -> Owner:
-        """Own the database, behind lock(): no earlier owner commits anything any more."""
+    def session(self) -> Connection:
+        """PostgreSQL: the one that holds the lock, or is to. held() gives it away."""
+        if self._claimed is None:
+            self._claimed = self._engine.connect()
+            self._claimed.detach()
+        return self._claimed
+
+    def claim(self, *, above: int = 0, lost: str | None = None) -> Owner:
+        """Own the database, behind lock(): no earlier owner commits anything any more.
+
+        `above`: see take_over(). `lost`: what is known to be missing, if that is so.
+        """
         with self.write() as conn:
-            self.owner = take_over(conn)
+            owner = take_over(conn, above)
+            if lost and not owner.lost:
+                note_loss(conn, lost)
+                owner = owner._replace(lost=lost)
+        self.owner = owner
         self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
         if self.dialect == "sqlite":
             self._checkpoint()
@@ -245,12 +266,15 @@ def opened(url: str, prepare: Callable[[Database], object]) -> Database:
         raise
     except (SQLAlchemyError, OSError) as err:
         database.close()
-        why = outage(err) or str(getattr(err, "orig", None) or err).strip()
-        text = f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}"
-        if away(err):
-            raise StoreAway(text) from err
-        raise SetupError(text, status="503") from err
+        raise cannot_be_opened(database, err) from err
     return database
+
+
+def cannot_be_opened(database: Database, err: SQLAlchemyError | OSError) -> SetupError:
+    """That, as a sentence; a StoreAway if it may well be possible a while later."""
+    why = outage(err) or str(getattr(err, "orig", None) or err).strip()
+    text = f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}"
+    return StoreAway(text) if away(err) else SetupError(text, status="503")
 
 
 @contextmanager

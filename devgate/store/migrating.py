@@ -44,18 +44,14 @@ def prepare(database: Database, *, upgrade: bool) -> None:
 
 def _prepare(database: Database, may: bool) -> None:
     with database.read() as conn:
-        found = _version(conn)
+        found = version_of(conn)
     if found == SCHEMA:
         return
     with database.write() as conn:
         if database.dialect == "postgresql":
             conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
-        found = _version(conn)  # again, now that nobody else migrates
-        if found is not None and found > SCHEMA:
-            raise SetupError(
-                f"[store] url: the database {database.url_shown} has schema {found}, and this "
-                f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
-            )
+        found = version_of(conn)  # again, now that nobody else migrates
+        must_be_known(found, database)
         if found is not None and found < SCHEMA and not may:
             raise SetupError(
                 f"[store] url: the database {database.url_shown} has schema {found}, and this "
@@ -72,7 +68,16 @@ def _prepare(database: Database, may: bool) -> None:
                 log.warning("schema of the database upgraded from=%s to=%s", found, SCHEMA)
 
 
-def _version(conn: Connection) -> str | None:
+def must_be_known(found: str | None, database: Database) -> None:
+    """Raises SetupError for the schema of a newer devgate."""
+    if found is not None and found > SCHEMA:
+        raise SetupError(
+            f"[store] url: the database {database.url_shown} has schema {found}, and this "
+            f"devgate knows schemas up to {SCHEMA}; run the newer devgate that made it"
+        )
+
+
+def version_of(conn: Connection) -> str | None:
     """The schema that a database has. None: it is new."""
     if not conn.dialect.has_table(conn, VERSION_TABLE):
         return None

@@ -19,7 +19,7 @@ from pathlib import Path
 from time import time
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, case, select, text, update
 
 from devgate.errors import Fenced
 from devgate.model import iso
@@ -70,14 +70,17 @@ def this_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def take_over(conn: Connection) -> Owner:
+def take_over(conn: Connection, above: int = 0) -> Owner:
     """Make this process the one that may write. The caller commits.
 
     Waits for the commit that is under way, and every later one of another gateway fails.
+    `above`: the highest epoch that was seen there. A database that lost the newest takeover gets
+    a higher one nevertheless, or the gateway of that takeover would not be fenced.
     """
     holder = {"holder": this_process(), "taken_at": time()}
-    conn.execute(update(owner).values(epoch=owner.c.epoch + 1, **holder))
     o = owner.c
+    highest = case((o.epoch < above, above), else_=o.epoch)
+    conn.execute(update(owner).values(epoch=highest + 1, **holder))
     return Owner(*conn.execute(select(o.epoch, o.taken_at, o.database, o.lost)).one())
 
 
@@ -154,16 +157,26 @@ def lock_session(conn: Connection) -> None:
     """PostgreSQL: the advisory lock, held while this session lives. Raises Held."""
     conn.execute(_SET)
     taken = conn.scalar(_TRY, {"number": CLAIMING})
-    holder = None if taken else conn.execute(_WHO, {"number": CLAIMING}).first()
+    holder = None if taken else holding_session(conn)
     conn.commit()
-    if taken:
-        return
-    if holder is None:
-        raise Held("a session that has just ended")
-    raise Held(
-        f"a session from {holder.address or 'a local socket'}, "
-        f"PostgreSQL's process {holder.pid}, since {iso(holder.backend_start.timestamp())}"
+    if not taken:
+        raise Held(holder or "a session that has just ended")
+
+
+def holding_session(conn: Connection) -> str | None:
+    """PostgreSQL: which session holds the advisory lock, in words; None if none does."""
+    row = conn.execute(_WHO, {"number": CLAIMING}).first()
+    if row is None:
+        return None
+    return (
+        f"a session from {row.address or 'a local socket'}, "
+        f"PostgreSQL's process {row.pid}, since {iso(row.backend_start.timestamp())}"
     )
+
+
+def note_loss(conn: Connection, words: str) -> None:
+    """The database lacks rows that it had: no start is accepted until an operator knows it."""
+    conn.execute(update(owner).values(lost=words))
 
 
 def confirm_loss(conn: Connection) -> str | None:

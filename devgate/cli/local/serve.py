@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     metavar="N",
     help="Bring N simulated devices, and a throw-away store that knows them.",
 )
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Wait while another gateway works with the same PostgreSQL, and take over after it.",
+)
 @common
-def serve(where: Where, check: bool, demo: int | None) -> None:
+def serve(where: Where, check: bool, demo: int | None, standby: bool) -> None:
     """Run the gateway until it is told to stop.
 
     A demo takes the control socket's path from the configuration or the
@@ -34,12 +39,14 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
       devgate serve --config FILE
       devgate serve --check                # is the configuration right?
       devgate serve --demo 20              # something to look at
+      devgate serve --standby              # take over when the other one ends
 
     SIGTERM or Ctrl-C lets commands in flight finish first; a second one ends
     at once. SIGHUP reads the configuration again: what needs a restart is
     named in the log, and a wrong file changes nothing.
 
-    A PostgreSQL server that cannot be reached is waited for.
+    A PostgreSQL server that cannot be reached is waited for. With --standby,
+    so is another gateway: until it has ended, this one opens no door.
 
     Exit codes: 0 stopped as told, 2 the configuration is wrong, 12 it cannot
     start (a port in use, a folder that is not writable, no database), 70 it
@@ -60,6 +67,8 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
             settings = settings.model_copy(update={"control": control})
         return settings
 
+    if demo is not None and standby:
+        fail("a demo has a database of its own, and no standby: leave one of the two out", 2)
     if demo is not None and not check:
         _demo(where, demo)
         return
@@ -68,7 +77,7 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
         from devgate.process import check as look
         from devgate.process import open_to_others, promises
 
-        look(settings)
+        look(settings, standby=standby)
         for words in open_to_others(settings):
             complain(f"warning: {words}")
         for words in promises(settings):
@@ -76,19 +85,19 @@ def serve(where: Where, check: bool, demo: int | None) -> None:
         say("the configuration is right")
         return
     try:
-        _run(settings, read_settings)
+        _run(settings, read_settings, standby)
     except SetupError as err:
         fail(str(err), 2 if err.status == "400" else 12)
 
 
-def _run(settings: Settings, read_settings: Callable[[], Settings]) -> None:
+def _run(settings: Settings, read_settings: Callable[[], Settings], standby: bool) -> None:
     from devgate.app import App
     from devgate.process import serve
 
     async def nothing_more(app: App) -> None:
         return
 
-    serve(settings, read_settings, nothing_more)
+    serve(settings, read_settings, nothing_more, standby=standby)
 
 
 def _demo(where: Where, count: int) -> None:

@@ -1,0 +1,172 @@
+"""`devgate serve --standby`: waits, without a door, until the database has no other gateway."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic, sleep
+from typing import Any
+
+from devgate.config.settings import Settings
+from devgate.control.listeners import must_be_free
+from devgate.control.standby_file import StandbyFile
+from devgate.errors import DoorInUse, SetupError, StoreAway
+from devgate.guard import AFTER_DRAIN_SECONDS
+from devgate.net.addresses import bind
+from devgate.store.engine import Database
+from devgate.store.journal import resume_of
+from devgate.store.seal import Seal, SealError
+from devgate.store.standby import Standby
+from devgate.store.webhooks import added
+
+LOOK_SECONDS = 0.5  # between two looks at the database
+SAY_SECONDS = 60.0  # between two lines about the same
+# On one machine the former gateway may still have its doors: until the guard ends it, at most.
+DOORS_SECONDS = AFTER_DRAIN_SECONDS + 5.0
+DOOR_LOOK_SECONDS = 0.05
+
+log = logging.getLogger("devgate")
+
+
+class Told(BaseException):
+    """A signal came that ends the wait."""
+
+
+@contextmanager
+def until_told() -> Iterator[None]:
+    """SIGTERM and SIGINT raise Told in this block."""
+
+    def end(number: int, frame: object) -> None:
+        raise Told
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def possible(settings: Settings) -> None:
+    """Raises SetupError for a database that cannot have a standby."""
+    if not settings.store.url.startswith("postgres"):
+        raise SetupError(
+            "serve --standby needs a PostgreSQL [store] url: an SQLite database belongs to one "
+            "machine, where a service manager starts the gateway again as soon as it has ended",
+            status="400",
+        )
+
+
+def stand_by(settings: Settings) -> Database | None:
+    """The database, once no other gateway works with it: this process owns it then, and its doors
+    can be opened. None: SIGTERM or SIGINT came first.
+
+    Raises SetupError for what time will not mend, at the first look where it can be seen there.
+    """
+    with suppress(DoorInUse):  # the other gateway may be one of this machine
+        must_be_free(settings.control.socket)
+    file = StandbyFile(settings.control.socket)
+    waiting = _Waiting(settings, file)
+    try:
+        with until_told():
+            database = waiting.run()
+            try:
+                wait_for_doors(settings)
+            except BaseException:
+                database.close()
+                raise
+            return database
+    except Told:
+        return None
+    finally:
+        waiting.standby.close()
+        file.remove()
+
+
+class _Waiting:
+    """What a standby does and says until it takes over."""
+
+    def __init__(self, settings: Settings, file: StandbyFile) -> None:
+        self.standby = Standby(
+            settings.store.url, resume=resume_of(settings.store), check=self._check_key
+        )
+        self._seal = Seal(settings.store.key_file)
+        self._file = file
+        self._began = monotonic()
+        self._said: tuple[str, str] | None = None
+        self._said_at = -math.inf
+        self._key_is_right: bool | None = None  # None: it was not looked at yet
+
+    def run(self) -> Database:
+        """Look until the database is this process's own."""
+        while True:
+            try:
+                database = self.standby.look()
+            except StoreAway as err:
+                self._say("the database cannot be reached", str(err))
+            else:
+                if database is not None:
+                    log.warning(
+                        "taking over database=%s after_seconds=%s",
+                        database.url_shown, round(monotonic() - self._began, 1),
+                    )  # fmt: skip
+                    return database
+                self._say("another gateway works with the database", self.standby.holder)
+            sleep(LOOK_SECONDS)
+
+    def _say(self, what: str, more: str) -> None:
+        """For people who ask at the socket; and in the log, when it is something else."""
+        self._file.say(f"process {os.getpid()} waits as a standby: {what} ({more})")
+        same = self._said is not None and self._said[0] == what
+        if same and (self._said == (what, more) or monotonic() - self._said_at < SAY_SECONDS):
+            return
+        self._said, self._said_at = (what, more), monotonic()
+        log.info("standing by reason=%s detail=%s", what, more)
+
+    def _check_key(self, database: Database) -> None:
+        """Whether the key file opens the secrets of webhooks. Raises SetupError the first time;
+        later it is said in the log, for a service without webhooks is better than none."""
+        first = self._key_is_right is None
+        try:
+            with database.read() as conn:
+                for row in added(conn):
+                    self._seal.open(row["secret"])
+        except SealError as err:
+            words = f"[store] key_file: {err}; a standby needs the same file as the other gateway"
+            if first:
+                raise SetupError(words) from None
+            if self._key_is_right:
+                log.error("webhooks could not be taken over reason=%s", words)
+            self._key_is_right = False
+        else:
+            self._key_is_right = True
+
+
+def wait_for_doors(settings: Settings) -> None:
+    """Until every address is free to listen on: a gateway that was killed on this machine may
+    still have them for a moment, and one that was fenced until it has ended.
+
+    Raises SetupError for what stays in the way.
+    """
+    ends = monotonic() + DOORS_SECONDS
+    said = False
+    while True:
+        try:
+            must_be_free(settings.control.socket)
+            for listen in (settings.device.listen, settings.control.listen, settings.http.listen):
+                for sock in bind(listen):
+                    sock.close()
+            return
+        except DoorInUse as err:
+            if monotonic() > ends:
+                raise
+            if not said:
+                log.warning("waiting for the doors of the former gateway reason=%s", err)
+            said = True
+        sleep(DOOR_LOOK_SECONDS)
