@@ -167,4 +167,4 @@ def test_d16_ready_means_that_a_row_was_written(tmp_path: Path) -> None:
     database.close()
     with second(store) as other:
         refused(other, "cannot be opened", "not here")
-        assert "ready version" not in other.log()
+        assert '"event": "ready"' not in other.log()
