@@ -12,7 +12,7 @@ import trio
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor
 from devgate.gateway.refusals import Refusals
-from devgate.net.accepting import BUDGET, Accepting
+from devgate.net.accepting import BUDGET, Accepting, as_socket
 from devgate.net.addresses import host_of, spelled
 from devgate.net.guests import Guests
 
@@ -89,7 +89,7 @@ class Door:
         accepting = Accepting(
             self._room,
             lambda: f"all {self._most} are in use",
-            accepted,
+            as_socket(accepted),
             log,
             name="control accept",
         )

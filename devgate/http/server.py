@@ -30,7 +30,7 @@ from devgate.http.serving.protocols import Serving, forget
 from devgate.http.serving.room import Room
 from devgate.http.web import Dispatch, opened
 from devgate.model import shown as shown_text
-from devgate.net.accepting import Accepting
+from devgate.net.accepting import Accepting, as_socket
 from devgate.net.addresses import bind, host_of, shown, spelled
 from devgate.net.tls import context
 from devgate.net.tuning import Tuning
@@ -148,7 +148,7 @@ class WebServer:
 
         # One in each turn: of many each can show who it is before the places of its address
         # are taken. The room ends another, or turns one away: there is always a next one.
-        accepting = Accepting(lambda: 1, lambda: "", accepted, log, name="http accept")
+        accepting = Accepting(lambda: 1, lambda: "", as_socket(accepted), log, name="http accept")
         await accepting.run(door)
 
     async def _own(self, connection: WebConnection, tls: ssl.SSLContext | None) -> None:

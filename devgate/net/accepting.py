@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import socket
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import trio
 
@@ -23,8 +24,19 @@ FAILURES = 16
 # Nothing is left to accept with. The connection stays in the kernel's queue meanwhile.
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-# Taken by the callee, with its peer's address; it is non-blocking.
-OnAccepted = Callable[[socket.socket, Any], None]
+# Gets a descriptor, which is non-blocking and from then on its own, also if it raises; and the
+# peer's address.
+OnAccepted = Callable[[int, Any], None]
+
+
+class Listener(Protocol):
+    """What a door needs of a listening socket."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As socket.accept()."""
+
+    def fileno(self) -> int:
+        """As socket.fileno()."""
 
 
 class Accepting:
@@ -56,7 +68,7 @@ class Accepting:
         self._said = False  # that it is paused
         self._fault_quiet_until = -math.inf  # likewise of faults
 
-    async def run(self, listener: socket.socket) -> NoReturn:
+    async def run(self, listener: Listener) -> NoReturn:
         """Accept until cancelled. The listener is the caller's to close."""
         while True:
             await trio.lowlevel.wait_readable(listener)
@@ -66,14 +78,14 @@ class Accepting:
                 await trio.sleep(PAUSE_SECONDS)
             self._resume()
 
-    def _round(self, listener: socket.socket) -> str | None:
+    def _round(self, listener: Listener) -> str | None:
         """Accept what is there, within the budget. Why not, if no more can be."""
         room = self._room()
         if room <= 0:
             return self._full() or None
         for _ in range(min(BUDGET, room)):
             try:
-                sock, peer = listener.accept()
+                fd, peer = accept(listener)
             except BlockingIOError:
                 self._failures = 0
                 return None
@@ -86,11 +98,9 @@ class Accepting:
                 continue
             self._failures = 0
             try:
-                sock.setblocking(False)
-                self._on_accepted(sock, peer)
+                self._on_accepted(fd, peer)
             except Exception as err:
                 # No memory, or a defect of ours: it ends this connection, and not the door.
-                sock.close()
                 self._fault(err)
                 return "no memory is left" if isinstance(err, MemoryError) else repr(err)
         return None
@@ -119,6 +129,39 @@ class Accepting:
 
     def _count(self) -> str:
         return "" if self._inside is None else f"connections={self._inside()} "
+
+
+def as_socket(on_accepted: Callable[[socket.socket, Any], None]) -> OnAccepted:
+    """For doors that work with socket objects. One is closed if `on_accepted` raises."""
+
+    def accepted(fd: int, peer: Any) -> None:
+        try:
+            sock = socket.socket(fileno=fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            on_accepted(sock, peer)
+        except BaseException:
+            sock.close()
+            raise
+
+    return accepted
+
+
+def accept(listener: Listener) -> tuple[int, Any]:
+    """The descriptor of the next connection, non-blocking, and its peer's address.
+
+    socket.accept() makes an object of it, which takes longer than to accept it. What it calls for
+    the descriptor is not documented: architecture.md section 8.
+    """
+    if hasattr(listener, "_accept"):
+        fd, peer = listener._accept()
+    else:
+        sock, peer = listener.accept()
+        fd = sock.detach()
+    os.set_blocking(fd, False)
+    return fd, peer
 
 
 def _words(err: OSError) -> str:

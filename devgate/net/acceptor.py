@@ -147,20 +147,20 @@ class Acceptor:
             return ""
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 
-    def _accepted(self, sock: socket.socket, peer: Any) -> None:
-        address, crowd = spelled(peer), None
-        if not self.proxied:
-            crowd = self.enter(address)
-            if crowd is None:
-                sock.close()
-                return
-            if crowd.crowded(less=1) and self._strict(address):
-                self.crowds.leave(crowd)
-                self.refused += 1
-                sock.close()
-                return
-        fd = sock.detach()
+    def _accepted(self, fd: int, peer: Any) -> None:
+        crowd = None
         try:
+            address = spelled(peer)
+            if not self.proxied:
+                crowd = self.enter(address)
+                if crowd is None:
+                    os.close(fd)
+                    return
+                if crowd.crowded(less=1) and self._strict(address):
+                    self.crowds.leave(crowd)
+                    self.refused += 1
+                    os.close(fd)
+                    return
             self._admit(fd, address, crowd)
         except BaseException:
             os.close(fd)
