@@ -25,7 +25,7 @@ from devgate.store.engine import Database
 HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start should fail by chance
 DEVICES = "127.0.0.1:12306"  # or any free port if that is taken
 PAGES = "127.0.0.1:8080"  # of the dashboard, likewise
-PATIENCE = 5.0  # seconds that somebody looks at a screen without a word what to do
+ONLINE_SECONDS = 5.0  # seconds that somebody looks at a screen without a word what to do
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
 
 log = logging.getLogger("devgate")
@@ -101,7 +101,7 @@ async def tell(complete: trio.Event, say: Callable[[], None]) -> None:
 
     Many, or some that cannot come, are not waited for very long; then it is said twice.
     """
-    with trio.move_on_after(PATIENCE):
+    with trio.move_on_after(ONLINE_SECONDS):
         await complete.wait()
     in_time = complete.is_set()
     say()

@@ -141,7 +141,7 @@ def keep_what_is_loaded() -> None:
     gc.freeze()
     # The youngest are looked at often nevertheless: what is left to the collector is
     # freed at once, and 100,000 objects of that stop the loop for a sixth of a second. Those that
-    # are alive take time, too: beside strangers who open and end connections one look at 10,000
+    # are alive take time, too: beside peers that open and end connections one look at 10,000
     # took up to 15 ms, at 2,000 it takes 3.
     gc.set_threshold(2_000, 250, 1000)
 

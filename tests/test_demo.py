@@ -16,7 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from devgate.demo import PATIENCE, tell
+from devgate.demo import ONLINE_SECONDS, tell
 from tests.e2e.device import PATIENCE as PATIENT
 from tests.e2e.harness import environment, gateway
 
@@ -35,7 +35,8 @@ def test_what_a_demo_says_is_the_last_thing_on_the_screen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("complete_at", "said_at"), [(0.5, [0.5]), (PATIENCE + 9, [PATIENCE, PATIENCE + 9])]
+    ("complete_at", "said_at"),
+    [(0.5, [0.5]), (ONLINE_SECONDS + 9, [ONLINE_SECONDS, ONLINE_SECONDS + 9])],
 )
 async def test_a_demo_of_many_does_not_keep_one_waiting(
     autojump_clock: MockClock, complete_at: float, said_at: list[float]

@@ -98,8 +98,8 @@ def _columns(cells: list[str]) -> tuple[list[str], bool]:
     names = [cell.lower() for cell in cells]
     if "imei" not in names:
         return list(COLUMNS), False
-    if strangers := [name for name in names if name not in COLUMNS]:
-        raise ValueError(unknown_field(strangers[0], COLUMNS).replace("field", "column", 1))
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise ValueError(unknown_field(unknown[0], COLUMNS).replace("field", "column", 1))
     if len(set(names)) < len(names):
         raise ValueError(f"the columns imei, long and key expected, not {', '.join(cells)}")
     return names, True

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from devgate.errors import CallerError
 from devgate.model import Imei, imei, shown
 
-AGAIN = b"006404"  # the one frame that is shorter than a header
+SHORT_404 = b"006404"  # the one frame that is shorter than a header
 HEADER_SIZE = 23
 
 
@@ -63,7 +63,7 @@ def cut(data: bytes) -> tuple[list[bytes], bytes]:
     frames: list[bytes] = []
     start = 0
     while len(length := data[start : start + 3]) == 3:
-        if not length.isdigit() or int(length) < len(AGAIN):
+        if not length.isdigit() or int(length) < len(SHORT_404):
             return [*frames, data[start:]], b""
         stop = start + int(length)
         if stop > len(data):

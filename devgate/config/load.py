@@ -67,7 +67,7 @@ def differences(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     restart: list[str] = []
     for place, held in _changed(old, new, ()):
         (restart if held else reload).append(".".join(place))
-    # The addresses stay what they were until the restart. One that strangers reach must not
+    # The addresses stay what they were until the restart. One that other hosts reach must not
     # lose its tokens before.
     if "control.listen" in restart and not new.control.tokens and "control.tokens" in reload:
         reload.remove("control.tokens")

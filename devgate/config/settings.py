@@ -74,7 +74,7 @@ class DeviceSettings(Table):
         10, "How long half a frame waits for its rest."
     )
     heartbeat_grace: Annotated[float, seconds(0, 60)] = setting(
-        0.5, "How long a stranger's heartbeat that could start a frame waits for its 006404."
+        0.5, "How long a heartbeat before registration that could start a frame waits for 006404."
     )
     max_connections: Annotated[int, whole(0, MAX_CONNECTIONS)] = setting(
         0, "Most connections at once; 0: what the file-descriptor limit allows."
@@ -147,7 +147,7 @@ class ControlSettings(Table):
     tls: TlsSettings | None = setting(None, "TLS for the TCP addresses.", restart=True)
 
     @model_validator(mode="after")
-    def _strangers_need_a_token(self) -> ControlSettings:
+    def _tcp_needs_a_token(self) -> ControlSettings:
         if not self.tokens and (open_to_all := [a for a in self.listen if not loopback(a)]):
             raise Misfit(
                 "without a token file devgate listens for control only on loopback, "

@@ -20,7 +20,7 @@ class Caller:
         self, address: str, tokens: Tokens | None, shares: Shares, refusals: Refusals
     ) -> None:
         """`address` is the peer's, without its port. `shares` bound what each token has."""
-        self.stranger = tokens is not None  # no good token was shown yet
+        self.unauthenticated = tokens is not None  # no good token was shown yet
         self._address = address
         self._tokens = tokens
         self._shares = shares
@@ -31,7 +31,7 @@ class Caller:
     @property
     def hopeless(self) -> bool:
         """Whether it has shown too many wrong tokens to be heard any longer."""
-        return self._wrong >= (MAX_WRONG_TOKENS if self.stranger else MAX_WRONG_LATER)
+        return self._wrong >= (MAX_WRONG_TOKENS if self.unauthenticated else MAX_WRONG_LATER)
 
     def admit(self, request: Args) -> str:
         """Let it ask that, as the source that is returned.
@@ -48,7 +48,7 @@ class Caller:
             self._shares.reserve("connections", source)
             self.leave()
             self._source = source
-        self.stranger = False
+        self.unauthenticated = False
         return source
 
     def check(self, request: Args) -> str:

@@ -39,7 +39,7 @@ class Limits:
 
     outstanding: int = 1024  # requests under way; then no more are read
     patience: float = 30.0  # seconds that a client may leave its replies unread
-    login: float = 10.0  # seconds until a stranger must have shown a token
+    login: float = 10.0  # seconds until a peer must have shown a token
     unsent: int = MAX_UNSENT  # bytes that may wait for a client that does not read
 
 
@@ -99,8 +99,8 @@ class Connection:
         self._nursery: trio.Nursery
 
     @property
-    def _stranger(self) -> bool:
-        return self._caller is not None and self._caller.stranger
+    def _unauthenticated(self) -> bool:
+        return self._caller is not None and self._caller.unauthenticated
 
     async def run(self) -> None:
         """Serve it until both sides have nothing more to say. The socket stays open.
@@ -108,7 +108,7 @@ class Connection:
         A client that disappears ends its streams and its waiting, not its commands: those
         are the gateway's. Whoever runs this closes the socket.
         """
-        if self._stranger:
+        if self._unauthenticated:
             self._reading.deadline = trio.current_time() + self._limits.login
         with self._scope:
             try:
@@ -131,7 +131,7 @@ class Connection:
                     self._caller.leave()
             if not self._intake.ended:
                 with suppress(OSError):
-                    await self._transport.finish(self._turns if self._stranger else None)
+                    await self._transport.finish(self._turns if self._unauthenticated else None)
 
     def drain(self) -> None:
         """Read no more, end the streams; what is under way still gets its reply."""
@@ -149,7 +149,7 @@ class Connection:
         """Begin every request, until the peer ends or breaks the rules or we are draining."""
         try:
             with self._reading:
-                while await self._intake.more(self._heard, stranger=self._stranger):
+                while await self._intake.more(self._heard, unauthenticated=self._unauthenticated):
                     await self._ease()
                     begun = 0
                     while (request := self._reader.next_request()) is not None:
@@ -236,7 +236,7 @@ class Connection:
         source = "socket"
         if self._caller is not None:
             source = self._caller.admit(request)
-            if self._reading.deadline != math.inf:  # it was a stranger
+            if self._reading.deadline != math.inf:  # it was unauthenticated
                 self._reading.deadline = math.inf
         args: Args = request
         if "id" in request or "token" in request:

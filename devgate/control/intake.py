@@ -11,7 +11,7 @@ from devgate.control.transport import Transport
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
-STRANGER_BYTES = 2048  # read at once of who has shown no token yet
+UNAUTHENTICATED_BYTES = 2048  # read at once of who has shown no token yet
 
 
 class Intake:
@@ -38,12 +38,12 @@ class Intake:
         self._handed = trio.Event()  # what has come is for the task
         self._trouble: Exception | None = None
 
-    async def more(self, on_readable: Callable[[], None], *, stranger: bool) -> bool:
+    async def more(self, on_readable: Callable[[], None], *, unauthenticated: bool) -> bool:
         """Wait for bytes that the task has to look at. False: the peer has ended its side.
 
         `on_readable()` is what the poller calls. Raises OSError, and what that has handed over.
         """
-        if stranger and self._turns is not None:
+        if unauthenticated and self._turns is not None:
             data = await self._in_turn(self._turns)
         elif self._urgent is None:
             data = await self._transport.receive()
@@ -63,7 +63,7 @@ class Intake:
         while data is None:
             if self._transport.plain:
                 await turns.readable(self._fd)
-                data = self._transport.receive_now(STRANGER_BYTES)
+                data = self._transport.receive_now(UNAUTHENTICATED_BYTES)
             else:
                 data = await self._transport.receive()
                 await turns.turn()

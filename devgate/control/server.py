@@ -29,7 +29,8 @@ from devgate.net.urgent import Urgent
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 1024  # on the Unix socket, and as many on TCP: strangers cannot lock it
+# On the Unix socket, and as many on TCP: unauthenticated peers there cannot lock the socket.
+MAX_CONNECTIONS = 1024
 RECHECK_SECONDS = 15.0  # between two looks whether streams may go on
 # Bytes unread that a client on TCP may leave: a token has 64 connections.
 MAX_UNSENT_TCP = 4 * 1024 * 1024

@@ -12,7 +12,7 @@ import trio
 
 from devgate.net.turns import Turns
 
-READ_SIZE = 16384  # some hundred requests; what a stranger can make us hold stays small
+READ_SIZE = 16384  # some hundred requests; what a peer can make us hold stays small
 LINGER = 1.0  # seconds that the last reply is given to arrive, while more is sent to us
 HANDSHAKE = 10.0  # seconds for a TLS handshake
 
@@ -38,7 +38,7 @@ class Transport(Protocol):
     async def finish(self, turns: Turns | None) -> None:
         """End our side, so that what was sent is not lost to a reset. Bounded by LINGER.
 
-        What still comes is read away: of a stranger with `turns`, as all that it sends.
+        What still comes is read away: with `turns`, where nothing was authenticated.
         """
 
 

@@ -11,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from devgate.gateway.command import Command
-from devgate.protocol.frames import HEADER_SIZE, Again, Event, Frame, Heartbeat
+from devgate.protocol.frames import HEADER_SIZE, Event, Frame, Heartbeat, ShortEcho
 from devgate.protocol.session import SAYS
 
 # A list of 256 counts for the hot path: an answer that needed no decoder is counted at the last
 # letter of its COMMAND, and no frame ends in NUL.
 BEAT, HT, TN, QR = 0, ord("T"), ord("N"), ord("R")
 
-# Frames that no row of the protocol knows, together: their letters are a stranger's choice.
+# Frames that no row of the protocol knows, together: their letters are any peer's choice.
 ODD = ("other", "other")
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -106,7 +106,7 @@ class FrameCounts:
             self.received[pair if pair in self.received else ODD] += 1
         elif isinstance(event, Heartbeat):
             self.beats += 1
-        elif isinstance(event, Again):
+        elif isinstance(event, ShortEcho):
             self.echoes += 1
         else:
             self.malformed += 1
@@ -171,7 +171,7 @@ class RefusedCounts:
     __slots__ = ("refused",)
 
     def __init__(self) -> None:
-        # By door ("device", "control", "http") and a word of REFUSED: never a stranger's own.
+        # By door ("device", "control", "http") and a word of REFUSED: never a peer's own.
         self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
         for door, reasons in REFUSED.items():
             for why in reasons:

@@ -1,6 +1,6 @@
 """Who was turned away: counted always, logged at most once a minute for each address.
 
-A stranger can be refused ten thousand times a second. A line for each would fill the disk.
+A peer can be refused ten thousand times a second. A line for each would fill the disk.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Refusals:
         """Count one refusal, and log it unless this address was logged within the last minute.
 
         `door` and `why` are words of `counters.REFUSED`. `address` is an IP address without a
-        port; all of an IPv6 /64 count as one. `source` is who asked ("http:shop"), empty for a
-        stranger. Neither may be text that a stranger has sent.
+        port; all of an IPv6 /64 count as one. `source` is who asked ("http:shop"), empty for an
+        unauthenticated peer. Neither may be text that such a peer has sent.
         """
         self.counts.refuse(door, why)
         if (skipped := self.turn(address)) is not None:

@@ -30,7 +30,8 @@ from devgate.http.problems import Problem
 from devgate.http.serving.connection import WebConnection
 from devgate.http.web import Web
 
-OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")  # what a stranger may see
+# What needs no token and no session.
+OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")
 OPEN_BELOW = "/static/"
 HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
 FULL = "all connections are in use; nothing was done"
@@ -81,7 +82,7 @@ class Gate:
             yield
 
     def _claim(self, connection: WebConnection, caller: Caller) -> None:
-        """The connection is this caller's from now on, and no stranger's."""
+        """The connection is this caller's from now on."""
         if connection.known == caller.source:
             return
         quota = self._web.quota

@@ -34,7 +34,7 @@ class Caller:
 
 
 def identify(web: Web, request: HTTPConnection) -> Caller | None:
-    """Who asks; None for a stranger. Raises Problem (401) for a token that is none of ours."""
+    """Who asks; None for an unauthenticated peer. Raises Problem (401) for an unknown token."""
     given = request.headers.get("authorization")
     if given is not None:
         scheme, _, secret = given.partition(" ")
@@ -51,7 +51,7 @@ def identify(web: Web, request: HTTPConnection) -> Caller | None:
 
 
 def caller_of(request: HTTPConnection) -> Caller:
-    """Who asks, on a route that lets no stranger in."""
+    """Who asks, on a route that needs a token or a session."""
     caller = request.scope.get("devgate.caller")
     if not isinstance(caller, Caller):
         raise Problem("401", "no token; nothing was done", 401, CHALLENGE)

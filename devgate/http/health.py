@@ -1,4 +1,4 @@
-"""/healthz and /readyz: what a supervisor or a load balancer asks. Strangers may."""
+"""/healthz and /readyz: what a supervisor or a load balancer asks. It needs no token."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How often somebody may try to log in.
 
 An address that fails often has to wait. An account that is tried often, from whatever addresses,
-answers more and more slowly, and never not at all: or a stranger could lock its owner out.
+answers more and more slowly, and never not at all: or anybody could lock its owner out.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LoginLimit:
         self._by_both = Failures(tries, within)
         self._by_address = Failures(TRIES_OF_ADDRESS, within)
         self._by_account = Failures(FREE_TRIES + 16, within)
-        # From where an account's owner has come: no stranger's attempts slow that one down.
+        # From where an account's owner has come: nobody else's attempts slow that one down.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def wait(self, address: str, name: str, now: float) -> float:
@@ -87,7 +87,7 @@ class LoginLimit:
         self._by_account.remove_last(name)
 
     def succeeded(self, address: str, name: str) -> None:
-        """The last attempt was none of a stranger: it does not count."""
+        """The last attempt was the owner's: it does not count."""
         self.not_looked_at(address, name)
         place = network(address)
         self._known[place, name] = None

@@ -30,7 +30,7 @@ from devgate.gateway.counters import BEAT, HT, QR, TN, Histogram
 from devgate.gateway.gateway import Gateway
 from devgate.http.process_metrics import Process
 from devgate.http.web import Web
-from devgate.protocol.frames import AGAIN
+from devgate.protocol.frames import SHORT_404
 from devgate.protocol.session import SAYS, Says
 
 Labels = TypeVar("Labels", bound=tuple[str, ...])
@@ -45,7 +45,7 @@ SENT = [("HT", s) for s in ("200", "300", "401")] + [
     *((c, s) for c in ("TN", "QR") for s in ("200", "300", "401")),
     *((c, s) for c in ("QD", "ST") for s in ("000", "200", "401")),
 ]
-NOBODY = ("none", AGAIN[3:].decode())  # 006404 has no COMMAND
+NOBODY = ("none", SHORT_404[3:].decode())  # 006404 has no COMMAND
 
 
 def routes(web: Web) -> list[BaseRoute]:

@@ -205,7 +205,7 @@ class WebServer:
     def _tell_of_fault(
         self, connection: WebConnection, group: BaseExceptionGroup[Exception]
     ) -> None:
-        """One line: a stranger may have found a way to cause it again and again."""
+        """One line: an unauthenticated peer may have found a way to cause it again and again."""
         if self._refusals.turn(connection.address) is not None:
             log.warning("http connection lost reason=%r", shown_text(group.exceptions[0]))
 

@@ -109,7 +109,7 @@ class Sessions:
             self._slowed -= delay > 0
 
     def is_user(self, name: str) -> bool:
-        """Whether there is a user of that name: what a stranger typed is for no log."""
+        """Whether there is a user of that name: any other text that was typed is for no log."""
         return self._users is not None and self._users.get(name) is not None
 
     def invite(self, role: str = "admin") -> str:

@@ -6,14 +6,14 @@ import re
 
 from devgate.model import Imei
 from devgate.protocol.frames import (
-    AGAIN,
     HEADER_SIZE,
     MAX_FRAME,
-    Again,
+    SHORT_404,
     Event,
     Frame,
     Heartbeat,
     Malformed,
+    ShortEcho,
 )
 
 SHORT = 3  # a run of at most this many bytes is a heartbeat, whatever it holds
@@ -47,7 +47,7 @@ class Decoder:
     """Bytes in, events out, in linear work; it never raises.
 
     `tail` are the bytes that may still become a frame: at most one frame. Whoever
-    feeds the decoder also watches the clock: early() for a stranger's short tail,
+    feeds the decoder also watches the clock: early() for an unregistered connection's short tail,
     expire() for any tail that has waited long enough.
     """
 
@@ -138,20 +138,20 @@ def _next_frame(data: bytes, look: int, header: int) -> tuple[int, int]:
     """
     size = len(data)
     # 006404 is never a device's own; it is cut out whole, so that an echo is known for one.
-    again = data.find(AGAIN, look, header + len(AGAIN) - 1)
+    again = data.find(SHORT_404, look, header + len(SHORT_404) - 1)
     if again < 0 and header < size:
         return header, header + max(HEADER_SIZE, int(data[header : header + 3]))
     # The digits of an echo may stand in a header that is still to come whole.
     latest = size - HEADER_SIZE + 1
     partial = None if 0 <= again < latest else PARTIAL.search(data, max(look, latest))
     if again >= 0 and not (partial and partial.start() < again):
-        return again, again + len(AGAIN)
+        return again, again + len(SHORT_404)
     return (partial.start(), size + 1) if partial else (size, size)
 
 
 def _frame(data: bytes, start: int, stop: int) -> Event:
-    if stop - start == len(AGAIN):
-        return Again()
+    if stop - start == len(SHORT_404):
+        return ShortEcho()
     head = data[start + 3 : start + HEADER_SIZE].decode("ascii")
     return Frame(head[:3], Imei(head[3:18]), head[18:], data[start + HEADER_SIZE : stop])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, HEADER_SIZE, Again, Event, Frame, Heartbeat
+from devgate.protocol.frames import HEADER_SIZE, SHORT_404, Event, Frame, Heartbeat, ShortEcho
 
 
 def decoded(events: Iterable[Event]) -> str:
@@ -19,7 +19,7 @@ def sent_frames(wire: bytes) -> str:
     while at < len(wire):
         size = int(wire[at : at + 3])
         frame = wire[at : at + size]
-        if frame == AGAIN:
+        if frame == SHORT_404:
             names.append("404")
         else:
             head, data = frame[:HEADER_SIZE].decode(), frame[HEADER_SIZE:]
@@ -36,7 +36,7 @@ def why(event: Event, wire: bytes, bound: Imei | None) -> str | None:
     """
     if wire:
         return _why_answered(event, wire, bound)
-    if isinstance(event, Again) or (isinstance(event, Frame) and not _is_result(event)):
+    if isinstance(event, ShortEcho) or (isinstance(event, Frame) and not _is_result(event)):
         return "an echo of what only the server sends: not answered"
     if isinstance(event, Frame):
         return "the same result, which no command claims, within a second: not acknowledged"
@@ -50,7 +50,7 @@ def _is_result(frame: Frame) -> bool:
 
 
 def _why_answered(event: Event, wire: bytes, bound: Imei | None) -> str | None:
-    status = "404" if wire == AGAIN else wire[3:6].decode()
+    status = "404" if wire == SHORT_404 else wire[3:6].decode()
     if isinstance(event, Heartbeat):
         return "404: a heartbeat, and the device has not registered on this connection"
     if not isinstance(event, Frame):
@@ -73,6 +73,6 @@ def _why_answered(event: Event, wire: bytes, bound: Imei | None) -> str | None:
 def _name(event: Event) -> str:
     if isinstance(event, Frame):
         return f"{event.command} {event.status} {event.imei}"
-    if isinstance(event, Again):
+    if isinstance(event, ShortEcho):
         return "echo of 404"
     return "heartbeat" if isinstance(event, Heartbeat) else "malformed"

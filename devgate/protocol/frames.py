@@ -9,7 +9,7 @@ from devgate.model import Imei
 
 HEADER_SIZE = 23  # LEN 3, STATUS 3, IMEI 15, COMMAND 2
 MAX_FRAME = 999  # what three digits can say
-AGAIN = b"006404"  # the one short frame, server to device only
+SHORT_404 = b"006404"  # the one short frame, server to device only
 
 
 class Frame(NamedTuple):
@@ -34,11 +34,11 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ShortEcho:
     """`006404`, which only the server sends: it came back to us as an echo."""
 
 
-Event = Frame | Heartbeat | Malformed | Again
+Event = Frame | Heartbeat | Malformed | ShortEcho
 
 
 def encode(status: str, imei: Imei, command: str, data: bytes = b"") -> bytes:

@@ -8,13 +8,13 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, Again, Event, Frame, Heartbeat, encode
+from devgate.protocol.frames import SHORT_404, Event, Frame, Heartbeat, ShortEcho, encode
 
 QUIET = 1.0  # seconds between two complaints, or two receipts for one thing nobody asked for
 
 
 class Who(Enum):
-    STRANGER = "no IMEI is bound to the connection"
+    UNREGISTERED = "no IMEI is bound to the connection"
     OWN = "the bound IMEI"
     OTHER = "an IMEI that is not the bound one"
 
@@ -93,7 +93,7 @@ class Answer(NamedTuple):
 
 
 SILENCE = Answer(b"")
-WHO_ARE_YOU = Answer(AGAIN)
+WHO_ARE_YOU = Answer(SHORT_404)
 
 Rule = Callable[[Session, Frame, Book], Answer]
 
@@ -137,10 +137,10 @@ def echo(session: Session, frame: Frame, book: Book) -> Answer:
 
 
 TABLE: Mapping[tuple[Who, Says], Rule] = {
-    (Who.STRANGER, Says.REGISTER): register,
-    (Who.STRANGER, Says.ASKS): who_are_you,
-    (Who.STRANGER, Says.RESULT): who_are_you,
-    (Who.STRANGER, Says.NOT_ME): who_are_you,
+    (Who.UNREGISTERED, Says.REGISTER): register,
+    (Who.UNREGISTERED, Says.ASKS): who_are_you,
+    (Who.UNREGISTERED, Says.RESULT): who_are_you,
+    (Who.UNREGISTERED, Says.NOT_ME): who_are_you,
     (Who.OWN, Says.REGISTER): welcome,
     (Who.OWN, Says.ASKS): text,
     (Who.OWN, Says.RESULT): result,
@@ -163,7 +163,7 @@ def react(session: Session, event: Event, book: Book, now: float) -> Answer:
         return TABLE[_who(session, event.imei), says](session, event, book)
     if isinstance(event, Heartbeat):
         return SILENCE if session.imei else WHO_ARE_YOU
-    if isinstance(event, Again):
+    if isinstance(event, ShortEcho):
         return _echo(session)
     session.malformed += 1
     return _complain(session, now)
@@ -187,7 +187,7 @@ def acknowledge(session: Session, of: Result, claimed: bool, now: float) -> byte
 
 def _who(session: Session, imei: Imei) -> Who:
     if session.imei is None:
-        return Who.STRANGER
+        return Who.UNREGISTERED
     return Who.OWN if imei == session.imei else Who.OTHER
 
 

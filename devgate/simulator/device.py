@@ -41,7 +41,7 @@ class Mark(Enum):
     RUNS = "the device runs, and did not before"
     RESTS = "the device has stopped"
     UNREADABLE = "the server sent what is no frame"
-    STRANGE = "the server sent a frame that is not for this device"
+    NOT_OURS = "the server sent a frame that is not for this device"
     HANG_UP = "the device wants to close the connection"
     VANISH = "the device wants to leave the connection open and make a new one"
 
@@ -196,7 +196,7 @@ class Device:
         elif heard.status == "000" and heard.command in ("QD", "ST"):
             self._obey(heard, now, news)
         elif heard.imei != self.imei:
-            news.append(Mark.STRANGE)
+            news.append(Mark.NOT_OURS)
         elif heard.command == "HT":
             self._welcome(heard.status, now, news)
         elif heard.command in ("TN", "QR"):
@@ -208,7 +208,7 @@ class Device:
         elif heard.command in ("QD", "ST"):
             self._acknowledged(heard.command)
         else:
-            news.append(Mark.STRANGE)
+            news.append(Mark.NOT_OURS)
 
     def _again(self, now: float, news: list[News]) -> None:
         if self.registered:
@@ -231,7 +231,7 @@ class Device:
     def _obey(self, frame: Frame, now: float, news: list[News]) -> None:
         """Do what a command says, or fail; and answer, or be silent."""
         if frame.imei != self.imei:
-            news.append(Mark.STRANGE)
+            news.append(Mark.NOT_OURS)
             self._answer(frame.command, "202", now)
             return
         news.append(Start(frame.data) if frame.command == "QD" else Mark.STOP)

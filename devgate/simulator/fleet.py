@@ -227,7 +227,7 @@ class Fleet:
                 counters.registered -= 1
             case Mark.REFUSED:
                 counters.refused += 1
-            case Mark.UNREADABLE | Mark.STRANGE:
+            case Mark.UNREADABLE | Mark.NOT_OURS:
                 counters.errors += 1
             case Mark.HANG_UP | Mark.VANISH:
                 if client.sock is not None and not client.leaves:

@@ -6,14 +6,14 @@ import re
 from enum import Enum
 
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, HEADER_SIZE, Frame
+from devgate.protocol.frames import HEADER_SIZE, SHORT_404, Frame
 
 LEN_SIZE = 3
 HEADER = re.compile(rb"[0-9]{6}([0-9]{15})[A-Z]{2}")
 
 
 class Short(Enum):
-    AGAIN = "the server asks who this is"
+    NOT_REGISTERED = "the server asks who this is"
     UNREADABLE = "bytes that are no frame of a server"
 
 
@@ -53,12 +53,12 @@ def _end(data: bytes, start: int) -> int:
     if len(size) < LEN_SIZE:
         return len(data) + 1
     length = int(size)
-    return start + length if length == len(AGAIN) or length >= HEADER_SIZE else start
+    return start + length if length == len(SHORT_404) or length >= HEADER_SIZE else start
 
 
 def _frame(wire: bytes) -> Heard:
-    if wire == AGAIN:
-        return Short.AGAIN
+    if wire == SHORT_404:
+        return Short.NOT_REGISTERED
     if not HEADER.match(wire):
         return Short.UNREADABLE
     head = wire[:HEADER_SIZE].decode("ascii")

@@ -65,7 +65,7 @@ def is_public(address: Address) -> bool:
 
 def not_public(what: str, permit: str) -> str:
     """A sentence on an address that is not, and what to do."""
-    return f"{what} is not a public address; set {permit} to post to it all the same"
+    return f"{what} is not a public address; set {permit} to post to it anyway"
 
 
 def literal(url: str) -> str | None:

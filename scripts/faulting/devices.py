@@ -25,7 +25,7 @@ import trio
 from faulting.links import cut, mend
 
 BEAT = 1.0  # seconds between heartbeats
-AGAIN = 3.0  # seconds without an acknowledgement, then a result is sent again ...
+RESEND_SECONDS = 3.0  # seconds without an acknowledgement, then a result is sent again ...
 TRIES = 3  # ... so often in all
 REDIAL = (0.02, 0.2)  # seconds before the next try to connect
 
@@ -207,7 +207,7 @@ class Unit:
                     if answer.due > now:
                         nxt = min(nxt, answer.due - now)
                         continue
-                    answer.due, answer.tries = now + AGAIN, answer.tries + 1
+                    answer.due, answer.tries = now + RESEND_SECONDS, answer.tries + 1
                     if answer.tries >= TRIES:
                         self.answers.remove(answer)
                     await self._answer(connection, answer)

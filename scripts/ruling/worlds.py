@@ -14,7 +14,7 @@ class World:
     """How often what happens, as parts of one."""
 
     name: str
-    silent: float = 0.0  # no answer; half of these starts run all the same
+    silent: float = 0.0  # no answer; half of these starts run nevertheless
     slow: float = 0.0  # the answer takes 1.2 to 4 s
     stall: float = 0.0  # nothing of the device arrives for 0.5 to 6 s
     dead: float = 0.0  # the start goes into a dead connection; back after 0.3 to 9 s

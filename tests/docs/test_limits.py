@@ -41,7 +41,7 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (
         PROTOCOL,
         f"after `register_timeout` ({DEVICE.register_timeout:g} s; "
-        f"{unregistered.HURRIED_SECONDS:g} s while",
+        f"{unregistered.REGISTER_SECONDS:g} s while",
     ),
     (PROTOCOL, f"at most `max_outbox` ({DEVICE.max_outbox:,} bytes)"),
     (
@@ -79,7 +79,7 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (CONTROL, f"`[command] keep_keys` ({COMMAND.keep_keys / DAY:g} days)"),
     (ARCHITECTURE, f"At most {poller.ROUND} links a round and {poller.READS} reads of "),
     (ARCHITECTURE, f"reads of {poller.READ_SIZE:,} bytes of one link"),
-    (ARCHITECTURE, f"{desk.HURRIED} links while a command is in flight"),
+    (ARCHITECTURE, f"{desk.ROUND_IN_FLIGHT} links while a command is in flight"),
     (ARCHITECTURE, f"at most {accepting.BUDGET} connections a round"),
 )
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from devgate.config.settings import DeviceSettings
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.desk import HURRIED, Desk
+from devgate.gateway.devices.desk import ROUND_IN_FLIGHT, Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.watch import SLICE
@@ -56,7 +56,7 @@ def wave(desk: Counting) -> Iterator[list[tuple[Link, socket.socket]]]:
         far.close()
 
 
-@pytest.mark.parametrize(("in_flight", "most"), [(0, ROUND), (1, HURRIED)])
+@pytest.mark.parametrize(("in_flight", "most"), [(0, ROUND), (1, ROUND_IN_FLIGHT)])
 async def test_everybody_has_a_turn_amid_a_wave(
     rig: Rig,
     desk: Counting,

@@ -47,9 +47,9 @@ async def test_silent_strangers_are_looked_at_in_slices(
     desk = Desk(Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records)
     loop, looks, look = LoopTurns(), Counter[int](), Watch._look
 
-    def counted(watch: Watch, connection: Connection, now: float, hurried: float) -> None:
+    def counted(watch: Watch, connection: Connection, now: float, crowded_timeout: float) -> None:
         looks[loop.number] += 1
-        look(watch, connection, now, hurried)
+        look(watch, connection, now, crowded_timeout)
 
     monkeypatch.setattr(Watch, "_look", counted)
     trio.lowlevel.add_instrument(loop)

@@ -16,7 +16,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.http.forwarded import Proxies
 from devgate.http.problems import Problem
 from devgate.http.serving import room as rooms
-from devgate.http.serving.connection import HEAD, IDLE, WebConnection
+from devgate.http.serving.connection import HEAD_SECONDS, IDLE_SECONDS, WebConnection
 from devgate.http.serving.quota import REQUESTS, Quota
 from devgate.http.serving.room import PLACES, PLACES_PER_ADDRESS, RESERVED, Room
 from devgate.net.turns import Turns
@@ -202,7 +202,7 @@ async def test_a_head_has_ten_seconds(autojump_clock: MockClock, connections: Wi
         return round(connection.scope.deadline - trio.current_time(), 3)
 
     connection = connections.new("192.0.2.1")
-    assert left(connection) == HEAD == 10.0
+    assert left(connection) == HEAD_SECONDS == 10.0
     await trio.sleep(4)
     connection.reads()
     await trio.sleep(3)
@@ -211,7 +211,7 @@ async def test_a_head_has_ten_seconds(autojump_clock: MockClock, connections: Wi
     connection.begins()
     assert connection.scope.deadline == float("inf")
     connection.ends()
-    assert left(connection) == IDLE
+    assert left(connection) == IDLE_SECONDS
     await trio.sleep(20)
     connection.reads()
     assert left(connection) == 10.0

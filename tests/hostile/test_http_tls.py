@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.http.server import MAX_HANDSHAKES
-from devgate.http.serving.connection import HEAD
+from devgate.http.serving.connection import HEAD_SECONDS
 from devgate.store.engine import Database
 from tests.gateway.rig import opened
 from tests.http.inside import NO_EVENT, read_to_end, serving
@@ -52,7 +52,7 @@ async def test_handshakes_under_way_are_bounded(
 ) -> None:
     """M11: of MAX_HANDSHAKES ClientHellos and 40 more, MAX_HANDSHAKES are answered, beside 100
     connections that send nothing and have no TLS object. For each that leaves, one more is. After
-    HEAD seconds all are closed, and an honest client is served."""
+    HEAD_SECONDS all are closed, and an honest client is served."""
     async with serving(store, papers) as inside:
         server, strangers = inside.server, inside.strangers
         silent = [await strangers.connect() for _ in range(SILENT)]
@@ -69,7 +69,7 @@ async def test_handshakes_under_way_are_bounded(
         assert answered(more) == GONE
         assert tls_objects() == MAX_HANDSHAKES
         assert answered(silent) == 0
-        mock_clock.jump(HEAD)
+        mock_clock.jump(HEAD_SECONDS)
         for stranger in [*first[GONE:], *more, *silent]:
             await read_to_end(stranger)
         await wait_all_tasks_blocked(NO_EVENT)
@@ -84,21 +84,21 @@ async def test_a_handshake_has_as_long_as_a_head(
     mock_clock: MockClock, store: Database, papers: Papers
 ) -> None:
     """M11: bytes now and then do not make a handshake's time longer, and whoever has finished it
-    has HEAD seconds from then on."""
+    has HEAD_SECONDS from then on."""
     async with serving(store, papers) as inside:
         server, strangers = inside.server, inside.strangers
         slow, tls = await strangers.connect(), await strangers.tls()
         for part in (b"\x16", b"\x03", b"\x01\x02"):
             await slow.send_all(part)
             await wait_all_tasks_blocked(NO_EVENT)
-            mock_clock.jump(HEAD / 4)
+            mock_clock.jump(HEAD_SECONDS / 4)
         await tls.do_handshake()
         await wait_all_tasks_blocked(NO_EVENT)
         assert len(server._connections) == 2
-        mock_clock.jump(HEAD / 4)
+        mock_clock.jump(HEAD_SECONDS / 4)
         await read_to_end(slow)
         assert len(server._connections) == 1
-        mock_clock.jump(HEAD * 3 / 4 - 0.1)
+        mock_clock.jump(HEAD_SECONDS * 3 / 4 - 0.1)
         await wait_all_tasks_blocked(NO_EVENT)
         assert len(server._connections) == 1
         mock_clock.jump(0.1)

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devgate.http.serving.connection import PIECE, WebConnection
+from devgate.http.serving.connection import PIECE_BYTES, WebConnection
 from devgate.net.turns import Turns
 from tests.net.loop import LoopTurns
 
@@ -57,16 +57,16 @@ async def test_one_small_piece_a_turn_of_the_loop(peers: Peers) -> None:
     read: dict[int, list[int]] = {}
 
     async def drain(connection: WebConnection) -> None:
-        while data := await connection.receive_some(PIECE):
+        while data := await connection.receive_some(PIECE_BYTES):
             read.setdefault(peers.loop.number, []).append(len(data))
 
     async with trio.open_nursery() as nursery:
         for _ in range(40):
             nursery.start_soon(drain, peers.connect())
-            peers.ends[-1].sendall(bytes(10 * PIECE))
+            peers.ends[-1].sendall(bytes(10 * PIECE_BYTES))
             peers.ends[-1].shutdown(socket.SHUT_WR)
-    assert sum(map(sum, read.values())) == 400 * PIECE
-    assert max(map(sum, read.values())) == PIECE
+    assert sum(map(sum, read.values())) == 400 * PIECE_BYTES
+    assert max(map(sum, read.values())) == PIECE_BYTES
     assert peers.turns.count >= 400
 
 

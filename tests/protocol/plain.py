@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devgate.model import Imei
-from devgate.protocol.frames import Again, Event, Frame, Heartbeat, Malformed
+from devgate.protocol.frames import Event, Frame, Heartbeat, Malformed, ShortEcho
 
 DIGITS = b"0123456789"
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -74,7 +74,7 @@ class PlainReader:
                 body = data[at + 23 : at + size]
                 event: Event = Frame(head[3:6], Imei(head[6:21]), head[21:], body)
             elif data[at : at + 6] == ECHO:
-                event, size = Again(), 6
+                event, size = ShortEcho(), 6
             elif not silence and (
                 size
                 or (len(data) - at < 23 and may_be_header(data[at:]))

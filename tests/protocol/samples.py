@@ -15,7 +15,7 @@ Y = Imei("999999999999999")
 HT, TN, QR = (encode("000", X, c) for c in ("HT", "TN", "QR"))
 BEAT = Heartbeat()
 F = Frame("000", X, "HT", b"")
-AGAIN = b"006404"
+SHORT_404 = b"006404"
 
 frames = st.builds(
     encode,
@@ -31,7 +31,7 @@ noise = st.one_of(
     frames,
     beats,
     nearly,
-    st.just(AGAIN),
+    st.just(SHORT_404),
     st.just(HT),
     st.binary(max_size=60),
     st.from_regex(rb"[0-9AT]{1,60}", fullmatch=True),

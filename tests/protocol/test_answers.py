@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.model import Imei
-from devgate.protocol.frames import Again, Frame, Heartbeat, Malformed, encode
+from devgate.protocol.frames import Frame, Heartbeat, Malformed, ShortEcho, encode
 from devgate.protocol.session import (
     SAYS,
     TABLE,
@@ -24,7 +24,7 @@ from devgate.protocol.session import (
     acknowledge,
     react,
 )
-from tests.protocol.samples import AGAIN, F, X, Y, all_of
+from tests.protocol.samples import SHORT_404, F, X, Y, all_of
 
 OFF = Imei("000000000000001")  # known and disabled
 BARE = Imei("000000000000002")  # without texts
@@ -63,16 +63,16 @@ def talk(session: Session, *reads: bytes) -> list[bytes]:
     ("bound", "says", "answer"),
     [
         # not registered
-        (None, b"1", AGAIN),
-        (None, b"AT", AGAIN),
+        (None, b"1", SHORT_404),
+        (None, b"AT", SHORT_404),
         (None, b"023000123456787654321HT", b"023200123456787654321HT"),
         (None, b"023000999999999999999HT", b"023300999999999999999HT"),
         (None, b"023000000000000000001HT", b"023401000000000000001HT"),
-        (None, b"023000123456787654321TN", AGAIN),
-        (None, b"023000123456787654321QR", AGAIN),
-        (None, b"023200123456787654321QD", AGAIN),
-        (None, b"023201123456787654321ST", AGAIN),
-        (None, b"023202123456787654321ST", AGAIN),
+        (None, b"023000123456787654321TN", SHORT_404),
+        (None, b"023000123456787654321QR", SHORT_404),
+        (None, b"023200123456787654321QD", SHORT_404),
+        (None, b"023201123456787654321ST", SHORT_404),
+        (None, b"023202123456787654321ST", SHORT_404),
         # registered as X
         (X, b"1", b""),
         (X, b"AT", b""),
@@ -101,7 +101,7 @@ def talk(session: Session, *reads: bytes) -> list[bytes]:
         (X, b"023200999999999999999QD", b"023401999999999999999QD"),
         (X, b"023201999999999999999ST", b"023401999999999999999ST"),
         # any: an echo
-        *((who, AGAIN, b"") for who in (None, X)),
+        *((who, SHORT_404, b"") for who in (None, X)),
         *(
             (who, encode(status, of, command), b"")
             for who in (None, X)
@@ -117,7 +117,7 @@ def talk(session: Session, *reads: bytes) -> list[bytes]:
         ),
         # any: an odd COMMAND or STATUS, whatever its IMEI
         *(
-            (who, encode(status, of, command), AGAIN)
+            (who, encode(status, of, command), SHORT_404)
             for who in (None, X)
             for of in (X, Y)
             for status, command in (
@@ -126,8 +126,8 @@ def talk(session: Session, *reads: bytes) -> list[bytes]:
             )
         ),
         # any: malformed bytes
-        (None, b"hello world", AGAIN),
-        (X, b"hello world", AGAIN),
+        (None, b"hello world", SHORT_404),
+        (X, b"hello world", SHORT_404),
         # DATA behind HT, TN, QR and results is ignored.
         (X, b"025000123456787654321TNab", b"035200123456787654321TN400-500-5620"),
         (X, b"025200123456787654321QDab", b"023200123456787654321QD"),
@@ -141,7 +141,7 @@ def test_the_answer_is(bound: Imei | None, says: bytes, answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("bound", "reads", "answers"),
     [
-        (None, [b"1"], [AGAIN]),
+        (None, [b"1"], [SHORT_404]),
         (None, [b"023000123456787654321HT"], [b"023200123456787654321HT"]),
         (None, [b"AT" + b"023000123456787654321HT" + b"1"], [b"023200123456787654321HT"]),
         (X, [b" ", b"", b"AT"], [b"", b"", b""]),
@@ -153,7 +153,7 @@ def test_the_answer_is(bound: Imei | None, says: bytes, answer: bytes) -> None:
                 b"054200123456787654321QRhttp://csgxjk.com/qrcode/dev/16"
             ],
         ),
-        (X, [b"hello world", b"023000123456787654321HT"], [AGAIN, b"023200123456787654321HT"]),
+        (X, [b"hello world", b"023000123456787654321HT"], [SHORT_404, b"023200123456787654321HT"]),
         (X, [b"023000999999999999999TN"], [b"023401999999999999999TN"]),
     ],
 )
@@ -215,7 +215,7 @@ def test_complaints_are_a_second_apart() -> None:
     session, bad = Session(X), Malformed(b"what?")
     times = (0.0, 0.5, 0.99, 1.0, 1.5, 2.0)
     assert [react(session, bad, BOOK, t).wire for t in times] == [
-        AGAIN, b"", b"", AGAIN, b"", AGAIN,
+        SHORT_404, b"", b"", SHORT_404, b"", SHORT_404,
     ]  # fmt: skip
     assert session.malformed == len(times), "counted all the same"
 
@@ -229,9 +229,13 @@ def test_only_a_good_frame_ends_the_count_of_malformed() -> None:
     assert session.malformed == 0
 
 
-@pytest.mark.parametrize("echo", [Again(), Frame("200", X, "TN", b""), Frame("000", Y, "QD", b"")])
+@pytest.mark.parametrize(
+    "echo", [ShortEcho(), Frame("200", X, "TN", b""), Frame("000", Y, "QD", b"")]
+)
 @pytest.mark.parametrize("bound", [None, X])
-def test_an_echo_marks_the_connection_and_counts(bound: Imei | None, echo: Again | Frame) -> None:
+def test_an_echo_marks_the_connection_and_counts(
+    bound: Imei | None, echo: ShortEcho | Frame
+) -> None:
     session = Session(bound)
     assert react(session, echo, BOOK, 0) == Answer(b"", Echoed(bound))
     assert react(session, echo, BOOK, 0) == Answer(b""), "reported once"
@@ -284,7 +288,7 @@ def test_a_modem_that_echoes_does_not_talk_for_ever() -> None:
 def test_a_session_is_plain_values() -> None:
     """It travels in an upgrade."""
     session = Session(X)
-    react(session, Again(), BOOK, 0)
+    react(session, ShortEcho(), BOOK, 0)
     assert replace(session) == session
 
 

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from devgate.protocol import decoder as module
 from devgate.protocol.decoder import Decoder
-from devgate.protocol.frames import MAX_FRAME, Again, Event, Frame, Heartbeat, Malformed, encode
+from devgate.protocol.frames import (
+    MAX_FRAME,
+    Event,
+    Frame,
+    Heartbeat,
+    Malformed,
+    ShortEcho,
+    encode,
+)
 from tests.protocol.plain import PlainReader
-from tests.protocol.samples import AGAIN, HT, TN, X, frames, pieces, streams
+from tests.protocol.samples import HT, SHORT_404, TN, X, frames, pieces, streams
 
 cuts = st.lists(st.integers(0, 400), max_size=12)
 
@@ -52,7 +60,7 @@ def test_any_split_holds_the_same_frames(stream: bytes, where: list[int]) -> Non
     """protocol.md section 2, rule 4: segments that come soon enough decode the same."""
 
     def of(events: list[Event]) -> list[Event]:
-        return [e for e in events if isinstance(e, Frame | Again)]
+        return [e for e in events if isinstance(e, Frame | ShortEcho)]
 
     whole, split = Decoder(), Decoder()
     expected = of(whole.feed(stream) + whole.expire())
@@ -108,7 +116,7 @@ class Counted:
         HT,
         b"1" + TN,
         b"hello world",
-        AGAIN,
+        SHORT_404,
         b"0",
         b"02",
         b"9" * 22 + b"a",

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from devgate.protocol.decoder import Decoder
-from devgate.protocol.frames import Again, Event, Frame, Heartbeat, Malformed, encode
-from tests.protocol.samples import AGAIN, BEAT, HT, TN, F, X, all_of
+from devgate.protocol.frames import Event, Frame, Heartbeat, Malformed, ShortEcho, encode
+from tests.protocol.samples import BEAT, HT, SHORT_404, TN, F, X, all_of
 
 ST202 = Frame("202", X, "ST", b"")
 
@@ -37,10 +37,10 @@ ST202 = Frame("202", X, "ST", b"")
         (b"023000123456787654321H", [Malformed(b"023000123456787654321H")]),
         (b"026000123456787654321QD900", [Frame("000", X, "QD", b"900")]),
         (b"027200123456787654321QD\xff\x00\n!", [Frame("200", X, "QD", b"\xff\x00\n!")]),
-        (AGAIN, [Again()]),
-        (b"AT" + AGAIN + HT, [Again(), F]),
-        (AGAIN * 3, [Again()] * 3),
-        (b"hello" + AGAIN, [Malformed(b"hello"), Again()]),
+        (SHORT_404, [ShortEcho()]),
+        (b"AT" + SHORT_404 + HT, [ShortEcho(), F]),
+        (SHORT_404 * 3, [ShortEcho()] * 3),
+        (b"hello" + SHORT_404, [Malformed(b"hello"), ShortEcho()]),
         # A run is judged as a whole, whatever part of it might have become a frame.
         (b"xyz0", [Malformed(b"xyz0")]),
         (b"1 02", [Malformed(b"1 02")]),
@@ -76,7 +76,9 @@ def test_a_header_whose_data_never_come_does_not_swallow_what_follows() -> None:
 
 
 def test_what_looks_like_a_frame_within_data_is_data() -> None:
-    assert all_of(encode("200", X, "QD", HT + AGAIN)) == [Frame("200", X, "QD", HT + AGAIN)]
+    assert all_of(encode("200", X, "QD", HT + SHORT_404)) == [
+        Frame("200", X, "QD", HT + SHORT_404)
+    ]
 
 
 @pytest.mark.parametrize("cut", range(len(b"AT" + HT + TN)))
@@ -103,7 +105,7 @@ def test_a_frame_may_come_byte_by_byte() -> None:
     assert decoder.expire() == []
 
 
-@pytest.mark.parametrize("wire", [AGAIN, b"AT" + AGAIN, HT + AGAIN + TN])
+@pytest.mark.parametrize("wire", [SHORT_404, b"AT" + SHORT_404, HT + SHORT_404 + TN])
 def test_an_echo_may_be_cut_anywhere(wire: bytes) -> None:
     for cut in range(len(wire)):
         decoder = Decoder()

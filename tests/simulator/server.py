@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 import trio
 
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, encode
+from devgate.protocol.frames import SHORT_404, encode
 
 FRAME = re.compile(rb"023([0-9]{3})([0-9]{15})([A-Z]{2})")
 TEXTS = {"TN": b"400-500-5620", "QR": b"http://csgxjk.com/qrcode/dev/16"}
@@ -72,7 +72,7 @@ class Server:
                 wire += encode("200", imei, command)
         if beat := FRAME.sub(b"", data):
             self.got["", beat.decode()] += 1
-            wire = wire or (b"" if stream in self.streams.values() else AGAIN)
+            wire = wire or (b"" if stream in self.streams.values() else SHORT_404)
         self._change.set()
         self._change = trio.Event()
         return wire

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, encode
+from devgate.protocol.frames import SHORT_404, encode
 from devgate.simulator import device as d
 from devgate.simulator.device import Device, Mark, News, Start
 from devgate.simulator.options import Habits
@@ -56,11 +56,11 @@ def test_it_may_begin_with_a_heartbeat_and_register_when_asked() -> None:
     step = device.connected(0.0)
     assert step.wire in d.BEATS
     assert step.news == [Mark.BEAT]
-    assert device.receive(AGAIN, 0.5).wire == HT
+    assert device.receive(SHORT_404, 0.5).wire == HT
     assert device.receive(WELCOME, 0.6).news == [Mark.REGISTERED]
 
 
-@pytest.mark.parametrize("again", [AGAIN, encode("404", ME, "HT"), encode("404", ME, "TN")])
+@pytest.mark.parametrize("again", [SHORT_404, encode("404", ME, "HT"), encode("404", ME, "TN")])
 def test_it_registers_again_when_told_to_but_plays_no_ping_pong(again: bytes) -> None:
     device = registered()
     assert device.receive(again, 20.0) == (HT, [Mark.FORGOTTEN])
@@ -167,7 +167,7 @@ def test_a_silent_device_says_nothing_and_may_run_or_not() -> None:
 @pytest.mark.parametrize("command", ["QD", "ST"])
 def test_a_command_to_another_is_answered_not_me(command: str) -> None:
     device = registered()
-    assert device.receive(encode("000", OTHER, command), 1.0).news == [Mark.STRANGE]
+    assert device.receive(encode("000", OTHER, command), 1.0).news == [Mark.NOT_OURS]
     assert device.due(1.2).wire == result("202", command)
     assert device.until is None
 
@@ -221,11 +221,11 @@ def test_churn_ends_connections_in_both_ways() -> None:
 
 @pytest.mark.parametrize("wire", [encode("200", OTHER, "HT"), encode("200", ME, "XX")])
 def test_frames_that_are_not_for_it_are_noted(wire: bytes) -> None:
-    assert registered().receive(wire, 1.0) == (b"", [Mark.STRANGE])
+    assert registered().receive(wire, 1.0) == (b"", [Mark.NOT_OURS])
 
 
 heard = st.one_of(
-    st.just(AGAIN),
+    st.just(SHORT_404),
     st.binary(max_size=30),
     st.builds(
         encode,

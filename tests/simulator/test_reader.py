@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devgate.errors import SetupError
 from devgate.model import Imei
-from devgate.protocol.frames import AGAIN, Frame, encode
+from devgate.protocol.frames import SHORT_404, Frame, encode
 from devgate.simulator.options import FIRST, imeis
 from devgate.simulator.reader import FrameReader, Heard, Short
 
@@ -20,11 +20,11 @@ SAMPLES = [
     (b"035200123456787654321TN400-500-5620", Frame("200", ME, "TN", b"400-500-5620")),
     (b"026000123456787654321QD900", Frame("000", ME, "QD", b"900")),
     (b"023000123456787654321ST", Frame("000", ME, "ST", b"")),
-    (b"006404", Short.AGAIN),
+    (b"006404", Short.NOT_REGISTERED),
 ]
 
 frames = st.one_of(
-    st.just(AGAIN),
+    st.just(SHORT_404),
     st.builds(
         encode,
         st.from_regex(r"[0-9]{3}", fullmatch=True),
@@ -54,7 +54,7 @@ def test_frames_survive_any_cuts(wires: list[bytes], data: st.DataObject) -> Non
     reader, heard = FrameReader(), list[Heard]()
     for start, stop in itertools.pairwise([0, *cuts, len(stream)]):
         heard += reader.feed(stream[start:stop])
-    assert [encode(*h) if isinstance(h, Frame) else AGAIN for h in heard] == wires
+    assert [encode(*h) if isinstance(h, Frame) else SHORT_404 for h in heard] == wires
 
 
 @given(st.lists(st.one_of(st.binary(max_size=60), frames), max_size=20))

@@ -86,15 +86,17 @@ class Connection(Parked):
         """As device_commands.Wire.unmark()."""
         self.link.unmark()
 
-    def too_late(self, now: float, settings: DeviceSettings, hurried: float = math.inf) -> str:
+    def too_late(
+        self, now: float, settings: DeviceSettings, crowded_timeout: float = math.inf
+    ) -> str:
         """Why it is to be ended for its silence; empty if it is not.
 
-        `hurried` (seconds) counts where it is less than register_timeout.
+        `crowded_timeout` (seconds) counts where it is less than register_timeout.
         """
         if now - self.heard >= settings.idle_timeout:
             return "silent for too long"
         if self.session.imei is None:
-            if now - self.connected >= min(settings.register_timeout, hurried):
+            if now - self.connected >= min(settings.register_timeout, crowded_timeout):
                 return "it did not register"
             if self.link.opening and now - self.connected >= HANDSHAKE_SECONDS:
                 return "its PROXY header or TLS handshake did not come in time"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BUSY = 4000  # arrivals a second from which on they are gathered ...
 GATHER = 0.001  # ... for this time, in seconds
 PACE_WINDOW = 0.05  # seconds over which arrivals are counted
-HURRIED = 32  # links of one round while commands are on their way: each takes many steps
+ROUND_IN_FLIGHT = 32  # links of one round while commands are on their way: each takes many steps
 CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
 STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
 
@@ -165,7 +165,7 @@ class Desk:
                 await poller.wait()
             now, most, count = clock(), ROUND, 0
             if dispatcher.in_flight:
-                most = HURRIED
+                most = ROUND_IN_FLIGHT
                 if poller.behind:
                     count = self._hear_awaited(now)
             count += self.read(poller.arrivals(most), now)
@@ -182,7 +182,7 @@ class Desk:
     def _hear_awaited(self, now: float) -> int:
         """Let a wave of heartbeats not come between a command and its device's answer."""
         count = 0
-        for imei in self._dispatcher.awaited(HURRIED):
+        for imei in self._dispatcher.awaited(ROUND_IN_FLIGHT):
             if (connection := self._presence.get(imei)) is not None:
                 count += self.read(self._poller.drain(connection.link), now)
         return count
@@ -266,7 +266,8 @@ class Desk:
     ) -> None:
         """Answers to all events of one read go out in one write, in order."""
         session, seen = connection.session, list[Seen]()
-        tap = connection.tap  # of the stranger that it may still be, for the whole of this read
+        # For the whole of this read: the tap of unregistered connections, if it is still one.
+        tap = connection.tap
         # Whose tap it is may show within the read: then it is shown whole.
         tapped = tap is not None or (session.imei is None and len(self.taps) > 0)
         wire, counts = b"", self.counts
@@ -291,7 +292,7 @@ class Desk:
             tap.received(session.imei, connection.link.address, data, seen)
         if wire:
             why = because(seen) if tap is not None else None
-            if tap is not None and connection.tap is None:  # it was a stranger until now
+            if tap is not None and connection.tap is None:  # it was unregistered until now
                 tap.sent(session.imei, connection.link.address, wire, why)
             connection.transmit(wire, why)
         if session.malformed >= self._settings.max_malformed:

@@ -30,7 +30,9 @@ OLD_SECONDS = 5.0
 # queue TCP itself brings a registration up to 7 s late.
 CROWDED_SECONDS = 15.0
 LOOKS = 4096  # connections among which those to be closed are chosen
-HURRIED_SECONDS = 30.0  # instead of register_timeout, while more than half of the places are taken
+REGISTER_SECONDS = (
+    30.0  # instead of register_timeout, while more than half of the places are taken
+)
 
 
 @dataclass(slots=True)

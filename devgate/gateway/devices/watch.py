@@ -14,7 +14,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import Acts
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.tails import Tails
-from devgate.gateway.devices.unregistered import HURRIED_SECONDS, Unregistered
+from devgate.gateway.devices.unregistered import REGISTER_SECONDS, Unregistered
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.protocol.frames import Event, Heartbeat
@@ -165,21 +165,21 @@ class Watch:
             if start:
                 await trio.lowlevel.checkpoint()
             silent_since = now - self._settings.idle_timeout
-            hurried = HURRIED_SECONDS if self._crowded() else math.inf
+            crowded_timeout = REGISTER_SECONDS if self._crowded() else math.inf
             for link in islice(links, start, start + SLICE):
                 connection = self._desk.connections.get(link)
                 # Of nearly all there is nothing more to ask.
                 if connection and (connection.heard <= silent_since or not connection.own):
-                    self._look(connection, now, hurried)
+                    self._look(connection, now, crowded_timeout)
                     looks += 1
                     if looks % LOOKS == 0:
                         await trio.lowlevel.checkpoint()
 
-    def _look(self, connection: Connection, now: float, hurried: float) -> None:
-        if connection.too_late(now, self._settings, hurried):
+    def _look(self, connection: Connection, now: float, crowded_timeout: float) -> None:
+        if connection.too_late(now, self._settings, crowded_timeout):
             # A stalled loop must not make devices look silent.
             self._desk.read(self._poller.drain(connection.link), now)
-            if why := connection.too_late(now, self._settings, hurried):
+            if why := connection.too_late(now, self._settings, crowded_timeout):
                 connection.end(why)
                 return
         # In a storm its HT may wait for its turn, or may have come unseen: then it stays.

@@ -205,8 +205,8 @@ def _must_be_known(name: str, args: Args) -> None:
     """Raises CallerError for a field that the operation does not take: nothing is done then."""
     if not _FIELDS[name].issuperset(args):
         known = OPERATIONS[name].fields
-        stranger = next(one for one in args if one not in _FIELDS[name])
-        raise CallerError("400", unknown_field(stranger, known))
+        unknown = next(one for one in args if one not in _FIELDS[name])
+        raise CallerError("400", unknown_field(unknown, known))
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:

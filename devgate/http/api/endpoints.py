@@ -251,8 +251,8 @@ def _check() -> None:
     for call in CALLS:
         fields = (*call.place, *call.query, *call.head, *call.json)
         known = OPERATIONS[call.operation].fields if call.operation else ()
-        strangers = {one.argument for one in fields if not one.form} - set(known)
-        assert not strangers, f"{call.operation} does not take {strangers}"
+        unknown = {one.argument for one in fields if not one.form} - set(known)
+        assert not unknown, f"{call.operation} does not take {unknown}"
 
 
 _check()

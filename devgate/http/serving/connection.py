@@ -11,16 +11,20 @@ from devgate.net.turns import Turns
 
 # Hypercorn shields what it sends from being cancelled, so who reads nothing would hold a
 # connection for ever, and the end of the gateway up: here it is given up.
-PATIENCE = 30.0  # seconds in which the peer takes no byte
-LEAST_RATE = 1024  # bytes a second that it takes on average, after that
+SEND_SECONDS = 30.0  # seconds in which the peer takes no byte
+MIN_RATE = 1024  # bytes a second that it takes on average, after that
 # Hypercorn keeps a connection whose peer has ended it for as long as an idle one. Clients that
 # open one for each request would soon have them all.
-GRACE = 1.0  # seconds that it stays open for a request that is on its way to its task
-FAREWELL = 0.05  # the same, when the gateway stops
-HEAD = 10.0  # seconds for the head of a request, from its first byte, and for the first one
-IDLE = 30.0  # seconds between two requests
-PIECE = 2048  # bytes that are worked off in one turn of the loop
-LARGE_PIECE = 16384  # the same for what is only passed on: bodies, and what TLS still encloses
+GRACE_SECONDS = 1.0  # seconds that it stays open for a request that is on its way to its task
+STOP_SECONDS = 0.05  # the same, when the gateway stops
+HEAD_SECONDS = (
+    10.0  # seconds for the head of a request, from its first byte, and for the first one
+)
+IDLE_SECONDS = 30.0  # seconds between two requests
+PIECE_BYTES = 2048  # bytes that are worked off in one turn of the loop
+LARGE_PIECE_BYTES = (
+    16384  # the same for what is only passed on: bodies, and what TLS still encloses
+)
 
 
 class WebConnection(trio.abc.HalfCloseableStream):
@@ -57,8 +61,8 @@ class WebConnection(trio.abc.HalfCloseableStream):
         while rest:
             sent = 0
             now = trio.current_time()
-            passed = (size - len(rest)) / LEAST_RATE
-            with trio.move_on_at(min(now, begun + passed) + PATIENCE):
+            passed = (size - len(rest)) / MIN_RATE
+            with trio.move_on_at(min(now, begun + passed) + SEND_SECONDS):
                 try:
                     sent = await self.socket.send(rest)
                 except OSError as err:
@@ -76,11 +80,11 @@ class WebConnection(trio.abc.HalfCloseableStream):
         await self._turns.readable(self.socket.fileno())
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What has come, at most LARGE_PIECE bytes of it, when it is this connection's turn."""
+        """What has come, at most LARGE_PIECE_BYTES, when it is this connection's turn."""
         data = b""
         try:
             await self.readable()
-            data = await self.socket.recv(min(max_bytes or LARGE_PIECE, LARGE_PIECE))
+            data = await self.socket.recv(min(max_bytes or LARGE_PIECE_BYTES, LARGE_PIECE_BYTES))
         except OSError as err:
             raise trio.BrokenResourceError(str(err)) from err
         finally:
@@ -124,13 +128,13 @@ class WebConnection(trio.abc.HalfCloseableStream):
         if self._requests:
             deadline = math.inf
         elif self._closing:
-            deadline = now + FAREWELL
+            deadline = now + STOP_SECONDS
         elif self._ended:
-            deadline = now + GRACE
+            deadline = now + GRACE_SECONDS
         elif self._head is not None:
-            deadline = self._head + HEAD
+            deadline = self._head + HEAD_SECONDS
         else:
-            deadline = self.rested + (IDLE if self._asked else HEAD)
+            deadline = self.rested + (IDLE_SECONDS if self._asked else HEAD_SECONDS)
         self.scope.deadline = deadline
 
     async def send_eof(self) -> None:

@@ -62,7 +62,7 @@ class Exchanges:
     def _tell(self, scope: Scope, err: Exception) -> None:
         """Log a fault of ours: with its traceback only if somebody whom we know has caused it.
 
-        A stranger who finds a fault can cause it ten thousand times a second.
+        An unauthenticated peer that finds a fault can cause it ten thousand times a second.
         """
         if scope.get("devgate.caller") is not None:
             log.exception("http request crashed method=%s path=%r", scope["method"], scope["path"])

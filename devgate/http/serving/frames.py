@@ -10,7 +10,7 @@ from h2.events import PriorityUpdated
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
 
-from devgate.http.serving.connection import LARGE_PIECE, PIECE
+from devgate.http.serving.connection import LARGE_PIECE_BYTES, PIECE_BYTES
 
 PREFACE = 24  # bytes in front of the first frame
 HEADER = 9  # bytes of a frame's header
@@ -83,7 +83,7 @@ class Http2(H2Protocol):
     @property
     def piece(self) -> int:
         """How many bytes may be worked off in one turn of the loop."""
-        return max(PIECE, min(self.meter.inside, LARGE_PIECE))
+        return max(PIECE_BYTES, min(self.meter.inside, LARGE_PIECE_BYTES))
 
     async def handle(self, event: Event) -> None:
         if not isinstance(event, RawData):

@@ -14,7 +14,7 @@ from devgate.net.addresses import is_loopback, network
 
 log = logging.getLogger("devgate.http")
 
-PLACES = 1024  # at once: strangers cannot take all descriptors from the devices
+PLACES = 1024  # at once: unauthenticated peers cannot take all descriptors from the devices
 PLACES_PER_ADDRESS = 64  # of these, for connections that have shown no token and no session
 RESERVED = 16  # more of them for loopback, and as many for /healthz and /readyz
 SAFE_SECONDS = 5.0  # so long nobody has to leave a place
@@ -77,7 +77,7 @@ class Room:
         return any(map(self._end_one, busiest)) or any(map(self._end_idle, busiest))
 
     def _end_one(self, connections: Iterable[WebConnection]) -> bool:
-        """End the stranger's that has been without a request for longest."""
+        """End the one of an unauthenticated peer that has been without a request for longest."""
         now = trio.current_time()
         return self._end([w for w in connections if not w.known and now >= w.since + SAFE_SECONDS])
 
@@ -112,6 +112,6 @@ class Room:
         if (now := trio.current_time()) >= self._quiet_until:
             self._quiet_until = now + NEWS_SECONDS
             log.warning(
-                "http connections full, strangers are closed to make room limit=%d addresses=%d",
+                "http connections full, unauthenticated ones are closed limit=%d addresses=%d",
                 self._count, len(self._here),
             )  # fmt: skip

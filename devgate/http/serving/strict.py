@@ -13,7 +13,7 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 
 from devgate.http.problems import problem
-from devgate.http.serving.connection import LARGE_PIECE, PIECE
+from devgate.http.serving.connection import LARGE_PIECE_BYTES, PIECE_BYTES
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:", re.IGNORECASE)
@@ -80,7 +80,7 @@ class Http1(H11Protocol):
     def piece(self) -> int:
         """How many bytes may be worked off in one turn of the loop."""
         # A body of known length is passed on as it is. One in chunks may have a million of them.
-        return LARGE_PIECE if self._measured else PIECE
+        return LARGE_PIECE_BYTES if self._measured else PIECE_BYTES
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, RawData) and self.refused:

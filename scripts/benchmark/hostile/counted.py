@@ -1,7 +1,7 @@
 """A gateway that counts what it reads: `python -m benchmark.hostile.counted FILE ARGUMENTS...`.
 
 It is `devgate ARGUMENTS...` of whichever tree is on the path, and adds to the Tally in FILE. What
-devices send is not counted here: it would make the hot path dearer, and the kernel knows it.
+devices send is not counted here: it would make the hot path slower, and the kernel knows it.
 """
 
 from __future__ import annotations

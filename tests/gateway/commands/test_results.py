@@ -8,7 +8,7 @@ from tests.gateway.whole import WELCOME, serving, until
 
 TN = b"023000123456787654321TN"
 PHONE = b"035200123456787654321TN400-500-5620"
-AGAIN = b"006404"
+SHORT_404 = b"006404"
 
 
 class TestEchoes:
@@ -17,7 +17,7 @@ class TestEchoes:
     async def test_an_echo_is_not_answered_and_reported_once(self, store: Database) -> None:
         async with serving(store) as (whole, device, _):
             await device.registers()
-            await device.says(AGAIN + WELCOME)
+            await device.says(SHORT_404 + WELCOME)
             await device.says(TN)
             assert await device.hears(35) == PHONE
             await whole.records.flushed()

@@ -21,7 +21,7 @@ from tests.gateway.whole import HT, WELCOME, Machine, Whole, serving, until
 
 TN = b"023000123456787654321TN"
 PHONE = b"035200123456787654321TN400-500-5620"
-AGAIN = b"006404"
+SHORT_404 = b"006404"
 
 
 @pytest.fixture(autouse=True, params=[as_object, as_function])
@@ -68,21 +68,21 @@ class TestStrangers:
     async def test_a_heartbeat_is_answered_at_once(self, store: Database, beat: bytes) -> None:
         async with serving(store, heartbeat_grace=60) as (_, device, _):
             await device.says(beat)
-            assert await device.hears(6) == AGAIN
+            assert await device.hears(6) == SHORT_404
 
     async def test_or_within_the_grace_if_it_may_be_the_start_of_a_frame(
         self, store: Database
     ) -> None:
         async with serving(store, heartbeat_grace=0.05, partial_timeout=60) as (_, device, _):
             await device.says(b"0")
-            assert await device.hears(6) == AGAIN
+            assert await device.hears(6) == SHORT_404
             await device.says(HT[1:])
             assert await device.hears(23) == WELCOME, "its byte went on waiting"
 
     async def test_half_a_frame_is_malformed_in_the_end(self, store: Database) -> None:
         async with serving(store, heartbeat_grace=0.01, partial_timeout=0.1) as (_, device, _):
             await device.says(HT[:9])
-            assert await device.hears(6) == AGAIN
+            assert await device.hears(6) == SHORT_404
             await device.registers()
 
     async def test_who_does_not_register_is_closed(self, store: Database) -> None:
@@ -99,7 +99,7 @@ async def test_half_a_frame_of_a_device_is_judged_in_time(store: Database) -> No
     async with serving(store, partial_timeout=0.1) as (_, device, _):
         await device.registers()
         await device.says(TN[:9])
-        assert await device.hears(6) == AGAIN
+        assert await device.hears(6) == SHORT_404
 
 
 async def test_a_heartbeat_of_a_device_is_not_answered(
@@ -167,7 +167,7 @@ async def test_who_does_not_speak_the_protocol_is_closed(
         for _ in range(3):
             await device.says(b"GET / HTTP/1.1\r\n\r\n")
             await trio.sleep(0.1)
-        assert await device.hears(99) == AGAIN, "once a second at the most, and then the end"
+        assert await device.hears(99) == SHORT_404, "once a second at the most, and then the end"
         assert connection.why == "it does not speak the protocol"
 
 
@@ -181,7 +181,7 @@ async def test_a_good_frame_now_and_then_is_enough(
             await trio.sleep(0.1)
             await device.says(TN)
             got = await device.hears(35)
-            if got.startswith(AGAIN):
+            if got.startswith(SHORT_404):
                 got = got[6:] + await device.hears(6)
             assert got == PHONE
 
@@ -194,7 +194,7 @@ async def test_a_flood_is_read_in_turns_and_to_its_end(store: Database) -> None:
         async with trio.open_nursery() as both:
             both.start_soon(device.says, TN * many)
             await other.says(b" ")
-            assert await other.hears(6) == AGAIN
+            assert await other.hears(6) == SHORT_404
             assert await device.hears(35 * many) == PHONE * many
 
 
@@ -243,7 +243,7 @@ async def test_a_fault_in_one_connection_ends_that_one_alone(
             assert await device.gone()
         assert connection.why == "a fault of the gateway"
         await other.says(b" ")
-        assert await other.hears(6) == AGAIN
+        assert await other.hears(6) == SHORT_404
 
 
 async def test_a_reset_is_an_end_like_others(store: Database) -> None:

@@ -3,7 +3,7 @@
 // and helps the keyboard. Everything works without it, but for the live frames.
 
 const MOST_FRAMES = 300;
-const AGAIN = 10_000; // milliseconds until a page that was turned away tries again
+const RETRY_MS = 10_000; // milliseconds until a page that was turned away tries again
 
 /** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement[]} */
 const all = (selector, within = document) => [...within.querySelectorAll(selector)].filter((e) => e instanceof HTMLElement);
@@ -119,7 +119,7 @@ function follow(url) {
       if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
       close();
       ask().catch(() => {});
-      setTimeout(seen, AGAIN);
+      setTimeout(seen, RETRY_MS);
     });
     source.addEventListener("gone", () => location.reload());
     source.addEventListener("parts", (event) => {
