@@ -1,4 +1,10 @@
-"""Cut a device's byte stream into events: protocol.md section 2. No I/O, no clock."""
+"""Cut a device's byte stream into events: protocol.md section 2. No I/O, no clock.
+
+TCP keeps no borders of messages, and a heartbeat has no frame. So a frame is found by its header
+(rules 1 and 2). What stands between two frames is one run, judged as a whole: a heartbeat, or
+malformed (rule 3). Bytes at the end that may still become a frame are the tail: they wait for
+more, and whoever feeds the decoder decides for how long (rule 4).
+"""
 
 from __future__ import annotations
 
@@ -44,11 +50,12 @@ PARTIAL = re.compile(
 
 
 class Decoder:
-    """Bytes in, events out, in linear work; it never raises.
+    """Bytes in, events out, in work proportional to the bytes (protocol.md section 2, rule 5).
 
-    `tail` are the bytes that may still become a frame: at most one frame. Whoever
-    feeds the decoder also watches the clock: early() for an unregistered connection's short tail,
-    expire() for any tail that has waited long enough.
+    Nothing here raises: every byte is part of a frame, of a heartbeat or of a malformed run, or
+    waits in the tail. `tail` are the bytes that may still become a frame: less than one frame, so
+    at most 998 bytes. Whoever feeds the decoder also watches the clock: early() for an
+    unregistered connection's short tail, expire() for any tail that has waited long enough.
     """
 
     __slots__ = ("_before", "_reported", "tail")
@@ -60,25 +67,37 @@ class Decoder:
         self._reported = reported
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes decide."""
+        """Decode one read. Returns the events that these bytes decide, in order.
+
+        Never raises, for any bytes. What may still become a frame goes into `tail`, joined with
+        what was there; a heartbeat right before it is judged with it. The caller may reuse `data`.
+        """
         return self._cut(self.tail + data if self.tail else data, last=False)
 
     def expire(self) -> list[Event]:
-        """The events in a tail that has waited long enough. Leaves no tail."""
+        """Judge a tail that has waited long enough (section 2, rule 4). Leaves no tail.
+
+        Returns the events in it, none if there is no tail. Never raises. A header in it whose
+        frame is not whole is no frame: its bytes belong to a run.
+        """
         return self._cut(self.tail, last=True)
 
     def rest(self, tail: bytes = b"") -> None:
-        """Wait with this tail, and nothing before it."""
+        """Replace the tail by this one, and forget what came before it: no event comes of that."""
         self.tail, self._before, self._reported = tail, b"", 0
 
     def beats(self) -> bool:
-        """True if the tail, should no frame come of it, will be no more than heartbeats."""
+        """Whether the tail, should no frame come of it, would be no more than heartbeats.
+
+        True for an empty tail. For registered devices: nobody waits for the answer to a heartbeat.
+        """
         return _is_beat(self._before + self.tail)
 
     def early(self) -> bool:
-        """Whether the tail is to be reported as a heartbeat now, while its bytes go on waiting.
+        """Whether the tail is to be answered as a heartbeat now, while its bytes go on waiting.
 
-        True once for the same bytes; and not again for a frame that comes byte by byte.
+        For an unregistered connection after `heartbeat_grace` (section 2, rule 4). True once for
+        the same bytes; and not again for a frame that comes byte by byte.
         """
         size = len(self.tail)
         if self._reported >= size or not _is_beat(self.tail):

@@ -14,7 +14,10 @@ def decoded(events: Iterable[Event]) -> str:
 
 
 def sent_frames(wire: bytes) -> str:
-    """The frames that we sent, in order. `wire` holds whole frames."""
+    """The frames that we sent, in order: `HT 200 123456787654321`.
+
+    `wire` must hold whole frames, as encode() makes them.
+    """
     names, at = [], 0
     while at < len(wire):
         size = int(wire[at : at + 3])

@@ -13,7 +13,11 @@ SHORT_404 = b"006404"  # the one short frame, server to device only
 
 
 class Frame(NamedTuple):
-    """One whole frame. A NamedTuple, because one is built for every message."""
+    """One whole frame (protocol.md section 1).
+
+    `status` has three digits, `command` two letters A to Z, and `data` 0 to 976 bytes; LEN is not
+    part of it. A NamedTuple, because one is built for every message.
+    """
 
     status: str
     imei: Imei
@@ -23,26 +27,30 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Bytes that say no more than "still here"."""
+    """Bytes that say no more than "still here" (protocol.md section 2, rule 3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Bytes that no frame can start with, and that are no heartbeat."""
+    """A run that starts no frame and is no heartbeat (protocol.md section 2, rule 3)."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ShortEcho:
-    """`006404`, which only the server sends: it came back to us as an echo."""
+    """`006404`, which only the server sends: it came back to us as an echo (section 3)."""
 
 
 Event = Frame | Heartbeat | Malformed | ShortEcho
 
 
 def encode(status: str, imei: Imei, command: str, data: bytes = b"") -> bytes:
-    """The bytes of one frame. `data` is at most 976 bytes long."""
+    """The bytes of one frame: LEN, STATUS, IMEI, COMMAND and DATA (protocol.md section 1).
+
+    `status` has three digits, `command` two letters. `data` is at most 976 bytes long, which is
+    checked where texts are configured or stored: a longer one is an AssertionError here.
+    """
     size = HEADER_SIZE + len(data)
     assert size <= MAX_FRAME, "texts are measured when they are stored"
     return f"{size:03}{status}{imei}{command}".encode("ascii") + data

@@ -31,12 +31,16 @@ HEADS = [b"%03d200" % size for size in range(MAX_FRAME + 1)]
 
 
 def own(imei: Imei) -> bytes:
-    """How every request of this device begins."""
+    """How every request of this device begins: LEN 023, STATUS 000 and its IMEI, 21 bytes."""
     return b"023000" + imei.encode("ascii")
 
 
 def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
-    """The answer to requests of the bound device, and nothing else; None: not quickly."""
+    """The answer to a read that is nothing but requests of the bound device (section 3).
+
+    `own` is own(imei). Returns the frames to send, in the order of the requests; None where the
+    decoder and the table have to look. Never raises.
+    """
     if len(data) != HEADER_SIZE:
         return None if len(data) % HEADER_SIZE else _answers(own, imei, data, book)
     if not data.startswith(own):
@@ -69,7 +73,7 @@ def _answers(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
 def lone(data: bytes) -> Frame | None:
     """The frame without DATA that these bytes are, whole; None if they are not.
 
-    That is how devices register and report results. For a decoder without a tail.
+    That is how devices register and report results. Only for a decoder without a tail.
     """
     if ONE.fullmatch(data) is None:
         return None

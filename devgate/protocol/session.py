@@ -1,4 +1,27 @@
-"""What the server answers: protocol.md section 3, as a table."""
+"""What the server answers: protocol.md section 3, as a table.
+
+A session has one state, the IMEI that is bound to it, or none. Only a good registration (`HT` 000
+of a device that is known and enabled) binds one, and it is never bound to another one. So what a
+frame means follows from two things alone, and both are looked up:
+
+- `SAYS` gives the kind of a frame by its COMMAND and STATUS. What is not in it is `Says.ODD`.
+- `_who` compares its IMEI with the bound one: UNREGISTERED, OWN or OTHER.
+
+`TABLE` has a rule for each of the 18 pairs; a test looks that none is missing. A rule returns an
+Answer: the bytes to send, and news for the gateway (Registered, Result, Echoed). Rules do no I/O
+and have no clock: react() gets the time. What they must know of devices they ask a Book, which
+answers from memory.
+
+                      REGISTER    ASKS         RESULT       NOT_ME       ECHO   ODD
+    UNREGISTERED      register    who_are_you  who_are_you  who_are_you  echo   who_are_you
+    OWN               welcome     text         result       result       echo   who_are_you
+    OTHER             not_yours   not_yours    not_yours    result       echo   who_are_you
+
+Two things are counted besides. `malformed`: malformed runs and echoes since the last good frame;
+the caller ends a connection with too many. And times, since a modem that echoes would otherwise go
+on for ever: a complaint about malformed bytes and a receipt for an unclaimed result come at most
+once in QUIET seconds.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +37,16 @@ QUIET = 1.0  # seconds between two complaints, or two receipts for one thing nob
 
 
 class Who(Enum):
+    """Whose IMEI a frame has, seen from the connection that it came on."""
+
     UNREGISTERED = "no IMEI is bound to the connection"
     OWN = "the bound IMEI"
     OTHER = "an IMEI that is not the bound one"
 
 
 class Says(Enum):
+    """What a frame says, by its COMMAND and STATUS (protocol.md section 3)."""
+
     REGISTER = auto()  # HT 000
     ASKS = auto()  # TN 000, QR 000
     RESULT = auto()  # QD or ST with 200 or 201
@@ -40,18 +67,22 @@ SAYS: Mapping[tuple[str, str], Says] = {
 
 
 class Book(Protocol):
-    """What is known of the devices; answers from memory."""
+    """What is known of the devices, in memory: its methods must neither wait nor raise."""
 
     def admits(self, imei: Imei) -> bool | None:
         """Whether the device may register; None if nobody knows it."""
 
     def text(self, imei: Imei, command: str) -> bytes | None:
-        """What TN or QR is answered with; None if there is no such text."""
+        """What TN or QR is answered with, at most 976 bytes; None if there is no such text."""
 
 
 @dataclass(slots=True)
 class Session:
-    """What the protocol remembers of one connection. Plain values: it travels in an upgrade."""
+    """What the protocol remembers of one connection.
+
+    Plain values, so that it can be handed to another process. Changed only by react() and
+    acknowledge(). Times are seconds of the clock that their callers use.
+    """
 
     imei: Imei | None = None
     echoing: bool = False
@@ -62,10 +93,18 @@ class Session:
 
 
 class Registered(NamedTuple):
+    """The connection has been bound to this IMEI, by a good registration."""
+
     imei: Imei
 
 
 class Result(NamedTuple):
+    """A device reports the result of a start or stop: section 4 says which command it settles.
+
+    `command` is QD or ST, `status` 200, 201 or 202, and `said` the IMEI in the frame, which is
+    another one than the device's only with 202.
+    """
+
     imei: Imei  # the device's, whatever the frame said
     command: str
     status: str
@@ -84,8 +123,8 @@ News = Registered | Result | Echoed
 class Answer(NamedTuple):
     """What to send, and what the gateway has to act on besides.
 
-    The acknowledgement of a Result is not in `wire`: acknowledge() gives it once
-    it is known whether a command claims the result.
+    `wire` is one frame, or empty for silence. The acknowledgement of a Result is not in it:
+    acknowledge() gives it once it is known whether a command claims the result.
     """
 
     wire: bytes
@@ -99,10 +138,12 @@ Rule = Callable[[Session, Frame, Book], Answer]
 
 
 def who_are_you(session: Session, frame: Frame, book: Book) -> Answer:
+    """`006404`: the server asks who this is, or does not know such a frame."""
     return WHO_ARE_YOU
 
 
 def register(session: Session, frame: Frame, book: Book) -> Answer:
+    """Bind the IMEI, if the device is known (else 300) and enabled (else 401)."""
     admitted = book.admits(frame.imei)
     if admitted is None:
         return Answer(encode("300", frame.imei, "HT"))
@@ -113,10 +154,12 @@ def register(session: Session, frame: Frame, book: Book) -> Answer:
 
 
 def welcome(session: Session, frame: Frame, book: Book) -> Answer:
+    """A registered device registers again: 200, and nothing changes."""
     return Answer(encode("200", frame.imei, "HT"))
 
 
 def text(session: Session, frame: Frame, book: Book) -> Answer:
+    """The text that TN or QR asks for; 300 if the device has none."""
     found = book.text(frame.imei, frame.command)
     if found is None:
         return Answer(encode("300", frame.imei, frame.command))
@@ -124,15 +167,18 @@ def text(session: Session, frame: Frame, book: Book) -> Answer:
 
 
 def result(session: Session, frame: Frame, book: Book) -> Answer:
+    """A result goes to the gateway as news. Of a 202 the IMEI may be another one."""
     assert session.imei is not None, "the table asks for a result only of a registered device"
     return Answer(b"", Result(session.imei, frame.command, frame.status, frame.imei))
 
 
 def not_yours(session: Session, frame: Frame, book: Book) -> Answer:
+    """401: a registered device speaks for another one."""
     return Answer(encode("401", frame.imei, frame.command))
 
 
 def echo(session: Session, frame: Frame, book: Book) -> Answer:
+    """What only the server sends: no answer, and news the first time."""
     return _echo(session)
 
 
@@ -155,7 +201,11 @@ TABLE: Mapping[tuple[Who, Says], Rule] = {
 
 
 def react(session: Session, event: Event, book: Book, now: float) -> Answer:
-    """What this event means to this session: what to send, and what to act on."""
+    """What an event means to this session: what to send, and what to act on (section 3).
+
+    `now` is in seconds, of any clock that never goes back. Changes `session`. Raises nothing for
+    any event of a Decoder; what `book` raises goes through.
+    """
     if isinstance(event, Frame):
         says = SAYS.get((event.command, event.status), Says.ODD)
         if says is not Says.ECHO:
@@ -170,10 +220,11 @@ def react(session: Session, event: Event, book: Book, now: float) -> Answer:
 
 
 def acknowledge(session: Session, of: Result, claimed: bool, now: float) -> bytes:
-    """The receipt for a result; empty where the same one, which nothing claimed, just had one.
+    """The receipt for a result: its frame with status 200 (section 3).
 
-    A modem that echoes sends our own receipt back as a result: without a limit
-    the two of us would go on for ever.
+    Empty where the same one, which nothing claimed, had its receipt less than QUIET seconds ago. A
+    modem that echoes sends our own receipt back as a result: without a limit the two of us would
+    go on for ever. `now` is of the clock that react() gets.
     """
     if not claimed:
         if session.receipts is None:
