@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from devgate.access import tokens
-from devgate.cli.local import token
+from devgate.cli.local import namefile
 from devgate.cli.main import cli
 
 
@@ -111,7 +111,7 @@ def test_without_a_file_it_says_what_to_set(tmp_path: Path) -> None:
 
 
 def test_the_roles_are_the_gateways() -> None:
-    assert token.ROLES == tokens.ROLES
+    assert namefile.ROLES == tokens.ROLES
 
 
 def test_help_needs_no_server() -> None:

@@ -10,17 +10,20 @@ from typing import Any
 
 import click
 
-from devgate.cli.local.namefile import handed_over, named_file, show
-from devgate.cli.output import YES, Where, certain, common, finish, options, say
+from devgate.cli.local.namefile import Names, handed_over, role_option
+from devgate.cli.output import Where, common, finish, options, say
 
-ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
 
-file_option = click.option(
-    "--file",
-    "file",
-    type=click.Path(dir_okay=False),
-    help="The token file; without it, the configuration's [control] tokens.",
-)
+def _tokens() -> Any:
+    from devgate.access import tokens
+
+    return tokens
+
+
+TOKENS = Names(
+    "token", "[control] tokens", lambda settings: settings.control.tokens, _tokens, "shop",
+    "whoever shows it is refused from now on",
+)  # fmt: skip
 
 
 @click.group()
@@ -42,14 +45,8 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option(
-    "--role",
-    type=click.Choice(ROLES),
-    default="command",
-    show_default=True,
-    help="read: look only; command: also start and stop; admin: everything.",
-)
-@file_option
+@role_option
+@TOKENS.option
 @common
 def add(where: Where, name: str, role: str, file: str | None) -> None:
     """Add the token NAME and print its secret, this once.
@@ -63,10 +60,8 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
       devgate token add shop
       devgate token add screen --role read --file /etc/devgate/tokens
     """
-    from devgate.access import tokens
-
-    with handed_over(_file(where, file)) as path:
-        secret = tokens.add(path, name, role)
+    with handed_over(TOKENS.file(where, file)) as path:
+        secret = _tokens().add(path, name, role)
     message = f"token {name} added with the role {role}; keep it, it is not shown again"
     if where.as_json:
         finish(
@@ -77,43 +72,4 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
     click.echo(message, err=True)
 
 
-@token.command("list")
-@file_option
-@common
-def list_(where: Where, file: str | None) -> None:
-    """List the tokens: names, roles and when they were added.
-
-    \b
-    Example:
-      devgate token list --json
-    """
-    from devgate.access import tokens
-
-    rows: list[dict[str, Any]] = [
-        {"name": token.name, "role": token.role, "created": token.created}
-        for token in tokens.entries(_file(where, file))
-    ]
-    show(rows, where.as_json, "no tokens; add one with `devgate token add NAME`")
-
-
-@token.command()
-@click.argument("name")
-@YES
-@file_option
-@common
-def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
-    """Remove the token NAME: whoever shows it is refused from now on.
-
-    \b
-    Example:
-      devgate token remove shop --yes
-    """
-    certain(f"Remove the token {name}?", yes)
-    from devgate.access import tokens
-
-    tokens.remove(_file(where, file), name)
-    finish({"status": "200", "message": f"token {name} removed", "name": name}, where.as_json)
-
-
-def _file(where: Where, file: str | None) -> str:
-    return named_file(where, file, "[control] tokens", lambda settings: settings.control.tokens)
+TOKENS.add_list_and_remove(token)
