@@ -41,6 +41,12 @@ _DURATION = re.compile(
     r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
 )
 _HOST_PORT = re.compile(r"(?:\[([^\[\]\s]*:[^\[\]\s]*)\]|([^:\[\]\s]*)):([0-9]{1,5})", re.ASCII)
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+# JSON in few characters, as the standard has it: ValueError for NaN and Infinity, which it lacks.
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# For what has half a surrogate pair, which only an escape can carry: there is no UTF-8 for it.
+to_ascii_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def imei(text: object) -> Imei:
@@ -106,6 +112,19 @@ def duration(text: str) -> float:
         + int(minutes or 0) * 60
         + float(seconds or 0)
     )
+
+
+def in_units(seconds: float) -> list[tuple[int, str]]:
+    """A length of time in its two largest units, `[(3, "d"), (4, "h")]`: `1 d 5 s` says more than
+    anybody asked for."""
+    left, parts = max(0, round(seconds)), list[tuple[int, str]]()
+    for size, unit in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append((count, unit))
+        elif parts:
+            break
+    return parts[:2] or [(0, "s")]
 
 
 def host_port(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from devgate.cli.output import plain, table
+from devgate.model import in_units
 
 Reply = Mapping[str, Any]
 
@@ -35,15 +36,7 @@ def ago(at: object, now: float | None = None) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in its two largest units: `3 d 4 h`, `12 min 5 s`, `0 s`."""
-    left = round(seconds)
-    parts = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(f"{count} {unit}" for count, unit in in_units(seconds))
 
 
 def size(count: float) -> str:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from devgate.errors import DevgateError
+from devgate.model import to_ascii_json, to_json
 
 Args = Mapping[str, object]
 Reply = dict[str, object]
 
 DEVICE_COMMANDS = ("start", "stop")
 ORDER = ("status", "message", "imei", "type", "long", "command")
-
-# Not finite numbers are no JSON: an operation that returns one has failed.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_encode_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def line(reply: Reply, request: Args) -> bytes:
@@ -32,9 +28,9 @@ def line(reply: Reply, request: Args) -> bytes:
         reply = {name: rest.pop(name) for name in first if name in rest}
         reply = {**reply, "id": id, **rest} if reply else {**rest, "id": id}
     try:
-        return _encode(reply).encode() + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
-        return _encode_ascii(reply).encode() + b"\n"
+        return to_json(reply).encode() + b"\n"
+    except UnicodeEncodeError:
+        return to_ascii_json(reply).encode() + b"\n"
 
 
 def refusal(request: Args, err: DevgateError) -> Reply:

@@ -7,16 +7,13 @@ rest of a start's rows together.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
-from devgate.model import Called, Imei
+from devgate.model import Called, Imei, to_json
 from devgate.store.batch import Row
-
-_any = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encoded(detail: Mapping[str, object]) -> str:
@@ -27,7 +24,7 @@ def encoded(detail: Mapping[str, object]) -> str:
         + ",".join([
             f'"{name}":{quoted(value)}' if type(value) is str
             else f'"{name}":{value}' if type(value) is int
-            else f'"{name}":{_any(value)}'
+            else f'"{name}":{to_json(value)}'
             for name, value in detail.items()
         ])
         + "}"

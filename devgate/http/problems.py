@@ -6,13 +6,13 @@ A client library looks at the HTTP status alone, so a start that did not succeed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.responses import Response
 
 from devgate.errors import DevgateError, outcome_of
+from devgate.model import to_ascii_json, to_json
 
 # devgate's status: the HTTP status, and what they mean together.
 STATUSES: Mapping[str, tuple[int, str]] = {
@@ -34,8 +34,6 @@ STATUSES: Mapping[str, tuple[int, str]] = {
 }
 MEDIA = "application/problem+json"
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
 
 class Problem(Exception):
     """Ends a request with this. `code` is devgate's status, `status` HTTP's."""
@@ -56,9 +54,9 @@ def http_status(code: str) -> int:
 def written(value: object) -> bytes:
     """JSON in UTF-8. Half a character, which only an escape can bring, stays an escape."""
     try:
-        return _encode(value).encode()
+        return to_json(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return to_ascii_json(value).encode()
 
 
 def problem(

@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+from devgate.gateway.operations.status import memory
+
 DESCRIPTORS = "/proc/self/fd"
 
 
@@ -31,8 +32,7 @@ class Process(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._never_changes
-        with open("/proc/self/statm") as statm:
-            virtual, resident = (int(pages) * PAGE_SIZE for pages in statm.read().split()[:2])
+        virtual, resident = memory()
         yield GaugeMetricFamily("process_virtual_memory_bytes", "Address space.", virtual)
         yield GaugeMetricFamily("process_resident_memory_bytes", "Memory held.", resident)
         yield CounterMetricFamily(

@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 
 from devgate.events.kinds import Event
-from devgate.model import iso
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+from devgate.model import iso, to_json
 
 
 def id_of(event: Event) -> str:
@@ -28,7 +25,7 @@ def body_of(event: Event) -> bytes:
 
 def body(type: str, at: float, data: Mapping[str, object]) -> bytes:
     """What is posted: JSON with the three fields that Standard Webhooks has."""
-    return _encode({"type": type, "timestamp": iso(at), "data": data}).encode()
+    return to_json({"type": type, "timestamp": iso(at), "data": data}).encode()
 
 
 def signed(key: bytes, id: str, timestamp: int, body: bytes) -> dict[bytes, bytes]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,8 @@ from devgate.store.device import Device
 from tests.gateway.rig import Rig, X, ask
 
 VALUES = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    st.none() | st.booleans() | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text() | st.text().map(Imei) | st.lists(st.text(), max_size=2)
 )  # fmt: skip
 NAMES = st.sampled_from(("kind", "long", "key", "source", "message", "count"))
@@ -26,6 +29,12 @@ CALLED = st.none() | st.builds(Called, st.integers(0), st.text(), st.text())
 @given(st.dictionaries(NAMES, VALUES))
 def test_it_is_what_the_library_writes(detail: dict[str, object]) -> None:
     assert encoded(detail) == dumps(detail)
+
+
+def test_what_json_lacks_is_refused() -> None:
+    """In the table it would spoil every reply that has this event."""
+    with pytest.raises(ValueError, match="JSON"):
+        encoded({"seconds": math.inf})
 
 
 @given(

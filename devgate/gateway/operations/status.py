@@ -43,7 +43,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "devices": len(gateway.directory),
         "in_flight": gateway.dispatcher.in_flight,
         "waiting": gateway.dispatcher.waiting,
-        "memory": resident(),
+        "memory": memory()[1],
         "store": gateway.records.state,
         "database": gateway.records.database,
         "draining": gateway.orders.closed,
@@ -56,10 +56,11 @@ def _gateway(gateway: Gateway) -> Reply:
     }
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds."""
+def memory() -> tuple[int, int]:
+    """Bytes of this process: its address space, and what it holds of memory."""
     with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * PAGE_SIZE
+        space, held, *_ = statm.read().split()
+    return int(space) * PAGE_SIZE, int(held) * PAGE_SIZE
 
 
 async def _device(gateway: Gateway, imei: Imei) -> Reply:

@@ -32,6 +32,11 @@ GROUPS: Mapping[str, str] = {
 }  # fmt: skip
 
 
+def group_of(status: str) -> str:
+    """`done`, `failed`, `unknown`, `open`, or `unsent` for all others."""
+    return GROUPS.get(status, "unsent")
+
+
 class Counted(NamedTuple):
     """What one look at the database gives."""
 
@@ -190,7 +195,7 @@ def by_hour(counted: Counted) -> list[dict[str, object]]:
     for number, type, status, times in counted.outcomes:
         hour = hours[min(max(number, 0), len(hours) - 1)]
         hour[type] += times
-        hour[GROUPS.get(status, "unsent")] += times
+        hour[group_of(status)] += times
     return [
         {"at": iso(counted.since + number * HOUR), **hour} for number, hour in enumerate(hours)
     ]

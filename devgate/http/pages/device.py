@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError
 from devgate.events.kinds import Event
-from devgate.gateway.reports.fleet_day import DAY, HOUR
+from devgate.gateway.reports.fleet_day import DAY, HOUR, group_of
 from devgate.http.auth import refuse
 from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
@@ -110,9 +110,9 @@ def _lanes(visit: Visit, day: Mapping[str, Any]) -> Sequence[tuple[str, Markup]]
     points = [
         Mark(
             words.seconds_of(command["accepted_at"]),
-            words.STATUS.get(command["status"], ("unsent", ""))[0],
+            group_of(command["status"]),
             f"{_clock(visit, command['accepted_at'])}  {visit.t(command['type'])}: "
-            f"{visit.t(words.STATUS.get(command['status'], ('', command['status']))[1])}",
+            f"{visit.t(words.STATUS.get(command['status'], command['status']))}",
         )
         for command in day["commands"]
     ]

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.reports.fleet_day import group_of
 from devgate.http.api import arguments
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
@@ -37,7 +38,9 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.globals.update(version=__version__, languages=LANGUAGES, statuses=words.STATUS)
+templates.globals.update(
+    version=__version__, languages=LANGUAGES, statuses=words.STATUS, group_of=group_of
+)
 # Global, so that a block of a page can be rendered without the page.
 templates.globals["parts"] = templates.get_template("parts.html").module
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup, escape
 
 from devgate.http.pages.i18n import Language, translate
-from devgate.model import duration
+from devgate.model import duration, in_units
 
 FORMS: Mapping[str, str] = {
     "full": "%Y-%m-%d %H:%M:%S",
@@ -20,23 +20,22 @@ FORMS: Mapping[str, str] = {
     "short": "%m-%d %H:%M",
     "day": "%Y-%m-%d",
 }
-SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
-# What a status means, in the fewest words; its colour is the class of the same group.
-STATUS: Mapping[str, tuple[str, str]] = {
-    "200": ("done", "Done"),
-    "201": ("failed", "Failed"),
-    "202": ("failed", "Wrong IMEI"),
-    "408": ("unknown", "Unknown"),
-    "000": ("open", "Under way"),
-    "300": ("unsent", "Not known"),
-    "401": ("unsent", "Disabled"),
-    "404": ("unsent", "Not connected"),
-    "409": ("unsent", "Refused"),
-    "410": ("unsent", "Expired"),
-    "423": ("unsent", "Not now"),
-    "429": ("unsent", "Queue full"),
-    "503": ("unsent", "Gateway stopped"),
+# What a status means, in the fewest words; its colour is the class of its group_of().
+STATUS: Mapping[str, str] = {
+    "200": "Done",
+    "201": "Failed",
+    "202": "Wrong IMEI",
+    "408": "Unknown",
+    "000": "Under way",
+    "300": "Not known",
+    "401": "Disabled",
+    "404": "Not connected",
+    "409": "Refused",
+    "410": "Expired",
+    "423": "Not now",
+    "429": "Queue full",
+    "503": "Gateway stopped",
 }
 
 
@@ -72,14 +71,7 @@ def time_tag(text: object, form: str, shown: str) -> Markup:
 
 def span(language: Language, seconds: float) -> str:
     """`2 h 5 min`: the two largest units, as a person would say it."""
-    rest, parts = max(0, round(seconds)), list[str]()
-    for size, unit in SPANS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {translate(language, unit)}")
-        elif parts:
-            break  # `1 d 5 s` says more than anybody asked for
-    return " ".join(parts[:2]) or f"0 {translate(language, 's')}"
+    return " ".join(f"{count} {translate(language, unit)}" for count, unit in in_units(seconds))
 
 
 def long_of(language: Language, number: object, unit: str = "seconds") -> str:
