@@ -30,10 +30,16 @@ class Positions:
         self._allow_private = allow_private
 
     async def load(self) -> Mapping[str, Position]:
+        """What is stored of every target, by its name. Raises StoreError."""
         rows = await self._records.read(stored.all_targets)
         return {row[0]: Position(*row) for row in rows}
 
     async def added(self) -> Sequence[WebhookSettings]:
+        """The webhooks that were added by command. Those that cannot be used are logged and left
+        out.
+
+        Raises StoreError.
+        """
         found, rows = [], await self._records.read(stored.added)
         await self._close_all(rows)
         for row in rows:
@@ -57,6 +63,7 @@ class Positions:
             log.error("webhook secrets stay in the database as they are error=%s", err)
 
     def save(self, position: Position) -> None:
+        """As PositionStore.save(): posted, with the newest one replacing what waits."""
         self._records.target(position)
 
 

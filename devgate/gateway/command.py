@@ -104,6 +104,7 @@ class Command:
 
     @property
     def content(self) -> tuple[str, str, int | None]:
+        """As Order.content."""
         return self.imei, self.type, self.long
 
     @property
@@ -150,6 +151,7 @@ class Command:
             on_done(self)
 
     def frame(self) -> bytes:
+        """The frame that is sent to the device: QD with its number, or ST."""
         data = b"" if self.long is None else str(self.long).encode()
         return encode("000", self.imei, self.kind, data)
 

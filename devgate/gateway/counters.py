@@ -56,6 +56,7 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
+        """Count a value, in the unit of `bounds`."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
@@ -143,6 +144,7 @@ class StoreCounts:
         self.rows = Histogram(ROWS)
 
     def committed(self, seconds: float, rows: int) -> None:
+        """A commit worked: how many seconds it took, and how many rows it wrote."""
         self.seconds.observe(seconds)
         self.rows.observe(rows)
 
@@ -178,4 +180,5 @@ class RefusedCounts:
                 self.refused[door, why] = 0
 
     def refuse(self, door: str, why: str) -> None:
+        """Count one; `why` is one of the words of REFUSED for that door."""
         self.refused[door, why] += 1

@@ -34,6 +34,7 @@ def encoded(detail: Mapping[str, object]) -> str:
 def event_row(
     type: str, imei: Imei | None, command: str | None = None, /, **detail: object
 ) -> Row:
+    """The row of an event of now. `detail` becomes its JSON object."""
     return Row("event", (time(), type, imei, command, encoded(detail)))
 
 
@@ -56,14 +57,17 @@ def command_front(command: Command, called: Called | None) -> str:
 
 
 def accepted(command: Command, front: str, at: float) -> Row:
+    """The event command.accepted."""
     return _of_command("command.accepted", command, front, at)
 
 
 def sent(command: Command, front: str, at: float) -> Row:
+    """The event command.sent."""
     return _of_command("command.sent", command, front, at)
 
 
 def ended(command: Command, front: str, at: float) -> Row:
+    """The event command.ended, with the status and its message."""
     return _of_command(
         "command.ended", command, front, at,
         f',"status":"{command.status}","message":{quoted(command.message)},'

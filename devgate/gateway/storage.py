@@ -158,6 +158,11 @@ class Records:
     def event(
         self, type: str, imei: Imei | None, command: str | None = None, /, **detail: object
     ) -> None:
+        """Post an event of now: of a device, of a command, or of neither.
+
+        What devices can cause as often as they like is left out while the database is too large.
+        Where rows were given up, the event log.lost goes ahead of it.
+        """
         lost = self._writer.lost
         if lost > self._told_lost and self._writer.state == "ok":
             self._writer.post([event_row("log.lost", None, count=lost - self._told_lost)])
@@ -182,6 +187,7 @@ class Records:
             self.event("device.offline", imei, reason=reason)
 
     def running(self, imei: Imei, until: float | None) -> None:
+        """Until when the device runs (wall clock); None: it does not."""
         row = Row("running", (imei, until))
         self._writer.post([row], ("running", imei))
 

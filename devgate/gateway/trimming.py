@@ -39,6 +39,11 @@ class Trimmed(NamedTuple):
 
 
 class Trimming:
+    """Deletes old rows in small steps, bounds the database, and looks after the clock.
+
+    While the clock is in doubt nothing is deleted for its age.
+    """
+
     def __init__(
         self,
         records: Records,

@@ -97,6 +97,7 @@ class Secure:
 
     @property
     def opening(self) -> bool:
+        """As Inbound.opening: whether the handshake is still to be made."""
         return self._tls is None or not self._tls.open
 
     def receive(self, link: Link, data: bytes) -> bytes | None:

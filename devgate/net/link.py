@@ -22,7 +22,10 @@ _INT = struct.Struct("i")
 
 
 class Inbound(Protocol):
-    """What stands between the socket and the desk: a PROXY header to come, or TLS."""
+    """What stands between the socket and the desk: a PROXY header to come, or TLS.
+
+    `ended`: the device has said, within the stream, that nothing more will come.
+    """
 
     ended: bool
     """The device has said, within the stream, that nothing more will come."""

@@ -35,10 +35,12 @@ class Urgent:
             self._epoll.unregister(fd)
 
     def run(self) -> None:
+        """Call back for what can be read now, at most CALLS descriptors. Never waits."""
         for fd, _ in self._epoll.poll(0, CALLS):
             call = self._calls.get(fd)
             if call is not None:  # not forgotten by an earlier one of this round
                 call()
 
     def close(self) -> None:
+        """Close its epoll. From then on nothing is called; the descriptors stay open."""
         self._epoll.close()

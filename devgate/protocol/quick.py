@@ -36,7 +36,7 @@ def own(imei: Imei) -> bytes:
 
 
 def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
-    """The answer to a read that is nothing but requests of the bound device (section 3).
+    """The answer to a read of nothing but requests of the bound device (protocol.md section 3).
 
     `own` is own(imei). Returns the frames to send, in the order of the requests; None where the
     decoder and the table have to look. Never raises.

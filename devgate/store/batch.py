@@ -70,6 +70,7 @@ class Row(NamedTuple):
 
 
 def disposable(row: Row) -> bool:
+    """Whether the row may be given up if the database refuses it alone (DISPOSABLE)."""
     return row.kind in DISPOSABLE
 
 

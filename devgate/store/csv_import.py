@@ -45,6 +45,7 @@ class Imported:
 
     @property
     def rows(self) -> int:
+        """How many rows of the file are done."""
         return self.added + self.updated + self.skipped
 
 

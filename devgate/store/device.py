@@ -86,4 +86,5 @@ def _check_text(name: str, text: str) -> None:
 
 
 def bad(name: str, text: str) -> CallerError:
+    """The error (400) for a field with a bad value; `text` says what was expected."""
     return CallerError("400", f"{name}: {text}")

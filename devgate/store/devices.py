@@ -51,6 +51,7 @@ def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def get(conn: Connection, imei: Imei) -> Device | None:
+    """The device with this IMEI; None if it is not known."""
     row = conn.execute(ALL.where(t.c.imei == imei)).one_or_none()
     return Device._make(row) if row else None
 
@@ -116,6 +117,7 @@ def remove(conn: Connection, imeis: Collection[Imei]) -> None:
 
 
 def unknown(imei: str) -> CallerError:
+    """The error (300) for a device that is not in the store."""
     return CallerError("300", f"there is no device {imei} in the store")
 
 

@@ -211,6 +211,11 @@ class Database:
                     conn.execute("ROLLBACK")
 
     def close(self) -> None:
+        """Close all connections and give up the lock; blocks.
+
+        For SQLite the files are looked at first: the log of another file must not be copied into
+        it.
+        """
         if self._claimed is not None:
             self._claimed.close()
         if self.files is not None:
@@ -295,4 +300,5 @@ def shown_url(url: URL) -> str:
 
 
 def one_line(text: str) -> str:
+    """The text with each run of white space as one blank: for a log line or a reply."""
     return " ".join(text.split())

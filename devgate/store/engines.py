@@ -23,6 +23,10 @@ CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connect
 
 
 def make_engine(text: str) -> Engine:
+    """An engine for a URL of `[store] url`: a SQLite file or PostgreSQL. Connects to nothing.
+
+    Raises SetupError (400) for any other URL, without repeating it: it may hold a password.
+    """
     try:
         url = make_url(text)
     except ArgumentError:

@@ -52,6 +52,7 @@ _EVENTS = text(
 
 
 def by_id(conn: Connection, id: str) -> Record | None:
+    """The command with this id; None if there is none."""
     return _first(conn, _BY_ID, id)
 
 
@@ -131,6 +132,7 @@ def pop_open_results(conn: Connection) -> list[tuple[str, str]]:
 
 
 def presence_of(conn: Connection, imeis: Sequence[str]) -> Mapping[str, Record]:
+    """The rows of presence of these devices by IMEI, without those that have none."""
     rows = _all(conn, select(presence).where(presence.c.imei.in_(imeis)))
     return {row["imei"]: row for row in rows}
 

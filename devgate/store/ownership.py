@@ -67,6 +67,7 @@ class Owner(NamedTuple):
 
 
 def this_process() -> str:
+    """This process as the holder of a database: its number and the name of its host."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -137,7 +138,7 @@ class FileLock:
         self._file = -1
 
     def acquire(self) -> None:
-        """Raises Held."""
+        """Lock the file, without waiting. Raises Held if another process has it, with its name."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,6 +149,7 @@ class FileLock:
         os.pwrite(self._file, this_process().encode() + b"\n", 0)
 
     def release(self) -> None:
+        """Give the lock up; the second time does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -29,6 +29,10 @@ class Recent:
         self._count = 0
 
     def add(self, rows: dict[str, dict[Any, Values]], events: list[Values], last: int) -> None:
+        """Remember a commit: its rows by kind, and its events with their numbers, up to `last`.
+
+        The oldest commits are forgotten when there are more than MAX_ROWS rows.
+        """
         if events:
             self.newest = events[-1]
         elif "command" not in rows:

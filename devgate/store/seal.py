@@ -24,6 +24,7 @@ class Seal:
 
     @staticmethod
     def is_closed(text: str) -> bool:
+        """Whether a secret is encrypted, by how it begins."""
         return text.startswith(PREFIX)
 
     def close(self, secret: str, *, may_make: bool) -> str:

@@ -68,6 +68,7 @@ class Some(NamedTuple):
 
     @property
     def are(self) -> ColumnElement[bool]:
+        """The condition that a row of events is one of these."""
         return and_(event.c.n > self.after, event.c.n <= self.upto)
 
 

@@ -23,6 +23,7 @@ Id = tuple[int, int]  # device and inode
 
 
 def id_of(path: Path) -> Id | None:
+    """Device and inode of a file; None if it is not there."""
     try:
         found = os.stat(path)
     except OSError:

@@ -36,6 +36,7 @@ def add(conn: Connection, row: Mapping[str, Any], shown: str, position: int) -> 
 
 
 def change(conn: Connection, name: str, values: Mapping[str, Any]) -> None:
+    """Change these columns of the webhook with that name, if there is one."""
     conn.execute(update(webhook).where(webhook.c.name == name).values(values))
 
 

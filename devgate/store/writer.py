@@ -67,17 +67,21 @@ class Writer(Generic[Row, Done]):
         self._commit = commit
         self._committed = committed
         self._outage = outage
+        # Filled by any task of the loop (write, post, flush); run() swaps it for an empty one.
         self._batch: Batch[Row] = Batch()
-        self._wake = trio.Event()
+        self._wake = trio.Event()  # set by whoever fills the batch; made anew by run()
         self.thread: CommitThread[Done] = CommitThread()
-        self._busy: Batch[Row] | None = None  # what is being written
-        self._number = 0
-        self._pause = 0.0
+        # What is being written: set by run(). The guard's thread reads it too (`unwritten`), once
+        # the loop hangs and the process is about to end.
+        self._busy: Batch[Row] | None = None
+        self._number = 0  # of the last entry: counted by any task of the loop
+        # From here on changed by run() alone, and read by any task (`state`).
+        self._pause = 0.0  # seconds before the next try; 0 while all is well
         self._idle = idle
         self._state = "ok"
         self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
-        self._dropped = 0  # rows that were not taken since the start
+        self._dropped = 0  # rows that were not taken since the start; counted by any task
         self._one_by_one = OneByOne(self._commit_rows, outage, disposable)
         self._on_well = on_well
         self._measured = measured

@@ -42,10 +42,12 @@ class Backoff:
         return max(now, self.rests_until, self._slot)
 
     def begins(self, now: float) -> None:
+        """A delivery begins at `now`."""
         self.under_way += 1
         self._slot = max(self._slot, now - BURST / MAX_RATE) + 1 / MAX_RATE
 
     def ends(self) -> None:
+        """A delivery has ended, whatever came of it."""
         self.under_way -= 1
 
     def succeeds(self) -> bool:

@@ -95,6 +95,11 @@ class Guard(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first public address of the host that takes a connection.
+
+        Raises httpcore.ConnectError or ConnectTimeout, as its backend does; also where none of the
+        host's addresses may be used.
+        """
         error: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in await self._resolve(host, port):
             try:

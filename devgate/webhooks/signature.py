@@ -20,6 +20,7 @@ def id_of(event: Event) -> str:
 
 
 def body_of(event: Event) -> bytes:
+    """The body of an event: body() of its type, time and line."""
     return body(event.type, event.at, event.line())
 
 

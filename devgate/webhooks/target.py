@@ -80,6 +80,7 @@ class Target:
     # What is known of it
 
     def position(self) -> Position:
+        """How far it has come and how its last deliveries ended, as it goes to disk."""
         window, position = self.window, self.window.position
         return Position(
             self.name, self.url, position, self.backoff.failures, self.next_at, self.disabled,
@@ -89,6 +90,7 @@ class Target:
 
     @property
     def state(self) -> str:
+        """ "ok", "failing", or "disabled"."""
         if self.disabled is not None:
             return "disabled"
         return "failing" if self.error is not None else "ok"

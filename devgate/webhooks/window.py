@@ -48,10 +48,12 @@ class Window:
 
     @property
     def oldest(self) -> Event | None:
+        """The oldest event that was not taken yet; None if all were."""
         return next(iter(self._pending.values()), None)
 
     @property
     def full(self) -> bool:
+        """Whether no more may be read: HELD events wait, or the oldest is AHEAD events back."""
         if not self._pending:
             return False
         ahead = self._looked - self._before[next(iter(self._pending))]
@@ -115,6 +117,7 @@ class Window:
         return self._pending[heapq.heappop(self._ready)] if self._ready else None
 
     def delivered(self, event: Event) -> None:
+        """The receiver has taken it; the next event of its lane may go."""
         self.reached = max(self.reached, event.n)
         lane = self._lanes[event.imei or ""]
         lane.popleft()
@@ -131,6 +134,7 @@ class Window:
         return self._tries[event.n]
 
     def rests(self, event: Event, until: float) -> None:
+        """It has failed, and may go again at `until` (the clock that `next` is asked with)."""
         heapq.heappush(self._resting, (until, event.n))
 
     def wake(self) -> None:

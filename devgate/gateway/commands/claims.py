@@ -85,6 +85,7 @@ class Held:
     may_repeat: bool = False
 
     def disconnected(self, link: DeviceLink) -> None:
+        """The connection ends. If the result came on it, decides whether it may be repeated."""
         if self.link is link:
             self.may_repeat = not self.ack_sent or (
                 self.mark is not None and not self.mark.acknowledged()

@@ -30,7 +30,8 @@ class CommandLink(claims.DeviceLink, Protocol):
 class Connected(Protocol):
     """Where a device's current connection is found."""
 
-    def get(self, imei: Imei, /) -> CommandLink | None: ...
+    def get(self, imei: Imei, /) -> CommandLink | None:
+        """The connection that speaks for the device now; None if it is offline."""
 
     @property
     def taken_over(self) -> Container[Imei]:

@@ -47,6 +47,7 @@ class Dispatcher(Settler):
 
     @property
     def waiting(self) -> int:
+        """How many commands wait for their turn."""
         return sum(command.state == "waiting" for command in self.live.values())
 
     def refuse(
@@ -63,6 +64,7 @@ class Dispatcher(Settler):
         return True
 
     def cancel_starts(self, imei: Imei, why: str) -> None:
+        """End all waiting starts of the device as 410; `why` follows "cancelled"."""
         for command in self._device(imei).waiting.starts():
             self._outcomes.end_unsent(command, "410", f"cancelled {why}; nothing was sent")
 

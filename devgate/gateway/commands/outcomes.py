@@ -58,6 +58,7 @@ class Outcomes:
         return True
 
     def end_all(self, commands: Iterable[Command], status: str) -> None:
+        """end_unsent() each of them with this status."""
         for command in commands:
             self.end_unsent(command, status)
 

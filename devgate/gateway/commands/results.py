@@ -123,6 +123,7 @@ class Results:
         return settled
 
     def disconnected(self, device: DeviceCommands, link: CommandLink, now: float) -> None:
+        """As Claims.disconnected(); what held results wait for then goes to disk."""
         device.claims.disconnected(link, device.registered, now)
         for kind in list(device.claims.groups):
             self.note(device, kind)

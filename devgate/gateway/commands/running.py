@@ -19,6 +19,7 @@ class Running:
         self._until: dict[Imei, float] = {}
 
     def load(self, until: dict[Imei, float]) -> None:
+        """What the database says at the start: ends as wall clock."""
         self._until.update(until)
 
     def until(self, imei: Imei) -> float | None:
@@ -30,6 +31,7 @@ class Running:
         return until
 
     def imeis(self) -> list[Imei]:
+        """The devices that run now, as far as is known."""
         return [imei for imei in list(self._until) if self.until(imei) is not None]
 
     def note_outcome(self, command: Command) -> None:

@@ -52,25 +52,31 @@ class Sender:
         sequence: int = 0,
     ) -> None:
         """`sequence`: the number of the command that was sent last, by this run or before it."""
-        self.in_flight = 0  # commands between being taken from their queue and their outcome
+        # Fields are changed by whoever calls: a caller's task (push, cancel), the writer's (a row
+        # is on disk), the desk's (a result), and the one of Dispatcher.serve (a deadline). None of
+        # these calls awaits, so that each is whole. Exceptions are said below.
+        self.in_flight = 0  # commands between leaving their queue and their outcome on disk
         self._connected = connected
         self._records = records
         self._running = running
         self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
         self.results = Results(directory, records, outcomes, settings)
-        self.settings = settings
+        self.settings = settings  # replaced by a reload, in the task that acts on signals
         self.sequence = sequence
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
+        # By IMEI: made by callers' tasks, pruned by that of Dispatcher.serve.
         self._devices: dict[Imei, DeviceCommands] = {}
-        # Devices whose answer is awaited, the one that was listened to longest ago first.
+        # Devices whose answer is awaited, the one that was listened to longest ago first. The
+        # writer's task adds one; the desk's reorders them, and takes out who has answered.
         self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
-        # Devices with a deferred command whose turn has come while nothing could be journalled.
+        # Devices with a deferred command whose turn has come while nothing could be journalled:
+        # added by the writer's task, taken out by a task of its own (_resume).
         self._stalled: dict[Imei, DeviceCommands] = {}
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
-        self._serving = False
-        self._closed = False
-        self._gave_up = False
+        self._serving = False  # set by the task of Dispatcher.serve
+        self._closed = False  # set by the task that stops the gateway, or that of serve
+        self._gave_up = False  # likewise
 
     def number_above(self, *sequences: int) -> None:
         """Commands that are sent from now on have higher numbers than these."""

@@ -58,12 +58,14 @@ class Connection(Parked):
         self.why = ""  # once set, the connection is over
 
     def begin(self) -> bool:
+        """For its task: hand the link to the owner. False if that ended it at once."""
         self.owner.began(self)
         if self.why:
             self.finish()
         return not self.why
 
     def finish(self) -> None:
+        """For its task, as the last: the owner forgets it and closes its socket."""
         self.owner.ended(self)
 
     def transmit(self, wire: bytes, why: str | None = None) -> bool:

@@ -60,19 +60,24 @@ class Desk:
     ) -> None:
         """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too.
         `make_task` gives a connection's task its form (`parked_task`)."""
+        # By link. Each is added and taken out by its own task (began(), ended()); the desk's task
+        # and the sweep (Watch.run) read it, and change what a Connection holds.
         self.connections: dict[Link, Connection] = {}
+        # Changed by the tasks of callers that tap, which attach() shows to connections.
         self.taps = Taps()
+        # Counted by the desk's task and the sweep; read by /metrics and /healthz.
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
         self._crowds = crowds or Crowds()
         self._make_task = make_task
+        # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
         self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
         self._directory = directory
         self._presence = presence
         self._dispatcher = dispatcher
-        self._settings = settings
+        self._settings = settings  # replaced by a reload, in the task that acts on signals
         self.relayed = settings.proxy_protocol
         self.watch = Watch(
             self, poller, presence, self._acts, self.unregistered, settings, crowded
@@ -100,6 +105,7 @@ class Desk:
         return self._make_task(Connection(link, self, trio.current_time()))
 
     def began(self, connection: Connection) -> None:
+        """A connection's task begins: poll its link. It ends if the kernel can watch no more."""
         connection.tap = self.taps.get(None)
         self.connections[connection.link] = connection
         self.unregistered.began(connection)
@@ -114,6 +120,10 @@ class Desk:
             connection.end(STOPS)
 
     def ended(self, connection: Connection) -> None:
+        """A connection's task ends: forget it, and close its socket.
+
+        The only place where a device's connection is closed, called once for each by its own task.
+        """
         link, why = connection.link, connection.why or STOPS
         del self.connections[link]
         if connection.waits:
@@ -205,6 +215,12 @@ class Desk:
         return count
 
     def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
+        """What these bytes of a connection mean: answers and news, or its end.
+
+        `data` is one read, empty for the end of the stream, or NO_MORE to judge a tail that has
+        waited long enough. `now` is trio's clock. The rules are those of protocol.md sections 2
+        and 3.
+        """
         if connection.why:
             return  # it is over: what comes now changes nothing
         decoder = connection.decoder

@@ -24,6 +24,7 @@ class Tails(Generic[C]):
         self._since: OrderedDict[C, float] = OrderedDict()
 
     def waits(self, connection: C, now: float) -> None:
+        """Its tail waits from now on (trio's clock), behind all others."""
         self._since.pop(connection, None)
         self._since[connection] = now
 
@@ -34,6 +35,7 @@ class Tails(Generic[C]):
         return len(self._since)
 
     def done(self, connection: C) -> None:
+        """Its tail waits no more; if it did not, nothing happens."""
         self._since.pop(connection, None)
 
     def next_deadline(self) -> float:

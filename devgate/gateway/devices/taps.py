@@ -26,6 +26,7 @@ class TapReader:
         self._missed = 0
 
     def put(self, line: TapLine) -> None:
+        """Give it a line, without waiting. A line that does not fit is counted as missed."""
         try:
             if self._missed:
                 self._send.send_nowait({"missed": self._missed})
@@ -35,6 +36,7 @@ class TapReader:
             self._missed += 1
 
     async def lines(self) -> AsyncGenerator[TapLine, None]:
+        """Its lines, for ever; `{"missed": n}` stands for lines that did not fit."""
         async for line in self._receive:
             yield line
             if self._missed and not self._receive.statistics().current_buffer_used:
@@ -56,6 +58,7 @@ class Tap:
         self._tell(imei, address, "in", data, what or "waits for more", silent or None)
 
     def sent(self, imei: Imei | None, address: str, wire: bytes, because: str | None) -> None:
+        """What goes out to a device: whole frames, and why they were sent, if that says more."""
         self._tell(imei, address, "out", wire, sent_frames(wire), because)
 
     def _tell(

@@ -63,6 +63,7 @@ class Unregistered:
     # Their lives
 
     def began(self, connection: Connection) -> None:
+        """A connection has begun, and has not registered."""
         self._connections[connection] = None
 
     def registered(self, connection: Connection) -> None:
@@ -137,6 +138,7 @@ class Unregistered:
             yield connection, self._events.pop(connection)
 
     def next_deadline(self) -> float:
+        """When an answer that is delayed is due (trio's clock); infinity if none is."""
         return self._delayed.next_deadline()
 
     def too_much(self, connection: Connection) -> None:

@@ -55,6 +55,7 @@ class Directory:
         return len(self._devices)
 
     def admits(self, imei: Imei) -> bool | None:
+        """As Book.admits(): whether it is enabled; None if it is not known."""
         entry = self._devices.get(imei)
         if entry is None:
             return None
@@ -92,6 +93,7 @@ class Directory:
         )
 
     def text(self, imei: Imei, command: str) -> bytes | None:
+        """As Book.text(): its own text or the service's, UTF-8, at most MAX_TEXT bytes."""
         entry = self._devices.get(imei)
         if entry is None:
             return None
@@ -105,6 +107,7 @@ class Directory:
         return text if text and len(text) <= MAX_TEXT else None
 
     def put(self, device: Device) -> None:
+        """Add a device, or replace what is known of it. It is in force at once."""
         flags = (TIMES if device.unit == "times" else 0) | (ENABLED if device.enabled else 0)
         packed = HEAD.pack(flags, device.id, self._site(device.site)) + device.name.encode()
         if device.phone is None and device.qr is None:
@@ -129,9 +132,11 @@ class Directory:
         return number
 
     def load(self, devices: Iterable[Device]) -> None:
+        """put() all of them: for the start, before any device connects."""
         for device in devices:
             self.put(device)
 
     def remove(self, imei: Imei) -> None:
+        """Forget a device; one that is not known does no harm."""
         self._devices.pop(imei, None)
         self._ack_timeouts.pop(imei, None)

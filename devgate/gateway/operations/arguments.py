@@ -21,6 +21,7 @@ LIMIT = 100
 
 
 def device(args: Args) -> Imei:
+    """`imei`, which is required. Raises CallerError (400), as all functions here."""
     given = args.get("imei")
     if type(given) is str and IMEI.fullmatch(given):  # as imei() does, without a call
         return Imei(given)
@@ -28,6 +29,7 @@ def device(args: Args) -> Imei:
 
 
 def maybe_device(args: Args) -> Imei | None:
+    """`imei`; None without it."""
     return None if args.get("imei") is None else imei(args["imei"])
 
 
@@ -82,6 +84,7 @@ def seconds(args: Args, name: str, most: float) -> float | None:
 
 
 def yes(args: Args, name: str, default: bool) -> bool:
+    """A field that is true or false; `default` without it."""
     given = args.get(name)
     if given is None:
         return default
@@ -91,10 +94,12 @@ def yes(args: Args, name: str, default: bool) -> bool:
 
 
 def maybe(args: Args, name: str) -> bool | None:
+    """A field that is true or false; None without it."""
     return None if args.get(name) is None else yes(args, name, False)
 
 
 def text(args: Args, name: str, most: int = 64) -> str | None:
+    """A field with 1 to `most` printable characters; None without it."""
     given = args.get(name)
     if given is None:
         return None
@@ -109,6 +114,7 @@ def text(args: Args, name: str, most: int = 64) -> str | None:
 
 
 def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
+    """A field with one of these words; None without it."""
     given = args.get(name)
     if given is None:
         return None
@@ -118,6 +124,7 @@ def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
 
 
 def limit(args: Args) -> int:
+    """`limit`, 1 to MAX_LIMIT; LIMIT without it."""
     given = args.get("limit", LIMIT)
     if type(given) is not int or not 1 <= given <= MAX_LIMIT:
         raise CallerError(
@@ -127,6 +134,7 @@ def limit(args: Args) -> int:
 
 
 def number(args: Args, name: str) -> int | None:
+    """A field with a whole number from 0; None without it."""
     given = args.get(name)
     if given is None:
         return None

@@ -30,6 +30,7 @@ ON_CONFLICT = ("fail", "skip", "update")
 
 
 async def device(gateway: Gateway, args: Args, source: str) -> Reply:
+    """One device: its status and all of its settings. Raises CallerError (300)."""
     imei = arguments.device(args)
     reply = await status.status(gateway, {"imei": imei}, source)
     known = await gateway.records.read(stored.get, imei)
@@ -44,6 +45,7 @@ async def device(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of known devices, with their state. The filters are combined with "and"."""
     online, running = arguments.maybe(args, "online"), arguments.maybe(args, "running")
     after, limit = arguments.text(args, "after", 15), arguments.limit(args)
     only: set[str] | None = None
@@ -76,6 +78,7 @@ def _page(
 
 
 async def add(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Add a device. Raises CallerError (409) if its IMEI or its id is taken."""
     imei, given = arguments.device(args), _given(args)
 
     def change(conn: Reading) -> Device:
@@ -92,6 +95,7 @@ async def add(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change fields of a device. Raises CallerError: 300, or 409 if the id is taken."""
     imei, given = arguments.device(args), _given(args)
     if not given:
         raise CallerError("400", f"nothing to change: one of {', '.join(COLUMNS[1:])} expected")
@@ -106,6 +110,7 @@ async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Remove a device; its connection ends. Raises CallerError (300)."""
     imei = arguments.device(args)
     with gateway.knowledge.changing(source, imei):
         await gateway.records.change(stored.remove, [imei])
@@ -185,6 +190,7 @@ async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
+    """All devices by IMEI, one a line."""
     first = await gateway.records.read(search, None, PAGE)  # an error here is a reply
     return Stream({"status": "200", "message": "all devices"}, _all(gateway, first))
 

@@ -40,6 +40,7 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
+    """Follow events behind the number `after`, or from now on; of one device or some types."""
     imei, types = arguments.maybe_device(args), _types(args)
     after = arguments.number(args, "after")
     if after is not None and after > gateway.events.last:
@@ -75,6 +76,7 @@ async def _events(
 
 
 async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
+    """Follow the frames of one device, or those of all that have not registered."""
     unregistered = arguments.yes(args, "unregistered", False)
     imei = None if unregistered else arguments.device(args)
     if imei is not None and gateway.directory.admits(imei) is None:

@@ -27,6 +27,7 @@ UNKNOWN, LATEST = 20, 8
 
 
 async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
+    """The fleet's last 24 hours: counts, hours, sites in the dark, odd devices, newest events."""
     now = time()
     counted = await gateway.fleet.counted(gateway.records)
     await gateway.records.flushed()
@@ -65,6 +66,7 @@ def _named(row: Record) -> Reply:
 
 
 async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
+    """The names of all sites, each with the number of its devices."""
     counted = await gateway.fleet.counted(gateway.records)
     return {
         "status": "200",

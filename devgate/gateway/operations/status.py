@@ -27,6 +27,7 @@ PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
 async def status(gateway: Gateway, args: Args, source: str) -> Reply:
+    """The gateway's state; with `imei` that of one device. Raises CallerError (300)."""
     imei = arguments.maybe_device(args)
     return _gateway(gateway) if imei is None else await _device(gateway, imei)
 
@@ -115,6 +116,7 @@ def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Rep
 
 
 def command_id(args: Args) -> str:
+    """The field `command`, which is required. Raises CallerError (400)."""
     given = arguments.text(args, "command")
     if given is None:
         raise CallerError("400", "command: the id of a command expected, not nothing")
@@ -133,14 +135,17 @@ async def find(gateway: Gateway, id: str) -> Command:
 
 
 async def command(gateway: Gateway, args: Args, source: str) -> Reply:
+    """The record of a command. Raises CallerError (400) if there is none."""
     return reply_of(await find(gateway, command_id(args)))
 
 
 def reply_of(command: Command) -> Reply:
+    """A command's record as a reply."""
     return record(command.row())
 
 
 async def history(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of records of commands, the newest first."""
     imei, limit = arguments.maybe_device(args), arguments.limit(args)
     state = arguments.choice(args, "state", ("waiting", "sent", "ended"))
     key, after = arguments.key(args), arguments.text(args, "after")

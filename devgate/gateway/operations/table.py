@@ -106,6 +106,7 @@ def _settled(order: Order, on_done: Callable[[Reply], None], found: Command | Ex
 
 
 async def order(gateway: Gateway, args: Args, source: str) -> Reply:
+    """submit() for callers that await: returns the reply when the order has one."""
     return await result_of(partial(submit, gateway, args, source))
 
 

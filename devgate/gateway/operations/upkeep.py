@@ -17,6 +17,7 @@ log = logging.getLogger("devgate.commands")
 
 
 async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
+    """End a waiting command as 410. Raises CallerError (409) if it does not wait any more."""
     id = status.command_id(args)
     command = gateway.dispatcher.live.get(id)
     if command is None or not gateway.dispatcher.cancel(command, "on request"):
@@ -32,6 +33,7 @@ async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Put changed devices of the database into force now."""
     count = await gateway.knowledge.refresh()
     await gateway.records.flushed()
     return {
@@ -43,6 +45,7 @@ async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
+    """An operator knows of the loss: starts are taken again."""
     lost = await gateway.records.confirm_loss()
     log.warning("loss of the database confirmed source=%s lost=%s", source, lost or "nothing")
     message = "nothing was lost, nothing is changed" if lost is None else f"confirmed: {lost}"
@@ -50,6 +53,7 @@ async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Trust the clock, and delete what is older than the settings say, up to MAX_ROWS."""
     gateway.trimming.clock.confirm()
     gateway.trimming.tell()
     await gateway.trimming.keep()

@@ -41,6 +41,7 @@ async def _closed(gateway: Gateway, secret: object) -> str:
 
 
 async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
+    """All webhooks, with their positions and how their deliveries go."""
     items = [_item(gateway, target) for target in gateway.webhooks.targets.values()]
     return {"status": "200", "items": items, "next": None}
 
@@ -66,6 +67,7 @@ def _item(gateway: Gateway, target: Target) -> Reply:
 
 
 async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Add a webhook, in force at once. Raises CallerError: 400, or 409 if the name is taken."""
     name, url = arguments.text(args, "name"), _unsaid(args, "url")
     if name is None or url is None:
         raise CallerError("400", f"{'url' if name else 'name'}: a string expected, not nothing")
@@ -162,6 +164,7 @@ async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> 
 
 
 async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Remove a webhook that was added by command. Raises CallerError: 400, or 409."""
     name = arguments.text(args, "name")
     if name is None:  # not even where there is only one
         raise CallerError("400", "name: the webhook to remove expected, not nothing")
@@ -185,6 +188,7 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Post a test to a webhook, once. Raises DevgateError (503) if it does not take it."""
     target = _target(gateway, args)
     outcome = await target.test(f"test_{ULID()}")
     if outcome.kind != "delivered":
@@ -196,6 +200,7 @@ async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Deliver all events behind `after` to a webhook, again if need be."""
     target, after = _target(gateway, args), arguments.number(args, "after")
     last = gateway.events.last
     if after is None or after > last:

@@ -58,6 +58,10 @@ class Fleet:
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def counted(self, records: Records) -> Counted:
+        """The counts of the last day, at most FRESH_SECONDS old where counting is quick.
+
+        Those who ask at once wait for one count. Raises StoreError.
+        """
         async with self._lock:
             if self._counted is None or monotonic() >= self._until:
                 began = monotonic()
@@ -106,6 +110,7 @@ class Tally:
         self.odd = {key: one for key, one in self.odd.items() if key[2] * HOUR >= since}
 
     def forget(self) -> None:
+        """Count all of it again the next time."""
         self.newest = 0
         for found in (self.presence, self.dark, self.odd):
             found.clear()
@@ -202,6 +207,7 @@ def by_hour(counted: Counted) -> list[dict[str, object]]:
 
 
 def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:
+    """Sites of which many devices went offline together, as items of a reply."""
     return [
         {
             "site": one.site,
@@ -216,4 +222,5 @@ def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict
 
 
 def odd_items(counted: Counted) -> list[dict[str, object]]:
+    """Devices that do something unusual, as items of a reply."""
     return [{**one._asdict(), "last": iso(one.last)} for one in counted.odd]

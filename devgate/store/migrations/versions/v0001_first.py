@@ -12,6 +12,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Make the tables, and the triggers that count changes of devices."""
     _devices()
     _commands()
     on_sqlite = op.get_bind().dialect.name == "sqlite"

@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add the positions of webhooks."""
     op.create_table(
         "webhook_target",
         sa.Column("name", sa.String(64), primary_key=True),

@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add webhooks that were added by command, gaps in positions, and an index by site."""
     op.create_table(
         "webhook",
         sa.Column("name", sa.String(64), primary_key=True),

@@ -13,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add the owner with its epoch, the order of sending, and results that are held."""
     op.add_column("command", sa.Column("sequence", sa.BigInteger))
     op.add_column(
         "command", sa.Column("ambiguous", sa.Boolean, nullable=False, server_default=sa.false())

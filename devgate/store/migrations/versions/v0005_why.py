@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add why a start was refused, and whether its answer came from a new address."""
     op.add_column("command", sa.Column("why", sa.String(12)))
     op.add_column(
         "command", sa.Column("new_address", sa.Boolean, nullable=False, server_default=sa.false())

@@ -16,6 +16,7 @@ NOISE = (
 
 
 def upgrade() -> None:
+    """Add the index of events without those that any peer can cause."""
     condition = sa.text(" AND ".join(f"type <> '{name}'" for name in NOISE))
     op.create_index(
         "event_without_noise",
