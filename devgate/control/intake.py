@@ -54,7 +54,13 @@ class Intake:
         return bool(data)
 
     def hand_over(self, trouble: Exception | None = None) -> None:
-        """What the poller called leaves the rest to the task, or what went wrong."""
+        """What the poller called leaves the rest to the task, or what went wrong.
+
+        It is not called again before the task has seen that: the end of the peer's side, which
+        may come in between, would take the place of the trouble.
+        """
+        if self._urgent is not None:
+            self._urgent.forget(self._fd)
         self._trouble = trouble
         self._handed.set()
 

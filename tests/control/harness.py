@@ -162,6 +162,7 @@ class Served:
     office: Office
     path: str
     nursery: trio.Nursery
+    urgent: Urgent
     callers: list[Caller] = field(default_factory=list)
 
     async def call(self) -> Caller:
@@ -222,7 +223,7 @@ async def serving(
             nursery.start_soon(_call, urgent)
             path = f"{folder}/run/s"
             assert await nursery.start(server.serve_unix, path, 0o660) == [path]
-            served = Served(server, office, path, nursery)
+            served = Served(server, office, path, nursery, urgent)
             yield served
             for caller in served.callers:
                 await trio.aclose_forcefully(caller.stream)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from itertools import pairwise
 
 import trio
 
 from devgate.control.connection import REQUESTS_A_TURN, Limits
-from tests.control.harness import Json, serving
+from tests.control.harness import Caller, Json, serving
 
 DONE: Json = {"status": "200", "message": "done"}
 
@@ -54,6 +56,20 @@ async def test_who_ends_the_sending_side_still_gets_the_reply() -> None:
         await trio.testing.wait_all_tasks_blocked()
         office.taken["a"](DONE)
         assert await caller.rest() == [DONE]
+
+
+async def test_who_ends_the_sending_side_still_gets_the_refusal() -> None:
+    """The end came before the task had seen what the poller's call had handed to it: the
+    connection was closed without a word."""
+    async with serving() as served, await trio.open_unix_socket(served.path) as stream:
+        caller = Caller(stream)
+        assert (await caller.ask(type="echo"))["status"] == "200"
+        with socket.socket(fileno=os.dup(stream.socket.fileno())) as sock:
+            sock.send(b"command{hello}")
+            served.urgent.run()
+            sock.shutdown(socket.SHUT_WR)
+            served.urgent.run()
+        assert [reply["status"] for reply in await caller.rest()] == ["400"]
 
 
 async def test_the_reply_to_a_client_that_has_gone_is_nobodys() -> None:
