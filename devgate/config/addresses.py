@@ -62,6 +62,13 @@ def _address(value: object) -> str:
     return f"{host}:{port}"
 
 
+def _advertised(value: object) -> str:
+    return _address(value) if value != "" else ""
+
+
+ADVERTISE = PlainValidator(_advertised)
+
+
 def networks() -> PlainValidator:
     """Addresses and networks as a list, from a string or a list: "10.0.0.7", "10.1.0.0/16"."""
 

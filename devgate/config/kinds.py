@@ -25,6 +25,7 @@ _PUBLIC = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?/?", re.ASCII
 )
 _MODE = re.compile(r"0?([0-7]{3})", re.ASCII)
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(?:id|imei)\}")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -250,6 +251,14 @@ def _public(value: object) -> str:
     raise ValueError(f'"https://HOST" or "https://HOST:PORT" expected, not {came(value)}')
 
 
+def _node(value: object) -> str:
+    if value != "" and not (isinstance(value, str) and _NODE.fullmatch(value)):
+        raise ValueError(
+            f'a name of at most 64 letters, digits, ".", "_" and "-" expected, not {came(value)}'
+        )
+    return str(value)
+
+
 YES_OR_NO = PlainValidator(_yes_or_no)
 MODE = PlainValidator(_mode)
 SOCKET = PlainValidator(_socket)
@@ -258,3 +267,4 @@ PATTERN = PlainValidator(_pattern)
 PUBLIC = PlainValidator(_public)
 URL = PlainValidator(_url)
 KEY_FILE = PlainValidator(_key_file)
+NODE = PlainValidator(_node)

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
-from devgate.config.addresses import addresses, loopback, networks
+from devgate.config.addresses import ADVERTISE, addresses, loopback, networks
 from devgate.config.kinds import (
     KEY_FILE,
     MODE,
+    NODE,
     PATTERN,
     PUBLIC,
     SOCKET,
@@ -245,6 +246,24 @@ class StoreSettings(Table):
     )
 
 
+class ClusterSettings(Table):
+    """Several gateways that are one fleet on one PostgreSQL."""
+
+    node: Annotated[str, NODE] = setting(
+        "", "This gateway's name among the nodes of a cluster; nothing: it works alone.",
+        restart=True,
+    )  # fmt: skip
+    listen: Annotated[list[str], addresses(required=False)] = setting(
+        "",
+        "Addresses for the other nodes; nothing: a free port where PostgreSQL is reached from.",
+        restart=True,
+    )
+    advertise: Annotated[str, ADVERTISE] = setting(
+        "", "HOST:PORT at which the other nodes reach this one; nothing: the first of listen.",
+        restart=True,
+    )  # fmt: skip
+
+
 class LogSettings(Table):
     """What the gateway says of itself."""
 
@@ -265,6 +284,7 @@ class Settings(Table):
     http: HttpSettings = setting({}, "The door for browsers and web applications.")
     command: CommandSettings = setting({}, "Starts and stops.")
     store: StoreSettings = setting({}, "The database.")
+    cluster: ClusterSettings = setting({}, "Several gateways that are one fleet.")
     log: LogSettings = setting({}, "What the gateway says of itself.")
     webhook: list[WebhookSettings] = setting([], "Receivers of events.", restart=True)
 
@@ -276,6 +296,16 @@ class Settings(Table):
                 "forgotten could start a device twice",
                 "store.keep_commands",
                 "command.keep_keys",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_share_a_database(self) -> Settings:
+        if self.cluster.node and not self.store.url.startswith("postgresql"):
+            raise Misfit(
+                "the nodes of a cluster share one PostgreSQL: a URL postgresql://... expected",
+                "store.url",
+                "cluster.node",
             )
         return self
 

@@ -28,7 +28,8 @@ class Kind(NamedTuple):
 
 
 ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
-COMMAND = tuple(c.name for c in command.columns)
+# Without the last one, which only nodes of a cluster write.
+COMMAND = tuple(c.name for c in command.columns)[:-1]
 KEY, SPENT = COMMAND.index("key"), COMMAND.index("spent")
 
 KINDS: Mapping[str, Kind] = {

@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0006"  # the newest migration: what this version of devgate works with
+SCHEMA = "0007"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -75,7 +75,12 @@ presence = Table(
     Column("address", Text),
     Column("running_until", Double),
     Column("generation", BigInteger, nullable=False, server_default="0"),
+    # In a cluster: which node's which incarnation has the device. One gateway alone: NULL.
+    Column("node", String(64)),
+    Column("incarnation", BigInteger),
 )
+HERE = text("online and incarnation is not null")
+Index("presence_node", presence.c.incarnation, sqlite_where=HERE, postgresql_where=HERE)
 # No index on `running_until`: each start would change it, and only a gateway that starts asks.
 
 command = Table(
@@ -107,6 +112,8 @@ command = Table(
     # Why a 423 was refused; and whether the answer came from another address than the one before.
     Column("why", String(12)),
     Column("new_address", Boolean, nullable=False, server_default=false()),
+    # In a cluster: the incarnation of the node that works on it.
+    Column("incarnation", BigInteger),
     CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
     sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )
@@ -122,10 +129,10 @@ Index(
     sqlite_where=REFUSED,
     postgresql_where=REFUSED,
 )
-# What recovery reads after a start: a handful among millions.
+# What recovery reads after a start, and a node when a device registers: a handful among millions.
 OPEN = text("state <> 'ended'")
 UNKNOWN = text("status = '408'")
-Index("command_open", command.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("command_open", command.c.imei, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
 
 # What a result may settle, for each device and kind (its key is "IMEI:QD" or "IMEI:ST") where more
@@ -150,6 +157,33 @@ owner = Table(
     Column("lost", Text),
     # The newest time that is trusted, as long as the wall clock is in doubt.
     Column("trusted_at", Double),
+)
+
+# The nodes of a cluster, one row for each that there ever was.
+node = Table(
+    "node",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("incarnation", BigInteger, nullable=False),  # another one at each start
+    Column("beat", BigInteger, nullable=False),  # raised by each commit of the node
+    Column("alive", Boolean, nullable=False),
+    Column("address", Text, nullable=False),  # HOST:PORT where the other nodes reach it
+    Column("draining", Boolean, nullable=False, server_default=false()),
+    Column("version", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("devices", Integer, nullable=False, server_default="0"),  # that are connected to it
+    Column("in_flight", Integer, nullable=False, server_default="0"),
+    Column("pid", Integer),  # of PostgreSQL's process that its journal writes with
+)
+
+# One row: what all nodes have in common.
+cluster = Table(
+    "cluster",
+    metadata,
+    Column("incarnation", BigInteger, nullable=False),  # the newest that was given
+    Column("secret", Text, nullable=False),  # by which nodes prove themselves to one another
+    Column("n", BigInteger, nullable=False),  # the number of the newest event
+    Column("at", Double, nullable=False),  # its time
 )
 
 event = Table(

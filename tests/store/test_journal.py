@@ -77,7 +77,7 @@ def test_a_command_replaces_what_was_written_of_it(database: Database, journal: 
         "message": "started", "late": False, "source": "socket",
         "accepted_at": EPOCH, "sent_at": EPOCH + 1,
         "ended_at": None, "late_at": None, "expires_at": None, "timeout": None, "running": False,
-        "sequence": None, "ambiguous": False, "why": None, "new_address": False,
+        "sequence": None, "ambiguous": False, "why": None, "new_address": False, "incarnation": None,
     }  # fmt: skip
     journal.commit([command_row("1", key="k", spent="k", late=True)])
     after = command(database, "1")
@@ -100,7 +100,7 @@ def test_the_kinds_of_presence_leave_one_another_alone(
     journal.commit([Row("presence", online), Row("running", (A, EPOCH + 500))])
     assert presence(database, A) == {
         "imei": A, "online": True, "since": EPOCH, "heard": EPOCH + 5, "address": "1.2.3.4:5",
-        "running_until": EPOCH + 500, "generation": 7,
+        "running_until": EPOCH + 500, "generation": 7, "node": None, "incarnation": None,
     }  # fmt: skip
     journal.commit([Row("offline", (A, False, EPOCH + 9)), Row("running", (B, None))])
     after = presence(database, A)
