@@ -63,7 +63,16 @@ def _address(value: object) -> str:
 
 
 def _advertised(value: object) -> str:
-    return _address(value) if value != "" else ""
+    """ "HOST:PORT" that others can connect to; nothing: ""."""
+    if value == "":
+        return ""
+    address = _address(value)
+    host, _, port = address.rpartition(":")
+    if port == "0" or host in ("0.0.0.0", "[::]"):
+        raise ValueError(
+            f"an address and a port that others can connect to expected, not {came(value)}"
+        )
+    return address
 
 
 ADVERTISE = PlainValidator(_advertised)

@@ -11,15 +11,21 @@ from devgate.config.settings import Settings
 
 OTHERS = 0o006  # a socket's bits: anybody on this machine may command
 READ = 0o004
+# What plain text tells, and when it is meant.
+PROXIED = "tokens and passwords", "a proxy or a tunnel ends TLS"
+PRIVATE = "the nodes' secret", "the network between the nodes is private"
 
 
 def exposed(settings: Settings) -> Iterator[str]:
     """A sentence for each. Devices are not among them: their protocol is plain text."""
     control, http = settings.control, settings.http
+    cluster = settings.cluster
     if control.tls is None and not control.plain:
-        yield from _plain("control", control.listen)
+        yield from _plain("control", control.listen, *PROXIED)
     if http.tls is None and not http.plain and not http.public.startswith("https:"):
-        yield from _plain("http", http.listen)
+        yield from _plain("http", http.listen, *PROXIED)
+    if cluster.node and cluster.tls is None and not cluster.plain:
+        yield from _plain("cluster", cluster.listen, *PRIVATE)
     if control.mode & OTHERS:
         yield (
             f"control.mode: {control.mode:04o} lets every user of this machine command devices; "
@@ -37,13 +43,12 @@ def exposed(settings: Settings) -> Iterator[str]:
             )
 
 
-def _plain(table: str, listen: list[str]) -> Iterator[str]:
+def _plain(table: str, listen: list[str], among: str, where: str) -> Iterator[str]:
     for address in listen:
         if not loopback(address):
             yield (
-                f"{table}.listen: {address} is not loopback and speaks plain text, tokens and "
-                f"passwords among it: set [{table}.tls], or plain = true in [{table}] where a "
-                "proxy or a tunnel ends TLS"
+                f"{table}.listen: {address} is not loopback and speaks plain text, {among} "
+                f"among it: set [{table}.tls], or plain = true in [{table}] where {where}"
             )
 
 
@@ -56,7 +61,7 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
         "http.users": settings.http.users,
         "http.secret": settings.http.secret,
     }
-    for name in ("device", "control", "http"):
+    for name in ("device", "control", "http", "cluster"):
         tls = getattr(settings, name).tls
         files[f"{name}.tls.key"] = tls.key if tls else ""
     for webhook in settings.webhook:

@@ -262,6 +262,10 @@ class ClusterSettings(Table):
         "", "HOST:PORT at which the other nodes reach this one; nothing: the first of listen.",
         restart=True,
     )  # fmt: skip
+    plain: Annotated[bool, YES_OR_NO] = setting(
+        False, "The nodes' network is private: plain text off loopback is meant.", restart=True
+    )
+    tls: TlsSettings | None = setting(None, "TLS between the nodes.", restart=True)
 
 
 class LogSettings(Table):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from devgate.access.tokens import Tokens
+from typing import Protocol
+
 from devgate.control.replies import Args
 from devgate.control.shares import Shares
 from devgate.errors import TokenRefused
@@ -13,13 +14,46 @@ MAX_WRONG_TOKENS = 3
 MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
 
 
+class Holder(Protocol):
+    """Whose token it was. `access.tokens.Token` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> str: ...
+
+    def may(self, operation: object) -> bool:
+        """True if this one may ask for that `type`."""
+
+
+class Access(Protocol):
+    """Knows the callers of a door by their tokens. `access.tokens.Tokens` is one."""
+
+    def check(self, secret: object) -> Holder | None:
+        """Whose token this is, or None. Takes the same time whichever token matches."""
+
+
 class Caller:
-    """Without `tokens` all is allowed, and the source that is recorded is "tcp"."""
+    """Without `tokens` all is allowed, and the source that is recorded is `way`."""
 
     def __init__(
-        self, address: str, tokens: Tokens | None, shares: Shares, refusals: Refusals
+        self,
+        address: str,
+        tokens: Access | None,
+        shares: Shares,
+        refusals: Refusals,
+        *,
+        door: str = "control",
+        way: str = "tcp",
     ) -> None:
-        """`address` is the peer's, without its port. `shares` bound what each token has."""
+        """`address` is the peer's, without its port. `shares` bound what each token has.
+
+        `door` is the word of `counters.REFUSED` that refusals are counted under, `way` what
+        sources begin with.
+        """
+        self._door = door
+        self._way = way
         self.unauthenticated = tokens is not None  # no good token was shown yet
         self._address = address
         self._tokens = tokens
@@ -57,7 +91,7 @@ class Caller:
         Raises TokenRefused (401), which is counted and logged.
         """
         if self._tokens is None:
-            return "tcp"
+            return self._way
         token = self._tokens.check(request.get("token"))
         if token is None:
             given = "a wrong token" if "token" in request else "no token"
@@ -66,11 +100,11 @@ class Caller:
             err = TokenRefused(
                 f"the token {token.name} may {token.role} only; nothing was done",
                 "role",
-                f"tcp:{token.name}",
+                f"{self._way}:{token.name}",
             )
         else:
-            return f"tcp:{token.name}"
-        self._refusals.refuse("control", err.why, self._address, source=err.source)
+            return f"{self._way}:{token.name}"
+        self._refusals.refuse(self._door, err.why, self._address, source=err.source)
         raise err
 
     def begin_stream(self, source: str) -> None:

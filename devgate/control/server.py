@@ -11,8 +11,7 @@ from typing import NoReturn
 
 import trio
 
-from devgate.access.tokens import Tokens
-from devgate.control.caller import Caller
+from devgate.control.caller import Access, Caller
 from devgate.control.connection import Connection, Limits
 from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
@@ -41,7 +40,7 @@ class ControlServer:
 
     What `begin` begins needs no task; all else goes to `dispatch`. Both get the request without
     its `id` and `token`, and the source that is recorded: "socket", "tcp:NAME" with the token's
-    name, or "tcp" where no tokens are kept.
+    name (another `way` than "tcp" stands in its place), or "tcp" where no tokens are kept.
     `dispatch` is cancelled when its client disappears: what must not end with the client, it
     shields.
     """
@@ -51,14 +50,22 @@ class ControlServer:
         dispatch: Dispatch,
         *,
         begin: Begin = lambda args, source, on_done: False,
-        access: Tokens | None,
+        access: Access | None,
         max_connections: int = MAX_CONNECTIONS,
         max_tcp: int | None = None,
         limits: Limits | None = None,
         urgent: Urgent | None = None,
         refusals: Refusals | None = None,
+        door: str = "control",
+        way: str = "tcp",
     ) -> None:
-        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many)."""
+        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many).
+
+        `door` is the word of `counters.REFUSED` that refusals on TCP are counted under, `way`
+        what sources there begin with.
+        """
+        self._door = door
+        self._way = way
         self._refusals = refusals or Refusals()
         self._max_tcp = max_connections if max_tcp is None else max_tcp
         self._turns = Turns()
@@ -176,7 +183,14 @@ class ControlServer:
                 hangups,
                 replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),
                 self._urgent,
-                caller=Caller(guest.address, self._access, self._shares, self._refusals),
+                caller=Caller(
+                    guest.address,
+                    self._access,
+                    self._shares,
+                    self._refusals,
+                    door=self._door,
+                    way=self._way,
+                ),
                 guest=guest,
                 turns=self._turns,
             )
@@ -184,11 +198,11 @@ class ControlServer:
 
     def _guests(self) -> Guests[Guest]:
         return Guests(
-            "control TCP",
+            f"{self._door} TCP",
             lambda: self._max_tcp,
             lambda guest: guest.scope.cancel(),
             lambda why, address: self._refusals.refuse(
-                "control", why, host_of(address).strip("[]")
+                self._door, why, host_of(address).strip("[]")
             ),
             log,
         )

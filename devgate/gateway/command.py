@@ -49,6 +49,7 @@ class Order:
     expires: float | None = None  # seconds that it may wait before it is sent
     cancel: bool = False  # a stop that cancels the waiting starts
     source: str = "socket"
+    id: str | None = None  # that the command is to have; None: a new one
 
     @property
     def content(self) -> tuple[str, str, int | None]:
@@ -63,7 +64,7 @@ class Command:
         "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id",
         "imei", "key", "kind", "late", "late_at", "long", "message", "new_address", "noted",
         "outcome", "recorded", "result", "running", "sent_at", "sequence", "source", "spent",
-        "state", "status", "timeout", "type", "until", "why",
+        "state", "status", "timeout", "type", "until", "unwritten", "why",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
@@ -99,6 +100,8 @@ class Command:
         self.noted = False  # that it was accepted stands in the log of events
         self.recorded = False  # it is on disk: accepted, sent or ended
         self.done = False  # it has ended, on disk; or it is deferred to a later run
+        # At a node: why no row of it was written. It is no command then, and its order is open.
+        self.unwritten: str | None = None
         # Who is called back: with True when it is done, with False when it is recorded.
         self._callers: list[tuple[bool, Callable[[Command], None]]] | None = None
 
@@ -208,17 +211,21 @@ class Command:
         """The command that such a row tells of."""
         order = Order(Imei(row["imei"]), row["type"], row["long"], row["key"], row["timeout"])
         command = cls(row["id"], order, row["accepted_at"])
+        command.become(row)
+        command.recorded = True
+        command.done = command.state == "ended"
+        return command
+
+    def become(self, row: Mapping[str, Any]) -> None:
+        """Be as this row of it says. Nobody is called back."""
         for name in (
             "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
             "expires_at", "running", "sequence", "ambiguous", "why", "new_address",
         ):  # fmt: skip
-            setattr(command, name, row[name])
-        command.outcome = record_outcome(command.state, command.status)
-        command.spent = row["spent"] is not None
-        command.noted = True
-        command.recorded = True
-        command.done = command.state == "ended"
-        return command
+            setattr(self, name, row[name])
+        self.outcome = record_outcome(self.state, self.status)
+        self.spent = row["spent"] is not None
+        self.noted = True
 
 
 def record_outcome(state: str, status: str) -> str:

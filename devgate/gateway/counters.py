@@ -38,6 +38,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
         "handshake",
     ),
     "control": ("token", "role", "address", "full"),
+    "cluster": ("token", "address", "full"),
     "http": ("token", "role", "login", "rate", "share", "address", "full", "protocol"),
 }
 
@@ -173,7 +174,7 @@ class RefusedCounts:
     __slots__ = ("refused",)
 
     def __init__(self) -> None:
-        # By door ("device", "control", "http") and a word of REFUSED: never a peer's own.
+        # By door (the keys of REFUSED) and a word of its row: never a peer's own.
         self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
         for door, reasons in REFUSED.items():
             for why in reasons:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from devgate.events.log import EventLog
 from devgate.gateway.background import Background
 from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.orders import TakesOrders
 from devgate.gateway.commands.running import Running
 from devgate.gateway.commands.side_file import LateOutcomes
 from devgate.gateway.counters import RequestCounts, StoreCounts
@@ -19,6 +19,7 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.membership import Membership
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.reports.fleet_day import Fleet
 from devgate.gateway.storage import Records
@@ -41,7 +42,7 @@ class Gateway:
     presence: Presence
     dispatcher: Dispatcher
     running: Running
-    orders: Orders
+    orders: TakesOrders
     knowledge: Knowledge
     records: Records
     events: EventLog
@@ -59,6 +60,7 @@ class Gateway:
     fleet: Fleet = field(default_factory=Fleet)
     requests: RequestCounts = field(default_factory=RequestCounts)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
+    cluster: Membership | None = None  # a gateway that is no node works alone
 
     def apply(self, settings: Settings) -> None:
         """Let operations see these settings from now on."""

@@ -125,6 +125,23 @@ def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.
     return made
 
 
+def client_context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """The other side of `context`, for one who connects to a server of the same kind.
+
+    The server's certificate has to be for the name or address that is connected to, and of an
+    authority of `client_ca` (a PEM file); without that file of one that the system knows. With
+    it, this side shows its own certificate, too, for such a server asks for one.
+    Reads files. Raises SetupError, naming the file.
+    """
+    context(certificate, key, client_ca)  # says what is wrong with the files
+    made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=client_ca)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_ciphers(CIPHERS)
+    if client_ca:
+        made.load_cert_chain(certificate, key)
+    return made
+
+
 def _must_hold(path: Path, mark: str, what: str) -> None:
     """The ssl module does not say which of its files is missing or of the wrong kind."""
     try:

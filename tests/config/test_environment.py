@@ -34,6 +34,12 @@ def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> No
             "DEVGATE_CONTROL__LISTEN": "",
             "DEVGATE_CONTROL__MODE": "0600",
             "DEVGATE_STORE__URL": "postgresql://u:secret@h/d",
+            "DEVGATE_CLUSTER__NODE": "a",
+            "DEVGATE_CLUSTER__LISTEN": "10.0.0.1:12309, [::1]:0",
+            "DEVGATE_CLUSTER__ADVERTISE": "node-a.example:12309",
+            "DEVGATE_CLUSTER__PLAIN": "true",
+            "DEVGATE_CLUSTER__TLS__CERTIFICATE": "/node.crt",
+            "DEVGATE_CLUSTER__TLS__KEY": "node.key",
             "DEVGATE_LOG__LEVEL": "debug",
             "DEVGATE_SOCKET": "elsewhere",
             "DEVGATE_CONFIG": "elsewhere",
@@ -57,6 +63,13 @@ def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> No
     assert got.control.mode == 0o600
     assert got.store.url == "postgresql://u:secret@h/d"
     assert type(got.store.url) is str
+    assert (got.cluster.node, got.cluster.advertise) == ("a", "node-a.example:12309")
+    assert type(got.cluster.node) is str
+    assert got.cluster.listen == ["10.0.0.1:12309", "[::1]:0"]
+    assert got.cluster.plain is True
+    assert got.cluster.tls is not None
+    assert got.cluster.tls.certificate == "/node.crt"
+    assert got.cluster.tls.key == str(tmp_path / "node.key")
     assert got.log.level == "debug"
 
 
@@ -76,6 +89,9 @@ DEVGATE_DEVICE__LISTEN=: at least one "HOST:PORT" expected, not nothing
 DEVGATE_DEVICE__LISTEN=[::1]:1,: "HOST:PORT" expected, not ''
 DEVGATE_DEVICE__LSTEN=: no such setting; did you mean DEVGATE_DEVICE__LISTEN?
 DEVGATE_device__listen=: no such setting; did you mean DEVGATE_DEVICE__LISTEN?
+DEVGATE_CLUSTER__NODES=a: no such setting; did you mean DEVGATE_CLUSTER__NODE?
+DEVGATE_CLUSTER_NODE=a: two underscores between levels expected: DEVGATE_CLUSTER__NODE
+DEVGATE_CLUSTER__ADVERTISE=a: "HOST:PORT" expected, not 'a'
 DEVGATE_X__Y=: no such setting
 DEVGATE_DEVICE_LISTEN=: two underscores between levels expected: DEVGATE_DEVICE__LISTEN
 DEVGATE_COMMAND_DRAIN=: two underscores between levels expected: DEVGATE_COMMAND__DRAIN
@@ -100,6 +116,10 @@ def test_values_that_do_not_go_together() -> None:
     assert refusal({"DEVGATE_COMMAND__KEEP_KEYS": "900d"}) == (
         "DEVGATE_COMMAND__KEEP_KEYS: at least as long as command.keep_keys expected: a key whose "
         "command is forgotten could start a device twice"
+    )
+    assert refusal({"DEVGATE_CLUSTER__NODE": "a"}) == (
+        "DEVGATE_CLUSTER__NODE: the nodes of a cluster share one PostgreSQL: "
+        "a URL postgresql://... expected"
     )
 
 

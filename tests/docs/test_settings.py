@@ -75,6 +75,12 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "keep_commands": "365d",
         "max_size": 0,
     },
+    "cluster": {
+        "node": "",
+        "listen": "",
+        "advertise": "",
+        "plain": False,
+    },
     "log": {
         "level": "info",
         "format": "auto",
@@ -88,6 +94,7 @@ RESTART = {
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
     "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
     "store.key_file", "control.plain", "http.plain",
+    "cluster.node", "cluster.listen", "cluster.advertise", "cluster.plain", "cluster.tls",
     "log.format", "webhook",
 }  # fmt: skip
 
@@ -121,7 +128,7 @@ def test_the_shipped_file_has_every_key_at_its_default() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert tomli.loads(text) == WRITTEN
     kinds = re.findall(r"^(\w+) = (\S)", text, re.MULTILINE)
-    assert len(kinds) == len(list(keys_of(Settings))) - 3 * len(TLS) - 2, "flapping is one line"
+    assert len(kinds) == len(list(keys_of(Settings))) - 4 * len(TLS) - 2, "flapping is one line"
 
 
 def test_loading_the_shipped_file_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +140,10 @@ def test_the_commented_tables_are_right(tmp_path: Path) -> None:
     lines = FILE.read_text(encoding="utf-8").split("\n")
     opened = [re.sub(r"^# (\[?\[[a-z.]+\]|[a-z_]+ = )", r"\1", line) for line in lines]
     assert sum(a != b for a, b in zip(lines, opened, strict=True)) == (
-        3 * (1 + len(TLS)) + 1 + len(WebhookSettings.model_fields)
+        4 * (1 + len(TLS)) + 1 + len(WebhookSettings.model_fields)
     )
     data = tomli.loads("\n".join(opened))
-    for door in ("device", "control", "http"):
+    for door in ("device", "control", "http", "cluster"):
         assert set(data[door]["tls"]) == TLS, door
     assert [set(table) for table in data["webhook"]] == [set(WebhookSettings.model_fields)]
     file = tmp_path / "gateway.toml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Any, Protocol
 
 import trio
 
@@ -25,6 +26,23 @@ from devgate.store import history
 
 # Called once, with the command or with the error of an order that was not taken.
 OnDone = Callable[[Command | Exception], None]
+
+
+class TakesOrders(Protocol):
+    """Who carries out orders: `Orders`, or a node of a cluster, whose orders may be another's."""
+
+    closed: bool  # the gateway is stopping
+
+    @property
+    def ids(self) -> Ids:
+        """Where commands have their ids from."""
+
+    def close(self) -> None:
+        """The gateway stops: no more orders are taken."""
+
+    def submit(self, order: Order, wait: bool, on_done: Callable[[Any], None]) -> None:
+        """Carry out the order. Calls back with its Command, an error, or another node's reply."""
+
 
 # A status, words if they are not the usual ones, and why where there are several reasons.
 Refusal = tuple[str, str | None, str | None]
@@ -92,7 +110,7 @@ class Orders:
         refusal = self._refusal(order)
         if (state := self._records.state) != "ok":
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
-        command = Command(self.ids.next(), order, time())
+        command = Command(order.id or self.ids.next(), order, time())
         command.on_settled(wait, on_done)
         try:
             if order.key is not None:
@@ -169,7 +187,7 @@ class Orders:
         The key may have been spent: what came of this order is unknown then, although nothing
         was sent for this request.
         """
-        if not await self._records.flushed():
+        if not await self._flushed():
             why = self._records.state
         else:
             try:
@@ -181,6 +199,10 @@ class Orders:
             "may have been used before: ask again with it",
             outcome="unknown",
         )
+
+    async def _flushed(self) -> bool:
+        """Whether all keys that were spent here are on disk."""
+        return await self._records.flushed()
 
     def _spent_here(self, key: str) -> Command | None:
         """The command that has spent the key in this run. Raises Unknown (408)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from devgate.errors import CallerError, DevgateError
@@ -70,13 +70,22 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
 ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
 
 
-def submit(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> None:
+def submit(
+    gateway: Gateway,
+    args: Args,
+    source: str,
+    on_done: Callable[[Reply], None],
+    id: str | None = None,
+) -> None:
     """Carry out a start or a stop. What was taken runs on, whatever becomes of the caller.
 
-    Raises CallerError for what is wrong with the request. Any later refusal is a reply.
+    `id` is the id that the command is to have; None: a new one. Raises CallerError for what is
+    wrong with the request. Any later refusal is a reply.
     """
     try:
         order = ORDERS[str(args["type"])](gateway, args, source)
+        if id is not None:
+            order = replace(order, id=id)
         wait = arguments.yes(args, "wait", True)
         gateway.orders.submit(order, wait, partial(_settled, order, on_done))
     except CallerError:
@@ -85,9 +94,13 @@ def submit(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply],
         raise _fault(err) from err
 
 
-def _settled(order: Order, on_done: Callable[[Reply], None], found: Command | Exception) -> None:
+def _settled(
+    order: Order, on_done: Callable[[Reply], None], found: Command | Exception | Reply
+) -> None:
     if isinstance(found, Command):
         return on_done(_reply(found))
+    if isinstance(found, dict):  # another node's
+        return on_done(found)
     err = found if isinstance(found, DevgateError) else _fault(found)
     # Here, and not at the door, the fields are known as they were understood.
     return on_done(
@@ -235,8 +248,14 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
         gateway.requests.asked[name, source, result] += 1
 
 
-def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
-    """dispatch() without a task, for orders: calls back with the reply.
+def begin(
+    gateway: Gateway,
+    args: Args,
+    source: str,
+    on_done: Callable[[Reply], None],
+    id: str | None = None,
+) -> bool:
+    """dispatch() without a task, for orders: calls back with the reply. `id` as submit() has it.
 
     False: it is no order, nothing was done, and dispatch() is to be called. Raises what that
     raises. For the requests that come by the thousand: a start and its result cost a fifth less.
@@ -246,7 +265,7 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
         return False
     try:
         _must_be_known(name, args)
-        submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done))
+        submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done), id)
     except Exception as err:
         result = "refused" if isinstance(err, CallerError) else "failed"
         gateway.requests.asked[name, source, result] += 1

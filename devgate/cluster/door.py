@@ -1,0 +1,73 @@
+"""The door at which the other nodes of the cluster ask."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from devgate.cluster.link import OUTSTANDING
+from devgate.control.connection import Limits
+from devgate.control.server import ControlServer
+from devgate.control.streams import Begin, Dispatch
+from devgate.gateway.refusals import Refusals
+from devgate.net.urgent import Urgent
+
+MAX_TOKEN = 300  # characters; nothing longer is worth comparing
+MAX_CONNECTIONS = 1024  # of all nodes: one link for each, and their streams
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+class Node(NamedTuple):
+    """Another node, as it calls itself."""
+
+    name: str
+    role: str = "node"
+
+    def may(self, operation: object) -> bool:
+        """A node asks for whatever its own callers were allowed to ask."""
+        return True
+
+
+class Secret:
+    """Lets in who has the cluster's secret (`control.caller.Access`)."""
+
+    def __init__(self, secret: Callable[[], str]) -> None:
+        self._secret = secret
+
+    def check(self, secret: object) -> Node | None:
+        """The node whose token this is, "NAME:SECRET", or None. Takes the same time for all."""
+        if not isinstance(secret, str) or len(secret) > MAX_TOKEN:
+            return None
+        name, _, shown = secret.partition(":")
+        wanted = self._secret().encode()
+        same = hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), wanted)
+        # Before the first node has made the secret there is none: nobody knows it.
+        return Node(name) if same and wanted and _NODE.fullmatch(name) else None
+
+
+def door(
+    dispatch: Dispatch,
+    begin: Begin,
+    secret: Callable[[], str],
+    *,
+    urgent: Urgent | None = None,
+    refusals: Refusals | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+) -> ControlServer:
+    """A server for other nodes alone; `serve_tcp` opens it. The source is "node:NAME".
+
+    `dispatch` and `begin` are those of `operations.forwarding`.
+    """
+    return ControlServer(
+        dispatch,
+        begin=begin,
+        access=Secret(secret),
+        max_tcp=max_connections,
+        limits=Limits(outstanding=OUTSTANDING + 1),  # a ping is always read
+        urgent=urgent,
+        refusals=refusals,
+        door="cluster",
+        way="node",
+    )

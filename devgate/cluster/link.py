@@ -1,0 +1,128 @@
+"""One open connection to another node: many requests side by side, watched for signs of life."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import trio
+
+from devgate.cluster.wording import PING_ID, Lines, encoded, meant
+from devgate.control.outbox import Outbox
+from devgate.control.transport import Transport
+from devgate.gateway.completion import Completion
+from devgate.gateway.membership import Lost, Reply, Unreachable
+
+OUTSTANDING = 1024  # requests under way on one link; the pings come on top
+PING_SECONDS = 0.5  # between two pings while a reply is outstanding
+SILENT = 4  # such times in a row in which nothing came: two seconds
+IDLE_SECONDS = 60.0  # without a request; then the link is closed
+MAX_UNSENT = 4 * 1024 * 1024  # bytes that may wait for a node that does not read
+
+
+class Link:
+    """From the open wire to its end. `run` is its one task's work, `ask` anybody's.
+
+    It does not close the wire's socket.
+    """
+
+    def __init__(self, node: str, address: str, wire: Transport, token: Callable[[], str]) -> None:
+        self.address = address
+        self.closed = False  # no request is taken any more
+        self.why = ""  # it ended, if not for idleness
+        self._node = node
+        self._wire = wire
+        self._token = token
+        self._waiting: dict[int, Completion[Reply | Lost]] = {}
+        self._last = PING_ID
+        self._silent = 0  # PING_SECONDS since anything came
+        self._asked = trio.Event()
+        self._scope = trio.CancelScope()
+        self._outbox: Outbox
+
+    async def run(self, opened: Callable[[Link], None]) -> None:
+        """Carry requests until it breaks or has been idle. `opened` hears when it can."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._outbox = Outbox(
+                        self._wire, nursery, SILENT * PING_SECONDS, self._break, MAX_UNSENT
+                    )
+                    nursery.start_soon(self._read)
+                    opened(self)
+                    await self._watch()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._break(self.why or "this node closed the link")
+            self._outbox.close()
+
+    async def ask(self, request: Mapping[str, object], patience: float | None) -> Reply:
+        """What the node answers. Raises Unreachable, Lost, or DevgateError as the node did.
+
+        Cancelled, or after `patience` seconds, the request may still be carried out there.
+        """
+        if self.closed:
+            raise Unreachable(f"node {self._node}: {self.why or 'the link was closed'}")
+        if len(self._waiting) >= OUTSTANDING:
+            raise Unreachable(f"node {self._node} has {OUTSTANDING} requests of ours under way")
+        data = encoded(request, self._last + 1, self._token())
+        self._last += 1
+        answer = self._waiting[self._last] = Completion[Reply | Lost]()
+        self._asked.set()
+        self._outbox.say(data)
+        with trio.move_on_after(math.inf if patience is None else patience):
+            found = await answer.wait()
+            if isinstance(found, Lost):
+                raise found
+            return meant(found)
+        raise Lost(f"node {self._node} has not answered within {patience:g} s")
+
+    async def _read(self) -> None:
+        lines = Lines()
+        try:
+            while data := await self._wire.receive():
+                self._silent = 0
+                for line in lines.feed(data):
+                    self._answer(line)
+            self._break("the node closed the link")
+        except (OSError, ValueError) as err:
+            self._break(str(err))
+
+    def _answer(self, line: Reply) -> None:
+        id = line.get("id")
+        if isinstance(id, int) and (answer := self._waiting.pop(id, None)) is not None:
+            answer.set(line)
+        elif id != PING_ID:
+            # The node could not read what we said; it says why, and closes.
+            raise ValueError(f"a line without a request: {line.get('message')}")
+
+    async def _watch(self) -> None:
+        """Ping while replies are outstanding. Ends when there has been no request for long."""
+        while True:
+            with trio.move_on_after(IDLE_SECONDS) as idle:
+                await self._asked.wait()
+            if idle.cancelled_caught and not self._waiting:
+                self.closed = True
+                return
+            self._silent = 0
+            while self._waiting:
+                await trio.sleep(PING_SECONDS)
+                # Counted, and not timed: had this process been stopped itself, what came in
+                # that time would still have to be read.
+                self._silent += 1
+                if self._silent >= SILENT:
+                    self._break(f"it was silent for {SILENT * PING_SECONDS:g} s")
+                    return
+                self._outbox.say(encoded({"type": "ping"}, PING_ID, self._token()))
+            self._asked = trio.Event()
+
+    def _break(self, why: str) -> None:
+        """It is over: what is outstanding is lost. The second time does nothing."""
+        if self.closed and not self._waiting:
+            return
+        self.closed = True
+        self.why = self.why or why
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.set(Lost(f"node {self._node}: {self.why}"))
+        self._scope.cancel()

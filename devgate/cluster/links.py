@@ -1,0 +1,154 @@
+"""The links of this node to all others, opened when something is asked and closed when idle."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+import trio
+
+from devgate.cluster.dialling import dial
+from devgate.cluster.following import Followed
+from devgate.cluster.link import Link
+from devgate.cluster.wording import token_of
+from devgate.control.transport import Transport
+from devgate.gateway.completion import Completion
+from devgate.gateway.membership import Lost, Reply, Unreachable
+
+__all__ = ["Links", "Lost", "Unreachable"]
+
+log = logging.getLogger("devgate.cluster")
+
+
+class Links:
+    """Requests to other nodes, with the control protocol's framing (control.md section 1).
+
+    There is one link to a node for all requests, and a connection for each stream.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        secret: Callable[[], str],
+        address_of: Callable[[str], str | None],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """`node` is this node's name. `secret` gives the cluster's, `address_of` a living one's
+        "HOST:PORT"; both may change. With `tls` (net.tls.client_context) all links speak TLS."""
+        self._node = node
+        self._secret = secret
+        self._address_of = address_of
+        self._tls = tls
+        self._links: dict[str, Link] = {}
+        self._opening: dict[tuple[str, str], Completion[Link | Unreachable]] = {}
+        self._away: set[str] = set()  # nodes that could not be reached the last time
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the links until cancelled. Before and after that every node is Unreachable."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+
+    async def ask(
+        self, node: str, request: Mapping[str, object], patience: float | None = None
+    ) -> Reply:
+        """What that node answers.
+
+        Raises Unreachable: nothing was done there. Lost: the request went out, and what came of it
+        is unknown, also after `patience` seconds. DevgateError: as the node did. Cancelled, the
+        request may still be carried out there.
+        """
+        link = await self._link(node)
+        return await link.ask(request, patience)
+
+    async def follow(self, node: str, request: Mapping[str, object]) -> Followed:
+        """The same for a stream. Whoever has it closes it."""
+        address = self._address(node)
+        wire = await self._dial(node, address)
+        followed = Followed(node, wire, self._token())
+        try:
+            await followed.begin(request, self._token())
+        except BaseException:
+            wire.sock.close()
+            raise
+        return followed
+
+    @asynccontextmanager
+    async def stream(self, node: str, request: Mapping[str, object]) -> AsyncIterator[Followed]:
+        """A stream for the length of a block."""
+        async with aclosing(await self.follow(node, request)) as followed:
+            yield followed
+
+    def _token(self) -> str:
+        return token_of(self._node, self._secret())
+
+    def _address(self, node: str) -> str:
+        address = self._address_of(node)
+        if address is None:
+            raise Unreachable(f"no living node is called {node}")
+        return address
+
+    async def _link(self, node: str) -> Link:
+        address = self._address(node)
+        link = self._links.get(node)
+        if link is not None and link.address == address and not link.closed:
+            return link
+        opening = self._opening.get((node, address))
+        if opening is None:
+            if self._nursery is None:
+                raise Unreachable("this node stops")
+            opening = self._opening[node, address] = Completion[Link | Unreachable]()
+            self._nursery.start_soon(self._carry, node, address, opening)
+        found = await opening.wait()
+        if isinstance(found, Unreachable):
+            raise Unreachable(str(found))
+        return found
+
+    async def _carry(
+        self, node: str, address: str, opening: Completion[Link | Unreachable]
+    ) -> None:
+        """One link, from the first byte to the closed socket."""
+
+        def opened(link: Link) -> None:
+            # One to an address that the node has left goes on until it is idle.
+            self._links[node] = link
+            self._opening.pop((node, address), None)
+            opening.set(link)
+
+        try:
+            wire = await self._dial(node, address)
+            link = Link(node, address, wire, self._token)
+            try:
+                await link.run(opened)
+            finally:
+                wire.sock.close()
+                if self._links.get(node) is link:
+                    del self._links[node]
+            if link.why:
+                log.info("link lost node=%s address=%s reason=%s", node, address, link.why)
+        except Unreachable as err:
+            opening.set(err)
+        except Exception:
+            log.exception("link crashed node=%s", node)
+        finally:
+            self._opening.pop((node, address), None)
+            opening.set(Unreachable("this node closed the link"))  # unless it was set before
+
+    async def _dial(self, node: str, address: str) -> Transport:
+        try:
+            wire = await dial(node, address, self._token(), self._tls)
+        except Unreachable as err:
+            if node not in self._away:
+                self._away.add(node)
+                log.warning("node unreachable node=%s address=%s reason=%s", node, address, err)
+            raise
+        if node in self._away:
+            self._away.discard(node)
+            log.info("node reached node=%s address=%s", node, address)
+        return wire

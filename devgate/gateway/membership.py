@@ -1,0 +1,60 @@
+"""What a gateway that is a node of a cluster knows of that, and how it asks the other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+Reply = dict[str, object]
+
+
+class Unreachable(Exception):
+    """The request never reached the other node: nothing was done there."""
+
+
+class Lost(Exception):
+    """The request went out and no answer came: what became of it there is unknown."""
+
+
+class Membership(Protocol):
+    """This node, as long as it is one."""
+
+    @property
+    def node(self) -> str:
+        """Its name: `[cluster] node`."""
+
+    @property
+    def incarnation(self) -> int:
+        """Another one at each start, and each time that it was declared dead."""
+
+
+class Followed(Protocol):
+    """A stream of another node. Whoever has it closes it (contextlib.aclosing).
+
+    An iteration raises Lost when the other node ends, or says nothing for two seconds.
+    """
+
+    @property
+    def reply(self) -> Reply:
+        """The reply, which came in front of the lines."""
+
+    def __aiter__(self) -> AsyncIterator[Reply]: ...
+
+    async def __anext__(self) -> Reply: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Peers(Protocol):
+    """The other nodes. `cluster.links.Links` is it."""
+
+    async def ask(
+        self, node: str, request: Mapping[str, object], patience: float | None = None
+    ) -> Reply:
+        """What that node answers, within `patience` seconds.
+
+        Raises Unreachable, Lost, or as the other node did DevgateError.
+        """
+
+    async def follow(self, node: str, request: Mapping[str, object]) -> Followed:
+        """The same for an operation that is a stream."""

@@ -1,0 +1,119 @@
+"""What one node of a cluster asks another: requests that came to it and are the other's to answer.
+
+    {"type": "forward", "source": "http:shop", "command": ID or null, "request": {...}}
+    {"type": "ping"}
+
+Replies stand in an envelope, for a line of the link has fields of its own: {"reply": {...}}, for a
+refused request {"refused": {...}}, and behind the reply of a stream {"line": {...}} for each, then
+{"end": true}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import NamedTuple
+
+from devgate.errors import CallerError, DevgateError
+from devgate.gateway.completion import result_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments, table
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.model import shown
+
+_TYPES = ("ping", "forward")
+_FIELDS = {
+    "ping": frozenset({"type"}),
+    "forward": frozenset({"type", "source", "command", "request"}),
+}
+_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
+
+
+class Forwarded(NamedTuple):
+    """A request that came to another node."""
+
+    request: Args
+    source: str  # that is recorded: who asked that node
+    command: str | None  # the id that the order is to have
+
+
+def forwarded(args: Args) -> Forwarded:
+    """The request in a `forward`. Raises CallerError (400) for one that is none."""
+    request, source = args.get("request"), arguments.text(args, "source")
+    command = args.get("command")
+    if not isinstance(request, dict):
+        raise CallerError("400", f"request: a request expected, not {shown(request)}")
+    if source is None:
+        raise CallerError("400", "source: who asked expected")
+    if command is not None and not (isinstance(command, str) and _ID.fullmatch(command)):
+        raise CallerError("400", f"command: an id of a command expected, not {shown(command)}")
+    if command is not None and request.get("type") not in table.ORDERS:
+        raise CallerError("400", "command: an id is for a start or a stop alone")
+    return Forwarded(request, source, command)
+
+
+def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
+    """dispatch() without a task, for orders and pings, as `table.begin` is."""
+    kind = _known(args)
+    if kind == "ping":
+        on_done({"status": "200", "node": _node(gateway)})
+        return True
+    one = forwarded(args)
+    try:
+        answered = partial(_answered, on_done)
+        return table.begin(gateway, one.request, one.source, answered, one.command)
+    except DevgateError as err:
+        on_done(_refused(err))
+        return True
+
+
+async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
+    """Answer another node. Raises CallerError (400) for what no node asks."""
+    kind = _known(args)
+    if kind == "ping" or forwarded(args).request.get("type") in table.ORDERS:
+        return await result_of(partial(begin, gateway, args, source))
+    one = forwarded(args)
+    try:
+        answer = await table.dispatch(gateway, one.request, one.source)
+    except DevgateError as err:
+        return _refused(err)
+    if isinstance(answer, Stream):
+        return Stream({"reply": answer.reply}, _lines(answer))
+    return {"reply": answer}
+
+
+def _known(args: Args) -> str:
+    kind = args.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise CallerError("400", f"type: {' or '.join(_TYPES)} expected, not {shown(kind)}")
+    if strange := [name for name in args if name not in _FIELDS[kind]]:
+        raise CallerError("400", f"{kind}: it has no {shown(strange[0])}")
+    return kind
+
+
+def _node(gateway: Gateway) -> str:
+    if gateway.cluster is None:
+        raise CallerError("400", "this gateway is no node of a cluster")
+    return gateway.cluster.node
+
+
+def _answered(on_done: Callable[[Reply], None], reply: Reply) -> None:
+    on_done({"reply": reply})
+
+
+def _refused(err: DevgateError) -> Reply:
+    return {
+        "refused": {
+            "status": err.status, "message": str(err), "outcome": err.outcome, **err.more
+        }
+    }  # fmt: skip
+
+
+async def _lines(stream: Stream) -> AsyncGenerator[Reply, None]:
+    async with aclosing(stream.lines) as lines:
+        async for line in lines:
+            yield {"line": line}
+    yield {"end": True}

@@ -1,0 +1,457 @@
+"""Requests to other nodes: many on one link, and what is known when one is not answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+
+import pytest
+import trio
+import trustme
+from trio.testing import MockClock
+
+from devgate.cluster import link as link_module
+from devgate.cluster.door import Secret
+from devgate.cluster.link import OUTSTANDING
+from devgate.cluster.links import Links, Lost, Unreachable
+from devgate.cluster.wording import MAX_LINE
+from devgate.control.requests import MAX_REQUEST
+from devgate.errors import CallerError, DevgateError
+from tests.cluster.other import SECRET, Pair, opened, pair
+from tests.docs.pages import ROOT
+
+ECHO = {"type": "echo", "n": 1}
+
+
+async def test_a_request_is_answered_with_the_operations_own_fields() -> None:
+    async with pair() as two:
+        reply = await two.links.ask("b", ECHO)
+        assert reply == {"args": ECHO, "source": "node:a", "id": "the reply's own"}
+        assert await two.links.ask("b", {"type": "ping"}) == {"status": "200", "node": "b"}
+
+
+async def test_many_requests_run_side_by_side_on_one_connection() -> None:
+    """The last one that is asked may be answered first."""
+    async with pair() as two:
+        got: list[object] = []
+
+        async def hold(number: int) -> None:
+            got.append((await two.links.ask("b", {"type": "hold", "n": number}))["n"])
+
+        async with trio.open_nursery() as nursery:
+            for number in range(500):
+                nursery.start_soon(hold, number)
+            await two.other.answers.until_held(500)
+            assert (await two.links.ask("b", ECHO))["args"] == ECHO
+            assert got == []
+            assert len(two.other.server._connections) == 1
+            two.other.answers.gate.set()
+        assert sorted(got, key=int.__index__) == list(range(500))  # type: ignore[arg-type]
+
+
+async def test_what_the_other_node_refuses_is_raised() -> None:
+    async with pair() as two:
+        with pytest.raises(DevgateError, match=r"^no$") as caught:
+            await two.links.ask("b", {"type": "refuse"})
+        assert (caught.value.status, caught.value.outcome) == ("409", "conflict")
+        assert caught.value.more == {"earlier": "01X"}
+        with pytest.raises(DevgateError, match="one of these expected") as caught:
+            await two.links.ask("b", {"type": "nothing"})
+        assert caught.value.status == "400"
+
+
+async def test_a_link_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,024 requests under way; and pings are answered beside them."""
+    monkeypatch.setattr(link_module, "PING_SECONDS", 0.1)
+    async with pair() as two, trio.open_nursery() as nursery:
+        for number in range(OUTSTANDING):
+            nursery.start_soon(two.links.ask, "b", {"type": "hold", "n": number})
+        await two.other.answers.until_held(OUTSTANDING)
+        with pytest.raises(Unreachable, match="has 1024 requests of ours under way"):
+            await two.links.ask("b", ECHO)
+        while two.other.answers.pings < 1 + 2 * link_module.SILENT:
+            await two.other.answers.changed.park()
+        two.other.answers.gate.set()
+
+
+async def test_a_request_that_is_too_long_ends_no_link() -> None:
+    async with pair() as two:
+        with pytest.raises(CallerError, match=f"more than {MAX_REQUEST} bytes"):
+            await two.links.ask("b", {"type": "echo", "text": "x" * MAX_REQUEST})
+        link = two.links._links["b"]
+        assert (await two.links.ask("b", ECHO))["args"] == ECHO
+        assert two.links._links["b"] is link
+
+
+async def test_a_line_that_is_too_long_ends_the_link() -> None:
+    async with pair() as two:
+        with pytest.raises(Lost, match=f"a line of more than {MAX_LINE} bytes"):
+            await two.links.ask("b", {"type": "long", "size": MAX_LINE - 10})
+        reply = await two.links.ask("b", {"type": "long", "size": MAX_LINE // 2})
+        assert len(str(reply["text"])) == MAX_LINE // 2
+
+
+async def test_nobody_there() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
+        address = f"127.0.0.1:{gone.getsockname()[1]}"
+    async with pair() as two:
+        with pytest.raises(Unreachable, match="no living node is called c"):
+            await two.links.ask("c", ECHO)
+        two.addresses["c"] = address
+        with pytest.raises(Unreachable, match=f"node c at {address}"):
+            await two.links.ask("c", ECHO)
+        two.addresses["c"] = "127.0.0.1:none"
+        with pytest.raises(Unreachable, match="an address and a port expected"):
+            await two.links.ask("c", ECHO)
+        two.addresses["c"] = (await opened(two.nursery, "c")).address
+        assert (await two.links.ask("c", ECHO))["args"] == ECHO
+
+
+async def test_another_node_at_that_address_is_not_asked() -> None:
+    async with pair() as two:
+        two.addresses["c"] = two.addresses["b"]
+        with pytest.raises(Unreachable, match="that is node b"):
+            await two.links.ask("c", {"type": "hold"})
+        assert two.other.answers.held == []
+
+
+async def test_a_node_that_has_moved_is_asked_where_it_is() -> None:
+    async with pair() as two:
+        assert (await two.links.ask("b", ECHO))["args"] == ECHO
+        newer = await opened(two.nursery)
+        two.addresses["b"] = newer.address
+        assert (await two.links.ask("b", ECHO))["args"] == ECHO
+        assert len(newer.server._connections) == 1
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", SECRET + "x", SECRET[:-1]])
+async def test_a_wrong_secret_is_refused_and_counted(secret: str) -> None:
+    async with pair(secret=secret) as two:
+        with pytest.raises(Unreachable, match="a wrong token; nothing was done"):
+            await two.links.ask("b", {"type": "hold"})
+        with pytest.raises(Unreachable, match="a wrong token"):
+            async with two.links.stream("b", {"type": "count", "to": 1}):
+                raise AssertionError("nobody was let in")
+        assert two.other.answers.held == []
+        assert two.other.refusals.counts.refused["cluster", "token"] == 2
+
+
+async def test_strangers_at_the_nodes_door_are_bounded() -> None:
+    """Three requests with a wrong token, and the connection is closed."""
+    async with pair() as two:
+        stream = await trio.open_tcp_stream("127.0.0.1", int(two.other.address.split(":")[1]))
+        async with stream:
+            await stream.send_all(b'command{"type":"ping","token":"a:no"}' * 100)
+            got = b""
+            while data := await stream.receive_some():
+                got += data
+        assert got.count(b'"status":"401"') == 3
+        assert two.other.refusals.counts.refused["cluster", "token"] == 3
+
+
+def test_only_the_secret_lets_a_node_in() -> None:
+    access = Secret(lambda: SECRET)
+    found = access.check(f"a:{SECRET}")
+    assert found is not None
+    assert found.name == "a"
+    tokens: tuple[object, ...] = (
+        SECRET,
+        f":{SECRET}",
+        f"a b:{SECRET}",
+        f"a:{SECRET}:",
+        "a:",
+        5,
+        None,
+        {},
+    )
+    for token in tokens:
+        assert access.check(token) is None, token
+    assert Secret(lambda: "").check("a:") is None, "before there is a secret"
+    assert access.check("a:" + "\ud800") is None
+
+
+async def test_a_secret_that_was_changed_meanwhile_is_refused() -> None:
+    """On a link that was open before: nothing is done for that request either."""
+    secret = [SECRET]
+    async with trio.open_nursery() as nursery:
+        other = await opened(nursery)
+        links = Links("a", lambda: secret[0], {"b": other.address}.get, None)
+        await nursery.start(links.run)
+        await links.ask("b", ECHO)
+        secret[0] = "another"
+        with pytest.raises(Unreachable, match="refused the secret"):
+            await links.ask("b", {"type": "hold"})
+        assert other.answers.held == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_dies_in_the_middle() -> None:
+    """What it was asked is lost, and the next request does not reach it."""
+    async with pair() as two:
+        lost: list[str] = []
+
+        async def hold(number: int) -> None:
+            try:
+                await two.links.ask("b", {"type": "hold", "n": number})
+            except Lost as err:
+                lost.append(str(err))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(hold, number)
+            await two.other.answers.until_held(10)
+            two.other.dies()
+        assert lost == ["node b: the node closed the link"] * 10
+        with pytest.raises(Unreachable):
+            await two.links.ask("b", ECHO)
+        assert two.links._links == {}
+
+
+async def test_one_waiter_that_leaves_disturbs_no_other() -> None:
+    async with pair() as two:
+        with pytest.raises(Lost, match=r"not answered within 0\.01 s"):
+            await two.links.ask("b", {"type": "hold", "n": 1}, 0.01)
+        with trio.move_on_after(0.01):
+            await two.links.ask("b", {"type": "hold", "n": 2})
+        await two.other.answers.until_held(2)
+        two.other.answers.gate.set()
+        assert (await two.links.ask("b", ECHO))["args"] == ECHO
+
+
+async def test_links_that_have_ended_reach_nobody() -> None:
+    links = Links("a", lambda: SECRET, {"b": "127.0.0.1:1"}.get, None)
+    with pytest.raises(Unreachable, match="this node stops"):
+        await links.ask("b", ECHO)
+
+
+async def test_an_idle_link_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(link_module, "PING_SECONDS", 0.01)
+    async with pair() as two:
+        for _ in range(3):  # and opened again
+            assert (await two.links.ask("b", ECHO))["args"] == ECHO
+            link = two.links._links["b"]
+            while not link.closed:  # noqa: ASYNC110 - by its own clock
+                await trio.sleep(0.005)
+            while two.other.server._connections:  # noqa: ASYNC110 - the other side sees it
+                await trio.sleep(0.005)
+        assert link.why == "", "it was not lost"
+
+
+# Silence
+
+
+@pytest.fixture
+def quiet_clock(autojump_clock: MockClock) -> MockClock:
+    """It jumps once the kernel has delivered all: after so long without a word."""
+    autojump_clock.autojump_threshold = 0.05
+    return autojump_clock
+
+
+class Mute:
+    """A node that takes the first ping, and from then on says nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(b'{"status":"200","node":"b","id":0}\n')
+            while await stream.receive_some():
+                self.asked += 1
+
+
+async def test_two_seconds_of_silence_are_the_end(quiet_clock: MockClock) -> None:
+    """A ping each half second, and no sign of life: lost after two."""
+    mute = Mute()
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, mute.serve, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        links = Links("a", lambda: SECRET, {"b": f"127.0.0.1:{port}"}.get, None)
+        await nursery.start(links.run)
+        began = trio.current_time()
+        with pytest.raises(Lost, match="it was silent for 2 s"):
+            await links.ask("b", ECHO)
+        assert trio.current_time() - began == 2.0
+        assert mute.asked == 1 + 3, "the request and the pings"
+        with pytest.raises(Lost, match="it was silent for 2 s"):
+            await links.follow("b", ECHO)
+        assert trio.current_time() - began == 4.0
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_who_never_greets_is_unreachable(quiet_clock: MockClock) -> None:
+    """As a stopped process: the kernel takes the connection, and nobody answers for a second."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        async with trio.open_nursery() as nursery:
+            links = Links("a", lambda: SECRET, {"b": address}.get, None)
+            await nursery.start(links.run)
+            began = trio.current_time()
+            with pytest.raises(Unreachable, match="no answer"):
+                await links.ask("b", ECHO)
+            assert trio.current_time() - began == 1.0
+            nursery.cancel_scope.cancel()
+
+
+# A process of its own
+
+
+@pytest.fixture
+def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster.other"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        yield child, child.stdout.readline().strip()
+        child.kill()
+
+
+async def _fails(links: Links, request: Mapping[str, object], why: type[Exception]) -> None:
+    with pytest.raises(why):
+        await links.ask("b", request)
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_process_that_is_stopped_or_killed(
+    process: tuple[subprocess.Popen[str], str], how: signal.Signals
+) -> None:
+    child, address = process
+    async with trio.open_nursery() as nursery:
+        links = Links("a", lambda: SECRET, {"b": address}.get, None)
+        await nursery.start(links.run)
+        assert (await links.ask("b", ECHO))["args"] == ECHO
+        async with links.stream("b", {"type": "count", "to": 1}) as lines:
+            assert await anext(lines) == {"number": 0}
+            async with trio.open_nursery() as asking:
+                for _ in range(20):
+                    asking.start_soon(_fails, links, {"type": "hold"}, Lost)
+                await links.ask("b", ECHO)  # so that the others are there
+                os.kill(child.pid, how)
+                with pytest.raises(Lost):
+                    await anext(lines)
+        with pytest.raises(Unreachable):
+            await links.ask("b", ECHO)
+        if how == signal.SIGSTOP:
+            os.kill(child.pid, signal.SIGCONT)
+            assert (await links.ask("b", ECHO))["args"] == ECHO
+        nursery.cancel_scope.cancel()
+
+
+# TLS
+
+
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server at 127.0.0.1, and of a client that knows its authority."""
+    authority = trustme.CA()
+    server, client = (
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+async def test_links_and_streams_over_tls() -> None:
+    server, client = _contexts()
+    async with pair(served=server, tls=client) as two:
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(two.links.ask, "b", ECHO)
+        size = 1_000_000
+        assert len(str((await two.links.ask("b", {"type": "long", "size": size}))["text"])) == size
+        async with two.links.stream("b", {"type": "count", "to": 1000}) as lines:
+            for number in range(1000):
+                assert await anext(lines) == {"number": number}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_fails, two.links, {"type": "hold"}, Lost)
+            await two.other.answers.until_held(1)
+            two.other.dies()
+
+
+async def test_tls_that_does_not_fit_is_unreachable() -> None:
+    server, client = _contexts()
+    _, stranger = _contexts()
+    async with pair(served=server, tls=stranger) as two:
+        with pytest.raises(
+            Unreachable, match=r"TLS handshake failed: .*CERTIFICATE_VERIFY_FAILED"
+        ):
+            await two.links.ask("b", ECHO)
+    async with pair(served=server) as two:
+        with pytest.raises(Unreachable):
+            await two.links.ask("b", ECHO)
+    async with pair(tls=client) as two:
+        with pytest.raises(Unreachable):
+            await two.links.ask("b", ECHO)
+
+
+# Streams
+
+
+async def test_a_stream_has_its_reply_its_lines_and_its_end() -> None:
+    async with pair() as two:
+        two.other.answers.gate.set()
+        async with two.links.stream("b", {"type": "count", "to": 50}) as lines:
+            assert lines.reply == {"status": "200"}
+            assert [line async for line in lines] == [{"number": number} for number in range(50)]
+
+
+async def test_a_stream_of_a_node_that_dies_is_lost() -> None:
+    async with pair() as two, two.links.stream("b", {"type": "count", "to": 1}) as lines:
+        assert await anext(lines) == {"number": 0}
+        two.other.dies()
+        with pytest.raises(Lost, match="it ended the stream"):
+            await anext(lines)
+
+
+async def test_a_stream_that_its_reader_leaves_ends_at_the_other_node() -> None:
+    async with pair() as two:
+        answers = two.other.answers
+        async with two.links.stream("b", {"type": "count", "to": 1}) as lines:
+            assert await anext(lines) == {"number": 0}
+            assert answers.streams == 1
+        while answers.streams:
+            await answers.changed.park()
+
+
+async def test_a_slow_reader_of_a_stream_holds_up_no_request() -> None:
+    async with pair() as two, two.links.stream("b", {"type": "count", "to": 50_000}) as lines:
+        for _ in range(20):
+            assert (await two.links.ask("b", ECHO))["args"] == ECHO
+        for number in range(50_000):
+            assert await anext(lines) == {"number": number}
+
+
+async def test_a_stream_that_is_refused() -> None:
+    async with pair() as two:
+        with pytest.raises(DevgateError, match=r"^no$") as caught:
+            await two.links.follow("b", {"type": "refuse"})
+        assert caught.value.status == "409"
+        with pytest.raises(Unreachable, match="no living node"):
+            await two.links.follow("c", {"type": "count", "to": 1})
+
+
+async def test_silence_of_a_stream_whose_node_is_alive_is_no_end(
+    quiet_clock: MockClock,
+) -> None:
+    """Each ping is answered, for ten seconds."""
+    async with pair() as two, two.links.stream("b", {"type": "count", "to": 1}) as lines:
+        assert await anext(lines) == {"number": 0}
+        async with trio.open_nursery() as nursery:
+
+            async def later(two: Pair) -> None:
+                await trio.sleep(10)
+                two.other.answers.gate.set()
+
+            nursery.start_soon(later, two)
+            with pytest.raises(StopAsyncIteration):
+                await anext(lines)
