@@ -32,6 +32,7 @@ from devgate.store import history
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
+    from devgate.joined import Joined
 
 log = logging.getLogger("devgate")
 
@@ -47,9 +48,11 @@ class App:
         read_settings: Callable[[], Settings],
         guard: Guard,
         on_loaded: Callable[[], None] = lambda: None,
+        joined: Joined | None = None,
     ) -> None:
         """`read_settings` is called on SIGHUP and may raise SetupError. `on_loaded` is called once
-        all that is known from earlier runs is in memory, before the first door opens."""
+        all that is known from earlier runs is in memory, before the first door opens. `joined`:
+        what makes it one node of a cluster."""
         self.gateway = gateway = parts.gateway
         self.settings = gateway.settings  # as they were at the start
         self.ready = False  # all doors are open, or have been
@@ -63,6 +66,7 @@ class App:
         self._read_settings = read_settings
         self._guard = guard
         self._on_loaded = on_loaded
+        self._joined = joined
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
 
@@ -128,6 +132,9 @@ class App:
             finally:
                 writing.cancel()
                 nursery.cancel_scope.cancel()
+        if self._joined is not None:
+            with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS):
+                await self._joined.leave()
 
     async def _recover(self) -> None:
         """What the database has, before the first door opens."""
@@ -136,8 +143,9 @@ class App:
         gateway.trimming.tell()  # ahead of every event with a time that is in doubt
         await gateway.trimming.keep()
         await gateway.knowledge.load()
-        await gateway.late.import_file()
-        await recover(gateway.dispatcher, gateway.running, records)
+        if self._joined is None:
+            await gateway.late.import_file()
+            await recover(gateway.dispatcher, gateway.running, records)
         gateway.orders.ids.after(await records.read(history.newest_id))
         await self._keys.prepare()
         self._on_loaded()
@@ -149,10 +157,13 @@ class App:
         async with trio.open_nursery() as commands:
             await commands.start(gateway.dispatcher.serve, desk.caught_up)
             async with trio.open_nursery() as connections:
-                tasks = desk.run, desk.watch.run, gateway.knowledge.watch, gateway.trimming.run
-                for task in tasks:
+                for task in (desk.run, desk.watch.run, gateway.knowledge.watch):
                     connections.start_soon(task)
-                await connections.start(gateway.webhooks.run)
+                if self._joined is None:
+                    connections.start_soon(gateway.trimming.run)
+                    await connections.start(gateway.webhooks.run)
+                else:
+                    await connections.start(self._joined.run)
                 own = desk.own
 
                 def admit(fd: int, address: str, crowd: Crowd | None) -> None:
@@ -185,8 +196,11 @@ class App:
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]
         places = budget()
+        ask = partial(dispatch, self.gateway)
+        if self._joined is not None:
+            ask = partial(self._joined.dispatch, ask)
         server = ControlServer(
-            partial(dispatch, self.gateway),
+            ask,
             begin=partial(begin, self.gateway),
             access=self._tokens,
             max_connections=min(MAX_WEB, places.unix),
@@ -195,6 +209,8 @@ class App:
             refusals=self.gateway.refusals,
         )
         async with trio.open_nursery() as doors:
+            if self._joined is not None:
+                listens["cluster"] = await doors.start(self._joined.serve)
             device_doors = trio.CancelScope()
             accept = partial(self.gateway.acceptor.run, listeners, admit)
             await doors.start(self._within, device_doors, accept)
@@ -203,13 +219,15 @@ class App:
                 tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls))
                 listens["control"] += await doors.start(tcp)
             drains = [server.drain, self.gateway.webhooks.drain]
+            if self._joined is not None:
+                drains.append(self._joined.drain)
             if self.settings.http.listen:
                 # Here, because a gateway without HTTP need not carry its libraries.
                 from devgate.http import server as web
 
                 web_server = web.WebServer(
                     self.gateway,
-                    partial(dispatch, self.gateway),
+                    ask,
                     self._tokens,
                     places.web // 2 if control.listen else places.web,
                 )

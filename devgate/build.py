@@ -21,7 +21,7 @@ from devgate.gateway.background import Background
 from devgate.gateway.commands.device_commands import Connected
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.keys import Keys
-from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.orders import Orders, TakesOrders
 from devgate.gateway.commands.running import Running
 from devgate.gateway.commands.side_file import LateOutcomes
 from devgate.gateway.counters import StoreCounts
@@ -32,6 +32,7 @@ from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.membership import Membership
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Names, Records
 from devgate.gateway.trimming import Trimming
@@ -43,6 +44,7 @@ from devgate.store import following, late
 from devgate.store.batch import Row, disposable
 from devgate.store.engine import Database, in_words
 from devgate.store.journal import Journal, resume_of
+from devgate.store.journals import Writes
 from devgate.store.outage import outage
 from devgate.store.seal import Seal
 from devgate.store.writer import Writer
@@ -73,17 +75,21 @@ class Storage:
         measured: Callable[[float, int], None] = lambda seconds, rows: None,
     ) -> None:
         self.database = database
-        self.journal = Journal(database, resume=resume_of(settings))
-        self.events = self.make_events(self.journal.last, self._older_events)
-        self.writer = self.make_writer(
-            self.journal.commit, self.events.publish, self.outage, disposable=disposable,
+        journal = Journal(database, resume=resume_of(settings))
+        self.journal: Writes = journal
+        self.events = self.make_events(journal.last, self.older_events)
+        self.writer: Writer[Row, Any] = self.make_writer(
+            journal.commit, self.events.publish, self.outage, disposable=disposable,
             idle=self.idle, on_well=lambda: self.records.well(), measured=measured,
         )  # fmt: skip
         self.records = self.make_records(database, self.writer, names, on_well)
 
-    async def _older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+    async def older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
         rows, first, end = await self.records.read(following.page, after, until, limit, types)
         return Page([Event.of(row) for row in rows], first, end)
+
+
+MakeStorage = Callable[..., Storage]
 
 
 class Commands(NamedTuple):
@@ -92,7 +98,7 @@ class Commands(NamedTuple):
     running: Running
     dispatcher: Dispatcher
     keys: Keys
-    orders: Orders
+    orders: TakesOrders
 
 
 def commands(
@@ -113,6 +119,9 @@ def commands(
     return Commands(running, dispatcher, keys, orders)
 
 
+MakeCommands = Callable[[Storage, Presence, Directory, CommandSettings, Background], Commands]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What `App` runs."""
@@ -128,16 +137,21 @@ def build(
     settings: Settings,
     database: Database,
     *,
-    make_storage: type[Storage] = Storage,
+    make_storage: MakeStorage = Storage,
+    make_commands: MakeCommands = commands,
     wall_clock: clock.Clock | None = clock.shared,
     make_task: MakeTask = as_object,
+    cluster: Membership | None = None,
 ) -> Parts:
     """All parts of a gateway. None of them runs yet, and no door is open.
 
-    `wall_clock` decides what is deleted; None: one of its own. `make_task` gives the
-    tasks of connections their form (`parked_task.choose`).
+    `make_storage`, `make_commands` and `cluster` are a node's own. `wall_clock` decides what is
+    deleted; None: one of its own. `make_task` gives the tasks of connections their form
+    (`parked_task.choose`).
     Raises StoreError (in the database's words, `in_a_sentence`) and SetupError.
     """
+    dispatcher: Dispatcher
+    acceptor: Acceptor
     device, control = settings.device, settings.control
     background, commits, refusals = Background(), StoreCounts(), Refusals()
     directory = Directory(settings.service.phone, settings.service.qr)
@@ -148,7 +162,7 @@ def build(
     records = storage.records
     flapping = device.flapping
     presence = Presence(records, Flapping(flapping.takeovers, flapping.within, flapping.starts))
-    running, dispatcher, keys, orders = commands(
+    running, dispatcher, keys, orders = make_commands(
         storage, presence, directory, settings.command, background
     )
     poller = Poller()
@@ -194,6 +208,7 @@ def build(
         commits=commits,
         refusals=refusals,
         log_dropped=logs.dropped,
+        cluster=cluster,
     )
     tokens = Tokens(control.tokens) if control.tokens else None
     return Parts(gateway, storage, keys, poller, tokens)

@@ -7,11 +7,13 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic, sleep
+from typing import TypeVar
 
 import trio
 
-from devgate import logs
+from devgate import __version__, logs
 from devgate.access.tokens import entries
 from devgate.app import App, Ready
 from devgate.build import build, in_a_sentence, tls_of
@@ -23,11 +25,14 @@ from devgate.gateway.devices.parked_task import choose
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.standby import Told, possible, stand_by, until_told
-from devgate.store.engine import Database, claim_database
+from devgate.store.engine import Database, claim_database, node_database
+from devgate.store.nodes import Member
 from devgate.webhooks.webhooks import secret_of
 
 AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
 SAY_SECONDS = 60.0  # between two lines about that
+
+T = TypeVar("T")
 
 log = logging.getLogger("devgate")
 
@@ -39,6 +44,7 @@ def check(settings: Settings, *, standby: bool = False) -> None:
     tls_of(settings.device.tls)
     tls_of(settings.control.tls)
     tls_of(settings.http.tls)
+    tls_of(settings.cluster.tls)
     if settings.control.tokens:
         entries(settings.control.tokens)
     if settings.http.users:
@@ -105,20 +111,30 @@ def _serve(
     check(settings, standby=standby)
     for words in exposed(settings):
         log.warning("exposed reason=%s", words)
+    found: tuple[Database, Member | None] | None
     if standby:
-        database = stand_by(settings)
+        alone = stand_by(settings)
+        found = None if alone is None else (alone, None)
     else:
         must_be_free(settings.control.socket)
-        database = waiting_for_database(settings.store.url)
-    if database is None:
+        found = waiting_for(partial(_claimed, settings))
+    if found is None:
         log.info("stopped")
         return
+    database, member = found
     try:
         if prepare is not None:
             prepare(database)
         with in_a_sentence(database):
-            parts = build(settings, database, make_task=choose())
-        app = App(parts, read_settings, guard, keep_what_is_loaded)
+            if member is None:
+                parts, joined = build(settings, database, make_task=choose()), None
+            else:
+                from devgate.build_node import build_node  # not for a gateway that works alone
+                from devgate.joined import Joined
+
+                made = build_node(settings, database, member, choose())
+                parts, joined = made.parts, Joined(made, settings)
+        app = App(parts, read_settings, guard, keep_what_is_loaded, joined)
         try:
             trio.run(app.run, on_ready)
         finally:
@@ -146,7 +162,14 @@ def keep_what_is_loaded() -> None:
     gc.set_threshold(2_000, 250, 1000)
 
 
-def waiting_for_database(url: str) -> Database | None:
+def _claimed(settings: Settings) -> tuple[Database, Member | None]:
+    """The database, claimed for this gateway alone, or for the node that it is."""
+    if settings.cluster.node:
+        return node_database(settings.store.url, settings.cluster.node, __version__)
+    return claim_database(settings.store.url), None
+
+
+def waiting_for(claim: Callable[[], T]) -> T | None:
     """The claimed database. A server that cannot be reached is waited for, with a line a minute;
     None: SIGTERM or SIGINT came meanwhile. Raises SetupError for everything that time will not
     mend: a wrong password, another gateway."""
@@ -155,7 +178,7 @@ def waiting_for_database(url: str) -> Database | None:
         with until_told():
             while True:
                 try:
-                    return claim_database(url)
+                    return claim()
                 except StoreAway as err:
                     if monotonic() - said >= SAY_SECONDS:
                         said = monotonic()

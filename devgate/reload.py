@@ -11,13 +11,13 @@ from devgate.config.load import differences, with_changes
 from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.gateway.gateway import Gateway
-from devgate.store.journal import Journal
+from devgate.store.journals import Writes
 
 log = logging.getLogger("devgate")
 
 
 def reload(
-    gateway: Gateway, journal: Journal, tokens: Tokens | None, read: Callable[[], Settings]
+    gateway: Gateway, journal: Writes, tokens: Tokens | None, read: Callable[[], Settings]
 ) -> None:
     """Work by what the configuration says now, as far as that needs no restart.
 

@@ -52,10 +52,12 @@ class Names(Protocol):
 class Records:
     """The one door to the database. Nothing here blocks the loop."""
 
+    claims = False  # a device takes commands only once its row is on disk: at a node of a cluster
+
     def __init__(
         self,
         database: Database,
-        writer: Writer[Row, list[tuple[Any, ...]]],
+        writer: Writer[Row, Any],
         names: Names,
         on_well: Callable[[], None] = lambda: None,
     ) -> None:
@@ -248,6 +250,10 @@ class Records:
     ) -> T:
         """What `function` returns that makes many transactions of its own: an import."""
         return await self._ask(lambda: function(self._database, *args, **kwargs))
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """What `function` returns, which talks to the database in its own way."""
+        return await self._ask(function)
 
     async def _ask(self, in_thread: Callable[[], T]) -> T:
         try:

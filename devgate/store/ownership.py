@@ -6,8 +6,8 @@ server is restarted, a file is removed, a session is ended), so nothing relies o
 `owner` decides: taking over raises its epoch by one, and every commit of a gateway reads the
 epoch within its own transaction and fails for good when it is another one.
 
-With several nodes there will be one incarnation for each node in place of one epoch for the
-database: `Fence` is the only place that compares.
+The nodes of a cluster have an incarnation each, in place of one epoch for the database: see
+`nodes`. A gateway that works alone and nodes of a cluster exclude one another here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy import Connection, case, select, text, update
 
 from devgate.errors import Fenced
 from devgate.model import iso
-from devgate.store.schema import owner
+from devgate.store.schema import node, owner
 
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 
@@ -79,6 +79,8 @@ def take_over(conn: Connection, above: int = 0) -> Owner:
     a higher one nevertheless, or the gateway of that takeover would not be fenced.
     """
     holder = {"holder": this_process(), "taken_at": time()}
+    if conn.dialect.name == "postgresql":
+        conn.execute(update(node).where(node.c.alive).values(alive=False))  # fences nodes, too
     o = owner.c
     highest = case((o.epoch < above, above), else_=o.epoch)
     conn.execute(update(owner).values(epoch=highest + 1, **holder))

@@ -47,16 +47,25 @@ class Webhooks:
         self._events = events
         self._store = store
         self._nursery: trio.Nursery | None = None
-        for webhook in settings:
-            target = Target(webhook, secret_of(webhook), events, store.save)
-            self.targets[target.name] = target
+        self._settings = settings
+        self._make()
         self.configured = frozenset(self.targets)
 
+    def _make(self) -> None:
+        self.targets.clear()
+        for webhook in self._settings:
+            target = Target(webhook, secret_of(webhook), self._events, self._store.save)
+            self.targets[target.name] = target
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Deliver for ever. Started once all positions are known.
+        """Deliver for ever. Started once all positions are known. Cancelled, it may be run again:
+        at a node of a cluster, each time that it leads.
 
         Raises StoreError if they cannot be read then, and SetupError if a name was given to two.
         """
+        if self._nursery is not None:  # another node may have delivered meanwhile
+            self._nursery = None
+            self._make()
         known = await self._store.load()
         added = await self._store.added()
         for webhook in added:

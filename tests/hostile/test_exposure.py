@@ -47,6 +47,21 @@ def test_not_where_something_ends_tls(tmp_path: Path, control: str, http: str) -
     assert found(tmp_path, TABLES.format(control=control, http=http)) == []
 
 
+NODE = (
+    '[store]\nurl = "postgresql:///devgate"\n[cluster]\nnode = "a"\n'
+    'listen = ["127.0.0.1:1", "10.0.0.1:1"]\n{more}'
+)
+
+
+def test_plain_text_between_nodes_is_told(tmp_path: Path) -> None:
+    [words] = found(tmp_path, NODE.format(more=""))
+    assert words.startswith("cluster.listen: 10.0.0.1:1 is not loopback and speaks plain text")
+    assert "the nodes' secret among it: set [cluster.tls], or plain = true in [cluster]" in words
+    for more in ("plain = true\n", TLS):
+        assert found(tmp_path, NODE.format(more=more)) == []
+    assert found(tmp_path, '[cluster]\nlisten = "10.0.0.1:1"\n') == [], "no node: it is not opened"
+
+
 def test_loopback_is_nobodys_business(tmp_path: Path) -> None:
     """M8."""
     assert found(tmp_path, '[control]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "[::1]:0"\n') == []

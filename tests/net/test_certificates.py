@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from devgate.errors import SetupError
-from devgate.net.tls import context
+from devgate.net.tls import client_context, context
 from tests.net.papers import Papers
 
 
@@ -72,3 +74,34 @@ def test_files_that_will_not_do_are_named(
 ) -> None:
     with pytest.raises(SetupError, match=text):
         context(*make(papers, tmp_path))
+
+
+def _shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
+    """A whole handshake, and a byte each way. Raises what either side refuses."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = client.wrap_bio(to_client, to_server, server_hostname=name)
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (here, there):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    for writer, reader in ((here, there), (there, here)):
+        writer.write(b"x")
+        assert reader.read(1) == b"x"
+
+
+def test_nodes_prove_themselves_to_one_another(papers: Papers) -> None:
+    files = papers.certificate, papers.key, papers.client_ca
+    server, client = context(*files), client_context(*files)
+    _shake(server, client, "gate.example")
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        _shake(server, client, "other.example")
+    with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
+        _shake(server, papers.client(), "gate.example")
+    with pytest.raises(ssl.SSLCertVerificationError):  # an authority that the system lacks
+        _shake(papers.server(), client_context(papers.certificate, papers.key), "gate.example")
+
+
+def test_a_client_names_files_that_will_not_do(papers: Papers, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"TLS private key .*nowhere\.pem"):
+        client_context(papers.certificate, tmp_path / "nowhere.pem")

@@ -38,11 +38,11 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
     found = await records.read(history.unknown_since, now - window)
     unfinished = [Command.of(row) for row in await records.read(history.unfinished)]
     # By a counter, and never by the clock: that may have gone back.
-    unknown = sorted(map(Command.of, found), key=_sent_before)
-    sent = sorted((one for one in unfinished if one.state == "sent"), key=_sent_before)
+    unknown = sorted(map(Command.of, found), key=sent_before)
+    sent = sorted((one for one in unfinished if one.state == "sent"), key=sent_before)
     for command in unknown:
         assert command.ended_at is not None, "a 408 has ended"
-        dispatcher.reopen(command, _ago(command.ended_at, now))
+        dispatcher.reopen(command, ago(command.ended_at, now))
     dispatcher.number_above(*(one.sequence or 0 for one in (*unknown, *sent)))
     for command in sent:
         dispatcher.reopen(command, trio.current_time())
@@ -74,19 +74,19 @@ async def _restore(
         dispatcher.number_above(detail["closed"] or 0)
         newest = known.get(detail["group"][-1]) if detail["group"] else None
         ended_at = now if newest is None or newest.ended_at is None else newest.ended_at
-        since = _ago(ended_at, now)
+        since = ago(ended_at, now)
         if commands := dispatcher.restore(Imei(imei), kind, detail, known, since):
             ambiguous.append((Imei(imei), commands))
     return ambiguous
 
 
-def _ago(at: float, now: float) -> float:
+def ago(at: float, now: float) -> float:
     """A time of the wall clock by trio's. One that is later than now is now: the clock went back,
     and no window is prolonged by that."""
     return trio.current_time() - max(0.0, now - at)
 
 
-def _sent_before(command: Command) -> tuple[int, float, str]:
+def sent_before(command: Command) -> tuple[int, float, str]:
     """Those that were sent before there was a counter come first, by their time."""
     return command.sequence or 0, command.sent_at or 0.0, command.id
 

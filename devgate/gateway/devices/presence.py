@@ -103,7 +103,14 @@ class Presence:
                 times, within = self.flapping.takeovers, self.flapping.within
                 log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
                 self._flapping(imei, 0)
+        if self._records.claims:
+            self._records.presence(_row(imei, connection, True, now))
         return displaced
+
+    def claim(self, imei: Imei) -> None:
+        """At a node: claim the device once more, with the time at which it registered."""
+        if (connection := self._registry.get(imei)) is not None:
+            self._records.presence(_row(imei, connection, True, trio.current_time()))
 
     def ended(self, connection: Connection, why: str) -> None:
         """The connection is over. A late end of one that was displaced says nothing."""
@@ -111,6 +118,8 @@ class Presence:
         if imei is None or not self._registry.release(imei, connection):
             return
         if not connection.announced:
+            if self._records.claims:
+                self._records.presence(_row(imei, connection, False, trio.current_time()))
             return  # the last that was told of the device is that it is offline
         number, now = connection.generation, trio.current_time()
         event = event_row("device.offline", imei, reason=why, connection=number)

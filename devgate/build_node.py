@@ -1,0 +1,160 @@
+"""Builds a gateway that is one node of a cluster: what `build` makes, with a node's own parts."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from devgate.build import Commands, Parts, Storage, build
+from devgate.cluster.hops import Hops
+from devgate.cluster.links import Links
+from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.gateway.background import Background
+from devgate.gateway.commands.running import Running
+from devgate.gateway.devices.parked_task import MakeTask
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.known.directory import Directory
+from devgate.gateway.nodes.claimed import Claimed
+from devgate.gateway.nodes.dispatcher import NodeDispatcher
+from devgate.gateway.nodes.following import Following
+from devgate.gateway.nodes.keys import NodeKeys, NodeOrders
+from devgate.gateway.nodes.node import ClusterNode
+from devgate.gateway.nodes.records import NodeRecords
+from devgate.gateway.nodes.routing import Routing
+from devgate.gateway.storage import Names
+from devgate.net.tls import client_context
+from devgate.store.batch import Row
+from devgate.store.engine import Database
+from devgate.store.node_journal import Committed, NodeJournal
+from devgate.store.node_session import NodeSession
+from devgate.store.nodes import BEAT_SECONDS, Member
+from devgate.store.writer import Writer
+
+REFRESH_SECONDS = 1.0  # until every node knows what was changed of the devices
+
+
+class NodeStorage(Storage):
+    """The way to the database that nodes share."""
+
+    records: NodeRecords
+
+    def __init__(
+        self,
+        database: Database,
+        names: Names,
+        settings: StoreSettings,
+        *,
+        on_well: Callable[[], None],
+        measured: Callable[[float, int], None],
+        member: Member,
+        on_commit: Callable[[Committed], None],
+        late_window: float,
+    ) -> None:
+        self.database = database
+        journal = NodeJournal(database, member, late_window=late_window)
+        self.journal = self.node_journal = journal
+        self.events = self.make_events(journal.last, self.older_events)
+        self.writer = Writer(
+            journal.commit, on_commit, self.outage,
+            disposable=_disposable, idle=BEAT_SECONDS,
+            on_well=lambda: self.records.well(), measured=measured,
+        )  # fmt: skip
+        self.records = NodeRecords(database, self.writer, names, on_well)
+
+
+def _disposable(row: Row) -> bool:
+    return row.kind in ("running", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What makes a gateway a node."""
+
+    parts: Parts
+    member: Member
+    node: ClusterNode
+    routing: Routing
+    hops: Hops
+    session: NodeSession
+
+
+class _Name(NamedTuple):
+    """Which node this is, for operations."""
+
+    node: str
+    incarnation: int
+
+
+def build_node(
+    settings: Settings, database: Database, member: Member, make_task: MakeTask
+) -> NodeParts:
+    """All parts of a node. None of them runs yet, and no door is open.
+
+    Raises what build() raises.
+    """
+    node: ClusterNode
+    session = NodeSession(database, member)
+    hops = Hops(
+        Links(member.id, lambda: member.secret, lambda name: node.address(name), _tls(settings))
+    )
+    refresh = min(settings.store.refresh, REFRESH_SECONDS)
+    store = settings.store.model_copy(update={"refresh": refresh})
+    claimed: Claimed
+    routing: Routing
+
+    def make_commands(
+        storage: Any,
+        presence: Presence,
+        directory: Directory,
+        command: CommandSettings,
+        background: Background,
+    ) -> Commands:
+        nonlocal claimed, routing
+        records: NodeRecords = storage.records
+        claimed = Claimed(presence)
+        records.generation_of = claimed.generation
+        running = Running(directory, records)
+        dispatcher = NodeDispatcher(
+            claimed, directory, records, running, command, member.incarnation << 32
+        )
+        dispatcher.begin(claimed, storage.node_journal.trusted)
+        keys = NodeKeys(records, background)
+        orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
+        routing = Routing(orders, dispatcher, claimed, records, member.id, hops)
+        return Commands(running, dispatcher, keys, routing)
+
+    parts = build(
+        settings.model_copy(update={"store": store}),
+        database,
+        make_storage=partial(
+            NodeStorage, member=member, on_commit=lambda done: node.committed(done),
+            late_window=settings.command.late_window,
+        ),
+        make_commands=make_commands,
+        make_task=make_task,
+        cluster=_Name(member.id, member.incarnation),
+    )  # fmt: skip
+    gateway, storage = parts.gateway, parts.storage
+    dispatcher, records = gateway.dispatcher, gateway.records
+    assert isinstance(storage, NodeStorage)
+    assert isinstance(dispatcher, NodeDispatcher)
+    assert isinstance(records, NodeRecords)
+    following = Following(storage.events, records, lambda event: node.on_event(event))
+    node = ClusterNode(
+        member, storage.node_journal, session, records, gateway.presence, claimed, dispatcher,
+        gateway.running, following, gateway.directory, gateway.background,
+    )  # fmt: skip
+    return NodeParts(parts, member, node, routing, hops, session)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """For the side that connects. Raises SetupError if a file cannot be used."""
+    tls = settings.cluster.tls
+    if tls is None:
+        return None
+    ca = Path(tls.client_ca) if tls.client_ca else None
+    return client_context(Path(tls.certificate), Path(tls.key), ca)

@@ -1,0 +1,65 @@
+"""Where an operation belongs: at the node that was asked, the device's, or the leader."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from devgate.cluster.hops import Hops
+from devgate.errors import StoreError
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.nodes.node import ClusterNode
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.store import history, nodes
+
+# What a device's connection knows, and its node alone.
+AT_DEVICE = frozenset({"tap", "status", "device"})
+# What one node does for all, and what is told once: who changed a device.
+AT_LEADER = frozenset({
+    "add", "edit", "remove", "import", "trim", "webhooks", "webhook_add", "webhook_edit",
+    "webhook_remove", "webhook_test", "webhook_replay",
+})  # fmt: skip
+
+Here = Callable[[Args, str], Awaitable[Any]]
+
+
+class Forwarding:
+    """Hands requests to other nodes. What another one has handed over is not handed on."""
+
+    def __init__(self, gateway: Gateway, node: ClusterNode, hops: Hops) -> None:
+        self._gateway = gateway
+        self._node = node
+        self._hops = hops
+
+    async def dispatch(self, here: Here, args: Args, source: str) -> Reply | Stream:
+        """Run the operation where it belongs. Raises what `here` raises, and StoreError (503) if
+        that node cannot be reached: nothing was done then, or nobody knows."""
+        place = await self._place(args)
+        if place is None or place == self._node.node:
+            found: Reply | Stream = await here(args, source)
+            return found
+        if args.get("type") == "tap":
+            return await self._hops.follow(place, args, source)
+        reply = await self._hops.ask(place, args, source)
+        if args.get("type") in AT_LEADER:
+            await self._gateway.knowledge.refresh()  # whoever changed a device sees it at once
+        return reply
+
+    async def _place(self, args: Args) -> str | None:
+        """The node for this request; None: this one."""
+        type = args.get("type")
+        if type in AT_LEADER:
+            leader = await self._gateway.records.read(nodes.leader)
+            if leader is None and not self._node.leading:
+                raise StoreError("no node leads the cluster at the moment; ask again")
+            return leader
+        if type == "cancel" and isinstance(id := args.get("command"), str):
+            row = await self._gateway.records.read(history.by_id, id)
+            return None if row is None else self._node.name(row["incarnation"] or 0)
+        if type in AT_DEVICE and isinstance(imei := args.get("imei"), str):
+            if self._gateway.presence.get(imei) is not None:  # type: ignore[arg-type]
+                return None
+            found = await self._gateway.records.read(nodes.holder, imei)
+            return None if found is None else found[0]
+        return None

@@ -1,0 +1,68 @@
+"""What nodes that are dead have left under way: it is settled by any that lives, in slices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from devgate.gateway.command import Command
+from devgate.gateway.commands.recovery import UNSENT
+from devgate.gateway.details import command_front, ended, event_row
+from devgate.gateway.storage import Names
+from devgate.model import Imei
+from devgate.store.history import Reading
+from devgate.store.node_rows import upsert
+from devgate.store.nodes import SLICE, add_events, orphaned_commands, orphaned_devices
+
+DIED = (
+    "sent, and its node died before an answer came: the outcome is unknown, "
+    "the device may have done it"
+)
+OFFLINE = "its node died"
+
+log = logging.getLogger("devgate.nodes")
+
+# Settles one slice in a transaction. Returns how many rows it was.
+Settle = Callable[[Reading, float, Names], int]
+
+
+def commands(conn: Reading, now: float, names: Names) -> int:
+    """End commands that nobody works on any more. What waits for its device to register goes on
+    waiting: the node where that happens takes it."""
+    found = [Command.of(row) for row in orphaned_commands(conn, now)]
+    for command in found:
+        if command.state == "sent":
+            command.ends("408", now, DIED)
+        elif command.expires_at is None:
+            command.ends("503", now, UNSENT)
+        else:
+            command.ends("410", now)
+    unsent = [one.values() for one in found if not one.spent and one.key is not None]
+    others = [one.values() for one in found if one.spent or one.key is None]
+    upsert(conn, "refused", unsent)
+    upsert(conn, "command", others)
+    told = [ended(one, command_front(one, names.called(one.imei)), now).values for one in found]
+    add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    for one in found:
+        log.info("command of a dead node ended command=%s status=%s", one.id, one.status)
+    return len(found)
+
+
+def devices(conn: Reading, now: float, names: Names) -> int:
+    """Mark devices of dead nodes offline."""
+    found = orphaned_devices(conn, now)
+    told: list[tuple[Any, ...]] = []
+    for imei, generation in found:
+        row = event_row("device.offline", Imei(imei), reason=OFFLINE, connection=generation)
+        told.append((now, *row.values[1:]))
+    add_events(conn, told, set(), lambda rows: upsert(conn, "event", rows))
+    return len(found)
+
+
+STEPS: tuple[Settle, ...] = (commands, devices)
+
+
+def more(count: int) -> bool:
+    """Whether there may be another slice."""
+    return count >= SLICE

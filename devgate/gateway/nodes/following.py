@@ -1,0 +1,62 @@
+"""The events of all nodes, in the order of their numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import trio
+
+from devgate.events.log import EventLog
+from devgate.gateway.background import Background
+from devgate.gateway.storage import Records
+from devgate.store import history
+
+LOOK_SECONDS = 0.2  # between two looks for events of other nodes
+PAGE = 500  # events that are read at once
+
+log = logging.getLogger("devgate.nodes")
+
+
+class Following:
+    """Publishes events in this node's log. Numbers are given under a lock that is held until the
+    commit has ended: whoever sees a number sees all before it."""
+
+    def __init__(
+        self, events: EventLog, records: Records, on_event: Callable[[Sequence[Any]], None]
+    ) -> None:
+        """`on_event` gets those that were read from the database, other nodes' among them."""
+        self._events = events
+        self._records = records
+        self._on_event = on_event
+        self._wake = trio.Event()
+
+    def committed(self, events: Sequence[Sequence[Any]]) -> None:
+        """These are this node's own: published at once where no other node's are before them."""
+        if not events:
+            return
+        if events[0][-1] == self._events.last + 1:
+            self._events.publish(events)
+        else:
+            self._wake.set()
+
+    async def run(self, background: Background) -> NoReturn:
+        """Read what other nodes have written, for ever."""
+        while True:
+            with trio.move_on_after(LOOK_SECONDS):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            await background.until_done("events", self._read, 1.0)
+
+    async def _read(self) -> None:
+        while True:
+            after = self._events.last
+            rows = await self._records.read(history.events_after, after, PAGE)
+            last = self._events.last  # this node may have published some meanwhile
+            news = [row for row in rows if row[-1] > last]
+            self._events.publish(news)
+            for row in rows:
+                self._on_event(row)
+            if len(rows) < PAGE:
+                return

@@ -1,0 +1,210 @@
+"""One node of a cluster: its claims, its place among the others, and what it does for all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+import trio
+
+from devgate.errors import StoreError
+from devgate.gateway.background import Background
+from devgate.gateway.clock import time
+from devgate.gateway.commands.running import Running
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.nodes import estate
+from devgate.gateway.nodes.claimed import Claimed
+from devgate.gateway.nodes.dispatcher import NodeDispatcher
+from devgate.gateway.nodes.following import Following
+from devgate.gateway.nodes.records import NodeRecords
+from devgate.gateway.storage import Names
+from devgate.model import Imei
+from devgate.store import history
+from devgate.store.node_journal import Claim, Committed, NodeJournal
+from devgate.store.node_session import NodeSession, Seen
+from devgate.store.nodes import BEAT_SECONDS, SLICE, Member, Node
+
+ELSEWHERE = "it has registered at another node"  # why a connection ends
+PRUNE_SECONDS = 60.0
+SWEEP_SECONDS = 10.0  # between two looks of the leader for what the dead have left
+
+log = logging.getLogger("devgate.nodes")
+
+
+class ClusterNode:
+    """What this process knows of the cluster, and does in it."""
+
+    def __init__(
+        self,
+        member: Member,
+        journal: NodeJournal,
+        session: NodeSession,
+        records: NodeRecords,
+        presence: Presence,
+        claimed: Claimed,
+        dispatcher: NodeDispatcher,
+        running: Running,
+        following: Following,
+        names: Names,
+        background: Background,
+    ) -> None:
+        self.node = member.id
+        self.incarnation = member.incarnation
+        self.nodes: Sequence[Node] = ()  # as they were seen last
+        self.leads = trio.Event()  # set while this node leads; another one afterwards
+        self.leading = False
+        self.draining = False
+        self._lost = trio.Event()  # it leads no longer
+        self._journal = journal
+        self._session = session
+        self._records = records
+        self._presence = presence
+        self._claimed = claimed
+        self._dispatcher = dispatcher
+        self._running = running
+        self._following = following
+        self._names = names
+        self._background = background
+        self._sweep = True  # what the dead have left is to be looked for
+
+    def address(self, node: str) -> str | None:
+        """Where another living node is reached."""
+        for one in self.nodes:
+            if one.id == node and one.alive:
+                return one.address
+        return None
+
+    def name(self, incarnation: int) -> str | None:
+        """The living node with this incarnation."""
+        for one in self.nodes:
+            if one.incarnation == incarnation and one.alive:
+                return one.id
+        return None
+
+    def committed(self, done: Committed) -> None:
+        """What a commit has done, before anybody who waits for it hears of that."""
+        self._records.refused = done.refused
+        self._following.committed(done.events)
+        for claim in done.claims:
+            self._claim(claim)
+        for imei, generation in done.moved:
+            self._moved(Imei(imei), generation)
+        self.draining = done.draining
+        self._journal.devices = len(self._presence)
+        self._journal.in_flight = self._dispatcher.in_flight
+
+    def _claim(self, claim: Claim) -> None:
+        imei = Imei(claim.imei)
+        if not claim.won:
+            self._moved(imei, claim.generation)
+            return
+        self._claimed.won(imei, claim.generation)
+        if not claim.current:
+            if claim.running_until is not None:
+                self._running.load({imei: claim.running_until})
+            self._dispatcher.adopt(claim)
+        self._dispatcher.ready(imei)
+
+    def _moved(self, imei: Imei, generation: int) -> None:
+        if self._claimed.gone(imei, generation):
+            log.info("device is at another node imei=%s connection=%s", imei, generation)
+            self._presence.end(imei, ELSEWHERE)
+        if self._claimed.get(imei) is None and not self._claimed.waits(imei):
+            self._dispatcher.release(imei)
+
+    def on_event(self, event: Sequence[Any]) -> None:
+        """An event that another node may have written."""
+        _, type, imei, command, _, _ = event
+        if type in ("command.ended", "command.late") and self._dispatcher.follows(command):
+            self._dispatcher.soon(partial(self._ended_elsewhere, command))
+        elif type in ("device.online", "device.taken_over") and imei is not None:
+            self._claimed_by_somebody(Imei(imei))
+
+    def _claimed_by_somebody(self, imei: Imei) -> None:
+        """If it was not this node, it learns that by its own claim, which has the time of its
+        registration and loses to a later one."""
+        if self._claimed.get(imei) is not None:
+            self._presence.claim(imei)
+        elif self._dispatcher.has(imei):
+            self._dispatcher.soon(partial(self._check, imei))
+
+    async def _check(self, imei: Imei) -> None:
+        """A device that has left with commands under way: have they gone after it?"""
+        try:
+            rows = await self._records.read(history.presence_of, [imei])
+        except StoreError:
+            return
+        elsewhere = imei in rows and rows[imei]["incarnation"] != self.incarnation
+        if elsewhere and self._presence.get(imei) is None:
+            self._dispatcher.release(imei)
+
+    async def _ended_elsewhere(self, command: str) -> None:
+        try:
+            row = await self._records.read(history.by_id, command)
+        except StoreError:
+            return  # looked at again, with all that are away
+        if row is not None and row["state"] == "ended":
+            self._dispatcher.ended_elsewhere(row)
+
+    async def run(self) -> NoReturn:
+        """Look at the other nodes, and settle what the dead have left, for ever."""
+        swept = pruned = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._following.run, self._background)
+            while True:
+                await self._background.attempt("nodes", self._look)
+                now = trio.current_time()
+                if self._sweep or (self.leading and now - swept > SWEEP_SECONDS):
+                    self._sweep, swept = False, now
+                    await self._background.attempt("estate", self._settle)
+                for command in list(self._dispatcher.away):
+                    await self._ended_elsewhere(command)
+                if now - pruned > PRUNE_SECONDS:
+                    pruned = now
+                    self._claimed.prune()
+                await trio.sleep(BEAT_SECONDS)
+        raise AssertionError("it looks for ever")
+
+    async def _look(self) -> None:
+        try:
+            seen: Seen = await self._records.blocking(self._session.look)
+        except BaseException:
+            self._lead(leads=False)
+            raise
+        self.nodes = seen.nodes
+        self._sweep = self._sweep or seen.died
+        self._lead(leads=seen.leads)
+
+    def _lead(self, *, leads: bool) -> None:
+        if leads == self.leading:
+            return
+        self.leading = leads
+        if leads:
+            self._lost = trio.Event()
+            self.leads.set()
+        else:
+            self.leads = trio.Event()
+            self._lost.set()
+
+    async def _settle(self) -> None:
+        for step in estate.STEPS:
+            count = SLICE
+            while estate.more(count):
+                count = await self._records.change(
+                    step, time() + self._journal.clock_ahead, self._names
+                )
+
+    async def while_leading(self, run: Callable[[], Awaitable[object]]) -> NoReturn:
+        """Run this while this node leads, and again each time that it does."""
+        while True:
+            await self.leads.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._until_lost, nursery.cancel_scope)
+                await run()
+                nursery.cancel_scope.cancel()
+
+    async def _until_lost(self, scope: trio.CancelScope) -> None:
+        await self._lost.wait()
+        scope.cancel()

@@ -1,0 +1,85 @@
+"""How a node puts things on disk: each row under its condition, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from devgate.errors import StoreError
+from devgate.gateway.command import Command
+from devgate.gateway.details import accepted
+from devgate.gateway.storage import CommandEvent, Records
+from devgate.model import Imei
+from devgate.store.batch import Row
+from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN
+
+OnDone = Callable[[Exception | None], None]
+
+
+class NotWritten(StoreError):
+    """A command's row does not stand as it was to be written. `why` is one of MOVED (its device
+    is another node's), KEY_SPENT, WRITTEN (its id is there already), or a sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the row was refused: {why}")
+        self.why = why
+
+    @property
+    def known(self) -> bool:
+        return self.why in (MOVED, KEY_SPENT, WRITTEN)
+
+
+class NodeRecords(Records):
+    """Writes rows that another node may have changed."""
+
+    claims = True
+    # By id of the command: why its row was refused by the commit whose callbacks come next.
+    refused: dict[str, str]
+    # The generation of the connection that a device's commands are sent on.
+    generation_of: Callable[[Imei], int | None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.refused = {}
+        self.generation_of = lambda imei: None
+
+    def write(
+        self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone
+    ) -> None:
+        if self._database.loss:
+            return on_done(StoreError(self._database.loss))
+        front = self._front(command)
+        told = [event(command, front, at).values for event in events]
+        generation = self.generation_of(command.imei) if command.state == "sent" else None
+        row = Row("order", (command.values(), told, accepted in events, generation))
+        return self._writer.write([row], partial(self._done, command.id, on_done))
+
+    def _done(self, id: str, on_done: OnDone, error: Exception | None) -> None:
+        why = self.refused.pop(id, None)
+        on_done(error if why is None or error is not None else NotWritten(why))
+
+    def post(self, command: Command, *events: Row) -> None:
+        told = [event.values for event in events]
+        row = Row("order", (command.values(), told, False, None))
+        self._writer.post([row], None if events else ("command", command.id))
+
+    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+        told = [event(command, self._front(command), at).values]
+        row = Row("order", (command.values(), told, not command.noted, None))
+        self._writer.post([row])
+
+    def presence(self, values: tuple[Any, ...], *events: Row) -> None:
+        row = Row("device", (values, [event.values for event in events]))
+        # Claims are never given up: without one its device would take no command.
+        self._writer.post([row], None if events else ("presence", values[0]))
+
+    def offline(self, imei: Imei, reason: str | None) -> None:
+        raise AssertionError("what the dead have left is not told by the node's own records")
+
+    def tomb(self, command: Command, event: CommandEvent, at: float, on_done: OnDone) -> None:
+        """Write the end of a command of which no other node may write a row any more. Calls back
+        with NotWritten where there is a row of its id."""
+        told = [event(command, self._front(command), at).values]
+        row = Row("order", (command.values(), told, True, None))
+        self._writer.write([row], partial(self._done, command.id, on_done))

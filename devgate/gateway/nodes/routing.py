@@ -1,0 +1,212 @@
+"""Orders that arrive at one node, for a device that may be at another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+import trio
+
+from devgate.errors import DevgateError, StoreError
+from devgate.gateway.clock import time
+from devgate.gateway.command import Command, Order
+from devgate.gateway.commands.ids import Ids
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.completion import result_of
+from devgate.gateway.details import ended
+from devgate.gateway.membership import Lost, Unreachable
+from devgate.gateway.nodes.claimed import Claimed
+from devgate.gateway.nodes.dispatcher import NodeDispatcher
+from devgate.gateway.nodes.records import NodeRecords, NotWritten
+from devgate.store import history, nodes
+from devgate.store.node_journal import KEY_SPENT
+
+Reply = Mapping[str, Any]
+
+ROUTE_SECONDS = 5.0  # that an order may look for its device's node: longer than a lease
+CLAIM_SECONDS = 2.0  # that it may wait for a device that has just registered here
+RETRY_SECONDS = 0.1  # between two looks
+FOLLOW_SECONDS = 0.5  # between two looks at a record that another node writes
+# The reply to a node that has handed over an order for a device that is not here.
+MOVED: Reply = {"status": "404", "moved": True}
+LOST_HOP = "it could not be handed to the node of its device in time; nothing was sent"
+
+# A reply of another node is passed on as it is.
+OnDone = Callable[[Command | Exception | Reply], None]
+
+log = logging.getLogger("devgate.nodes")
+
+
+class Links(Protocol):
+    """The way to other nodes."""
+
+    async def order(self, node: str, order: Order, wait: bool) -> Reply | None:
+        """Hand an order over. None: its device is not there any more, and nothing was written.
+        Raises Unreachable and Lost."""
+
+
+class Routing:
+    """Takes orders as `Orders` does, and hands those for other nodes' devices over.
+
+    The row is the truth: a hop that is lost costs time. Its order has an id before it goes out.
+    Whoever writes a row of that id first has decided: the other node its command, or this one
+    that there is none.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        dispatcher: NodeDispatcher,
+        claimed: Claimed,
+        records: NodeRecords,
+        node: str,
+        links: Links,
+    ) -> None:
+        self.closed = False
+        self._orders = orders
+        self._dispatcher = dispatcher
+        self._claimed = claimed
+        self._records = records
+        self._node = node
+        self._links = links
+
+    @property
+    def ids(self) -> Ids:
+        return self._orders.ids
+
+    def close(self) -> None:
+        """The gateway stops: no more orders are taken."""
+        self.closed = True
+        self._orders.close()
+
+    def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        """Carry out the order, wherever its device is. Calls back as Orders.submit() does, or
+        with another node's reply. One that has an id came from another node: it is not handed on,
+        and called back with MOVED where its device is not here."""
+        if order.id is not None:
+            if not self._dispatcher.soon(partial(self._handed, order, wait, on_done)):
+                on_done(StoreError("the gateway stops; nothing was sent"))
+        elif self._claimed.get(order.imei) is not None:
+            self._here(order, wait, on_done)
+        else:
+            self._start(order, wait, on_done)
+
+    async def _handed(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        with trio.move_on_after(CLAIM_SECONDS):
+            await self._claimed.settled(order.imei)
+        while self._claimed.get(order.imei) is not None:
+            found = await result_of(partial(self._orders.submit, order, wait))
+            if not isinstance(found, Command) or found.unwritten is None:
+                return on_done(found)
+            if found.unwritten != KEY_SPENT:
+                break  # else the next try finds the command that has spent it
+        return on_done(MOVED)
+
+    def _here(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        self._orders.submit(order, wait, partial(self._done_here, order, wait, on_done))
+
+    def _done_here(
+        self, order: Order, wait: bool, on_done: OnDone, found: Command | Exception
+    ) -> None:
+        if isinstance(found, Command) and found.unwritten is not None:
+            # Its key was spent elsewhere at this moment, or its device has left for another node.
+            self._start(order, wait, on_done)
+        elif isinstance(found, Command) and self._is_a_record(found) and wait:
+            self._dispatcher.soon(partial(self._follow_for, found, on_done))
+        else:
+            on_done(found)
+
+    def _is_a_record(self, command: Command) -> bool:
+        """Whether another node works on the command: this is only what its row said."""
+        return command.state != "ended" and command.id not in self._dispatcher.live
+
+    async def _follow_for(self, command: Command, on_done: OnDone) -> None:
+        try:
+            on_done(await self._follow(command.id))
+        except DevgateError as err:
+            on_done(err)
+
+    def _start(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        if not self._dispatcher.soon(partial(self._route, order, wait, on_done)):
+            on_done(StoreError("the gateway stops; nothing was sent"))
+
+    async def _route(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        found: Command | Exception | Reply
+        try:
+            found = await self._routed(order, wait, trio.current_time() + ROUTE_SECONDS)
+        except Exception as err:
+            found = err
+            if not isinstance(err, DevgateError):
+                log.exception("an order could not be routed imei=%s", order.imei)
+        on_done(found)
+
+    async def _routed(self, order: Order, wait: bool, until: float) -> Command | Reply:
+        while True:
+            # Each try has an id of its own: what became of the one before is settled.
+            attempt = replace(order, id=self.ids.next())
+            node = await self._place(order)
+            if node is None:
+                found: Command | Exception = await result_of(
+                    partial(self._orders.submit, attempt, wait)
+                )
+                if isinstance(found, Exception):
+                    raise found
+                if found.unwritten is None:
+                    if wait and self._is_a_record(found):
+                        return await self._follow(found.id)
+                    return found
+                if found.unwritten == KEY_SPENT:
+                    continue  # the next try finds the command that has spent it
+            else:
+                try:
+                    reply = await self._links.order(node, attempt, wait)
+                except Unreachable as err:
+                    log.warning("node cannot be reached node=%s error=%s", node, err)
+                except Lost:
+                    return await self._lost(attempt, wait)
+                else:
+                    if reply is not None:
+                        return reply
+            if trio.current_time() > until:
+                raise StoreError(LOST_HOP)
+            await trio.sleep(RETRY_SECONDS)
+
+    async def _place(self, order: Order) -> str | None:
+        """The node that has the device. None: it is here, or nowhere. Raises StoreError."""
+        with trio.move_on_after(CLAIM_SECONDS):
+            await self._claimed.settled(order.imei)
+        if self._claimed.get(order.imei) is not None:
+            return None
+        found = await self._records.read(nodes.holder, order.imei)
+        return None if found is None or found[0] == self._node else found[0]
+
+    async def _lost(self, order: Order, wait: bool) -> Command | Reply:
+        """The other node has the order, or never had it. If a row of its id can be written here,
+        nobody can write it any more."""
+        assert order.id is not None, "it was given one"
+        now = time()
+        command = Command(order.id, order, now)
+        command.ends("503", now, LOST_HOP)
+        error = await result_of(partial(self._records.tomb, command, ended, now))
+        if error is None:
+            command.set_recorded()
+            command.set_done()
+            return command
+        if not (isinstance(error, NotWritten) and error.known):
+            raise StoreError(
+                "the node of the device was lost, and what it did cannot be looked up now "
+                f"({error}): the outcome is unknown, ask again with the key",
+                outcome="unknown",
+            )
+        return await self._follow(order.id, wait)
+
+    async def _follow(self, id: str, wait: bool = True) -> Command:
+        """The command once its record has ended, or (not `wait`) as it is there."""
+        while True:
+            row = await self._records.read(history.by_id, id)
+            if row is not None and (row["state"] == "ended" or not wait):
+                return Command.of(row)
+            await trio.sleep(FOLLOW_SECONDS)

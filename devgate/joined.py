@@ -1,0 +1,82 @@
+"""What a gateway does besides as one node of a cluster: its door for the others, its tasks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from devgate.build import tls_of
+from devgate.cluster.door import door
+from devgate.cluster.forwarding import Forwarding
+from devgate.control.server import ControlServer
+from devgate.gateway.operations import forwarding
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.store import nodes
+
+if TYPE_CHECKING:
+    from devgate.build_node import NodeParts
+    from devgate.config.settings import Settings
+    from devgate.control.streams import Dispatch
+
+
+class Joined:
+    """One node, from its door for the others to its leave."""
+
+    def __init__(self, made: NodeParts, settings: Settings) -> None:
+        self._made = made
+        self._settings = settings.cluster
+        self._server: ControlServer | None = None  # once its door is open
+        self._forwarding = Forwarding(made.parts.gateway, made.node, made.hops)
+
+    async def dispatch(self, here: Dispatch, args: Args, source: str) -> Reply | Stream:
+        """Run an operation where it belongs: here, at the device's node, or at the leader."""
+        return await self._forwarding.dispatch(here, args, source)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """All tasks of a node. Started at once: nothing that they do is needed for a door."""
+        gateway, node = self._made.parts.gateway, self._made.node
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._made.hops.run)
+            nursery.start_soon(node.run)
+            nursery.start_soon(node.while_leading, gateway.trimming.run)
+            nursery.start_soon(node.while_leading, gateway.webhooks.run)
+            task_status.started()
+
+    async def serve(
+        self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """The door for the other nodes. Started with its addresses once they can be reached, and
+        the others know them."""
+        records, member = self._made.parts.gateway.records, self._made.member
+        listen = self._settings.listen
+        if not listen:
+            host = await records.read(nodes.reached_from)
+            listen = [f"[{host}]:0" if ":" in host else f"{host}:0"]
+        gateway = self._made.parts.gateway
+        server = self._server = door(
+            partial(forwarding.dispatch, gateway),
+            partial(forwarding.begin, gateway),
+            lambda: member.secret,
+            refusals=gateway.refusals,
+        )
+        async with trio.open_nursery() as nursery:
+            places: list[str] = await nursery.start(
+                server.serve_tcp, listen, tls_of(self._settings.tls)
+            )
+            address = self._settings.advertise or places[0]
+            await records.change(nodes.set_address, member, address)
+            task_status.started(places)
+
+    async def drain(self) -> None:
+        """Close the door, once what is under way for other nodes has its reply."""
+        if self._server is not None:
+            await self._server.drain()
+
+    async def leave(self) -> None:
+        """Tell the others that this node is gone: nobody need wait for its lease."""
+        records, member = self._made.parts.gateway.records, self._made.member
+        self._made.session.close()
+        await records.change(nodes.leave, member)

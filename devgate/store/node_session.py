@@ -1,0 +1,99 @@
+"""One session of a node beside its journal: it keeps the node's name, looks whether the others
+live, and is the leader of the cluster if no other one is."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from devgate.store.engine import Database
+from devgate.store.nodes import (
+    LEADING,
+    LEASE_SECONDS,
+    Member,
+    Node,
+    all_nodes,
+    boottime,
+    declare_dead,
+    end_sessions,
+    set_up_session,
+)
+
+_LEAD = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
+
+log = logging.getLogger("devgate.nodes")
+
+
+class Seen(NamedTuple):
+    """What one look has shown."""
+
+    nodes: list[Node]
+    leads: bool  # this node posts to webhooks, trims and tells what other programs change
+    died: bool  # a node has died or left since the last look
+
+
+class NodeSession:
+    """Blocking; for one thread at a time. After an error the next look begins anew."""
+
+    def __init__(self, database: Database, member: Member) -> None:
+        self._database = database
+        self._member = member
+        self._conn: Connection | None = None
+        self._leads = False
+        # When each living incarnation was first seen with its beat.
+        self._beats: dict[int, tuple[int, float]] = {}
+        self._alive: set[int] = set()
+
+    def look(self) -> Seen:
+        """Look at all nodes, and declare those dead whose beat has stood still for the lease."""
+        try:
+            return self._look()
+        except BaseException:
+            self.close()  # and with it all observations: nobody is dead for that
+            raise
+
+    def close(self) -> None:
+        """End the session: another node may lead."""
+        conn, self._conn = self._conn, None
+        self._leads = False
+        self._beats.clear()
+        if conn is not None:
+            with suppress(SQLAlchemyError):
+                conn.close()
+
+    def _look(self) -> Seen:
+        if self._conn is None:
+            self._conn = self._database.connected()
+            set_up_session(self._conn, self._member.id)
+        conn = self._conn
+        if not self._leads:
+            self._leads = bool(conn.scalar(_LEAD, {"number": LEADING}))
+            if self._leads:
+                log.info("this node leads node=%s", self._member.id)
+        nodes = all_nodes(conn)
+        conn.commit()
+        now = boottime()
+        for node in nodes:
+            if node.alive and node.incarnation != self._member.incarnation:
+                beat, since = self._beats.get(node.incarnation, (-1, now))
+                if beat != node.beat:
+                    self._beats[node.incarnation] = (node.beat, now)
+                elif now - since > LEASE_SECONDS:
+                    self._bury(conn, node)
+        alive = {node.incarnation for node in nodes if node.alive}
+        died, self._alive = bool(self._alive - alive), alive
+        self._beats = {one: seen for one, seen in self._beats.items() if one in alive}
+        return Seen(nodes, self._leads, died)
+
+    def _bury(self, conn: Connection, node: Node) -> None:
+        """Its sessions first: one that is frozen within a transaction holds the row's lock."""
+        end_sessions(conn, node.id)
+        conn.commit()
+        dead = declare_dead(conn, node)
+        conn.commit()
+        if dead:
+            log.warning("node declared dead node=%s incarnation=%s", node.id, node.incarnation)

@@ -1,0 +1,261 @@
+"""The rows that make several gateways one cluster: who lives, and what the dead have left.
+
+A node proves that it lives by its `beat`, which each of its commits raises within the same
+transaction. Another node whose clock sees a beat stand still for LEASE_SECONDS declares it dead,
+under the lock of the same row: from then on no commit of that incarnation works. A node sends
+nothing once TRUST_SECONDS have passed since its last commit that worked was begun, which is
+earlier than anybody may declare it dead.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from devgate.store.batch import found_by_device
+from devgate.store.numbering import Numbering, Values
+
+BEAT_SECONDS = 0.5  # between two commits of a node that has nothing to write
+LEASE_SECONDS = 3.0  # that a beat may stand still, by the clock of whoever looks
+MARGIN_SECONDS = 0.7  # by which a node gives up earlier
+TRUST_SECONDS = LEASE_SECONDS - MARGIN_SECONDS
+SLICE = 1000  # rows of the dead that one transaction takes: some 30 ms
+CLUSTER = "the nodes of a cluster"  # the owner's holder
+
+# The keys of PostgreSQL's advisory locks: the schema, and one of these. The nodes share the lock
+# that a gateway which works alone has for itself.
+NODES = 0x6465766E  # with the node's name: one process for each
+
+_SHARE = text("SELECT pg_try_advisory_lock_shared(hashtext(current_schema()), :number)")
+_NAME = text("SELECT pg_try_advisory_lock(hashtext(current_schema() || '/' || :id), :number)")
+_END = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"
+)
+_SETTINGS = (
+    "SET application_name = '{name}'",
+    "SET idle_in_transaction_session_timeout = '1500ms'",
+    "SET lock_timeout = '1s'",
+    "SET statement_timeout = '4s'",
+    # Of the server's end: else the session of a node that was cut off lives for two hours.
+    "SET tcp_keepalives_idle = 2",
+    "SET tcp_keepalives_interval = 1",
+    "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = 4000",
+)
+
+
+class Node(NamedTuple):
+    """One row of `node`."""
+
+    id: str
+    incarnation: int
+    beat: int
+    alive: bool
+    address: str
+
+
+class Member(NamedTuple):
+    """What a node is since it joined."""
+
+    id: str
+    incarnation: int
+    secret: str  # proves a node to the others
+    database: str  # the database's own id
+    lost: str | None  # why no start is accepted until an operator has confirmed it
+
+
+def boottime() -> float:
+    """Seconds; it counts those of a suspended machine, too, and no clock is set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def application(id: str) -> str:
+    """What PostgreSQL calls the sessions of a node."""
+    return f"devgate {id}"
+
+
+def set_up_session(conn: Connection, id: str) -> None:
+    """This session is one of the node: it can be ended by the others, and a node that is frozen
+    or cut off must not keep its locks for long."""
+    for setting in _SETTINGS:
+        conn.exec_driver_sql(setting.format(name=application(id)))
+
+
+def lock_name(conn: Connection, id: str, number: int) -> bool:
+    """Take the locks of a node for this session. False: another process has one of them."""
+    if not conn.scalar(_SHARE, {"number": number}):
+        return False
+    return bool(conn.scalar(_NAME, {"id": id, "number": NODES}))
+
+
+def end_sessions(conn: Connection, id: str) -> None:
+    """End all sessions of a node that is dead, and with them its locks."""
+    conn.execute(_END, {"name": application(id)})
+
+
+def all_nodes(conn: Connection) -> list[Node]:
+    rows = conn.execute(text("SELECT id, incarnation, beat, alive, address FROM node ORDER BY id"))
+    return [Node(*row) for row in rows]
+
+
+def join(conn: Connection, id: str, version: str) -> Member:
+    """A new incarnation of the node. The caller has its locks, and commits. Nobody can reach it
+    before set_address().
+
+    A gateway that worked alone until now is fenced. What an earlier incarnation had under way is
+    settled afterwards, with all that the dead have left.
+    """
+    now = time.time()
+    owned = conn.execute(text("SELECT holder, database, lost FROM owner FOR UPDATE")).one()
+    if owned.holder != CLUSTER:
+        taken = {"holder": CLUSTER, "at": now}
+        conn.execute(
+            text("UPDATE owner SET epoch = epoch + 1, holder = :holder, taken_at = :at"), taken
+        )
+    row = conn.execute(
+        text(
+            "UPDATE cluster SET incarnation = incarnation + 1, "
+            "secret = CASE WHEN secret = '' THEN :secret ELSE secret END, "
+            "n = greatest(n, (SELECT coalesce(max(n), 0) FROM event)), at = greatest(at, "
+            "(SELECT e.at FROM event e ORDER BY e.n DESC LIMIT 1)) RETURNING incarnation, secret"
+        ),
+        {"secret": secrets.token_urlsafe(32)},
+    ).one()
+    conn.execute(
+        text(
+            "INSERT INTO node (id, incarnation, beat, alive, address, version, started_at) "
+            "VALUES (:id, :incarnation, 0, true, :address, :version, :at) ON CONFLICT (id) DO "
+            "UPDATE SET incarnation = excluded.incarnation, beat = 0, alive = true, "
+            "address = excluded.address, version = excluded.version, draining = false, "
+            "started_at = excluded.started_at, devices = 0, in_flight = 0"
+        ),
+        {"id": id, "incarnation": row.incarnation, "address": "", "version": version, "at": now},
+    )  # fmt: skip
+    return Member(id, row.incarnation, row.secret, owned.database, owned.lost)
+
+
+def reached_from(conn: Connection) -> str:
+    """The address of this machine that PostgreSQL sees; that of loopback for a Unix socket."""
+    found = conn.scalar(text("SELECT host(inet_client_addr())"))
+    return str(found) if found else "127.0.0.1"
+
+
+def set_address(conn: Connection, member: Member, address: str) -> None:
+    """Where the others reach the node, once its door is open."""
+    values = {"id": member.id, "incarnation": member.incarnation, "address": address}
+    conn.execute(
+        text("UPDATE node SET address = :address WHERE id = :id AND incarnation = :incarnation"),
+        values,
+    )
+
+
+def leave(conn: Connection, member: Member) -> None:
+    """The node stops as it should: nobody need wait for its lease."""
+    values = {"id": member.id, "incarnation": member.incarnation}
+    conn.execute(
+        text("UPDATE node SET alive = false WHERE id = :id AND incarnation = :incarnation"), values
+    )
+
+
+def declare_dead(conn: Connection, node: Node) -> bool:
+    """No commit of this incarnation works from now on. False: it has beaten again, or somebody
+    else has done it. The caller has ended its sessions, and commits."""
+    done = conn.execute(
+        text(
+            "UPDATE node SET alive = false WHERE id = :id AND incarnation = :incarnation "
+            "AND beat = :beat AND alive"
+        ),
+        {"id": node.id, "incarnation": node.incarnation, "beat": node.beat},
+    )
+    return bool(done.rowcount)
+
+
+def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:
+    """These events with the next numbers and with times that do not go back. The number's row
+    stays locked until the transaction ends: it is to be the last one that is."""
+    if not told:
+        return []
+    newest = max(values[0] for values in told)
+    n, at = conn.execute(
+        text(
+            "UPDATE cluster SET n = o.n + :count, at = greatest(o.at, :newest) "
+            "FROM (SELECT n, at FROM cluster FOR UPDATE) o RETURNING o.n, o.at"
+        ),
+        {"count": len(told), "newest": newest},
+    ).one()
+    return Numbering(n, at).number(told, [])
+
+
+# What nobody works on: its node is dead, or it was a gateway that worked alone.
+_ORPHANED = (
+    "(incarnation IS NULL OR incarnation NOT IN (SELECT incarnation FROM node WHERE alive))"
+)
+_COMMANDS = text(
+    "SELECT * FROM command WHERE state <> 'ended' AND (state = 'sent' OR expires_at IS NULL "
+    f"OR expires_at <= :now) AND {_ORPHANED} ORDER BY id LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+)
+_DEVICES = text(
+    f"SELECT imei, generation FROM presence WHERE online AND {_ORPHANED} "
+    f"LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+)
+_OFFLINE = text("UPDATE presence SET online = false, since = :now WHERE imei = ANY(:imeis)")
+
+
+def orphaned_commands(conn: Connection, now: float) -> list[dict[str, Any]]:
+    """Some rows of open commands that nobody works on, locked. Not those that wait on for their
+    device: the node where that registers takes them."""
+    return [row._asdict() for row in conn.execute(_COMMANDS, {"now": now})]
+
+
+def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
+    """Some devices of dead nodes, which are offline from now on: IMEI and generation."""
+    found = [(row.imei, row.generation) for row in conn.execute(_DEVICES)]
+    if found:
+        conn.execute(_OFFLINE, {"now": now, "imeis": [imei for imei, _ in found]})
+    return found
+
+
+def holder(conn: Connection, imei: str) -> tuple[str, int] | None:
+    """The living node that has the device: its name and incarnation."""
+    row = conn.execute(
+        text(
+            "SELECT n.id, n.incarnation FROM presence p JOIN node n ON n.id = p.node AND "
+            "n.incarnation = p.incarnation AND n.alive WHERE p.imei = :imei AND p.online"
+        ),
+        {"imei": imei},
+    ).first()
+    return None if row is None else (row.id, row.incarnation)
+
+
+LEADING = 0x6465766C  # the advisory lock of the leader; its other key is the schema
+_LEADER = text(
+    "SELECT n.id FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid JOIN node n ON "
+    "a.application_name = 'devgate ' || n.id AND n.alive WHERE l.locktype = 'advisory' "
+    "AND l.granted AND l.objsubid = 2 AND l.objid = :number "
+    "AND l.classid = hashtext(current_schema())::oid AND l.database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+def leader(conn: Connection) -> str | None:
+    """The living node that leads."""
+    name: str | None = conn.scalar(_LEADER, {"number": LEADING})
+    return name
+
+
+def add_events(
+    conn: Connection,
+    told: Sequence[Values],
+    commands: set[str],
+    insert: Callable[[Sequence[Values]], None],
+) -> list[Values]:
+    """Number these events and write them; `commands` are the ids whose rows are written with
+    them. Returns them with their numbers."""
+    events = numbered(conn, told)
+    by_device = found_by_device(events, commands)
+    insert([(*values, by) for values, by in zip(events, by_device, strict=True)])
+    return events
