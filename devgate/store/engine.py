@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Pool
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway, StoreError
@@ -41,6 +40,7 @@ from devgate.store.ownership import (
     note_loss,
     take_over,
 )
+from devgate.store.postgres_url import shown
 
 log = logging.getLogger("devgate.store")
 
@@ -53,7 +53,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.dialect: str = engine.dialect.name  # "sqlite" or "postgresql"
-        self.url_shown: str = shown_url(engine.url)
+        self.url_shown: str = shown(engine.url)
         self.fence: Fence | None = None  # of a gateway, from claim() on
         self.owner: Owner | None = None  # what claim() has found
         # Why no start is accepted although rows can be written: the database lost some.
@@ -359,11 +359,6 @@ def in_words() -> Iterator[None]:
         if why is None:
             raise
         raise StoreError(why) from err
-
-
-def shown_url(url: URL) -> str:
-    """A database's URL as people may see it."""
-    return url.difference_update_query(["password", "sslpassword"]).render_as_string()
 
 
 def one_line(text: str) -> str:

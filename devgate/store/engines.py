@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from devgate.errors import SetupError
+from devgate.store import postgres_url
 from devgate.store.modes import private
 from devgate.store.outage import busy
 
@@ -28,17 +31,19 @@ def make_engine(text: str) -> Engine:
     Raises SetupError (400) for any other URL, without repeating it: it may hold a password.
     """
     try:
+        if text.startswith("postgres"):
+            return _postgresql(
+                postgres_url.parsed(text.replace("postgres://", "postgresql://", 1))
+            )
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         url = URL.create("nothing")
-    kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
-    if kind == "sqlite" and url.database and url.database != ":memory:":
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         return _sqlite(url)
-    if kind == "postgresql":
-        return _postgresql(url.set(drivername="postgresql+psycopg"))
     # The URL itself is not repeated: what cannot be read may hold a password anywhere.
     raise SetupError(
-        "[store] url: sqlite:///path/to/file.db or postgresql://user@host/name expected",
+        "[store] url: sqlite:///path/to/file.db or postgresql://user@host/name expected; several "
+        "servers are postgresql://user@host1:5432,host2:5432/name",
         status="400",
     )
 
@@ -126,9 +131,12 @@ def _begin_immediate(conn: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
+    hosts = postgres_url.hosts_of(url)
     # A server that vanished without a word is noticed within seconds, not hours.
     defaults = {
-        "connect_timeout": "5",
+        # For each host. Of several, one that vanished is passed while a commit still counts as one
+        # that takes its time (writer.SLOW_SECONDS).
+        "connect_timeout": "2" if len(hosts) > 1 else "5",
         "keepalives_idle": "5",
         "keepalives_interval": "2",
         "keepalives_count": "3",
@@ -143,6 +151,8 @@ def _postgresql(url: URL) -> Engine:
         max_overflow=0,
         pool_use_lifo=True,
     )
+    if len(hosts) > 1:
+        _ask_the_last_one_first(engine, hosts)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: object, record: object) -> None:
@@ -153,3 +163,20 @@ def _postgresql(url: URL) -> Engine:
         connection.autocommit = False  # type: ignore[attr-defined]
 
     return engine
+
+
+def _ask_the_last_one_first(engine: Engine, hosts: Sequence[postgres_url.Host]) -> None:
+    """After a failover the host that answered last is asked first: a former primary costs no new
+    connection a timeout, and one that comes back and was not told of its replica gets none."""
+    order = [tuple(hosts)]  # replaced as a whole: threads of the pool read it meanwhile
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: object, record: object, args: object, options: dict[str, str]) -> None:
+        now = order[0]
+        options["host"] = ",".join(host for host, _ in now)
+        options["port"] = ",".join(port for _, port in now)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: object) -> None:
+        place = connection.info.host, connection.info.port
+        order[0] = tuple(sorted(hosts, key=lambda host: (host[0], int(host[1] or 5432)) != place))

@@ -45,6 +45,8 @@ POSTGRESQL: Mapping[str, str] = {
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
 AWAY = "the database server cannot be reached"
+# With several hosts: what libpq says of a server that takes no writes.
+NO_WRITES = ("session is read-only", "hot standby mode")
 
 
 def outage(err: BaseException) -> str | None:
@@ -67,6 +69,8 @@ def outage(err: BaseException) -> str | None:
         refusal = re.search(r"FATAL:\s+(.*)", str(err.orig))
         if refusal is not None and not away(err):
             return f"the database server refuses the connection: {refusal[1]}"
+        if any(words in str(err.orig) for words in NO_WRITES):
+            return "no database server takes writes: a replica is not promoted yet"
         return AWAY
     if isinstance(err, MemoryError):
         return "no memory is left"
@@ -85,7 +89,7 @@ UNREACHABLE = (
     "temporary failure in name resolution", "no route to host", "network is unreachable",
     "connection reset", "server closed the connection", "starting up", "shutting down",
     "not yet accepting connections", "recovery mode", "too many clients", "too many connections",
-    "remaining connection slots", "session is read-only", "connection is bad",
+    "remaining connection slots", "connection is bad", *NO_WRITES,
 )  # fmt: skip
 
 

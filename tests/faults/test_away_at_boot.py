@@ -74,10 +74,19 @@ def test_check_says_which_settings_do_not_keep_the_promise(
         assert done.returncode == 0, done.stderr
         said = done.stdout + done.stderr
         for name in ("fsync", "full_page_writes"):
-            assert f"warning: {name} is off: a power cut may lose confirmed orders" in said
-        assert "warning: synchronous_standby_names is empty" in said
+            words = f"warning: PostgreSQL: {name} is off: a power cut may lose confirmed starts"
+            assert words in said
+        assert "the gateway sets synchronous_commit = on for itself" in said
+        assert "warning: PostgreSQL: synchronous_standby_names is empty" in said
         assert "the configuration is right" in said
         postgres.stop()
         done = served.cli("serve", "--check")
         assert done.returncode == 0, done.stderr
         assert "settings were not looked at" in done.stdout + done.stderr
+    with waiting(f"{postgres_url}&target_session_attrs=standby") as served:
+        done = served.cli("serve", "--check")
+        assert done.returncode == 2
+        assert (
+            "target_session_attrs=standby may lead to a server that takes no writes" in done.stderr
+        )
+        assert "is right" not in done.stdout
