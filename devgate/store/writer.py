@@ -15,6 +15,7 @@ import trio
 from devgate.errors import Fenced, StoreError
 from devgate.store.batches import FLUSH, Batch, Entry
 from devgate.store.commit_thread import CommitThread
+from devgate.store.gathering import Gathering
 from devgate.store.refused import OneByOne
 
 Row = TypeVar("Row")
@@ -75,6 +76,7 @@ class Writer(Generic[Row, Done]):
         # the loop hangs and the process is about to end.
         self._busy: Batch[Row] | None = None
         self._number = 0  # of the last entry: counted by any task of the loop
+        self._gathering = Gathering()  # run() pauses by it; any task hurries it
         # From here on changed by run() alone, and read by any task (`state`).
         self._pause = 0.0  # seconds before the next try; 0 while all is well
         self._idle = idle
@@ -145,6 +147,8 @@ class Writer(Generic[Row, Done]):
             on_done(batch.result(place))
         else:
             batch.calls.append((place, on_done))
+            if (hurry := self._gathering.hurry) is not None:
+                hurry.set()
 
     def post(self, rows: Sequence[Row], key: Hashable = None, *, droppable: bool = False) -> bool:
         """Write the rows, together, when it can be done, however long that takes.
@@ -202,8 +206,11 @@ class Writer(Generic[Row, Done]):
         """Write what waits, as one transaction, and tell those who wait for it."""
         if self._pause and not self._batch.urgent:
             await self._rest()
+        elif not self._batch.calls:
+            await self._gathering.pause()
         self._wake = trio.Event()
         batch, self._batch = self._batch, Batch()
+        self._gathering.posted = len(batch.posted)
         self._busy = batch
         batch.error = STOPPED  # of who waits, should this be cancelled before it is written
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import StoreError
 from devgate.store import writer as module
+from devgate.store.gathering import GATHER_SECONDS, MANY
 from devgate.store.outage import outage as store_outage
 from devgate.store.writer import MAX_RETRY_SECONDS, RETRY_SECONDS, Writer
 from tests.writing import flushed, written
@@ -84,6 +85,66 @@ async def test_rows_that_wait_together_are_committed_together(disk: Disk, writer
         await writer.once()
     [commit] = disk.commits
     assert sorted(commit) == list("abcdef")
+
+
+async def posted_alone(writer: Inline, count: int) -> None:
+    """That many rows are posted, each in a turn of the loop of its own."""
+    for number in range(count):
+        writer.post([f"alone {number}"])
+        await wait_all_tasks_blocked()
+
+
+async def posted_together(writer: Inline, count: int) -> None:
+    """That many rows are on disk by one commit."""
+    for number in range(count):
+        writer.post([f"together {number}"])
+    await flushed(writer)
+
+
+async def test_what_is_posted_after_many_gathers(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    """In a storm of registrations each commit costs more than its rows."""
+    async with running(writer):
+        await posted_together(writer, MANY)
+        await posted_alone(writer, 3)
+        assert len(disk.commits) == 1 + 3
+        disk.commits.clear()
+        await posted_together(writer, MANY + 1)
+        await posted_alone(writer, 3)
+        assert len(disk.commits) == 1
+        await trio.sleep(GATHER_SECONDS)
+        await wait_all_tasks_blocked()
+        assert disk.commits[1:] == [["alone 0", "alone 1", "alone 2"]]
+        await posted_alone(writer, 3)
+        assert len(disk.commits) == 2 + 3
+
+
+@pytest.mark.parametrize("wait", [lambda writer: written(writer, ["urgent"]), flushed])
+async def test_whoever_waits_for_a_commit_ends_the_gathering(
+    disk: Disk,
+    writer: Inline,
+    autojump_clock: MockClock,
+    wait: Callable[[Inline], Awaitable[None]],
+) -> None:
+    async with running(writer):
+        await posted_together(writer, MANY + 1)
+        await posted_alone(writer, 3)
+        began = trio.current_time()
+        await wait(writer)
+        assert trio.current_time() == began
+        assert len(disk.commits) == 2
+        assert disk.commits[1][:3] == ["alone 0", "alone 1", "alone 2"]
+
+
+async def test_what_gathers_is_known_when_the_writer_ends(
+    disk: Disk, writer: Inline, autojump_clock: MockClock
+) -> None:
+    async with running(writer):
+        await posted_together(writer, MANY + 1)
+        await posted_alone(writer, 3)
+    assert len(disk.commits) == 1
+    assert writer.unwritten == ["alone 0", "alone 1", "alone 2"]
 
 
 async def test_what_comes_during_a_commit_is_the_next_group() -> None:

@@ -1,0 +1,27 @@
+"""More rows for one commit, while many come that nobody waits for."""
+
+from __future__ import annotations
+
+import trio
+
+MANY = 64  # posted entries in one commit, after which the next ones gather
+GATHER_SECONDS = 0.05
+
+
+class Gathering:
+    """The pause between two commits in a storm of registrations, in which a commit costs more
+    than all of its rows. Whoever waits for a commit ends it (`hurry`)."""
+
+    def __init__(self) -> None:
+        self.hurry: trio.Event | None = None  # while there is a pause
+        self.posted = 0  # entries of the last commit that nobody had to wait for
+
+    async def pause(self) -> None:
+        """Let GATHER_SECONDS pass, or less if somebody hurries; if there was no large commit
+        before, nothing."""
+        if self.posted <= MANY:
+            return
+        self.hurry = trio.Event()
+        with trio.move_on_after(GATHER_SECONDS):
+            await self.hurry.wait()
+        self.hurry = None
