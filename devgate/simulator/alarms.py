@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import trio
 
+from devgate.alarm import Alarm
+
 # An alarm that was overtaken by an earlier one stays in the heap until its time. So none is
 # set for later than this: it rings early, and its device sets it again.
 LONGEST = 60.0
@@ -22,7 +24,7 @@ class Alarms:
         self._at = [math.inf] * count
         self._heap: list[tuple[float, int]] = []
         self._ring = ring
-        self._nap = trio.CancelScope()
+        self._alarm = Alarm()
 
     def set(self, number: int, at: float, now: float) -> None:
         """Ring at `at`, or earlier: whoever is woken for nothing sets it again."""
@@ -32,8 +34,8 @@ class Alarms:
         if at < self._at[number]:
             self._at[number] = at
             heapq.heappush(self._heap, (at, number))
-            if at < self._nap.deadline:
-                self._nap.deadline = at
+            if at < self._alarm.at:
+                self._alarm.advance(at)
 
     async def run(self) -> NoReturn:
         """Ring, each on time. A ring() that raises ends it."""
@@ -47,5 +49,4 @@ class Alarms:
                 if at == self._at[number]:  # else an earlier one has rung
                     self._at[number] = math.inf
                     self._ring(number, now)
-            with trio.CancelScope(deadline=heap[0][0] if heap else math.inf) as self._nap:
-                await trio.sleep_forever()
+            await self._alarm.wait(heap[0][0] if heap else math.inf)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import trio
 
+from devgate.alarm import Alarm
 from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_of
@@ -69,7 +70,7 @@ class Target:
         )
         self._scope = trio.CancelScope()
         self._after: int | None = None  # where to go on, once the scope has ended
-        self._wake = trio.Event()
+        self._alarm = Alarm()  # rings when something may have changed for _serve()
         self._room = trio.Event()
         self._idle = trio.Event()
         self._closed = False
@@ -204,9 +205,7 @@ class Target:
                     self.backoff.begins(now)
                     nursery.start_soon(self._deliver, event)
                     continue
-                wake = self._wake = trio.Event()
-                with trio.move_on_at(at):
-                    await wake.wait()
+                await self._alarm.wait(at)
 
     async def _read(self) -> NoReturn:
         while True:
@@ -228,7 +227,7 @@ class Target:
                         window.skip(event)
                     else:
                         window.add(event)
-                        self._wake.set()
+                        self._alarm.advance()
                     reader.position = window.read
                     while window.full:
                         room = self._room = trio.Event()
@@ -253,7 +252,7 @@ class Target:
         else:
             self._failed(event, outcome, began)
         self._room.set()
-        self._wake.set()
+        self._alarm.advance()
         if not self.backoff.under_way:
             self._idle.set()
 

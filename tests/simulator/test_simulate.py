@@ -131,4 +131,4 @@ def test_the_library_is_imported_only_when_it_runs() -> None:
     script = "import sys, devgate.simulator.run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     parts = {name.split(".")[1] for name in done.stdout.decode().split() if "devgate." in name}
-    assert parts == {"errors", "model", "protocol", "simulator"}, "nothing of the server"
+    assert parts == {"alarm", "errors", "model", "protocol", "simulator"}, "nothing of the server"

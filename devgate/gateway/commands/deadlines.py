@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import trio
 
+from devgate.alarm import Alarm
 from devgate.gateway.command import Command
 
 COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
@@ -32,8 +33,7 @@ class Deadlines:
         self._heap: list[tuple[float, int, Command]] = []
         self._numbers = count()  # two of one time: commands themselves have no order
         self._full = ROOM
-        self._planned = -math.inf  # when watch() will look
-        self._sooner = trio.Event()  # something is due before that
+        self._alarm = Alarm()  # of watch()
 
     def add(self, command: Command) -> None:
         """Look at the command at its `until`."""
@@ -42,8 +42,8 @@ class Deadlines:
             heapify(self._heap)
             self._full = max(ROOM, 2 * len(self._heap))
         heappush(self._heap, (command.until, next(self._numbers), command))
-        if command.until < self._planned:
-            self._sooner.set()
+        if command.until < self._alarm.at:
+            self._alarm.advance(command.until)
 
     def next(self) -> float:
         """When the first of them is due; infinity if none is."""
@@ -73,10 +73,7 @@ class Deadlines:
         """
         done = trio.current_time()
         while True:
-            self._sooner = trio.Event()
-            self._planned = min(self.next(), done + every)
-            with trio.move_on_at(self._planned):
-                await self._sooner.wait()
+            await self._alarm.wait(min(self.next(), done + every))
             if due := self.due(trio.current_time()):
                 await caught_up()
             now = trio.current_time()

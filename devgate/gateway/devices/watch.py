@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import trio
 
+from devgate.alarm import Alarm
 from devgate.gateway.counters import FrameCounts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import Acts
@@ -71,8 +72,7 @@ class Watch:
         self._unregistered = unregistered
         self._settings = settings
         self._crowded = crowded
-        self._sooner = trio.Event()  # a tail is due before the sweep would look
-        self._planned = -math.inf  # when the sweep will look
+        self._alarm = Alarm()  # set by tails that are due before the sweep would look
 
     def apply(self, settings: DeviceSettings) -> None:
         """Work by these timeouts from now on."""
@@ -98,8 +98,9 @@ class Watch:
         )
         if connection.waits:
             self.tails.waits(connection, now)
-            if now + min(self.grace.wait, self.tails.wait) < self._planned:
-                self._sooner.set()
+            due = now + min(self.grace.wait, self.tails.wait)
+            if due < self._alarm.at:
+                self._alarm.advance(due)
         else:
             self.tails.done(connection)
 
@@ -108,18 +109,14 @@ class Watch:
         counts, unregistered = self._desk.counts, self._unregistered
         counts.progress = looked = trio.current_time()
         while True:
-            self._sooner = trio.Event()
             due = min(
                 self.grace.next_deadline(),
                 self.tails.next_deadline(),
                 unregistered.next_deadline(),
             )
-            self._planned = min(due, looked + SWEEP)
-            with trio.move_on_at(self._planned) as nap:
-                await self._sooner.wait()
+            planned = await self._alarm.wait(min(due, looked + SWEEP))
             now = trio.current_time()
-            if nap.cancelled_caught:
-                counts.lag.observe(now - self._planned)
+            counts.lag.observe(now - planned)
             self.judge(now)
             if now >= looked + SWEEP:
                 looked = now
