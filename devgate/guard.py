@@ -26,6 +26,8 @@ log = logging.getLogger("devgate")
 
 
 class Limit(NamedTuple):
+    """The process ends after `seconds`; `reason` is for the log."""
+
     seconds: float
     reason: str
 

@@ -164,6 +164,7 @@ class JsonLines(logging.Formatter):
         self._second, self._said = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
+        """A record as one line of JSON."""
         second = int(record.created)
         if second != self._second:
             self._second, self._said = second, datetime.fromtimestamp(second, UTC).isoformat()[:19]
@@ -255,6 +256,7 @@ def set_up(level: str, format: Literal["auto", "console", "json"]) -> None:
 
 
 def set_level(level: str) -> None:
+    """Log from this level on, from now on."""
     logging.getLogger().setLevel(level.upper())
     # Other people's chatter is not what an operator asks for with "debug".
     logging.getLogger("alembic").setLevel(logging.WARNING)

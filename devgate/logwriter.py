@@ -50,9 +50,11 @@ class LogWriter(logging.Handler):
         self._thread.start()
 
     def createLock(self) -> None:
+        """As Handler.createLock(): none."""
         self.lock = None  # the queue needs none
 
     def handle(self, record: logging.LogRecord) -> bool:
+        """As Handler.handle(): put it into the queue. False if it was dropped."""
         waiting = self._queue.qsize()
         if waiting >= MAX_WAITING and (
             record.levelno < logging.ERROR or waiting >= MAX_WAITING + MAX_ERRORS
@@ -69,6 +71,7 @@ class LogWriter(logging.Handler):
         return True
 
     def flush(self) -> None:
+        """Wait until all that was logged before is written, at most END_SECONDS."""
         self.flush_within(END_SECONDS)
 
     def flush_within(self, seconds: float) -> None:

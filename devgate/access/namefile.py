@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class Named(Protocol):
+    """An entry of such a file."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called: no two entries of a file have one name."""
 
 
 T = TypeVar("T", bound=Named)

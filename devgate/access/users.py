@@ -75,6 +75,7 @@ class Users:
 
     @property
     def path(self) -> str:
+        """Where the file is."""
         return self._file.path
 
     def get(self, name: str) -> User | None:

@@ -33,6 +33,7 @@ class Order(NamedTuple):
     key: str | None
 
     def request(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The request that asks for it; `extra` are fields that all of them have."""
         fields = {"imei": self.imei, "type": "start", **self.long.fields(), "key": self.key}
         return {**fields, **extra, "id": self.line}
 
@@ -255,11 +256,13 @@ class Progress:
         self.terminal = sys.stderr.isatty()
 
     def show(self, done: int) -> None:
+        """Draw the bar, in a terminal: `done` of all lines."""
         if self.terminal and done < self.total:
             filled = self.WIDTH * done // self.total
             bar = "#" * filled + "-" * (self.WIDTH - filled)
             click.echo(f"\r[{bar}] {done}/{self.total}", err=True, nl=False)
 
     def clear(self) -> None:
+        """Remove the bar, before a line is printed."""
         if self.terminal:
             click.echo("\r\x1b[K", err=True, nl=False)

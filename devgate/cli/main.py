@@ -59,9 +59,11 @@ class Lazy(click.Group):
     """A group that imports a command when it is used, and turns our errors into exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, without importing one."""
         return list(ENTRIES)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command; None if there is none of that name."""
         if name not in ENTRIES:
             return None
         module, _, attribute = ENTRIES[name].place.partition(":")
@@ -69,6 +71,7 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands with a summary of each, in sections, without importing one."""
         for title, section in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.summary) for name, entry in section.items()])

@@ -80,6 +80,7 @@ class Span(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
+        """Seconds, from a number or a duration like `90s`."""
         try:
             given = seconds(str(value))
         except ValueError as err:
@@ -91,6 +92,7 @@ class OwnSpan(Span):
     """The same, with NONE for an empty text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The same, or NONE."""
         return NONE if value in ("", NONE) else super().convert(value, param, ctx)
 
 
@@ -102,6 +104,7 @@ class Duration(click.ParamType[Long]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Long:
+        """A `long`, from a number or a duration like `15m`."""
         try:
             return value if isinstance(value, Long) else long(str(value))
         except ValueError as err:
@@ -116,6 +119,7 @@ class ImeiType(click.ParamType[Imei]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Imei:
+        """An IMEI of 15 digits."""
         try:
             return imei(value)
         except CallerError as err:

@@ -38,6 +38,7 @@ class ReplayLine:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # keep the borders
 
     def send(self, data: bytes) -> None:
+        """Send bytes; a connection that has ended is noted as such."""
         try:
             self.sock.sendall(data)
         except OSError:
@@ -90,6 +91,7 @@ class Player:
         self.listen(time.monotonic() + SURPLUS)
 
     def register(self, line: ReplayLine, registration: tuple[bytes, bytes] | None) -> None:
+        """Register on a connection as the tap says it was, if it says so."""
         if registration:
             hello, welcome = registration
             self.show(line, "in", hello)
@@ -119,6 +121,7 @@ class Player:
                 return
 
     def show(self, line: ReplayLine, direction: str, data: bytes) -> None:
+        """Print what passes: `direction` is `in` (to the gateway) or `out`."""
         at = time.monotonic() - self.begun
         if self.as_json:
             text = data.decode("latin-1")
@@ -147,6 +150,7 @@ class Player:
         return None
 
     def close(self) -> None:
+        """Close all connections."""
         for line in self.lines.values():
             line.sock.close()
 

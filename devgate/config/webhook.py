@@ -41,6 +41,7 @@ def key_of(secret: str) -> bytes:
 
 
 def new_secret() -> str:
+    """A secret as `[[webhook]] secret` takes it, at random."""
     return PREFIX + base64.b64encode(secrets.token_bytes(NEW_KEY)).decode()
 
 

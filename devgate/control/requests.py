@@ -33,6 +33,7 @@ class RequestReader:
         self._in_string = False
 
     def feed(self, data: bytes) -> None:
+        """Add what has come. next_request() gives what it holds."""
         del self._data[: self._start]
         self._look -= self._start
         self._start = 0

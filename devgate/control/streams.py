@@ -21,7 +21,8 @@ class Lines(Protocol):
 
     async def __anext__(self) -> Reply: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """End it. Called once, also if no line was asked for."""
 
 
 class Stream(Protocol):

@@ -51,6 +51,7 @@ class PlainTransport:
         self.sock = sock
 
     async def receive(self) -> bytes:
+        """As Transport.receive()."""
         while True:
             await trio.lowlevel.wait_readable(self.sock)
             try:
@@ -59,24 +60,28 @@ class PlainTransport:
                 continue
 
     def receive_now(self, most: int = READ_SIZE) -> bytes | None:
+        """As Transport.receive_now()."""
         try:
             return self.sock.recv(most)
         except BlockingIOError:
             return None
 
     def send_now(self, data: bytes) -> int:
+        """As Transport.send_now()."""
         try:
             return self.sock.send(data)
         except BlockingIOError:
             return 0
 
     async def send(self, data: bytes) -> int:
+        """As Transport.send()."""
         while True:
             await trio.lowlevel.wait_writable(self.sock)
             if taken := self.send_now(data):
                 return taken
 
     async def finish(self, turns: Turns | None) -> None:
+        """As Transport.finish()."""
         await _linger(self.sock, turns)
 
 
@@ -90,21 +95,26 @@ class TlsTransport:
         self._stream = stream
 
     async def receive(self) -> bytes:
+        """As Transport.receive()."""
         with _as_oserror():
             return bytes(await self._stream.receive_some(READ_SIZE))
 
     def receive_now(self, most: int = READ_SIZE) -> bytes | None:
+        """As Transport.receive_now(): never anything."""
         return None  # a record may need its rest; only waiting can tell
 
     def send_now(self, data: bytes) -> int:
+        """As Transport.send_now(): never anything."""
         return 0
 
     async def send(self, data: bytes) -> int:
+        """As Transport.send(): all of them."""
         with _as_oserror():
             await self._stream.send_all(data)
         return len(data)
 
     async def finish(self, turns: Turns | None) -> None:
+        """As Transport.finish()."""
         with trio.move_on_after(LINGER), _as_oserror():
             await self._stream.unwrap()
         await _linger(self.sock, turns)

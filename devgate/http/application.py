@@ -48,6 +48,7 @@ class Gate:
         self._open = (*OPEN, "/metrics") if web.settings.metrics_public else OPEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application: answer the request, or refuse it."""
         self._find_client(scope)
         connection: WebConnection | None = scope.get("devgate.connection")
         refusal = self._look(scope)
@@ -128,6 +129,7 @@ class Gate:
 
 
 def application(web: Web) -> Starlette:
+    """All that is served, with what is done for each request."""
     return Starlette(
         routes=[route for part in PARTS for route in part.routes(web)],
         middleware=[

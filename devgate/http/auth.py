@@ -30,6 +30,7 @@ class Caller:
     session: Session | None = None
 
     def may(self, operation: object) -> bool:
+        """Whether the role has the right to an operation."""
         return may(self.role, operation)
 
 

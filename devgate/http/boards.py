@@ -83,11 +83,13 @@ class Board:
 
     @property
     def whole(self) -> bytes:
+        """All parts, as a server-sent event."""
         if not self._whole:
             self._whole = _encode(self._parts)
         return self._whole
 
     def apply(self, event: Event) -> None:
+        """An event has happened: the board is drawn again if it concerns it."""
         if event.n <= self.position:
             return
         concern = self._concerns(event)
@@ -106,6 +108,7 @@ class Board:
         self._lot.unpark_all()
 
     async def run(self) -> None:
+        """Draw when it is due, until cancelled."""
         self._calm = trio.current_time() + self._pulse
         while True:
             expected = await self._turn()

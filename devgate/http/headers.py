@@ -34,6 +34,8 @@ class SafeHeaders:
         self._headers = {**ALWAYS, **({"Strict-Transport-Security": A_YEAR} if secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application."""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

@@ -21,6 +21,8 @@ OK = "ok"
 
 
 def routes(web: Web) -> list[BaseRoute]:
+    """Both answer 200, or 503 with what is wrong."""
+
     async def healthz(request: Request) -> Response:
         return _response(alive(web.gateway))
 

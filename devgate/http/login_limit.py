@@ -27,9 +27,11 @@ class Failures:
         self._times: OrderedDict[Hashable, list[float]] = OrderedDict()
 
     def recent(self, key: Hashable, now: float) -> list[float]:
+        """The times of those that still count."""
         return [at for at in self._times.get(key, []) if at > now - self._within]
 
     def add(self, key: Hashable, now: float) -> None:
+        """Note a failure."""
         times = [*self.recent(key, now), now][-self._keep :]
         self._times[key] = times
         self._times.move_to_end(key)
@@ -74,6 +76,7 @@ class LoginLimit:
         return min(DELAY * 2.0**over, MAX_DELAY) if over >= 0 else 0.0
 
     def failed(self, address: str, name: str, now: float) -> None:
+        """An attempt from this address with this name has failed at `now` (trio's clock)."""
         place = network(address)
         self._by_both.add((place, name), now)
         self._by_address.add(place, now)

@@ -49,6 +49,7 @@ NOBODY = ("none", SHORT_404[3:].decode())  # 006404 has no COMMAND
 
 
 def routes(web: Web) -> list[BaseRoute]:
+    """The metrics, in the format of Prometheus."""
     process = Process()
 
     async def metrics(request: Request) -> Response:
@@ -67,6 +68,7 @@ class Page(Collector):
         self._process = process
 
     def collect(self) -> Iterator[Metric]:
+        """As Collector.collect()."""
         yield from self._families
         yield from self._process.collect()
 

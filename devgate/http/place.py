@@ -21,6 +21,7 @@ class Place:
             self._handlers["HEAD"] = handlers["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application. Raises HTTPException (405) for another method."""
         request = Request(scope, receive, send)
         handler = self._handlers.get(request.method)
         if handler is None:

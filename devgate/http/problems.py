@@ -48,6 +48,7 @@ class Problem(Exception):
 
 
 def http_status(code: str) -> int:
+    """The status of HTTP for one of ours."""
     return STATUSES.get(code, STATUSES["500"])[0]
 
 

@@ -31,6 +31,7 @@ class Process(Collector):
         self._never_changes = [f for f in families if f.name == "process_start_time_seconds"]
 
     def collect(self) -> Iterator[Metric]:
+        """As Collector.collect(): memory, CPU, descriptors, garbage collection."""
         yield from self._never_changes
         virtual, resident = memory()
         yield GaugeMetricFamily("process_virtual_memory_bytes", "Address space.", virtual)
@@ -50,4 +51,5 @@ def open_files() -> int:
 
 
 def listed() -> int:
+    """How many descriptors are open."""
     return len(os.listdir(DESCRIPTORS)) - 1  # it reads the list through one of its own

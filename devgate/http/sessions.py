@@ -46,13 +46,16 @@ class Session:
 
     @property
     def name(self) -> str:
+        """The name of the token or user."""
         return self.who.name
 
     @property
     def role(self) -> str:
+        """Its role."""
         return self.who.role
 
     def may(self, operation: object) -> bool:
+        """Whether the role has the right to an operation."""
         return self.who.may(operation)
 
 
@@ -119,7 +122,7 @@ class Sessions:
         return word
 
     def by_invitation(self, word: str) -> str | None:
-        """Likewise; the word is spent."""
+        """The cookie of a new session for a word of invite(), which is spent by that, or None."""
         until, role = self._invitations.pop(_hash(word), (0.0, ""))
         return self._begin("guest", "guest", role, self._run) if until > monotonic() else None
 
@@ -172,6 +175,7 @@ class Sessions:
         return hmac.new(self._key, name.encode(), "sha256").hexdigest()
 
     def is_own_form(self, session: Session | None, visitor: str, given: str) -> bool:
+        """Whether a form carries what form_token() gave this session or visitor."""
         expected = self.form_token(session, visitor)
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 

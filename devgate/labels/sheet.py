@@ -39,6 +39,7 @@ class Size:
 
     @property
     def count(self) -> int:
+        """How many labels a sheet has."""
         return self.columns * self.rows
 
     def place(self, number: int) -> tuple[float, float]:

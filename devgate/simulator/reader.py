@@ -13,6 +13,8 @@ HEADER = re.compile(rb"[0-9]{6}([0-9]{15})[A-Z]{2}")
 
 
 class Short(Enum):
+    """What else a server can send, besides whole frames."""
+
     NOT_REGISTERED = "the server asks who this is"
     UNREADABLE = "bytes that are no frame of a server"
 

@@ -32,6 +32,7 @@ Args = dict[str, object]
 
 
 def bad(text: str, status: int = 400) -> Problem:
+    """The answer to a request that is wrong: `status` is that of HTTP."""
     return Problem("400", text, status)
 
 
@@ -131,7 +132,7 @@ async def body(request: Request, most: int) -> bytes:
 
 
 async def file(request: Request) -> IO[bytes]:
-    """The body in a file without a name, for the caller to close. Raises Problem likewise."""
+    """The body in a file without a name, which the caller closes. Raises Problem as body() does."""
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     waiting = bytearray()
 

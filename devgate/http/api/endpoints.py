@@ -27,6 +27,7 @@ class Field:
 
     @property
     def argument(self) -> str:
+        """The field of the operation that it becomes."""
         return self.becomes or self.name
 
 

@@ -43,10 +43,12 @@ class Export(Streamed):
     def of(
         cls, web: Web, request: Request, stream: Stream, *, spreadsheet: bool = False
     ) -> Export:
+        """For who asks for it now, as long as he keeps the right to it."""
         known = partial(keeps_right, web, request, "export")
         return cls(stream, known, spreadsheet=spreadsheet)
 
     async def flow(self, scope: Scope, send: Send) -> None:
+        """Send the file in pieces; cut it off if the right to it was withdrawn."""
         await self.begin(send)
         out = StringIO(newline="")
         writer = CsvWriter(out, spreadsheet=self._spreadsheet)

@@ -26,6 +26,7 @@ ABOUT = (
 
 
 def routes(web: Web) -> list[BaseRoute]:
+    """The document and the page made of it."""
     # Both are the same for everybody and for as long as the gateway runs.
     document, page = written(openapi(web.settings.public)), docs(ABOUT).encode()
 
@@ -46,6 +47,7 @@ def routes(web: Web) -> list[BaseRoute]:
 
 
 def openapi(public: str = "") -> Json:
+    """The document; `public` is the address of the gateway, if it is known."""
     paths: dict[str, Json] = {}
     for call in CALLS:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)

@@ -19,6 +19,7 @@ OUTCOME: Schema = {
 
 
 def ref(name: str) -> Schema:
+    """The schema of that name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -29,6 +30,7 @@ def shape(description: str = "", /, **parts: Schema) -> Schema:
 
 
 def page_of(name: str) -> Schema:
+    """The schema of a page with items of that name."""
     return shape(
         "A page; `next` is the `after` of the next one, null on the last.",
         status=TEXT, items={"type": "array", "items": ref(name)}, next=MAYBE,

@@ -24,6 +24,7 @@ STREAMS = ("watch", "tap", "export")  # operations that go on: for these there a
 
 
 def routes(web: Web) -> list[BaseRoute]:
+    """A route for each path of CALLS, with all its methods."""
     places: dict[str, dict[str, Handler]] = {}
     for call in CALLS:
         places.setdefault(call.path, {})[call.method] = _handler(web, call)

@@ -35,6 +35,7 @@ _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
 
 
 def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
+    """A text of `least` to `most` characters, each of `pattern`."""
     return {
         "type": "string", "title": title, "pattern": f"^{pattern}*$",
         "minLength": least, "maxLength": most,
@@ -42,10 +43,12 @@ def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
 
 
 def whole(least: int, most: int) -> Schema:
+    """A whole number, both ends included."""
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
 def seconds(most: float) -> Schema:
+    """Seconds above 0, up to `most`."""
     return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
 
 

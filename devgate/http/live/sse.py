@@ -44,13 +44,16 @@ class EventStream(ServerSent):
 
     @classmethod
     def of(cls, web: Web, request: Request, stream: Stream, operation: str) -> EventStream:
+        """For who asks for it now, as long as he keeps the right to the operation."""
         return cls(stream, web.stopping, partial(keeps_right, web, request, operation))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application; whatever ends it closes the stream."""
         async with aclosing(self._stream.lines):
             await super().__call__(scope, receive, send)
 
     async def flow(self, scope: Scope, send: Send) -> None:
+        """Send until the reader leaves, loses the right, or the gateway stops."""
         put, get = trio.open_memory_channel[Reply](MAX_WAITING)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, put)

@@ -36,6 +36,7 @@ def _imei(visit: Visit) -> Imei:
 
 
 async def show(visit: Visit) -> Response:
+    """The page of one device."""
     shown = await values(visit)
     device = shown["device"]
     texts = visit.web.gateway.directory
@@ -183,6 +184,7 @@ async def confirm(visit: Visit) -> Response:
 
 
 async def order(visit: Visit) -> Response:
+    """Carry out what a form of the page asks for."""
     device, what, fields = _imei(visit), _what(visit), await visit.form()
     args: dict[str, object] = {"imei": device, "key": fields.get("key") or None, "wait": False}
     if what == "start":

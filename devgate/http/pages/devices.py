@@ -37,6 +37,7 @@ class Chosen(NamedTuple):
 
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
+        """What the query of the page asks for."""
         query = visit.request.query_params
         words, state = query.get("q", "").strip()[:64], query.get("state", "")
         known = state if state in STATES else ""
@@ -50,6 +51,7 @@ class Chosen(NamedTuple):
 
 
 async def show(visit: Visit) -> Response:
+    """The list; straight to the device whose IMEI was typed."""
     chosen = Chosen.of(visit)
     known = _one(visit, chosen.q)
     if known is not None and not chosen.site and not chosen.state:

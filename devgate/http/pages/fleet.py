@@ -20,10 +20,12 @@ TICK = 4 * HOUR
 
 
 async def show(visit: Visit) -> Response:
+    """The first page: the whole fleet."""
     return visit.page("fleet.html", title=visit.t("Fleet"), live=True, **await values(visit))
 
 
 async def values(visit: Visit) -> Values:
+    """What the page shows."""
     fleet = await visit.ask("fleet")
     hours: Sequence[Mapping[str, Any]] = fleet["hours"]  # type: ignore[assignment]
     day: Sequence[Mapping[str, Any]] = fleet["day"]  # type: ignore[assignment]

@@ -20,6 +20,7 @@ SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
 
 
 async def show(visit: Visit) -> Response:
+    """Sheets of labels for the chosen devices, or for a site."""
     query = visit.request.query_params
     size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
     site, cut = query.get("site", ""), query.get("cut", "1") == "1"

@@ -62,6 +62,7 @@ class Drawing:
         return self._page, *place, *query, visit.language, str(visit.zone), role
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
+        """The parts of the page; `whole`: read anew. None if it cannot be drawn now."""
         visit, page = self._visit, self._page
         visit.now = time()
         if not whole:
@@ -75,6 +76,7 @@ class Drawing:
         return visit.parts(page.template, self._values)
 
     def concern(self, event: Event) -> Concern:
+        """How soon the page has to show an event."""
         return self._page.concern(self._visit, self._values, event)
 
 
@@ -101,6 +103,7 @@ class Followed(ServerSent):
         self._page = page
 
     async def flow(self, scope: Scope, send: Send) -> None:
+        """Send what changes on the page, until the reader leaves."""
         await self.begin(send)
         if not await self.sent(RETRY + b"\n", scope, send):
             return

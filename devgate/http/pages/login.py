@@ -48,6 +48,7 @@ def _form(
 
 
 async def enter(visit: Visit) -> Response:
+    """Log in, by the form: with a token, or with a name and a password."""
     fields = await visit.form()
     token = fields.get("token", "").strip()
     # All tokens count as one account: nobody can guess one, and nobody waits for another's.
@@ -112,6 +113,7 @@ def _in(visit: Visit, cookie: str, path: str) -> Response:
 
 
 async def leave(visit: Visit) -> Response:
+    """Log out."""
     await visit.form()
     sessions, caller = visit.web.sessions, visit.caller
     if caller is not None and caller.session is not None:

@@ -14,6 +14,7 @@ LATEST = 20
 
 
 async def show(visit: Visit) -> Response:
+    """The commands of an order number, or the latest of all."""
     key = visit.request.query_params.get("key", "").strip()
     items: Sequence[Mapping[str, Any]] = ()
     latest: Mapping[str, Any] = {"items": []}

@@ -25,12 +25,15 @@ class Static(StaticFiles):
     """Our own files. The browser asks each time whether they changed: they are few and small."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file that the browser asks for again each time."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "no-cache"
         return response
 
 
 def routes(web: Web) -> list[BaseRoute]:
+    """All pages."""
+
     def page(path: str, show: Page, **others: Page) -> Route:
         """One path with all its methods: `show` is for GET and HEAD."""
         handlers = {"GET": show, **others}

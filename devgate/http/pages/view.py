@@ -71,9 +71,11 @@ class Visit:
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 
     def t(self, text: str, **values: object) -> str:
+        """A text in the language of who looks."""
         return translate(self.language, text, **values)
 
     def may(self, operation: str) -> bool:
+        """Whether who looks may do that."""
         return self.caller is not None and self.caller.may(operation)
 
     def must(self, operation: str) -> Caller:
@@ -103,6 +105,7 @@ class Visit:
 
     @property
     def form_token(self) -> str:
+        """What every form carries, so that no other site can send it."""
         session = self.caller.session if self.caller else None
         return self.web.sessions.form_token(session, self.visitor)
 
@@ -118,6 +121,7 @@ class Visit:
         return fields
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
+        """A page made from a template; `status` is that of HTTP."""
         html = templates.get_template(template).render(self._around(values))
         response = HTMLResponse(html, status)
         name = self.web.sessions.prefix + VISITOR
@@ -177,6 +181,7 @@ class Visit:
         return f"{type} {words.long_of(self.language, long, 'times' if times else 'seconds')}"
 
     def remember(self, response: Response, name: str, value: str, *, hidden: bool = False) -> None:
+        """Set a cookie for a year; `hidden` from scripts."""
         response.set_cookie(
             name, value, A_YEAR, httponly=hidden, samesite="lax", secure=self.secure
         )

@@ -55,17 +55,20 @@ def moment(text: object) -> datetime | None:
 
 
 def seconds_of(text: object) -> float:
+    """A time of a reply as seconds since 1970."""
     found = moment(text)
     assert found is not None, "only times that are there are drawn"
     return found.timestamp()
 
 
 def formed(at: datetime, form: str, where: tzinfo) -> str:
+    """A time in one of FORMS, in that zone."""
     text = at.astimezone(where).strftime(FORMS[form])
     return text[:-3] if form == "exact" else text
 
 
 def time_tag(text: object, form: str, shown: str) -> Markup:
+    """A time as HTML: the browser shows it in its own zone."""
     return Markup(f'<time datetime="{escape(text)}" data-form="{form}">{shown}</time>')
 
 

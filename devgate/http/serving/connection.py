@@ -56,6 +56,11 @@ class WebConnection(trio.abc.HalfCloseableStream):
         return self._requests > 0
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of it. Raises trio.BrokenResourceError if the peer takes too little for too
+        long.
+
+        It must take MIN_RATE bytes a second on average, after SEND_SECONDS.
+        """
         rest = memoryview(data)
         begun, size = trio.current_time(), len(rest)
         while rest:
@@ -73,6 +78,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
             rest = rest[sent:]
 
     async def wait_send_all_might_not_block(self) -> None:
+        """As trio.abc.SendStream: wait until the socket takes something."""
         await trio.lowlevel.wait_writable(self.socket)
 
     async def readable(self) -> None:
@@ -138,12 +144,14 @@ class WebConnection(trio.abc.HalfCloseableStream):
         self.scope.deadline = deadline
 
     async def send_eof(self) -> None:
+        """End our side. Raises trio.BrokenResourceError if it is over."""
         try:
             self.socket.shutdown(stdlib.SHUT_WR)
         except OSError as err:
             raise trio.BrokenResourceError(str(err)) from err
 
     async def aclose(self) -> None:
+        """Close the socket; the second time does nothing."""
         self._close()
         await trio.lowlevel.checkpoint()
 

@@ -40,6 +40,7 @@ class Exchanges:
         self._may_log = may_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application: one request and its answer, counted and bounded."""
         if scope["type"] != "http" or scope["method"] == "CONNECT":
             self._connection.abort()  # there is nothing to upgrade or to connect to
             return
@@ -103,12 +104,14 @@ class Exchange:
         self._read = False
 
     async def receive(self) -> Message:
+        """As an ASGI `receive`: notes when the request was read to its end."""
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body"):
             self._read = True
         return message
 
     async def send(self, message: Message) -> None:
+        """As an ASGI `send`: the last piece goes out once the request was read to its end."""
         self.answered = True
         if message["type"] != "http.response.body" or message.get("more_body") or self._read:
             await self._send(message)

@@ -86,6 +86,7 @@ class Http2(H2Protocol):
         return max(PIECE_BYTES, min(self.meter.inside, LARGE_PIECE_BYTES))
 
     async def handle(self, event: Event) -> None:
+        """As H2Protocol.handle(), within the bounds on frames: beyond them it ends."""
         if not isinstance(event, RawData):
             await super().handle(event)
         elif not self.refused:

@@ -104,6 +104,7 @@ class Serving(TCPServer):
         await protocol.handle(Closed())
 
     async def protocol_send(self, event: Event) -> None:
+        """As TCPServer.protocol_send(): counts what HTTP/2 has sent."""
         if isinstance(event, Updated):
             return  # WebConnection knows how long it has been idle
         await super().protocol_send(event)

@@ -40,7 +40,7 @@ class Quota:
             yield
 
     def connect(self, source: str, role: str) -> None:
-        """Count a connection. Raises Problem (429) likewise."""
+        """Count a connection. Raises Problem (429) if that is one too many."""
         _reserve(self._connections, source, CONNECTIONS[role], "connections")
 
     def disconnect(self, source: str) -> None:

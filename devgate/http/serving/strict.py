@@ -28,6 +28,7 @@ class StrictConnection(h11.Connection):
     without_body = False  # its answer must have none
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's; what two readers could read in two ways is an error."""
         if self.their_state is h11.IDLE:
             self._must_be_plain(self.trailing_data[0])
         event = super().next_event()
@@ -72,6 +73,7 @@ class Http1(H11Protocol):
     _chunked = False  # the request that came last has a body in chunks
 
     async def initiate(self) -> None:
+        """As H11Protocol.initiate(), with a StrictConnection."""
         self.connection = StrictConnection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
@@ -83,6 +85,7 @@ class Http1(H11Protocol):
         return LARGE_PIECE_BYTES if self._measured else PIECE_BYTES
 
     async def handle(self, event: Event) -> None:
+        """As H11Protocol.handle(); nothing is read behind a request that was refused."""
         if isinstance(event, RawData) and self.refused:
             return
         await super().handle(event)
