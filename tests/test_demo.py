@@ -17,7 +17,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.demo import ONLINE_SECONDS, tell
-from tests.e2e.device import PATIENCE as PATIENT
+from tests.e2e.device import WAIT_SECONDS as PATIENT
 from tests.e2e.harness import environment, gateway
 
 

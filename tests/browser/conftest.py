@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from devgate.access.users import add
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.http.harness import Site, site
 from tests.http.visitor import NAME, PASSWORD
 
@@ -69,7 +69,7 @@ def context(browser: Browser, served: Site, state: object) -> Iterator[BrowserCo
         base_url=served.url,
         storage_state=state,  # type: ignore[arg-type]  # what storage_state() gave
     )
-    opened.set_default_timeout(PATIENCE * 1000)
+    opened.set_default_timeout(WAIT_SECONDS * 1000)
     yield opened
     opened.close()
 

@@ -172,7 +172,7 @@ def test_ctrl_c_says_that_the_start_runs_on(spawn: Spawn, gateway: Answering) ->
 
 
 def test_the_exit_code_holds_though_nobody_reads(spawn: Spawn, gateway: Answering) -> None:
-    """`devgate start ... | true` has started the device all the same."""
+    """`devgate start ... | true` has started the device nevertheless."""
     process = spawn("start", IMEI, "500", "--json")
     assert process.stdout
     process.stdout.close()

@@ -78,7 +78,7 @@ def test_frames_as_text_say_why(run: Run, gateway: Answering) -> None:
 
 
 @pytest.mark.parametrize("args", [["tap"], ["tap", IMEI, "--unregistered"]])
-def test_a_tap_is_of_one_device_or_of_strangers(
+def test_a_tap_is_of_one_device_or_of_unregistered_connections(
     run: Run, gateway: Answering, args: list[str]
 ) -> None:
     assert (run(*args).exit_code, gateway.requests) == (2, [])

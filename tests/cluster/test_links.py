@@ -142,7 +142,7 @@ async def test_a_wrong_secret_is_refused_and_counted(secret: str) -> None:
         assert two.other.refusals.counts.refused["cluster", "token"] == 2
 
 
-async def test_strangers_at_the_nodes_door_are_bounded() -> None:
+async def test_unauthenticated_peers_at_the_nodes_door_are_bounded() -> None:
     """Three requests with a wrong token, and the connection is closed."""
     async with pair() as two:
         stream = await trio.open_tcp_stream("127.0.0.1", int(two.other.address.split(":")[1]))
@@ -380,8 +380,8 @@ async def test_links_and_streams_over_tls() -> None:
 
 async def test_tls_that_does_not_fit_is_unreachable() -> None:
     server, client = _contexts()
-    _, stranger = _contexts()
-    async with pair(served=server, tls=stranger) as two:
+    _, peer = _contexts()
+    async with pair(served=server, tls=peer) as two:
         with pytest.raises(
             Unreachable, match=r"TLS handshake failed: .*CERTIFICATE_VERIFY_FAILED"
         ):

@@ -140,7 +140,7 @@ def test_a_socket_that_linux_would_not_bind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "[::ffff:10.0.0.1]:1"]
 )
-def test_strangers_need_a_token_file(tmp_path: Path, address: str) -> None:
+def test_control_tcp_needs_a_token_file(tmp_path: Path, address: str) -> None:
     text = f"[control]\nmode = '0600'\nlisten = ['127.0.0.1:2', '{address}']\n"
     assert refusal(tmp_path, text) == (
         ", line 3: control.listen: without a token file devgate listens for control only on "

@@ -89,16 +89,16 @@ async def test_a_token_that_may_only_read_starts_nothing(file: Path) -> None:
         await caller.stream.aclose()
 
 
-async def test_a_stranger_has_only_so_long(file: Path) -> None:
+async def test_a_peer_has_a_limited_time_to_show_a_token(file: Path) -> None:
     secret = add(file, "shop", "admin")
     async with serving(access=Tokens(file), limits=Limits(login=0.05)) as served:
         place = await listen(served)
-        caller, stranger = await call(place), await call(place)
+        caller, peer = await call(place), await call(place)
         assert (await caller.ask(type="echo", token=secret))["status"] == "200"
-        await stranger.send({"type": "echo"})
-        assert [reply["status"] for reply in await stranger.rest()] == ["401", "401"]
+        await peer.send({"type": "echo"})
+        assert [reply["status"] for reply in await peer.rest()] == ["401", "401"]
         assert (await caller.ask(type="echo", token=secret))["status"] == "200"
-        for one in (caller, stranger):
+        for one in (caller, peer):
             await one.stream.aclose()
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.pages import READMES, blocks
 from tests.docs.test_snippets import php
 from tests.e2e.caller import Robot, knowing
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, environment
 
 
@@ -63,7 +63,7 @@ def test_the_snippets_tell_all_six_outcomes_apart(
     def say(program: list[str], code: str) -> str:
         done = subprocess.run(
             program, input=code, cwd=served.folder, env=environment(served.folder),
-            capture_output=True, text=True, timeout=PATIENCE,
+            capture_output=True, text=True, timeout=WAIT_SECONDS,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout

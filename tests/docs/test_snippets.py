@@ -22,7 +22,7 @@ import pytest
 from devgate.config.webhook import key_of
 from devgate.webhooks.signature import signed
 from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, read, session
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, environment, gateway
 
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
@@ -71,7 +71,7 @@ def demo() -> Iterator[Gateway]:
             yield running
         finally:
             fleet.send_signal(signal.SIGINT)
-            fleet.wait(PATIENCE)
+            fleet.wait(WAIT_SECONDS)
 
 
 def same(lines: Sequence[str]) -> list[str]:
@@ -106,7 +106,7 @@ def run(demo: Gateway, command: Sequence[str], text: str) -> str:
     """What a snippet prints, run in the folder that holds run/devgate.sock."""
     done = subprocess.run(
         command, input=text, cwd=demo.folder, env=environment(demo.folder), capture_output=True,
-        text=True, timeout=PATIENCE,
+        text=True, timeout=WAIT_SECONDS,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from tests.e2e.device import PATIENCE, Device, frame
+from tests.e2e.device import WAIT_SECONDS, Device, frame
 from tests.e2e.harness import Gateway, Json, Settings, gateway, request_bytes
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Robot:
         """Leave. What came until then has been seen."""
         with contextlib.suppress(OSError):
             self.device.socket.shutdown(2)
-        self._thread.join(PATIENCE)
+        self._thread.join(WAIT_SECONDS)
         self.device.close()
 
 
@@ -140,7 +140,7 @@ def settle(device: Device, imei: str, command: str, status: str = "200") -> None
 
 def eventually(look: Callable[[], T], wanted: Callable[[T], bool]) -> T:
     """Look until what is there is wanted. Returns it."""
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + WAIT_SECONDS
     while not wanted(found := look()):
         assert time.monotonic() < ends, f"it does not come to what is wanted: {found!r}"
         time.sleep(0.01)

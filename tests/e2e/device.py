@@ -7,7 +7,7 @@ import socket
 import struct
 
 # How long anything may take that takes a moment. Only a failing test waits that long.
-PATIENCE = 20.0
+WAIT_SECONDS = 20.0
 
 WHO = "006404"  # "I don't know who you are", or "I could not read that"
 
@@ -25,7 +25,7 @@ class Device:
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(WAIT_SECONDS)
         self.socket.connect(to)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.device import PATIENCE, Device
+from tests.e2e.device import WAIT_SECONDS, Device
 
 Json = dict[str, Any]
 Settings = Mapping[str, Mapping[str, object]]
@@ -64,7 +64,7 @@ def run(
         capture_output=True,
         text=True,
         input=text,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
 
 
@@ -117,7 +117,7 @@ class Gateway:
         """Start the process and wait until it answers on its control socket."""
         self.launch(*arguments, stderr=stderr)
         assert self.process is not None
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + WAIT_SECONDS
         while True:
             assert self.process.poll() is None, f"the gateway ended at once:\n{self.log()}"
             assert time.monotonic() < ends, f"the gateway does not get ready:\n{self.log()}"
@@ -136,7 +136,7 @@ class Gateway:
     def wait(self) -> int:
         """Wait until the process has ended. Returns its exit code."""
         assert self.process is not None
-        return self.process.wait(PATIENCE)
+        return self.process.wait(WAIT_SECONDS)
 
     def terminate(self) -> None:
         """End it as a service manager would, and see that it ended well."""
@@ -155,7 +155,7 @@ class Gateway:
 
     def logged(self, *words: str) -> str:
         """The first line of the log that has all `words`; it may take a moment to come."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + WAIT_SECONDS
         while True:
             for line in self.log().splitlines():
                 if all(word in line for word in words):
@@ -165,7 +165,7 @@ class Gateway:
 
     # Asking
 
-    def connect(self, timeout: float = PATIENCE) -> socket.socket:
+    def connect(self, timeout: float = WAIT_SECONDS) -> socket.socket:
         """A connection to the control socket, for the caller to close."""
         caller = socket.socket(socket.AF_UNIX)
         caller.settimeout(timeout)
@@ -188,7 +188,7 @@ class Gateway:
     def until(self, imei: str | None, key: str, value: object) -> Json:
         """Ask for the status until its `key` is `value`. Returns that status."""
         request = {"type": "status"} if imei is None else {"type": "status", "imei": imei}
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + WAIT_SECONDS
         while True:
             status = self.ask(request)
             if status[key] == value:
@@ -217,13 +217,13 @@ class Gateway:
         done = self.cli("devices", "import", str(file))
         assert done.returncode == 0, done.stderr
 
-    def stranger(self, **options: int) -> Device:
+    def unregistered(self, **options: int) -> Device:
         """A new connection that has said nothing yet, for the caller to close."""
         return Device(self.device, **options)
 
     def register(self, imei: str) -> Device:
         """A new connection that has registered as `imei`, for the caller to close."""
-        device = self.stranger()
+        device = self.unregistered()
         device.send(f"023000{imei}HT")
         device.expect(f"023200{imei}HT")
         return device

@@ -1,4 +1,4 @@
-"""What strangers, broken modems and passers-by send to the device port of a running gateway.
+"""What unknown peers, broken modems and passers-by send to the device port of a running gateway.
 
 After each of them a device that had registered before is served as ever.
 """
@@ -73,8 +73,10 @@ def frames(wire: bytes) -> list[bytes]:
 @example(stream=b"023" * 30000)
 @example(stream=b"999000123456787654321HT" * 2000)
 @settings(max_examples=80)
-def test_any_bytes_of_a_stranger_get_frames_or_nothing(served: Gateway, stream: bytes) -> None:
-    with served.stranger() as device:
+def test_any_bytes_before_registration_get_frames_or_nothing(
+    served: Gateway, stream: bytes
+) -> None:
+    with served.unregistered() as device:
         frames(device.talk(stream))
 
 
@@ -99,7 +101,7 @@ def wire(written: str, imei: str) -> bytes:
 
 @pytest.mark.parametrize(("who", "stream", "answer"), [*captures()])
 def test_a_captured_stream(served: Gateway, imei: str, who: str, stream: str, answer: str) -> None:
-    with served.stranger() if who == "stranger" else served.register(imei) as device:
+    with served.unregistered() if who == "new" else served.register(imei) as device:
         device.send(wire(stream, imei))
         device.expect(wire(answer, imei))
         assert device.leave() == b"", "nothing more than that"
@@ -110,14 +112,14 @@ def test_a_tls_hello_is_not_read_as_anything(served: Gateway) -> None:
     tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="a.example")
     with pytest.raises(ssl.SSLWantReadError):
         tls.do_handshake()
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(out.read())
         device.expect(WHO)
         assert frames(device.leave()) == []
 
 
 def test_an_http_client_is_cut_off_in_the_end(served: Gateway) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello")
         device.expect(WHO)
         assert frames(device.leave()) == []
@@ -126,7 +128,7 @@ def test_an_http_client_is_cut_off_in_the_end(served: Gateway) -> None:
 def test_a_port_scan_leaves_nothing_behind(served: Gateway) -> None:
     before = served.ask({"type": "status"})["connections"]
     for number in range(200):
-        device = served.stranger()
+        device = served.unregistered()
         if number % 2:
             device.reset()
         else:
@@ -166,7 +168,7 @@ def test_five_thousand_connections_that_say_nothing(served: Gateway, bystander: 
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(5000, hard - 500)
     before = served.ask({"type": "status"})["connections"]
-    silent = [served.stranger() for _ in range(count)]
+    silent = [served.unregistered() for _ in range(count)]
     try:
         served.until(None, "connections", before + count)
         bystander.expect_nothing("860000000000299")
@@ -178,7 +180,7 @@ def test_five_thousand_connections_that_say_nothing(served: Gateway, bystander: 
 
 
 def test_a_device_that_never_reads_loses_its_connection(served: Gateway, imei: str) -> None:
-    with served.stranger(receive_buffer=4096) as device:
+    with served.unregistered(receive_buffer=4096) as device:
         device.send(f"023000{imei}HT")
         asks = f"023000{imei}QR".encode() * 2000
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
@@ -203,17 +205,17 @@ def hasty() -> Iterator[Gateway]:
 
 
 def test_a_device_that_sends_byte_after_byte_is_understood(hasty: Gateway) -> None:
-    with hasty.stranger() as device:
+    with hasty.unregistered() as device:
         for number in range(len(HT)):
             device.send(HT[number : number + 1])
             time.sleep(0.04)  # well within partial_timeout, as a second is within ten
         device.expect(HT.replace(b"000", b"200", 1))
 
 
-def test_a_stranger_that_sends_too_slowly_is_told_and_closed(hasty: Gateway) -> None:
+def test_an_unregistered_connection_that_sends_too_slowly_is_closed(hasty: Gateway) -> None:
     """Each byte waits longest as the possible start of a frame, and never becomes one."""
     got = b""
-    with hasty.stranger() as device:
+    with hasty.unregistered() as device:
         device.socket.settimeout(0.7)
         while True:
             try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing
-from tests.e2e.device import PATIENCE, frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Json, environment, request_bytes
 
 STORY = [
@@ -123,7 +123,7 @@ def test_a_watcher_that_does_not_read_holds_nothing_up(served: Gateway, imei: st
     """It gets all of it when it reads again: what has left the memory is in the database."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.settimeout(PATIENCE)
+        slow.settimeout(WAIT_SECONDS)
         slow.connect(str(served.socket))
         slow.sendall(request_bytes({"type": "watch", "imei": imei}))
         lines = slow.makefile("rb")
@@ -176,4 +176,4 @@ def watching(served: Gateway, *arguments: str, text: bool = False) -> Iterator[I
         assert process.stdout is not None
         yield process.stdout
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) in (13, 130)
+        assert process.wait(WAIT_SECONDS) in (13, 130)

@@ -78,7 +78,7 @@ def test_a_late_result_changes_the_outcome(served: Gateway, imei: str) -> None:
 
 
 def test_a_conflict_names_the_earlier_command_and_its_outcome(served: Gateway, imei: str) -> None:
-    """D1: nothing was sent for this request, and the machine runs all the same."""
+    """D1: nothing was sent for this request, and the machine runs nevertheless."""
     with Robot(served, imei) as device:
         first = served.ask(order(imei))
         reply = served.ask(order(imei, long=501))
@@ -149,7 +149,7 @@ def post(served: Gateway, secret: str, path: str, body: bytes) -> tuple[int, Jso
 
 
 def test_over_http_a_problem_has_it_too(served: Gateway, imei: str) -> None:
-    """D1: 200, 202 and every problem, a stranger's among them."""
+    """D1: 200, 202 and every problem, that of a request without a token among them."""
     secret = served.cli("token", "add", f"shop-{imei}", "--role", "command").stdout.strip()
     path, key = f"/api/devices/{imei}/start", f"http-{imei}"
 

@@ -26,17 +26,17 @@ ODD = [("XX", "000"), ("HT", "201"), ("TN", "404"), ("QR", "202"), ("QD", "300")
 
 
 @pytest.mark.parametrize("beat", ["1", " ", "0", "AT", "\0", "\r\n", "he", "023"])
-def test_a_strangers_heartbeat_is_asked_who_it_is_once(
+def test_a_heartbeat_before_registration_is_answered_once(
     served: Gateway, imei: str, beat: str
 ) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(beat)
         device.expect(WHO)
         device.expect_nothing(imei)
 
 
 def test_a_known_device_registers(served: Gateway, imei: str) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(frame("000", imei, "HT"))
         device.expect(frame("200", imei, "HT"))
         assert served.status(imei)["online"] is True
@@ -44,47 +44,47 @@ def test_a_known_device_registers(served: Gateway, imei: str) -> None:
 
 @pytest.mark.parametrize("length", ["020", "021", "022"])
 def test_a_slip_in_the_length_registers(served: Gateway, imei: str, length: str) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(f"{length}000{imei}HT")
         device.expect(frame("200", imei, "HT"))
 
 
-def test_an_unknown_imei_is_300_and_stays_a_stranger(served: Gateway, imei: str) -> None:
-    with served.stranger() as device:
+def test_an_unknown_imei_is_300_and_stays_unregistered(served: Gateway, imei: str) -> None:
+    with served.unregistered() as device:
         device.send(frame("000", UNKNOWN, "HT") + frame("000", UNKNOWN, "TN"))
         device.expect(frame("300", UNKNOWN, "HT"), WHO)
         device.expect_nothing(imei)
 
 
-def test_a_disabled_device_is_401_and_stays_a_stranger(
+def test_a_disabled_device_is_401_and_stays_unregistered(
     served: Gateway, imei: str, other: str
 ) -> None:
     assert served.cli("devices", "disable", other).returncode == 0
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(frame("000", other, "HT") + frame("000", other, "TN"))
         device.expect(frame("401", other, "HT"), WHO)
         device.expect_nothing(imei)
 
 
 @pytest.mark.parametrize(("command", "status"), [*REQUESTS[1:], *RESULTS, *ODD])
-def test_any_other_frame_of_a_stranger_is_404(
+def test_any_other_frame_before_registration_is_404(
     served: Gateway, imei: str, command: str, status: str
 ) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(frame(status, imei, command) * 3)
         device.expect(WHO * 3)
         device.expect_nothing(imei)
 
 
 @pytest.mark.parametrize("wire", [WHO, *(frame(s, SAMPLE, c) for c, s in ECHOES)])
-def test_an_echo_of_a_stranger_gets_nothing(served: Gateway, imei: str, wire: str) -> None:
-    with served.stranger() as device:
+def test_an_echo_before_registration_gets_nothing(served: Gateway, imei: str, wire: str) -> None:
+    with served.unregistered() as device:
         device.send(wire)
         device.expect_nothing(imei)
 
 
-def test_malformed_bytes_of_a_stranger_are_404(served: Gateway, imei: str) -> None:
-    with served.stranger() as device:
+def test_malformed_bytes_before_registration_are_404(served: Gateway, imei: str) -> None:
+    with served.unregistered() as device:
         device.send("hello world")
         device.expect(WHO)
         device.expect_nothing(imei)

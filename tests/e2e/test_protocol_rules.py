@@ -21,10 +21,10 @@ from tests.e2e.harness import SAMPLE, Gateway, gateway
         (["AT" + "023000123456787654321HT" + "1"], ["023200123456787654321HT"]),
     ],
 )
-def test_a_worked_stream_of_a_stranger(
+def test_a_worked_stream_before_registration(
     served: Gateway, segments: list[str], answers: list[str]
 ) -> None:
-    with served.stranger() as device:
+    with served.unregistered() as device:
         for segment in segments:
             device.send(segment)
         device.expect(*answers)
@@ -97,7 +97,7 @@ def test_a_device_that_is_taken_away_loses_its_connection(
         done = served.cli("devices", change, imei, text="y\n")
         assert done.returncode == 0, done.stderr
         device.expect_end()
-    with served.stranger() as device:
+    with served.unregistered() as device:
         device.send(frame("000", imei, "HT"))
         device.expect(frame(answer, imei, "HT"))
 
@@ -122,9 +122,9 @@ def test_two_devices_with_one_imei_are_reported_as_flapping(served: Gateway, ime
 def test_silent_connections_are_closed_on_time() -> None:
     with gateway({"device": {"idle_timeout": 1, "register_timeout": 1}}) as running:
         running.add_devices([{"imei": SAMPLE}])
-        with running.register(SAMPLE) as device, running.stranger() as stranger:
-            stranger.send("1")
-            stranger.expect(WHO)
+        with running.register(SAMPLE) as device, running.unregistered() as peer:
+            peer.send("1")
+            peer.expect(WHO)
             device.expect_end()
-            stranger.expect_end()
+            peer.expect_end()
         assert running.until(SAMPLE, "online", False)["heard"] is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing, obey, settle
-from tests.e2e.device import PATIENCE, frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
 
 IMEI, OTHER = "860000000000000", "860000000000001"
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once(served: Gateway) -> None:
         before = time.monotonic()
         served.signal(signal.SIGTERM)
         assert served.wait() == 0
-        assert time.monotonic() - before < PATIENCE / 2, "not after the minute of `drain`"
+        assert time.monotonic() - before < WAIT_SECONDS / 2, "not after the minute of `drain`"
     served.start()
     with Robot(served, IMEI) as robot:
         reply = served.ask({"imei": IMEI, "type": "start", "long": 5, "key": "order"})

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, knowing, obey
-from tests.e2e.device import PATIENCE, WHO, frame
+from tests.e2e.device import WAIT_SECONDS, WHO, frame
 from tests.e2e.harness import Gateway, Json, environment, request_bytes
 
 UNKNOWN, DISABLED = "999999999999999", "860000000000039"
@@ -90,8 +90,10 @@ def test_a_tap_follows_its_device_over_connections(served: Gateway, imei: str) -
     assert len({line["address"] for line in told}) == 2
 
 
-def test_strangers_are_tapped_until_they_register(served: Gateway, imei: str) -> None:
-    with Caller(served) as caller, served.stranger() as stranger:
+def test_unregistered_connections_are_tapped_until_they_register(
+    served: Gateway, imei: str
+) -> None:
+    with Caller(served) as caller, served.unregistered() as peer:
         served.until(None, "connections", 1)
         caller.follow(type="tap", unregistered=True)
         for said, answer in (
@@ -101,13 +103,13 @@ def test_strangers_are_tapped_until_they_register(served: Gateway, imei: str) ->
             (frame("000", DISABLED, "HT"), frame("401", DISABLED, "HT")),
             (frame("000", imei, "HT"), frame("200", imei, "HT")),
         ):
-            stranger.send(said)
-            stranger.expect(answer)
-        stranger.expect_nothing(imei)
-        with served.stranger() as another:
+            peer.send(said)
+            peer.expect(answer)
+        peer.expect_nothing(imei)
+        with served.unregistered() as another:
             another.send(frame("000", UNKNOWN, "HT"))
             another.expect(frame("300", UNKNOWN, "HT"))
-        told = caller.until(lambda line: line["address"] != address_of(stranger.socket))
+        told = caller.until(lambda line: line["address"] != address_of(peer.socket))
     reasons = [line["why"] for line in told if line["direction"] == "out"]
     assert reasons[0].startswith("404: a heartbeat")
     assert reasons[1].startswith("404: the device has not registered")
@@ -115,7 +117,7 @@ def test_strangers_are_tapped_until_they_register(served: Gateway, imei: str) ->
     assert reasons[3] == "401: the device is disabled"
     assert told[-1]["decoded"] == f"HT 000 {UNKNOWN}"
     registered = [line for line in told if line["bytes"] == frame("000", imei, "HT")]
-    assert len(registered) <= 1, "once it is registered it is no stranger"
+    assert len(registered) <= 1, "once it is registered it is not tapped"
 
 
 def address_of(sock: socket.socket) -> str:
@@ -133,7 +135,7 @@ def test_whom_nobody_knows_cannot_be_tapped(served: Gateway) -> None:
 def test_a_slow_tap_slows_nobody_and_is_told_what_it_missed(served: Gateway, imei: str) -> None:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.settimeout(PATIENCE)
+        slow.settimeout(WAIT_SECONDS)
         slow.connect(str(served.socket))
         slow.sendall(request_bytes({"type": "tap", "imei": imei}))
         lines = slow.makefile("rb")
@@ -171,7 +173,7 @@ def test_a_saved_tap_is_replayed(served: Gateway, imei: str) -> None:
         while "QR" not in text[-1] or " out" not in text[-1]:
             text.append(next(tapping.stdout))
         tapping.send_signal(signal.SIGINT)
-        tapping.wait(PATIENCE)
+        tapping.wait(WAIT_SECONDS)
     assert "300: the store holds no text" in text[-1]
     assert "\x1b" not in "".join(text)
     same = served.cli("replay", str(file), "--fast")

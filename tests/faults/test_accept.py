@@ -24,7 +24,7 @@ def test_accept_that_fails_for_good_keeps_no_core_busy(tmp_path: Path, error: in
             faults.set(accept_errno=error, accept_faults=-1)
             name = f"({errno.errorcode[error]})"
             with (
-                running.stranger() as device,
+                running.unregistered() as device,
                 socket.create_connection(address(web)) as browser,
                 running.connect() as caller,
             ):

@@ -32,7 +32,7 @@ def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> N
     with (
         served.register(IMEI) as heard,
         served.register(OTHER) as silent,
-        served.stranger() as stranger,
+        served.unregistered() as peer,
         Caller(served) as caller,
     ):
         served.until(None, "connections", 3)
@@ -40,12 +40,12 @@ def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> N
         heard.expect(frame("000", IMEI, "QD", "5"))
         served.signal(signal.SIGSTOP)
         heard.send(frame("200", IMEI, "QD"))
-        stranger.send(frame("000", THIRD, "HT"))
+        peer.send(frame("000", THIRD, "HT"))
         time.sleep(TIMEOUT * 1.5)  # longer than every timeout
         served.signal(signal.SIGCONT)
         assert caller.line()["status"] == "200", "the result came in time"
         heard.expect(frame("200", IMEI, "QD"))
-        stranger.expect(frame("200", THIRD, "HT"))
+        peer.expect(frame("200", THIRD, "HT"))
         silent.expect_end()
         heard.expect_nothing(IMEI)
         assert served.status(IMEI)["online"]

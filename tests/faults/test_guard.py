@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from tests.e2e.caller import Caller, Robot, eventually, knowing
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.faults.preload import Faults
 from tests.postgres import Postgres
 
@@ -33,7 +33,7 @@ def hangs(last_words: str) -> subprocess.CompletedProcess[str]:
     """A process whose main thread has ended with a fault, and that another one keeps alive."""
     code = HANGS.format(last_words=last_words) + "raise ValueError('a fault')\n"
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_SECONDS,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
 
@@ -105,4 +105,4 @@ def test_f9_a_stop_that_hangs_is_ended(faults: Faults) -> None:
         eventually(lambda: faults.get("faults"), bool)
         served.signal(signal.SIGTERM)
         assert served.process is not None
-        assert served.process.wait(3 * PATIENCE) == 70
+        assert served.process.wait(3 * WAIT_SECONDS) == 70

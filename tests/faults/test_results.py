@@ -105,7 +105,7 @@ def test_a_stop_goes_out_while_results_are_held(served: Gateway, imei: str) -> N
 
 def blocked(served: Gateway, imei: str, hello: bytes = b"") -> Device:
     """A device that has registered, does not read, and whose TCP takes nothing more."""
-    device = served.stranger(receive_buffer=1024)
+    device = served.unregistered(receive_buffer=1024)
     device.send(hello + frame("000", imei, "HT").encode())
     device.expect(frame("200", imei, "HT"))
     for _ in range(30):
@@ -135,7 +135,7 @@ class TestAcknowledgements:
 
     def test_later_bytes_make_no_difference(self, served: Gateway, imei: str) -> None:
         """The start arrived; what came after it did not."""
-        device = served.stranger(receive_buffer=1024)
+        device = served.unregistered(receive_buffer=1024)
         with device, Caller(served) as caller:
             device.send(frame("000", imei, "HT"))
             device.expect(frame("200", imei, "HT"))
@@ -157,7 +157,7 @@ class TestAcknowledgements:
             Caller(served) as caller,
         ):
             assert caller.ask(imei=imei, type="start", long=1)["status"] == "408"
-            with served.stranger() as device:
+            with served.unregistered() as device:
                 device.send(hello + frame("000", imei, "HT").encode())
                 device.expect(frame("200", imei, "HT"))
                 caller.send(imei=imei, type="start", long=2)

@@ -102,7 +102,7 @@ def test_f1_a_second_one_that_gets_in_fences_the_first(
         first.signal(signal.SIGSTOP)
         end_sessions(postgres_url)
         other.start()
-        with first.stranger() as stale:  # it waits in the backlog until the first one wakes
+        with first.unregistered() as stale:  # it waits in the backlog until the first one wakes
             stale.send(frame("000", IMEI, "HT"))
             first.signal(signal.SIGCONT)
             starts_once(first, other)

@@ -43,8 +43,8 @@ def test_an_ipv6_customer_is_one_address(caplog: pytest.LogCaptureFixture) -> No
     assert len(caplog.records) == 1
 
 
-def test_what_is_remembered_of_strangers_has_a_bound() -> None:
-    """M7: strangers of many addresses cost no more memory than MAX_ADDRESSES of them."""
+def test_what_is_remembered_of_peers_has_a_bound() -> None:
+    """M7: peers of many addresses cost no more memory than MAX_ADDRESSES of them."""
     refusals = Refusals(Clock())
     for number in range(MAX_ADDRESSES + 100):
         refusals.refuse("http", "token", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")

@@ -1,1 +1,1 @@
-"""Hostile peers: what a stranger, or a token of a low role, can cost others."""
+"""Hostile peers: what an unauthenticated peer, or a token of a low role, can cost others."""

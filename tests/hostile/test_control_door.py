@@ -38,8 +38,8 @@ def door(running: Gateway) -> tuple[str, int]:
 
 def test_the_third_wrong_token_ends_the_connection(served: Gateway) -> None:
     """M3, M7: three replies and the end; one line in the log, and a count."""
-    with Device(door(served)) as stranger:
-        got = stranger.talk(b'command{"type":"status","token":"dg_no"}' * 100)
+    with Device(door(served)) as peer:
+        got = peer.talk(b'command{"type":"status","token":"dg_no"}' * 100)
     assert [json.loads(line)["status"] for line in got.splitlines()] == ["401"] * 3
     served.logged('"door": "control"')
     lines = [line for line in served.log().splitlines() if '"door": "control"' in line]

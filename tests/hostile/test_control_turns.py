@@ -1,4 +1,4 @@
-"""M3: how much of one turn of the loop strangers at the control TCP port get."""
+"""M3: how much of one turn of the loop unauthenticated peers at the control TCP port get."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.control.harness import serving
 from tests.control.test_tcp import listen
 from tests.net.loop import LoopTurns
 
-STRANGERS = 60
+PEERS = 60
 NO_EVENT = 0.05  # seconds: then the server has done all that it can do
 WRONG = b'command{"type":"echo","token":"dg_wrong"}'
 
 
 @pytest.mark.parametrize("wire", [b"", WRONG * 3], ids=["silent", "refused"])
-async def test_not_all_strangers_are_woken_at_once(
+async def test_not_all_peers_are_woken_at_once(
     tmp_path: Path, mock_clock: MockClock, wire: bytes
 ) -> None:
     """A byte of each of 60 in the same moment, before their first request or behind the one that
@@ -31,23 +31,23 @@ async def test_not_all_strangers_are_woken_at_once(
     async with serving(access=Tokens(tmp_path / "tokens")) as served:
         place = await listen(served)
         with ExitStack() as opened:
-            strangers = []
-            for _ in range(STRANGERS):
-                stranger = opened.enter_context(socket.create_connection(place))
-                stranger.sendall(wire)
-                strangers.append(stranger)
+            peers = []
+            for _ in range(PEERS):
+                peer = opened.enter_context(socket.create_connection(place))
+                peer.sendall(wire)
+                peers.append(peer)
             await wait_all_tasks_blocked(NO_EVENT)
             trio.lowlevel.add_instrument(loop)
-            for stranger in strangers:
-                stranger.send(b"c")
+            for peer in peers:
+                peer.send(b"c")
             await wait_all_tasks_blocked(NO_EVENT)
             trio.lowlevel.remove_instrument(loop)
-            for stranger in strangers:
-                stranger.settimeout(0)
+            for peer in peers:
+                peer.settimeout(0)
                 if wire:
-                    assert stranger.recv(65536).count(b"401") == 3
+                    assert peer.recv(65536).count(b"401") == 3
                 else:
                     with pytest.raises(BlockingIOError):
-                        stranger.recv(65536)
-    assert sum(loop.steps.values()) >= STRANGERS
+                        peer.recv(65536)
+    assert sum(loop.steps.values()) >= PEERS
     assert max(loop.steps.values()) <= 5

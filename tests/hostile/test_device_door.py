@@ -38,7 +38,7 @@ def guesses(first: int, count: int) -> bytes:
 
 def test_five_refused_registrations_end_a_connection(served: Gateway) -> None:
     """H1: 500 IMEIs tried in one write: five answers, and the connection is closed."""
-    with served.stranger() as device:
+    with served.unregistered() as device:
         assert device.talk(guesses(1, 500)) == b"".join(
             b"023300%015dHT" % number for number in range(1, 6)
         )
@@ -48,9 +48,9 @@ def test_after_twenty_refusals_each_registration_of_the_address_waits(served: Ga
     """H1: then at most one registration of a connection is answered at once, known or not, and a
     device that is known still gets in; others are served meanwhile."""
     for start in range(0, 20, 5):
-        with served.stranger() as device:
+        with served.unregistered() as device:
             device.talk(guesses(1000 + start, 5))
-    with served.stranger() as late, served.stranger() as known:
+    with served.unregistered() as late, served.unregistered() as known:
         late.socket.settimeout(0.3)
         late.send(guesses(5000, 4))
         known.send(f"023000{SAMPLE}HT023000{SAMPLE}TN")
@@ -68,24 +68,24 @@ def test_unknown_imeis_write_a_bounded_number_of_events(served: Gateway) -> None
     """H4, D11: 100 unknown IMEIs write 60 `device.unknown` in an hour, which tell of the rest."""
     with ExitStack() as stack:
         for number in range(25):
-            stack.enter_context(served.stranger()).talk(guesses(number * 4 + 1, 4))
+            stack.enter_context(served.unregistered()).talk(guesses(number * 4 + 1, 4))
             if number == 4:
                 break
     told = events(served, "device.unknown")
     assert len(told) == 20
     assert {"imei", "address", "count", "left_out"} <= told[0].keys()
     assert told[0]["count"] == 1
-    with served.stranger() as again:
+    with served.unregistered() as again:
         again.send(guesses(1, 1))
         again.read(23)
     assert len(events(served, "device.unknown")) == 20, "once an hour for an IMEI"
 
 
-def test_echoes_of_strangers_write_no_event_and_one_line(served: Gateway) -> None:
+def test_echoes_before_registration_write_no_event_and_one_line(served: Gateway) -> None:
     """H4: `023200...HT` and close, 300 times: no event, one line."""
     before = len(events(served))
     for _ in range(300):
-        with served.stranger() as device:
+        with served.unregistered() as device:
             device.send(f"023200{SAMPLE}HT")
             device.socket.shutdown(socket.SHUT_WR)
             device.read(1)
@@ -130,9 +130,9 @@ def test_a_full_door_closes_who_has_not_registered() -> None:
     with gateway({"device": {"max_connections": 40}}) as running, ExitStack() as stack:
         running.add_devices([{"imei": SAMPLE}, {"imei": "860000000000001"}])
         first = stack.enter_context(running.register(SAMPLE))
-        silent = [stack.enter_context(running.stranger()) for _ in range(39)]
+        silent = [stack.enter_context(running.unregistered()) for _ in range(39)]
         running.until(None, "connections", 40)
-        late = stack.enter_context(running.stranger())
+        late = stack.enter_context(running.unregistered())
         late.send("023000860000000000001HT")
         late.expect("023200860000000000001HT")
         first.send(f"023000{SAMPLE}TN")
@@ -145,16 +145,16 @@ def test_one_address_has_two_hundred_places_for_who_does_not_register(served: Ga
     with ExitStack() as stack:
         registered = stack.enter_context(served.register(SAMPLE))
         for _ in range(300):
-            stack.enter_context(served.stranger())
+            stack.enter_context(served.unregistered())
         served.until(None, "connections", 201)
         registered.send(f"023000{SAMPLE}TN")
         registered.expect(f"035200{SAMPLE}TN400-500-5620")
 
 
-def test_a_stranger_sends_four_kilobytes_and_no_more(served: Gateway) -> None:
+def test_an_unregistered_connection_sends_four_kilobytes_and_no_more(served: Gateway) -> None:
     """M2: heartbeats, digits and frames without end: closed after 4 KiB."""
     for unit in (b"1", b"7", b"AT", b"023000123456787654321TN"):
-        with served.stranger() as device:
+        with served.unregistered() as device:
             # What is not read stays here: a slow gateway makes this wait, and not send more.
             device.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             sent = 0
@@ -171,7 +171,7 @@ def test_flood_with_starts(served: Gateway) -> None:
     with ExitStack() as stack:
         device = stack.enter_context(served.register(SAMPLE))
         for _ in range(60):
-            flood = stack.enter_context(served.stranger())
+            flood = stack.enter_context(served.unregistered())
             flood.socket.setblocking(False)
             with suppress(OSError):
                 flood.socket.send(b"1" * 100_000)

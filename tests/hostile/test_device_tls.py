@@ -1,4 +1,4 @@
-"""TLS handshakes of strangers: so many, and for so long."""
+"""TLS handshakes before registration: a limited number, for a limited time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M2, H6: how much of one turn of the loop the device port's strangers get: counted, not timed."""
+"""M2, H6: how much of one turn of the loop unregistered connections get: counted, not timed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
-async def test_silent_strangers_are_looked_at_in_slices(
+async def test_silent_unregistered_connections_are_looked_at_in_slices(
     store: Database, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep looked at 4,096 that had not registered in one turn of the loop, for 9 ms."""
@@ -95,7 +95,7 @@ async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
     await desk._poller.aclose()
 
 
-async def test_ends_of_strangers_are_told_a_few_at_a_time() -> None:
+async def test_ends_of_unregistered_connections_come_a_few_at_a_time() -> None:
     """The end of each costs 50 us more in the task that owns it: of 300 that ended in the same
     moment 256 were told in one round, which stopped the loop for 8 ms."""
     poller, told = Poller(), list[int]()

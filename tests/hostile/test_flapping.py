@@ -101,7 +101,7 @@ def test_an_answer_from_a_new_address_is_marked() -> None:
         running.add_devices([{"imei": SAMPLE}])
 
         def start(host: str) -> bool:
-            with running.stranger() as device:
+            with running.unregistered() as device:
                 device.send(f"PROXY TCP4 {host} 127.0.0.1 5000 1\r\n023000{SAMPLE}HT")
                 device.expect(f"023200{SAMPLE}HT")
                 with running.connect() as caller:
@@ -123,7 +123,7 @@ def test_a_proxy_header_of_anybody_else_is_not_believed() -> None:
     """M10: a peer that is not in `proxy_from` tells no address."""
     with gateway({"device": {"proxy_protocol": True, "proxy_from": ["10.9.8.7"]}}) as running:
         running.add_devices([{"imei": SAMPLE}])
-        with running.stranger() as device:
+        with running.unregistered() as device:
             assert (
                 device.talk(f"PROXY TCP4 9.9.0.1 127.0.0.1 5 1\r\n023000{SAMPLE}HT".encode())
                 == b""
@@ -131,7 +131,7 @@ def test_a_proxy_header_of_anybody_else_is_not_believed() -> None:
         assert running.ask({"type": "status"})["registered"] == 0
     with gateway({"device": {"proxy_protocol": True, "proxy_from": ["127.0.0.0/8"]}}) as running:
         running.add_devices([{"imei": SAMPLE}])
-        with running.stranger() as device:
+        with running.unregistered() as device:
             device.send(f"PROXY TCP4 9.9.0.1 127.0.0.1 5 1\r\n023000{SAMPLE}HT")
             device.expect(f"023200{SAMPLE}HT")
         done = running.cli("serve", "--check", "--help")

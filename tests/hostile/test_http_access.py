@@ -47,17 +47,17 @@ def forwarded(address: str) -> dict[str, str]:
 def test_a_wrong_token_is_counted_and_logged_once(served: Site) -> None:
     """M7, M5: wrong tokens move a counter; 20 of them write one line, with the client's address
     and not the proxy's."""
-    with served.client() as client, served.client(None) as stranger:
+    with served.client() as client, served.client(None) as peer:
         before = look(client)
         for _ in range(TRIES):
             head = {"Authorization": "Bearer dg_wrong", **forwarded("6.6.6.6, 203.0.113.9")}
-            problem(stranger.get("/api/status", headers=head), 401, "401")
+            problem(peer.get("/api/status", headers=head), 401, "401")
         now = look(client)
     name = "refused_total"
     assert now(name, door="http", why="token") - before(name, door="http", why="token") == TRIES
     lines = [line for line in served.log().splitlines() if "203.0.113.9" in line]
     assert len(lines) == 1, lines
-    assert "6.6.6.6" not in served.log(), "what a stranger wrote is not believed"
+    assert "6.6.6.6" not in served.log(), "what an unauthenticated peer wrote is not believed"
     assert "dg_wrong" not in served.log()
 
 
@@ -170,7 +170,7 @@ def test_a_removed_token_keeps_no_role(tmp_path: Path) -> None:
     assert not keeps_right(web, request, "watch"), "another's token"
 
 
-def test_strangers_are_told_apart_behind_a_proxy(served: Site) -> None:
+def test_peers_are_distinguished_behind_a_proxy(served: Site) -> None:
     """M5: httpx keeps one connection to the proxy; each request on it has its own client."""
     with httpx.Client(base_url=served.url, verify=False) as client:
         for number in range(3):

@@ -133,8 +133,8 @@ def ended(connection: WebConnection | None) -> bool:
 async def test_who_has_waited_longest_makes_room(
     autojump_clock: MockClock, connections: Wires
 ) -> None:
-    """H5: at the limit of an address, its stranger that has been without a request for longest is
-    closed, if it is older than 5 s; else the new one is refused and counted."""
+    """H5: at the limit of an address, the unauthenticated one without a request for longest
+    is closed, if it is older than 5 s; else the new one is refused and counted."""
     first = connections.enter("192.0.2.1")
     second = connections.enter("192.0.2.1")
     assert first is not None
@@ -154,7 +154,7 @@ async def test_who_has_waited_longest_makes_room(
 async def test_known_callers_and_proxies_are_not_counted(
     autojump_clock: MockClock, connections: Wires
 ) -> None:
-    """H5: the 64 places are for strangers. A proxy of [http] proxies has as many as it needs."""
+    """H5: the 64 places are for unauthenticated peers. A proxy has no limit."""
     for _ in range(PLACES_PER_ADDRESS + 5):
         assert connections.enter("192.0.2.1", known="http:shop") is not None
         assert connections.enter("10.0.0.1") is not None

@@ -1,4 +1,4 @@
-"""Forms of strangers: their size, their time, and what they write into the log."""
+"""Forms before the login: their size, their time, and what they write into the log."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A connection to the HTTP port that is over is freed at once: see tests/gateway/test_garbage.py.
 
-Strangers can open and end a thousand connections a second. Hundreds of them that the garbage
+Peers can open and end a thousand connections a second. Hundreds of them that the garbage
 collector freed together stopped the loop for 15 ms.
 """
 
@@ -21,7 +21,7 @@ from devgate.store.engine import Database
 from tests.gateway.rig import opened
 from tests.hostile.test_http_connections import HALF_BODY, HALF_HEAD
 from tests.hostile.test_http_floods import FLOODS, HELLO, frame
-from tests.http.inside import Strangers, serving
+from tests.http.inside import Peers, serving
 from tests.net.papers import Papers
 
 CALLS = 10
@@ -70,10 +70,10 @@ async def test_a_plain_connection_leaves_nothing(store: Database, wire: bytes) -
     async with serving(store) as inside:
 
         async def call() -> None:
-            stranger = await inside.strangers.connect()
-            await stranger.send_all(wire)
+            peer = await inside.peers.connect()
+            await peer.send_all(wire)
             await settled()
-            await stranger.aclose()
+            await peer.aclose()
             await settled()
 
         assert await left_by(call)() < CALLS, "not one object for a connection"
@@ -83,17 +83,17 @@ async def test_half_a_handshake_leaves_nothing(store: Database, tmp_path: Path) 
     async with serving(store, Papers(tmp_path)) as inside:
 
         async def call() -> None:
-            stranger = await inside.strangers.hello()
+            peer = await inside.peers.hello()
             await settled()
-            await stranger.aclose()
+            await peer.aclose()
             await settled()
 
         assert await left_by(call)() < CALLS, "not one object for a connection"
 
 
-async def http2(strangers: Strangers, wire: bytes) -> None:
+async def http2(peers: Peers, wire: bytes) -> None:
     """Send this, and hang up once the server has closed or done all that it does."""
-    tls = await strangers.tls("h2")
+    tls = await peers.tls("h2")
     with suppress(trio.BrokenResourceError):
         await tls.send_all(HELLO + wire)
     await settled()
@@ -110,7 +110,7 @@ async def test_http2_leaves_nothing(store: Database, tmp_path: Path, kind: str) 
     few = b"".join(FLOODS[kind][:10])
     async with serving(store, Papers(tmp_path)) as inside:
         for wire in (many, few):
-            left = await left_by(partial(http2, inside.strangers, wire))()
+            left = await left_by(partial(http2, inside.peers, wire))()
             assert left <= 8 * CALLS, "not a hundred objects for a connection"
 
 
@@ -118,7 +118,7 @@ async def test_priorities_are_not_followed(store: Database, tmp_path: Path) -> N
     """H2: a thousand PRIORITY frames made a tree that took a millisecond for each look."""
     frames = [frame(2, bytes(4) + b"\x0f", 2 * number + 1) for number in range(50)]
     async with serving(store, Papers(tmp_path)) as inside:
-        tls = await inside.strangers.tls("h2")
+        tls = await inside.peers.tls("h2")
         await tls.send_all(HELLO + b"".join(frames))
         await settled()
         assert len(inside.server._connections) == 1, "it has not exceeded its bounds"

@@ -182,7 +182,7 @@ def test_many_names_of_one_address_are_too_many() -> None:
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    """M5: names and addresses of strangers are forgotten, the oldest first."""
+    """M5: names and addresses of failed logins are forgotten, the oldest first."""
     failures = Failures(10, 300.0)
     for number in range(MAX_KEYS + 10):
         failures.add(number, 0.0)
@@ -292,7 +292,7 @@ def test_cookies_of_https_belong_to_this_host_alone() -> None:
             assert answer.headers["set-cookie"].startswith("__Host-devgate_session=")
 
 
-def test_strangers_are_not_told_the_version(served: Site) -> None:
+def test_no_version_is_shown_without_a_token(served: Site) -> None:
     """L4, ASVS 14.3.3: the login page said which version runs."""
     with visitor(served.url, **{"X-Forwarded-For": "203.0.113.7"}) as someone:
         assert __version__ not in someone.get("/login")
@@ -302,9 +302,9 @@ def test_strangers_are_not_told_the_version(served: Site) -> None:
 
 def test_answers_of_the_api_are_attachments(served: Site) -> None:
     """ASVS 14.4.2: a browser shows no answer of the API as a page."""
-    with served.client() as client, served.client(None) as stranger:
+    with served.client() as client, served.client(None) as peer:
         for response in (client.get("/api/status"), client.get("/api/devices/1"),
-                         stranger.get("/api/status")):  # fmt: skip
+                         peer.get("/api/status")):  # fmt: skip
             assert response.headers["content-disposition"] == 'attachment; filename="api.json"'
         csv = client.get("/api/devices/export").headers["content-disposition"]
         assert csv == 'attachment; filename="devices.csv"'

@@ -1,4 +1,4 @@
-"""TLS handshakes of strangers at the HTTP port: how many at once, and for how long."""
+"""TLS handshakes at the HTTP port: how many at once, and for how long."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def papers(tmp_path: Path) -> Papers:
     return Papers(tmp_path)
 
 
-def answered(strangers: list[trio.SocketStream]) -> int:
+def answered(peers: list[trio.SocketStream]) -> int:
     """How many of these have something to read: an answer, or that they were closed."""
     poll = select.poll()
-    for stranger in strangers:
-        poll.register(stranger.socket.fileno(), select.POLLIN)
+    for peer in peers:
+        poll.register(peer.socket.fileno(), select.POLLIN)
     return len(poll.poll(0))
 
 
@@ -54,28 +54,28 @@ async def test_handshakes_under_way_are_bounded(
     connections that send nothing and have no TLS object. For each that leaves, one more is. After
     HEAD_SECONDS all are closed, and an honest client is served."""
     async with serving(store, papers) as inside:
-        server, strangers = inside.server, inside.strangers
-        silent = [await strangers.connect() for _ in range(SILENT)]
-        first = [await strangers.hello() for _ in range(MAX_HANDSHAKES)]
+        server, peers = inside.server, inside.peers
+        silent = [await peers.connect() for _ in range(SILENT)]
+        first = [await peers.hello() for _ in range(MAX_HANDSHAKES)]
         await wait_all_tasks_blocked(NO_EVENT)
         assert answered(first) == MAX_HANDSHAKES
-        more = [await strangers.hello() for _ in range(MORE)]
+        more = [await peers.hello() for _ in range(MORE)]
         await wait_all_tasks_blocked(NO_EVENT)
         assert answered(more) == 0
         assert tls_objects() == MAX_HANDSHAKES
-        for stranger in first[:GONE]:
-            await stranger.aclose()
+        for peer in first[:GONE]:
+            await peer.aclose()
         await wait_all_tasks_blocked(NO_EVENT)
         assert answered(more) == GONE
         assert tls_objects() == MAX_HANDSHAKES
         assert answered(silent) == 0
         mock_clock.jump(HEAD_SECONDS)
-        for stranger in [*first[GONE:], *more, *silent]:
-            await read_to_end(stranger)
+        for peer in [*first[GONE:], *more, *silent]:
+            await read_to_end(peer)
         await wait_all_tasks_blocked(NO_EVENT)
         assert not server._connections
         assert tls_objects() == 0
-        honest = await strangers.tls()
+        honest = await peers.tls()
         await honest.send_all(b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await honest.receive_some()).startswith(b"HTTP/1.1 200 ")
 
@@ -86,8 +86,8 @@ async def test_a_handshake_has_as_long_as_a_head(
     """M11: bytes now and then do not make a handshake's time longer, and whoever has finished it
     has HEAD_SECONDS from then on."""
     async with serving(store, papers) as inside:
-        server, strangers = inside.server, inside.strangers
-        slow, tls = await strangers.connect(), await strangers.tls()
+        server, peers = inside.server, inside.peers
+        slow, tls = await peers.connect(), await peers.tls()
         for part in (b"\x16", b"\x03", b"\x01\x02"):
             await slow.send_all(part)
             await wait_all_tasks_blocked(NO_EVENT)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from devgate.access.tokens import ROLES, add
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, address
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ class Site(Gateway):
         return httpx.Client(
             base_url=options.pop("base_url", self.url),
             headers=headers,
-            timeout=PATIENCE,
+            timeout=WAIT_SECONDS,
             **options,
         )
 

@@ -19,7 +19,7 @@ from tests.gateway.whole import Whole
 from tests.net.papers import Papers
 
 NAME = "gate.example"
-ADDRESSES = 20  # of the strangers: each has 64 places
+ADDRESSES = 20  # of the peers: each has 64 places
 NO_EVENT = 0.05  # seconds: then the server has done all that it can do
 
 
@@ -32,7 +32,7 @@ class Inside:
     """The server, and who connects to it."""
 
     server: WebServer
-    strangers: Strangers
+    peers: Peers
 
 
 @asynccontextmanager
@@ -47,13 +47,13 @@ async def serving(store: Database, papers: Papers | None = None) -> AsyncIterato
     server = WebServer(whole.gateway, no_operation, None)
     async with trio.open_nursery() as nursery:
         [place] = await nursery.start(server.serve)
-        with closing(Strangers(int(place.rpartition(":")[2]), papers)) as strangers:
-            yield Inside(server, strangers)
+        with closing(Peers(int(place.rpartition(":")[2]), papers)) as peers:
+            yield Inside(server, peers)
         nursery.cancel_scope.cancel()
     await whole.aclose()
 
 
-class Strangers:
+class Peers:
     """Connections to one server, from ADDRESSES addresses in turn. `close` closes them all."""
 
     def __init__(self, port: int, papers: Papers | None) -> None:
@@ -74,9 +74,9 @@ class Strangers:
         tls = self._trust.wrap_bio(ssl.MemoryBIO(), out, server_hostname=NAME)
         with pytest.raises(ssl.SSLWantReadError):
             tls.do_handshake()
-        stranger = await self.connect()
-        await stranger.send_all(out.read())
-        return stranger
+        peer = await self.connect()
+        await peer.send_all(out.read())
+        return peer
 
     async def tls(self, alpn: str = "http/1.1") -> trio.SSLStream[trio.SocketStream]:
         """One that has yet to do its handshake."""
@@ -84,14 +84,14 @@ class Strangers:
         return trio.SSLStream(await self.connect(), self._trust, server_hostname=NAME)
 
     def close(self) -> None:
-        for stranger in self._opened:
-            stranger.socket.close()
+        for peer in self._opened:
+            peer.socket.close()
 
 
-async def read_to_end(stranger: trio.abc.ReceiveStream) -> bytes:
+async def read_to_end(peer: trio.abc.ReceiveStream) -> bytes:
     """Until the server has closed it: by a reset, if it has not read all."""
     got = b""
     with suppress(trio.BrokenResourceError):
-        while data := await stranger.receive_some():
+        while data := await peer.receive_some():
             got += data
     return got

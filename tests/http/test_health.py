@@ -1,4 +1,4 @@
-"""/healthz and /readyz: open to strangers, and they name what is wrong."""
+"""/healthz and /readyz: open to everybody, and they name what is wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WELL = {"poller": "ok", "store": "ok", "control": "ok", "draining": "ok"}
 
 
 @pytest.fixture
-def stranger(served: Site) -> Iterator[httpx.Client]:
+def peer(served: Site) -> Iterator[httpx.Client]:
     with served.client(None) as opened:
         yield opened
 
@@ -41,23 +41,23 @@ def wrong(client: httpx.Client) -> Json:
     return found
 
 
-def test_all_is_well(stranger: httpx.Client) -> None:
-    assert asked(stranger, "/healthz") == (200, {"poller": "ok"})
-    assert asked(stranger, "/readyz") == (200, WELL)
-    assert stranger.head("/readyz").status_code == 200
-    assert stranger.post("/readyz").status_code == 405
+def test_all_is_well(peer: httpx.Client) -> None:
+    assert asked(peer, "/healthz") == (200, {"poller": "ok"})
+    assert asked(peer, "/readyz") == (200, WELL)
+    assert peer.head("/readyz").status_code == 200
+    assert peer.post("/readyz").status_code == 405
 
 
-def test_a_control_socket_that_somebody_removed(served: Site, stranger: httpx.Client) -> None:
+def test_a_control_socket_that_somebody_removed(served: Site, peer: httpx.Client) -> None:
     away = served.socket.with_suffix(".away")
     served.socket.rename(away)
     try:
-        found = wrong(stranger)
+        found = wrong(peer)
     finally:
         away.rename(served.socket)
     assert list(found) == ["control"]
     assert "removed its socket" in found["control"]
-    assert wrong(stranger) == {}
+    assert wrong(peer) == {}
 
 
 @contextmanager
@@ -73,12 +73,12 @@ def full_disk(served: Site) -> Iterator[None]:
 
 
 def test_a_journal_that_cannot_be_written(
-    served: Site, stranger: httpx.Client, imei: str, client: httpx.Client
+    served: Site, peer: httpx.Client, imei: str, client: httpx.Client
 ) -> None:
     def after_a_registration(expected: Callable[[Json], bool]) -> Json:
         def look() -> Json:
             served.register(imei).close()  # something to write
-            return wrong(stranger)
+            return wrong(peer)
 
         return eventually(look, expected)
 
@@ -87,21 +87,21 @@ def test_a_journal_that_cannot_be_written(
         assert list(found) == ["store"]
         assert "cannot be written" in found["store"]
         assert "disk" in found["store"]
-        assert asked(stranger, "/healthz")[0] == 200, "a restart would not help"
+        assert asked(peer, "/healthz")[0] == 200, "a restart would not help"
         assert "\ndevgate_store_writable 0.0\n" in client.get("/metrics").text
     after_a_registration(lambda found: not found)
 
 
 def test_a_gateway_that_stops(imei: str) -> None:
-    with site() as stopping, stopping.client(None) as stranger:
+    with site() as stopping, stopping.client(None) as peer:
         stopping.add_devices([{"imei": imei}])
         with stopping.register(imei) as device, Caller(stopping) as caller:
             caller.send(imei=imei, type="start", long=500)
             device.expect(frame("000", imei, "QD", "500"))
             stopping.signal(signal.SIGTERM)
-            found = eventually(lambda: wrong(stranger), bool)
+            found = eventually(lambda: wrong(peer), bool)
             assert found == {"draining": "the gateway is stopping"}
-            assert asked(stranger, "/healthz")[0] == 200
+            assert asked(peer, "/healthz")[0] == 200
             with stopping.client("read") as reader:
                 assert "\ndevgate_draining 1.0\n" in reader.get("/metrics").text
             settle(device, imei, "QD500")

@@ -19,7 +19,7 @@ from tests.e2e.device import WHO, frame
 from tests.http.harness import Site, site
 
 DOCS = Path(__file__).parents[2] / "docs"
-STRANGER = "999999999999999"
+UNKNOWN = "999999999999999"
 
 Key = tuple[str, frozenset[tuple[str, str]]]
 
@@ -61,7 +61,7 @@ def look(client: httpx.Client) -> Look:
 
 def test_what_devices_say_is_counted(served: Site, client: httpx.Client, imei: str) -> None:
     before = look(client)
-    with served.register(imei) as device, served.stranger() as other:
+    with served.register(imei) as device, served.unregistered() as other:
         device.send(frame("000", imei, "TN") * 3)
         device.read(3 * len(frame("200", imei, "TN", "400-500-5620")))
         device.send(frame("000", imei, "QR"))
@@ -75,8 +75,8 @@ def test_what_devices_say_is_counted(served: Site, client: httpx.Client, imei: s
         device.expect(frame("200", imei, "QD"), WHO)
         device.send(frame("000", imei, "XY"))
         device.expect(WHO)
-        other.send(frame("000", STRANGER, "HT"))
-        other.expect(frame("300", STRANGER, "HT"))
+        other.send(frame("000", UNKNOWN, "HT"))
+        other.expect(frame("300", UNKNOWN, "HT"))
         device.send(frame("401", imei, "HT"))
         device.expect_nothing(imei)
         now = look(client)
@@ -168,13 +168,13 @@ def test_requests_are_counted_by_how_they_went(served: Site, client: httpx.Clien
 
 
 def test_it_takes_a_token_unless_the_operator_says_otherwise(served: Site) -> None:
-    with served.client(None) as stranger:
-        assert stranger.get("/metrics").status_code == 401
+    with served.client(None) as peer:
+        assert peer.get("/metrics").status_code == 401
     with served.client("read") as reader:
         assert look(reader)("devices_known") == 60
-    with site({"http": {"metrics_public": True}}) as open_one, open_one.client(None) as stranger:
-        look(stranger)
-        assert stranger.get("/api/status").status_code == 401
+    with site({"http": {"metrics_public": True}}) as open_one, open_one.client(None) as peer:
+        look(peer)
+        assert peer.get("/api/status").status_code == 401
 
 
 def test_the_process_is_told_of(client: httpx.Client) -> None:

@@ -21,14 +21,14 @@ def path_of(call: Call) -> str:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-def test_strangers_get_in_nowhere(served: Site, call: Call) -> None:
+def test_nothing_is_open_without_a_token(served: Site, call: Call) -> None:
     with served.client(None) as client:
         response = client.request(call.method, path_of(call), content=b"{}")
         assert response.headers["www-authenticate"].startswith("Bearer")
         problem(response, 401, "401")
 
 
-def test_strangers_learn_nothing(served: Site) -> None:
+def test_nothing_is_learnt_without_a_token(served: Site) -> None:
     with served.client(None) as client:
         for path in ("/", "/api", "/api/docs", "/api/openapi.json", "/metrics", "/nothing", "//"):
             problem(client.get(path), 401, "401")

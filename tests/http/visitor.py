@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 
 NAME, PASSWORD = "wang", "correct horse battery"
 FIELD = re.compile(r'<input[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]*)"')
@@ -21,7 +21,7 @@ class Visitor:
 
     def __init__(self, url: str, **headers: str) -> None:
         self.client = httpx.Client(
-            base_url=url, headers={"Accept": "text/html", **headers}, timeout=PATIENCE
+            base_url=url, headers={"Accept": "text/html", **headers}, timeout=WAIT_SECONDS
         )
 
     def get(self, path: str, status: int = 200) -> str:

@@ -187,7 +187,7 @@ def test_the_news_of_a_registration() -> None:
 
 
 @pytest.mark.parametrize("imei", [Y, OFF])
-def test_who_is_refused_stays_a_stranger(imei: Imei) -> None:
+def test_who_is_refused_stays_unregistered(imei: Imei) -> None:
     session = Session()
     assert react(session, F._replace(imei=imei), BOOK, 0).news is None
     assert session.imei is None
@@ -217,7 +217,7 @@ def test_complaints_are_a_second_apart() -> None:
     assert [react(session, bad, BOOK, t).wire for t in times] == [
         SHORT_404, b"", b"", SHORT_404, b"", SHORT_404,
     ]  # fmt: skip
-    assert session.malformed == len(times), "counted all the same"
+    assert session.malformed == len(times), "counted nevertheless"
 
 
 def test_only_a_good_frame_ends_the_count_of_malformed() -> None:

@@ -157,7 +157,7 @@ def test_a_heartbeat_before_a_tail_is_reported_once() -> None:
 
 
 class TestEarly:
-    """What a stranger is answered at `heartbeat_grace`, while its bytes go on waiting."""
+    """What is answered before registration at `heartbeat_grace`, while the bytes go on waiting."""
 
     def test_once(self) -> None:
         decoder = Decoder()

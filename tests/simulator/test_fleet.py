@@ -87,7 +87,7 @@ async def test_lost_devices_come_back_and_bring_their_results() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_heartbeats_keep_coming_and_a_stranger_is_asked() -> None:
+async def test_heartbeats_keep_coming_and_an_unregistered_device_is_asked() -> None:
     habits = Habits(greet=1.0, heartbeat=0.05)
     async with serving() as server, trio.open_nursery() as nursery:
         fleet = fleet_for(server, habits=habits)

@@ -132,7 +132,7 @@ async def body(request: Request, most: int) -> bytes:
 
 
 async def file(request: Request) -> IO[bytes]:
-    """The body in a file without a name, which the caller closes. Raises Problem as body() does."""
+    """The body in a file without a name, which the caller closes. Raises Problem as body()."""
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     waiting = bytearray()
 

@@ -63,7 +63,7 @@ async def test_a_newer_connection_takes_over(store: Database) -> None:
         assert whole.kinds("device") == ["device.online", "device.taken_over"]
 
 
-class TestStrangers:
+class TestUnregistered:
     @pytest.mark.parametrize("beat", [b" ", b"AT", b"xyz", b"\r\n"])
     async def test_a_heartbeat_is_answered_at_once(self, store: Database, beat: bytes) -> None:
         async with serving(store, heartbeat_grace=60) as (_, device, _):

@@ -91,7 +91,7 @@ async def test_a_close_that_is_noticed_late_does_not_make_it_offline(
     assert presence.takeovers == 1
 
 
-async def test_a_stranger_is_nobody(
+async def test_an_unregistered_connection_is_nobody(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     made(rig).ended(connection(None), "closed")

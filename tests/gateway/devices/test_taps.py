@@ -112,7 +112,7 @@ async def test_one_device_is_seen_with_what_is_said_to_it(store: Database) -> No
         ]
 
 
-async def test_strangers_are_seen_until_they_register(store: Database) -> None:
+async def test_unregistered_connections_are_seen_until_they_register(store: Database) -> None:
     whole = Whole(store)
     async with whole.serves() as nursery:
         stream = await tapped(whole, unregistered=True)

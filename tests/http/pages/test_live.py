@@ -112,10 +112,10 @@ def test_who_may_only_look_sees_no_button(served: Site) -> None:
             assert ("/start" in parts["devices"]) == may
 
 
-def test_strangers_follow_nothing(served: Site) -> None:
-    with visitor(served.url) as stranger:
+def test_nothing_is_followed_without_a_session(served: Site) -> None:
+    with visitor(served.url) as peer:
         for path in ("/live/", "/live/devices", f"/live/devices/{LISTED}"):
-            answer = stranger.client.get(path, headers={"Accept": "text/event-stream"})
+            answer = peer.client.get(path, headers={"Accept": "text/event-stream"})
             assert answer.status_code == 401
 
 

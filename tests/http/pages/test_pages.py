@@ -66,27 +66,27 @@ def test_a_page_is_strict_and_whole(someone: Visitor, path: str) -> None:
             assert someone.client.get(link).status_code == 200
 
 
-def test_a_stranger_is_asked_to_log_in_and_led_on(served: Site) -> None:
-    with visitor(served.url) as stranger:
-        response = stranger.client.get("/devices?q=bay")
+def test_a_visitor_is_asked_to_log_in_and_led_on(served: Site) -> None:
+    with visitor(served.url) as peer:
+        response = peer.client.get("/devices?q=bay")
         assert response.headers["location"] == "/login?next=%2Fdevices%3Fq%3Dbay"
-        fields = stranger.fields(response.headers["location"], "/login")
+        fields = peer.fields(response.headers["location"], "/login")
         fields |= {"name": NAME, "password": PASSWORD}
-        assert stranger.post("/login", fields) == "/devices?q=bay"
+        assert peer.post("/login", fields) == "/devices?q=bay"
         fields["next"] = "//elsewhere.example"
-        fields |= stranger.fields("/", "/logout")
-        assert stranger.post("/login", fields) == "/"
+        fields |= peer.fields("/", "/logout")
+        assert peer.post("/login", fields) == "/"
 
 
-def test_a_wrong_password_and_a_strange_form(served: Site) -> None:
-    with visitor(served.url) as stranger:
-        fields = stranger.fields("/login", "/login")
-        wrong = stranger.post("/login", {**fields, "name": NAME, "password": "x"}, 403)
+def test_a_wrong_password_and_a_foreign_form(served: Site) -> None:
+    with visitor(served.url) as peer:
+        fields = peer.fields("/login", "/login")
+        wrong = peer.post("/login", {**fields, "name": NAME, "password": "x"}, 403)
         assert "That is not right" in wrong
         right = {"name": NAME, "password": PASSWORD}
-        assert "no longer valid" in stranger.post("/login", {**fields, **right, "form": "x"}, 400)
-        stranger.client.cookies.clear()
-        assert "no longer valid" in stranger.post("/login", {**fields, **right}, 400)
+        assert "no longer valid" in peer.post("/login", {**fields, **right, "form": "x"}, 400)
+        peer.client.cookies.clear()
+        assert "no longer valid" in peer.post("/login", {**fields, **right}, 400)
 
 
 def test_too_many_attempts_and_a_user_who_is_removed() -> None:
@@ -98,9 +98,9 @@ def test_too_many_attempts_and_a_user_who_is_removed() -> None:
             assert "read" in token.get("/")
         assert running.cli("user", "remove", "wang", "--yes").returncode == 0
         assert known.client.get("/").status_code == 303, "the session has ended with the user"
-        with visitor(running.url) as stranger:
-            fields = {**stranger.fields("/login", "/login"), "token": "wrong"}
-            codes = [stranger.client.post("/login", data=fields).status_code for _ in range(11)]
+        with visitor(running.url) as peer:
+            fields = {**peer.fields("/login", "/login"), "token": "wrong"}
+            codes = [peer.client.post("/login", data=fields).status_code for _ in range(11)]
         assert codes == [403] * 10 + [429]
 
 
@@ -231,10 +231,10 @@ def test_an_address_that_leads_nowhere(
     assert (api.status_code, api.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_a_stranger_at_an_address_that_leads_nowhere(served: Site) -> None:
-    with visitor(served.url) as stranger:
-        assert "There is no such page" in stranger.get("/static/nothing.css", 404)
-        assert stranger.client.get("/nowhere").headers["location"] == "/login?next=%2Fnowhere"
+def test_a_visitor_at_an_address_that_leads_nowhere(served: Site) -> None:
+    with visitor(served.url) as peer:
+        assert "There is no such page" in peer.get("/static/nothing.css", 404)
+        assert peer.client.get("/nowhere").headers["location"] == "/login?next=%2Fnowhere"
 
 
 def test_a_day_of_another_time(someone: Visitor) -> None:
@@ -257,16 +257,16 @@ def test_labels_of_a_site_and_of_some(someone: Visitor) -> None:
 
 
 def test_language_and_theme_are_remembered(served: Site) -> None:
-    with visitor(served.url) as stranger:
-        fields = stranger.fields("/login?next=/orders", "/preferences")
-        assert stranger.post("/preferences", {**fields, "language": "zh", "theme": "dark"}) == (
+    with visitor(served.url) as peer:
+        fields = peer.fields("/login?next=/orders", "/preferences")
+        assert peer.post("/preferences", {**fields, "language": "zh", "theme": "dark"}) == (
             "/login?next=/orders"
         )
-        page = stranger.get("/login")
+        page = peer.get("/login")
         assert 'lang="zh-CN" data-theme="dark"' in page
         assert "登录" in page
-        stranger.post("/preferences", {**fields, "language": "xx", "theme": "pink"})
-        assert 'lang="zh-CN" data-theme="dark"' in stranger.get("/login")
+        peer.post("/preferences", {**fields, "language": "xx", "theme": "pink"})
+        assert 'lang="zh-CN" data-theme="dark"' in peer.get("/login")
 
 
 @pytest.mark.parametrize(
