@@ -85,6 +85,7 @@ class Storage:
         self.records = self.make_records(database, self.writer, names, on_well)
 
     async def older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+        """A page of the log behind `after`, up to `until`, from disk. Raises StoreError."""
         rows, first, end = await self.records.read(following.page, after, until, limit, types)
         return Page([Event.of(row) for row in rows], first, end)
 

@@ -52,7 +52,7 @@ class TlsSettings(Table):
 class FlappingSettings(Table):
     """When takeovers of one IMEI are reported as flapping."""
 
-    takeovers: Annotated[int, whole(1, 10_000)] = setting(5, "So many takeovers of one IMEI ...")
+    takeovers: Annotated[int, whole(1, 10_000)] = setting(5, "This many takeovers of one IMEI ...")
     within: Annotated[float, seconds(SHORTEST, DAY)] = setting(60, "... within this time.")
     starts: Annotated[Literal["refuse", "send"], one_of("refuse", "send")] = setting(
         "refuse", "What becomes of starts meanwhile: 423, or they are sent to whoever came last."

@@ -18,10 +18,12 @@ class Holder(Protocol):
     """Whose token it was. `access.tokens.Token` is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the token."""
 
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """Its role."""
 
     def may(self, operation: object) -> bool:
         """True if this one may ask for that `type`."""

@@ -42,7 +42,8 @@ class Followed(Protocol):
 
     async def __anext__(self) -> Reply: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """End it. Called once, also if nothing was asked for."""
 
 
 class Peers(Protocol):

@@ -10,18 +10,18 @@ GATHER_SECONDS = 0.05
 
 class Gathering:
     """The pause between two commits in a storm of registrations, in which a commit costs more
-    than all of its rows. Whoever waits for a commit ends it (`hurry`)."""
+    than all of its rows. Whoever waits for a commit ends it."""
 
     def __init__(self) -> None:
-        self.hurry: trio.Event | None = None  # while there is a pause
+        self.cut_short: trio.Event | None = None  # while there is a pause
         self.posted = 0  # entries of the last commit that nobody had to wait for
 
     async def pause(self) -> None:
-        """Let GATHER_SECONDS pass, or less if somebody hurries; if there was no large commit
+        """Let GATHER_SECONDS pass, or less if `cut_short` is set; if there was no large commit
         before, nothing."""
         if self.posted <= MANY:
             return
-        self.hurry = trio.Event()
+        self.cut_short = trio.Event()
         with trio.move_on_after(GATHER_SECONDS):
-            await self.hurry.wait()
-        self.hurry = None
+            await self.cut_short.wait()
+        self.cut_short = None

@@ -322,11 +322,11 @@ class NodeJournal:
     ) -> None:
         """Bring what is under way for devices that another node had before: with their rows
         locked no other node can add to it."""
-        strangers = {claim.imei: (claim, row) for claim, row in claims if not claim.current}
+        adopted = {claim.imei: (claim, row) for claim, row in claims if not claim.current}
         done.claims += [claim for claim, _ in claims if claim.current]
-        if not strangers:
+        if not adopted:
             return
-        imeis = sorted(strangers)
+        imeis = sorted(adopted)
         conn.execute(_OPEN, {"imeis": imeis})
         conn.execute(_TAKE, {"imeis": imeis, "incarnation": self.member.incarnation})
         since = time() + self.clock_ahead - self.late_window
@@ -337,7 +337,7 @@ class NodeJournal:
         results: dict[str, list[tuple[str, str]]] = {}
         for id, detail in conn.execute(_HELD, {"ids": ids}):
             results.setdefault(id.partition(":")[0], []).append((id, detail))
-        for imei, (claim, row) in strangers.items():
+        for imei, (claim, row) in adopted.items():
             done.claims.append(
                 claim._replace(
                     commands=commands.get(imei, ()),

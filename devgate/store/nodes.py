@@ -98,6 +98,7 @@ def end_sessions(conn: Connection, id: str) -> None:
 
 
 def all_nodes(conn: Connection) -> list[Node]:
+    """All nodes that ever joined, by id."""
     rows = conn.execute(text("SELECT id, incarnation, beat, alive, address FROM node ORDER BY id"))
     return [Node(*row) for row in rows]
 

@@ -76,7 +76,7 @@ class Writer(Generic[Row, Done]):
         # the loop hangs and the process is about to end.
         self._busy: Batch[Row] | None = None
         self._number = 0  # of the last entry: counted by any task of the loop
-        self._gathering = Gathering()  # run() pauses by it; any task hurries it
+        self._gathering = Gathering()  # run() pauses by it; any task cuts the pause short
         # From here on changed by run() alone, and read by any task (`state`).
         self._pause = 0.0  # seconds before the next try; 0 while all is well
         self._idle = idle
@@ -147,8 +147,8 @@ class Writer(Generic[Row, Done]):
             on_done(batch.result(place))
         else:
             batch.calls.append((place, on_done))
-            if (hurry := self._gathering.hurry) is not None:
-                hurry.set()
+            if (cut_short := self._gathering.cut_short) is not None:
+                cut_short.set()
 
     def post(self, rows: Sequence[Row], key: Hashable = None, *, droppable: bool = False) -> bool:
         """Write the rows, together, when it can be done, however long that takes.

@@ -23,8 +23,8 @@ from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import body, body_of, id_of
 from devgate.webhooks.window import Window
 
-# A crash repeats what was delivered since the position was last written. So that is done after so
-# many deliveries, and at the latest after so many seconds: a row in a commit that others share.
+# A crash repeats what was delivered since the position was last written. So that is done after
+# SAVE_EVERY deliveries, and at the latest after SAVE seconds: a row in a commit others share.
 SAVE_EVERY = 16
 SAVE = 1.0
 REREAD_SECONDS = 5.0  # seconds until a log that could not be read is read again

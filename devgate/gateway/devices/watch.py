@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SWEEP = 1.0  # seconds between two looks for silent connections
 SLICE = 4096  # connections that are passed before other tasks have their turn
 LOOKS = 256  # ... and those of them that are looked at: some 700 us
-# Tails, heartbeats and registrations, of each so many, that are judged before other tasks have
+# How many tails, and as many heartbeats and registrations, are judged before other tasks have
 # their turn: some 3 ms.
 DUE = 64
 NO_MORE = None  # instead of bytes: the tail has waited long enough

@@ -13,6 +13,7 @@ class NodeKeys(Keys):
         """Nothing is noted: other nodes spend keys, too."""
 
     def is_new(self, key: str) -> bool:
+        """As Keys.is_new(): never certain, since other nodes spend keys too."""
         return False
 
     async def prepare(self) -> None:

@@ -27,6 +27,7 @@ class NotWritten(StoreError):
 
     @property
     def known(self) -> bool:
+        """Whether the database has said no, and it was not merely out of reach."""
         return self.why in (MOVED, KEY_SPENT, WRITTEN)
 
 
@@ -47,6 +48,10 @@ class NodeRecords(Records):
     def write(
         self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone
     ) -> None:
+        """As Records.write(), as one with the conditions of a cluster.
+
+        Calls back with NotWritten where another node has the device, or has spent the key.
+        """
         if self._database.loss:
             return on_done(StoreError(self._database.loss))
         front = self._front(command)
@@ -60,21 +65,25 @@ class NodeRecords(Records):
         on_done(error if why is None or error is not None else NotWritten(why))
 
     def post(self, command: Command, *events: Row) -> None:
+        """As Records.post()."""
         told = [event.values for event in events]
         row = Row("order", (command.values(), told, False, None))
         self._writer.post([row], None if events else ("command", command.id))
 
     def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+        """As Records.post_event()."""
         told = [event(command, self._front(command), at).values]
         row = Row("order", (command.values(), told, not command.noted, None))
         self._writer.post([row])
 
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
+        """As Records.presence(), with the claim to the device: neither is ever given up."""
         row = Row("device", (values, [event.values for event in events]))
         # Claims are never given up: without one its device would take no command.
         self._writer.post([row], None if events else ("presence", values[0]))
 
     def offline(self, imei: Imei, reason: str | None) -> None:
+        """Not for a node: what nodes that ended have left is not told by its own records."""
         raise AssertionError("what the dead have left is not told by the node's own records")
 
     def tomb(self, command: Command, event: CommandEvent, at: float, on_done: OnDone) -> None:

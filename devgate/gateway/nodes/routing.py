@@ -75,6 +75,7 @@ class Routing:
 
     @property
     def ids(self) -> Ids:
+        """As Orders.ids."""
         return self._orders.ids
 
     def close(self) -> None:

@@ -89,8 +89,8 @@ def _known(args: Args) -> str:
     kind = args.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise CallerError("400", f"type: {' or '.join(_TYPES)} expected, not {shown(kind)}")
-    if strange := [name for name in args if name not in _FIELDS[kind]]:
-        raise CallerError("400", f"{kind}: it has no {shown(strange[0])}")
+    if unknown := [name for name in args if name not in _FIELDS[kind]]:
+        raise CallerError("400", f"{kind}: it has no {shown(unknown[0])}")
     return kind
 
 

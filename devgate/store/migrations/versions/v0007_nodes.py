@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add the nodes of a cluster, and which of them has a device."""
     op.create_table(
         "node",
         sa.Column("id", sa.String(64), primary_key=True),
