@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import SAMPLE, Gateway, gateway, read_reply, request_bytes
 
 
@@ -141,7 +141,8 @@ def test_a_second_gateway_at_one_socket() -> None:
     with gateway() as running:
         running.add_devices([{"imei": SAMPLE}])
         with running.register(SAMPLE) as device, running.connect() as caller:
-            caller.sendall(request_bytes({"type": "start", "imei": SAMPLE, "long": 60}))
+            start = {"type": "start", "imei": SAMPLE, "long": 60, "timeout": WAIT_SECONDS * 2}
+            caller.sendall(request_bytes(start))
             device.expect(frame("000", SAMPLE, "QD", "60"))
             refusal(running, "devgate.sock")
             device.send(frame("200", SAMPLE, "QD"))
