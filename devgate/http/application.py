@@ -145,17 +145,17 @@ def application(web: Web) -> Starlette:
 
 
 async def _problem(request: Request, err: Exception) -> Response:
-    err = cast(Problem, err)
+    err = cast("Problem", err)
     return problems.problem(err.code, str(err), err.status, err.headers)
 
 
 async def _devgate(request: Request, err: Exception) -> Response:
-    return problems.of(cast(DevgateError, err))
+    return problems.of(cast("DevgateError", err))
 
 
 async def _http(web: Web, request: Request, err: Exception) -> Response:
     """What Starlette says itself: no such route, or another method."""
-    err = cast(HTTPException, err)
+    err = cast("HTTPException", err)
     nothing_here = err.status_code in (404, 405)
     if nothing_here and _shows_pages(request) and not _is_api(request.url.path):
         return missing.show(Visit(web, request), err.status_code, err.headers or {})

@@ -156,7 +156,7 @@ class WebServer:
         self._connections.add(connection)
         app = Exchanges(self._app, connection, self._turns, self._refusals.turn)
         # Its type is narrower than ASGI's own.
-        asgi = ASGIWrapper(cast(ASGIFramework, app))
+        asgi = ASGIWrapper(cast("ASGIFramework", app))
         try:
             with connection.scope:
                 stream = await self._stream(connection, tls)

@@ -104,7 +104,7 @@ def _row(line: int, given: Mapping[str, str]) -> Row:
             phone=given.get("phone"),
             qr=given.get("qr"),
             ack_timeout=_seconds(given.get("ack_timeout", "").strip()),
-            unit=cast(Unit, given.get("unit", "").strip() or "seconds"),
+            unit=cast("Unit", given.get("unit", "").strip() or "seconds"),
             enabled=enabled,
         )
     )

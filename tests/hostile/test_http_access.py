@@ -117,7 +117,7 @@ def asked(folder: Path, client: Client) -> tuple[Web, Request]:
     secret = token_file.add(folder / "tokens", "reader", "read")
     tokens = Tokens(folder / "tokens")
     sessions = Sessions(b"s" * 32, None, tokens)
-    web = cast(Web, SimpleNamespace(tokens=tokens, sessions=sessions, stopping=trio.Event()))
+    web = cast("Web", SimpleNamespace(tokens=tokens, sessions=sessions, stopping=trio.Event()))
     client.scope |= {"headers": [(b"authorization", f"Bearer {secret}".encode())]}
     request = Request(client.scope)
     client.scope["devgate.caller"] = identify(web, request)
@@ -143,7 +143,7 @@ async def test_a_stream_ends_with_the_right_to_it(
         tapped = SimpleNamespace(dispatch=dispatch, **vars(web))
         caller = SimpleNamespace(source="http:reader")
         visit: Any = SimpleNamespace(web=tapped, request=request, must=lambda operation: caller)
-        response = await frames(cast(Visit, visit))
+        response = await frames(cast("Visit", visit))
     elif kind == "events":
         response = EventStream.of(web, request, stream, "watch")
     else:

@@ -177,8 +177,8 @@ async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
         try:
             imported = await gateway.records.whole(
                 csv_import.import_csv,
-                cast(BinaryIO, given),
-                cast(csv_import.OnConflict, on_conflict),
+                cast("BinaryIO", given),
+                cast("csv_import.OnConflict", on_conflict),
                 progress,
             )
         finally:

@@ -55,7 +55,7 @@ class Export(Streamed):
         looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
             async for device in lines:
-                writer.write(Device(**cast(dict[str, Any], device)))
+                writer.write(Device(**cast("dict[str, Any]", device)))
                 if out.tell() >= PIECE:
                     if (now := trio.current_time()) >= looked + LOOK_SECONDS:
                         looked = now
