@@ -70,9 +70,9 @@ class App:
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
 
-    def keep_outcomes(self) -> None:
+    def write_side_file(self) -> None:
         """Put what the database has not got beside it. For a process that ends; it blocks."""
-        self.gateway.late.keep(self._writer.unwritten)
+        self.gateway.late.write(self._writer.unwritten)
 
     async def run(self, on_ready: Ready) -> None:
         """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
@@ -128,7 +128,7 @@ class App:
                             if not await self._records.flushed(LAST_WORDS):
                                 reason = self._records.state
                                 log.error("stopped before all was written reason=%s", reason)
-                                self.keep_outcomes()
+                                self.write_side_file()
             finally:
                 writing.cancel()
                 nursery.cancel_scope.cancel()
@@ -141,7 +141,7 @@ class App:
         gateway, records = self.gateway, self._records
         clock.shared.begin(await records.read(history.newest_trusted_at))
         gateway.trimming.tell()  # ahead of every event with a time that is in doubt
-        await gateway.trimming.keep()
+        await gateway.trimming.store_trusted_at()
         await gateway.knowledge.load()
         if self._joined is None:
             await gateway.late.import_file()

@@ -99,7 +99,7 @@ def _serve(
 
     def last_words() -> None:
         if app is not None:
-            app.keep_outcomes()
+            app.write_side_file()
 
     # Before there is anything to guard: later there may be no memory for its threads.
     guard = Guard(last_words)

@@ -58,7 +58,7 @@ class Trimming:
         self._lock = trio.Lock()
         self._reported = "ok"  # of the clock
         self._trusted_at: float | None = None  # the newest trusted time, while it is in doubt
-        self._kept: float | None = math.nan  # the same as it is on disk; not known at first
+        self._stored_at: float | None = math.nan  # the same as it is on disk; not known at first
 
     def apply(self, settings: Settings) -> None:
         """Keep what these settings say from now on."""
@@ -69,7 +69,7 @@ class Trimming:
         due = trio.current_time()
         while True:
             self.tell()
-            await self._background.until_done("clock", self.keep)
+            await self._background.until_done("clock", self.store_trusted_at)
             await self._background.until_done("size", self.bound)
             if trio.current_time() >= due:
                 await self._background.until_done("trimming", self.once)
@@ -93,12 +93,12 @@ class Trimming:
             )
             self._records.event("clock.doubted", None, seconds=away)
 
-    async def keep(self) -> None:
+    async def store_trusted_at(self) -> None:
         """Have on disk what the next start compares its clock with. Raises StoreError."""
         at = self._trusted_at
-        if at != self._kept:
-            await self._records.change(history.keep_trusted_at, at)
-            self._kept = at
+        if at != self._stored_at:
+            await self._records.change(history.store_trusted_at, at)
+            self._stored_at = at
 
     async def once(self, most: int | None = None) -> Trimmed:
         """Delete what is old enough; at most `most` rows of each kind. Nothing, while the clock

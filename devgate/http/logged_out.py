@@ -45,7 +45,7 @@ class Ended:
         """From now on, this session has ended."""
         self._until[id] = time() + self._lasts
 
-    def keep(self, id: str) -> None:
+    def write(self, id: str) -> None:
         """Write an added id to the file. It blocks: for a thread. Raises OSError."""
         if not self.path:
             return

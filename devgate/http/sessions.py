@@ -152,7 +152,7 @@ class Sessions:
         """Log out: from now on no copy of the session's cookie is of any use."""
         self._ended.add(session.id)
         try:
-            await trio.to_thread.run_sync(self._ended.keep, session.id)
+            await trio.to_thread.run_sync(self._ended.write, session.id)
         except OSError as err:
             log.error(
                 "logout not written, it ends with the gateway file=%s reason=%s",

@@ -244,7 +244,7 @@ def newest_trusted_at(conn: Connection) -> float | None:
     return at
 
 
-def keep_trusted_at(conn: Connection, at: float | None) -> None:
+def store_trusted_at(conn: Connection, at: float | None) -> None:
     """For the next start: the newest time that is trusted; None while all are."""
     changed = owner.c.trusted_at.is_distinct_from(at)
     conn.execute(update(owner).where(changed).values(trusted_at=at))

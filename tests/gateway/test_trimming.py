@@ -117,11 +117,11 @@ async def test_f4_a_doubtful_run_leaves_the_time_that_is_trusted(rig: Rig) -> No
         some = Trimming(rig.records, Settings(), clock=clock)
         wall += 91 * DAY
         some.tell()
-        await some.keep()
+        await some.store_trusted_at()
         rig.writer.post([event(at=EPOCH + 91 * DAY)])
         await rig.records.flushed()
         assert newest() == EPOCH
         clock.confirm()
         some.tell()
-        await some.keep()
+        await some.store_trusted_at()
         assert newest() == EPOCH + 91 * DAY

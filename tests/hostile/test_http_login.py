@@ -118,10 +118,10 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
 ) -> None:
     """M6: the file holds no more than what a cookie could still bring."""
     path = str(tmp_path / "ended")
-    kept = Ended(path, LASTS)
+    ended = Ended(path, LASTS)
     for number in range(PRUNE_LINES + 5):
-        kept.add(f"{number:016x}")
-    kept.keep("0" * 16)
+        ended.add(f"{number:016x}")
+    ended.write("0" * 16)
     assert "0" * 16 in Ended(path, LASTS)
     later = time.time() + LASTS + 10
     monkeypatch.setattr("devgate.http.logged_out.time", lambda: later)
@@ -131,7 +131,7 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
     unusable = Ended(str(tmp_path / "folder"), LASTS)  # not a reason to stay down
     assert "logouts are not kept over a restart" in caplog.text
     unusable.add("0" * 16)
-    unusable.keep("0" * 16)
+    unusable.write("0" * 16)
     assert "0" * 16 in unusable
 
 

@@ -40,7 +40,7 @@ class LateOutcomes:
         self._file = file
         self._withdraw = withdraw  # called with a command that no result may settle any more
 
-    def keep(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Row]) -> None:
         """What is not in the database when the process ends goes beside it, on disk when this
         returns. It blocks: nothing else is to be done any more."""
         if self._owner is None:

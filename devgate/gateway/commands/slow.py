@@ -47,7 +47,7 @@ class Slow:
         if seconds <= ack_timeout:
             if before is not None and before.reported_at > -math.inf:
                 # Remembered, so that it is not reported again today.
-                self._keep(imei, before._replace(answers=0))
+                self._remember(imei, before._replace(answers=0))
             return
         count, reported_at = (before.answers, before.reported_at) if before else (0, -math.inf)
         now = trio.current_time()
@@ -55,9 +55,9 @@ class Slow:
             reported_at, shown = now, round(seconds, 1)
             log.warning("device slow imei=%s seconds=%s limit=%s", imei, shown, ack_timeout)
             self._records.event("device.slow", imei, seconds=shown, ack_timeout=ack_timeout)
-        self._keep(imei, Late(count + 1, seconds, ack_timeout, reported_at))
+        self._remember(imei, Late(count + 1, seconds, ack_timeout, reported_at))
 
-    def _keep(self, imei: Imei, late: Late) -> None:
+    def _remember(self, imei: Imei, late: Late) -> None:
         while len(self.remembers) >= MAX_DEVICES:
             del self.remembers[next(iter(self.remembers))]
         self.remembers[imei] = late

@@ -56,7 +56,7 @@ async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
     """Trust the clock, and delete what is older than the settings say, up to MAX_ROWS."""
     gateway.trimming.clock.confirm()
     gateway.trimming.tell()
-    await gateway.trimming.keep()
+    await gateway.trimming.store_trusted_at()
     done = await gateway.trimming.once(MAX_ROWS)
     await gateway.records.flushed()
     more = max(done) >= MAX_ROWS

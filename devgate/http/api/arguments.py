@@ -136,7 +136,7 @@ async def file(request: Request) -> IO[bytes]:
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     waiting = bytearray()
 
-    async def keep(part: bytes, last: bool = False) -> None:
+    async def write_part(part: bytes, last: bool = False) -> None:
         nonlocal waiting
         waiting += part
         if len(waiting) >= PIECE or last:
@@ -144,8 +144,8 @@ async def file(request: Request) -> IO[bytes]:
             await trio.to_thread.run_sync(spool.write, full)
 
     try:
-        await _each(request, MAX_FILE, keep)
-        await keep(b"", last=True)
+        await _each(request, MAX_FILE, write_part)
+        await write_part(b"", last=True)
         spool.seek(0)
     except BaseException:
         spool.close()
