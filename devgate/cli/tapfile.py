@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from devgate.errors import CallerError
 from devgate.model import Imei, imei, shown
-
-SHORT_404 = b"006404"  # the one frame that is shorter than a header
-HEADER_SIZE = 23
+from devgate.protocol.frames import HEADER_SIZE, SHORT_404, encode
 
 
 class Take(NamedTuple):
@@ -30,7 +28,7 @@ class Take(NamedTuple):
         """
         if not self.imei:
             return None
-        hello, welcome = (f"023{status}{self.imei}HT".encode() for status in ("000", "200"))
+        hello, welcome = (encode(status, self.imei, "HT") for status in ("000", "200"))
         return None if self.inward and hello in self.data else (hello, welcome)
 
 
