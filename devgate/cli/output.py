@@ -105,7 +105,12 @@ def hush() -> None:
 
 def emit(obj: Mapping[str, Any]) -> None:
     """One JSON object as one line on stdout."""
-    say(json.dumps(obj, ensure_ascii=False))
+    say(as_line(obj))
+
+
+def as_line(obj: Mapping[str, Any]) -> str:
+    """One JSON object, without the end of its line."""
+    return json.dumps(obj, ensure_ascii=False)
 
 
 def complain(text: str) -> None:

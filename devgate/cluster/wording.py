@@ -9,6 +9,7 @@ from typing import Any
 from devgate.control.requests import MAX_REQUEST, WORD
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.membership import Reply, Unreachable
+from devgate.model import to_ascii_json
 
 MAX_LINE = 4 * 1024 * 1024  # bytes of one reply, or one line of a stream
 PING_ID = 0  # requests are numbered from 1
@@ -24,8 +25,7 @@ def encoded(request: Mapping[str, object], id: int, token: str) -> bytes:
 
     The other side would end the link for it, and with it all other requests.
     """
-    text = json.dumps({**request, "id": id, "token": token}, separators=(",", ":"))
-    data = WORD + text.encode()
+    data = WORD + to_ascii_json({**request, "id": id, "token": token}).encode()
     if len(data) > MAX_REQUEST:
         raise CallerError(
             "400", f"a request of more than {MAX_REQUEST} bytes between nodes; nothing was done"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Self
 import click
 
 from devgate.cli.local.stored import done, refresh, store
-from devgate.cli.output import Where, common, fail
+from devgate.cli.output import Where, as_line, common, fail
 from devgate.errors import CallerError, StoreError
 
 
@@ -110,7 +109,7 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
                 writer = None if where.as_json else CsvWriter(out, spreadsheet=spreadsheet)
                 for device in all_devices(conn):
                     if writer is None:
-                        click.echo(_json(device._asdict()), file=out)
+                        click.echo(as_line(device._asdict()), file=out)
                     else:
                         writer.write(device)
             if file != "-":
@@ -119,9 +118,3 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
             raise
         except OSError as err:
             fail(f"{file} cannot be written: {err.strerror}")
-
-
-def _json(fields: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(fields, ensure_ascii=False)
