@@ -67,8 +67,8 @@ def _advertised(value: object) -> str:
     if value == "":
         return ""
     address = _address(value)
-    host, _, port = address.rpartition(":")
-    if port == "0" or host in ("0.0.0.0", "[::]"):
+    host, port = host_port(address)
+    if not port or host in ("0.0.0.0", "::"):
         raise ValueError(
             f"an address and a port that others can connect to expected, not {came(value)}"
         )
@@ -100,7 +100,7 @@ def _network(value: object) -> str:
 
 def loopback(address: str) -> bool:
     """True if a checked "HOST:PORT" can be reached from this machine only, by what it says."""
-    host = address.rpartition(":")[0].strip("[]")
+    host, _ = host_port(address)
     if host.lower() == "localhost":
         return True
     try:
