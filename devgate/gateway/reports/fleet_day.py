@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import trio
 
+from devgate.errors import outcome_of
 from devgate.gateway.storage import Records
 from devgate.model import Imei, iso
 from devgate.store import statistics
@@ -26,15 +27,14 @@ FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a 
 MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
 MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
 
-# What the statuses of control.md mean for a chart.
-GROUPS: Mapping[str, str] = {
-    "200": "done", "201": "failed", "202": "failed", "408": "unknown", "000": "open"
-}  # fmt: skip
+# Outcomes that have another name in a chart, or none of their own.
+GROUPS: Mapping[str, str] = {"pending": "open", "refused": "unsent", "conflict": "unsent"}
 
 
 def group_of(status: str) -> str:
-    """`done`, `failed`, `unknown`, `open`, or `unsent` for all others."""
-    return GROUPS.get(status, "unsent")
+    """What a status means for a chart: `done`, `failed`, `unknown`, `open` or `unsent`."""
+    outcome = outcome_of(status)
+    return GROUPS.get(outcome, outcome)
 
 
 class Counted(NamedTuple):
