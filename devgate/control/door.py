@@ -79,7 +79,7 @@ class Door:
 
         def accepted(sock: socket.socket, peer: Any) -> None:
             address = spelled(peer)
-            guest = Guest(sock, host_of(address).strip("[]"), self._guests)
+            guest = Guest(sock, host_of(address), self._guests)
             if self._guests is not None and not self._guests.enter(guest, address):
                 sock.close()
                 return

@@ -201,9 +201,7 @@ class ControlServer:
             f"{self._door} TCP",
             lambda: self._max_tcp,
             lambda guest: guest.scope.cancel(),
-            lambda why, address: self._refusals.refuse(
-                self._door, why, host_of(address).strip("[]")
-            ),
+            lambda why, address: self._refusals.refuse(self._door, why, host_of(address)),
             log,
         )
 

@@ -139,7 +139,7 @@ class WebServer:
         TUNING.set(door)
 
         def accepted(sock: stdlib.socket, peer: Any) -> None:
-            address = host_of(spelled(peer)).strip("[]")
+            address = host_of(spelled(peer))
             connection = WebConnection(trio.socket.from_stdlib_socket(sock), address, self._turns)
             if self._room.enter(connection):
                 inside.start_soon(self._own, connection, tls)

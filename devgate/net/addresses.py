@@ -77,19 +77,19 @@ def spelled(address: Any) -> str:
 
 
 def host_of(address: str) -> str:
-    """The host of an address that spelled() wrote."""
-    return address.rpartition(":")[0]
+    """The host of an address that spelled() wrote, IPv6 without its brackets. "" for none."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 def network_of(address: str) -> str:
     """The network of an address that spelled() wrote: network() of its host."""
     host = host_of(address)
-    return network(host[1:-1]) if host.startswith("[") else host
+    return network(host) if ":" in host else host
 
 
 def loopback(address: str) -> bool:
     """Whether an address that spelled() wrote is this machine's own; a Unix socket's is."""
-    host = host_of(address).strip("[]")
+    host = host_of(address)
     return not host or is_loopback(host)
 
 

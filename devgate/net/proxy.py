@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from devgate.net.addresses import loopback, spelled
+from devgate.net.addresses import host_of, loopback, spelled
 
 TEXT = b"PROXY "
 BINARY = b"\r\n\r\n\0\r\nQUIT\n"
@@ -32,7 +32,7 @@ def believed(address: str, networks: Sequence[str]) -> bool:
     """
     if not networks:
         return loopback(address)
-    host = ipaddress.ip_address(address.rpartition(":")[0].strip("[]").partition("%")[0])
+    host = ipaddress.ip_address(host_of(address).partition("%")[0])
     return any(host in ipaddress.ip_network(network) for network in networks)
 
 

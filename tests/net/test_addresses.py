@@ -122,5 +122,5 @@ def test_addresses_are_spelled_as_people_write_them(address: object, text: str) 
 
 def test_the_host_of_an_address() -> None:
     assert host_of("1.2.3.4:5678") == "1.2.3.4"
-    assert host_of("[::1]:5678") == "[::1]"
+    assert host_of("[::1]:5678") == "::1"
     assert host_of("") == ""

@@ -69,7 +69,7 @@ class Acts:
         address = connection.link.address
         if imei is None:
             # Anybody may do so, as often as he likes: a count, and a line a minute and address.
-            self._unregistered.refusals.refuse("device", "echo", host_of(address).strip("[]"))
+            self._unregistered.refusals.refuse("device", "echo", host_of(address))
         elif self._tell("device.echoing", imei, {"address": address}):
             log.warning("connection echoes imei=%s address=%s", imei, address)
 

@@ -94,7 +94,7 @@ class Unregistered:
         why = "unknown" if reply[3:6] == b"300" else "disabled"
         if why == "unknown":
             self.unknown.registers(frame.imei, address, now)
-        self.refusals.refuse("device", why, host_of(address).strip("[]"))
+        self.refusals.refuse("device", why, host_of(address))
         network = network_of(address)
         refused = self._refused.pop(network, None)
         if refused is None or now - refused.since >= WINDOW_SECONDS:
@@ -178,5 +178,5 @@ class Unregistered:
             self._close(connection, "unregistered", "too many from its address did not register")
 
     def _close(self, connection: Connection, why: str, words: str) -> None:
-        self.refusals.refuse("device", why, host_of(connection.link.address).strip("[]"))
+        self.refusals.refuse("device", why, host_of(connection.link.address))
         connection.end(words)
