@@ -192,7 +192,8 @@ class App:
     async def _doors(self, admit: Admit, stopping: trio.Event, on_ready: Ready) -> None:
         device, control = self.settings.device, self.settings.control
         self._tls = tls_of(device.tls)
-        listeners = bind(device.listen)
+        shared = self.settings.cluster.share_ports
+        listeners = bind(device.listen, shared=shared)
         listens = self.gateway.listens
         listens["device"] = [shown(listener) for listener in listeners]
         places = budget()
@@ -216,7 +217,7 @@ class App:
             await doors.start(self._within, device_doors, accept)
             listens["control"] = []
             if control.listen:
-                tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls))
+                tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls), shared=shared)
                 listens["control"] += await doors.start(tcp)
             drains = [server.drain, self.gateway.webhooks.drain]
             if self._joined is not None:

@@ -15,6 +15,7 @@ from devgate.store import history, nodes
 
 # What a device's connection knows, and its node alone.
 AT_DEVICE = frozenset({"tap", "status", "device"})
+LOOKS = frozenset({"status", "device"})
 # What one node does for all, and what is told once: who changed a device.
 AT_LEADER = frozenset({
     "add", "edit", "remove", "import", "trim", "webhooks", "webhook_add", "webhook_edit",
@@ -41,7 +42,13 @@ class Forwarding:
             return found
         if args.get("type") == "tap":
             return await self._hops.follow(place, args, source)
-        reply = await self._hops.ask(place, args, source)
+        try:
+            reply = await self._hops.ask(place, args, source)
+        except StoreError:
+            if args.get("type") not in LOOKS:
+                raise
+            # What the database knows is better than nothing while that node is being missed.
+            return await here(args, source)  # type: ignore[no-any-return]
         if args.get("type") in AT_LEADER:
             await self._gateway.knowledge.refresh()  # whoever changed a device sees it at once
         return reply

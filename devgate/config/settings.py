@@ -262,6 +262,11 @@ class ClusterSettings(Table):
         "", "HOST:PORT at which the other nodes reach this one; nothing: the first of listen.",
         restart=True,
     )  # fmt: skip
+    share_ports: Annotated[bool, YES_OR_NO] = setting(
+        False,
+        "Other processes of this machine listen at the same addresses: SO_REUSEPORT.",
+        restart=True,
+    )
     plain: Annotated[bool, YES_OR_NO] = setting(
         False, "The nodes' network is private: plain text off loopback is meant.", restart=True
     )

@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -158,15 +159,19 @@ def _identity(path: str) -> tuple[int, int]:
     return info.st_dev, info.st_ino
 
 
-async def open_tcp(listen: Sequence[str | socket.socket]) -> list[socket.socket]:
+async def open_tcp(
+    listen: Sequence[str | socket.socket], *, shared: bool = False
+) -> list[socket.socket]:
     """Listening sockets at these addresses; those that listen already are taken as they are.
+    `shared`: as `net.addresses.bind` has it.
 
     Raises SetupError for an address that is none or cannot be had; then none is left open.
     """
     given = [place for place in listen if isinstance(place, socket.socket)]
     try:
         # A thread: the address may be a name that somebody must be asked for.
-        bound = await trio.to_thread.run_sync(bind, [p for p in listen if isinstance(p, str)])
+        places = [place for place in listen if isinstance(place, str)]
+        bound = await trio.to_thread.run_sync(partial(bind, places, shared=shared))
     except BaseException:
         for sock in given:
             sock.close()

@@ -102,14 +102,16 @@ class ControlServer:
         listen: Sequence[str | socket.socket],
         tls: ssl.SSLContext | None = None,
         *,
+        shared: bool = False,
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve at these addresses ("127.0.0.1:0"), or on sockets that listen already.
+        """Serve at these addresses ("127.0.0.1:0"), or on sockets that listen already. `shared`:
+        as `net.addresses.bind` has it.
 
         Started with the addresses really bound. Raises SetupError for one that cannot be had,
         and without tokens for all that are not loopback.
         """
-        listeners = await open_tcp(listen)
+        listeners = await open_tcp(listen, shared=shared)
         try:
             if self._access is None:
                 for sock in listeners:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import socket as stdlib
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,6 +61,7 @@ class WebServer:
         """
         self.web = web = opened(gateway, dispatch, tokens)
         self._refusals = gateway.refusals
+        self._shared = gateway.settings.cluster.share_ports
         self._config = _config()
         self._worker = WorkerContext(None)
         self._app = application(web)
@@ -79,7 +81,8 @@ class WebServer:
         """
         tls = self._tls()
         # A thread: the address may be a name that somebody must be asked for.
-        doors = await trio.to_thread.run_sync(bind, self.web.settings.listen)
+        listen = self.web.settings.listen
+        doors = await trio.to_thread.run_sync(partial(bind, listen, shared=self._shared))
         places = [shown(door) for door in doors]
         try:
             async with trio.open_nursery() as inside:

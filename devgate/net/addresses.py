@@ -42,17 +42,20 @@ def parse(text: str) -> tuple[str, int]:
     )
 
 
-def bind(listen: Sequence[str], backlog: int = BACKLOG) -> list[socket.socket]:
+def bind(
+    listen: Sequence[str], backlog: int = BACKLOG, *, shared: bool = False
+) -> list[socket.socket]:
     """Listening, non-blocking TCP sockets, which are the caller's to close.
 
     A name gets a socket for each of its addresses. An IPv6 socket takes IPv6 alone, so that
-    "0.0.0.0:12306" and "[::]:12306" may stand side by side. Raises SetupError, with
+    "0.0.0.0:12306" and "[::]:12306" may stand side by side. `shared`: other processes of this
+    user may listen there, too; the kernel gives each connection to one. Raises SetupError, with
     everything closed again. May ask a name server: call it in a thread or before the loop.
     """
     with ExitStack() as opened:
         sockets: list[socket.socket] = []
         for text in [listen] if isinstance(listen, str) else listen:
-            sockets.extend(opened.enter_context(sock) for sock in _bind(text, backlog))
+            sockets.extend(opened.enter_context(sock) for sock in _bind(text, backlog, shared))
         opened.pop_all()
         return sockets
 
@@ -120,7 +123,7 @@ def is_loopback(address: str) -> bool:
     return (mapped or parsed).is_loopback
 
 
-def _bind(text: str, backlog: int) -> list[socket.socket]:
+def _bind(text: str, backlog: int, shared: bool) -> list[socket.socket]:
     host, port = parse(text)
     try:
         found = socket.getaddrinfo(
@@ -134,7 +137,7 @@ def _bind(text: str, backlog: int) -> list[socket.socket]:
     trouble: OSError | None = None
     for family, kind, proto, _, address in dict.fromkeys(found):
         try:
-            sockets.append(_listener(family, kind, proto, address, backlog))
+            sockets.append(_listener(family, kind, proto, address, backlog, shared))
         except OSError as err:
             trouble = err
             # "localhost" may have an IPv6 address on a machine that has no IPv6.
@@ -152,10 +155,14 @@ def _bind(text: str, backlog: int) -> list[socket.socket]:
     raise error(f"cannot listen on {text}: {what}") from trouble
 
 
-def _listener(family: int, kind: int, proto: int, address: Any, backlog: int) -> socket.socket:
+def _listener(
+    family: int, kind: int, proto: int, address: Any, backlog: int, shared: bool
+) -> socket.socket:
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)

@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Wait while another gateway works with the same PostgreSQL, and take over after it.",
 )
+@click.option(
+    "--nodes",
+    type=click.IntRange(min=2, max=64),
+    metavar="N",
+    help="Run N processes as nodes of a cluster, at the same addresses.",
+)
 @common
-def serve(where: Where, check: bool, demo: int | None, standby: bool) -> None:
+def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int | None) -> None:
     """Run the gateway until it is told to stop.
 
     A demo takes the control socket's path from the configuration or the
@@ -40,6 +46,7 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool) -> None:
       devgate serve --check                # is the configuration right?
       devgate serve --demo 20              # something to look at
       devgate serve --standby              # take over when the other one ends
+      devgate serve --nodes 4              # as many processes, on PostgreSQL
 
     SIGTERM or Ctrl-C lets commands in flight finish first; a second one ends
     at once. SIGHUP reads the configuration again: what needs a restart is
@@ -72,7 +79,16 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool) -> None:
     if demo is not None and not check:
         _demo(where, demo)
         return
+    if nodes is not None and (standby or demo is not None):
+        fail("--nodes runs nodes of a cluster, without --standby and --demo", 2)
     settings = read_settings()
+    if nodes is not None and not check:
+        from devgate.supervisor import command_line, supervise
+
+        try:
+            raise SystemExit(supervise(settings, nodes, command_line(where.config_option)))
+        except SetupError as err:
+            fail(str(err), 2 if err.status == "400" else 12)
     if check:
         from devgate.process import check as look
         from devgate.process import open_to_others, promises

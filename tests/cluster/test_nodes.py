@@ -1,0 +1,210 @@
+"""Two nodes as processes, on one PostgreSQL: what devices, callers and operators see of them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.caller import Caller, eventually, obey, settle
+from tests.e2e.harness import Gateway, gateway
+from tests.postgres import Postgres
+
+A, B, C = "860000000000001", "860000000000002", "860000000000003"
+DEVICES = [{"imei": imei} for imei in (A, B, C)]
+
+
+@contextmanager
+def node(name: str, url: str, **settings: Any) -> Iterator[Gateway]:
+    with gateway({"cluster": {"node": name}, **settings}, store=url) as running:
+        yield running
+
+
+@pytest.fixture
+def two(postgres: Postgres) -> Iterator[tuple[Gateway, Gateway]]:
+    url = postgres.create_database()
+    with ExitStack() as stack:
+        a = stack.enter_context(node("a", url))
+        a.add_devices(DEVICES)
+        b = stack.enter_context(node("b", url))
+        yield a, b
+
+
+def claimed(node: Gateway, imei: str) -> None:
+    """Return once the device takes commands there."""
+    eventually(lambda: node.status(imei), lambda status: bool(status["online"]))
+
+
+def events(node: Gateway, **more: object) -> list[tuple[int, str]]:
+    reply = node.ask({"type": "events", "limit": 500, "after": 0, **more})
+    return [(event["event"], event["type"]) for event in reply["items"]]
+
+
+def in_the_background(node: Gateway, **request: object) -> Any:
+    """Ask; returns a function that waits for the reply."""
+    replies: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: replies.append(node.ask(request)))
+    thread.start()
+
+    def reply() -> dict[str, Any]:
+        thread.join()
+        [found] = replies
+        return found
+
+    return reply
+
+
+def test_a_start_at_the_other_node_reaches_the_device(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A) as device:
+        claimed(b, A)
+        reply = in_the_background(b, type="start", imei=A, long=7, key="k")
+        obey(device, A, "QD7")
+        found = reply()
+        assert (found["status"], found["outcome"]) == ("200", "done")
+        for one in two:  # the key, wherever it is asked for
+            again = one.ask({"type": "start", "imei": A, "long": 7, "key": "k"})
+            assert (again["status"], again["command"]) == ("200", found["command"])
+        other = b.ask({"type": "start", "imei": A, "long": 8, "key": "k"})
+        assert (other["status"], other["outcome"]) == ("409", "conflict")
+        device.expect_nothing(A)
+        assert events(b)[-3:] == events(a)[-3:]
+        numbers = [n for n, _ in events(a)]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_device_that_is_nowhere_is_404_at_each(two: tuple[Gateway, Gateway]) -> None:
+    for one in two:
+        assert one.ask({"type": "start", "imei": B, "long": 5})["status"] == "404"
+
+
+def test_a_result_at_another_node_settles_the_command(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A) as first:
+        reply = in_the_background(a, type="start", imei=A, long=7)
+        first.expect(f"024000{A}QD7")
+        with b.register(A) as second:
+            first.expect_end()
+            settle(second, A, "QD7")
+            found = reply()
+            assert (found["status"], found["late"]) == ("200", False)
+            assert b.status(A)["last"]["command"] == found["command"]
+    names = [name for _, name in events(b, imei=A)]
+    online = [name for name in names if name.startswith("device.") and name != "device.added"]
+    assert online[:2] == ["device.online", "device.taken_over"]
+
+
+def test_a_start_that_waits_goes_out_where_the_device_registers(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    a, b = two
+    with b.register(A) as device:
+        claimed(b, A)
+        device.close()
+    eventually(lambda: b.status(A), lambda status: not status["online"])
+    with Caller(a) as waiting:
+        waiting.send(type="start", imei=A, long=9, expires=60)
+        eventually(
+            lambda: b.ask({"type": "history", "imei": A, "limit": 1})["items"],
+            lambda found: bool(found) and found[0]["state"] == "waiting",
+        )
+        with b.register(A) as device:
+            obey(device, A, "QD9")
+            assert waiting.line()["status"] == "200"
+
+
+def test_what_a_killed_node_had_sent_is_unknown_and_settled_late(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    a, b = two
+    with a.register(A) as device:
+        thread = in_the_background_that_dies(a, type="start", imei=A, long=11, key="k")
+        device.expect(f"025000{A}QD11")
+        a.kill()
+        thread.join()
+    found = eventually(
+        lambda: b.ask({"type": "history", "imei": A, "limit": 1})["items"][0],
+        lambda record: bool(record["status"] == "408"),
+    )
+    assert found["outcome"] == "unknown"
+    eventually(lambda: b.status(A), lambda status: not status["online"])
+    with b.register(A) as device:
+        claimed(b, A)
+        settle(device, A, "QD11")
+        again = {"type": "start", "imei": A, "long": 11, "key": "k"}
+        found = eventually(lambda: b.ask(again), lambda reply: bool(reply["late"]))
+        assert found["status"] == "200"
+        # The next one is not misjudged by it.
+        reply = in_the_background(b, type="start", imei=A, long=12)
+        obey(device, A, "QD12")
+        assert reply()["status"] == "200"
+    a.start()
+    assert [name for _, name in events(a, imei=A)].count("command.late") == 1
+
+
+def in_the_background_that_dies(node: Gateway, **request: object) -> threading.Thread:
+    def ask() -> None:
+        with pytest.raises(ConnectionError):
+            node.ask(request)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def test_a_frozen_node_ends_and_its_devices_come_back_elsewhere(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    a, b = two
+    with a.register(A):
+        claimed(a, A)
+        a.signal(signal.SIGSTOP)
+        b.logged("node declared dead", '"a"')
+        with b.register(A) as device:
+            reply = in_the_background(b, type="start", imei=A, long=5)
+            obey(device, A, "QD5")
+            assert reply()["status"] == "200"
+        a.signal(signal.SIGCONT)
+        assert a.wait() == 12
+        assert "declared dead" in a.log()
+        a.killed = True
+
+
+def test_a_node_that_stops_leaves_at_once(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A), Caller(b) as watcher:
+        claimed(a, A)
+        watcher.follow(type="watch", after=0)
+        a.terminate()
+        found = watcher.until(lambda event: event["type"] == "device.offline")
+        assert found[-1]["reason"] == "the gateway stops"
+        with b.register(A) as device:
+            reply = in_the_background(b, type="start", imei=A, long=5)
+            obey(device, A, "QD5")
+            assert reply()["status"] == "200"
+
+
+def test_devices_and_webhooks_are_changed_at_the_leader_from_each_node(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    for one, imei in zip(two, ("860000000000011", "860000000000012"), strict=True):
+        assert one.ask({"type": "add", "imei": imei, "name": "hall"})["status"] == "200"
+        assert one.ask({"type": "device", "imei": imei})["name"] == "hall"
+    for one in two:
+        eventually(lambda one=one: one.ask({"type": "status"}), lambda s: s["devices"] == 5)  # type: ignore[misc]
+    added = [n for n, name in events(two[0], events=["device.added"])]
+    assert len(added) == len(set(added))
+
+
+def test_a_tap_follows_a_device_of_another_node(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A) as device, Caller(b) as tap:
+        claimed(a, A)
+        assert tap.follow(type="tap", imei=A)["status"] == "200"
+        device.send(f"023000{A}TN")
+        frames = tap.until(lambda line: line.get("direction") == "in")
+        assert frames[-1]["bytes"] == f"023000{A}TN"
