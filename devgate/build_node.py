@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from devgate.build import Commands, Parts, Storage, build
 from devgate.cluster.hops import Hops
@@ -31,7 +31,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_journal import Committed, NodeJournal
 from devgate.store.node_session import NodeSession
-from devgate.store.nodes import BEAT_SECONDS, Member
+from devgate.store.nodes import BEAT_SECONDS, Member, Node
 from devgate.store.writer import Writer
 
 REFRESH_SECONDS = 1.0  # until every node knows what was changed of the devices
@@ -82,11 +82,17 @@ class NodeParts:
     session: NodeSession
 
 
-class _Name(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Membership:
     """Which node this is, for operations."""
 
     node: str
     incarnation: int
+    look: Callable[[], Sequence[Node]]
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        return self.look()
 
 
 def build_node(
@@ -136,7 +142,7 @@ def build_node(
         ),
         make_commands=make_commands,
         make_task=make_task,
-        cluster=_Name(member.id, member.incarnation),
+        cluster=_Membership(member.id, member.incarnation, lambda: node.nodes),
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
     dispatcher, records = gateway.dispatcher, gateway.records

@@ -38,6 +38,7 @@ NEEDS: Mapping[str, str] = {
     "day": "read",
     "order": "read",
     "webhooks": "read",
+    "nodes": "read",
     "watch": "read",
     "tap": "read",
     "start": "command",
@@ -56,6 +57,8 @@ NEEDS: Mapping[str, str] = {
     "webhook_remove": "admin",
     "webhook_test": "admin",
     "webhook_replay": "admin",
+    "node_drain": "admin",
+    "node_remove": "admin",
 }
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

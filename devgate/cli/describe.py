@@ -15,7 +15,7 @@ Reply = Mapping[str, Any]
 # What the first lines of a status tell; whatever else a gateway says is listed below them.
 GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
            "devices", "in_flight", "waiting", "memory", "store", "draining",
-           "background", "clock")  # fmt: skip
+           "background", "clock", "node", "nodes")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
           "address", "heard", "running_until", "last", "slow")  # fmt: skip
 
@@ -67,8 +67,17 @@ def gateway(reply: Reply) -> str:
         ("memory", size(reply["memory"]) if reply.get("memory") else None),
         *((f"listens ({door})", ", ".join(map(str, at))) for door, at in listen.items() if at),
         *_rest(reply, GATEWAY),
+        *((f"node {node.get('id')}", _node(node)) for node in reply.get("nodes") or ()),
     ]
+    title += f", node {reply['node']}" if reply.get("node") else ""
     return _sheet(title + (", draining" if reply.get("draining") else ""), rows)
+
+
+def _node(node: Reply) -> str:
+    if not node.get("alive"):
+        return "dead"
+    load = f"{node.get('devices', 0):,} devices, {node.get('in_flight', 0):,} in flight"
+    return f"{load}{', draining' if node.get('draining') else ''}"
 
 
 def device(reply: Reply) -> str:

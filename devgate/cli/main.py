@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "devgate.cli.local.simulate:simulate", "Run a fleet of simulated devices."
         ),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
+        "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),

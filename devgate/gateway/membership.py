@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
+
+from devgate.store.nodes import Node
 
 Reply = dict[str, object]
 
@@ -26,6 +28,10 @@ class Membership(Protocol):
     @property
     def incarnation(self) -> int:
         """Another one at each start, and each time that it was declared dead."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """All nodes as they were seen last: half a second ago, or before the database went."""
 
 
 class Followed(Protocol):

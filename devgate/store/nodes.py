@@ -56,6 +56,11 @@ class Node(NamedTuple):
     beat: int
     alive: bool
     address: str
+    draining: bool
+    version: str
+    started_at: float
+    devices: int  # connected to it, as it said last
+    in_flight: int
 
 
 class Member(NamedTuple):
@@ -97,10 +102,12 @@ def end_sessions(conn: Connection, id: str) -> None:
     conn.execute(_END, {"name": application(id)})
 
 
+_ALL = text(f"SELECT {', '.join(Node._fields)} FROM node ORDER BY id")
+
+
 def all_nodes(conn: Connection) -> list[Node]:
     """All nodes that ever joined, by id."""
-    rows = conn.execute(text("SELECT id, incarnation, beat, alive, address FROM node ORDER BY id"))
-    return [Node(*row) for row in rows]
+    return [Node(*row) for row in conn.execute(_ALL)]
 
 
 def join(conn: Connection, id: str, version: str) -> Member:

@@ -188,12 +188,12 @@ def test_each_operation_has_its_role() -> None:
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
     assert reads == {
         "status", "devices", "device", "export", "command", "history", "events", "fleet", "sites",
-        "day", "order", "watch", "tap", "webhooks",
+        "day", "order", "watch", "tap", "webhooks", "nodes",
     }  # fmt: skip
     assert commands - reads == {"start", "stop", "cancel", "refresh"}
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim",
         "add", "edit", "remove", "import", "webhook_add", "webhook_edit", "webhook_remove",
-        "webhook_test", "webhook_replay",
+        "webhook_test", "webhook_replay", "node_drain", "node_remove",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

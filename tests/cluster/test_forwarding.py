@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from devgate.gateway.operations import forwarding, table
 from devgate.gateway.operations.reply import Reply
 from devgate.protocol.frames import encode
 from devgate.store.engine import Database
+from devgate.store.nodes import Node
 from tests.gateway.rig import NOBODY, X
 from tests.gateway.whole import Machine, Whole, serving
 
@@ -31,6 +32,7 @@ class Member:
 
     node: str = "b"
     incarnation: int = 7
+    nodes: Sequence[Node] = ()
 
 
 @dataclass

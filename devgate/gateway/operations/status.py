@@ -14,7 +14,7 @@ from devgate.errors import CallerError
 from devgate.gateway.command import Command, record
 from devgate.gateway.devices.presence import heard
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, nodes
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
@@ -54,7 +54,15 @@ def _gateway(gateway: Gateway) -> Reply:
         "background": dict(gateway.background.states),
         "log_dropped": gateway.log_dropped(),
         "tasks": trio.lowlevel.current_statistics().tasks_living,
+        **_cluster(gateway),
     }
+
+
+def _cluster(gateway: Gateway) -> Reply:
+    """What a node says besides: from memory, for a status must not wait for the database."""
+    if gateway.cluster is None:
+        return {}
+    return {"node": gateway.cluster.node, "nodes": [*map(nodes.item, gateway.cluster.nodes)]}
 
 
 def memory() -> tuple[int, int]:

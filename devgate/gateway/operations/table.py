@@ -15,6 +15,7 @@ from devgate.gateway.operations import (
     arguments,
     devices,
     events,
+    nodes,
     reports,
     status,
     upkeep,
@@ -209,6 +210,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "webhook_replay": Operation(
         "Post events to a receiver again.", webhooks.webhook_replay, ("name", "after")
     ),
+    "nodes": Operation("List the nodes of the cluster.", nodes.nodes),
+    "node_drain": Operation(
+        "Drain a node, or take that back.", nodes.node_drain, ("node", "draining")
+    ),
+    "node_remove": Operation("Forget a node that is dead.", nodes.node_remove, ("node",)),
     "watch": Operation("Follow events.", events.watch, ("imei", "events", "after")),
     "tap": Operation("Follow one device's frames.", events.tap, ("imei", "unregistered")),
 }

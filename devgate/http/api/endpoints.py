@@ -84,6 +84,7 @@ _HOOK_FIELDS = (
           "`command.ended,device`; null for all."),
     Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
 )  # fmt: skip
+_NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
 # Their fields are those of the operations' own tables, each in its place and with its schema:
@@ -205,6 +206,20 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/orders", "order", "All that happened to an order", "Order",
         query=(Field("key", s.KEY, "The key of its command.", True),),
+    ),
+    Call(
+        "GET", "/api/nodes", "nodes", "List the nodes of the cluster", "Nodes",
+        statuses={"400": 404}, about="404 for a gateway that works alone.",
+    ),
+    Call(
+        "POST", "/api/nodes/{name}/drain", "node_drain", "Drain a node", "DrainedNode",
+        place=(_NODE,), statuses={"400": 404}, body="json",
+        json=(Field("draining", s.YES, "false: take that back."),),
+        about="Its devices go to the other nodes. 409 if it is dead, or if there is no other.",
+    ),
+    Call(
+        "DELETE", "/api/nodes/{name}", "node_remove", "Forget a dead node", "Reply",
+        place=(_NODE,), statuses={"400": 404}, about="409 for one that lives.",
     ),
     Call("GET", "/api/webhooks", "webhooks", "List the webhooks", "Webhooks"),
     Call(

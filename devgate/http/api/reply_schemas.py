@@ -109,6 +109,15 @@ SHAPES: dict[str, Schema] = {
         "A webhook as it is now. `secret` is one that was made, and null if none was.",
         status=TEXT, message=TEXT, name=TEXT, url=TEXT, secret=MAYBE,
     ),
+    "Nodes": shape(
+        "The nodes of the cluster; `leader` is the one that posts to webhooks.",
+        status=TEXT, leader=MAYBE,
+        items={"type": "array", "items": shape(
+            id=TEXT, alive=YES, draining=YES, address=MAYBE, devices=WHOLE, in_flight=WHOLE,
+            version=TEXT, since=TIME,
+        )},
+    ),
+    "DrainedNode": shape(status=TEXT, message=TEXT, node=TEXT, draining=YES),
     "Sites": shape(status=TEXT, items={
         "type": "array", "items": shape(site=TEXT, devices=WHOLE)
     }),

@@ -1,0 +1,45 @@
+"""The nodes of a cluster for those who look after them: all of them, drained, removed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from devgate.store.nodes import Node, all_nodes, leader
+
+# A drained node hands its devices to another one. Where there is none they would be lost to all.
+_DRAIN = text(
+    "UPDATE node SET draining = true WHERE id = :id AND alive AND (draining OR EXISTS "
+    "(SELECT FROM node o WHERE o.id <> :id AND o.alive AND NOT o.draining))"
+)
+_UNDO = text("UPDATE node SET draining = false WHERE id = :id AND alive")
+_REMOVE = text("DELETE FROM node WHERE id = :id AND NOT alive")
+
+
+class NodeList(NamedTuple):
+    """The cluster at one moment."""
+
+    nodes: list[Node]
+    leader: str | None  # posts to webhooks, trims, and raises alerts
+
+
+def read(conn: Connection) -> NodeList:
+    return NodeList(all_nodes(conn), leader(conn))
+
+
+def node(conn: Connection, id: str) -> Node | None:
+    """The one of this name, if there ever was one and it was not removed."""
+    return next((one for one in all_nodes(conn) if one.id == id), None)
+
+
+def set_draining(conn: Connection, id: str, draining: bool) -> bool:
+    """The node sees it with its next commit. False: it is not there, it is dead, or it is to be
+    drained and no other living node is left that is not."""
+    statement = _DRAIN if draining else _UNDO
+    return conn.execute(statement, {"id": id}).rowcount > 0
+
+
+def remove(conn: Connection, id: str) -> bool:
+    """Forget a dead node. False: it is not there, or it lives."""
+    return conn.execute(_REMOVE, {"id": id}).rowcount > 0

@@ -1,0 +1,110 @@
+"""Two nodes as processes: the list of nodes over every way in, drained and removed ones."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.e2e.device import PATIENCE
+from tests.e2e.harness import Gateway
+from tests.http.harness import Site, site
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def two(postgres_url: str) -> Iterator[tuple[Site, Gateway]]:
+    """Nodes a and b, which end at the end of the test if not before; a has an HTTP door."""
+    with ExitStack() as stack:
+        nodes: list[Site] = []
+        for name in ("a", "b"):
+            settings: dict[str, dict[str, object]] = {
+                "store": {"url": postgres_url}, "cluster": {"node": name},
+            }  # fmt: skip
+            nodes.append(stack.enter_context(site(settings)))
+        yield nodes[0], nodes[1]
+
+
+def listed(gateway: Gateway) -> dict[str, Json]:
+    done = gateway.cli("nodes", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    return {node["id"]: node for node in json.loads(done.stdout)["items"]}
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def test_nodes_over_every_way_in(two: tuple[Site, Gateway]) -> None:
+    a, b = two
+    found = listed(b)
+    assert set(found) == {"a", "b"}
+    for node in found.values():
+        assert node["alive"]
+        assert node["address"].startswith("127.0.0.1:")
+        assert node["since"].endswith("Z")
+    until(lambda: {node["id"] for node in a.ask({"type": "status"})["nodes"]} == {"a", "b"})
+    assert b.ask({"type": "status"})["node"] == "b"
+    with a.client("read") as reader, a.client("command") as seller:
+        reply = reader.get("/api/nodes").json()
+        assert [node["id"] for node in reply["items"]] == ["a", "b"]
+        assert reader.post("/api/nodes/b/drain").status_code == 403
+        assert seller.delete("/api/nodes/b").status_code == 403
+    until(lambda: a.ask({"type": "nodes"})["leader"] in ("a", "b"))
+
+
+def test_drain_and_its_undoing(two: tuple[Site, Gateway]) -> None:
+    a, b = two
+    assert a.cli("nodes", "drain", "b").stdout == "node b is drained from now on\n"
+    assert listed(a)["b"]["draining"]
+    done = b.cli("nodes", "drain", "a")
+    assert (done.returncode, done.stdout) == (9, "")
+    assert "no other node is there to take its devices" in done.stderr
+    assert b.cli("nodes", "drain", "b", "--undo").stdout == "node b works on\n"
+    assert not listed(a)["b"]["draining"]
+    with a.client("admin") as admin:
+        reply = admin.post("/api/nodes/b/drain")
+        assert (reply.status_code, reply.json()["draining"]) == (200, True)
+        assert admin.post("/api/nodes/b/drain", json={"draining": False}).status_code == 200
+        assert admin.post("/api/nodes/x/drain").status_code == 404
+    assert not listed(a)["b"]["draining"]
+
+
+def test_a_living_node_is_not_removed_and_a_dead_one_is(two: tuple[Site, Gateway]) -> None:
+    a, b = two
+    done = a.cli("nodes", "remove", "b", "--yes")
+    assert done.returncode == 9
+    assert "node b lives: stop it first" in done.stderr
+    b.terminate()
+    assert not listed(a)["b"]["alive"]
+    done = a.cli("nodes", "drain", "b")
+    assert (done.returncode, "node b cannot be drained: it is dead" in done.stderr) == (9, True)
+    assert a.cli("nodes", "remove", "b", "--yes").stdout == "node b is forgotten\n"
+    assert set(listed(a)) == {"a"}
+    done = a.cli("nodes", "remove", "b", "--yes")
+    assert (done.returncode, "no node is called 'b'" in done.stderr) == (2, True)
+    b.start()
+    assert set(listed(a)) == {"a", "b"}
+
+
+def test_a_gateway_that_works_alone_has_no_nodes() -> None:
+    with site() as alone:
+        for request in (
+            {"type": "nodes"},
+            {"type": "node_drain", "node": "a"},
+            {"type": "node_remove", "node": "a"},
+        ):
+            reply = alone.ask(request)
+            assert reply["status"] == "400"
+            assert "this gateway works alone" in reply["message"]
+        assert "nodes" not in alone.ask({"type": "status"})
+        with alone.client("admin") as admin:
+            assert admin.get("/api/nodes").status_code == 404
