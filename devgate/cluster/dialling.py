@@ -7,7 +7,7 @@ import ssl
 
 import trio
 
-from devgate.cluster.wording import PING_ID, Lines, encoded
+from devgate.cluster.wording import PING_ID, LineReader, encoded
 from devgate.control.transport import PlainTransport, TlsTransport, Transport
 from devgate.errors import DevgateError
 from devgate.gateway.membership import Reply, Unreachable
@@ -20,7 +20,7 @@ async def dial(node: str, address: str, token: str, tls: ssl.SSLContext | None) 
     """Connect, and see that it is that node and that it takes the token.
 
     Nothing else has been asked until then, so that every failure is Unreachable. The caller
-    closes the wire's socket.
+    closes the transport's socket.
     """
     why = "no answer"
     with trio.move_on_after(CONNECT_SECONDS):
@@ -40,9 +40,11 @@ async def _greeted(
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire: Transport = PlainTransport(sock) if tls is None else await _secured(sock, tls, host)
-        await send_all(wire, encoded({"type": "ping"}, PING_ID, token))
-        reply = await _first(wire)
+        transport: Transport = (
+            PlainTransport(sock) if tls is None else await _secured(sock, tls, host)
+        )
+        await send_all(transport, encoded({"type": "ping"}, PING_ID, token))
+        reply = await _first(transport)
         if reply.get("status") != "200":
             raise ValueError(reply.get("message"))
         if reply.get("node") != node:
@@ -50,7 +52,7 @@ async def _greeted(
     except BaseException:
         sock.close()
         raise
-    return wire
+    return transport
 
 
 async def _secured(sock: socket.socket, tls: ssl.SSLContext, host: str) -> TlsTransport:
@@ -67,15 +69,15 @@ async def _secured(sock: socket.socket, tls: ssl.SSLContext, host: str) -> TlsTr
     return TlsTransport(sock, stream)
 
 
-async def _first(wire: Transport) -> Reply:
-    lines = Lines()
-    while data := await wire.receive():
+async def _first(transport: Transport) -> Reply:
+    lines = LineReader()
+    while data := await transport.receive():
         for reply in lines.feed(data):
             return reply
     raise OSError("it closed the connection")
 
 
-async def send_all(wire: Transport, data: bytes) -> None:
+async def send_all(transport: Transport, data: bytes) -> None:
     """Send it, after waiting if need be. Raises OSError."""
     while data:
-        data = data[await wire.send(data) :]
+        data = data[await transport.send(data) :]

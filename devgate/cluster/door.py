@@ -19,7 +19,7 @@ MAX_CONNECTIONS = 1024  # of all nodes: one link for each, and their streams
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-class Node(NamedTuple):
+class PeerNode(NamedTuple):
     """Another node, as it calls itself."""
 
     name: str
@@ -36,7 +36,7 @@ class Secret:
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret = secret
 
-    def check(self, secret: object) -> Node | None:
+    def check(self, secret: object) -> PeerNode | None:
         """The node whose token this is, "NAME:SECRET", or None. Takes the same time for all."""
         if not isinstance(secret, str) or len(secret) > MAX_TOKEN:
             return None
@@ -44,7 +44,7 @@ class Secret:
         wanted = self._secret().encode()
         same = hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), wanted)
         # Before the first node has made the secret there is none: nobody knows it.
-        return Node(name) if same and wanted and _NODE.fullmatch(name) else None
+        return PeerNode(name) if same and wanted and _NODE.fullmatch(name) else None
 
 
 def door(

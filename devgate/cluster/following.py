@@ -11,7 +11,7 @@ import trio
 
 from devgate.cluster.dialling import send_all
 from devgate.cluster.link import PING_SECONDS, SILENT
-from devgate.cluster.wording import PING_ID, Lines, encoded, meant
+from devgate.cluster.wording import PING_ID, LineReader, encoded, meant
 from devgate.control.transport import Transport
 from devgate.gateway.membership import Lost, Reply
 
@@ -19,15 +19,15 @@ STREAM_ID = 1  # of the one request on its connection
 RESET = struct.pack("ii", 1, 0)
 
 
-class Followed:
+class RemoteStream:
     """The reply, then a line an event until either side ends it. One task reads it."""
 
-    def __init__(self, node: str, wire: Transport, token: str) -> None:
+    def __init__(self, node: str, transport: Transport, token: str) -> None:
         self.reply: Reply = {}
         self._node = node
-        self._wire = wire
+        self._transport = transport
         self._ping = encoded({"type": "ping"}, PING_ID, token)
-        self._lines = Lines()
+        self._lines = LineReader()
         self._read: deque[Reply] = deque()
         self._ended = False
 
@@ -35,12 +35,12 @@ class Followed:
         """Ask, and wait for the reply. Raises what Links.ask() raises."""
         data = encoded(request, STREAM_ID, token)
         try:
-            await send_all(self._wire, data)
+            await send_all(self._transport, data)
         except OSError as err:
             raise Lost(f"node {self._node}: {err}") from err
         self.reply = meant(await self._next())
 
-    def __aiter__(self) -> Followed:
+    def __aiter__(self) -> RemoteStream:
         return self
 
     async def __anext__(self) -> Reply:
@@ -58,7 +58,7 @@ class Followed:
     async def aclose(self) -> None:
         """Close the connection: that ends the stream at the other node."""
         self._ended = True
-        sock = self._wire.sock
+        sock = self._transport.sock
         if sock.fileno() != -1:
             # A reset: the mere end of our side would be no reason for the other one to stop.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -71,7 +71,7 @@ class Followed:
             data: bytes | None = None
             try:
                 with trio.move_on_after(PING_SECONDS):
-                    data = await self._wire.receive()
+                    data = await self._transport.receive()
                 if data is None:
                     silent += 1
                     if silent >= SILENT:
@@ -79,7 +79,7 @@ class Followed:
                             f"node {self._node}: it was silent for {SILENT * PING_SECONDS:g} s"
                         )
                     with trio.move_on_after(PING_SECONDS):
-                        await send_all(self._wire, self._ping)
+                        await send_all(self._transport, self._ping)
                     continue
                 silent = 0
                 self._read.extend(

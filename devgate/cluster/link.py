@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from devgate.cluster.wording import PING_ID, Lines, encoded, meant
+from devgate.cluster.wording import PING_ID, LineReader, encoded, meant
 from devgate.control.outbox import Outbox
 from devgate.control.transport import Transport
 from devgate.gateway.completion import Completion
@@ -20,18 +20,20 @@ IDLE_SECONDS = 60.0  # without a request; then the link is closed
 MAX_UNSENT = 4 * 1024 * 1024  # bytes that may wait for a node that does not read
 
 
-class Link:
-    """From the open wire to its end. `run` is its one task's work, `ask` anybody's.
+class NodeLink:
+    """From the open transport to its end. `run` is its one task's work, `ask` anybody's.
 
-    It does not close the wire's socket.
+    It does not close the transport's socket.
     """
 
-    def __init__(self, node: str, address: str, wire: Transport, token: Callable[[], str]) -> None:
+    def __init__(
+        self, node: str, address: str, transport: Transport, token: Callable[[], str]
+    ) -> None:
         self.address = address
         self.closed = False  # no request is taken any more
         self.why = ""  # it ended, if not for idleness
         self._node = node
-        self._wire = wire
+        self._transport = transport
         self._token = token
         self._waiting: dict[int, Completion[Reply | Lost]] = {}
         self._last = PING_ID
@@ -40,13 +42,13 @@ class Link:
         self._scope = trio.CancelScope()
         self._outbox: Outbox
 
-    async def run(self, opened: Callable[[Link], None]) -> None:
+    async def run(self, opened: Callable[[NodeLink], None]) -> None:
         """Carry requests until it breaks or has been idle. `opened` hears when it can."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._outbox = Outbox(
-                        self._wire, nursery, SILENT * PING_SECONDS, self._break, MAX_UNSENT
+                        self._transport, nursery, SILENT * PING_SECONDS, self._break, MAX_UNSENT
                     )
                     nursery.start_soon(self._read)
                     opened(self)
@@ -78,9 +80,9 @@ class Link:
         raise Lost(f"node {self._node} has not answered within {patience:g} s")
 
     async def _read(self) -> None:
-        lines = Lines()
+        lines = LineReader()
         try:
-            while data := await self._wire.receive():
+            while data := await self._transport.receive():
                 self._silent = 0
                 for line in lines.feed(data):
                     self._answer(line)

@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 import trio
 
 from devgate.cluster.dialling import dial
-from devgate.cluster.following import Followed
-from devgate.cluster.link import Link
+from devgate.cluster.following import RemoteStream
+from devgate.cluster.link import NodeLink
 from devgate.cluster.wording import token_of
 from devgate.control.transport import Transport
 from devgate.gateway.completion import Completion
@@ -41,8 +41,8 @@ class Links:
         self._secret = secret
         self._address_of = address_of
         self._tls = tls
-        self._links: dict[str, Link] = {}
-        self._opening: dict[tuple[str, str], Completion[Link | Unreachable]] = {}
+        self._links: dict[str, NodeLink] = {}
+        self._opening: dict[tuple[str, str], Completion[NodeLink | Unreachable]] = {}
         self._away: set[str] = set()  # nodes that could not be reached the last time
         self._nursery: trio.Nursery | None = None
 
@@ -67,20 +67,22 @@ class Links:
         link = await self._link(node)
         return await link.ask(request, patience)
 
-    async def follow(self, node: str, request: Mapping[str, object]) -> Followed:
+    async def follow(self, node: str, request: Mapping[str, object]) -> RemoteStream:
         """The same for a stream. Whoever has it closes it."""
         address = self._address(node)
-        wire = await self._dial(node, address)
-        followed = Followed(node, wire, self._token())
+        transport = await self._dial(node, address)
+        followed = RemoteStream(node, transport, self._token())
         try:
             await followed.begin(request, self._token())
         except BaseException:
-            wire.sock.close()
+            transport.sock.close()
             raise
         return followed
 
     @asynccontextmanager
-    async def stream(self, node: str, request: Mapping[str, object]) -> AsyncIterator[Followed]:
+    async def stream(
+        self, node: str, request: Mapping[str, object]
+    ) -> AsyncIterator[RemoteStream]:
         """A stream for the length of a block."""
         async with aclosing(await self.follow(node, request)) as followed:
             yield followed
@@ -94,7 +96,7 @@ class Links:
             raise Unreachable(f"no living node is called {node}")
         return address
 
-    async def _link(self, node: str) -> Link:
+    async def _link(self, node: str) -> NodeLink:
         address = self._address(node)
         link = self._links.get(node)
         if link is not None and link.address == address and not link.closed:
@@ -103,7 +105,7 @@ class Links:
         if opening is None:
             if self._nursery is None:
                 raise Unreachable("this node stops")
-            opening = self._opening[node, address] = Completion[Link | Unreachable]()
+            opening = self._opening[node, address] = Completion[NodeLink | Unreachable]()
             self._nursery.start_soon(self._carry, node, address, opening)
         found = await opening.wait()
         if isinstance(found, Unreachable):
@@ -111,23 +113,23 @@ class Links:
         return found
 
     async def _carry(
-        self, node: str, address: str, opening: Completion[Link | Unreachable]
+        self, node: str, address: str, opening: Completion[NodeLink | Unreachable]
     ) -> None:
         """One link, from the first byte to the closed socket."""
 
-        def opened(link: Link) -> None:
+        def opened(link: NodeLink) -> None:
             # One to an address that the node has left goes on until it is idle.
             self._links[node] = link
             self._opening.pop((node, address), None)
             opening.set(link)
 
         try:
-            wire = await self._dial(node, address)
-            link = Link(node, address, wire, self._token)
+            transport = await self._dial(node, address)
+            link = NodeLink(node, address, transport, self._token)
             try:
                 await link.run(opened)
             finally:
-                wire.sock.close()
+                transport.sock.close()
                 if self._links.get(node) is link:
                     del self._links[node]
             if link.why:
@@ -142,7 +144,7 @@ class Links:
 
     async def _dial(self, node: str, address: str) -> Transport:
         try:
-            wire = await dial(node, address, self._token(), self._tls)
+            transport = await dial(node, address, self._token(), self._tls)
         except Unreachable as err:
             if node not in self._away:
                 self._away.add(node)
@@ -151,4 +153,4 @@ class Links:
         if node in self._away:
             self._away.discard(node)
             log.info("node reached node=%s address=%s", node, address)
-        return wire
+        return transport

@@ -33,7 +33,7 @@ def encoded(request: Mapping[str, object], id: int, token: str) -> bytes:
     return data
 
 
-class Lines:
+class LineReader:
     """Bytes in, lines out as objects."""
 
     def __init__(self) -> None:
