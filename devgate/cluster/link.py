@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import trio
@@ -69,14 +68,14 @@ class NodeLink:
             raise Unreachable(f"node {self._node} has {OUTSTANDING} requests of ours under way")
         data = encoded(request, self._last + 1, self._token())
         self._last += 1
-        answer = self._waiting[self._last] = Completion[Reply | Lost]()
+        answer: Completion[Reply | Lost] = Completion()
+        self._waiting[self._last] = answer
         self._asked.set()
         self._outbox.say(data)
-        with trio.move_on_after(math.inf if patience is None else patience):
-            found = await answer.wait()
-            if isinstance(found, Lost):
-                raise found
-            return meant(found)
+        if patience is None:
+            return _given(await answer.wait())  # nearly always, and without a scope for each
+        with trio.move_on_after(patience):
+            return _given(await answer.wait())
         raise Lost(f"node {self._node} has not answered within {patience:g} s")
 
     async def _read(self) -> None:
@@ -128,3 +127,9 @@ class NodeLink:
         for answer in waiting.values():
             answer.set(Lost(f"node {self._node}: {self.why}"))
         self._scope.cancel()
+
+
+def _given(found: Reply | Lost) -> Reply:
+    if isinstance(found, Lost):
+        raise found
+    return meant(found)
