@@ -213,7 +213,11 @@ class App:
             if self._joined is not None:
                 listens["cluster"] = await doors.start(self._joined.serve)
             device_doors = trio.CancelScope()
+            accept: Callable[..., Awaitable[None]]
             accept = partial(self.gateway.acceptor.run, listeners, admit)
+            if self._joined is not None:
+                run = self.gateway.acceptor.run
+                accept = partial(self._joined.accept, run, listeners, admit)
             await doors.start(self._within, device_doors, accept)
             listens["control"] = []
             if control.listen:

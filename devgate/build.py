@@ -182,8 +182,10 @@ def build(
         user_timeout=device.idle_timeout,
     )
     knowledge = Knowledge(
-        directory, records, presence.end, background, refresh_seconds=settings.store.refresh
-    )
+        directory, records, presence.end, background,
+        refresh_seconds=settings.store.refresh,
+        tells=lambda: cluster is None or cluster.leads,
+    )  # fmt: skip
     side_file = late.place(database.file, Path(control.socket).parent, database.owner)
     seal = Seal(settings.store.key_file)
     positions = Positions(records, seal, allow_private=control.private_webhooks)

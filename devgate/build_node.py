@@ -88,11 +88,19 @@ class _Membership:
 
     node: str
     incarnation: int
-    look: Callable[[], Sequence[Node]]
+    of: Callable[[], ClusterNode]
 
     @property
     def nodes(self) -> Sequence[Node]:
-        return self.look()
+        return self.of().nodes
+
+    @property
+    def leads(self) -> bool:
+        return self.of().leading
+
+    @property
+    def draining(self) -> bool:
+        return bool(self.of().draining.value)
 
 
 def build_node(
@@ -142,7 +150,7 @@ def build_node(
         ),
         make_commands=make_commands,
         make_task=make_task,
-        cluster=_Membership(member.id, member.incarnation, lambda: node.nodes),
+        cluster=_Membership(member.id, member.incarnation, lambda: node),
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
     dispatcher, records = gateway.dispatcher, gateway.records

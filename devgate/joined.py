@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -11,15 +14,24 @@ from devgate.build import tls_of
 from devgate.cluster.door import door
 from devgate.cluster.forwarding import Forwarding
 from devgate.control.server import ControlServer
+from devgate.errors import SetupError
 from devgate.gateway.operations import forwarding
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
+from devgate.net.addresses import bind, shown
 from devgate.store import nodes
 
 if TYPE_CHECKING:
     from devgate.build_node import NodeParts
     from devgate.config.settings import Settings
     from devgate.control.streams import Dispatch
+    from devgate.net.acceptor import Admit
+
+RETRY_SECONDS = 1.0  # until a port that another program has taken is asked for again
+
+Accept = Callable[..., Awaitable[None]]
+
+log = logging.getLogger("devgate.nodes")
 
 
 class Joined:
@@ -74,6 +86,42 @@ class Joined:
         """Close the door, once what is under way for other nodes has its reply."""
         if self._server is not None:
             await self._server.drain()
+
+    async def accept(
+        self,
+        run: Accept,
+        listeners: Sequence[socket.socket],
+        admit: Admit,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Accept devices while this node is not drained. A door that is closed sends a load
+        balancer, or the kernel, to the other nodes."""
+        draining = self._made.node.draining
+        places = [shown(listener) for listener in listeners]
+        open_ones = list(listeners)
+        started = False
+        while True:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(run, open_ones, admit)
+                if not started:
+                    started = True
+                    task_status.started()
+                await draining.wait_value(True)
+                log.info("devices are not accepted while this node is drained")
+                nursery.cancel_scope.cancel()
+            await draining.wait_value(False)
+            open_ones = await self._opened(places)
+
+    async def _opened(self, places: Sequence[str]) -> list[socket.socket]:
+        """The same addresses again, as soon as they can be had."""
+        shared = self._settings.share_ports
+        while True:
+            try:
+                return await trio.to_thread.run_sync(partial(bind, places, shared=shared))
+            except SetupError as err:
+                log.error("devices cannot be accepted again error=%s", err)
+            await trio.sleep(RETRY_SECONDS)
 
     async def leave(self) -> None:
         """Tell the others that this node is gone: nobody need wait for its lease."""

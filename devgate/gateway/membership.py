@@ -30,6 +30,14 @@ class Membership(Protocol):
         """Another one at each start, and each time that it was declared dead."""
 
     @property
+    def leads(self) -> bool:
+        """It does what one node does for all."""
+
+    @property
+    def draining(self) -> bool:
+        """An operator wants its devices at other nodes."""
+
+    @property
     def nodes(self) -> Sequence[Node]:
         """All nodes as they were seen last: half a second ago, or before the database went."""
 

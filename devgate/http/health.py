@@ -51,8 +51,16 @@ def ready(gateway: Gateway) -> Mapping[str, str]:
         **alive(gateway),
         "store": OK if state == "ok" else f"it cannot be written: {state}",
         "control": _control(gateway),
-        "draining": "the gateway is stopping" if gateway.orders.closed else OK,
+        "draining": _draining(gateway),
     }
+
+
+def _draining(gateway: Gateway) -> str:
+    if gateway.orders.closed:
+        return "the gateway is stopping"
+    if gateway.cluster is not None and gateway.cluster.draining:
+        return "this node is drained"
+    return OK
 
 
 def _control(gateway: Gateway) -> str:

@@ -25,6 +25,7 @@ class NodeList(NamedTuple):
 
 
 def read(conn: Connection) -> NodeList:
+    """The cluster at this moment."""
     return NodeList(all_nodes(conn), leader(conn))
 
 

@@ -48,10 +48,13 @@ class NodeSession:
         self._beats: dict[int, tuple[int, float]] = {}
         self._alive: set[int] = set()
 
-    def look(self) -> Seen:
-        """Look at all nodes, and declare those dead whose beat has stood still for the lease."""
+    def look(self, *, may_lead: bool = True) -> Seen:
+        """Look at all nodes, and declare those dead whose beat has stood still for the lease.
+        One that may not lead lets another one do so."""
+        if self._leads and not may_lead:
+            self.close()
         try:
-            return self._look()
+            return self._look(may_lead)
         except BaseException:
             self.close()  # and with it all observations: nobody is dead for that
             raise
@@ -65,12 +68,12 @@ class NodeSession:
             with suppress(SQLAlchemyError):
                 conn.close()
 
-    def _look(self) -> Seen:
+    def _look(self, may_lead: bool) -> Seen:
         if self._conn is None:
             self._conn = self._database.connected()
             set_up_session(self._conn, self._member.id)
         conn = self._conn
-        if not self._leads:
+        if may_lead and not self._leads:
             self._leads = bool(conn.scalar(_LEAD, {"number": LEADING}))
             if self._leads:
                 log.info("this node leads node=%s", self._member.id)

@@ -33,6 +33,8 @@ class Member:
     node: str = "b"
     incarnation: int = 7
     nodes: Sequence[Node] = ()
+    leads: bool = True
+    draining: bool = False
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.device import PATIENCE
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway
 from tests.http.harness import Site, site
 
@@ -37,7 +37,7 @@ def listed(gateway: Gateway) -> dict[str, Json]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + WAIT_SECONDS
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -208,3 +209,45 @@ def test_a_tap_follows_a_device_of_another_node(two: tuple[Gateway, Gateway]) ->
         device.send(f"023000{A}TN")
         frames = tap.until(lambda line: line.get("direction") == "in")
         assert frames[-1]["bytes"] == f"023000{A}TN"
+
+
+def test_a_drained_node_sends_its_devices_to_the_others(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A) as device, Caller(b) as waiting:
+        claimed(a, A)
+        with a.register(B) as busy:
+            claimed(b, B)
+            waiting.send(type="start", imei=B, long=7)
+            busy.expect(f"024000{B}QD7")
+            assert b.ask({"type": "node_drain", "node": "a"})["status"] == "200"
+            device.expect_end()
+            # What is in flight has its answer first; then that one goes, too.
+            settle(busy, B, "QD7")
+            assert waiting.line()["status"] == "200"
+            busy.expect_end()
+    assert not opens(a)
+    with b.register(A) as device:
+        claimed(a, A)
+        waited = in_the_background(a, type="start", imei=A, long=5)
+        obey(device, A, "QD5")
+        assert waited()["status"] == "200"
+    assert b.ask({"type": "node_drain", "node": "a", "draining": False})["status"] == "200"
+    eventually(lambda: opens(a), lambda there: there)
+
+
+def opens(node: Gateway) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(node.device) == 0
+
+
+def test_a_change_of_a_device_is_told_once(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    a.add_devices([{"imei": "860000000000021"}])
+    for one in two:
+        eventually(lambda one=one: one.ask({"type": "status"})["devices"], lambda n: n == 4)  # type: ignore[misc]
+    assert b.ask({"type": "edit", "imei": A, "name": "hall"})["status"] == "200"
+    told = eventually(
+        lambda: events(b, events=["device.changed"], imei=A), lambda found: bool(found)
+    )
+    assert len(told) == 1
+    assert len(events(a, events=["device.added"], imei="860000000000021")) == 1

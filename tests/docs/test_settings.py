@@ -79,6 +79,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "node": "",
         "listen": "",
         "advertise": "",
+        "share_ports": False,
         "plain": False,
     },
     "log": {
@@ -94,7 +95,8 @@ RESTART = {
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
     "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
     "store.key_file", "control.plain", "http.plain",
-    "cluster.node", "cluster.listen", "cluster.advertise", "cluster.plain", "cluster.tls",
+    "cluster.node", "cluster.listen", "cluster.advertise", "cluster.share_ports",
+    "cluster.plain", "cluster.tls",
     "log.format", "webhook",
 }  # fmt: skip
 

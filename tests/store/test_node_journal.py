@@ -18,6 +18,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import claim_database, node_database
 from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN, Committed, NodeJournal
 from devgate.store.node_session import NodeSession
+from tests.e2e.caller import eventually
 from tests.store.commands import command_row, event
 from tests.store.plain import A, B, C, run
 
@@ -352,7 +353,7 @@ def test_one_of_the_nodes_leads_and_another_one_follows_it(two: tuple[OneNode, O
     assert (first.look().leads, second.look().leads) == (True, False)
     assert a.read(nodes.leader) == "a"
     first.close()
-    assert second.look().leads
+    eventually(lambda: second.look().leads, lambda leads: leads)  # the server ends the session
     second.close()
 
 

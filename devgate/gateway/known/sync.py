@@ -39,11 +39,15 @@ class Knowledge:
         background: Background | None = None,
         *,
         refresh_seconds: float = 30.0,
+        tells: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`refused` is called for a device that may not be connected any longer. `tells`: whether
+        changes are to be told in events; of the nodes of a cluster one does that."""
         self._refresh_seconds = refresh_seconds
         self._directory = directory
         self._records = records
-        self._refused = refused  # called for a device that may not be connected any longer
+        self._refused = refused
+        self._tells = tells
         self._background = background or Background()
         self._revision = 0
         self._sources: dict[object, str] = {}  # who changes what at the moment
@@ -68,12 +72,14 @@ class Knowledge:
             count = 0
             while True:
                 changes = await self._records.read(devices.changed, self._revision, PAGE)
-                self._apply(changes.changed, changes.removed, quiet=count >= TOLD)
+                self._apply(
+                    changes.changed, changes.removed, quiet=count >= TOLD or not self._tells()
+                )
                 count += len(changes.changed) + len(changes.removed)
                 self._revision = changes.revision
                 if not changes.more:
                     break
-            if count > TOLD:
+            if count > TOLD and self._tells():
                 self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
 

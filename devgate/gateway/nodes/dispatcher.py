@@ -92,6 +92,11 @@ class NodeDispatcher(Dispatcher):
         """Whether there is anything under way for the device here."""
         return imei in self._devices
 
+    def busy(self, imei: Imei) -> bool:
+        """Whether a command for the device waits here or is in flight."""
+        device = self._devices.get(imei)
+        return device is not None and bool(device.current or device.aside or device.waiting)
+
     def follows(self, id: str | None) -> bool:
         """Whether the outcome of this command may be another node's to write, and matters here."""
         if id is None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 import trio
+from trio_util import AsyncValue
 
 from devgate.errors import StoreError
 from devgate.gateway.background import Background
@@ -26,6 +27,8 @@ from devgate.store.node_journal import Claim, Committed, NodeJournal
 from devgate.store.node_session import NodeSession, Seen
 from devgate.store.nodes import BEAT_SECONDS, SLICE, Member, Node
 
+DRAINED = "its node is drained"
+MAX_CLOSED = 500  # connections that a drained node closes in a second
 ELSEWHERE = "it has registered at another node"  # why a connection ends
 PRUNE_SECONDS = 60.0
 SWEEP_SECONDS = 10.0  # between two looks of the leader for what the dead have left
@@ -55,7 +58,8 @@ class ClusterNode:
         self.nodes: Sequence[Node] = ()  # as they were seen last
         self.leads = trio.Event()  # set while this node leads; another one afterwards
         self.leading = False
-        self.draining = False
+        # An operator wants its devices at other nodes.
+        self.draining = AsyncValue(False)
         self._lost = trio.Event()  # it leads no longer
         self._journal = journal
         self._session = session
@@ -91,7 +95,7 @@ class ClusterNode:
             self._claim(claim)
         for imei, generation in done.moved:
             self._moved(Imei(imei), generation)
-        self.draining = done.draining
+        self.draining.value = done.draining
         self._journal.devices = len(self._presence)
         self._journal.in_flight = self._dispatcher.in_flight
 
@@ -153,6 +157,7 @@ class ClusterNode:
         swept = pruned = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._following.run, self._background)
+            nursery.start_soon(self._drain)
             while True:
                 await self._background.attempt("nodes", self._look)
                 now = trio.current_time()
@@ -167,9 +172,23 @@ class ClusterNode:
                 await trio.sleep(BEAT_SECONDS)
         raise AssertionError("it looks for ever")
 
+    async def _drain(self) -> NoReturn:
+        """While this node is drained, close its devices' connections, some in each second: the
+        other nodes take them one after the other. One with a command in flight stays for now."""
+        while True:
+            await self.draining.wait_value(True)
+            left = MAX_CLOSED
+            for imei in self._presence.imeis():
+                if left and not self._dispatcher.busy(imei):
+                    self._presence.end(imei, DRAINED)
+                    left -= 1
+            await trio.sleep(1.0)
+
     async def _look(self) -> None:
         try:
-            seen: Seen = await self._records.blocking(self._session.look)
+            seen: Seen = await self._records.blocking(
+                partial(self._session.look, may_lead=not self.draining.value)
+            )
         except BaseException:
             self._lead(leads=False)
             raise

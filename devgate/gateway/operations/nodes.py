@@ -17,6 +17,7 @@ log = logging.getLogger("devgate.nodes")
 
 
 async def nodes(gateway: Gateway, args: Args, source: str) -> Reply:
+    """All nodes that there ever were and that were not removed, and which of them leads."""
     _must_be_one(gateway)
     found = await gateway.records.read(node_list.read)
     items = [item(node) for node in found.nodes]
