@@ -14,8 +14,6 @@ from devgate.model import to_ascii_json
 MAX_LINE = 4 * 1024 * 1024  # bytes of one reply, or one line of a stream
 PING_ID = 0  # requests are numbered from 1
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
-
 
 def token_of(node: str, secret: str) -> str:
     """How a node shows who it is, and that it belongs to the cluster."""
