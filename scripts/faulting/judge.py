@@ -290,7 +290,7 @@ class Judge:
 def events_on_disk(storm: Storm) -> list[Event]:
     """All events of the database, by their numbers."""
     query = "SELECT n, type, imei, command, detail FROM event ORDER BY n"
-    return [Event.of(row) for row in rows(storm, query)]
+    return [Event(*row) for row in rows(storm, query)]
 
 
 def rows(storm: Storm, query: str) -> Iterator[tuple[Any, ...]]:
