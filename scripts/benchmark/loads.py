@@ -12,12 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from benchmark.servers import FIRST_IMEI, KNOWN_DEVICES
 from devgate.control.client import Channel, NoGateway
+from devgate.gateway.commands.transitions import ACCEPTED, START, Places, after_event
 
 HABITS = ("--fail", "0.02", "--silent", "0.002")  # devices are not perfect
 CHURN = 4.0  # lost connections per device and hour: 15,000 devices reconnect 17 times a second
@@ -41,6 +43,7 @@ class Loads:
         self.storms = 0
         self.cut_readers = 0
         self.events = 0
+        self._places: dict[str, Places] = {}  # where each command may stand
         self.broken: list[str] = []  # loads that failed, in a sentence each
         self._lags: collections.deque[float] = collections.deque(maxlen=10_000)
         self._stopping = threading.Event()
@@ -97,7 +100,18 @@ class Loads:
                     raise NoGateway("the watch ended")
                 if at := event.get("at"):
                     self.events += 1
+                    self._judge(event)
                     self._lags.append(time.time() - datetime.fromisoformat(at).timestamp())
+
+    def _judge(self, event: Mapping[str, Any]) -> None:
+        """The events of a command are legal. Those that were accepted before are not looked at."""
+        command, type = event.get("command"), event["type"]
+        if command is None or (type != ACCEPTED and command not in self._places):
+            return
+        before = self._places.get(command, START)
+        self._places[command] = after_event(before, type, event.get("status"))
+        if before and not self._places[command]:
+            self.broken.append(f"events: {event} is told of a command that is {sorted(before)}")
 
     def _starts(self) -> None:
         """Starts and stops of random devices, one after the other."""

@@ -8,6 +8,15 @@ from dataclasses import dataclass, field
 
 from crashing.callers import SENT, UNSENT, Book
 from crashing.processes import Json
+from devgate.gateway.commands.transitions import (
+    START,
+    Place,
+    Places,
+    after_event,
+    ended_as,
+    place_of,
+    reaches,
+)
 
 NOT_YET = "not on disk yet"  # in an answer: a kill may still take it back
 ONLINE = {"device.online": True, "device.offline": False}
@@ -80,7 +89,7 @@ def starts_of(
 
 
 def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
-    """What was answered is still so; only a 408 may have become more.
+    """What was answered is still so, or has become what it may.
 
     A database that is away may keep another reason than the one told why nothing was sent.
     """
@@ -93,23 +102,29 @@ def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
             if record is None:
                 if status not in UNSENT:  # of those, a database that is away may keep none
                     verdict.lost.append(f"{order.key} was answered {status}: there is no record")
-            elif status in UNSENT and (record["status"] not in UNSENT or record["sent_at"]):
-                verdict.other.append(
-                    f"{order.key} was answered {status} ({answer['message']}), and now: {record}"
-                )
-            elif (
-                status in SENT
-                and record["status"] != status
-                and not (status == "408" and record["late"])
-                and not (record["status"] == "408" and NOT_YET in answer["message"])
-            ):
+            elif status in UNSENT:
+                if place_of(record) is not Place.UNSENT or record["sent_at"]:
+                    words = f"{status} ({answer['message']}), and now: {record}"
+                    verdict.other.append(f"{order.key} was answered {words}")
+            elif status in SENT and not may_be_now(answer, record):
                 verdict.lost.append(f"{order.key} was answered {status}, and now: {record}")
 
 
+def may_be_now(answer: Json, record: Json) -> bool:
+    """Whether a command that was answered so may have this record now."""
+    status, now = answer["status"], place_of(record)
+    told = Place.LATE if answer.get("late") else ended_as(status)
+    if told is now:
+        return bool(status == record["status"])
+    # An outcome that was not on disk yet may have become unknown by a kill.
+    not_yet = NOT_YET in answer["message"]
+    return reaches(told, now) or (not_yet and reaches(Place.UNKNOWN, now))
+
+
 def events_of(verdict: Verdict, events: Sequence[Json]) -> None:
-    """Numbers without gap or repeat; online and offline alternate; one outcome a command."""
+    """Numbers without gap or repeat; online and offline alternate; commands' events are legal."""
     presence: dict[str, Json] = {}  # the last event of each device
-    told: Counter[tuple[str, str]] = Counter()
+    places: dict[str, Places] = {}  # where each command may stand
     last: int | None = None
     for event in events:
         number = event.get("event")
@@ -125,7 +140,9 @@ def events_of(verdict: Verdict, events: Sequence[Json]) -> None:
                 verdict.other.append(f"{event} tells what was so already, since {before}")
             presence[event["imei"]] = event
         elif event["type"].startswith("command."):
-            told[event["command"], event["type"]] += 1
-    for (command, kind), times in told.items():
-        if times > 1 and kind != "command.sent":  # that is told again where nothing went out
-            verdict.other.append(f"{kind} was told {times} times of {command}")
+            before_it = places.get(event["command"], START)
+            after_it = after_event(before_it, event["type"], event.get("status"))
+            places[event["command"]] = after_it
+            if before_it and not after_it:
+                words = ", ".join(sorted(before_it))
+                verdict.other.append(f"{event} is told of a command that is {words}")

@@ -1,8 +1,8 @@
 """Compares what devices noted, what callers were told, the records, the events, and who got them.
 
 The rules of the records and replies are those of crashing.verdict. Beyond these: events on disk
-are those that `watch` told and the webhook receiver took; a command is accepted, sent and ended
-once and in this order; every 200 is the device's answer to that very start.
+are those that `watch` told and the webhook receiver took; those of a command are legal by
+devgate.gateway.commands.transitions; every 200 is the device's answer to that very start.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from crashing.processes import Json
 from crashing.verdict import NOT_YET, Verdict, answers_of, events_of, starts_of
 from crashing.webhooks import judge as judge_webhooks
 
+from devgate.gateway.commands.transitions import SENT as SENT_EVENT
+from devgate.gateway.commands.transitions import TOLD, Places, after_events, place_of
+
 if TYPE_CHECKING:
     from faulting.storm import Storm
 
-STEPS = ("command.accepted", "command.sent", "command.ended", "command.late")
-SENT_STEP = STEPS.index("command.sent")
 OPEN_FOR = 20.0  # seconds that a 408 counts as open here: late_window, and what a fault adds
 HELD_UP = 20.0  # seconds from the loss of packets until TCP has sent all of them again
 MOST_MISMATCHED = 0.001  # of all starts that are on record with a result
@@ -132,7 +133,7 @@ class Judge:
         return starts, faults
 
     def _steps(self, verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json]) -> None:
-        """Accepted, sent and ended once, in that order; late only after a 408."""
+        """The events of each command are legal, and lead to where its record stands."""
         told: dict[str, list[Event]] = defaultdict(list)
         last = 0
         again = 0
@@ -140,30 +141,27 @@ class Judge:
             if event.n != last + 1:
                 verdict.other.append(f"on disk event {event.n} comes behind event {last}")
             last = event.n
-            if event.command is not None and event.type in STEPS:
+            if event.command is not None and event.type in TOLD:
                 told[event.command].append(event)
         for command, steps in told.items():
-            kinds = [STEPS.index(step.type) for step in steps]
-            once = [
-                kind for n, kind in enumerate(kinds) if kind != SENT_STEP or kind not in kinds[:n]
-            ]
-            again += len(kinds) - len(once)  # put down as sent, and its device left: again later
-            if len(set(once)) < len(once) or once != sorted(once):
-                names = [step.type for step in steps]
-                verdict.other.append(f"the events of {command} are {names}")
+            names = [step.type for step in steps]
+            again += max(names.count(SENT_EVENT) - 1, 0)  # its device left: sent again later
+            statuses = [json.loads(step.detail).get("status") for step in steps]
+            places = after_events(zip(names, statuses, strict=True))
+            if not places:
+                verdict.other.append(f"the events of {command} are {names} with {statuses}")
+                continue
             record = by_id.get(command)
             if record is None:
                 verdict.lost.append(f"{command} has events and no record")
                 continue
-            by_type = {step.type: json.loads(step.detail) for step in steps}
-            ended, late = by_type.get(STEPS[2]), by_type.get(STEPS[3])
-            known = (late or ended or {}).get("status")
-            if known != record["status"]:  # a late result came since the records were read
+            known = [status for status in statuses if status is not None][-1:]
+            if not _stands(record, places, known):  # a late result came since they were read
                 record = self.storm.world.ask({"type": "command", "command": command})
-            if known != record["status"]:
-                verdict.other.append(f"{command}: its events say {known}, and now: {record}")
-            if late and ended and ended["status"] != "408":
-                verdict.other.append(f"{command} was {ended['status']} and is late {late}")
+            if not _stands(record, places, known):
+                verdict.other.append(
+                    f"{command}: its events say {names} {known}, and now: {record}"
+                )
         self.figures["commands that were put down as sent again"] = again
 
     def _same(self, verdict: Verdict, disk: Sequence[Event], watched: Sequence[Json]) -> None:
@@ -285,6 +283,11 @@ class Judge:
                     if begin - OPEN_FOR < at < end + 1:
                         return True
         return False
+
+
+def _stands(record: Json, places: Places, known: Sequence[str]) -> bool:
+    """Whether the record stands where its events led it, and says the same status."""
+    return place_of(record) in places and (not known or known == [record["status"]])
 
 
 def events_on_disk(storm: Storm) -> list[Event]:

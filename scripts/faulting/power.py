@@ -15,7 +15,7 @@ from random import Random
 
 from crashing.callers import SENT
 from crashing.processes import Broken, Json, World
-from crashing.verdict import NOT_YET
+from crashing.verdict import NOT_YET, may_be_now
 
 from faulting.disk import MODES, Disk, read_folder
 from faulting.planted import NO_FSYNC
@@ -199,7 +199,7 @@ def _broken(reply: Json, record: Json | None) -> str:
         return ""
     if record is None:
         return f"{reply['command']} was answered {status}, and there is no record"
-    if status == "000" or record["status"] == status or (status == "408" and record["late"]):
+    if status == "000" or may_be_now(reply, record):
         return ""
     return f"{reply['command']} was answered {status}, and now: {record}"
 

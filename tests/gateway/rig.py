@@ -25,6 +25,7 @@ from devgate.events.kinds import Event
 from devgate.events.log import EventLog
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.recovery import recover
+from devgate.gateway.commands.transitions import Place, place_of
 from devgate.gateway.completion import result_of
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
@@ -57,8 +58,10 @@ def away(err: BaseException) -> str | None:
 
 
 class InlineWriter(Writer[Row, list[tuple[Any, ...]]]):
-    """Commits on the loop. `slow`: so long a commit takes; `away`: it fails, with these words."""
+    """Commits on the loop. `slow`: so long a commit takes; `away`: it fails, with these words.
+    `on_commit` is called with the rows of each, and its events as they are on disk."""
 
+    on_commit: Callable[[Sequence[Row], Sequence[tuple[Any, ...]]], None] | None = None
     slow = 0.0
     away = ""
     commits = 0
@@ -68,7 +71,10 @@ class InlineWriter(Writer[Row, list[tuple[Any, ...]]]):
         if self.away:
             raise Away(self.away)
         self.commits += 1
-        return self._commit(rows)
+        events = self._commit(rows)
+        if self.on_commit is not None:
+            self.on_commit(rows, events)
+        return events
 
 
 class InlineRecords(Records):
@@ -278,7 +284,8 @@ class Asked:
         self.command: Command | None = None
         self.error: Exception | None = None
         self.at = -1.0  # when its reply came
-        self.said: tuple[str, str, str] | None = None  # the id, state and status of that reply
+        # The id of the command of that reply, where its record stood, and its status.
+        self.said: tuple[str, Place, str] | None = None
         nursery.start_soon(self._ask, rig, type, imei, more)
 
     async def _ask(self, rig: Rig, type: str, imei: Imei, more: dict[str, Any]) -> None:
@@ -287,7 +294,8 @@ class Asked:
         except Exception as err:
             self.error = err
         else:
-            self.said = (self.command.id, self.command.state, self.command.status)
+            place = place_of(self.command.row())
+            self.said = (self.command.id, place, self.command.status)
         self.at = trio.current_time()
 
     @property
