@@ -35,6 +35,10 @@ AMBIGUOUS = (
     "is unknown, it may have done this one"
 )
 DONE = {"start": "started", "stop": "stopped"}
+ELSEWHERE = (
+    "the database is away, and another node may have taken the command by now: the outcome is "
+    "unknown, ask again with the key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,18 @@ class Command:
     def deferred(self) -> bool:
         """Whether it waits for a device that is not connected."""
         return self.expires_at is not None
+
+    def before_its_end(self) -> Command:
+        """This command without the end that it was given, which is not on disk and never will be.
+        Whoever waits for this one waits for that one from now on."""
+        open_row = {"state": "waiting", "status": "000", "ended_at": None}
+        found = Command.of({**self.row(), **open_row})
+        found._callers, self._callers = self._callers, None
+        return found
+
+    def may_be_elsewhere(self) -> None:
+        """Its end is not on disk, where another node may have it: nobody knows the outcome."""
+        self.status, self.outcome, self.message = "503", "unknown", ELSEWHERE
 
     def on_settled(self, wait: bool, on_done: Callable[[Command], None]) -> None:
         """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that

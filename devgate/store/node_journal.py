@@ -29,7 +29,9 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_rows import (
     STATE,
+    Fate,
     NodeBatch,
+    PresenceRow,
     gathered,
     insert_fresh,
     update_known,
@@ -72,9 +74,7 @@ _THEIRS = text(
     "SELECT * FROM command WHERE imei = ANY(:imeis) AND state <> 'ended' UNION ALL "
     "SELECT * FROM command WHERE imei = ANY(:imeis) AND status = '408' AND ended_at >= :since"
 )
-_TOUCH = text(
-    "UPDATE presence SET node = :node, incarnation = :incarnation WHERE imei = ANY(:imeis)"
-)
+_NOBODYS = text("UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY(:imeis)")
 _HELD = text("SELECT id, detail FROM open_results WHERE id = ANY(:ids) AND detail <> ''")
 log = logging.getLogger("devgate.store")
 
@@ -101,7 +101,9 @@ class Committed:
     refused: dict[str, str] = field(default_factory=dict)  # by id of the command: why
     claims: list[Claim] = field(default_factory=list)
     moved: list[tuple[str, int]] = field(default_factory=list)  # devices that are another node's
-    foreign: list[str] = field(default_factory=list)  # commands that another node has changed
+    # Commands that another node has changed, by id, with what was handed over with the row.
+    foreign: dict[str, Any] = field(default_factory=dict)
+    fates: list[tuple[Fate, str]] = field(default_factory=list)  # of the refused rows, and why
     draining: bool = False
 
 
@@ -114,7 +116,6 @@ class NodeJournal:
 
     def __init__(self, database: Database, member: Member, *, late_window: float) -> None:
         self.member = member
-        self._self = {"node": member.id, "incarnation": member.incarnation}
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
         self.devices = self.in_flight = 0  # what the node's row says of its load
@@ -285,11 +286,12 @@ class NodeJournal:
             online, generation = values[1], values[5]
             same = row.incarnation == mine and row.generation == generation
             if not online:
-                if not same or not row.online:
+                if row.incarnation not in (mine, None):
                     done.moved.append((imei, generation))
-                    continue
-                written.append(values)
-                events += device.events
+                elif row.online and row.generation <= generation:
+                    # An older one: the connection has come and gone since the last commit.
+                    written.append(values)
+                    events += _alternating(device, row, mine)
                 continue
             since = values[2] + self.clock_ahead
             values = (imei, True, since, *values[3:])
@@ -309,7 +311,7 @@ class NodeJournal:
             written.append(values)
             current = row.incarnation == mine
             claims.append((Claim(imei, generation, True, current, other), row))
-            events += _takeovers(device.events, row) if row.online else device.events
+            events += _alternating(device, row, mine)
         if written:
             write_presence(conn, written, self.member.id, mine)
             for values in written:
@@ -366,11 +368,12 @@ class NodeJournal:
         waiting = {
             values[1] for values in fresh
             if values[0] in there and values[STATE] == "waiting"
-            and held[values[1]][:2] != (True, self.member.incarnation)
+            and held[values[1]][1] != self.member.incarnation
         }  # fmt: skip
         if waiting:
-            # Whoever had the device before does not know of this: its next claim looks.
-            conn.execute(_TOUCH, {"imeis": sorted(waiting), **self._self})
+            # Whoever had the device before does not know of this, and this node not of what that
+            # one has under way: whichever claims it next has to look.
+            conn.execute(_NOBODYS, {"imeis": sorted(waiting)})
         if known:
             there |= update_known(conn, known, self.member.incarnation)
         for id, row in batch.commands.items():
@@ -380,8 +383,10 @@ class NodeJournal:
                 if row.fresh:
                     done.refused[id] = WRITTEN if row.values[STATE] == "ended" else KEY_SPENT
                 else:
-                    done.foreign.append(id)
+                    done.foreign[id] = row.ended
                     done.refused[id] = MOVED
+            if (refused := done.refused.get(id)) is not None:
+                done.fates += [(fate, refused) for fate in row.fates]
 
     def _refusal(
         self, row: Any, held: dict[str, tuple[bool, int | None, int]], lost: str | None
@@ -405,14 +410,33 @@ def _asks(row: Any) -> bool:
     return (state == "sent" and row.generation is not None) or (state == "waiting" and row.fresh)
 
 
-def _takeovers(events: Iterable[Values], row: Any) -> list[Values]:
-    """The device is online at another node, as far as events have said: online and offline
-    alternate in them."""
-    found = []
-    for at, type, imei, command, detail in events:
-        if type == "device.online":
-            more = {**json.loads(detail), "displaced": row.address}
-            detail = json.dumps(more, ensure_ascii=False, separators=(",", ":"))
-            type = "device.taken_over"
+def _alternating(device: PresenceRow, row: Any, mine: int) -> list[Values]:
+    """The events of this node about a device, so that online and offline alternate among those of
+    all nodes. `row` is what the database says of the device."""
+    found: list[Values] = []
+    online, here = row.online, row.incarnation == mine
+    for at, type, imei, command, detail in device.events:
+        if type == "device.offline":
+            if not (online and here):
+                continue  # another node has told what became of that connection
+            online = False
+        else:
+            more = json.loads(detail)
+            if online and type == "device.online":
+                type, more["displaced"] = "device.taken_over", row.address
+            elif not online and type == "device.taken_over":
+                type = "device.online"
+                more.pop("displaced", None)
+            detail = _compact(more)
+            online = here = True
         found.append((at, type, imei, command, detail))
+    imei, is_online, since, _, address, generation = device.values
+    if is_online and not online and not here:
+        # It was told when the connection began, and has been another node's since.
+        detail = _compact({"address": address, "connection": generation})
+        found.append((since, "device.online", imei, None, detail))
     return found
+
+
+def _compact(detail: dict[str, Any]) -> str:
+    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))

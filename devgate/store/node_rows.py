@@ -24,6 +24,19 @@ class CommandRow(NamedTuple):
     fresh: bool  # it was never journalled before
     # It is about to be sent: the generation of the connection that it will be sent on.
     generation: int | None = None
+    # Whose end it is that was posted: handed back where the row is not written.
+    ended: Any = None
+    fates: Sequence[Fate] = ()  # one for each that waits for it
+
+
+class Fate:
+    """Why the row was not written, for one who waits for that. Set before anybody is called
+    back: of several rows of a command in one commit each has its own."""
+
+    __slots__ = ("why",)
+
+    def __init__(self) -> None:
+        self.why: str | None = None
 
 
 class PresenceRow(NamedTuple):
@@ -52,7 +65,9 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
             if (before := batch.commands.get(row.values[0])) is not None:
                 # A row that is replaced before it was written was fresh, and still is.
                 row = row._replace(
-                    events=(*before.events, *row.events), fresh=before.fresh or row.fresh
+                    events=(*before.events, *row.events),
+                    fresh=before.fresh or row.fresh,
+                    fates=(*before.fates, *row.fates),
                 )
             batch.commands[row.values[0]] = row
         elif kind == "device":
@@ -98,10 +113,10 @@ def update_known(conn: Connection, rows: Sequence[Values], incarnation: int) -> 
 
 # What may become of a row that is there. It is open, and this node works on it; or it is a 408,
 # which a result may still settle, and which may turn out to be ambiguous.
+MINE = "(command.state <> 'ended' AND command.incarnation = excluded.incarnation)"
 ALLOWED = (
-    "(command.state <> 'ended' AND command.incarnation = excluded.incarnation) OR "
-    "(command.status = '408' AND excluded.state = 'ended' AND "
-    "(excluded.status = '408' OR excluded.late))"
+    f"{MINE} OR (command.status = '408' AND excluded.state = 'ended' AND "
+    "((excluded.ambiguous AND NOT command.ambiguous) OR excluded.late))"
 )
 _COLUMNS = (*COMMAND, "incarnation")
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)

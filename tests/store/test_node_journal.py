@@ -17,6 +17,7 @@ from devgate.store import history, nodes
 from devgate.store.batch import Row
 from devgate.store.engine import claim_database, node_database
 from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN, Committed, NodeJournal
+from devgate.store.node_rows import Fate
 from devgate.store.node_session import NodeSession
 from tests.e2e.caller import eventually
 from tests.store.commands import command_row, event
@@ -163,8 +164,8 @@ def test_a_claim_brings_what_is_under_way(two: tuple[OneNode, OneNode]) -> None:
     assert (list(claim.held), claim.running_until) == ([(f"{A}:QD", '{"group": []}')], 123.0)
     # They are b's now: a, which does not know it, ends none of them.
     done = a.commit(order("2", state="ended", status="408", fresh=False, ended_at=time()))
-    assert done.foreign == ["2"]
-    assert b.commit(order("2", state="ended", status="200", fresh=False)).foreign == []
+    assert list(done.foreign) == ["2"]
+    assert b.commit(order("2", state="ended", status="200", fresh=False)).foreign == {}
     assert b.read(history.by_id, "2")["status"] == "200"
     assert [type for _, type in types(b)].count("command.ended") == 2
 
@@ -182,6 +183,46 @@ def test_a_claim_of_the_node_that_had_the_device_last_reads_nothing(
     assert b.commit(order("2", state="waiting", expires_at=time() + 60)).refused == {}
     [claim] = a.claims(generation=3).claims
     assert sorted(row["id"] for row in claim.commands) == ["1", "2"]
+
+
+def test_an_order_that_waits_at_another_node_hides_nothing_that_is_under_way(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    """Else the other node would send while a start of the first one is in flight."""
+    a, b = two
+    a.claims()
+    a.commit(order("1"))
+    a.commit(device(A, 1, online=False))
+    b.commit(order("2", state="waiting", expires_at=time() + 60))
+    [claim] = b.claims().claims
+    assert not claim.current
+    assert sorted(row["id"] for row in claim.commands) == ["1", "2"]
+
+
+def test_online_and_offline_alternate_whatever_one_commit_holds(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    a, b = two
+    a.claims(generation=1)
+    # One connection ends and another one registers, which a second one follows.
+    a.commit(device(A, 1, online=False), device(A, 2))
+    assert a.read(nodes.holder, A) is not None
+    a.commit(device(A, 3), device(A, 3, online=False))
+    assert a.read(nodes.holder, A) is None
+    # It comes and goes between two commits: as if it had never been here.
+    assert a.commit(device(A, 4), device(A, 4, online=False)).moved == []
+    # Of a connection that another node has displaced, that one has told.
+    a.claims(generation=5), b.claims(generation=1)
+    a.commit(device(A, 5, online=False), device(A, 6))
+    # What has gone back silently is told again.
+    b.claims(generation=2)
+    b.commit(device(A, 2, online=False))
+    a.commit(Row("device", ((A, True, time(), time(), "127.0.0.1:5", 6), [])))
+    told = [type.removeprefix("device.") for _, type in types(a)]
+    assert told == [
+        "online", "offline", "online", "taken_over", "offline",
+        "online", "taken_over", "taken_over", "taken_over", "offline", "online",
+    ]  # fmt: skip
 
 
 def test_nothing_waits_at_a_node_while_another_one_has_the_device(
@@ -203,6 +244,40 @@ def test_whoever_writes_an_id_first_has_decided(two: tuple[OneNode, OneNode]) ->
     assert a.commit(order("1", key="k", spent="k")).refused == {"1": KEY_SPENT}
     assert a.commit(order("2", key="k", spent="k")).refused == {}
     assert b.commit(order("2", state="ended", status="503")).refused == {"2": WRITTEN}
+
+
+def test_everybody_who_waits_for_a_row_hears_that_it_was_refused(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    """Its turn comes while it is journalled as waiting: both wait for one row of one commit."""
+    a, b = two
+    a.claims()
+    b.commit(order("1", state="ended", status="503", key="k"))
+    fates = Fate(), Fate()
+    waiting = order("1", state="waiting", key="k", spent="k")
+    sent = order("1", key="k", spent="k", fresh=False)
+    done = a.commit(*(
+        row._replace(values=(*row.values, None, (fate,)))
+        for row, fate in zip((waiting, sent), fates, strict=True)
+    ))  # fmt: skip
+    assert done.fates == [(fate, KEY_SPENT) for fate in fates]
+
+
+def test_a_408_that_another_node_has_written_has_one_end(two: tuple[OneNode, OneNode]) -> None:
+    a, b = two
+    a.claims()
+    a.commit(order("1"))
+    b.claims()
+    ended = order("1", state="ended", status="408", fresh=False, ended_at=time())
+    assert b.commit(ended).foreign == {}
+    assert list(a.commit(ended).foreign) == ["1"]
+    ambiguous = order("1", state="ended", status="408", ambiguous=True, fresh=False)
+    assert b.commit(ambiguous).foreign == {}
+    assert list(a.commit(ambiguous).foreign) == ["1"]
+    late = order("1", state="ended", status="200", late=True, fresh=False)
+    assert a.commit(late).foreign == {}
+    assert b.read(history.by_id, "1")["status"] == "200"
+    assert [type for _, type in types(b)].count("command.ended") == 3
 
 
 def test_numbers_of_events_have_no_gap_and_are_in_the_order_of_commits(

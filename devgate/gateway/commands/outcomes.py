@@ -20,6 +20,8 @@ from devgate.model import Imei
 # Behind the message of an outcome that a kill may still take back.
 NOT_ON_DISK = "; not on disk yet, for the database is away"
 
+UNCERTAIN_SECONDS = 5.0  # that a caller waits to hear whether another node has its command
+
 log = logging.getLogger("devgate.commands")
 
 
@@ -35,6 +37,7 @@ class Outcomes:
         self.live: dict[str, Command] = {}  # by id: all that have not ended
         self.by_key: dict[str, Command] = {}  # those of them that have a key
         self.counts = CommandCounts()
+        self.shared = False  # other nodes take what waits on disk when its device registers there
         self._records = records
         self._running = running
         self._from_new_address = from_new_address
@@ -126,7 +129,7 @@ class Outcomes:
             on_done(on_disk)
 
     def _unsent_flushed(self, command: Command, on_disk: bool) -> None:
-        waits_on_disk = command.deferred and command.recorded
+        waits_on_disk = command.recorded and (command.deferred or self.shared)
         if on_disk or not waits_on_disk or self._nursery is None:
             _complete(command)
         else:
@@ -134,13 +137,19 @@ class Outcomes:
 
     async def _wait_until_certain(self, command: Command) -> None:
         """A deferred start has ended, and on disk it still waits: after a kill, the next gateway
-        would send it. "Nothing was sent" is said once that is on disk, or its time is over."""
+        would send it. "Nothing was sent" is said once that is on disk, or its time is over.
+
+        Another node may have sent it by then: of a node's commands the outcome is unknown.
+        """
         on_disk = False
+        until = trio.current_time() + UNCERTAIN_SECONDS if self.shared else command.until
         try:
-            while not on_disk and command.until > trio.current_time():
+            while not on_disk and until > trio.current_time():
                 on_disk = await self._records.flushed()
         finally:
-            if not on_disk and command.until > trio.current_time():  # the gateway stops
+            if self.shared and not on_disk:
+                command.may_be_elsewhere()
+            elif not on_disk and until > trio.current_time():  # the gateway stops
                 command.message += NOT_ON_DISK
             _complete(command)
 

@@ -44,6 +44,7 @@ class NodeDispatcher(Dispatcher):
         self.away = {}
         self.claimed = claimed
         self.trusted = trusted
+        self._outcomes.shared = True
 
     def _next(self, device: DeviceCommands) -> None:
         if not self.claimed.waits(device.imei):
@@ -67,6 +68,9 @@ class NodeDispatcher(Dispatcher):
         if isinstance(error, NotWritten) and error.known:
             device.waiting.withdraw(command)
             return self._not_here(command, error.why)
+        if error is not None:
+            # A COMMIT without an answer may have been carried out: it may wait on disk.
+            command.recorded = True
         return super()._waiting_journalled(device, command, error)
 
     def _not_here(self, command: Command, why: str) -> None:
@@ -82,6 +86,12 @@ class NodeDispatcher(Dispatcher):
         command.spent = False
         command.set_recorded()
         command.set_done()
+
+    def not_ended_here(self, command: Command) -> None:
+        """The end that this node gave the command is not what its row says: another node had it
+        by then. Its callers hear what that one writes."""
+        if command.id not in self.away and not command.done:
+            self.away[command.id] = command.before_its_end()
 
     def ready(self, imei: Imei) -> None:
         """The device was claimed: what waits for it may go."""

@@ -89,10 +89,14 @@ class ClusterNode:
 
     def committed(self, done: Committed) -> None:
         """What a commit has done, before anybody who waits for it hears of that."""
-        self._records.refused = done.refused
+        for fate, why in done.fates:
+            fate.why = why
         self._following.committed(done.events)
         for claim in done.claims:
             self._claim(claim)
+        for command in done.foreign.values():
+            if command is not None:
+                self._dispatcher.not_ended_here(command)
         for imei, generation in done.moved:
             self._moved(Imei(imei), generation)
         self.draining.value = done.draining

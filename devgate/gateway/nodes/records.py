@@ -13,6 +13,7 @@ from devgate.gateway.storage import CommandEvent, Records
 from devgate.model import Imei
 from devgate.store.batch import Row
 from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN
+from devgate.store.node_rows import Fate
 
 OnDone = Callable[[Exception | None], None]
 
@@ -35,14 +36,11 @@ class NodeRecords(Records):
     """Writes rows that another node may have changed."""
 
     claims = True
-    # By id of the command: why its row was refused by the commit whose callbacks come next.
-    refused: dict[str, str]
     # The generation of the connection that a device's commands are sent on.
     generation_of: Callable[[Imei], int | None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.refused = {}
         self.generation_of = lambda imei: None
 
     def write(
@@ -57,12 +55,12 @@ class NodeRecords(Records):
         front = self._front(command)
         told = [event(command, front, at).values for event in events]
         generation = self.generation_of(command.imei) if command.state == "sent" else None
-        row = Row("order", (command.values(), told, accepted in events, generation))
-        return self._writer.write([row], partial(self._done, command.id, on_done))
+        return self._write((command.values(), told, accepted in events, generation), on_done)
 
-    def _done(self, id: str, on_done: OnDone, error: Exception | None) -> None:
-        why = self.refused.pop(id, None)
-        on_done(error if why is None or error is not None else NotWritten(why))
+    def _write(self, values: tuple[Any, ...], on_done: OnDone) -> None:
+        fate = Fate()
+        row = Row("order", (*values, None, (fate,)))
+        self._writer.write([row], partial(_written, fate, on_done))
 
     def post(self, command: Command, *events: Row) -> None:
         """As Records.post()."""
@@ -73,7 +71,7 @@ class NodeRecords(Records):
     def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
         """As Records.post_event()."""
         told = [event(command, self._front(command), at).values]
-        row = Row("order", (command.values(), told, not command.noted, None))
+        row = Row("order", (command.values(), told, not command.noted, None, command))
         self._writer.post([row])
 
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
@@ -90,5 +88,8 @@ class NodeRecords(Records):
         """Write the end of a command of which no other node may write a row any more. Calls back
         with NotWritten where there is a row of its id."""
         told = [event(command, self._front(command), at).values]
-        row = Row("order", (command.values(), told, True, None))
-        self._writer.write([row], partial(self._done, command.id, on_done))
+        self._write((command.values(), told, True, None), on_done)
+
+
+def _written(fate: Fate, on_done: OnDone, error: Exception | None) -> None:
+    on_done(error if fate.why is None or error is not None else NotWritten(fate.why))

@@ -103,7 +103,14 @@ class Routing:
             if not isinstance(found, Command) or found.unwritten is None:
                 return on_done(found)
             if found.unwritten != KEY_SPENT:
-                break  # else the next try finds the command that has spent it
+                break
+            try:
+                row = await self._records.read(history.by_id, found.id)
+            except StoreError as err:
+                return on_done(_in_question(order, err))
+            if row is not None:  # whoever handed the order over has given it up
+                return on_done(Command.of(row))
+            # The next try finds the command that has spent the key.
         return on_done(MOVED)
 
     def _here(self, order: Order, wait: bool, on_done: OnDone) -> None:
@@ -172,6 +179,8 @@ class Routing:
                     if reply is not None:
                         return reply
             if trio.current_time() > until:
+                if (earlier := await self._earlier(order, wait)) is not None:
+                    return earlier
                 raise StoreError(LOST_HOP)
             await trio.sleep(RETRY_SECONDS)
 
@@ -181,8 +190,23 @@ class Routing:
             await self._claimed.settled(order.imei)
         if self._claimed.get(order.imei) is not None:
             return None
-        found = await self._records.read(nodes.holder, order.imei)
+        try:
+            found = await self._records.read(nodes.holder, order.imei)
+        except StoreError as err:
+            raise _in_question(order, err) from err
         return None if found is None or found[0] == self._node else found[0]
+
+    async def _earlier(self, order: Order, wait: bool) -> Command | None:
+        """The command that has spent the order's key before, if there is one. Raises StoreError
+        if that cannot be looked up."""
+        if order.key is not None:
+            try:
+                row = await self._records.read(history.by_key, order.key)
+            except StoreError as err:
+                raise _in_question(order, err) from err
+            if row is not None:
+                return await self._follow(row["id"], wait)
+        return None
 
     async def _lost(self, order: Order, wait: bool) -> Command | Reply:
         """The other node has the order, or never had it. If a row of its id can be written here,
@@ -195,7 +219,7 @@ class Routing:
         if error is None:
             command.set_recorded()
             command.set_done()
-            return command
+            return await self._earlier(order, wait) or command
         if not (isinstance(error, NotWritten) and error.known):
             raise StoreError(
                 "the node of the device was lost, and what it did cannot be looked up now "
@@ -211,3 +235,14 @@ class Routing:
             if row is not None and (row["state"] == "ended" or not wait):
                 return Command.of(row)
             await trio.sleep(FOLLOW_SECONDS)
+
+
+def _in_question(order: Order, why: StoreError) -> StoreError:
+    """It cannot be handed on, nor its key looked up."""
+    if order.key is None:
+        return why
+    return StoreError(
+        f"{why}; nothing was sent for this request, but the key may have been used before: ask "
+        "again with it",
+        outcome="unknown",
+    )
