@@ -14,7 +14,7 @@ from devgate.build import tls_of
 from devgate.cluster.door import door
 from devgate.cluster.forwarding import Forwarding
 from devgate.control.server import ControlServer
-from devgate.errors import SetupError
+from devgate.errors import SetupError, StoreError
 from devgate.gateway.operations import forwarding
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
@@ -127,4 +127,7 @@ class Joined:
         """Tell the others that this node is gone: nobody need wait for its lease."""
         records, member = self._made.parts.gateway.records, self._made.member
         self._made.session.close()
-        await records.change(nodes.leave, member)
+        try:
+            await records.change(nodes.leave, member)
+        except StoreError as err:
+            log.warning("the others wait for the lease of this node reason=%s", err)
