@@ -119,6 +119,11 @@ def unknown_since(conn: Connection, at: float) -> Sequence[Record]:
     return _all(conn, select(command).where(command.c.status == "408", command.c.ended_at >= at))
 
 
+def newest_event(conn: Connection) -> int:
+    """The number of the newest event; 0 if there never was one."""
+    return conn.scalar(select(func.max(event.c.n))) or 0
+
+
 def newest_id(conn: Connection) -> str | None:
     """The highest id of a command that there is."""
     id: str | None = conn.scalar(select(func.max(command.c.id)))

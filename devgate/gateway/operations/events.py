@@ -44,7 +44,9 @@ async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
     imei, types = arguments.maybe_device(args), _types(args)
     after = arguments.number(args, "after")
     if after is not None and after > gateway.events.last:
-        after = gateway.events.last  # of another log, or of the future: from now on
+        # Another node of the cluster may be ahead; else it is of another log: from now on.
+        newest = await gateway.records.read(history.newest_event)
+        after = min(after, max(newest, gateway.events.last))
     position = gateway.events.last if after is None else after
     reply: Reply = {"status": "200", "message": "watching", "after": position}
     return Stream(reply, _events(gateway, imei, types, position))
