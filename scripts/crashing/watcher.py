@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
-from crashing.processes import Json, World
+from crashing.processes import Json
+
+
+class Asked(Protocol):
+    def lines(self, request: Mapping[str, object], /) -> Iterator[Json]:
+        """All lines that answer a request. Raises OSError when the gateway dies meanwhile."""
 
 
 class Watcher:
-    def __init__(self, world: World, after: int) -> None:
+    def __init__(self, world: Asked, after: int) -> None:
         self.events: list[Json] = []
         self.at: dict[int, float] = {}  # when each was told, by the monotonic clock
         self.last = after

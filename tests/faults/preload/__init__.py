@@ -88,12 +88,16 @@ class Faults:
         """Move the wall clock: so far from the real one from now on."""
         self.set(clock_offset_us=round(seconds * 1e6))
 
-    def kill_at(self, point: Point, nth: int = 1, *, sending: bytes = b"") -> None:
-        """Let the process kill itself when it comes to `point` for the nth time from now.
+    def kill_at(
+        self, point: Point, nth: int = 1, *, sending: bytes = b"", stops: bool = False
+    ) -> None:
+        """Let the process kill itself when it comes to `point` for the nth time from now, or
+        (`stops`) freeze until it gets SIGCONT. Not at AMID_SEND: it would send the rest again.
 
         Of sends, those count whose bytes hold `sending`; an empty one matches all.
         """
-        self.set(kill_point=0)
+        assert not (stops and point in (Point.AMID_SEND, Point.AMID_PWRITE))
+        self.set(kill_point=0, kill_stops=stops)
         self._page[BYTES_AT : BYTES_AT + BYTES_SIZE] = sending.ljust(BYTES_SIZE, b"\0")
         self.set(kill_count=nth, kill_point=point)
 

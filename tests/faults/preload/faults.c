@@ -62,6 +62,10 @@ static int dies(enum point point) {
 
 static void die(void) {
     add(&page->faults, 1);
+    if (page->kill_stops) {
+        kill(getpid(), SIGSTOP);
+        return;
+    }
     kill(getpid(), SIGKILL);
     for (;;) pause();
 }

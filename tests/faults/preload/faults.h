@@ -23,6 +23,7 @@
     F(clock_offset_us) /* added to the wall clock, never to a monotonic one */        \
     F(kill_point)      /* 1 to 8, see enum point: where the process kills itself */   \
     F(kill_count)      /* ... when it comes there for the nth time */                 \
+    F(kill_stops)      /* ... or only stops itself, and goes on by SIGCONT */         \
     F(recording)       /* write the operations on matching files to FAULTS_RECORD */  \
     F(fsyncs)          /* from here on: how often a matching call was made */         \
     F(pwrites)                                                                        \
