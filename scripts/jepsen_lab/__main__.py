@@ -1,0 +1,89 @@
+"""The command line of scripts/jepsen."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from crashing.processes import Broken
+
+from jepsen_lab.kinds import KINDS
+from jepsen_lab.lab import MOST_SAID, Lab
+from tests.postgres import binaries, running
+
+
+def main() -> int:
+    """Make faults, compare, report; the exit code is 1 if anything was lost, doubled or wrong."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/jepsen",
+        description="Three nodes share one PostgreSQL. Devices move between them, callers ask any "
+        "of them, and faults come at random: kills, frozen nodes, PostgreSQL restarts, networks "
+        "that are cut. What devices saw, callers were told, records and events say is compared.",
+    )
+    add = parser.add_argument
+    add("--minutes", type=float, default=2, metavar="N", help="%(default)s")
+    add("--seed", type=int, metavar="S", help="the same faults in the same order")
+    add("--devices", type=int, default=60, metavar="N", help="%(default)s")
+    add("--callers", type=int, default=24, metavar="N", help="at once (%(default)s)")
+    add("--calm", type=float, default=8, metavar="N",
+        help="seconds that a device stays at a node, in the mean (%(default)s)")  # fmt: skip
+    add("--check", type=float, default=90, metavar="N",
+        help="seconds between two looks at everything (%(default)s)")  # fmt: skip
+    add("--only", default="", metavar="TEXT", help="only faults whose name holds this")
+    add("--json", action="store_true", help="one JSON object at the end")
+    add("--keep", type=Path, metavar="DIR", help="leave all logs in this folder")
+    args = parser.parse_args()
+    seed = random.randrange(1 << 30) if args.seed is None else args.seed
+    programs = binaries()
+    if programs is None:
+        raise Broken("PostgreSQL is not installed")
+    kinds = [kind for kind in KINDS if args.only in kind.name]
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(tempfile.TemporaryDirectory(prefix="jepsen-"))
+        server = stack.enter_context(running(programs))
+        folder = args.keep or Path(made)
+        lab = Lab(folder, server, args.devices, args.callers, seed, args.calm)
+        try:
+            lab.run(args.minutes * 60, kinds, args.check)
+        except Broken as err:
+            lab.breach(f"broken: {err}")
+        finally:
+            lab.end()
+    result = {
+        "seed": seed,
+        "seconds": round(time.monotonic() - began),
+        "devices": args.devices,
+        "callers": args.callers,
+        "faults": {"in all": lab.done.total(), **lab.done},
+        "nodes ended by themselves": {node.name: dict(node.ended) for node in lab.nodes},
+        "all devices again after s": [round(seconds, 1) for seconds in lab.again],
+        **lab.verdict.figures,
+        "breaches": lab.breaches,
+    }
+    if args.json:
+        print(json.dumps(result, indent=1))
+    else:
+        for name, figure in result.items():
+            if name != "breaches":
+                print(f"{name}: {figure}")
+        print(f"breaches: {len(lab.breaches)}")
+        for sentence in lab.breaches[:MOST_SAID]:
+            print(f"  {sentence}")
+    return 1 if lab.breaches else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Broken as err:
+        print(f"jepsen: {err}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,148 @@
+"""The faults of nodes, of the network between them, and of PostgreSQL. Each makes one and ends
+it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from jepsen_lab.proxies import PG
+from tests.faults.preload import Point
+
+if TYPE_CHECKING:
+    from jepsen_lab.lab import Lab
+    from jepsen_lab.node import Node
+
+LONGEST_STOP = 20.0
+STOPS_WITHIN = 25.0  # seconds: drain, last words, replies, and the guard's 15
+REACHES = 8.0  # seconds in which a node comes to the point where it is to stop or die
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`with_others`: another fault may be made meanwhile."""
+
+    name: str
+    weight: float
+    run: Callable[[Lab, Node], None]
+    with_others: bool = True
+
+
+def kill(lab: Lab, node: Node) -> None:
+    """kill -9, and its machine takes a while to start it again."""
+    with lab.away(node):
+        node.kill()
+        time.sleep(lab.rng.uniform(0.2, 6))
+
+
+def freeze(lab: Lab, node: Node) -> None:
+    """SIGSTOP; half of them for less than the lease."""
+    rng = lab.rng
+    seconds = rng.uniform(1, 3) if rng.random() < 0.5 else min(
+        LONGEST_STOP, 3 + rng.expovariate(1 / 4)
+    )  # fmt: skip
+    node.stop_for(seconds)
+
+
+def at_a_point(lab: Lab, node: Node) -> None:
+    """It stops or dies around a COMMIT or at the first byte of a start: in the transaction, with
+    the commit under way, or between its last look at the lease and the byte."""
+    rng = lab.rng
+    sending, points = rng.choice(
+        [(b"COMMIT", [Point.BEFORE_SEND, Point.AFTER_SEND]),
+         (b"QD", [Point.BEFORE_SEND, Point.AMID_SEND, Point.AFTER_SEND])]
+    )  # fmt: skip
+    point = rng.choice(points)
+    stops = point is not Point.AMID_SEND and rng.random() < 0.7
+    node.faults.kill_at(point, rng.randint(1, 12), sending=sending, stops=stops)
+    seconds = rng.uniform(0.5, 9)
+    ends = time.monotonic() + REACHES
+    while time.monotonic() < ends and node.lives_on and not node.is_stopped():
+        time.sleep(0.02)
+    if node.lives_on and node.is_stopped():
+        began = time.monotonic()
+        time.sleep(seconds)
+        node.faults.clear()
+        node.go_on()
+        if sending == b"QD":
+            lab.frozen.append((began, time.monotonic()))
+    node.faults.clear()
+
+
+def restart_postgres(lab: Lab, node: Node) -> None:
+    """PostgreSQL is stopped or crashes, and comes back."""
+    lab.server.stop(lab.rng.choice([signal.SIGINT, signal.SIGQUIT]))
+    time.sleep(lab.rng.choice([0.0, lab.rng.uniform(0, 5)]))
+    lab.server.start()
+
+
+def end_sessions(lab: Lab, node: Node) -> None:
+    """Sessions of one node or of all are ended, now and then several times."""
+    names = [f"devgate {node.name}"] if lab.rng.random() < 0.5 else [
+        f"devgate {one.name}" for one in lab.nodes
+    ]  # fmt: skip
+    with psycopg.connect(lab.server.url(), autocommit=True) as conn:
+        for _ in range(lab.rng.randint(1, 4)):
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
+                "pg_backend_pid() AND (application_name = ANY(%s) OR random() < 0.3)", (names,)
+            )  # fmt: skip
+            time.sleep(lab.rng.uniform(0, 0.5))
+
+
+def cut_links(lab: Lab, node: Node) -> None:
+    """Between two nodes, or between one and all others; in one direction or both."""
+    others = [one for one in lab.nodes if one is not node]
+    if lab.rng.random() < 0.5:
+        others = [lab.rng.choice(others)]
+    ways = [(node.name, one.name) for one in others]
+    back = [(one.name, node.name) for one in others]
+    lab.cut(lab.rng.choice([ways, back, [*ways, *back]]))
+
+
+def cut_from_postgres(lab: Lab, node: Node) -> None:
+    lab.cut([(node.name, PG)])
+
+
+def cut_from_all(lab: Lab, node: Node) -> None:
+    """It reaches neither PostgreSQL nor another node, and no node reaches it."""
+    others = [one.name for one in lab.nodes if one is not node]
+    lab.cut([
+        (node.name, PG),
+        *((node.name, one) for one in others),
+        *((one, node.name) for one in others),
+    ])  # fmt: skip
+
+
+def rolling_restart(lab: Lab, node: Node) -> None:
+    """Each node in turn is stopped as it should be, and the next one once it is well again."""
+    for one in lab.nodes:
+        with lab.away(one):
+            if not one.lives_on:
+                continue
+            one.signal(signal.SIGTERM)
+            code = one.wait(STOPS_WITHIN)
+            if code is None:
+                lab.breach(f"SIGTERM did not end node {one.name} within {STOPS_WITHIN:.0f} s")
+                one.kill()
+            elif code:
+                lab.breach(f"SIGTERM ended node {one.name} with {code}: {one.words()}")
+        lab.recover("rolling restart", [one])
+
+
+KINDS = [
+    Fault("kill -9", 5, kill),
+    Fault("SIGSTOP", 5, freeze),
+    Fault("point", 8, at_a_point),
+    Fault("PostgreSQL restart", 3, restart_postgres, with_others=False),
+    Fault("sessions ended", 3, end_sessions),
+    Fault("links cut", 4, cut_links),
+    Fault("cut from PostgreSQL", 4, cut_from_postgres),
+    Fault("cut from all", 3, cut_from_all),
+    Fault("rolling restart", 1, rolling_restart, with_others=False),
+]
