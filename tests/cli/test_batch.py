@@ -133,7 +133,7 @@ def test_ctrl_c_amid_a_batch(spawn: Spawn, gateway: Answering, tmp_path: Path) -
     process = spawn("start", "--from", str(file))
     assert gateway.asked.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert out.splitlines() == [
         f"line 1: {IMEI} 408 interrupted; the outcome is unknown: `devgate history {IMEI}` "
@@ -180,7 +180,7 @@ def test_a_terminal_gets_a_bar_on_stderr(gateway: Answering, tmp_path: Path) -> 
         "--from",
         str(file),
     ]
-    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=30)
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=60)
     os.close(theirs)
     reader.join(20)
     os.close(ours)

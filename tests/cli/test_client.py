@@ -72,7 +72,7 @@ def test_a_slow_gateway_is_waited_for_while_it_lives(
             probed.release()
         else:
             for _ in range(2):
-                assert probed.acquire(timeout=20)
+                assert probed.acquire(timeout=60)
         return [{"status": "200", "type": request["type"]}]
 
     gateway.answer = answer

@@ -162,7 +162,7 @@ def test_ctrl_c_says_that_the_start_runs_on(spawn: Spawn, gateway: Answering) ->
     process = spawn("start", IMEI, "500")
     assert gateway.asked.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err == (
         "devgate: interrupted while waiting; the start runs on: "

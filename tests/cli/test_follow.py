@@ -129,7 +129,7 @@ def test_ctrl_c_leaves_a_stream_quietly(spawn: Spawn, gateway: Answering) -> Non
     assert process.stdout
     assert json.loads(process.stdout.readline()) == ONLINE, "at once, not when a buffer is full"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
     assert gateway.gone.wait(20)
 

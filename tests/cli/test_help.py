@@ -99,7 +99,7 @@ def test_completion_is_code_of_that_shell(shell: str) -> None:
     assert f"_DEVGATE_COMPLETE={shell}_complete" in got.stdout
     if program := shutil.which(shell):
         check = [program, "-n"]
-        subprocess.run(check, input=got.stdout, text=True, check=True, timeout=20)
+        subprocess.run(check, input=got.stdout, text=True, check=True, timeout=60)
 
 
 def test_completion_completes() -> None:
@@ -111,7 +111,7 @@ def test_completion_completes() -> None:
     }
     script = "from devgate.cli.main import cli; cli(prog_name='devgate')"
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=20,
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["plain,start", "plain,stop", "plain,status"]

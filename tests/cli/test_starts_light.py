@@ -29,7 +29,7 @@ HEAVY = {
 
 def loaded(*args: str, code: int) -> set[str]:
     command = [sys.executable, "-c", SCRIPT, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return set(done.stderr.splitlines()[-1].split())
 

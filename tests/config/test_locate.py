@@ -133,7 +133,7 @@ def test_a_working_directory_that_is_gone(here: Path) -> None:
         "except SetupError as err: print(err)"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script, str(gone)], capture_output=True, text=True, timeout=30,
+        [sys.executable, "-c", script, str(gone)], capture_output=True, text=True, timeout=60,
         env={"PYTHONPATH": str(Path(locate.__file__).parents[2])},
     )  # fmt: skip
     if Path("/etc/devgate/gateway.toml").exists():
@@ -148,7 +148,7 @@ def test_it_costs_a_command_of_the_cli_next_to_nothing() -> None:
         "print(*sorted({'pydantic', 'trio', 'sqlalchemy'} & set(sys.modules)))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True,
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
         env={"PYTHONPATH": str(Path(locate.__file__).parents[2])},
     )  # fmt: skip
     ours, heavy = run.stdout.split("\n")[:2]

@@ -123,7 +123,7 @@ def test_a_start_takes_the_path_of_the_page() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmark", "path", "--list"],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
-        capture_output=True, text=True, timeout=50, check=True,
+        capture_output=True, text=True, timeout=150, check=True,
     )  # fmt: skip
     calls = re.findall(r"(\S+\.py):(\S+)", done.stdout)
     place = 0

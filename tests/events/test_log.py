@@ -44,7 +44,7 @@ def add(table: Table, log: EventLog, *numbers: int) -> None:
 
 async def read(log: EventLog, after: int | None, count: int) -> list[int]:
     got: list[int] = []
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with aclosing(log.follow(after)) as events:
             async for event in events:
                 got.append(event.n)

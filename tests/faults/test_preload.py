@@ -83,7 +83,7 @@ def run(faults: Faults, folder: Path, program: str, *arguments: str) -> list[str
     """The lines that a Python program printed; it may have been killed."""
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, **faults.environment()}, timeout=50, check=False,
+        env={**os.environ, **faults.environment()}, timeout=150, check=False,
     )  # fmt: skip
     assert done.stderr == ""
     assert done.returncode in (0, -signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_fsync_hangs_until_it_is_let_go(faults: Faults, tmp_path: Path) -> None:
         time.sleep(0.01)
     assert process.poll() is None
     faults.clear()
-    assert process.communicate(timeout=50)[0] == b"fsync None\n"
+    assert process.communicate(timeout=150)[0] == b"fsync None\n"
 
 
 def test_accept_fails_and_takes_nothing(faults: Faults, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def start(imei: str, **extra: object) -> Json:
 @contextlib.contextmanager
 def refusing(served: Gateway) -> Iterator[None]:
     """A trigger that refuses every change of a command."""
-    with contextlib.closing(sqlite3.connect(served.folder / "devgate.db", timeout=20)) as database:
+    with contextlib.closing(sqlite3.connect(served.folder / "devgate.db", timeout=60)) as database:
         for table, when in (("command", "UPDATE"), ("command", "INSERT")):
             database.execute(
                 f"CREATE TRIGGER no_{when} BEFORE {when} ON {table} "

@@ -40,7 +40,7 @@ def ends(served: Gateway, id: str) -> list[tuple[str, str]]:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=20)) as database:
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("ROLLBACK")

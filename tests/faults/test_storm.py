@@ -71,6 +71,6 @@ def test_a_plant_finds_what_it_replaces(name: str) -> None:
     """A plant whose function was renamed would plant nothing, and be found by nobody."""
     program = f"from faulting.planted import PLANTS; PLANTS[{name!r}]()"
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], check=True, timeout=50,
+        [sys.executable, "-W", "error", "-c", program], check=True, timeout=150,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}"},
     )  # fmt: skip

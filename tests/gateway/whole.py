@@ -110,7 +110,7 @@ class Machine:
     async def hears(self, size: int) -> bytes:
         """So many bytes, or less if the end comes first."""
         got = b""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(got) < size and (data := await self._some(size - len(got))):
                 got += data
         return got
@@ -157,6 +157,6 @@ async def serving(
 
 async def until(true: Callable[[], object]) -> None:
     """Let the others run until it is so."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not true():
             await trio.lowlevel.checkpoint()

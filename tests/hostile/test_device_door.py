@@ -58,7 +58,7 @@ def test_after_twenty_refusals_each_registration_of_the_address_waits(served: Ga
             late.socket.recv(1)
         assert served.ask({"type": "status"})["status"] == "200", "others have their turn"
         known.expect(f"023200{SAMPLE}HT", f"035200{SAMPLE}TN400-500-5620")
-        late.socket.settimeout(20)
+        late.socket.settimeout(60)
         late.expect("023300000000000005000HT")
     lines = [line for line in served.log().splitlines() if '"door": "device"' in line]
     assert len(lines) == 1, "one line a minute and address"

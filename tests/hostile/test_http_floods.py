@@ -61,7 +61,7 @@ def plain() -> Iterator[Site]:
 def http2(served: Site, papers: Papers) -> ssl.SSLSocket:
     trust = papers.client()
     trust.set_alpn_protocols(["h2"])
-    raw = socket.create_connection(served.at, timeout=20)
+    raw = socket.create_connection(served.at, timeout=60)
     return trust.wrap_socket(raw, server_hostname="gate.example")
 
 
@@ -144,7 +144,7 @@ def test_frames_are_cut_wherever_they_are_split(seed: int) -> None:
 )
 def test_no_http2_without_tls(plain: Site, wire: bytes) -> None:
     """H2: HTTP/2 by prior knowledge needs no login and no TLS; now it is refused."""
-    with socket.create_connection(plain.at, timeout=20) as client:
+    with socket.create_connection(plain.at, timeout=60) as client:
         client.sendall(wire)
         got = b""
         while part := client.recv(65536):

@@ -36,7 +36,7 @@ def head(path: str, *lines: str, kind: str = FORM) -> bytes:
 
 def first_line(served: Site, wire: bytes) -> bytes:
     """Send this, and read the first line of the answer."""
-    with socket.create_connection(served.at, timeout=20) as client:
+    with socket.create_connection(served.at, timeout=60) as client:
         client.sendall(wire)
         return client.makefile("rb").readline()
 
@@ -57,7 +57,7 @@ def test_a_form_has_at_most_16_kib(served: Site, path: str) -> None:
     chunk = b"%x\r\n%s\r\n" % (MIB, b"a=" + b"x" * (MIB - 3) + b"&")
     opened = []
     for _ in range(20):
-        client = socket.create_connection(served.at, timeout=20)
+        client = socket.create_connection(served.at, timeout=60)
         opened.append(client)
         client.settimeout(0.2)
         with contextlib.suppress(OSError):  # it reads no further
@@ -96,10 +96,10 @@ def test_who_hangs_up_within_a_form_writes_nothing(served: Site) -> None:
     for path in ("/login", "/preferences", "/logout"):
         for more in (b"a=b", b""):
             for _ in range(30):
-                with socket.create_connection(served.at, timeout=20) as client:
+                with socket.create_connection(served.at, timeout=60) as client:
                     client.sendall(head(path, "Content-Length: 1000") + more)
     for _ in range(30):
-        with socket.create_connection(served.at, timeout=20) as client:
+        with socket.create_connection(served.at, timeout=60) as client:
             client.sendall(head("/login", "Transfer-Encoding: chunked") + b"5\r\nab")
     talk(served, head("/login", "Content-Length: 1000") + b"a=b")
     with served.client() as client:

@@ -25,7 +25,7 @@ def served() -> Iterator[Site]:
 def answers(served: Site, wire: bytes) -> bytes:
     """All that comes until the gateway closes the connection."""
     got = b""
-    with socket.create_connection(served.at, timeout=20) as client:
+    with socket.create_connection(served.at, timeout=60) as client:
         client.sendall(wire)
         try:
             while part := client.recv(65536):

@@ -39,7 +39,7 @@ class Notes:
 
     async def until(self, done: Callable[[], bool]) -> None:
         """Rounds, until it is done; an error after five seconds."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not done():
                 await self.poller.wait()
                 self.round()
@@ -65,7 +65,7 @@ def dial() -> Iterator[Dial]:
 
         def connect() -> tuple[socket.socket, Link]:
             device = stack.enter_context(socket.create_connection(listener.getsockname()))
-            device.settimeout(5)
+            device.settimeout(60)
             accepted, _ = listener.accept()
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)

@@ -91,8 +91,8 @@ def test_a_gate_without_descriptors_pauses_says_so_and_recovers() -> None:
         assert gate.stdout is not None
         host, port = gate.stdout.readline().strip().rsplit(":", 1)
         for _ in range(12):
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
-        said, _ = gate.communicate(timeout=30)
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+        said, _ = gate.communicate(timeout=60)
     paused, full, resumed, recovered = said.splitlines()
     assert paused == "WARNING accepting paused connections=5 why='too many open files'"
     assert full == "5 True", "five were let in, and it did not spin"

@@ -44,7 +44,7 @@ async def test_a_half_closed_device_gets_a_full_outbox_before_the_end(
             got += device.recv(4096)
         notes.round()
     notes.poller.close(link)
-    device.settimeout(5)
+    device.settimeout(60)
     assert got + received(device, len(sent)) == sent
 
 

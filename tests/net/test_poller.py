@@ -125,7 +125,7 @@ async def test_draining_says_what_is_there_and_no_more(dial: Dial, poller: Polle
     poller.add(link)
     assert list(poller.drain(link)) == []
     device.sendall(b"in time")
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await trio.lowlevel.wait_readable(link.fd)
     assert list(poller.drain(link)) == [(link, b"in time")]
     poller.close(link)
@@ -190,7 +190,7 @@ async def test_room_and_bytes_in_one_event_are_both_used(dial: Dial, notes: Note
     waiting = len(link.unsent)
     got = received(device, len(sent) - waiting)
     device.sendall(b"more")
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await trio.lowlevel.wait_writable(link.fd)
         await trio.lowlevel.wait_readable(link.fd)
     notes.round()

@@ -35,7 +35,7 @@ def dressed(device: socket.socket, client: ssl.SSLContext) -> trio.SSLStream[tri
 
 async def read(stream: trio.SSLStream[trio.SocketStream], size: int) -> bytes:
     got = b""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while len(got) < size and (data := await stream.receive_some()):
             got += data
     return got
@@ -43,7 +43,7 @@ async def read(stream: trio.SSLStream[trio.SocketStream], size: int) -> bytes:
 
 async def ended(notes: Notes, link: Link) -> None:
     """Wait until the end of `link` is noted; an error after five seconds."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while link not in notes.ended:  # noqa: ASYNC110 - noted by the echo's rounds
             await trio.sleep(0.005)
 
@@ -112,7 +112,7 @@ async def test_bytes_and_a_farewell_in_one_read_are_both_heard(
         device.sendall(outward.read())
         return True
 
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while not shaken():
             await trio.sleep(0.002)
             notes.round()

@@ -25,7 +25,7 @@ def run(*args: str, before: str = "") -> subprocess.CompletedProcess[str]:
         ["sh", "-c", script, "sh", *COMMAND, *args],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -117,7 +117,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
         ["sh", "-c", '"$@" | true', "sh", *COMMAND, "127.0.0.1:1", "--for", "0.1", "--json"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.stderr == ""

@@ -154,14 +154,14 @@ async def test_what_comes_during_a_commit_is_the_next_group() -> None:
 
     def commit(rows: Sequence[str]) -> list[str]:
         begun.release()
-        assert go_on.acquire(timeout=10)
+        assert go_on.acquire(timeout=60)
         commits.append(list(rows))
         return []
 
     writer: Writer[str, list[str]] = Writer(commit, lambda done: None, outage)
     async with running(writer), trio.open_nursery() as nursery:
         nursery.start_soon(written, writer, ["first"])
-        assert await trio.to_thread.run_sync(lambda: begun.acquire(timeout=10))
+        assert await trio.to_thread.run_sync(lambda: begun.acquire(timeout=60))
         for number in range(1000):
             nursery.start_soon(written, writer, [str(number)])
         await wait_all_tasks_blocked()

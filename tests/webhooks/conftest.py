@@ -99,7 +99,7 @@ async def until(receiver: Receiver, wanted: Callable[[Receiver], bool]) -> None:
 
 async def eventually(wanted: Callable[[], bool]) -> None:
     """Let the others run until this is so."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not wanted():  # noqa: ASYNC110 - what changes has no event to wait for
             await trio.sleep(0.002)
 

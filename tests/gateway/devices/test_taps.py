@@ -22,7 +22,7 @@ TN = b"023000123456787654321TN"
 
 async def taken(reader: TapReader, count: int) -> list[TapLine]:
     got: list[TapLine] = []
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with aclosing(reader.lines()) as lines:
             while len(got) < count:
                 got.append(await anext(lines))
@@ -51,7 +51,7 @@ async def test_what_was_missed_is_told_before_what_follows(
             reader.put({"n": number})
         got = [await anext(lines), await anext(lines)]
         reader.put({"n": 5})
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             got += [await anext(lines) for _ in range(3)]
     assert got == [{"n": 0}, {"n": 1}, {"n": 2}, {"missed": 2}, {"n": 5}]
 
@@ -82,7 +82,7 @@ async def exchange(device: Machine, says: bytes, hears: int) -> None:
 
 
 async def shown(stream: Stream, count: int) -> list[tuple[object, ...]]:
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         lines = [await anext(stream.lines) for _ in range(count)]
     return [(line["direction"], line["decoded"], line["why"]) for line in lines]
 

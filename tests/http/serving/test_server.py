@@ -25,7 +25,7 @@ from tests.net.timers import probed_after
 
 def talk(served: Site, wire: bytes) -> bytes:
     """Send this, and read until the gateway closes."""
-    with socket.create_connection(served.at, timeout=20) as client:
+    with socket.create_connection(served.at, timeout=60) as client:
         with contextlib.suppress(OSError):  # closed already, for what it had read of it
             client.sendall(wire)
             client.shutdown(socket.SHUT_WR)
@@ -149,7 +149,7 @@ def test_tls_with_both_versions_of_http(tmp_path: Path) -> None:
             ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
         with socket.create_connection(running.at) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            plain.settimeout(20)
+            plain.settimeout(60)
             while plain.recv(100):
                 pass
         with running.client(base_url=at, verify=trust) as client:
