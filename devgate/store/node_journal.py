@@ -29,6 +29,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_rows import (
     STATE,
+    CommandRow,
     Fate,
     NodeBatch,
     PresenceRow,
@@ -44,7 +45,7 @@ from devgate.store.numbering import Values
 if TYPE_CHECKING:
     from devgate.config.settings import StoreSettings
 
-BELIEVED_SECONDS = 30.0  # a registration that is later by more than that is one of a wrong clock
+BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 TRIES = 3  # of a transaction that ended in a deadlock or waited too long for a lock
 ROLLED_BACK = ("40P01", "55P03", "40001")  # deadlock, lock_timeout, serialization failure
 MOVED, KEY_SPENT, WRITTEN = "moved", "key", "id"  # why a row was refused
@@ -305,7 +306,8 @@ class NodeJournal:
                     alive = set(conn.scalars(_ALIVE))
                 if row.incarnation in alive:
                     other = row.incarnation
-            if other is not None and since < (row.since or 0.0) < since + BELIEVED_SECONDS:
+            believed = time() + self.clock_ahead + BELIEVED_SECONDS
+            if other is not None and since < (row.since or 0.0) < believed:
                 done.claims.append(Claim(imei, generation, False, other=other))
                 continue
             written.append(values)
@@ -375,7 +377,8 @@ class NodeJournal:
             # one has under way: whichever claims it next has to look.
             conn.execute(_NOBODYS, {"imeis": sorted(waiting)})
         if known:
-            there |= update_known(conn, known, self.member.incarnation)
+            ends = {id for id, row in batch.commands.items() if _ends(row)}
+            there |= update_known(conn, known, ends, self.member.incarnation)
         for id, row in batch.commands.items():
             if id in there:
                 events += row.events
@@ -408,6 +411,10 @@ def _asks(row: Any) -> bool:
     """Whether a command's row depends on where its device is."""
     state = row.values[STATE]
     return (state == "sent" and row.generation is not None) or (state == "waiting" and row.fresh)
+
+
+def _ends(row: CommandRow) -> bool:
+    return any(event[1] == "command.ended" for event in row.events)
 
 
 def _alternating(device: PresenceRow, row: Any, mine: int) -> list[Values]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -98,16 +98,20 @@ def insert_fresh(conn: Connection, rows: Sequence[Values], incarnation: int) -> 
     return found
 
 
-def update_known(conn: Connection, rows: Sequence[Values], incarnation: int) -> set[str]:
-    """Write commands as they stand now, where ALLOWED. Returns the ids of those rows."""
+def update_known(
+    conn: Connection, rows: Sequence[Values], ends: Set[str], incarnation: int
+) -> set[str]:
+    """Write commands as they stand now, where ALLOWED; those of `ends`, which end now, where they
+    are open. Returns the ids of the rows that were written."""
     found: set[str] = set()
-    refused = sorted(row for row in rows if row[SPENT] is None and row[KEY] is not None)
-    gone = {row[0] for row in refused}
-    others = sorted(row for row in rows if row[0] not in gone)
-    for names, some_rows in ((True, refused), (False, others)):
+    kinds: dict[tuple[bool, bool], list[Values]] = {}
+    for row in sorted(rows):
+        frees = row[SPENT] is None and row[KEY] is not None
+        kinds.setdefault((frees, row[0] in ends), []).append(row)
+    for kind, some_rows in kinds.items():
         for some in in_slices(some_rows):
             values = tuple(chain.from_iterable((*row, incarnation) for row in some))
-            found.update(id for (id,) in conn.exec_driver_sql(_known(len(some), names), values))
+            found.update(id for (id,) in conn.exec_driver_sql(_known(len(some), *kind), values))
     return found
 
 
@@ -135,14 +139,14 @@ def _fresh(rows: int) -> str:
 
 
 @lru_cache(maxsize=128)
-def _known(rows: int, names_spent: bool) -> str:
-    """`names_spent`: the rows give their keys free."""
+def _known(rows: int, names_spent: bool, ends: bool) -> str:
+    """`names_spent`: the rows give their keys free. `ends`: the commands end now."""
     fixed = {"id", *ORDERED} if names_spent else {"id", *ORDERED, "spent"}
     changing = ", ".join(f'"{n}" = excluded."{n}"' for n in _COLUMNS if n not in fixed)
     values = ", ".join([_ONE] * rows)
     return (
         f"INSERT INTO command ({_NAMES}) VALUES {values} ON CONFLICT (id) "
-        f"DO UPDATE SET {changing} WHERE {ALLOWED} RETURNING id"
+        f"DO UPDATE SET {changing} WHERE {MINE if ends else ALLOWED} RETURNING id"
     )
 
 
