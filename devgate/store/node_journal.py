@@ -51,8 +51,8 @@ ROLLED_BACK = ("40P01", "55P03", "40001")  # deadlock, lock_timeout, serializati
 MOVED, KEY_SPENT, WRITTEN = "moved", "key", "id"  # why a row was refused
 
 _BEAT = text(
-    "UPDATE node SET beat = beat + 1, devices = :devices, in_flight = :in_flight, "
-    "pid = pg_backend_pid() "
+    "UPDATE node SET beat = beat + 1, devices = :devices, running = :running, "
+    "in_flight = :in_flight, pid = pg_backend_pid() "
     "WHERE id = :id AND incarnation = :incarnation AND alive RETURNING beat, draining, "
     "extract(epoch FROM clock_timestamp())::float8 AS now, (SELECT lost FROM owner) AS lost"
 )
@@ -119,7 +119,7 @@ class NodeJournal:
         self.member = member
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
-        self.devices = self.in_flight = 0  # what the node's row says of its load
+        self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
         self.late_window = late_window
         self._database = database
         self._conn: Connection | None = None
@@ -198,7 +198,7 @@ class NodeJournal:
         """Beat: with this row locked nobody can declare this node dead. Raises Fenced and Lost."""
         values = {
             "id": self.member.id, "incarnation": self.member.incarnation,
-            "devices": self.devices, "in_flight": self.in_flight,
+            "devices": self.devices, "running": self.running, "in_flight": self.in_flight,
         }  # fmt: skip
         asked = time()
         row = conn.execute(_BEAT, values).first()

@@ -13,6 +13,11 @@ _DRAIN = text(
     "UPDATE node SET draining = true WHERE id = :id AND alive AND (draining OR EXISTS "
     "(SELECT FROM node o WHERE o.id <> :id AND o.alive AND NOT o.draining))"
 )
+_ONLINE = text(
+    "SELECT p.imei FROM presence p JOIN node n ON n.incarnation = p.incarnation AND n.alive "
+    "WHERE p.online AND p.incarnation IS NOT NULL ORDER BY p.imei"
+)
+_RUNNING = text("SELECT imei FROM presence WHERE running_until > :now ORDER BY imei")
 _UNDO = text("UPDATE node SET draining = false WHERE id = :id AND alive")
 _REMOVE = text("DELETE FROM node WHERE id = :id AND NOT alive")
 
@@ -32,6 +37,16 @@ def read(conn: Connection) -> NodeList:
 def node(conn: Connection, id: str) -> Node | None:
     """The one of this name, if there ever was one and it was not removed."""
     return next((one for one in all_nodes(conn) if one.id == id), None)
+
+
+def online(conn: Connection) -> list[str]:
+    """The IMEIs of devices that are connected to living nodes."""
+    return list(conn.scalars(_ONLINE))
+
+
+def running(conn: Connection, now: float) -> list[str]:
+    """The IMEIs of devices that run."""
+    return list(conn.scalars(_RUNNING, {"now": now}))
 
 
 def set_draining(conn: Connection, id: str, draining: bool) -> bool:

@@ -60,6 +60,7 @@ class Node(NamedTuple):
     version: str
     started_at: float
     devices: int  # connected to it, as it said last
+    running: int
     in_flight: int
 
 
@@ -139,7 +140,7 @@ def join(conn: Connection, id: str, version: str) -> Member:
             "VALUES (:id, :incarnation, 0, true, :address, :version, :at) ON CONFLICT (id) DO "
             "UPDATE SET incarnation = excluded.incarnation, beat = 0, alive = true, "
             "address = excluded.address, version = excluded.version, draining = false, "
-            "started_at = excluded.started_at, devices = 0, in_flight = 0"
+            "started_at = excluded.started_at, devices = 0, running = 0, in_flight = 0"
         ),
         {"id": id, "incarnation": row.incarnation, "address": "", "version": version, "at": now},
     )  # fmt: skip

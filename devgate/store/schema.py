@@ -172,6 +172,7 @@ node = Table(
     Column("version", Text, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("devices", Integer, nullable=False, server_default="0"),  # that are connected to it
+    Column("running", Integer, nullable=False, server_default="0"),
     Column("in_flight", Integer, nullable=False, server_default="0"),
     Column("pid", Integer),  # of PostgreSQL's process that its journal writes with
 )

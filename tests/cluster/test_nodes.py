@@ -251,3 +251,23 @@ def test_a_change_of_a_device_is_told_once(two: tuple[Gateway, Gateway]) -> None
     )
     assert len(told) == 1
     assert len(events(a, events=["device.added"], imei="860000000000021")) == 1
+
+
+def test_each_node_lists_the_devices_of_all(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    with a.register(A) as device, b.register(B):
+        claimed(b, A)
+        claimed(a, B)
+        waited = in_the_background(a, type="start", imei=A, long=300)
+        obey(device, A, "QD300")
+        assert waited()["status"] == "200"
+        for one in two:
+            found = one.ask({"type": "devices", "online": True})["items"]
+            assert [item["imei"] for item in found] == [A, B]
+            assert all(item["online"] for item in found)
+            [running] = one.ask({"type": "devices", "running": True})["items"]
+            assert (running["imei"], bool(running["running_until"])) == (A, True)
+            eventually(
+                lambda one=one: one.ask({"type": "fleet"}),  # type: ignore[misc]
+                lambda fleet: (fleet["online"], fleet["running"]) == (2, 1),
+            )

@@ -71,6 +71,7 @@ class ClusterNode:
         self._following = following
         self._names = names
         self._background = background
+        self._runs = 0  # how many of its devices run, as it was looked at last
         self._sweep = True  # what the dead have left is to be looked for
 
     def address(self, node: str) -> str | None:
@@ -101,6 +102,7 @@ class ClusterNode:
             self._moved(Imei(imei), generation)
         self.draining.value = done.draining
         self._journal.devices = len(self._presence)
+        self._journal.running = self._runs
         self._journal.in_flight = self._dispatcher.in_flight
 
     def _claim(self, claim: Claim) -> None:
@@ -164,6 +166,7 @@ class ClusterNode:
             nursery.start_soon(self._drain)
             while True:
                 await self._background.attempt("nodes", self._look)
+                self._runs = len(self._running.imeis())
                 now = trio.current_time()
                 if self._sweep or (self.leading and now - swept > SWEEP_SECONDS):
                     self._sweep, swept = False, now

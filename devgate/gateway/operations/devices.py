@@ -14,7 +14,7 @@ import trio
 
 from devgate.errors import CallerError, StoreError
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, status
+from devgate.gateway.operations import arguments, fleetwide, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
@@ -50,11 +50,12 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
     after, limit = arguments.text(args, "after", 15), arguments.limit(args)
     only: set[str] | None = None
     without: set[str] = set()
-    for wanted, imeis in ((online, gateway.presence.imeis), (running, gateway.running.imeis)):
+    for wanted, imeis in ((online, fleetwide.online), (running, fleetwide.running)):
         if wanted:
-            only = set(imeis()) if only is None else only & set(imeis())
+            found_now = set(await imeis(gateway))
+            only = found_now if only is None else only & found_now
         elif wanted is False:
-            without |= set(imeis())
+            without |= set(await imeis(gateway))
     found, rows = await gateway.records.read(
         _page,
         after,

@@ -10,7 +10,7 @@ from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.command import record
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, fleetwide
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports import fleet_day
@@ -32,22 +32,23 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     counted = await gateway.fleet.counted(gateway.records)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
-    online = len(gateway.presence)
+    online, running, in_flight = fleetwide.counts(gateway)
+    here = set(await fleetwide.online(gateway)) if counted.outages else set()
     hours = fleet_day.by_hour(counted)
     return {
         "status": "200",
         "at": iso(now),
         "known": len(gateway.directory),
         "online": online,
-        "running": len(gateway.running.imeis()),
-        "in_flight": gateway.dispatcher.in_flight,
+        "running": running,
+        "in_flight": in_flight,
         "waiting": gateway.dispatcher.waiting,
         "unknown": unknown,
         "failed": sum(int(str(hour["failed"])) for hour in hours),
         "starts": sum(int(str(hour["start"])) for hour in hours),
         "day": fleet_day.online_over_day(counted, online, now),
         "hours": hours,
-        "dark": fleet_day.dark_items(counted, lambda imei: gateway.current(imei) is not None),
+        "dark": fleet_day.dark_items(counted, here.__contains__),
         "to_look_at": [_named(row) for row in rows],
         "odd": fleet_day.odd_items(counted),
         "latest": [_named(row) for row in latest],

@@ -11,10 +11,11 @@ import trio
 
 from devgate import __version__
 from devgate.errors import CallerError
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command, record
 from devgate.gateway.devices.presence import heard
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, nodes
+from devgate.gateway.operations import arguments, fleetwide, nodes
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
@@ -104,7 +105,7 @@ def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Rep
         address: str | None = connection.link.address
         last_heard: float | None = heard(connection, trio.current_time())
     else:
-        online = False
+        online = fleetwide.elsewhere(gateway, row)
         since = row["since"] if row else None
         address = row["address"] if row else None
         last_heard = row["heard"] if row else None
@@ -118,9 +119,16 @@ def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Rep
         "since": iso(since),
         "address": address,
         "heard": iso(last_heard),
-        "running_until": iso(gateway.running.until(device.imei)),
+        "running_until": iso(_running_until(gateway, device.imei, row)),
         "unit": device.unit,
     }
+
+
+def _running_until(gateway: Gateway, imei: Imei, row: Mapping[str, Any] | None) -> float | None:
+    if gateway.cluster is None or gateway.current(imei) is not None:
+        return gateway.running.until(imei)
+    until: float | None = row["running_until"] if row else None
+    return until if until is not None and until > time() else None
 
 
 def command_id(args: Args) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.events.kinds import Event
+from devgate.gateway.operations import fleetwide
 from devgate.gateway.reports.fleet_day import BUCKET, DAY, HOUR
 from devgate.http.boards import Concern
 from devgate.http.pages import charts, words
@@ -46,8 +47,8 @@ def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
 
 def _at_hand(visit: Visit, shown: Values) -> Values:
     """The numbers that the gateway has in memory; counting a day takes longer than that."""
-    gateway = visit.web.gateway
-    now = {"online": len(gateway.presence), "running": len(gateway.running.imeis())}
+    online, running, _ = fleetwide.counts(visit.web.gateway)
+    now = {"online": online, "running": running}
     return {**shown, "fleet": {**shown["fleet"], **now}}
 
 

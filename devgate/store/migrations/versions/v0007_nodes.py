@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("started_at", sa.Double, nullable=False),
         sa.Column("devices", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("running", sa.Integer, nullable=False, server_default="0"),
         sa.Column("in_flight", sa.Integer, nullable=False, server_default="0"),
         sa.Column("pid", sa.Integer),
     )

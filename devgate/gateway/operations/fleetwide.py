@@ -1,0 +1,46 @@
+"""What is so over the whole fleet: in this gateway's memory, or at all nodes of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.store import node_list
+
+
+async def online(gateway: Gateway) -> Collection[str]:
+    """The IMEIs of devices that are connected. Raises StoreError at a node."""
+    if gateway.cluster is None:
+        return gateway.presence.imeis()
+    return await gateway.records.read(node_list.online)
+
+
+async def running(gateway: Gateway) -> Collection[str]:
+    """The IMEIs of devices that run. Raises StoreError at a node."""
+    if gateway.cluster is None:
+        return gateway.running.imeis()
+    return await gateway.records.read(node_list.running, time())
+
+
+def counts(gateway: Gateway) -> tuple[int, int, int]:
+    """How many devices are online and how many run, and how many commands are in flight. Of other
+    nodes as they said half a second ago."""
+    found = [
+        len(gateway.presence), len(gateway.running.imeis()), gateway.dispatcher.in_flight
+    ]  # fmt: skip
+    if gateway.cluster is not None:
+        for node in gateway.cluster.nodes:
+            if node.alive and node.incarnation != gateway.cluster.incarnation:
+                for place, count in enumerate((node.devices, node.running, node.in_flight)):
+                    found[place] += count
+    return found[0], found[1], found[2]
+
+
+def elsewhere(gateway: Gateway, row: Mapping[str, Any] | None) -> bool:
+    """Whether this row of `presence` says that the device is connected to another node."""
+    cluster = gateway.cluster
+    if cluster is None or row is None or not row["online"]:
+        return False
+    return any(one.alive and one.incarnation == row["incarnation"] for one in cluster.nodes)
