@@ -54,7 +54,13 @@ def until_told() -> Iterator[None]:
 
 
 def possible(settings: Settings) -> None:
-    """Raises SetupError for a database that cannot have a standby."""
+    """Raises SetupError for settings with which nothing can be waited for."""
+    if settings.cluster.node:
+        raise SetupError(
+            "serve --standby waits to work alone, and [cluster] node works beside other nodes: "
+            "leave one of the two out",
+            status="400",
+        )
     if not settings.store.url.startswith("postgres"):
         raise SetupError(
             "serve --standby needs a PostgreSQL [store] url: an SQLite database belongs to one "

@@ -257,6 +257,14 @@ def test_sqlite_has_no_standby() -> None:
         assert "leave one of the two out" in done.stderr
 
 
+def test_a_node_of_a_cluster_is_no_standby(postgres_url: str) -> None:
+    """It would take the database from the nodes once the last of them has gone."""
+    with standby(postgres_url, {"cluster": {"node": "a"}}) as other:
+        other.launch("--standby")
+        assert other.wait() == 2
+        assert "works beside other nodes: leave one of the two out" in other.log()
+
+
 def test_a_wrong_configuration_is_found_at_once(postgres_url: str) -> None:
     """While the other gateway works, not at the takeover."""
     missing = {"device": {"tls": {"certificate": "nothing.pem", "key": "nothing.key"}}}
