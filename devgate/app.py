@@ -142,6 +142,8 @@ class App:
         clock.shared.begin(await records.read(history.newest_trusted_at))
         gateway.trimming.tell()  # ahead of every event with a time that is in doubt
         await gateway.trimming.store_trusted_at()
+        if self._joined is not None:
+            await self._joined.check_files()
         await gateway.knowledge.load()
         if self._joined is None:
             await gateway.late.import_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class _Membership:
     node: str
     incarnation: int
     of: Callable[[], ClusterNode]
+    secret: str
+
+    def derived(self, purpose: str) -> bytes:
+        return hmac.digest(self.secret.encode(), purpose.encode(), "sha256")
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -150,7 +155,7 @@ def build_node(
         ),
         make_commands=make_commands,
         make_task=make_task,
-        cluster=_Membership(member.id, member.incarnation, lambda: node),
+        cluster=_Membership(member.id, member.incarnation, lambda: node, member.secret),
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
     dispatcher, records = gateway.dispatcher, gateway.records

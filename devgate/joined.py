@@ -14,12 +14,12 @@ from devgate.build import tls_of
 from devgate.cluster.door import door
 from devgate.cluster.forwarding import Forwarding
 from devgate.control.server import ControlServer
-from devgate.errors import SetupError, StoreError
+from devgate.errors import DevgateError, SetupError, StoreError
 from devgate.gateway.operations import forwarding
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.net.addresses import bind, shown
-from devgate.store import nodes
+from devgate.store import node_files, nodes
 
 if TYPE_CHECKING:
     from devgate.build_node import NodeParts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from devgate.control.streams import Dispatch
     from devgate.net.acceptor import Admit
 
+FILES_SECONDS = 60.0  # between two looks at files that are to be the same at every node
 RETRY_SECONDS = 1.0  # until a port that another program has taken is asked for again
 
 Accept = Callable[..., Awaitable[None]]
@@ -39,9 +40,41 @@ class Joined:
 
     def __init__(self, made: NodeParts, settings: Settings) -> None:
         self._made = made
+        self._all = settings
         self._settings = settings.cluster
         self._server: ControlServer | None = None  # once its door is open
         self._forwarding = Forwarding(made.parts.gateway, made.node, made.hops)
+
+    async def check_files(self) -> None:
+        """What has to be the same at every node is so. Raises SetupError with what is not."""
+        if wrong := await self._differences():
+            raise SetupError("; ".join(wrong), status="400")
+
+    async def _differences(self) -> list[str]:
+        files = {"[store] key_file": self._all.store.key_file}
+        if self._all.http.secret:
+            files["[http] secret"] = self._all.http.secret
+        here = {}
+        for name, path in files.items():
+            try:
+                here[name] = await trio.to_thread.run_sync(node_files.fingerprint, path)
+            except OSError as err:
+                raise SetupError(f"{name} {path}: can't be read: {err.strerror}") from None
+        return await self._made.parts.gateway.records.change(node_files.compare, here)
+
+    async def _watch_files(self) -> NoReturn:
+        """A key that is made later, for the first webhook, is to be copied, too."""
+        said: list[str] = []
+        while True:
+            await trio.sleep(FILES_SECONDS)
+            try:
+                wrong = await self._differences()
+            except DevgateError as err:
+                wrong = [str(err)]
+            if wrong != said:
+                for words in wrong:
+                    log.error("files of nodes differ reason=%s", words)
+            said = wrong
 
     async def dispatch(self, here: Dispatch, args: Args, source: str) -> Reply | Stream:
         """Run an operation where it belongs: here, at the device's node, or at the leader."""
@@ -53,6 +86,7 @@ class Joined:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._made.hops.run)
             nursery.start_soon(node.run)
+            nursery.start_soon(self._watch_files)
             nursery.start_soon(node.while_leading, gateway.trimming.run)
             nursery.start_soon(node.while_leading, gateway.webhooks.run)
             task_status.started()

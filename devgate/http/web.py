@@ -67,7 +67,12 @@ def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
     """
     settings = gateway.settings.http
     users = Users(settings.users) if settings.users else None
-    secret = secret_of(settings.secret) if settings.secret else secrets.token_bytes(SECRET)
+    if settings.secret:
+        secret = secret_of(settings.secret)
+    elif gateway.cluster is not None:  # a session of one node is one of all
+        secret = gateway.cluster.derived("http sessions")
+    else:
+        secret = secrets.token_bytes(SECRET)
     return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret)
 
 

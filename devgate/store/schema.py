@@ -185,6 +185,8 @@ cluster = Table(
     Column("secret", Text, nullable=False),  # by which nodes prove themselves to one another
     Column("n", BigInteger, nullable=False),  # the number of the newest event
     Column("at", Double, nullable=False),  # its time
+    # JSON: the SHA-256 of files that have to be the same at every node, by their setting.
+    Column("files", Text, nullable=False, server_default="{}"),
 )
 
 event = Table(

@@ -271,3 +271,20 @@ def test_each_node_lists_the_devices_of_all(two: tuple[Gateway, Gateway]) -> Non
                 lambda one=one: one.ask({"type": "fleet"}),  # type: ignore[misc]
                 lambda fleet: (fleet["online"], fleet["running"]) == (2, 1),
             )
+
+
+def test_a_file_that_is_another_one_than_the_others_is_refused(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    key = b"x" * 43 + b"="
+    with gateway({"cluster": {"node": "a"}}, store=url, files={"devgate.key": key}) as a:
+        other = Gateway({"cluster": {"node": "b"}}, store=url)
+        done = other.cli("serve")
+        assert done.returncode == 2
+        assert "[store] key_file: the other nodes have this file" in done.stderr
+        (other.folder / "devgate.key").write_bytes(key[1:] + b"y")
+        done = other.cli("serve")
+        assert "another one than that of the other nodes: copy it" in done.stderr
+        (other.folder / "devgate.key").write_bytes(key)
+        other.start()
+        other.terminate()
+        assert a.ask({"type": "status"})["status"] == "200"

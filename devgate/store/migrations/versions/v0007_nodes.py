@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("secret", sa.Text, nullable=False),
         sa.Column("n", sa.BigInteger, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
+        sa.Column("files", sa.Text, nullable=False, server_default="{}"),
     )
     op.bulk_insert(cluster, [{"incarnation": 0, "secret": "", "n": 0, "at": 0.0}])
     if op.get_bind().dialect.name == "postgresql":
