@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from crashing.callers import SENT, UNSENT, Book
+from crashing.callers import SENT, UNSENT, Book, Order
 from crashing.processes import Json
 from devgate.gateway.commands.transitions import (
     START,
@@ -66,9 +67,16 @@ def judge(
     return verdict
 
 
+class Ordered(Protocol):
+    """Who knows all orders and their answers."""
+
+    @property
+    def orders(self) -> Sequence[Order]: ...
+
+
 def starts_of(
     verdict: Verdict,
-    book: Book,
+    book: Ordered,
     seen: Mapping[tuple[str, int], int],
     by_key: Mapping[str, list[Json]],
 ) -> None:
@@ -88,7 +96,7 @@ def starts_of(
             verdict.lost.append(f"{order.key} reached its device and no record says so")
 
 
-def answers_of(verdict: Verdict, book: Book, by_id: Mapping[str, Json]) -> None:
+def answers_of(verdict: Verdict, book: Ordered, by_id: Mapping[str, Json]) -> None:
     """What was answered is still so, or has become what it may.
 
     A database that is away may keep another reason than the one told why nothing was sent.

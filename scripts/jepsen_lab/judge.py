@@ -7,7 +7,6 @@ gateway. The rules of one gateway's records and replies are those of crashing.ve
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,12 +16,9 @@ from crashing.verdict import Verdict, answers_of, events_of, starts_of
 from crashing.webhooks import judge as judge_webhooks
 from faulting.judge import HELD_UP, MOST_MISMATCHED, OPEN_FOR, Event, Noted
 
+from devgate.gateway.commands.transitions import TOLD, after_events, place_of
 from jepsen_lab.history import History
 
-STEPS = {"command.accepted": "a", "command.sent": "s", "command.ended": "e", "command.late": "l"}
-# A command that waits for its device may be sent again, where its device left before a byte went
-# out. What was never accepted has its end alone.
-LEGAL = re.compile("as*el?|e")
 LATE_START = 1.5  # seconds from the end of a record until a start that reaches its device is late
 
 
@@ -35,8 +31,8 @@ def judge(history: History) -> Verdict:
         by_key[str(record["key"])].append(record)
     starts = history.devices.starts
     came = Counter({start: len(noted.came) for start, noted in starts.items() if noted.came})
-    starts_of(verdict, _Orders(history), came, by_key)
-    answers_of(verdict, _Orders(history), by_id)
+    starts_of(verdict, history, came, by_key)
+    answers_of(verdict, history, by_id)
     events_of(verdict, history.watched)
     _ids(verdict, history, by_id)
     _ended(verdict, history.records)
@@ -50,13 +46,6 @@ def judge(history: History) -> Verdict:
     _matches(verdict, history)
     _count(verdict, history, came.total())
     return verdict
-
-
-class _Orders:
-    """What crashing.verdict reads of a Book."""
-
-    def __init__(self, history: History) -> None:
-        self.orders = history.orders
 
 
 def _ids(verdict: Verdict, history: History, by_id: Mapping[str, Json]) -> None:
@@ -81,28 +70,28 @@ def _ended(verdict: Verdict, records: Iterable[Json]) -> None:
 
 
 def _steps(verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json]) -> None:
-    """Numbers without a gap; the events of each command in an order that is legal, and the last
-    status that they tell is that of the record."""
+    """Numbers without a gap; the events of each command are legal, and lead to where its record
+    stands."""
     told: dict[str, list[Event]] = defaultdict(list)
     last = 0
     for event in events:
         if event.n != last + 1:
             verdict.other.append(f"gap: event {event.n} comes behind event {last}")
         last = event.n
-        if event.command is not None and event.type in STEPS:
+        if event.command is not None and event.type in TOLD:
             told[event.command].append(event)
     for command, steps in told.items():
-        if not LEGAL.fullmatch("".join(STEPS[step.type] for step in steps)):
-            names = [f"{step.n} {step.type}" for step in steps]
-            verdict.other.append(f"the events of {command} are {names}")
+        statuses = [json.loads(step.detail).get("status") for step in steps]
+        names = [f"{step.n} {step.type}" for step in steps]
+        places = after_events(zip((step.type for step in steps), statuses, strict=True))
         record = by_id.get(command)
-        if record is None:
+        known = [status for status in statuses if status is not None][-1:]
+        if not places:
+            verdict.other.append(f"illegal events of {command}: {names} with {statuses}")
+        elif record is None:
             verdict.lost.append(f"{command} has events and no record")
-            continue
-        ends = [step for step in steps if step.type in ("command.ended", "command.late")]
-        known = json.loads(ends[-1].detail).get("status") if ends else None
-        if record["state"] == "ended" and known != record["status"]:
-            verdict.other.append(f"{command}: its events say {known}, and its record: {record}")
+        elif place_of(record) not in places or (known and known != [record["status"]]):
+            verdict.other.append(f"{command}: its events say {names} {known}, not {record}")
     for command, record in by_id.items():
         if command not in told:
             verdict.lost.append(f"{command} has a record and no events: {record}")

@@ -164,7 +164,6 @@ class Lab:
                     if node.wanted and not node.lives_on:
                         self._ended(node)
                         node.launch()
-                        node.began = time.monotonic()
 
     def _ended(self, node: Node) -> None:
         code = node.wait(0)

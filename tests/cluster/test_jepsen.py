@@ -1,0 +1,243 @@
+"""scripts/jepsen: its judge finds each kind of breach; and a run of a moment."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashing.callers import Order
+from crashing.verdict import Verdict
+from faulting.judge import Event, Noted
+from jepsen_lab.callers import Attempt
+from jepsen_lab.history import Devices, History
+from jepsen_lab.judge import judge
+
+ROOT = Path(__file__).parents[2]
+WALL = 1000.0  # seconds by which the wall clock of these histories is ahead
+A = "860000000000001"
+
+
+def order(number: int) -> Order:
+    return Order(A, number, f"k{number}", {})
+
+
+def record(number: int, sent: float, ended: float, **more: Any) -> dict[str, Any]:
+    return {
+        "command": f"id{number}", "imei": A, "type": "start", "long": number, "key": f"k{number}",
+        "status": "200", "state": "ended", "late": False, "ambiguous": False,
+        "sent_at": WALL + sent, "ended_at": WALL + ended, "late_at": None, "expires_at": None,
+        **more,
+    }  # fmt: skip
+
+
+def told(status: str, outcome: str, number: int = 1) -> dict[str, Any]:
+    return {
+        "status": status,
+        "outcome": outcome,
+        "command": f"id{number}",
+        "message": "",
+        "late": False,
+    }
+
+
+def ended(n: int, number: int, status: str = "200") -> Event:
+    return Event(n, "command.ended", A, f"id{number}", json.dumps({"status": status}))
+
+
+def line(event: Event) -> dict[str, Any]:
+    """What `watch` tells of it."""
+    command = {} if event.command is None else {"command": event.command}
+    return {
+        "event": event.n, "type": event.type, "imei": event.imei, **command,
+        **json.loads(event.detail),
+    }  # fmt: skip
+
+
+def good() -> History:
+    """A device came online, and took two starts, one after the other."""
+    devices = Devices()
+    for number, at in ((1, 11.0), (2, 21.0)):
+        devices.starts[A, number] = Noted([at], [(at + 0.1, "200")])
+    first, second = order(1), order(2)
+    events = [
+        Event(1, "device.online", A, None, "{}"),
+        Event(2, "command.accepted", A, "id1", "{}"),
+        Event(3, "command.sent", A, "id1", "{}"),
+        ended(4, 1),
+        Event(5, "command.accepted", A, "id2", "{}"),
+        Event(6, "command.sent", A, "id2", "{}"),
+        ended(7, 2),
+        Event(8, "device.offline", A, None, "{}"),
+    ]
+    first.answers = [told("200", "done")]
+    second.answers = [told("200", "done", 2)]
+    return History(
+        orders=[first, second],
+        attempts={
+            first: [Attempt(10.0, 12.0, first.answers[0])],
+            second: [Attempt(20.0, 22.0, second.answers[0])],
+        },
+        devices=devices,
+        records=[record(1, 10.9, 11.3), record(2, 20.9, 21.3)],
+        events=events,
+        watched=[line(event) for event in events],
+        received=[[str(e.n), A, "taken"] for e in events],
+        posted=8,
+        wall=WALL,
+    )  # fmt: skip
+
+
+def breaches(verdict: Verdict) -> list[str]:
+    return [*verdict.doubled, *verdict.lost, *verdict.other]
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    verdict = judge(good())
+    assert breaches(verdict) == []
+    assert verdict.figures["starts that devices saw"] == 2
+
+
+def twice_with_one_key(history: History) -> None:
+    history.devices.starts[A, 1].came.append(11.5)
+
+
+def two_records_of_one_key(history: History) -> None:
+    history.records = [*history.records, record(1, 10.9, 11.3, command="id3")]
+
+
+def one_id_for_two_orders(history: History) -> None:
+    attempt = history.attempts[history.orders[1]][0]
+    assert attempt.reply is not None
+    attempt.reply["command"] = "id1"
+
+
+def no_record(history: History) -> None:
+    history.records = history.records[1:]
+
+
+def a_record_without_events(history: History) -> None:
+    history.records = [*history.records, record(3, 30.0, 30.1, status="404", sent_at=None)]
+
+
+def never_ended(history: History) -> None:
+    history.records = [history.records[0], record(2, 20.9, 21.3, state="sent", status="000")]
+
+
+def another_outcome(history: History) -> None:
+    history.orders[0].answers = [told("408", "unknown")]
+    history.records = [record(1, 10.9, 11.3, status="201"), history.records[1]]
+
+
+def not_the_answer_of_its_device(history: History) -> None:
+    history.devices.starts[A, 1].answered.clear()
+
+
+def told_refused_afterwards(history: History) -> None:
+    attempts = history.attempts[history.orders[0]]
+    again = Attempt(15.0, 15.1, {**told("503", "refused"), "command": None})
+    history.attempts = {**history.attempts, history.orders[0]: [*attempts, again]}
+
+
+def started_after_it_was_refused(history: History) -> None:
+    history.attempts[history.orders[0]][0].ended = 10.5
+    history.attempts[history.orders[0]][0].reply = {**told("503", "refused"), "command": None}
+
+
+def started_long_after_its_end(history: History) -> None:
+    history.records = [record(1, 10.9, 11.3), record(2, 15.0, 17.0, status="408")]
+    history.orders[1].answers = [told("408", "unknown", 2)]
+    history.events = [*history.events[:6], ended(7, 2, "408"), history.events[7]]
+
+
+def a_gap(history: History) -> None:
+    history.events = [event for event in history.events if event.n != 1]
+
+
+def ended_twice(history: History) -> None:
+    history.events = [*history.events[:7], ended(8, 2)]
+
+
+def two_in_flight(history: History) -> None:
+    events = list(history.events)
+    events[3:6] = [
+        events[4]._replace(n=4), events[5]._replace(n=5), events[3]._replace(n=6)
+    ]  # fmt: skip
+    history.events = events
+
+
+def online_twice(history: History) -> None:
+    history.events = [*history.events[:7], Event(8, "device.online", A, None, "{}")]
+
+
+def not_watched(history: History) -> None:
+    history.watched = [event for event in history.watched if event["event"] != 4]
+
+
+def watched_what_is_not_there(history: History) -> None:
+    history.watched = [*history.watched, {"event": 9, "type": "device.online", "imei": A}]
+
+
+def not_posted(history: History) -> None:
+    history.received = history.received[:-1]
+
+
+def posted_in_another_order(history: History) -> None:
+    history.received = history.received[::-1]
+
+
+def a_caller_never_knew(history: History) -> None:
+    history.odd = ["k1: its caller never came to know what became of it"]
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (twice_with_one_key, "reached its device 2 times"),
+        (two_records_of_one_key, "2 records that say sent"),
+        (one_id_for_two_orders, "were both told id1"),
+        (no_record, "reached its device and no record says so"),
+        (a_record_without_events, "has a record and no events"),
+        (never_ended, "has not ended"),
+        (another_outcome, "was answered"),
+        (not_the_answer_of_its_device, "no other start"),
+        (told_refused_afterwards, "was told that nothing was sent"),
+        (started_after_it_was_refused, "after all its callers had been told"),
+        (started_long_after_its_end, "late start"),
+        (a_gap, "gap: event 2"),
+        (ended_twice, "illegal events of id2"),
+        (two_in_flight, "two in flight"),
+        (online_twice, "presence:"),
+        (not_watched, "was never told to `watch`"),
+        (watched_what_is_not_there, "which is not on disk"),
+        (not_posted, "webhook: event 8"),
+        (posted_in_another_order, "came first in this order"),
+        (a_caller_never_knew, "never came to know"),
+    ],
+)  # fmt: skip
+def test_each_breach_is_found(plant: Callable[[History], None], words: str) -> None:
+    history = copy.deepcopy(good())
+    plant(history)
+    found = breaches(judge(history))
+    assert any(words in sentence for sentence in found), found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("postgres_server")  # skips where there is none
+def test_three_nodes_under_faults() -> None:
+    """scripts/jepsen, for a moment; at its full length it runs for an hour."""
+    done = subprocess.run(
+        [ROOT / "scripts" / "jepsen", "--minutes", "0.2", "--seed", "7", "--devices", "12",
+         "--callers", "6", "--json"],
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["breaches"] == []
+    assert result["starts that devices saw"] > 0
+    assert result["faults"]["in all"] > 0
