@@ -25,7 +25,8 @@ from devgate.gateway.devices.parked_task import choose
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.standby import Told, possible, stand_by, until_told
-from devgate.store.engine import Database, claim_database, node_database
+from devgate.store.engine import Database, claim_database
+from devgate.store.node_opening import node_database
 from devgate.store.nodes import Member
 from devgate.webhooks.webhooks import secret_of
 

@@ -17,20 +17,8 @@ from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.engines import make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
-from devgate.store.nodes import (
-    LEASE_SECONDS,
-    Member,
-    Node,
-    all_nodes,
-    declare_dead,
-    end_sessions,
-    join,
-    lock_name,
-    set_up_session,
-)
 from devgate.store.outage import away, outage
 from devgate.store.ownership import (
-    CLAIMING,
     Behind,
     Fence,
     FileLock,
@@ -164,35 +152,6 @@ class Database:
                 "stop that one, or give this one a database of its own"
             ) from None
 
-    def lock_node(self, id: str) -> None:
-        """Keep other processes of this name out until close(), and gateways that work alone.
-
-        Raises SetupError if there is one. One that has stopped beating is declared dead, and its
-        sessions are ended: its locks go with them.
-        """
-        conn = self._claimed = self.connected()
-        since = time.monotonic()
-        first: Node | None = None
-        while not lock_name(conn, id, CLAIMING):
-            node = {one.id: one for one in all_nodes(conn)}.get(id)
-            conn.commit()
-            first = first or node
-            lives = node is not None and first is not None and node.beat != first.beat
-            waited = time.monotonic() - since
-            if lives or waited > LEASE_SECONDS + CLOSING:
-                raise SetupError(
-                    f"[cluster] node: another process is the node {id} of this cluster, or a "
-                    f"gateway works alone with the database {self.url_shown}; stop that one, or "
-                    "give this node another name"
-                )
-            if waited > LEASE_SECONDS and node is not None:
-                end_sessions(conn, id)
-                declare_dead(conn, node)
-                conn.commit()
-            time.sleep(0.1)
-        set_up_session(conn, id)
-        conn.commit()
-
     def session(self) -> Connection:
         """PostgreSQL: the one that holds the lock, or is to. held() gives it away."""
         if self._claimed is None:
@@ -295,27 +254,6 @@ def claim_database(url: str) -> Database:
         database.claim()
 
     return opened(url, claim)
-
-
-def node_database(url: str, id: str, version: str) -> tuple[Database, Member]:
-    """open_database() for the node of that name, which has a new incarnation from here on.
-
-    Raises SetupError, where the name is another process's or a gateway works alone with this
-    database; StoreAway if the server cannot be reached now.
-    """
-    members: list[Member] = []
-
-    def claim(database: Database) -> None:
-        if database.dialect != "postgresql":
-            raise SetupError("[cluster] node: the nodes of a cluster share one PostgreSQL")
-        prepare(database, upgrade=True)
-        database.lock_node(id)
-        with database.write() as conn:
-            members.append(join(conn, id, version))
-        database.loss = members[0].lost
-
-    database = opened(url, claim)
-    return database, members[0]
 
 
 def upgrade_database(url: str) -> None:

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from devgate.errors import Fenced, SetupError
 from devgate.store import history, nodes
 from devgate.store.batch import Row
-from devgate.store.engine import claim_database, node_database
+from devgate.store.engine import claim_database
 from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN, Committed, NodeJournal
+from devgate.store.node_opening import node_database
 from devgate.store.node_rows import Fate
 from devgate.store.node_session import NodeSession
 from tests.e2e.caller import eventually
