@@ -28,6 +28,7 @@ from devgate import __version__
 from devgate.gateway.command import COMMAND, MESSAGES
 from devgate.gateway.counters import BEAT, HT, QR, TN, Histogram
 from devgate.gateway.gateway import Gateway
+from devgate.http import node_metrics
 from devgate.http.process_metrics import Process
 from devgate.http.web import Web
 from devgate.protocol.frames import SHORT_404
@@ -84,6 +85,7 @@ def gathered(gateway: Gateway) -> Iterator[Metric]:
     yield from _records(gateway)
     yield from _events(gateway)
     yield from _loop(gateway)
+    yield from node_metrics.gathered(gateway.cluster)
 
 
 def _devices(gateway: Gateway) -> Iterator[Metric]:

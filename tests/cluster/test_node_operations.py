@@ -108,3 +108,29 @@ def test_a_gateway_that_works_alone_has_no_nodes() -> None:
         assert "nodes" not in alone.ask({"type": "status"})
         with alone.client("admin") as admin:
             assert admin.get("/api/nodes").status_code == 404
+
+
+def test_metrics_tell_of_every_node(two: tuple[Site, Gateway]) -> None:
+    a, b = two
+
+    def samples() -> dict[str, float]:
+        with a.client("read") as reader:
+            lines = reader.get("/metrics").text.splitlines()
+        found = (line.rsplit(" ", 1) for line in lines if line.startswith("devgate_node"))
+        return {name: float(value) for name, value in found}
+
+    until(lambda: samples().get("devgate_nodes") == 2)
+    a.add_devices([{"imei": "860000000000001"}])
+    until(lambda: b.ask({"type": "status"})["devices"] == 1)
+    with b.register("860000000000001"):
+        until(lambda: samples()['devgate_node_devices{node="b"}'] == 1)
+        assert samples()['devgate_node_devices{node="a"}'] == 0
+    assert a.cli("nodes", "drain", "b").returncode == 0
+    until(lambda: samples()['devgate_node_draining{node="b"}'] == 1)
+    until(lambda: samples()["devgate_node_leads"] == 1)
+    b.kill()
+    until(lambda: samples()["devgate_nodes"] == 1)
+    last = samples()
+    assert last['devgate_node_alive{node="a"}'] == 1
+    assert last['devgate_node_alive{node="b"}'] == 0
+    assert last['devgate_node_draining{node="b"}'] == 0

@@ -209,7 +209,11 @@ def offered(served: Site) -> Iterator[Look]:
 
 SELECTOR = re.compile(r"\b((?:devgate|process|python)_\w+)(\{[^}]*\})?")
 MATCHER = re.compile(r'(\w+)(=~?)"([^"]*)"')
-RULES = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"][0]["rules"]
+RULES = [
+    rule
+    for group in yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
 PANELS = json.loads((DOCS / "grafana.json").read_text())["panels"]
 EXPRESSIONS = [rule["expr"] for rule in RULES] + [
     target["expr"] for panel in PANELS for target in panel.get("targets", [])
