@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -57,7 +56,6 @@ def running(postgres: Postgres) -> Gateway:
 def test_nodes_share_a_port_and_are_started_again(running: Gateway) -> None:
     with ExitStack() as stack:
         devices = {imei: stack.enter_context(running.register(imei)) for imei in IMEIS}
-        time.sleep(0.5)
         here = running.ask({"type": "status"})["registered"]
         assert 0 < here < len(IMEIS), "the kernel gives each connection to one of them"
         for imei, device in list(devices.items())[:6]:
