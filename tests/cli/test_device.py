@@ -185,7 +185,7 @@ GATEWAY: Reply = {
     "status": "200", "version": "0.1.0", "uptime": 11520.7,
     "listen": {"device": ["127.0.0.1:12306"], "control": ["run/devgate.sock"]},
     "connections": 1003, "registered": 998, "devices": 1024, "in_flight": 2, "waiting": 1,
-    "memory": 52428800, "store": "ok", "draining": False, "nodes": 3,
+    "memory": 52428800, "store": "ok", "draining": False, "extra": 3,
 }  # fmt: skip
 DEVICE: Reply = {
     "status": "200", "imei": IMEI, "id": 16, "name": "洗衣机 3", "site": "North", "enabled": True,
@@ -209,7 +209,7 @@ def test_status_reads_well(run: Run, gateway: Answering) -> None:
         "  memory            50 MiB",
         "  listens (device)  127.0.0.1:12306",
         "  listens (control) run/devgate.sock",
-        "  nodes             3",
+        "  extra             3",
     ]
     lines = run("status", IMEI).stdout.splitlines()
     assert lines[0] == f"{IMEI}  洗衣机 3, North  (id 16)"
