@@ -244,8 +244,9 @@ class Sender:
     def _free(self, device: DeviceCommands, command: Command) -> None:
         if device.current is command:
             device.current = None
-        else:
+        elif device.aside is not None and device.aside.command is command:
             device.aside = None
+        # Else others have come with the device to this node while it was written.
         self.in_flight -= 1
         if not self.in_flight and self._idle is not None:
             self._idle.set()

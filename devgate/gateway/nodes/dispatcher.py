@@ -60,6 +60,11 @@ class NodeDispatcher(Dispatcher):
             command.unsent()
             self._outcomes.end_unsent(command, "404", "this node was too late; nothing was sent")
             return self._free(device, command)
+        if error is None and device.current is not command:
+            # The claim in the same commit brought what another node had in flight: after that.
+            command.set_recorded()
+            self._wait_again(device, command)
+            return self._free(device, command)
         return super()._written(device, command, error)
 
     def _waiting_journalled(

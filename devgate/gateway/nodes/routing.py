@@ -99,7 +99,7 @@ class Routing:
         with trio.move_on_after(CLAIM_SECONDS):
             await self._claimed.settled(order.imei)
         while self._claimed.get(order.imei) is not None:
-            found = await result_of(partial(self._orders.submit, order, wait))
+            found = await self._taken(order, wait)
             if not isinstance(found, Command) or found.unwritten is None:
                 return on_done(found)
             if found.unwritten != KEY_SPENT:
@@ -112,6 +112,14 @@ class Routing:
                 return on_done(Command.of(row))
             # The next try finds the command that has spent the key.
         return on_done(MOVED)
+
+    async def _taken(self, order: Order, wait: bool) -> Command | Exception:
+        """What became of the order here."""
+        found: Command | Exception = await result_of(partial(self._orders.submit, order, wait))
+        if isinstance(found, Command) and found.state == "ended" and not found.done:
+            # It has ended since it was on disk. Another node may have it: that is told first.
+            return await result_of(partial(found.on_settled, True))
+        return found
 
     def _here(self, order: Order, wait: bool, on_done: OnDone) -> None:
         self._orders.submit(order, wait, partial(self._done_here, order, wait, on_done))
@@ -157,9 +165,7 @@ class Routing:
             attempt = replace(order, id=self.ids.next())
             node = await self._place(order)
             if node is None:
-                found: Command | Exception = await result_of(
-                    partial(self._orders.submit, attempt, wait)
-                )
+                found = await self._taken(attempt, wait)
                 if isinstance(found, Exception):
                     raise found
                 if found.unwritten is None:
