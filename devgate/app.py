@@ -29,6 +29,7 @@ from devgate.net.proxy import believed
 from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals, drain
 from devgate.store import history
+from devgate.systemd import notify, watchdog
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
@@ -86,6 +87,7 @@ class App:
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
+                outermost.start_soon(watchdog)
                 outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
                 async with self._store(stopping), self._devices() as admit:
                     await self._doors(admit, stopping, on_ready)
@@ -245,6 +247,7 @@ class App:
             listens["control"] += path
             self._say_ready()
             self.ready = True
+            notify("READY=1")
             if early.reload_noted():
                 self._reload()
             doors.start_soon(on_ready, self)
