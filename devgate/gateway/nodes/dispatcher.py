@@ -123,8 +123,10 @@ class NodeDispatcher(Dispatcher):
         device = self._devices.get(imei)
         if device is None:
             return
-        gone = list(device.waiting)
-        device.waiting.clear()
+        # The others are about to be journalled: as this node's, or refused.
+        gone = [command for command in device.waiting if command.recorded]
+        for command in gone:
+            device.waiting.withdraw(command)
         if device.claim is not None and device.current is not None:
             gone.append(device.current)
             device.current = device.claim = None
@@ -134,7 +136,7 @@ class NodeDispatcher(Dispatcher):
             device.aside = None
             self.in_flight -= 1
         self._awaited.pop(imei, None)
-        if device.current is None:  # else its row is being written, and will be refused
+        if device.current is None and not device.waiting:
             del self._devices[imei]
         for command in gone:
             self.live.pop(command.id, None)

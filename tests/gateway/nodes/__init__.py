@@ -1,0 +1,1 @@
+"""devgate.gateway.nodes, with a real database and no sockets between nodes."""
