@@ -1,8 +1,4 @@
-"""Devices' bytes over pairs of sockets: answers, timeouts and ends.
-
-On the real clock a timeout is short where a test waits for its end, and long where it must not
-come. Where time passes in between, the clock jumps.
-"""
+"""Devices' bytes over pairs of sockets: answers, timeouts and ends. The clock jumps."""
 
 from __future__ import annotations
 
@@ -71,22 +67,26 @@ class TestUnregistered:
             assert await device.hears(6) == SHORT_404
 
     async def test_or_within_the_grace_if_it_may_be_the_start_of_a_frame(
-        self, store: Database
+        self, store: Database, autojump_clock: MockClock
     ) -> None:
-        async with serving(store, heartbeat_grace=0.05, partial_timeout=60) as (_, device, _):
+        async with serving(store, heartbeat_grace=0.5, partial_timeout=60) as (_, device, _):
             await device.says(b"0")
             assert await device.hears(6) == SHORT_404
             await device.says(HT[1:])
             assert await device.hears(23) == WELCOME, "its byte went on waiting"
 
-    async def test_half_a_frame_is_malformed_in_the_end(self, store: Database) -> None:
-        async with serving(store, heartbeat_grace=0.01, partial_timeout=0.1) as (_, device, _):
+    async def test_half_a_frame_is_malformed_in_the_end(
+        self, store: Database, autojump_clock: MockClock
+    ) -> None:
+        async with serving(store, heartbeat_grace=0.5, partial_timeout=10) as (_, device, _):
             await device.says(HT[:9])
             assert await device.hears(6) == SHORT_404
             await device.registers()
 
-    async def test_who_does_not_register_is_closed(self, store: Database) -> None:
-        async with serving(store, register_timeout=0.05) as (whole, device, _):
+    async def test_who_does_not_register_is_closed(
+        self, store: Database, autojump_clock: MockClock
+    ) -> None:
+        async with serving(store, register_timeout=10) as (whole, device, _):
             why: list[str] = []
             await until(lambda: whole.desk.connections)
             connection = whole.connection()
@@ -95,8 +95,10 @@ class TestUnregistered:
             assert why == ["it did not register"]
 
 
-async def test_half_a_frame_of_a_device_is_judged_in_time(store: Database) -> None:
-    async with serving(store, partial_timeout=0.1) as (_, device, _):
+async def test_half_a_frame_of_a_device_is_judged_in_time(
+    store: Database, autojump_clock: MockClock
+) -> None:
+    async with serving(store, partial_timeout=10) as (_, device, _):
         await device.registers()
         await device.says(TN[:9])
         assert await device.hears(6) == SHORT_404
@@ -116,8 +118,8 @@ async def test_a_heartbeat_of_a_device_is_not_answered(
         assert whole.connection().session.malformed == 0
 
 
-async def test_who_is_silent_is_closed(store: Database) -> None:
-    async with serving(store, idle_timeout=0.3) as (whole, device, _):
+async def test_who_is_silent_is_closed(store: Database, autojump_clock: MockClock) -> None:
+    async with serving(store, idle_timeout=30) as (whole, device, _):
         await device.registers()
         connection = whole.connection()
         assert await device.gone()
@@ -255,10 +257,10 @@ async def test_a_reset_is_an_end_like_others(store: Database) -> None:
         assert whole.presence.get(X) is None
 
 
-async def test_settings_can_change_meanwhile(store: Database) -> None:
+async def test_settings_can_change_meanwhile(store: Database, autojump_clock: MockClock) -> None:
     async with serving(store, idle_timeout=1000) as (whole, device, _):
         await device.registers()
-        settings = whole.gateway.settings.device.model_copy(update={"idle_timeout": 0.01})
+        settings = whole.gateway.settings.device.model_copy(update={"idle_timeout": 10})
         whole.desk.apply(settings)
         assert await device.gone()
 
