@@ -18,7 +18,7 @@ from tests.e2e.harness import Gateway, environment
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 0.5}}) as running:
+    with knowing({"command": {"ack_timeout": 2}}) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from tests.e2e.caller import Caller, Robot, knowing, obey
 from tests.e2e.device import frame
 from tests.e2e.harness import Gateway
 
-COMMAND = {"max_waiting": 1, "ack_timeout": 0.5}
+COMMAND = {"max_waiting": 1, "ack_timeout": 2}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.e2e.caller import Caller, Robot, knowing
 from tests.e2e.device import frame
 from tests.e2e.harness import Gateway, Json, Settings
 
-COMMAND = {"max_waiting": 1, "ack_timeout": 0.5}
+COMMAND = {"max_waiting": 1, "ack_timeout": 2}
 
 
 @pytest.fixture(scope="module")

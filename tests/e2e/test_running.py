@@ -14,7 +14,7 @@ from tests.e2e.harness import Gateway, Json
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 0.2}}) as running:
+    with knowing({"command": {"ack_timeout": 2}}) as running:
         yield running
 
 

@@ -24,7 +24,7 @@ LISTED = "860000000000001"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"http": {"users": "users"}, "command": {"ack_timeout": 0.3}}) as running:
+    with site({"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
         running.add_devices(
             [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
