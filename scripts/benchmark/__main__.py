@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmark.cluster import arguments as cluster_arguments
+from benchmark.cluster import run as run_cluster
 from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
 from benchmark.errors import BenchError
 from benchmark.hostile.run import arguments as hostile_arguments
@@ -33,6 +35,7 @@ def main() -> int:
         "`scripts/bench web --help`: what open dashboards cost. "
         "`scripts/bench hostile --help`: beside attacks. "
         "`scripts/bench pairs --help`: this tree beside another one. "
+        "`scripts/bench cluster --help`: nodes of a cluster. "
         "`scripts/bench path --help`: a start's path through the code.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
@@ -53,6 +56,12 @@ def main() -> int:
         parser = argparse.ArgumentParser(prog="scripts/bench web", description=run_web.__doc__)
         web_arguments(parser)
         return run_web(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["cluster"]:
+        parser = argparse.ArgumentParser(
+            prog="scripts/bench cluster", description=run_cluster.__doc__
+        )
+        cluster_arguments(parser)
+        return run_cluster(parser.parse_args(sys.argv[2:]))
     if sys.argv[1:2] == ["hostile"]:
         parser = argparse.ArgumentParser(
             prog="scripts/bench hostile", description=run_hostile.__doc__
