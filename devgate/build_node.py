@@ -30,7 +30,8 @@ from devgate.gateway.storage import Names
 from devgate.net.tls import client_context
 from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.node_journal import Committed, NodeJournal
+from devgate.store.node_commits import Committed
+from devgate.store.node_journal import NodeJournal
 from devgate.store.node_session import NodeSession
 from devgate.store.nodes import BEAT_SECONDS, Member, Node
 from devgate.store.writer import Writer

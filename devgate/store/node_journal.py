@@ -13,13 +13,11 @@ the row `cluster` with the number of the newest event.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -27,17 +25,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
 from devgate.store.engine import Database
+from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
+from devgate.store.node_devices import Devices, asks
 from devgate.store.node_rows import (
     STATE,
     CommandRow,
-    Fate,
     NodeBatch,
-    PresenceRow,
     gathered,
     insert_fresh,
     update_known,
     upsert,
-    write_presence,
 )
 from devgate.store.nodes import TRUST_SECONDS, Member, add_events, boottime, set_up_session
 from devgate.store.numbering import Values
@@ -45,10 +42,8 @@ from devgate.store.numbering import Values
 if TYPE_CHECKING:
     from devgate.config.settings import StoreSettings
 
-BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 TRIES = 3  # of a transaction that ended in a deadlock or waited too long for a lock
 ROLLED_BACK = ("40P01", "55P03", "40001")  # deadlock, lock_timeout, serialization failure
-MOVED, KEY_SPENT, WRITTEN = "moved", "key", "id"  # why a row was refused
 
 _BEAT = text(
     "UPDATE node SET beat = beat + 1, devices = :devices, running = :running, "
@@ -56,56 +51,8 @@ _BEAT = text(
     "WHERE id = :id AND incarnation = :incarnation AND alive RETURNING beat, draining, "
     "extract(epoch FROM clock_timestamp())::float8 AS now, (SELECT lost FROM owner) AS lost"
 )
-_LOCKED = text(
-    "SELECT imei, online, since, address, running_until, generation, node, incarnation "
-    "FROM presence WHERE imei = ANY(:imeis) ORDER BY imei FOR NO KEY UPDATE"
-)
-_MISSING = text(
-    "INSERT INTO presence (imei) SELECT unnest(CAST(:imeis AS text[])) ON CONFLICT DO NOTHING"
-)
-_ALIVE = text("SELECT incarnation FROM node WHERE alive")
-_OPEN = text(
-    "SELECT id FROM command WHERE state <> 'ended' AND imei = ANY(:imeis) ORDER BY id "
-    "FOR NO KEY UPDATE"
-)
-_TAKE = text(
-    "UPDATE command SET incarnation = :incarnation WHERE state <> 'ended' AND imei = ANY(:imeis)"
-)
-_THEIRS = text(
-    "SELECT * FROM command WHERE imei = ANY(:imeis) AND state <> 'ended' UNION ALL "
-    "SELECT * FROM command WHERE imei = ANY(:imeis) AND status = '408' AND ended_at >= :since"
-)
 _NOBODYS = text("UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY(:imeis)")
-_HELD = text("SELECT id, detail FROM open_results WHERE id = ANY(:ids) AND detail <> ''")
 log = logging.getLogger("devgate.store")
-
-
-class Claim(NamedTuple):
-    """What became of a registration."""
-
-    imei: str
-    generation: int
-    won: bool  # False: the device has registered at another node since
-    # This node has had the device last: what it knows of its commands is right.
-    current: bool = True
-    other: int | None = None  # the incarnation of the living node that had it online
-    commands: Sequence[dict[str, Any]] = ()  # its open commands, and 408s of the late window
-    held: Sequence[tuple[str, str]] = ()  # its rows of open_results
-    running_until: float | None = None
-
-
-@dataclass(slots=True)
-class Committed:
-    """What one commit has done."""
-
-    events: list[Values] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)  # by id of the command: why
-    claims: list[Claim] = field(default_factory=list)
-    moved: list[tuple[str, int]] = field(default_factory=list)  # devices that are another node's
-    # Commands that another node has changed, by id, with what was handed over with the row.
-    foreign: dict[str, Any] = field(default_factory=dict)
-    fates: list[tuple[Fate, str]] = field(default_factory=list)  # of the refused rows, and why
-    draining: bool = False
 
 
 class Lost(Exception):
@@ -120,7 +67,7 @@ class NodeJournal:
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
-        self.late_window = late_window
+        self._devices = Devices(member, late_window)
         self._database = database
         self._conn: Connection | None = None
         self._beat = 0  # of the last commit that was confirmed
@@ -253,101 +200,13 @@ class NodeJournal:
         self, conn: Connection, batch: NodeBatch, lost: str | None, done: Committed
     ) -> None:
         events = list(batch.events)
-        held = self._devices(conn, batch, events, done)
+        held = self._devices.write(conn, batch, events, done, self.clock_ahead)
         self._commands(conn, batch, held, lost, events, done)
         for kind, rows in batch.plain.items():
             upsert(conn, kind, list(rows.values()))
         if events:
             done.events = add_events(
                 conn, events, set(batch.commands), lambda rows: upsert(conn, "event", rows)
-            )
-
-    def _devices(
-        self, conn: Connection, batch: NodeBatch, events: list[Values], done: Committed
-    ) -> dict[str, tuple[bool, int | None, int]]:
-        """Lock the devices that the batch is about, and claim those that have registered.
-
-        Returns by IMEI: whether it is online, the incarnation that has it, the generation.
-        """
-        asking = {row.values[1] for row in batch.commands.values() if _asks(row)}
-        imeis = sorted({*batch.devices, *asking})
-        if not imeis:
-            return {}
-        rows = {row.imei: row for row in conn.execute(_LOCKED, {"imeis": imeis})}
-        if missing := [imei for imei in imeis if imei not in rows]:
-            # A row that is not there cannot be locked, and two nodes would both be the first.
-            conn.execute(_MISSING, {"imeis": missing})
-            rows |= {row.imei: row for row in conn.execute(_LOCKED, {"imeis": missing})}
-        mine = self.member.incarnation
-        held = {imei: (row.online, row.incarnation, row.generation) for imei, row in rows.items()}
-        alive: set[int] | None = None
-        written, claims = [], []
-        for imei, device in batch.devices.items():
-            row, values = rows[imei], device.values
-            online, generation = values[1], values[5]
-            same = row.incarnation == mine and row.generation == generation
-            if not online:
-                if row.incarnation not in (mine, None):
-                    done.moved.append((imei, generation))
-                elif row.online and row.generation <= generation:
-                    # An older one: the connection has come and gone since the last commit.
-                    written.append(values)
-                    events += _alternating(device, row, mine)
-                continue
-            since = values[2] + self.clock_ahead
-            values = (imei, True, since, *values[3:])
-            if same and row.online:
-                written.append(values)
-                claims.append((Claim(imei, generation, True), row))
-                continue
-            other = None
-            if row.online and row.incarnation != mine and row.incarnation is not None:
-                if alive is None:
-                    alive = set(conn.scalars(_ALIVE))
-                if row.incarnation in alive:
-                    other = row.incarnation
-            believed = time() + self.clock_ahead + BELIEVED_SECONDS
-            if other is not None and since < (row.since or 0.0) < believed:
-                done.claims.append(Claim(imei, generation, False, other=other))
-                continue
-            written.append(values)
-            current = row.incarnation == mine
-            claims.append((Claim(imei, generation, True, current, other), row))
-            events += _alternating(device, row, mine)
-        if written:
-            write_presence(conn, written, self.member.id, mine)
-            for values in written:
-                held[values[0]] = (values[1], mine, values[5])
-        self._adopt(conn, claims, done)
-        return held
-
-    def _adopt(
-        self, conn: Connection, claims: Iterable[tuple[Claim, Any]], done: Committed
-    ) -> None:
-        """Bring what is under way for devices that another node had before: with their rows
-        locked no other node can add to it."""
-        adopted = {claim.imei: (claim, row) for claim, row in claims if not claim.current}
-        done.claims += [claim for claim, _ in claims if claim.current]
-        if not adopted:
-            return
-        imeis = sorted(adopted)
-        conn.execute(_OPEN, {"imeis": imeis})
-        conn.execute(_TAKE, {"imeis": imeis, "incarnation": self.member.incarnation})
-        since = time() + self.clock_ahead - self.late_window
-        commands: dict[str, list[dict[str, Any]]] = {}
-        for found in conn.execute(_THEIRS, {"imeis": imeis, "since": since}):
-            commands.setdefault(found.imei, []).append(found._asdict())
-        ids = [f"{imei}:{kind}" for imei in imeis for kind in ("QD", "ST")]
-        results: dict[str, list[tuple[str, str]]] = {}
-        for id, detail in conn.execute(_HELD, {"ids": ids}):
-            results.setdefault(id.partition(":")[0], []).append((id, detail))
-        for imei, (claim, row) in adopted.items():
-            done.claims.append(
-                claim._replace(
-                    commands=commands.get(imei, ()),
-                    held=results.get(imei, ()),
-                    running_until=row.running_until,
-                )
             )
 
     def _commands(
@@ -395,7 +254,7 @@ class NodeJournal:
         self, row: Any, held: dict[str, tuple[bool, int | None, int]], lost: str | None
     ) -> str | None:
         """Why a command may not be written as it stands."""
-        if not _asks(row):
+        if not asks(row):
             return None
         online, incarnation, generation = held[row.values[1]]
         if row.values[STATE] == "sent":
@@ -407,43 +266,5 @@ class NodeJournal:
         return MOVED if online and incarnation != self.member.incarnation else None
 
 
-def _asks(row: Any) -> bool:
-    """Whether a command's row depends on where its device is."""
-    state = row.values[STATE]
-    return (state == "sent" and row.generation is not None) or (state == "waiting" and row.fresh)
-
-
 def _ends(row: CommandRow) -> bool:
     return any(event[1] == "command.ended" for event in row.events)
-
-
-def _alternating(device: PresenceRow, row: Any, mine: int) -> list[Values]:
-    """The events of this node about a device, so that online and offline alternate among those of
-    all nodes. `row` is what the database says of the device."""
-    found: list[Values] = []
-    online, here = row.online, row.incarnation == mine
-    for at, type, imei, command, detail in device.events:
-        if type == "device.offline":
-            if not (online and here):
-                continue  # another node has told what became of that connection
-            online = False
-        else:
-            more = json.loads(detail)
-            if online and type == "device.online":
-                type, more["displaced"] = "device.taken_over", row.address
-            elif not online and type == "device.taken_over":
-                type = "device.online"
-                more.pop("displaced", None)
-            detail = _compact(more)
-            online = here = True
-        found.append((at, type, imei, command, detail))
-    imei, is_online, since, _, address, generation = device.values
-    if is_online and not online and not here:
-        # It was told when the connection began, and has been another node's since.
-        detail = _compact({"address": address, "connection": generation})
-        found.append((since, "device.online", imei, None, detail))
-    return found
-
-
-def _compact(detail: dict[str, Any]) -> str:
-    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))

@@ -16,7 +16,8 @@ from devgate.errors import Fenced, SetupError
 from devgate.store import history, nodes
 from devgate.store.batch import Row
 from devgate.store.engine import claim_database
-from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN, Committed, NodeJournal
+from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
+from devgate.store.node_journal import NodeJournal
 from devgate.store.node_opening import node_database
 from devgate.store.node_rows import Fate
 from devgate.store.node_session import NodeSession

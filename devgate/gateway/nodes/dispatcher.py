@@ -18,7 +18,7 @@ from devgate.gateway.commands.recovery import ago, sent_before
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.records import NotWritten
 from devgate.model import Imei
-from devgate.store.node_journal import Claim
+from devgate.store.node_commits import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,8 @@ from devgate.gateway.nodes.records import NodeRecords
 from devgate.gateway.storage import Names
 from devgate.model import Imei
 from devgate.store import history
-from devgate.store.node_journal import Claim, Committed, NodeJournal
+from devgate.store.node_commits import Claim, Committed
+from devgate.store.node_journal import NodeJournal
 from devgate.store.node_session import NodeSession, Seen
 from devgate.store.nodes import BEAT_SECONDS, SLICE, Member, Node
 

@@ -12,7 +12,7 @@ from devgate.gateway.details import accepted
 from devgate.gateway.storage import CommandEvent, Records
 from devgate.model import Imei
 from devgate.store.batch import Row
-from devgate.store.node_journal import KEY_SPENT, MOVED, WRITTEN
+from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN
 from devgate.store.node_rows import Fate
 
 OnDone = Callable[[Exception | None], None]

@@ -22,7 +22,7 @@ from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
 from devgate.gateway.nodes.records import NodeRecords, NotWritten
 from devgate.store import history, nodes
-from devgate.store.node_journal import KEY_SPENT
+from devgate.store.node_commits import KEY_SPENT
 
 Reply = Mapping[str, Any]
 

@@ -23,7 +23,8 @@ from devgate.protocol.session import Result
 from devgate.store import history, nodes
 from devgate.store.batch import Row
 from devgate.store.device import Device
-from devgate.store.node_journal import KEY_SPENT, NodeJournal
+from devgate.store.node_commits import KEY_SPENT
+from devgate.store.node_journal import NodeJournal
 from devgate.store.node_opening import node_database
 from tests.gateway.rig import X
 from tests.store.commands import command_row, event
