@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,11 +82,42 @@ def read_devices(file: Path) -> Devices:
     return devices
 
 
-def read_records(url: str) -> list[Json]:
-    """All records, named as in replies."""
+class Came:
+    """Which starts have reached their devices, read as they are noted."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+        self._rest = ""
+        self._starts: set[Start] = set()
+        self._lock = threading.Lock()
+
+    def has(self, imei: str, long: int) -> bool:
+        with self._lock:
+            with self._file.open() as lines:
+                lines.seek(self._read)
+                text = self._rest + lines.read()
+                self._read = lines.tell()
+            *whole, self._rest = text.split("\n")
+            for line in whole:
+                _, device, _, what, *more = line.split()
+                if what == "in" and more[0] == "QD":
+                    self._starts.add((device, int(more[1])))
+            return (imei, long) in self._starts
+
+
+def read_records(url: str, where: str = "true") -> list[Json]:
+    """All records, named as in replies; or those for which this is true."""
     with psycopg.connect(url, row_factory=dict_row) as conn:
-        rows = conn.execute("SELECT * FROM command ORDER BY id").fetchall()
+        rows = conn.execute(f"SELECT * FROM command WHERE {where} ORDER BY id").fetchall()
     return [{"command": row.pop("id"), **row} for row in rows]
+
+
+def newest_event(url: str) -> int:
+    with psycopg.connect(url) as conn:
+        row = conn.execute("SELECT coalesce(max(n), 0) FROM event").fetchone()
+    assert row is not None, "an aggregate has one"
+    return int(row[0])
 
 
 def read_events(url: str) -> list[Event]:

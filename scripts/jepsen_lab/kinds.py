@@ -144,5 +144,5 @@ KINDS = [
     Fault("links cut", 4, cut_links),
     Fault("cut from PostgreSQL", 4, cut_from_postgres),
     Fault("cut from all", 3, cut_from_all),
-    Fault("rolling restart", 1, rolling_restart, with_others=False),
+    Fault("rolling restart", 2, rolling_restart, with_others=False),
 ]

@@ -20,7 +20,9 @@ from crashing.watcher import Watcher
 
 from jepsen_lab.callers import Anywhere, LabBook, ask, call
 from jepsen_lab.history import (
+    Came,
     History,
+    newest_event,
     read_devices,
     read_events,
     read_records,
@@ -40,6 +42,7 @@ SETTLE = 90.0  # seconds in which all callers come to know what became of their 
 LEFT = 40.0  # seconds until nothing is open of devices and of a node that are gone for good
 LEAVE = 1.5  # seconds between two starts of a node that ends by itself
 MOST_SAID = 25
+OPEN = "state <> 'ended'"
 
 
 class Lab:
@@ -63,6 +66,7 @@ class Lab:
         self.imeis = self.nodes[0].imeis
         self.record = folder / "seen.txt"
         self.record.touch()
+        self.came = Came(self.record)
         self.book = LabBook(f"run{seed}", self.imeis, seed)
         self.breaches: list[str] = []
         self.done: Counter[str] = Counter()
@@ -278,7 +282,7 @@ class Lab:
                 with lock:
                     missing[imei] = order
                 said = ask(rng.choice(self.nodes), self.book, order, order.request(), rng)
-                if said in ("200", "201", "202") or self._came(order.imei, order.long):
+                if said in ("200", "201", "202") or self.came.has(imei, order.long):
                     with lock:
                         del missing[imei]
                     return
@@ -298,15 +302,11 @@ class Lab:
             )
         return time.monotonic() - began
 
-    def _came(self, imei: str, long: int) -> bool:
-        return bool(read_devices(self.record).starts[imei, long].came)
-
     def rest(self) -> None:
         """Until nothing is open, and the watcher and the receiver have all events."""
         ends, position = time.monotonic() + SETTLE, -1
         while True:
-            still = [record for record in read_records(self.url) if record["state"] != "ended"]
-            last = max((event.n for event in read_events(self.url)), default=0)
+            still, last = read_records(self.url, OPEN), newest_event(self.url)
             posted = self._position()
             if posted > position:
                 position, ends = posted, max(ends, time.monotonic() + SETTLE / 3)
@@ -381,7 +381,7 @@ class Lab:
         assert self._fleet is not None
         self._fleet.kill()
         ends = time.monotonic() + LEFT
-        while still := [one for one in read_records(self.url) if one["state"] != "ended"]:
+        while still := read_records(self.url, OPEN):
             if time.monotonic() > ends:
                 self.breach(f"{len(still)} did not end after their devices had gone: {still[:3]}")
                 break
