@@ -107,10 +107,13 @@ class Unit:
     async def _hold(self, connection: Connection, nursery: trio.Nursery) -> None:
         """Keep the connection until it ends, or until this device leaves it."""
         rng = self.rng
-        with trio.move_on_after(rng.expovariate(1 / self.fleet.calm)):
-            await connection.ended.wait()
-            self.current = None
-            return
+        while True:
+            with trio.move_on_after(rng.expovariate(1 / self.fleet.calm)):
+                await connection.ended.wait()
+                self.current = None
+                return
+            if not self.fleet.is_quiet():
+                break
         fault = rng.choices(list(LINKS), list(LINKS.values()))[0]
         self.note(connection.number, "fault", fault.replace(" ", "-"))
         if fault == "taken over":  # a new one, while the old one is still there and listens
@@ -246,18 +249,22 @@ class Unit:
 
 
 class Fleet:
-    def __init__(self, ports: list[int], record: str, seed: str, calm: float) -> None:
+    def __init__(self, ports: list[int], record: str, seed: str, calm: float, quiet: str) -> None:
         self.ports = ports
+        self._quiet = quiet
         self.seed = seed
         self.calm = calm
         self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def is_quiet(self) -> bool:
+        return bool(self._quiet) and os.path.exists(self._quiet)
 
     def note(self, *words: object) -> None:
         os.write(self._record, (" ".join(map(str, words)) + "\n").encode())
 
 
 async def run(args: argparse.Namespace) -> None:
-    fleet = Fleet(args.port, args.record, args.seed, args.calm)
+    fleet = Fleet(args.port, args.record, args.seed, args.calm, args.quiet)
     async with trio.open_nursery() as nursery:
         for number in range(args.count):
             nursery.start_soon(Unit(f"{args.first + number:015}", fleet).live)
@@ -271,6 +278,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", required=True)
     parser.add_argument("--calm", type=float, default=20, help="mean seconds between link faults")
+    parser.add_argument("--quiet", default="", help="no link fault begins while this file exists")
     trio.run(run, parser.parse_args())
 
 

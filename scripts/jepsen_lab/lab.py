@@ -74,6 +74,7 @@ class Lab:
         self.again: list[float] = []  # how long the devices took after the last fault
         self.verdict = Verdict()
         self._folder = folder
+        self._quiet = folder / "quiet"  # while it is there devices keep their links
         self._said: set[str] = set()
         self._began = time.monotonic()
         self._fleet: subprocess.Popen[bytes] | None = None
@@ -123,7 +124,8 @@ class Lab:
             self._fleet = subprocess.Popen(
                 [sys.executable, "-m", "faulting.devices", "--record", str(self.record),
                  "--first", str(FIRST), "--count", str(len(self.imeis)),
-                 "--seed", str(self.seed), "--calm", str(self.calm), *ports],
+                 "--seed", str(self.seed), "--calm", str(self.calm),
+                 "--quiet", str(self._quiet), *ports],
                 env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -214,6 +216,7 @@ class Lab:
             self._make(kinds)
             if time.monotonic() > check and ends - time.monotonic() > check_every / 2:
                 self.check()
+                self._quiet.unlink()
                 self.book.flows.set()
                 check = time.monotonic() + check_every
         self.check()
@@ -263,6 +266,7 @@ class Lab:
     def check(self) -> None:
         """Every device takes a start; then all comes to rest and is compared."""
         self.tell_proxies("mend")
+        self._quiet.touch()
         if not self.book.pause(SETTLE):
             self.breach(f"{self.book.busy} callers do not come to know what became of theirs")
         self.again.append(self.all_start())
