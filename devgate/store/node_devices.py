@@ -89,6 +89,7 @@ class Devices:
             values = (imei, True, since, *values[3:])
             if same and row.online:
                 written.append(values)
+                events += device.events  # of a registration that was not told at first
                 claims.append((Claim(imei, generation, True), row))
                 continue
             other = None
@@ -173,7 +174,7 @@ def _alternating(device: PresenceRow, row: Any, mine: int) -> list[Values]:
             online = here = True
         found.append((at, type, imei, command, detail))
     imei, is_online, since, _, address, generation = device.values
-    if is_online and not online and not here:
+    if is_online and not online and not here and row.incarnation is not None:
         # It was told when the connection began, and has been another node's since.
         detail = _compact({"address": address, "connection": generation})
         found.append((since, "device.online", imei, None, detail))

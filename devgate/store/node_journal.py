@@ -14,7 +14,7 @@ the row `cluster` with the number of the newest event.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -119,8 +119,7 @@ class NodeJournal:
         with conn.begin():
             beat, lost = self._prove(conn, done)
             if self._doubtful and beat == self._beat + 2:
-                there = {id(row) for row in self._doubtful}
-                rows = [row for row in rows if id(row) not in there or row.kind == "device"]
+                rows = list(_not_written(rows, {id(row) for row in self._doubtful}))
             self._write(conn, gathered(rows), lost, done)
             self._committing = True
         self._committing = False
@@ -264,6 +263,15 @@ class NodeJournal:
             return None if mine and generation == row.generation else MOVED
         # It waits here: not while another node has the device.
         return MOVED if online and incarnation != self.member.incarnation else None
+
+
+def _not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:
+    """Without those that are on disk, by their id(). What became of a claim is still asked."""
+    for row in rows:
+        if id(row) not in there:
+            yield row
+        elif row.kind == "device":
+            yield row._replace(values=(row.values[0], []))
 
 
 def _ends(row: CommandRow) -> bool:

@@ -204,6 +204,14 @@ def test_an_order_that_waits_at_another_node_hides_nothing_that_is_under_way(
     assert sorted(row["id"] for row in claim.commands) == ["1", "2"]
 
 
+def test_a_registration_that_was_left_out_is_told_later(two: tuple[OneNode, OneNode]) -> None:
+    a, _ = two
+    a.commit(Row("device", ((A, True, time(), time(), "127.0.0.1:5", 1), [])))
+    assert types(a) == []
+    a.claims(generation=1)
+    assert types(a) == [(1, "device.online")]
+
+
 def test_online_and_offline_alternate_whatever_one_commit_holds(
     two: tuple[OneNode, OneNode],
 ) -> None:
