@@ -13,7 +13,8 @@ MANUAL = ROOT / "docs" / "manual.md"
 PROTOCOL, CONTROL = ROOT / "docs" / "protocol.md", ROOT / "docs" / "control.md"
 READMES = (ENGLISH, CHINESE)
 ARCHITECTURE, CONTRIBUTING = ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"
-PAGES = (*READMES, MANUAL, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
+CLUSTER = ROOT / "docs" / "cluster.md"
+PAGES = (*READMES, MANUAL, CLUSTER, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b(?:COMMAND|IMEI|LONG|NAME|N|FILE)\b")
@@ -91,7 +92,7 @@ def _command(line: str) -> str | None:
     match = re.search(r"(?:^|[\s(])devgate (.*)", line)
     if match is None or "…" in line:
         return None
-    return re.split(r" \|\|? | \(|\)\"| #", match[1])[0].strip()
+    return re.split(r" \|\|? | \(|\)\"| #| \d?>| &$", match[1])[0].strip()
 
 
 def arguments(command: str) -> list[str]:
