@@ -162,6 +162,7 @@ class Joined:
         records, member = self._made.parts.gateway.records, self._made.member
         self._made.session.close()
         try:
+            await self._made.node.correct()
             await records.change(nodes.leave, member)
         except StoreError as err:
             log.warning("the others wait for the lease of this node reason=%s", err)

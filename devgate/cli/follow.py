@@ -23,7 +23,8 @@ FAILED = 1
 QUIET = "dim"
 STYLES = {
     "device.online": "green", "device.offline": "yellow", "command.sent": "cyan",
-    "command.ended": "cyan", "command.late": "magenta", "device.taken_over": "yellow",
+    "command.ended": "cyan", "command.late": "magenta", "command.corrected": "magenta",
+    "device.taken_over": "yellow",
     "device.flapping": "red", "device.mismatch": "red", "result.unsolicited": "red",
     "command.ambiguous": "red", "device.slow": "yellow",
 }  # fmt: skip

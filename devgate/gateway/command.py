@@ -34,6 +34,7 @@ AMBIGUOUS = (
     "sent, but fewer answers came than commands were sent: which of them the device carried out "
     "is unknown, it may have done this one"
 )
+CORRECTED = "the node of the device was frozen before it could be sent; nothing was sent"
 DONE = {"start": "started", "stop": "stopped"}
 ELSEWHERE = (
     "the database is away, and another node may have taken the command by now: the outcome is "
@@ -191,6 +192,12 @@ class Command:
         if status not in ("200", "201", "202", "408"):
             self.spent = False
             self.sent_at = self.sequence = None
+
+    def corrected(self) -> None:
+        """It ended as 408, and its node knows that no byte of it went out: its key is free."""
+        self.status, self.outcome, self.message = "404", REFUSED, CORRECTED
+        self.spent = self.ambiguous = False
+        self.sent_at = self.sequence = None
 
     def is_ambiguous(self) -> None:
         """A 408: there were fewer answers than commands (protocol.md section 4)."""

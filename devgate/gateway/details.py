@@ -83,6 +83,14 @@ def settled_late(command: Command, front: str, at: float) -> Row:
     )  # fmt: skip
 
 
+def corrected(command: Command, front: str, at: float) -> Row:
+    """A 408 of which nothing was sent, as its node knew."""
+    return _of_command(
+        "command.corrected", command, front, at,
+        f',"status":"{command.status}","message":{quoted(command.message)}',
+    )  # fmt: skip
+
+
 def ambiguous(commands: Sequence[Command], called: Called | None) -> Row:
     """Fewer answers came than these commands were sent; the last one is the newest."""
     newest = commands[-1]

@@ -220,6 +220,17 @@ def orphaned_commands(conn: Connection, now: float) -> list[dict[str, Any]]:
     return [row._asdict() for row in conn.execute(_COMMANDS, {"now": now})]
 
 
+_UNKNOWN = text(
+    "SELECT * FROM command WHERE id = ANY(:ids) AND (state = 'sent' OR status = '408') "
+    "ORDER BY id FOR NO KEY UPDATE"
+)
+
+
+def unknown(conn: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of those of these commands that are sent or 408, locked."""
+    return [row._asdict() for row in conn.execute(_UNKNOWN, {"ids": list(ids)})]
+
+
 def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
     """Some devices of dead nodes, which are offline from now on: IMEI and generation."""
     found = [(row.imei, row.generation) for row in conn.execute(_DEVICES)]

@@ -38,6 +38,7 @@ class Transition(NamedTuple):
 
 
 ACCEPTED, SENT, ENDED, LATE = "command.accepted", "command.sent", "command.ended", "command.late"
+CORRECTED = "command.corrected"
 
 TRANSITIONS = (
     Transition(Place.NEW, Place.WAITING, (ACCEPTED,), "it waits for its turn, or for its device"),
@@ -66,6 +67,10 @@ TRANSITIONS = (
         "fewer answers came than commands were sent; one `command.ambiguous` names them all",
     ),
     Transition(Place.UNKNOWN, Place.LATE, (LATE,), "the answer came after all"),
+    Transition(
+        Place.UNKNOWN, Place.UNSENT, (CORRECTED,),
+        "its node, which was declared dead, comes back and knows that no byte of it went out",
+    ),
     Transition(Place.AMBIGUOUS, Place.LATE, (LATE,), "the answers came after all"),
 )  # fmt: skip
 TOLD = frozenset(event for transition in TRANSITIONS for event in transition.events)

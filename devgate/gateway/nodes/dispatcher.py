@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from devgate.gateway.clock import time
-from devgate.gateway.command import Command
+from devgate.gateway.command import CORRECTED, Command
 from devgate.gateway.commands.claims import Sent
 from devgate.gateway.commands.device_commands import DeviceCommands
 from devgate.gateway.commands.dispatcher import Dispatcher
@@ -36,12 +36,16 @@ class NodeDispatcher(Dispatcher):
 
     # Commands of devices that another node has now: their outcome is that node's to write.
     away: dict[str, Command]
+    # Commands that are on disk as sent, by id with their place in the order of sending, and were
+    # not sent: another node may have ended them as 408.
+    unsent: dict[str, int]
     claimed: Claimed
     trusted: Callable[[], bool]
 
     def begin(self, claimed: Claimed, trusted: Callable[[], bool]) -> None:
         """`trusted`: whether no other node can have declared this one dead."""
         self.away = {}
+        self.unsent = {}
         self.claimed = claimed
         self.trusted = trusted
         self._outcomes.shared = True
@@ -57,8 +61,10 @@ class NodeDispatcher(Dispatcher):
         if error is None and not self.trusted():
             # It is on disk as sent, and this node may have been declared dead since then.
             command.set_recorded()
+            if command.sequence is not None:
+                self.unsent[command.id] = command.sequence
             command.unsent()
-            self._outcomes.end_unsent(command, "404", "this node was too late; nothing was sent")
+            self._outcomes.end_unsent(command, "404", CORRECTED)
             return self._free(device, command)
         if error is None and device.current is not command:
             # The claim in the same commit brought what another node had in flight: after that.

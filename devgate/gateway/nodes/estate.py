@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devgate.gateway.command import Command
 from devgate.gateway.commands.recovery import UNSENT
-from devgate.gateway.details import command_front, ended, event_row
+from devgate.gateway.details import command_front, corrected, ended, event_row
 from devgate.gateway.storage import Names
 from devgate.model import Imei
+from devgate.store import nodes
 from devgate.store.history import Reading
 from devgate.store.node_rows import upsert
 from devgate.store.nodes import SLICE, add_events, orphaned_commands, orphaned_devices
@@ -57,6 +58,30 @@ def devices(conn: Reading, now: float, names: Names) -> int:
         row = event_row("device.offline", Imei(imei), reason=OFFLINE, connection=generation)
         told.append((now, *row.values[1:]))
     add_events(conn, told, set(), lambda rows: upsert(conn, "event", rows))
+    return len(found)
+
+
+def correct(conn: Reading, now: float, names: Names, unsent: Mapping[str, int]) -> int:
+    """A node that was declared dead knows of these commands, by id with their place in the order
+    of sending, that no byte of them went out. Those that ended as 408 for that are 404, and their
+    keys are free; so are those that nobody has ended yet. Returns how many there were."""
+    found = [
+        Command.of(row)
+        for row in nodes.unknown(conn, sorted(unsent))
+        if row["sequence"] == unsent[row["id"]]
+    ]
+    told = []
+    for command in found:
+        tell = corrected
+        if command.state == "sent":
+            command.ends("404", now)
+            tell = ended
+        command.corrected()
+        told.append(tell(command, command_front(command, names.called(command.imei)), now).values)
+    upsert(conn, "refused", [one.values() for one in found])
+    add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    for one in found:
+        log.warning("command corrected, nothing of it was sent command=%s", one.id)
     return len(found)
 
 

@@ -223,6 +223,13 @@ class ClusterNode:
                     step, time() + self._journal.clock_ahead, self._names
                 )
 
+    async def correct(self) -> None:
+        """This incarnation ends: what it had on disk as sent and did not send is no 408. Raises
+        StoreError."""
+        if unsent := dict(self._dispatcher.unsent):
+            at = time() + self._journal.clock_ahead
+            await self._records.change(estate.correct, at, self._names, unsent)
+
     async def while_leading(self, run: Callable[[], Awaitable[object]]) -> NoReturn:
         """Run this while this node leads, and again each time that it does."""
         while True:

@@ -67,7 +67,7 @@ def test_final_places_are_left_by_nothing_and_all_others_end() -> None:
     for place in set(Place) - FINAL - {Place.UNKNOWN, Place.AMBIGUOUS}:
         assert all(reaches(place, final) for final in FINAL)
     assert not reaches(Place.UNKNOWN, Place.ANSWERED)
-    assert not reaches(Place.UNKNOWN, Place.UNSENT)
+    assert not reaches(Place.AMBIGUOUS, Place.UNSENT)
     assert all(reaches(place, place) for place in Place)
     assert not any(reaches(place, Place.NEW) for place in Place if place is not Place.NEW)
 
