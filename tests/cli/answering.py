@@ -40,6 +40,7 @@ class Answering:
     gone: threading.Event = field(default_factory=threading.Event)  # a caller hung up
     hold: bool = False  # connections stay open behind their replies, until the caller leaves
     doors: list[socket.socket] = field(default_factory=list)
+    first: list[Request] = field(default_factory=list)  # the first request of each connection
 
     def listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX)
@@ -81,7 +82,7 @@ class Answering:
         self.gone.set()
 
     def _requests(self, caller: socket.socket) -> Iterator[Request]:
-        text, decoder = "", json.JSONDecoder()
+        text, decoder, asked = "", json.JSONDecoder(), False
         while data := caller.recv(65536):
             self.raw += data
             text = (text + data.decode()).lstrip()
@@ -92,5 +93,8 @@ class Answering:
                     break
                 text = text[end:].lstrip()
                 self.requests.append(request)
+                if not asked:
+                    self.first.append(request)
+                    asked = True
                 self.asked.set()
                 yield request

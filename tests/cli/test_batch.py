@@ -73,6 +73,8 @@ def test_one_connection_carries_several_at_once_but_one_for_each_device(
     most: list[int] = []
 
     def answer(request: Request) -> list[Reply]:
+        if request["type"] == "status":
+            return [{"status": "200"}]  # after 15 s of silence, which a busy machine may have
         held.append(request)
         left = 100 - sum(most)
         if len(held) < min(WINDOW, left):
@@ -88,7 +90,7 @@ def test_one_connection_carries_several_at_once_but_one_for_each_device(
     got = run("start", "--from", "-", input=lines.encode())
     assert got.exit_code == 0
     assert most == [32, 32, 32, 4]
-    assert len(gateway.doors) == 2, "the listener and one caller"
+    assert [one["type"] for one in gateway.first].count("start") == 1, "one connection"
 
 
 def test_a_device_gets_its_starts_in_order(run: Run, gateway: Answering) -> None:
