@@ -226,6 +226,16 @@ class NodeDispatcher(Dispatcher):
         if command.key is not None:
             self.by_key[command.key] = command
 
+    def take_back(self, row: Mapping[str, Any]) -> None:
+        """This command waits, and no other node has it: its device had left when it was sent."""
+        command = self.away.pop(row["id"], None)
+        if command is None:
+            return
+        command.become(row)
+        device = self._device(command.imei)
+        self._take_waiting(device, command, trio.current_time(), time())
+        self._next(device)
+
     def ended_elsewhere(self, row: Mapping[str, Any]) -> None:
         """Another node has written this outcome of a command that is known here."""
         command = self.away.pop(row["id"], None)

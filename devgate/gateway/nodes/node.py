@@ -156,8 +156,12 @@ class ClusterNode:
             row = await self._records.read(history.by_id, command)
         except StoreError:
             return  # looked at again, with all that are away
-        if row is not None and row["state"] == "ended":
+        if row is None:
+            return
+        if row["state"] == "ended":
             self._dispatcher.ended_elsewhere(row)
+        elif row["state"] == "waiting" and row["incarnation"] == self.incarnation:
+            self._dispatcher.take_back(row)
 
     async def run(self) -> NoReturn:
         """Look at the other nodes, and settle what the dead have left, for ever."""

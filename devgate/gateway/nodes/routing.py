@@ -237,7 +237,13 @@ class Routing:
     async def _follow(self, id: str, wait: bool = True) -> Command:
         """The command once its record has ended, or (not `wait`) as it is there."""
         while True:
-            row = await self._records.read(history.by_id, id)
+            try:
+                row = await self._records.read(history.by_id, id)
+            except StoreError as err:
+                raise StoreError(
+                    f"{err}: the outcome of the command {id} is unknown, ask again",
+                    outcome="unknown",
+                ) from err
             if row is not None and (row["state"] == "ended" or not wait):
                 return Command.of(row)
             await trio.sleep(FOLLOW_SECONDS)

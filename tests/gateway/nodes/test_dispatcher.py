@@ -18,6 +18,7 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.completion import Completion
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.parked_task import choose
+from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.protocol.session import Result
 from devgate.store import history, nodes
@@ -55,7 +56,7 @@ class Node:
         self.gateway, storage = made.parts.gateway, made.parts.storage
         assert isinstance(storage, NodeStorage)
         self.storage, self.orders = storage, made.routing._orders
-        self.claimed = made.routing._claimed
+        self.claimed, self.cluster = made.routing._claimed, made.node
         self.gateway.directory.put(Device(X, 16))
         self.device, self._end = socket.socketpair()
         self.device.setblocking(False)
@@ -173,6 +174,28 @@ async def test_what_is_accepted_while_a_device_is_claimed_is_sent(node: Node) ->
             await node.until(lambda: node.storage.writer._busy is not None)
             done = node.submit(expires=60)
         await done.wait()
+        await node.until(lambda: node.received().endswith(b"QD500"))
+
+
+async def test_what_was_to_be_sent_when_its_device_left_waits_on(node: Node) -> None:
+    """The commit that would say `sent` says that the device is offline."""
+    dispatcher: Any = node.gateway.dispatcher
+    ready = dispatcher.ready
+
+    def leave(imei: Imei) -> None:
+        ready(imei)
+        node.gateway.presence.ended(node.connection, "closed by the device")
+
+    async with node.lives():
+        found = await node.submit(expires=60).wait()
+        assert isinstance(found, Command)
+        dispatcher.ready = leave
+        node.registers()
+        await node.until(lambda: found.id in dispatcher.away)
+        assert node.stored(found.id)["state"] == "waiting"
+        dispatcher.ready = ready
+        await node.cluster._ended_elsewhere(found.id)
+        node.registers()
         await node.until(lambda: node.received().endswith(b"QD500"))
 
 
