@@ -103,8 +103,13 @@ class Lab:
             node.ready()
         first.add_devices()
         first.make_token()
+        ends = time.monotonic() + PATIENCE
         for node in self.nodes:
             node.token = first.token
+            while node.ready()["devices"] < len(self.imeis):  # the others learn that in a second
+                if time.monotonic() > ends:
+                    raise Broken(f"node {node.name} does not know the devices")
+                time.sleep(0.05)
         self._begin_fleet()
         threading.Thread(target=self._keep, daemon=True).start()
         self.watcher = Watcher(Anywhere(self.nodes, self.seed), 0)
