@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -270,5 +271,5 @@ def test_two_standbys_take_one_database_one_after_the_other(
     assert other.look() is None
     database.close()
     taken(other).close()
-    with open_database(postgres_url).read() as conn:
+    with closing(open_database(postgres_url)) as last, last.read() as conn:
         assert conn.scalar(text("SELECT epoch FROM owner")) == 3
