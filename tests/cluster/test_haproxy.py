@@ -19,6 +19,8 @@ from tests.e2e.harness import Gateway
 
 IMEIS = [f"8600000000000{number:02}" for number in range(8)]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fleet(postgres_url: str, tmp_path: Path) -> Iterator[Fleet]:

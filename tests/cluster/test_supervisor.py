@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.caller import eventually, obey
-from tests.e2e.harness import Gateway
+from tests.e2e.harness import Gateway, read_reply
 from tests.postgres import Postgres
 
 IMEIS = [f"8600000000000{number:02}" for number in range(24)]
@@ -41,16 +43,31 @@ def pids(running: Gateway) -> dict[str, int]:
 
 
 @pytest.fixture
-def running(postgres: Postgres) -> Gateway:
+def running(postgres: Postgres) -> Iterator[Gateway]:
     made = Gateway(
         {"device": {"listen": f"127.0.0.1:{free_port()}"}, "cluster": {"node": "m"}},
         store=postgres.create_database(),
     )
-    made.start("--nodes", "2")
-    made.add_devices([{"imei": imei} for imei in IMEIS])
-    eventually(lambda: made.log().count('"ready"'), lambda count: count == 2)
-    eventually(lambda: made.ask({"type": "status"})["devices"], lambda n: n == len(IMEIS))
-    return made
+    try:
+        made.start("--nodes", "2")
+        made.add_devices([{"imei": imei} for imei in IMEIS])
+        for path in (made.socket, made.socket.with_name("devgate-2.sock")):
+            eventually(lambda path=path: known(path), lambda count: count == len(IMEIS))  # type: ignore[misc]
+        yield made
+    finally:
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+        shutil.rmtree(made.folder, ignore_errors=True)
+
+
+def known(path: Path) -> int:
+    """How many devices the node with this control socket knows; -1: it does not answer yet."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        if caller.connect_ex(str(path)) != 0:
+            return -1
+        caller.sendall(b'command{"type":"status"}')
+        return int(read_reply(caller)["devices"])
 
 
 def test_nodes_share_a_port_and_are_started_again(running: Gateway) -> None:
