@@ -15,6 +15,8 @@ from tests.e2e.harness import Gateway, Json
 from tests.faults.test_standby import serves, standby, waits
 from tests.postgres import Postgres, binaries, running
 
+pytestmark = pytest.mark.slow  # real replicas
+
 IMEI = "860000000000001"
 
 
