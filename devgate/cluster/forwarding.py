@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from devgate.cluster.hops import Hops
-from devgate.errors import StoreError
+from devgate.errors import CallerError, StoreError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.nodes.node import ClusterNode
+from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.store import history, nodes
@@ -50,23 +52,29 @@ class Forwarding:
             # What the database knows is better than nothing while that node is being missed.
             return await here(args, source)  # type: ignore[no-any-return]
         if args.get("type") in AT_LEADER:
-            await self._gateway.knowledge.refresh()  # whoever changed a device sees it at once
+            with suppress(StoreError):  # the change is made: this node sees it a second later
+                await self._gateway.knowledge.refresh()
         return reply
 
     async def _place(self, args: Args) -> str | None:
-        """The node for this request; None: this one."""
+        """The node for this request; None: this one, which says what is wrong with the request."""
         type = args.get("type")
+        if not isinstance(type, str):
+            return None
         if type in AT_LEADER:
             leader = await self._gateway.records.read(nodes.leader)
             if leader is None and not self._node.leading:
                 raise StoreError("no node leads the cluster at the moment; ask again")
             return leader
-        if type == "cancel" and isinstance(id := args.get("command"), str):
+        try:
+            id = arguments.text(args, "command") if type == "cancel" else None
+            imei = arguments.maybe_device(args) if type in AT_DEVICE else None
+        except CallerError:
+            return None
+        if id is not None:
             row = await self._gateway.records.read(history.by_id, id)
             return None if row is None else self._node.name(row["incarnation"] or 0)
-        if type in AT_DEVICE and isinstance(imei := args.get("imei"), str):
-            if self._gateway.presence.get(imei) is not None:  # type: ignore[arg-type]
-                return None
+        if imei is not None and self._gateway.presence.get(imei) is None:
             found = await self._gateway.records.read(nodes.holder, imei)
             return None if found is None else found[0]
         return None

@@ -288,3 +288,19 @@ def test_a_file_that_is_another_one_than_the_others_is_refused(postgres: Postgre
         other.start()
         other.terminate()
         assert a.ask({"type": "status"})["status"] == "200"
+
+
+def test_a_request_that_is_none_is_refused_before_a_node_is_looked_for(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    wrong: list[dict[str, object]] = [
+        {"type": "status", "imei": "\0"},
+        {"type": "device", "imei": "8600000000000011"},
+        {"type": "tap", "imei": 860000000000001},
+        {"type": "cancel", "command": "\0"},
+        {"type": "cancel", "command": "\ud800"},
+        {"type": ["status"]},
+    ]
+    for one in two:
+        for request in wrong:
+            assert one.ask(request)["status"] == "400", request
