@@ -116,6 +116,15 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as conn:
             assert conn.execute("SELECT pg_promote()").fetchone() == (True,)
 
+    def sender(self) -> int | None:
+        """The process that sends the log to the replica, once that has all of it."""
+        with psycopg.connect(self.url()) as conn:
+            row = conn.execute(
+                "SELECT pid FROM pg_stat_replication "
+                "WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()"
+            ).fetchone()
+        return None if row is None else int(row[0])
+
     def is_running(self) -> bool:
         return self._server is not None
 

@@ -19,10 +19,10 @@ import psycopg
 from crashing.callers import SENT
 from crashing.processes import Json
 from crashing.verdict import NOT_YET, Verdict, answers_of, events_of, starts_of
-from crashing.webhooks import judge as judge_webhooks
 
 from devgate.gateway.commands.transitions import SENT as SENT_EVENT
 from devgate.gateway.commands.transitions import TOLD, Places, after_events, place_of
+from faulting.told import posted_as_due, watched_as_on_disk
 
 if TYPE_CHECKING:
     from faulting.storm import Storm
@@ -78,7 +78,7 @@ class Judge:
             if record["state"] != "ended":
                 verdict.other.append(f"{record['command']} has not ended: {record}")
         self._steps(verdict, on_disk, by_id)
-        self._same(verdict, on_disk, watched)
+        watched_as_on_disk(verdict, on_disk, watched)
         self._posted(verdict, watched, storm.rested)
         self._closed(verdict, starts)
         self._matches(verdict, starts, records, on_disk)
@@ -164,31 +164,10 @@ class Judge:
                 )
         self.figures["commands that were put down as sent again"] = again
 
-    def _same(self, verdict: Verdict, disk: Sequence[Event], watched: Sequence[Json]) -> None:
-        seen = {event.get("event"): event for event in watched}
-        last = max((number for number in seen if number is not None), default=0)
-        for event in disk:
-            if event.n > last:
-                break
-            found = seen.pop(event.n, None)
-            if found is None:
-                verdict.other.append(f"event {event.n} {event.type} was never told to `watch`")
-                continue
-            line = {"type": event.type, "imei": event.imei}
-            if event.command is not None:
-                line["command"] = event.command
-            if not (line | json.loads(event.detail)).items() <= found.items():
-                verdict.other.append(f"`watch` told {found}, and on disk is {event}")
-        for number, told in seen.items():
-            verdict.lost.append(f"`watch` told event {number}, which is not on disk: {told}")
-
     def _posted(self, verdict: Verdict, watched: Sequence[Json], last: int) -> None:
         lines = self.storm.world.received.read_text("ascii").splitlines()
         numbered = [event for event in watched if event.get("event", last + 1) <= last]
-        lost, order, forged = judge_webhooks(numbered, [line.split() for line in lines])
-        verdict.other += [f"webhook: {sentence}" for sentence in [*lost, *order]]
-        if forged:
-            verdict.other.append(f"webhook: {forged} requests were not signed as they should be")
+        posted_as_due(verdict, numbered, [line.split() for line in lines])
         self.figures["webhook deliveries"] = len(lines)
 
     def _closed(self, verdict: Verdict, starts: Mapping[tuple[str, int], Noted]) -> None:

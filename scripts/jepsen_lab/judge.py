@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from crashing.callers import SENT
 from crashing.processes import Json
 from crashing.verdict import Verdict, answers_of, events_of, starts_of
-from crashing.webhooks import judge as judge_webhooks
 from faulting.judge import HELD_UP, MOST_MISMATCHED, OPEN_FOR, Event, Noted
+from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.gateway.commands.transitions import TOLD, after_events, place_of
 from jepsen_lab.history import History
@@ -39,7 +39,7 @@ def judge(history: History) -> Verdict:
     _steps(verdict, history.events, by_id)
     _flights(verdict, history.events, by_id)
     _presence(verdict, history.events)
-    _watched(verdict, history)
+    watched_as_on_disk(verdict, history.events, history.watched)
     _posted(verdict, history)
     _refused(verdict, history)
     _late_starts(verdict, history, by_key)
@@ -131,36 +131,13 @@ def _presence(verdict: Verdict, events: Iterable[Event]) -> None:
         online[imei] = event
 
 
-def _watched(verdict: Verdict, history: History) -> None:
-    """`watch` told what is on disk, from whichever node it came."""
-    seen = {event.get("event"): event for event in history.watched}
-    last = max((number for number in seen if number is not None), default=0)
-    for event in history.events:
-        if event.n > last:
-            break
-        found = seen.pop(event.n, None)
-        if found is None:
-            verdict.other.append(f"event {event.n} {event.type} was never told to `watch`")
-            continue
-        line = {"type": event.type, "imei": event.imei}
-        if event.command is not None:
-            line["command"] = event.command
-        if not (line | json.loads(event.detail)).items() <= found.items():
-            verdict.other.append(f"`watch` told {found}, and on disk is {event}")
-    for number, told in seen.items():
-        verdict.lost.append(f"`watch` told event {number}, which is not on disk: {told}")
-
-
 def _posted(verdict: Verdict, history: History) -> None:
     due = [
         {"event": event.n, "imei": event.imei}
         for event in history.events
         if event.n <= history.posted
     ]
-    lost, order, forged = judge_webhooks(due, history.received)
-    verdict.other += [f"webhook: {sentence}" for sentence in [*lost, *order]]
-    if forged:
-        verdict.other.append(f"webhook: {forged} requests were not signed as they should be")
+    posted_as_due(verdict, due, history.received)
 
 
 def _refused(verdict: Verdict, history: History) -> None:

@@ -26,7 +26,7 @@ def pair(*, synchronous: bool) -> Iterator[tuple[Postgres, Postgres]]:
     if (programs := binaries()) is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with running(programs) as primary, running(programs, primary) as replica:
-        eventually(lambda: sender(primary), lambda pid: pid is not None)
+        eventually(lambda: primary.sender(), lambda pid: pid is not None)
         if synchronous:
             with psycopg.connect(primary.url(), autocommit=True) as conn:
                 conn.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -34,16 +34,6 @@ def pair(*, synchronous: bool) -> Iterator[tuple[Postgres, Postgres]]:
                 state = "SELECT sync_state FROM pg_stat_replication"
                 eventually(lambda: conn.execute(state).fetchone(), lambda row: row == ("sync",))
         yield primary, replica
-
-
-def sender(primary: Postgres) -> int | None:
-    """The process that sends the log to the replica, once that has all of it."""
-    with psycopg.connect(primary.url()) as conn:
-        row = conn.execute(
-            "SELECT pid FROM pg_stat_replication "
-            "WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()"
-        ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def start(served: Gateway, number: int) -> Json:
@@ -108,7 +98,7 @@ def test_a_standby_that_takes_over_at_a_replica_that_was_behind_accepts_no_start
         with knowing({}, store=store) as served, standby(store) as other:
             with Robot(served, IMEI) as device:
                 assert start(served, 0)["status"] == "200"
-                process = eventually(lambda: sender(primary), lambda pid: pid is not None)
+                process = eventually(lambda: primary.sender(), lambda pid: pid is not None)
                 assert process is not None
                 os.kill(process, signal.SIGSTOP)  # a link that carries nothing any more
                 assert start(served, 1)["status"] == "200"

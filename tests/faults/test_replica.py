@@ -29,16 +29,6 @@ def pair() -> Iterator[tuple[Postgres, Postgres]]:
         yield primary, replica
 
 
-def sender(primary: Postgres) -> int | None:
-    """The process that sends the log to the replica, once that has all of it."""
-    with psycopg.connect(primary.url()) as conn:
-        row = conn.execute(
-            "SELECT pid FROM pg_stat_replication "
-            "WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()"
-        ).fetchone()
-    return None if row is None else int(row[0])
-
-
 def start(served: Gateway, number: int) -> Json:
     return served.ask({"imei": IMEI, "type": "start", "long": 500, "key": f"order-{number}"})
 
@@ -51,7 +41,7 @@ def test_f6_the_promoted_replica_lacks_the_last_orders(pair: tuple[Postgres, Pos
     with knowing({}, store=store) as served, Robot(served, IMEI) as device:
         for number in range(HELD):
             assert start(served, number)["status"] == "200"
-        process = eventually(lambda: sender(primary), lambda pid: pid is not None)
+        process = eventually(lambda: primary.sender(), lambda pid: pid is not None)
         assert process is not None
         os.kill(process, signal.SIGSTOP)  # a link that carries nothing any more
         for number in range(HELD, ORDERS):
