@@ -11,7 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from devgate import logs
 from devgate.access.tokens import Tokens
-from devgate.config.settings import CommandSettings, Settings, StoreSettings, TlsSettings
+from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.config.tls import TlsSettings
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
-from devgate.config.addresses import ADVERTISE, addresses, loopback, networks
+from devgate.config.addresses import addresses, loopback, networks
+from devgate.config.cluster import ClusterSettings
 from devgate.config.kinds import (
     KEY_FILE,
     MODE,
-    NODE,
     PATTERN,
     PUBLIC,
     SOCKET,
@@ -29,24 +29,13 @@ from devgate.config.kinds import (
     whole,
 )
 from devgate.config.table import Table, setting
+from devgate.config.tls import TlsSettings
 from devgate.config.webhook import WebhookSettings, once_each
 
 SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
 DAY = 86400
 YEARS = 36500 * DAY
 MAX_CONNECTIONS = 10_000_000  # connections: more than a kernel gives one process
-
-
-class TlsSettings(Table):
-    """Files of one TLS listener."""
-
-    certificate: Annotated[str, path()] = setting(
-        ..., "PEM file with the certificate and its chain."
-    )
-    key: Annotated[str, path()] = setting(..., "PEM file with the certificate's private key.")
-    client_ca: Annotated[str, path(optional=True)] = setting(
-        "", "PEM file with the authorities whose client certificates are asked for."
-    )
 
 
 class FlappingSettings(Table):
@@ -244,33 +233,6 @@ class StoreSettings(Table):
     max_size: Annotated[int, size()] = setting(
         0, 'Above it the oldest events are deleted, then starts are refused: "10GB"; 0: no bound.'
     )
-
-
-class ClusterSettings(Table):
-    """Several gateways that are one fleet on one PostgreSQL."""
-
-    node: Annotated[str, NODE] = setting(
-        "", "This gateway's name among the nodes of a cluster; nothing: it works alone.",
-        restart=True,
-    )  # fmt: skip
-    listen: Annotated[list[str], addresses(required=False)] = setting(
-        "",
-        "Addresses for the other nodes; nothing: a free port where PostgreSQL is reached from.",
-        restart=True,
-    )
-    advertise: Annotated[str, ADVERTISE] = setting(
-        "", "HOST:PORT at which the other nodes reach this one; nothing: the first of listen.",
-        restart=True,
-    )  # fmt: skip
-    share_ports: Annotated[bool, YES_OR_NO] = setting(
-        False,
-        "Other processes of this machine listen at the same addresses: SO_REUSEPORT.",
-        restart=True,
-    )
-    plain: Annotated[bool, YES_OR_NO] = setting(
-        False, "The nodes' network is private: plain text off loopback is meant.", restart=True
-    )
-    tls: TlsSettings | None = setting(None, "TLS between the nodes.", restart=True)
 
 
 class LogSettings(Table):

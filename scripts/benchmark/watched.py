@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -88,7 +89,7 @@ def _remember(store: Path, past: int) -> None:
         )
 
 
-class _Beside:
+class _Beside(ABC):
     """Something that goes on in a thread of its own until it is left."""
 
     def __init__(self, port: int) -> None:
@@ -96,8 +97,9 @@ class _Beside:
         self.broken: Exception | None = None
         self.stopping = threading.Event()
 
+    @abstractmethod
     def work(self) -> None:
-        raise NotImplementedError
+        """What goes on, until `stopping` is set."""
 
     @classmethod
     @contextmanager

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 import trio
 
-from devgate.config.settings import HttpSettings, TlsSettings
+from devgate.config.settings import HttpSettings
+from devgate.config.tls import TlsSettings
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.http.server import WebServer
