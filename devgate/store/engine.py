@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway, StoreError
-from devgate.store.engines import make_engine
+from devgate.store.engines import WRITER_CACHE_KIB, make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
 from devgate.store.outage import away, outage
@@ -99,6 +99,7 @@ class Database:
         conn.detach()
         if self.dialect == "sqlite":
             conn.exec_driver_sql("PRAGMA busy_timeout=0")  # it looks for itself, and oftener
+            conn.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
             conn.commit()
             return conn.execution_options(devgate_writes=True, devgate_looks=True)
         if self.fence is not None:

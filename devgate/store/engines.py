@@ -21,7 +21,8 @@ LOCK_SECONDS = 5.0  # seconds to wait for another program's lock, on either data
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
 LOOK = 0.002
-CACHE_KIB = 8000  # of each SQLite connection, at the most
+CACHE_KIB = 8000  # of each SQLite connection that reads, at the most
+WRITER_CACHE_KIB = 2000  # of the one that writes the journal: it mostly appends
 CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
 
 
