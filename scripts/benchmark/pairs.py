@@ -23,7 +23,7 @@ from benchmark.errors import BenchError
 from benchmark.figures import Figure, Values
 from benchmark.generator import Generator, Word, generate, options
 from benchmark.machine import Cores, cores, describe, most_devices
-from benchmark.measure import CALLERS, DEPTH
+from benchmark.measure import CALLERS, DEPTH, LOAD, THINK
 from benchmark.report import aligned
 from benchmark.servers import Kind, devgate, serving
 
@@ -38,6 +38,8 @@ FIGURES = (
     Figure("starts", f"starts, {CALLERS} callers", "1/s", 0, more_is_better=True),
     Figure("start_p50", f"starts, {CALLERS} callers: p50", "us", 0),
     Figure("start_p99", f"starts, {CALLERS} callers: p99", "us", 0),
+    Figure("one_p50", f"start, one caller, {LOAD:,} heartbeats/s: p50", "us", 0),
+    Figure("one_p99", f"start, one caller, {LOAD:,} heartbeats/s: p99", "us", 0),
     Figure("storm_cpu", "a registration of a storm, until settled", "us CPU", 1),
     Figure("storm_wall", "storm, until the last answer", "s", 2),
     Figure("tn", f"TN, {TN_DEVICES:,} connections", "us CPU", 2),
@@ -92,11 +94,23 @@ def _starts(generator: Generator, _devices: int) -> Values:
     }
 
 
+def _one_words(devices: int, seconds: float) -> list[Word]:
+    return [
+        *options(beating=devices, callers=1, rate=LOAD, think=THINK, seconds=seconds), "starts",
+    ]  # fmt: skip
+
+
+def _one(generator: Generator, _devices: int) -> Values:
+    more = generator.phase("starts").more
+    return {"one_p50": more["p50"] * 1e6, "one_p99": more["p99"] * 1e6}
+
+
 # In this order: the frames need few devices, and starts need devices that are there.
 PARTS: Mapping[str, Part] = {
     "tn": Part(_tn_words, _tn),
     "storm": Part(_storm_words, _storm),
     "starts": Part(_starts_words, _starts),
+    "one": Part(_one_words, _one),
 }
 
 
@@ -204,9 +218,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def _measure(
     generator: Path, folder: Path, used: Cores, kind: Kind, args: argparse.Namespace
 ) -> Values:
-    parts = [part for name, part in PARTS.items() if name in args.only]
-    if "starts" in args.only and "storm" not in args.only:
-        parts.insert(-1, PARTS["storm"])
+    needs_devices = not {"starts", "one"}.isdisjoint(args.only)
+    names = {*args.only, *(["storm"] if needs_devices else [])}
+    parts = [part for name, part in PARTS.items() if name in names]
     words = [word for part in parts for word in part.words(args.devices, args.seconds)]
     values: Values = {}
     with (
