@@ -57,7 +57,9 @@ class NodeStorage(Storage):
         late_window: float,
     ) -> None:
         self.database = database
-        journal = NodeJournal(database, member, late_window=late_window)
+        journal = NodeJournal(
+            database, member, late_window=late_window, seen=lambda: self.events.last
+        )
         self.journal = self.node_journal = journal
         self.events = self.make_events(journal.last, self.older_events)
         self.writer = Writer(

@@ -52,7 +52,6 @@ NEEDS: Mapping[str, str] = {
     "edit": "admin",
     "remove": "admin",
     "import": "admin",
-    "upload": "admin",
     "webhook_add": "admin",
     "webhook_edit": "admin",
     "webhook_remove": "admin",

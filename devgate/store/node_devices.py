@@ -14,6 +14,9 @@ from devgate.store.node_rows import STATE, NodeBatch, PresenceRow, write_presenc
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
 
+# The generation of a device's connection, in a row that was lost and written again: what is under
+# way for the device is to be looked at, as if another node had had it.
+UNSEEN = -1
 BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 
 _LOCKED = text(
@@ -103,7 +106,7 @@ class Devices:
                 done.claims.append(Claim(imei, generation, False, other=other))
                 continue
             written.append(values)
-            current = row.incarnation == mine
+            current = row.incarnation == mine and row.generation != UNSEEN
             claims.append((Claim(imei, generation, True, current, other), row))
             events += _alternating(device, row, mine)
         if written:

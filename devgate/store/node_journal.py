@@ -13,8 +13,7 @@ the row `cluster` with the number of the newest event.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
 from devgate.store.node_devices import Devices, asks
+from devgate.store.node_losses import Losses
 from devgate.store.node_rows import (
     STATE,
     CommandRow,
@@ -52,7 +52,6 @@ _BEAT = text(
     "extract(epoch FROM clock_timestamp())::float8 AS now, (SELECT lost FROM owner) AS lost"
 )
 _NOBODYS = text("UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY(:imeis)")
-log = logging.getLogger("devgate.store")
 
 
 class Lost(Exception):
@@ -62,12 +61,21 @@ class Lost(Exception):
 class NodeJournal:
     """Writes batches of a node. Only one thread at a time may use it."""
 
-    def __init__(self, database: Database, member: Member, *, late_window: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        member: Member,
+        *,
+        late_window: float,
+        seen: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`seen`: the number of the newest event of all nodes that this one has seen."""
         self.member = member
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
         self._devices = Devices(member, late_window)
+        self._losses = Losses(database, member, seen)
         self._database = database
         self._conn: Connection | None = None
         self._beat = 0  # of the last commit that was confirmed
@@ -120,7 +128,8 @@ class NodeJournal:
             beat, lost = self._prove(conn, done)
             if self._doubtful and beat == self._beat + 2:
                 rows = list(_not_written(rows, {id(row) for row in self._doubtful}))
-            self._write(conn, gathered(rows), lost, done)
+            batch = gathered(rows)
+            self._write(conn, batch, lost, done)
             self._committing = True
         self._committing = False
         self._doubtful = ()
@@ -128,6 +137,7 @@ class NodeJournal:
         self.trusted_until = began + TRUST_SECONDS
         if done.events:
             self.last = done.events[-1][-1]
+        self._losses.committed(batch, done, self.clock_ahead, beat)
         return done
 
     def _connect(self) -> Connection:
@@ -135,10 +145,21 @@ class NodeJournal:
         try:
             set_up_session(conn, self.member.id)
             conn.commit()
+            self._look(conn)
         except BaseException:
             conn.close()
             raise
         return conn
+
+    def _look(self, conn: Connection) -> None:
+        """On a new session. Raises StoreError where rows were lost, or nothing may be written
+        before other nodes have looked."""
+        began = boottime()
+        found = self._losses.look(conn, self._beat, doubtful=bool(self._doubtful))
+        if found is not None:  # else the beat finds out why
+            self._beat, self.trusted_until = found.beat, began + TRUST_SECONDS
+            if found.why is not None:
+                raise found.why
 
     def _prove(self, conn: Connection, done: Committed) -> tuple[int, str | None]:
         """Beat: with this row locked nobody can declare this node dead. Raises Fenced and Lost."""
@@ -170,21 +191,12 @@ class NodeJournal:
         )
 
     def _loss(self) -> Exception:
-        """The fleet takes no starts until an operator has confirmed it: what was lost may say that
-        a start was sent, or that its key is spent."""
-        words = (
-            f"the database lost commits of the node {self.member.id} that it had confirmed; no "
-            "start is accepted until `devgate db confirm-loss`"
-        )
-        self._database.loss = words
+        """The beat has gone back. It is seen on a new session what that means."""
         try:
-            with self._database.write() as conn:
-                conn.execute(text("UPDATE owner SET lost = :words WHERE lost IS NULL"),
-                             {"words": words})  # fmt: skip
+            self._connect().close()
         except (StoreError, SQLAlchemyError) as err:
-            return StoreError(f"{words} ({err})")
-        log.error("the database lost rows reason=%s", words)
-        return Fenced(words)
+            return err
+        return self._losses.end()
 
     def close(self) -> None:
         """Give the connection back. The journal can be used again."""

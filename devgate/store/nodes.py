@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from devgate.errors import StoreError
 from devgate.store.batch import found_by_device
 from devgate.store.numbering import Numbering, Values
+from devgate.store.timelines import SYNCHRONOUS, TIMELINE, unheard
 
 BEAT_SECONDS = 0.5  # between two commits of a node that has nothing to write
 LEASE_SECONDS = 3.0  # that a beat may stand still, by the clock of whoever looks
@@ -119,6 +121,7 @@ def join(conn: Connection, id: str, version: str) -> Member:
     settled afterwards, with all that the dead have left.
     """
     now = time.time()
+    unheard(conn, id)
     owned = conn.execute(text("SELECT holder, database, lost FROM owner FOR UPDATE")).one()
     if owned.holder != CLUSTER:
         taken = {"holder": CLUSTER, "at": now}
@@ -136,9 +139,11 @@ def join(conn: Connection, id: str, version: str) -> Member:
     ).one()
     conn.execute(
         text(
-            "INSERT INTO node (id, incarnation, beat, alive, address, version, started_at) "
-            "VALUES (:id, :incarnation, 0, true, :address, :version, :at) ON CONFLICT (id) DO "
-            "UPDATE SET incarnation = excluded.incarnation, beat = 0, alive = true, "
+            "INSERT INTO node (id, incarnation, beat, alive, address, version, started_at, "
+            "timeline, synchronous) VALUES (:id, :incarnation, 0, true, :address, :version, :at, "
+            f"{TIMELINE}, {SYNCHRONOUS}) ON CONFLICT (id) DO UPDATE SET "
+            "timeline = excluded.timeline, synchronous = excluded.synchronous, seen = 0, "
+            "incarnation = excluded.incarnation, beat = 0, alive = true, "
             "address = excluded.address, version = excluded.version, draining = false, "
             "started_at = excluded.started_at, devices = 0, running = 0, in_flight = 0"
         ),
@@ -165,6 +170,7 @@ def set_address(conn: Connection, member: Member, address: str) -> None:
 def leave(conn: Connection, member: Member) -> None:
     """The node stops as it should: nobody need wait for its lease."""
     values = {"id": member.id, "incarnation": member.incarnation}
+    unheard(conn, member.id)
     conn.execute(
         text("UPDATE node SET alive = false WHERE id = :id AND incarnation = :incarnation"), values
     )
@@ -173,6 +179,7 @@ def leave(conn: Connection, member: Member) -> None:
 def declare_dead(conn: Connection, node: Node) -> bool:
     """No commit of this incarnation works from now on. False: it has beaten again, or somebody
     else has done it. The caller has ended its sessions, and commits."""
+    unheard(conn, node.id)
     done = conn.execute(
         text(
             "UPDATE node SET alive = false WHERE id = :id AND incarnation = :incarnation "
@@ -185,18 +192,24 @@ def declare_dead(conn: Connection, node: Node) -> bool:
 
 def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:
     """These events with the next numbers and with times that do not go back. The number's row
-    stays locked until the transaction ends: it is to be the last one that is."""
+    stays locked until the transaction ends: it is to be the last one that is.
+
+    Raises StoreError after a failover, until every living node has said what it knows.
+    """
     if not told:
         return []
     newest = max(values[0] for values in told)
-    n, at = conn.execute(
+    row = conn.execute(
         text(
             "UPDATE cluster SET n = o.n + :count, at = greatest(o.at, :newest) "
-            "FROM (SELECT n, at FROM cluster FOR UPDATE) o RETURNING o.n, o.at"
+            f"FROM (SELECT n, at FROM cluster WHERE timeline = {TIMELINE} FOR UPDATE) o "
+            "RETURNING o.n, o.at"
         ),
         {"count": len(told), "newest": newest},
-    ).one()
-    return Numbering(n, at).number(told, [])
+    ).first()
+    if row is None:
+        raise StoreError("the database has failed over, and not all nodes have looked yet")
+    return Numbering(row.n, row.at).number(told, [])
 
 
 # What nobody works on: its node is dead, or it was a gateway that worked alone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 # A replica is seconds behind, and a busy gateway writes some thousand rows a second at most in
@@ -18,7 +19,7 @@ class Commit(NamedTuple):
 
     packed: bytes  # both, by pickle: as objects they take three times the memory
     size: int  # its rows and events
-    last: int  # the newest event's number after it
+    last: int  # the newest event's number after it; at a node, the number of its beat
 
 
 class Recent:
@@ -49,10 +50,14 @@ class Recent:
         a database whose newest event has that number."""
         rows: dict[str, dict[Any, Values]] = {}
         events: list[Values] = []
+        for some_rows, some_events in self.commits(last):
+            events += [values for values in some_events if values[-1] > last]
+            for kind, some in some_rows.items():
+                rows.setdefault(kind, {}).update(some)  # what was written later counts
+        return rows, events
+
+    def commits(self, last: int) -> Iterator[tuple[dict[str, dict[Any, Values]], list[Values]]]:
+        """The rows and events of each commit that was added with this number or a higher one."""
         for commit in self._commits:
             if commit.last >= last:
-                some_rows, some_events = pickle.loads(commit.packed)
-                events += [values for values in some_events if values[-1] > last]
-                for kind, some in some_rows.items():
-                    rows.setdefault(kind, {}).update(some)  # what was written later counts
-        return rows, events
+                yield pickle.loads(commit.packed)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0007"  # the newest migration: what this version of devgate works with
+SCHEMA = "0008"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -175,6 +175,11 @@ node = Table(
     Column("running", Integer, nullable=False, server_default="0"),
     Column("in_flight", Integer, nullable=False, server_default="0"),
     Column("pid", Integer),  # of PostgreSQL's process that its journal writes with
+    # See `timelines`: the promotion on which it has looked for what was lost, whether its commits
+    # were on a replica as well, and the number of the newest event that it had seen then.
+    Column("timeline", String(8), nullable=False, server_default=""),
+    Column("synchronous", Boolean, nullable=False, server_default=false()),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
 )
 
 # One row: what all nodes have in common.
@@ -187,6 +192,8 @@ cluster = Table(
     Column("at", Double, nullable=False),  # its time
     # JSON: the SHA-256 of files that have to be the same at every node, by their setting.
     Column("files", Text, nullable=False, server_default="{}"),
+    # The promotion of the database on which all living nodes have looked.
+    Column("timeline", String(8), nullable=False, server_default=""),
 )
 
 event = Table(

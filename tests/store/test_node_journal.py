@@ -9,7 +9,7 @@ from time import time
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import Fenced, SetupError
@@ -340,21 +340,6 @@ def test_a_node_that_beats_is_not_declared_dead(two: tuple[OneNode, OneNode]) ->
     with b.database.write() as conn:
         assert not nodes.declare_dead(conn, row)
     assert a.commit().refused == {}
-
-
-def test_a_database_that_lost_commits_takes_no_start(two: tuple[OneNode, OneNode]) -> None:
-    """What an asynchronous replica does not have when it takes over: the beat has gone back."""
-    a, b = two
-    for _ in range(3):
-        a.commit(event())
-    b.claims()
-    with a.database.write() as conn:
-        conn.execute(text("UPDATE node SET beat = beat - 2 WHERE id = 'a'"))
-    with pytest.raises(Fenced, match="the database lost commits of the node a"):
-        a.commit(event())
-    done = b.commit(order("1"))
-    assert "confirm-loss" in done.refused["1"]
-    assert b.database.loss is not None
 
 
 class Cut(NodeJournal):

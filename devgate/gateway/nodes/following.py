@@ -11,7 +11,7 @@ import trio
 from devgate.events.log import EventLog
 from devgate.gateway.background import Background
 from devgate.gateway.storage import Records
-from devgate.store import history
+from devgate.store import history, timelines
 
 LOOK_SECONDS = 0.2  # between two looks for events of other nodes
 PAGE = 500  # events that are read at once
@@ -49,10 +49,15 @@ class Following:
             self._wake = trio.Event()
             await background.until_done("events", self._read, 1.0)
 
+    async def _settled(self) -> bool:
+        return await self._records.read(timelines.agreed)
+
     async def _read(self) -> None:
         while True:
             after = self._events.last
             rows = await self._records.read(history.events_after, after, PAGE)
+            if rows and rows[-1][-1] - after != len(rows) and not await self._settled():
+                return  # nodes write again what was lost: what is missing comes yet
             last = self._events.last  # this node may have published some meanwhile
             news = [row for row in rows if row[-1] > last]
             self._events.publish(news)

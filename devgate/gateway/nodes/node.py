@@ -101,6 +101,8 @@ class ClusterNode:
                 self._dispatcher.not_ended_here(command)
         for imei, generation in done.moved:
             self._moved(Imei(imei), generation)
+        if done.rewritten:
+            self._dispatcher.soon(self._claim_all)
         self.draining.value = done.draining
         self._journal.devices = len(self._presence)
         self._journal.running = self._runs
@@ -140,6 +142,14 @@ class ClusterNode:
             self._presence.claim(imei)
         elif self._dispatcher.has(imei):
             self._dispatcher.soon(partial(self._check, imei))
+
+    async def _claim_all(self) -> None:
+        """The database has lost rows, and they were written again: whose each device is, and what
+        is under way for it, is seen anew."""
+        for number, imei in enumerate(self._presence.imeis(), 1):
+            self._presence.claim(imei)
+            if not number % SLICE:
+                await trio.lowlevel.checkpoint()
 
     async def _check(self, imei: Imei) -> None:
         """A device that has left with commands under way: have they gone after it?"""
@@ -220,12 +230,16 @@ class ClusterNode:
             self._lost.set()
 
     async def _settle(self) -> None:
-        for step in estate.STEPS:
-            count = SLICE
-            while estate.more(count):
-                count = await self._records.change(
-                    step, time() + self._journal.clock_ahead, self._names
-                )
+        try:
+            for step in estate.STEPS:
+                count = SLICE
+                while estate.more(count):
+                    count = await self._records.change(
+                        step, time() + self._journal.clock_ahead, self._names
+                    )
+        except StoreError:
+            self._sweep = True  # the next look begins it anew
+            raise
 
     async def correct(self) -> None:
         """This incarnation ends: what it had on disk as sent and did not send is no 408. Raises

@@ -1,0 +1,88 @@
+"""Rows that the database has lost: how a node finds that out, and what it does then."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from devgate.errors import Fenced, StoreError
+from devgate.store.engine import Database
+from devgate.store.node_commits import Committed
+from devgate.store.node_rows import NodeBatch
+from devgate.store.nodes import Member
+from devgate.store.recent import Recent
+from devgate.store.rewriting import kept, write_again
+from devgate.store.timelines import look, note, waits
+
+log = logging.getLogger("devgate.store")
+
+
+class Found(NamedTuple):
+    """What a look has found."""
+
+    beat: int  # of the last commit of this node that counts as confirmed
+    why: StoreError | None = None  # nothing may be written yet
+
+
+class Losses:
+    """Remembers what a node has written, for one thread at a time."""
+
+    def __init__(self, database: Database, member: Member, seen: Callable[[], int]) -> None:
+        """`seen`: the number of the newest event of all nodes that this one has seen."""
+        self._database = database
+        self._member = member
+        self._seen = seen
+        self._recent = Recent(None)
+        self._rewritten = False  # since the last commit
+
+    def committed(self, batch: NodeBatch, done: Committed, clock_ahead: float, beat: int) -> None:
+        """Remember a commit; `beat` is its number among those of this node."""
+        self._recent.add(kept(batch, done, clock_ahead), done.events, beat)
+        done.rewritten, self._rewritten = self._rewritten, False
+
+    def look(self, conn: Connection, beat: int, *, doubtful: bool) -> Found | None:
+        """Look on a new session. `beat` is that of the last confirmed commit; `doubtful`: whether
+        the one behind it was carried out is not known.
+
+        Returns the beat behind which the next one tells of that, as if there had been no look.
+        None: this incarnation is dead, or its row is not there.
+        """
+        member = self._member
+        with conn.begin():
+            found = look(
+                conn, member.id, member.incarnation, beat, self._seen(), self._write_again
+            )
+        if found is None:
+            return None
+        beat = found.beat - bool(doubtful and found.before == beat + 1)
+        if found.lost:
+            self._database.loss = found.lost
+            return Found(beat, StoreError(found.lost))
+        return Found(beat, waits(found.waits_for) if found.waits_for else None)
+
+    def end(self) -> Exception:
+        """The row of this incarnation is lost with others: it writes what it knows, and ends."""
+        try:
+            with self._database.write() as conn:
+                words = note(conn, self._write_again(conn, 0))
+        except (StoreError, SQLAlchemyError) as err:
+            return err
+        self._database.loss = words
+        return Fenced(words)
+
+    def _write_again(self, conn: Connection, beat: int) -> str:
+        """What is remembered behind this beat, into a database that has lost rows. Returns why no
+        start is accepted: what was lost may say that one was sent, or that its key is spent."""
+        member = self._member
+        count = write_again(conn, self._recent, beat, member.id, member.incarnation)
+        self._rewritten = True
+        log.error("the database lost rows, and they were written again rows=%s", count)
+        return (
+            f"the database lost commits of the node {member.id} that it had confirmed. What the "
+            "nodes know of them is written again; no start is accepted until `devgate db "
+            "confirm-loss`"
+        )
