@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -36,9 +36,16 @@ class Postgres:
     """
 
     def __init__(
-        self, programs: Path, folder: Path, user: str | None, primary: Postgres | None = None
+        self,
+        programs: Path,
+        folder: Path,
+        user: str | None,
+        primary: Postgres | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`settings` are set at each start, and count more than those of the tests."""
         self._programs = programs
+        self._settings = dict(settings or {})
         self.data = folder / "data"
         self._folder = folder  # short: a Unix socket's path has 107 bytes
         self._user = user  # PostgreSQL refuses to run as root
@@ -50,10 +57,29 @@ class Postgres:
                 "--encoding=UTF8", "--pgdata", str(self.data),
             )  # fmt: skip
         else:
+            self._copy(primary)
+
+    def _copy(self, primary: Postgres) -> None:
+        self._run(
+            "pg_basebackup", "--write-recovery-conf", "--no-sync", "--checkpoint=fast",
+            "--pgdata", str(self.data), "--dbname", primary.url(),
+        )  # fmt: skip
+
+    def follow(self, primary: Postgres, *, rewind: bool) -> None:
+        """Become a replica of the one that took over. It must not run.
+
+        `rewind`: what the two have in common stays (pg_rewind, which needs `wal_log_hints` and
+        `full_page_writes`); else all is copied.
+        """
+        assert self._server is None, "it runs"
+        if rewind:
             self._run(
-                "pg_basebackup", "--write-recovery-conf", "--no-sync", "--checkpoint=fast",
-                "--pgdata", str(self.data), "--dbname", primary.url(),
+                "pg_rewind", "--write-recovery-conf", "--no-sync",
+                "--target-pgdata", str(self.data), "--source-server", primary.url(),
             )  # fmt: skip
+        else:
+            shutil.rmtree(self.data)
+            self._copy(primary)
 
     def url(self, other: Postgres | None = None) -> str:
         """With another one: whichever of the two may be written to."""
@@ -82,6 +108,7 @@ class Postgres:
                     "-k", self._folder, "-c", "listen_addresses=", "-c", "fsync=off",
                     "-c", "full_page_writes=off", "-c", "max_connections=200",
                     "-c", "shared_buffers=32MB", "-c", "autovacuum=off",
+                    *(f"--{name}={value}" for name, value in self._settings.items()),
                 ],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder,
                 user=self._user, group=self._group(), extra_groups=self._groups(),
@@ -110,6 +137,26 @@ class Postgres:
         os.kill(frozen, signal.SIGKILL)
         self._server.wait(START)
         self._server = None
+
+    def kill(self) -> None:
+        """End all of its processes at once, as the loss of its machine would."""
+        assert self._server is not None
+        pids = [self._server.pid, *_children(self._server.pid)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.wait(START)
+        self._server = None
+        patience = time.monotonic() + START
+        while any(_lives(pid) for pid in pids):
+            assert time.monotonic() < patience, "a killed process stays"
+            time.sleep(0.01)
+
+    def configure(self, name: str, value: str) -> None:
+        """Set one of its settings while it runs."""
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            conn.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            conn.execute("SELECT pg_reload_conf()")
 
     def promote(self) -> None:
         """A replica becomes a primary."""
@@ -145,7 +192,11 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running(programs: Path, primary: Postgres | None = None) -> Iterator[Postgres]:
+def running(
+    programs: Path,
+    primary: Postgres | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Postgres]:
     """A new server, gone with all it wrote when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     try:
@@ -153,7 +204,7 @@ def running(programs: Path, primary: Postgres | None = None) -> Iterator[Postgre
         if os.geteuid() == 0:
             user = "postgres" if _exists("postgres") else "nobody"
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        server = Postgres(programs, folder, user, primary)
+        server = Postgres(programs, folder, user, primary, settings)
         server.start()
         try:
             yield server
@@ -169,3 +220,17 @@ def _exists(user: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process that is not merely waited for."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -60,8 +60,8 @@ class LabBook(StormBook):
         return attempt
 
 
-def call(nodes: Sequence[Node], book: LabBook, number: int) -> None:
-    """One caller's life."""
+def call(nodes: Sequence[Node], book: LabBook, number: int, pause: float) -> None:
+    """One caller's life. `pause`: seconds between two orders, in the mean."""
     rng = random.Random(f"{nodes[0].seed} caller {number}")
     while not book.closed:
         book.begins()
@@ -70,7 +70,7 @@ def call(nodes: Sequence[Node], book: LabBook, number: int) -> None:
                 pursue(nodes, book, order, rng)
         finally:
             book.is_done()
-        time.sleep(rng.expovariate(1 / 0.1))
+        time.sleep(rng.expovariate(1 / pause))
 
 
 def pursue(nodes: Sequence[Node], book: LabBook, order: Order, rng: random.Random) -> None:

@@ -17,6 +17,7 @@ from faulting.judge import HELD_UP, MOST_MISMATCHED, OPEN_FOR, Event, Noted
 from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.gateway.commands.transitions import TOLD, after_events, place_of
+from jepsen_lab.clocks import true_times
 from jepsen_lab.history import History
 
 LATE_START = 1.5  # seconds from the end of a record until a start that reaches its device is late
@@ -42,8 +43,9 @@ def judge(history: History) -> Verdict:
     watched_as_on_disk(verdict, history.events, history.watched)
     _posted(verdict, history)
     _refused(verdict, history)
-    _late_starts(verdict, history, by_key)
-    _matches(verdict, history)
+    records = true_times(history)
+    _late_starts(verdict, history, records)
+    _matches(verdict, history, records)
     _count(verdict, history, came.total())
     return verdict
 
@@ -164,9 +166,12 @@ def _refused(verdict: Verdict, history: History) -> None:
                 )
 
 
-def _late_starts(verdict: Verdict, history: History, by_key: Mapping[str, Sequence[Json]]) -> None:
+def _late_starts(verdict: Verdict, history: History, records: Sequence[Json]) -> None:
     """No start reaches its device long after its record has ended, but for those that a link held
     up, and those of a node that stood still between its look at the lease and the first byte."""
+    by_key: dict[str, list[Json]] = defaultdict(list)
+    for record in records:
+        by_key[str(record["key"])].append(record)
     for order in history.orders:
         noted = history.devices.starts.get((order.imei, order.long))
         if noted is None:
@@ -189,11 +194,11 @@ def _late_starts(verdict: Verdict, history: History, by_key: Mapping[str, Sequen
                 )
 
 
-def _matches(verdict: Verdict, history: History) -> None:
+def _matches(verdict: Verdict, history: History, written: Sequence[Json]) -> None:
     """Each result on record is what the device answered to that start. Where other starts of the
     device were open as well, it may be the answer to one of them (protocol.md section 4)."""
     by_device: dict[str, list[Json]] = defaultdict(list)
-    for record in history.records:
+    for record in written:
         if record["type"] == "start" and record["sent_at"] is not None:
             by_device[record["imei"]].append(record)
     results = mismatched = unanswered = wrongly = 0

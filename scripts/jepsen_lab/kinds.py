@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from jepsen_lab.proxies import PG
+from jepsen_lab.node import FENCED
+from jepsen_lab.proxies import LB, PG
 from tests.faults.preload import Point
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_STOP = 20.0
 STOPS_WITHIN = 25.0  # seconds: drain, last words, replies, and the guard's 15
+STEPS = [2.0, 20.0, 600.0, 3600.0, 3 * 86400.0]  # seconds
 REACHES = 8.0  # seconds in which a node comes to the point where it is to stop or die
 
 
@@ -76,9 +78,18 @@ def at_a_point(lab: Lab, node: Node) -> None:
 
 def restart_postgres(lab: Lab, node: Node) -> None:
     """PostgreSQL is stopped or crashes, and comes back."""
-    lab.server.stop(lab.rng.choice([signal.SIGINT, signal.SIGQUIT]))
-    time.sleep(lab.rng.choice([0.0, lab.rng.uniform(0, 5)]))
-    lab.server.start()
+    how = lab.rng.choice([signal.SIGINT, signal.SIGQUIT])
+    lab.server.restart(how, lab.rng.choice([0.0, lab.rng.uniform(0, 5)]))
+
+
+def replica_away(lab: Lab, node: Node) -> None:
+    """The replica crashes and comes back. Commits wait for a synchronous one meanwhile."""
+    lab.server.without_replica(lab.rng.uniform(0, 6))
+
+
+def fail_over(lab: Lab, node: Node) -> None:
+    """kill -9 of the primary, and the replica is promoted; the old primary becomes its replica."""
+    lab.fail_over()
 
 
 def end_sessions(lab: Lab, node: Node) -> None:
@@ -86,11 +97,12 @@ def end_sessions(lab: Lab, node: Node) -> None:
     names = [f"devgate {node.name}"] if lab.rng.random() < 0.5 else [
         f"devgate {one.name}" for one in lab.nodes
     ]  # fmt: skip
-    with psycopg.connect(lab.server.url(), autocommit=True) as conn:
+    with psycopg.connect(lab.server.primary.url(), autocommit=True) as conn:
         for _ in range(lab.rng.randint(1, 4)):
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
-                "pg_backend_pid() AND (application_name = ANY(%s) OR random() < 0.3)", (names,)
+                "pg_backend_pid() AND backend_type = 'client backend' AND "
+                "(application_name = ANY(%s) OR random() < 0.3)", (names,)
             )  # fmt: skip
             time.sleep(lab.rng.uniform(0, 0.5))
 
@@ -109,18 +121,31 @@ def cut_from_postgres(lab: Lab, node: Node) -> None:
     lab.cut([(node.name, PG)])
 
 
-def cut_from_all(lab: Lab, node: Node) -> None:
-    """It reaches neither PostgreSQL nor another node, and no node reaches it."""
+def all_links(lab: Lab, node: Node) -> list[tuple[str, str]]:
+    """Those of its machine, but for devices that come without a load balancer."""
     others = [one.name for one in lab.nodes if one is not node]
-    lab.cut([
+    return [
         (node.name, PG),
+        (LB, node.name),
         *((node.name, one) for one in others),
         *((one, node.name) for one in others),
-    ])  # fmt: skip
+    ]
+
+
+def cut_from_all(lab: Lab, node: Node) -> None:
+    """It reaches neither PostgreSQL nor another node, and neither a node nor a load balancer
+    reaches it."""
+    lab.cut(all_links(lab, node))
+
+
+def cut_from_balancers(lab: Lab, node: Node) -> None:
+    """Load balancers send its devices to other nodes, while it lives."""
+    lab.cut([(LB, node.name)])
 
 
 def rolling_restart(lab: Lab, node: Node) -> None:
-    """Each node in turn is stopped as it should be, and the next one once it is well again."""
+    """Each node in turn is stopped as it should be, and the next one once it is well again.
+    One that was declared dead may find that out before the signal."""
     for one in lab.nodes:
         with lab.away(one):
             if not one.lives_on:
@@ -130,9 +155,24 @@ def rolling_restart(lab: Lab, node: Node) -> None:
             if code is None:
                 lab.breach(f"SIGTERM did not end node {one.name} within {STOPS_WITHIN:.0f} s")
                 one.kill()
-            elif code:
+            elif code and not (code == FENCED and one.was_fenced()):
                 lab.breach(f"SIGTERM ended node {one.name} with {code}: {one.words()}")
         lab.recover("rolling restart", [one])
+
+
+def clock_steps(lab: Lab, node: Node) -> None:
+    """The wall clock of one node jumps, and jumps back. Clocks that nobody sets go on."""
+    began = time.monotonic()
+    for _ in range(lab.rng.randint(1, 3)):
+        node.faults.clock(lab.rng.choice(STEPS) * lab.rng.choice([-1, 1]))
+        time.sleep(lab.rng.uniform(0.2, 3))
+    node.faults.clock(0)
+    lab.stepped.append((began, time.monotonic()))
+
+
+def balancer(lab: Lab, node: Node) -> None:
+    """One of the load balancers is restarted, or crashes."""
+    lab.rng.choice(lab.programs.balancers).restart(lab.rng)
 
 
 KINDS = [
@@ -140,9 +180,14 @@ KINDS = [
     Fault("SIGSTOP", 5, freeze),
     Fault("point", 8, at_a_point),
     Fault("PostgreSQL restart", 3, restart_postgres, with_others=False),
+    Fault("PostgreSQL failover", 3, fail_over, with_others=False),
+    Fault("PostgreSQL replica away", 2, replica_away, with_others=False),
     Fault("sessions ended", 3, end_sessions),
     Fault("links cut", 4, cut_links),
     Fault("cut from PostgreSQL", 4, cut_from_postgres),
     Fault("cut from all", 3, cut_from_all),
+    Fault("cut from HAProxy", 2, cut_from_balancers),
     Fault("rolling restart", 2, rolling_restart, with_others=False),
+    Fault("clock steps", 4, clock_steps),
+    Fault("HAProxy restart", 3, balancer),
 ]

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from crashing.processes import free_port
@@ -17,6 +18,7 @@ from tests.faults.preload import Faults
 CONFIG = """\
 [device]
 listen = "127.0.0.1:{port}"
+proxy_protocol = {relayed}
 flapping = {{ takeovers = 10000, within = 1 }}
 
 [control]
@@ -60,22 +62,52 @@ class Node(StormWorld):
     """`wanted`: it is to run, and is started again when it has ended."""
 
     def __init__(
-        self, name: str, folder: Path, devices: int, seed: int, receiver: int, options: str
+        self,
+        name: str,
+        folder: Path,
+        devices: int,
+        seed: int,
+        receiver: int,
+        url_by: Callable[[tuple[int, ...]], str],
+        *,
+        relayed: bool,
     ) -> None:
+        """`url_by` gives the database's URL by the ports of its two servers. `relayed`: devices
+        come through a load balancer, and in no other way."""
         folder.mkdir(parents=True)
         self.name = name
-        self.pg_port, self.inner, self.outer = free_port(), free_port(), free_port()
-        url = f"postgresql://devgate@127.0.0.1:{self.pg_port}/postgres?{options}"
+        self.relayed = relayed
+        self.pg_ports, self.inner, self.outer = (
+            (free_port(), free_port()),
+            free_port(),
+            free_port(),
+        )
+        # Where load balancers reach it.
+        self.device_door, self.http_door = free_port(), free_port()
+        url = url_by(self.pg_ports)
         super().__init__(folder, url, devices, Faults(folder / "control"), seed)
         self.receiver = receiver
         self.wanted = True
         self.ended: Counter[str] = Counter()  # by itself, and was started again
+        self._said = 0  # bytes of its log when it was started last
         text = CONFIG.format(
             port=self.port, http=self.http, name=name, inner=self.inner, outer=self.outer,
             store=json.dumps(url), tokens=json.dumps(str(folder.parent / "tokens")),
-            receiver=receiver, secret=SECRET,
+            receiver=receiver, secret=SECRET, relayed=json.dumps(relayed),
         )  # fmt: skip
         (folder / "gateway.toml").write_text(text, "utf-8")
+
+    def launch(self) -> None:
+        self._said = self.log.stat().st_size if self.log.exists() else 0
+        super().launch()
+
+    def was_fenced(self) -> bool:
+        """Whether it has said, since it was started, why it may not go on: the others had declared
+        it dead, or the database has lost rows."""
+        with self.log.open("rb") as log:
+            log.seek(self._said)
+            said = log.read()
+        return b"was declared dead by the others" in said or b"the database lost" in said
 
     def is_stopped(self) -> bool:
         """Whether a signal has frozen it."""

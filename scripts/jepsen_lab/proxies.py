@@ -1,13 +1,19 @@
-"""The network between nodes and to PostgreSQL: a TCP proxy in front of each, which can be cut.
+"""The network between nodes, to PostgreSQL, and from load balancers: a TCP proxy in front of each,
+which can be cut.
 
 A process of its own, told by lines on its standard input, each answered with one:
 
     cut SOURCE TARGET hold    what is under way is kept, and goes on after the cut
+    cut SOURCE TARGET lose    packets are lost, and nothing is acknowledged, as in a network that
+                              is down; TCP sends them again after the cut
     cut SOURCE TARGET reset   connections are reset, and new ones are as well
     mend
 
-SOURCE is a node, TARGET a node or `pg`. Both directions of such connections are cut. Who has
-opened a link to a node stands in its first line: each request between nodes shows who asks.
+SOURCE is a node or `lb`, which is every load balancer; TARGET is a node or `pg`, which is every
+PostgreSQL server. Both directions of such connections are cut. Who has opened a link to a node
+stands in its first line: each request between nodes shows who asks.
+
+Network namespaces would lose the same packets (`lose` is done by the kernel), and need root.
 """
 
 from __future__ import annotations
@@ -23,8 +29,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
+from faulting import links
 
-PG = "pg"
+PG, LB = "pg", "lb"
 RESET = struct.pack("ii", 1, 0)
 _SOURCE = re.compile(rb'"token":"([^":]+):')
 
@@ -40,17 +47,31 @@ class Gate:
         self._open.set()
         self.refuses = False
         self.streams: set[Streams] = set()
+        self._deaf: set[trio.SocketStream] = set()
 
     def cut(self, how: str) -> None:
         if self._open.is_set():
             self._open = trio.Event()
         self.refuses = how == "reset"
-        if self.refuses:
-            for pair in list(self.streams):
+        for pair in list(self.streams):
+            if self.refuses:
                 reset(*pair)
+            elif how == "lose":
+                self._lose(pair)
+
+    def _lose(self, pair: Streams) -> None:
+        """What comes is not acknowledged, and nothing is sent while the gate is shut."""
+        for stream in pair:
+            if stream.socket.family == socket.AF_INET and stream.socket.fileno() >= 0:
+                links.cut(stream.socket._sock)  # type: ignore[attr-defined]
+                self._deaf.add(stream)
 
     def mend(self) -> None:
         self.refuses = False
+        while self._deaf:
+            stream = self._deaf.pop()
+            if stream.socket.fileno() >= 0:
+                links.mend(stream.socket._sock)  # type: ignore[attr-defined]
         self._open.set()
 
     async def passes(self) -> None:
@@ -127,12 +148,17 @@ async def run(args: argparse.Namespace) -> None:
     network = Network()
     async with trio.open_nursery() as nursery:
         for text in args.node:
-            node, port, target, pg_port = text.split(":")
+            node, port, target, *more = text.split(":")
+            outer, pg_ports = more[:4], more[4:]
             to_node = partial(trio.open_tcp_stream, "127.0.0.1", int(target))
-            to_pg = partial(trio.open_unix_socket, args.postgres)
+            doors = [
+                partial(trio.open_tcp_stream, "127.0.0.1", int(inner)) for inner in outer[1::2]
+            ]
+            to_pg = [partial(trio.open_unix_socket, place) for place in args.postgres]
             for source, name, connect, at in (
                 ("", node, to_node, port),
-                (node, PG, to_pg, pg_port),
+                *((LB, node, to, at) for to, at in zip(doors, outer[::2], strict=True)),
+                *((node, PG, to, at) for to, at in zip(to_pg, pg_ports, strict=True)),
             ):
                 await nursery.start(
                     partial(trio.serve_tcp, partial(network.carry, source, name, connect),
@@ -147,11 +173,14 @@ async def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--postgres", required=True, help="its Unix socket")
+    parser.add_argument(
+        "--postgres", action="append", required=True, help="the Unix socket of one of its servers"
+    )
     parser.add_argument(
         "--node", action="append", required=True,
-        help="NAME:PORT:TARGET:PGPORT: where the others reach it, where it is, and where it "
-        "reaches PostgreSQL",
+        help="NAME:PORT:TARGET:PORT:TARGET:PORT:TARGET:PGPORT...: where the others reach it and "
+        "where it is, the same for load balancers (devices and HTTP), and where it reaches each "
+        "PostgreSQL server",
     )  # fmt: skip
     trio.run(run, parser.parse_args())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,9 @@ from faulting.judge import Event, Noted
 from jepsen_lab.callers import Attempt
 from jepsen_lab.history import Devices, History
 from jepsen_lab.judge import judge
+from jepsen_lab.losses import Failover, Operator
+
+from tests.e2e.caller import eventually
 
 ROOT = Path(__file__).parents[2]
 WALL = 1000.0  # seconds by which the wall clock of these histories is ahead
@@ -226,18 +232,125 @@ def test_each_breach_is_found(plant: Callable[[History], None], words: str) -> N
     assert any(words in sentence for sentence in found), found
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.usefixtures("postgres_server")  # skips where there is none
-def test_three_nodes_under_faults() -> None:
-    """scripts/jepsen, for a moment; at its full length it runs for an hour."""
+HOUR = 3600.0
+
+
+def told_late(history: History, clock: float) -> History:
+    """The second start ends as 408 and reaches its device 3 s later, while a node's clock is
+    wrong: `clock` seconds ahead."""
+    started_long_after_its_end(history)
+    wrong = record(2, 15.0 + clock, 17.0 + clock, status="408")
+    history.records = [history.records[0], wrong]
+    history.stepped = [(14.0, 18.0)]
+    history.told_at = dict.fromkeys(range(1, 5), 10.0) | {5: 15.0, 6: 15.0, 7: 17.0, 8: 30.0}
+    return history
+
+
+@pytest.mark.parametrize("clock", [-HOUR, 0.0, HOUR])
+def test_a_wrong_clock_hides_no_breach_and_makes_none(clock: float) -> None:
+    late = "late start: k2 reached 860000000000001 4.0 s after its record had ended"
+    assert any(late in words for words in breaches(judge(told_late(good(), clock))))
+    well = good()
+    well.records = [record(1, 10.9, 11.3), record(2, 20.9 + clock, 21.3 + clock)]
+    well.stepped = [(20.0, 22.0)]
+    well.told_at = dict.fromkeys(range(5, 9), 21.5)
+    assert breaches(judge(well)) == []
+
+
+def failed_over(lost: int, noticed: float | None) -> Operator:
+    operator = Operator.__new__(Operator)  # it looks at no database
+    operator.failovers = [Failover(20.0, lost, noticed)]
+    return operator
+
+
+def test_a_start_before_a_loss_was_noticed_is_found() -> None:
+    """The second start reaches its device at 21."""
+    devices = good().devices
+    assert failed_over(0, None).judge(devices) == []
+    assert failed_over(3, 20.4).judge(devices) == []
+    [words] = failed_over(3, 25.0).judge(devices)
+    assert f"{A} was started 1.00 s after the failover that lost 3 events" in words
+    [words] = failed_over(3, None).judge(devices)
+    assert "was never noticed" in words
+    devices.lost_links[A] = [19.0]
+    assert failed_over(3, 25.0).judge(devices) == [], "a link held it up"
+
+
+def lab(*arguments: str) -> dict[str, Any]:
+    """What a run of a moment reports."""
     done = subprocess.run(
-        [ROOT / "scripts" / "jepsen", "--minutes", "0.2", "--seed", "7", "--devices", "12",
-         "--callers", "6", "--json"],
+        [ROOT / "scripts" / "jepsen", "--devices", "12", "--callers", "6", "--json", *arguments],
         capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     assert result["breaches"] == []
     assert result["starts that devices saw"] > 0
     assert result["faults"]["in all"] > 0
+    return result
+
+
+runs = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("postgres_server"),  # skips where there is none
+    pytest.mark.skipif(
+        shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="HAProxy"
+    ),
+]
+
+
+def in_a_lab(test: Callable[..., None]) -> Callable[..., None]:
+    for mark in runs:
+        test = mark(test)
+    return test
+
+
+@in_a_lab
+def test_three_nodes_under_faults() -> None:
+    """scripts/jepsen, for a moment; at its full length it runs for an hour."""
+    lab("--minutes", "0.2", "--seed", "7")
+
+
+@in_a_lab
+@pytest.mark.parametrize("kind", ["failover", "clock", "HAProxy restart"])
+def test_one_kind_of_fault(kind: str) -> None:
+    """With a synchronous replica nothing is lost."""
+    result = lab("--minutes", "0.2", "--seed", "8", "--only", kind)
+    assert result["losses confirmed"] == 0
+
+
+@in_a_lab
+def test_failovers_to_an_asynchronous_replica() -> None:
+    """What is lost is noticed before the next start, and no start comes twice."""
+    result = lab(
+        "--minutes", "0.3", "--seed", "9", "--only", "failover", "--replica", "asynchronous"
+    )
+    assert result["failovers that lost events"]
+    assert result["losses confirmed"] > 0
+
+
+@in_a_lab
+def test_sigterm_ends_all_processes_of_a_run(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            [ROOT / "scripts" / "jepsen", "--devices", "12"],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    eventually((tmp_path / "log").read_text, lambda text: " s " in text or bool(running.poll()))
+    assert len(of(running.pid)) > 10, "the first fault is made"
+    running.terminate()
+    assert running.wait(60) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
+    assert of(running.pid) == []
+
+
+def of(session: int) -> list[str]:
+    """The processes of this session, and those whose parent is one of them."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, _, rest = file.read_text().partition(" ")
+            _, parent, _, own, *_ = rest.rpartition(")")[2].split()
+            found[pid] = (int(own), parent)
+    ours = {pid for pid, (number, _) in found.items() if number == session}
+    return [*ours, *(pid for pid, (_, parent) in found.items() if parent in ours - {pid})]
