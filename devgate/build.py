@@ -43,10 +43,10 @@ from devgate.net.poller import Poller
 from devgate.net.tls import context
 from devgate.store import following, late
 from devgate.store.batch import Row, disposable
-from devgate.store.engine import Database, in_words
+from devgate.store.engine import Database
 from devgate.store.journal import Journal, resume_of
 from devgate.store.journals import Writes
-from devgate.store.outage import outage
+from devgate.store.outage import in_words, outage
 from devgate.store.seal import Seal
 from devgate.store.writer import Writer
 from devgate.webhooks.webhooks import Webhooks

@@ -17,7 +17,7 @@ from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.engines import WRITER_CACHE_KIB, make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
-from devgate.store.outage import away, outage
+from devgate.store.outage import away, one_line, outage
 from devgate.store.ownership import (
     Behind,
     Fence,
@@ -286,20 +286,3 @@ def cannot_be_opened(database: Database, err: SQLAlchemyError | OSError) -> Setu
     why = outage(err) or str(getattr(err, "orig", None) or err).strip()
     text = f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}"
     return StoreAway(text) if away(err) else SetupError(text, status="503")
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Whatever `outage` knows, raised in this block, becomes a StoreError that says so."""
-    try:
-        yield
-    except SQLAlchemyError as err:
-        why = outage(err)
-        if why is None:
-            raise
-        raise StoreError(why) from err
-
-
-def one_line(text: str) -> str:
-    """The text with each run of white space as one blank: for a log line or a reply."""
-    return " ".join(text.split())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from devgate.errors import StoreError
@@ -105,6 +106,23 @@ def busy(err: BaseException) -> bool:
     """Another program held a lock for too long: nothing else is wrong."""
     code = _code(err)
     return code in BUSY if isinstance(code, int) else code in BUSY_STATES
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Whatever `outage` knows, raised in this block, becomes a StoreError that says so."""
+    try:
+        yield
+    except SQLAlchemyError as err:
+        why = outage(err)
+        if why is None:
+            raise
+        raise StoreError(why) from err
+
+
+def one_line(text: str) -> str:
+    """The text with each run of white space as one blank: for a log line or a reply."""
+    return " ".join(text.split())
 
 
 def _code(err: BaseException) -> int | str | None:

@@ -15,6 +15,7 @@ import trio
 from devgate.errors import Fenced, StoreError
 from devgate.store.batches import FLUSH, Batch, Entry
 from devgate.store.commit_thread import CommitThread
+from devgate.store.condition import MAX_RETRY_SECONDS, Condition
 from devgate.store.gathering import Gathering
 from devgate.store.refused import OneByOne
 
@@ -24,8 +25,6 @@ Done = TypeVar("Done")
 # Entries that wait while the database is away, before those that may be given up are: about
 # 100 MB. The others come from commands, and no new ones are taken meanwhile.
 MAX_POSTED = 200_000
-RETRY_SECONDS = 0.1  # until a failed commit is tried again, doubled up to MAX_RETRY_SECONDS
-MAX_RETRY_SECONDS = 2.0
 SLOW_SECONDS = 3.0  # that a commit may take before nothing new is taken on
 LOOK_SECONDS = 0.5  # between two looks at that
 CALLBACKS_A_TURN = 64  # after a commit before other tasks have their turn: about 2 ms
@@ -77,11 +76,9 @@ class Writer(Generic[Row, Done]):
         self._busy: Batch[Row] | None = None
         self._number = 0  # of the last entry: counted by any task of the loop
         self._gathering = Gathering()  # run() pauses by it; any task cuts the pause short
-        # From here on changed by run() alone, and read by any task (`state`).
-        self._pause = 0.0  # seconds before the next try; 0 while all is well
+        # From here on changed by run() alone, and read by any task.
+        self._condition = Condition()
         self._idle = idle
-        self._state = "ok"
-        self._since = math.inf  # when the commit that is under way began, by time.monotonic()
         self.fenced: Fenced | None = None  # why nothing will be written any more
         self._dropped = 0  # rows that were not taken since the start; counted by any task
         self._one_by_one = OneByOne(self._commit_rows, outage, disposable)
@@ -91,9 +88,10 @@ class Writer(Generic[Row, Done]):
     @property
     def state(self) -> str:
         """`ok`, or a sentence that says why nothing can be written."""
-        if self._state == "ok" and (slow := time.monotonic() - self._since) > SLOW_SECONDS:
+        now = self._condition
+        if not now.outage and (slow := time.monotonic() - now.since) > SLOW_SECONDS:
             return f"a commit has been under way for {slow:.0f} s"
-        return self._state
+        return now.outage or "ok"
 
     @property
     def unwritten(self) -> list[Row]:
@@ -181,14 +179,14 @@ class Writer(Generic[Row, Done]):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch)
                     while self.fenced is None:
-                        idle = self._idle if self._state == "ok" else MAX_RETRY_SECONDS
+                        idle = MAX_RETRY_SECONDS if self._condition.outage else self._idle
                         with trio.move_on_after(idle):
                             await self._wake.wait()
                         await self.once()
                     nursery.cancel_scope.cancel()
             finally:
                 # Who waits, perhaps shielded from cancellation, must not wait for nobody.
-                self._state = str(self.fenced or STOPPED)
+                self._condition.outage = str(self.fenced or STOPPED)
                 self._batch.error = self.fenced or STOPPED
                 self._done(self._batch)
                 self.thread.stop()
@@ -204,7 +202,7 @@ class Writer(Generic[Row, Done]):
 
     async def once(self) -> None:
         """Write what waits, as one transaction, and tell those who wait for it."""
-        if self._pause and not self._batch.urgent:
+        if self._condition.pause and not self._batch.urgent:
             await self._rest()
         elif not self._batch.calls:
             await self._gathering.pause()
@@ -254,19 +252,19 @@ class Writer(Generic[Row, Done]):
                     self._again(batch, refused)
         else:
             batch.error = None
-            if self._state != "ok":
+            if self._condition.outage:
                 self._well()
 
     async def _commit_rows(self, rows: Sequence[Row]) -> None:
         began = trio.current_time()
-        self._since = time.monotonic()
+        self._condition.since = time.monotonic()
         try:
             done = await self._in_thread(rows)
         except Fenced as err:
             self.fenced = err
             raise
         finally:
-            self._since = math.inf
+            self._condition.since = math.inf
         try:
             self._measured(trio.current_time() - began, len(rows))
             self._committed(done)
@@ -279,25 +277,19 @@ class Writer(Generic[Row, Done]):
 
     async def _rest(self) -> None:
         """Give a database that is away some time: until the next try, or a row that is urgent."""
-        with trio.move_on_after(self._pause):
+        with trio.move_on_after(self._condition.pause):
             while not self._batch.urgent:
                 self._wake = trio.Event()
                 await self._wake.wait()
 
     def _again(self, batch: Batch[Row], sentence: str) -> None:
         """Back into the line, in front, but for what has been replaced meanwhile."""
-        if self._state == "ok":
-            log.error("database cannot be written reason=%s", sentence)
-        self._state = sentence
-        self._pause = min(max(self._pause * 2, RETRY_SECONDS), MAX_RETRY_SECONDS)
+        self._condition.fails(sentence)
         batch.again = bool(batch.posted)
         self._batch.posted = {**batch.posted, **self._batch.posted}
         if self._batch.posted:
             self._wake.set()
 
     def _well(self) -> None:
-        was, self._state = self._state, "ok"
-        self._pause = 0.0
-        if was != "ok":
-            log.warning("database can be written again lost=%s", self.lost)
+        if self._condition.works(self.lost):
             self._on_well()

@@ -15,18 +15,15 @@ from devgate.alarm import Alarm
 from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_of
-from devgate.events.log import PAGE, EventLog
-from devgate.webhooks.backoff import MAX_SECONDS, PARALLEL, Backoff
-from devgate.webhooks.position import BY_HAND, Position, gaps
+from devgate.events.log import EventLog
+from devgate.webhooks.backoff import PARALLEL, Backoff
+from devgate.webhooks.position import BY_HAND, Position
 from devgate.webhooks.poster import Outcome, Poster
+from devgate.webhooks.progress import SAVE_EVERY, Progress
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import body, body_of, id_of
 from devgate.webhooks.window import Window
 
-# A crash repeats what was delivered since the position was last written. So that is done after
-# SAVE_EVERY deliveries, and at the latest after SAVE seconds: a row in a commit others share.
-SAVE_EVERY = 16
-SAVE = 1.0
 REREAD_SECONDS = 5.0  # seconds until a log that could not be read is read again
 CRASHED = 30.0  # ... and until a target begins again after a fault of ours
 LOUD = 3  # failures in a row before the log hears of them: one or two are nothing
@@ -36,7 +33,7 @@ CLOSING = 1.0  # seconds for goodbyes on TLS connections
 log = logging.getLogger("devgate.webhooks")
 
 
-class Target:
+class Target(Progress):
     """A receiver. Its task is the only one to change what is here, but for what it is asked."""
 
     def __init__(
@@ -49,22 +46,9 @@ class Target:
         permit: str = PERMIT,
         dice: random.Random | None = None,
     ) -> None:
-        self.name = settings.called
-        self.url = settings.shown
+        super().__init__(settings.called, settings.shown, events, save, dice or random.Random())
         self.wanted = frozenset(settings.events)  # events and groups of events; none: all
         self._types = types_of(self.wanted)
-        self.disabled: str | None = None
-        self.error: str | None = None  # of the latest failure, until nothing fails any more
-        self.next_at: float | None = None  # wall clock: when it is tried again, all of it
-        self.delivered_at: float | None = None
-        self.missed = 0
-        self._dice = dice or random.Random()
-        self.window = Window(events.last)
-        self.backoff = Backoff(self._dice)
-        self._events = events
-        self._save = save
-        self._saved: Position | None = None
-        self._unsaved = 0  # deliveries since then
         self._poster = Poster(
             settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
         )
@@ -74,47 +58,8 @@ class Target:
         self._room = trio.Event()
         self._idle = trio.Event()
         self._closed = False
-        self._ended = False
         self._over: trio.Event | None = None  # once it runs: that it runs no longer
         self._failure_logged = False  # the log has heard that it fails
-
-    # What is known of it
-
-    def position(self) -> Position:
-        """How far it has come and how its last deliveries ended, as it goes to disk."""
-        window, position = self.window, self.window.position
-        return Position(
-            self.name, self.url, position, self.backoff.failures, self.next_at, self.disabled,
-            self.error, self.delivered_at, self.missed, window.reached,
-            gaps(position, window.gaps()),
-        )  # fmt: skip
-
-    @property
-    def state(self) -> str:
-        """ "ok", "failing", or "disabled"."""
-        if self.disabled is not None:
-            return "disabled"
-        return "failing" if self.error is not None else "ok"
-
-    def recall(self, stored: Position | None) -> None:
-        """Go on where an earlier run has been. None: it is new, and begins with what comes."""
-        if stored is not None:
-            self.window = Window(stored.position, stored.reached, stored.open())
-            if max(stored.position, stored.reached) > (last := self._events.last):
-                log.warning(
-                    "webhook is ahead of the log, going back target=%s position=%s last=%s",
-                    self.name, stored.position, last,
-                )  # fmt: skip
-                self.window = Window(min(stored.position, last))
-            self.missed, self.delivered_at = stored.missed, stored.delivered_at
-            if stored.disabled == BY_HAND:
-                self.disabled = stored.disabled
-            if stored.url == self.url:  # another one has not failed yet
-                self.disabled, self.error = stored.disabled, stored.error
-                self.next_at = stored.next_at
-                rest = min(max((stored.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
-                self.backoff = Backoff(self._dice, stored.failures, trio.current_time() + rest)
-        self._write_position()
 
     # What is asked of it
 
@@ -235,14 +180,6 @@ class Target:
                 window.passes(page.end)
                 reader.position = window.read
 
-    def _misses(self, count: int) -> None:
-        """Events were deleted before this target could have them: nothing brings them back."""
-        self.missed += count
-        log.error(
-            "webhook misses events, deleted before they were delivered target=%s count=%s",
-            self.name, count,
-        )  # fmt: skip
-
     async def _deliver(self, event: Event) -> None:
         began = trio.current_time()
         outcome = await self._poster.post(id_of(event), body_of(event))
@@ -288,19 +225,3 @@ class Target:
         elif not self._failure_logged and max(tries, self.backoff.failures) >= LOUD:
             self._failure_logged = True
             log.warning("webhook fails target=%s error=%s", self.name, self.error)
-
-    async def _remember(self) -> NoReturn:
-        """Write the position now and then, however little was delivered."""
-        while True:
-            await trio.sleep(SAVE)
-            now, saved = self.position(), self._saved
-            assert saved is not None, "recall has written it"
-            far = not 0 <= now.position - saved.position < PAGE
-            moved = saved._replace(position=now.position, reached=now.reached, gaps=now.gaps)
-            if far or now != moved:
-                self._write_position()
-
-    def _write_position(self) -> None:
-        if not self._ended:  # who has ended it writes what is to be known from then on
-            self._saved, self._unsaved = self.position(), 0
-            self._save(self._saved)

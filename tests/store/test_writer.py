@@ -13,9 +13,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import StoreError
 from devgate.store import writer as module
+from devgate.store.condition import MAX_RETRY_SECONDS, RETRY_SECONDS
 from devgate.store.gathering import GATHER_SECONDS, MANY
 from devgate.store.outage import outage as store_outage
-from devgate.store.writer import MAX_RETRY_SECONDS, RETRY_SECONDS, Writer
+from devgate.store.writer import Writer
 from tests.writing import flushed, written
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devgate.webhooks.backoff import PARALLEL
 from devgate.webhooks.position import Position, gaps
-from devgate.webhooks.target import SAVE_EVERY
+from devgate.webhooks.progress import SAVE_EVERY
 from devgate.webhooks.window import Window
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving

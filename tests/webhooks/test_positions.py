@@ -8,7 +8,7 @@ from time import time
 import pytest
 import trio
 
-from devgate.webhooks import target as targets
+from devgate.webhooks import progress
 from devgate.webhooks.position import Position
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, receiving
@@ -29,7 +29,7 @@ async def test_a_restart_goes_on_where_it_was() -> None:
 
 
 async def test_a_position_is_saved_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "SAVE", 0.001)
+    monkeypatch.setattr(progress, "SAVE", 0.001)
     book, shelf = Book(), Shelf()
     with receiving() as receiver:
         async with delivering(book, shelf, receiver):

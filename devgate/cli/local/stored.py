@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @contextmanager
 def store(where: Where) -> Iterator[Database]:
     """The open database. An error that people can mend ends the command with its exit code."""
-    from devgate.store.engine import in_words, open_database
+    from devgate.store.engine import open_database
+    from devgate.store.outage import in_words
 
     try:
         database = open_database(_meant(where, configured(where)))
