@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 
 from devgate.cluster.door import door
@@ -22,6 +23,7 @@ from devgate.gateway.refusals import Refusals
 
 Json = dict[str, Any]
 SECRET = "s3cret"
+ECHO = {"type": "echo", "n": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,12 @@ async def pair(
         await nursery.start(links.run)
         yield Pair(links, other, addresses, nursery)
         nursery.cancel_scope.cancel()
+
+
+async def fails(links: Links, request: Mapping[str, object], why: type[Exception]) -> None:
+    """Ask node b, and see that it cannot be asked."""
+    with pytest.raises(why):
+        await links.ask("b", request)
 
 
 async def main() -> None:

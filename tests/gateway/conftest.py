@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from devgate.store.engine import Database
-from tests.gateway.rig import Rig, emptied, follow_trios_clock, opened
+from tests.gateway.clocks import follow_trios_clock
+from tests.gateway.rig import Rig, emptied, opened
 
 
 @pytest.fixture(scope="package")

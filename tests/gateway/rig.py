@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 import trio
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
@@ -37,6 +36,7 @@ from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
+from tests.gateway.wires import FakeLink, Links
 
 T = TypeVar("T")
 
@@ -45,8 +45,6 @@ Y = Imei("999999999999999")
 TIMES = Imei("000000000000005")  # counts times
 OFF = Imei("000000000000001")  # disabled
 NOBODY = Imei("000000000000009")
-
-EPOCH = 1_700_000_000.0  # wall clock at the start of trio's
 
 
 class Away(Exception):
@@ -83,63 +81,6 @@ class InlineRecords(Records):
     async def _ask(self, in_thread: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
         return in_thread()
-
-
-class FakeMark:
-    """A place in the stream of a FakeLink."""
-
-    def __init__(self, link: FakeLink, place: int) -> None:
-        self.link = link
-        self.place = place
-
-    def acknowledged(self) -> bool:
-        return self.link.acknowledged >= self.place
-
-
-class FakeLink:
-    """A device's connection: notes what goes out. `whole`: it still takes something. The device's
-    TCP acknowledges at once, until `acknowledges` is False."""
-
-    def __init__(self) -> None:
-        self.heard = trio.current_time()
-        self.receipts: list[bytes] = []  # acknowledgements of results that are held
-        self.written = self.acknowledged = 0  # frames, and how many the device's TCP has
-        self.acknowledges = True
-        self.relayed = False
-        self.sent: list[bytes] = []
-        self.times: list[float] = []
-        self.whole = True
-
-    def transmit(self, wire: bytes, why: str | None = None) -> bool:
-        if not self.whole:
-            return False
-        self.written += 1
-        if self.acknowledges:
-            self.acknowledged = self.written
-        if wire[3:6] == b"200":
-            self.receipts.append(wire)
-        else:
-            self.sent.append(wire)
-            self.times.append(trio.current_time())
-        return True
-
-    def transmit_marked(self, wire: bytes) -> tuple[bool, FakeMark | None]:
-        sent = self.transmit(wire)
-        return sent, FakeMark(self, self.written) if sent and not self.relayed else None
-
-    def unmark(self) -> None: ...
-
-
-class Links(dict[Imei, FakeLink]):
-    """Who is connected."""
-
-    taken_over: frozenset[Imei] = frozenset()
-
-    def contested(self, imei: Imei) -> bool:
-        return False
-
-    def from_new_address(self, imei: Imei) -> bool:
-        return False
 
 
 class NotingLog(EventLog):
@@ -334,22 +275,3 @@ def opened(folder: Path) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-def follow_trios_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the wall clock of all parts go with trio's."""
-    set_clock(monkeypatch, EPOCH)
-
-
-def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
-    """Likewise, with this time of the wall at trio's zero."""
-
-    def now() -> float:
-        return start + trio.current_time()
-
-    for name in (
-        "commands.ids", "commands.orders", "commands.outcomes", "commands.recovery",
-        "commands.running", "commands.sending", "details", "devices.presence", "devices.taps",
-        "storage", "trimming",
-    ):  # fmt: skip
-        monkeypatch.setattr(f"devgate.gateway.{name}.time", now)

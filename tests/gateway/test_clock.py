@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.gateway.rig import EPOCH, Rig, X, set_clock
+from tests.gateway.clocks import EPOCH, set_clock
+from tests.gateway.rig import Rig, X
 
 HOUR = 3600.0
 

@@ -13,7 +13,8 @@ from devgate.gateway.trimming import ROUND_SECONDS, STEP_SECONDS, Trimmed, Trimm
 from devgate.model import Imei
 from devgate.store import history
 from devgate.store.schema import open_results
-from tests.gateway.rig import EPOCH, Rig, X
+from tests.gateway.clocks import EPOCH
+from tests.gateway.rig import Rig, X
 from tests.store.commands import command_row, event
 
 DAY = 86400.0

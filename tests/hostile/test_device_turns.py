@@ -24,7 +24,8 @@ from devgate.net.link import Link
 from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
 from devgate.protocol.frames import Event
 from devgate.store.engine import Database
-from tests.gateway.rig import Rig, follow_trios_clock, opened
+from tests.gateway.clocks import follow_trios_clock
+from tests.gateway.rig import Rig, opened
 from tests.net.loop import LoopTurns
 
 SILENT = 3000

@@ -15,7 +15,8 @@ from devgate.gateway.trimming import Trimming
 from devgate.model import Imei
 from devgate.store import history
 from devgate.store.engine import Database
-from tests.gateway.rig import Rig, X, follow_trios_clock, opened
+from tests.gateway.clocks import follow_trios_clock
+from tests.gateway.rig import Rig, X, opened
 
 EVENTS = 4000
 

@@ -15,8 +15,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.gateway.clocks import follow_trios_clock
 from tests.gateway.commands.quickly import World
-from tests.gateway.rig import follow_trios_clock
 
 # protocol.md section 4, rule by rule.
 RULES = {

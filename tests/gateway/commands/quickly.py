@@ -37,8 +37,10 @@ from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
 from devgate.store.device import Device
+from tests.gateway.clocks import EPOCH
 from tests.gateway.commands.reference import ACK_TIMEOUT, LATE_WINDOW, Out, Reference
-from tests.gateway.rig import EPOCH, FakeLink, Links, X
+from tests.gateway.rig import X
+from tests.gateway.wires import FakeLink, Links
 
 
 class Memory(Records):

@@ -10,7 +10,8 @@ from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.deadlines import ROOM, Deadlines
 from devgate.model import Imei
 from devgate.store.engine import Database
-from tests.gateway.rig import EPOCH, Rig, X, ask, follow_trios_clock
+from tests.gateway.clocks import EPOCH, follow_trios_clock
+from tests.gateway.rig import Rig, X, ask
 
 START = b"026000123456787654321QD500"
 

@@ -6,7 +6,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.store.batch import Row
-from tests.gateway.rig import EPOCH, Rig, X, Y, ask
+from tests.gateway.clocks import EPOCH
+from tests.gateway.rig import Rig, X, Y, ask
 
 
 async def test_what_was_sent_is_unknown_and_may_still_be_settled(

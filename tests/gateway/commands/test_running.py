@@ -6,7 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from devgate.gateway.command import Command
-from tests.gateway.rig import EPOCH, TIMES, Rig, X, Y, order
+from tests.gateway.clocks import EPOCH
+from tests.gateway.rig import TIMES, Rig, X, Y, order
 
 
 def outcome(status: str, type: str = "start", long: int = 500, imei: str = X) -> Command:

@@ -22,34 +22,11 @@ from devgate.gateway.commands.transitions import (
 from devgate.model import Imei
 from devgate.store.batch import KINDS, Row
 from devgate.store.engine import Database
+from tests.gateway.clocks import EPOCH
+from tests.gateway.commands.noted_link import NotedLink
 from tests.gateway.commands.reference import ACK_TIMEOUT, Answer, Out, Reference, Together
-from tests.gateway.rig import EPOCH, Asked, FakeLink, Rig, ask
+from tests.gateway.rig import Asked, Rig, ask
 from tests.writing import flushed
-
-
-class NotedLink(FakeLink):
-    """Tells the world what goes out."""
-
-    def __init__(self, world: World, imei: Imei, relayed: bool) -> None:
-        super().__init__()
-        self.world = world
-        self.imei = imei
-        self.relayed = relayed
-        self.conn = world.reference.connects(imei, relayed, self.heard)
-
-    def transmit(self, wire: bytes, why: str | None = None) -> bool:
-        if self.world.killed:
-            return False
-        if not self.whole:
-            if self.world.rig.links.get(self.imei) is self:
-                self.world.ends(self.imei)
-            return False
-        super().transmit(wire)
-        if wire[3:6] == b"200":
-            self.world.acknowledged(self, wire)
-        else:
-            self.world.goes_out(self, wire)
-        return True
 
 
 class World:

@@ -16,7 +16,8 @@ from devgate.gateway.devices.registry import Flapping
 from devgate.net.link import Link
 from devgate.store import history
 from devgate.store.engine import Database
-from tests.gateway.rig import EPOCH, Rig, X, Y, emptied, follow_trios_clock
+from tests.gateway.clocks import EPOCH, follow_trios_clock
+from tests.gateway.rig import Rig, X, Y, emptied
 
 
 class Nobody:

@@ -16,7 +16,8 @@ from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS, dispatch
 from devgate.store.engine import Database
-from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied, follow_trios_clock
+from tests.gateway.clocks import follow_trios_clock
+from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied
 from tests.gateway.whole import Whole, registers
 
 COMMAND_FIELDS = [
