@@ -48,6 +48,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
+        "doctor": Entry(
+            "devgate.cli.local.doctor:doctor", "Examine machine, database and gateway for faults."
+        ),
         "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),

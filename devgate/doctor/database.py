@@ -1,0 +1,119 @@
+"""The database: its schema, its state, what it promises, and how fast it grows."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from devgate.config.settings import Settings
+from devgate.doctor.finding import Finding, Findings, error, in_bytes, ok, warning
+from devgate.errors import SetupError
+from devgate.store.health import Health, expected, look
+from devgate.store.promise import look as promises
+
+CHECK = "database"
+DAY = 86400.0
+STEP_SECONDS = 5.0  # an event this far in the future tells of a clock that was set back
+SLOW_SECONDS = 0.05
+LONG_LOG = 512 * 1024 * 1024  # bytes of SQLite's write-ahead log
+
+
+def file_of(settings: Settings) -> Path | None:
+    """SQLite's file; None for PostgreSQL."""
+    url = settings.store.url
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def health(settings: Settings) -> Health | Finding:
+    """How the database is, or why that is not known."""
+    file = file_of(settings)
+    if file is not None and not file.exists():
+        return ok(CHECK, f"{file} is not there yet: `devgate serve` makes it")
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):
+        return error(
+            CHECK, f"this user may not use {file}", "run `devgate doctor` as root or as its owner"
+        )
+    try:
+        return look(settings.store.url)
+    except SetupError as err:
+        return error(CHECK, str(err), "see docs/manual.md, the database")
+
+
+def examine(settings: Settings, found: Health) -> Findings:
+    """What is wrong with a database that was looked at."""
+    faults = list(_faults(settings, found))
+    yield from faults
+    if not faults:
+        words = f"{found.server}, schema {found.schema}, {in_bytes(found.size)}, "
+        yield ok(CHECK, words + f"{found.events:,} events, {found.devices:,} devices")
+    for words in promises(settings.store.url):
+        if words.startswith("warning: "):
+            action = "see docs/manual.md, PostgreSQL"
+            yield warning("promises", words.removeprefix("warning: "), action)
+        else:
+            yield ok("promises", words)
+
+
+def _faults(settings: Settings, found: Health) -> Findings:
+    if found.schema is not None and found.schema < expected():
+        yield warning(
+            CHECK,
+            f"it has schema {found.schema}, and this version works with {expected()}",
+            "back it up, stop the gateway, then `devgate db upgrade`, or start this version",
+        )
+    for words in found.damage:
+        yield error(
+            CHECK, f"SQLite says that the file is damaged: {words}",
+            "stop the gateway and restore a backup",
+        )  # fmt: skip
+    if not found.checked:
+        yield warning(
+            CHECK,
+            "the file is too large to be checked in 10 s",
+            f"in a quiet hour: sqlite3 {file_of(settings)} 'PRAGMA quick_check'",
+        )
+    for name, statement in found.missing_indexes.items():
+        yield error(
+            CHECK, f"the index {name} is missing: pages and orders become slow",
+            f"in a quiet hour, in the database: {statement}",
+        )  # fmt: skip
+    if found.log_size > LONG_LOG:
+        yield warning(
+            CHECK,
+            f"SQLite's write-ahead log has {in_bytes(found.log_size)}: a reader keeps it",
+            "end programs that read the database for hours (backups, sqlite3 shells)",
+        )
+    if found.slowest > SLOW_SECONDS:
+        yield warning(
+            CHECK, f"the slowest of 50 small reads took {found.slowest * 1e3:.0f} ms",
+            "look at the load of the database server and at the network to it",
+        )  # fmt: skip
+    if found.newest is not None and found.newest > time.time() + STEP_SECONDS:
+        ahead = found.newest - time.time()
+        yield error(
+            "clock",
+            f"the newest event is {ahead:.0f} s in the future: the clock was set back",
+            "set the clock right (timedatectl); see docs/manual.md about `devgate trim`",
+        )
+    yield from _growth(settings, found)
+
+
+def _growth(settings: Settings, found: Health) -> Findings:
+    """Whether what is to be kept fits on the disk."""
+    file, store = file_of(settings), settings.store
+    if file is None or not found.events:
+        return
+    each = found.size / found.events
+    full = each * found.events_a_day * store.keep_events / DAY
+    if store.max_size:
+        full = min(full, float(store.max_size))
+    disk = os.statvfs(file.parent)
+    room = disk.f_bavail * disk.f_frsize + found.size
+    if full > room:
+        yield warning(
+            CHECK,
+            f"at the rate of the last events it grows to {in_bytes(full)} until the oldest are "
+            f"deleted, and the disk has room for {in_bytes(room)}",
+            "set [store] keep_events or max_size, or use a larger disk",
+        )

@@ -1,0 +1,59 @@
+"""All checks, one after the other. A check that fails is a finding, and the others go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from devgate import __version__
+from devgate.config.load import load
+from devgate.config.settings import Settings
+from devgate.config.unused import unused
+from devgate.doctor import database, disk, doors, files, running, system
+from devgate.doctor.finding import Finding, Findings, error, ok, warning
+from devgate.errors import SetupError
+
+
+def examine(
+    config: str | os.PathLike[str] | None, env: Mapping[str, str], socket: str
+) -> Findings:
+    """Look at everything. `config` is the file, if there is one; `socket` the control socket."""
+    try:
+        settings = load(config, env)
+    except SetupError as err:
+        for line in str(err).splitlines():
+            yield error("configuration", line, "mend it, then `devgate serve --check`")
+        return
+    yield from _configuration(settings)
+    gateway = running.find(socket)
+    yield from running.examine(socket, gateway, __version__)
+    health = database.health(settings)
+    devices = 0
+    if isinstance(health, Finding):
+        yield health
+    else:
+        devices = health.devices
+        yield from _guarded("database", partial(database.examine, settings, health))
+    file = database.file_of(settings)
+    if file is not None:
+        yield from _guarded("disk", partial(disk.examine, file))
+    yield from _guarded("system", partial(system.examine, devices, gateway))
+    yield from _guarded("ports", partial(doors.examine, settings, gateway))
+    yield from _guarded("webhooks", partial(doors.webhooks, settings, socket, gateway))
+    yield from _guarded("files", partial(files.examine, settings))
+
+
+def _configuration(settings: Settings) -> Findings:
+    idle = [
+        warning("configuration", words, "remove the key, or set what it needs")
+        for words in unused(settings)
+    ]
+    yield from idle or [ok("configuration", "it is right, and every key has an effect")]
+
+
+def _guarded(name: str, check: Callable[[], Findings]) -> Findings:
+    try:
+        yield from check()
+    except OSError as err:
+        yield warning(name, f"this could not be looked at: {err}", "run `devgate doctor` as root")

@@ -1,0 +1,94 @@
+"""The gateway that runs on this machine, if there is one: seen from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from devgate.control.client import NoGateway, ask
+from devgate.doctor.finding import Findings, error, ok, warning
+
+CHECK = "gateway"
+CONNECT_SECONDS = 5.0
+
+
+class Running(NamedTuple):
+    """A gateway that answers at the control socket."""
+
+    pid: int  # 0 if the system does not tell
+    status: dict[str, Any]  # its reply to `status`
+
+    def descriptors(self) -> int | None:
+        """Its soft limit of open files. None: not to be read by this user."""
+        try:
+            text = Path(f"/proc/{self.pid}/limits").read_text()
+        except OSError:
+            return None
+        found = re.search(r"^Max open files\s+(\d+)", text, re.MULTILINE)
+        return int(found[1]) if found else None
+
+
+def find(path: str) -> Running | None:
+    """The gateway at this control socket; None if none answers there."""
+    try:
+        return Running(_pid(path), ask(path, {"type": "status"}))
+    except NoGateway:
+        return None
+
+
+def examine(path: str, running: Running | None, version: str) -> Findings:
+    """Whether a gateway answers, and what it says of itself."""
+    if running is None:
+        why, action = _why_not(path)
+        yield warning(CHECK, why, action)
+        return
+    status = running.status
+    if status.get("status") != "200":
+        yield error(
+            CHECK,
+            f"the gateway at {path} answers {status.get('status')}: {status.get('message')}",
+            "run `devgate doctor` as root or as the gateway's own user",
+        )
+        return
+    if (store := status.get("store")) != "ok":
+        yield error(CHECK, f"no start is accepted: {store}", "mend the database; see the log")
+    for name, state in dict(status.get("background") or {}).items():
+        if state != "ok":
+            yield warning(CHECK, f"the task '{name}' has failed: {state}", "see the log")
+    if (other := status.get("version")) not in (None, version):
+        yield warning(
+            CHECK,
+            f"the gateway that runs is devgate {other}, and this program is {version}",
+            "restart the gateway so that both are the same",
+        )
+    if store == "ok":
+        yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
+
+
+def _pid(path: str) -> int:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(CONNECT_SECONDS)
+        sock.connect(path)
+        size = struct.calcsize("3i")
+        pid: int = struct.unpack(
+            "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        )[0]
+        return pid
+    return 0
+
+
+def _why_not(path: str) -> tuple[str, str]:
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        return (
+            f"this user may not speak to the gateway at {path}",
+            "run `devgate doctor` as root, or as a member of the socket's group",
+        )
+    return (
+        f"no gateway answers at {path}: what only a running one knows was not examined",
+        "start it (`systemctl start devgate`), or name its socket with --socket",
+    )
