@@ -155,9 +155,11 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
             raise ValueError("of ours")
         except ValueError:
             log.exception("connection crashed imei=%s", None)
-        logs.flush()
+        shown = b""
+        while b"ValueError: of ours\r\n" not in shown:
+            shown += screen.read(65536)
         monkeypatch.undo()
-        return screen.read(65536).decode()
+        return shown.decode()
 
 
 def test_a_terminal_is_shown_colours(monkeypatch: pytest.MonkeyPatch) -> None:
