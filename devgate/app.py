@@ -15,10 +15,12 @@ import trio
 from devgate import __version__, early
 from devgate.build import Parts, in_a_sentence, tls_of
 from devgate.config.settings import Settings
+from devgate.control.caller import Group
 from devgate.control.server import ControlServer
 from devgate.gateway import clock
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.operations.table import begin, dispatch
+from devgate.gateway.operations.ways import may_by_socket
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.acceptor import Admit
 from devgate.net.addresses import bind, shown
@@ -208,6 +210,7 @@ class App:
             ask,
             begin=partial(begin, self.gateway),
             access=self._tokens,
+            group=Group(lambda: self.gateway.settings.control.role, may_by_socket),
             max_connections=min(MAX_WEB, places.unix),
             max_tcp=min(MAX_WEB, places.web // 2 if self.settings.http.listen else places.web),
             urgent=self._poller.urgent,

@@ -52,6 +52,7 @@ NEEDS: Mapping[str, str] = {
     "edit": "admin",
     "remove": "admin",
     "import": "admin",
+    "upload": "admin",
     "webhook_add": "admin",
     "webhook_edit": "admin",
     "webhook_remove": "admin",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO, cast
+
+import trio
 
 from devgate.cluster.hops import Hops
 from devgate.errors import CallerError, StoreError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.nodes.node import ClusterNode
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, importing
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.store import history, nodes
@@ -20,7 +22,7 @@ AT_DEVICE = frozenset({"tap", "status", "device"})
 LOOKS = frozenset({"status", "device"})
 # What one node does for all, and what is told once: who changed a device.
 AT_LEADER = frozenset({
-    "add", "edit", "remove", "import", "trim", "webhooks", "webhook_add", "webhook_edit",
+    "add", "edit", "remove", "import", "upload", "trim", "webhooks", "webhook_add", "webhook_edit",
     "webhook_remove", "webhook_test", "webhook_replay",
 })  # fmt: skip
 
@@ -45,6 +47,8 @@ class Forwarding:
         if args.get("type") == "tap":
             return await self._hops.follow(place, args, source)
         try:
+            if args.get("type") == "import":
+                args = await self._handed_over(place, args, source)
             reply = await self._hops.ask(place, args, source)
         except StoreError:
             if args.get("type") not in LOOKS:
@@ -55,6 +59,19 @@ class Forwarding:
             with suppress(StoreError):  # the change is made: this node sees it a second later
                 await self._gateway.knowledge.refresh()
         return reply
+
+    async def _handed_over(self, place: str, args: Args, source: str) -> Args:
+        """The same import of a file that the other node has by then."""
+        file, id = args.get("csv"), None
+        if file is None or isinstance(file, str):
+            return args
+        left = importing.parts(cast("BinaryIO", file))
+        while (data := await trio.to_thread.run_sync(next, left, None)) is not None:
+            part = {"type": "upload", "data": data} | ({} if id is None else {"upload": id})
+            id = (await self._hops.ask(place, part, source))["upload"]
+        if id is None:
+            return {**args, "csv": ""}
+        return {name: value for name, value in args.items() if name != "csv"} | {"upload": id}
 
     async def _place(self, args: Args) -> str | None:
         """The node for this request; None: this one, which says what is wrong with the request."""

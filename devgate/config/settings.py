@@ -116,7 +116,12 @@ class ControlSettings(Table):
 
     socket: Annotated[str, SOCKET] = setting("run/devgate.sock", "The Unix socket.", restart=True)
     mode: Annotated[int, MODE] = setting(
-        "0660", "The socket's mode: who may command devices.", restart=True
+        "0660", "The socket's mode: who may open it.", restart=True
+    )
+    role: Annotated[Literal["read", "command", "admin"], one_of("read", "command", "admin")] = (
+        setting(
+            "command", "What they may do, but for root and the gateway's user, who may do all."
+        )
     )
     listen: Annotated[list[str], addresses(required=False)] = setting(
         "", "TCP addresses for a web application on another machine.", restart=True

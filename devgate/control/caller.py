@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from devgate.control.replies import Args
 from devgate.control.shares import Shares
@@ -34,6 +38,15 @@ class Access(Protocol):
 
     def check(self, secret: object) -> Holder | None:
         """Whose token this is, or None. Takes the same time whichever token matches."""
+
+
+class Group(NamedTuple):
+    """What may be asked by those who can open the Unix socket, and are neither root nor the
+    gateway's own user."""
+
+    role: Callable[[], str]  # at the moment: a reload may change it
+    may: Callable[[str, object], bool]  # whether that role suffices for a `type`
+    own: frozenset[int] = frozenset({0, os.geteuid()})  # users that may ask for everything
 
 
 class Caller:
@@ -124,3 +137,34 @@ class Caller:
         if self._source:
             self._shares.release("connections", self._source)
             self._source = ""
+
+
+class Member(Caller):
+    """A caller on the Unix socket. It needs no token, and its source is "socket"."""
+
+    def __init__(self, group: Group, refusals: Refusals) -> None:
+        super().__init__("", None, Shares(), refusals, way="socket")
+        self._group = group
+
+    def check(self, request: Args) -> str:
+        """As Caller.check(): the group's role is in the place of a token's."""
+        role, operation = self._group.role(), request.get("type")
+        if not self._group.may(role, operation):
+            self._refusals.refuse(self._door, "role", "", source=self._way)
+            raise TokenRefused(
+                f"the control socket's group may {role} only ([control] role); ask as root or as "
+                "the gateway's own user; nothing was done",
+                "role",
+                self._way,
+            )
+        return self._way
+
+
+def user_of(sock: socket.socket) -> int:
+    """The user who has connected to a Unix socket, as the kernel says. Raises OSError."""
+    peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    uid: int = _PEER.unpack(peer)[1]
+    return uid
+
+
+_PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid

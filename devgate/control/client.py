@@ -29,10 +29,14 @@ CHUNK = 65536
 
 
 class NoGateway(DevgateError):
-    """Nobody answers at the socket. Nothing was asked."""
+    """Nobody answers at the socket. Nothing was asked.
 
-    def __init__(self, text: str) -> None:
+    `absent`: no gateway runs there; else one may, that is stuck or closed to this user.
+    """
+
+    def __init__(self, text: str, *, absent: bool = False) -> None:
         super().__init__("503", text)
+        self.absent = absent
 
 
 class NoAnswer(NoGateway):
@@ -213,7 +217,8 @@ def _connected(path: str) -> socket.socket:
                 time.sleep(0.02)
     except OSError as err:
         sock.close()
-        raise NoGateway(_why(path, err)) from None
+        absent = err.errno in (errno.ENOENT, errno.ECONNREFUSED)
+        raise NoGateway(_why(path, err), absent=absent) from None
     except BaseException:
         sock.close()
         raise

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import trio
 
-from devgate.control.caller import Access, Caller
+from devgate.control.caller import Access, Caller, Group, Member, user_of
 from devgate.control.connection import Connection, Limits
 from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
@@ -51,6 +51,7 @@ class ControlServer:
         *,
         begin: Begin = lambda args, source, on_done: False,
         access: Access | None,
+        group: Group | None = None,
         max_connections: int = MAX_CONNECTIONS,
         max_tcp: int | None = None,
         limits: Limits | None = None,
@@ -59,7 +60,8 @@ class ControlServer:
         door: str = "control",
         way: str = "tcp",
     ) -> None:
-        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many).
+        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many). `group`:
+        what those may ask who can open the Unix socket and are not its `own`; None: everything.
 
         `door` is the word of `counters.REFUSED` that refusals on TCP are counted under, `way`
         what sources there begin with.
@@ -72,6 +74,7 @@ class ControlServer:
         self._shares = Shares()
         self._asked = dispatch, begin
         self._access = access
+        self._group = group
         self._max_connections = max_connections
         self._limits = limits or Limits()
         self._urgent = urgent
@@ -169,8 +172,19 @@ class ControlServer:
     # One connection
 
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
-        transport = PlainTransport(guest.sock)
-        await self._run(Connection(transport, *self._asked, hangups, self._limits, self._urgent))
+        caller = None
+        if self._group is not None and user_of(guest.sock) not in self._group.own:
+            caller = Member(self._group, self._refusals)
+        await self._run(
+            Connection(
+                PlainTransport(guest.sock),
+                *self._asked,
+                hangups,
+                self._limits,
+                self._urgent,
+                caller=caller,
+            )
+        )
 
     async def _tcp(self, guest: Guest, hangups: Hangups, tls: ssl.SSLContext | None) -> None:
         try:

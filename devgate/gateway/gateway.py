@@ -24,6 +24,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.gateway.reports.fleet_day import Fleet
 from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
+from devgate.gateway.uploads import Uploads
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.store.seal import Seal
@@ -59,6 +60,7 @@ class Gateway:
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)
     requests: RequestCounts = field(default_factory=RequestCounts)
+    uploads: Uploads = field(default_factory=Uploads)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
 

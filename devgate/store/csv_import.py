@@ -9,21 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import CallerError, StoreError
 from devgate.store import devices
-from devgate.store.csv_rows import Row, at, read_rows
-from devgate.store.device import MAX_ID, Device
+from devgate.store.csv_plan import OnConflict, Plan
+from devgate.store.csv_rows import Row, read_rows
 from devgate.store.engine import Database
 from devgate.store.outage import busy, outage
 from devgate.store.search import search
 from devgate.store.staging import Staging
 
-OnConflict = Literal["fail", "skip", "update"]
 Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so much (0: unknown)
 
 # Seconds that one transaction may keep SQLite's lock from a command. control.md allows about
@@ -48,6 +47,9 @@ class Imported:
         """How many rows of the file are done."""
         return self.added + self.updated + self.skipped
 
+    def __str__(self) -> str:
+        return f"{self.added} added, {self.updated} updated, {self.skipped} there already"
+
 
 def import_csv(
     database: Database,
@@ -66,7 +68,7 @@ def import_csv(
     stays locked or away: what was written stays, and the same import again completes it.
     """
     with Staging() as staging:
-        size = _size(file)
+        size = size_of(file)
         columns, rows = read_rows(file)
         for count in staging.fill(rows):
             progress("reading", file.tell() if size else count, size)
@@ -158,52 +160,11 @@ class _Import:
         self.imported.skipped += plan.skipped
         return time.monotonic() - since
 
-    def _plan(self, conn: Connection, rows: list[Row]) -> _Plan:
-        return _Plan(conn, rows, self._columns, self._on_conflict)
+    def _plan(self, conn: Connection, rows: list[Row]) -> Plan:
+        return Plan(conn, rows, self._columns, self._on_conflict)
 
 
-class _Plan:
-    """What some rows mean for the database as it is. Raises CallerError for one it is against."""
-
-    def __init__(
-        self, conn: Connection, rows: list[Row], columns: frozenset[str], on_conflict: OnConflict
-    ) -> None:
-        self.added: list[Row] = []
-        self.updated: list[Device] = []
-        self.skipped = 0
-        there = {device.imei: device for device in devices.among(conn, [r.imei for r in rows])}
-        ids: list[tuple[int, int, str]] = []  # that must be free: line, id, imei
-        for row in rows:
-            old = there.get(row.imei)
-            if old is None:
-                self.added.append(row)
-                if row.id is not None:
-                    ids.append((row.line, row.id, row.imei))
-                continue
-            new = row.over(old, columns) if on_conflict == "update" else row.device(old.id)
-            if new == old or on_conflict == "skip":
-                self.skipped += 1
-            elif on_conflict == "update":
-                self.updated.append(new)
-                ids.append((row.line, new.id, row.imei))
-            else:
-                raise at(row.line, f"imei: {row.imei} is there already, and not the same")
-        owners = devices.owners(conn, [id for _, id, _ in ids])
-        for line, id, imei in ids:
-            if owners.get(id, imei) != imei:
-                raise at(line, f"id: {id} is the device {owners[id]}'s")
-
-    def number(self, free: int) -> None:
-        """Count up the ids of rows that have none."""
-        for place, row in enumerate(self.added):
-            if row.id is None:
-                if free > MAX_ID:
-                    raise at(row.line, f"id: none is left behind {MAX_ID}; give one")
-                self.added[place] = row._replace(id=free)
-                free += 1
-
-
-def _size(file: BinaryIO) -> int:
+def size_of(file: BinaryIO) -> int:
     """The size of a file, 0 if nobody knows: a pipe."""
     if not file.seekable():
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from devgate.errors import CallerError
@@ -52,15 +52,33 @@ class Row(NamedTuple):
             raise at(self.line, str(err)) from None
 
 
-def at(line: int, text: str) -> CallerError:
+class LineError(CallerError):
+    """An error (400) in a file, with the line at fault."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__("400", f"line {line}: {text}")
+        self.line = line
+        self.text = text
+
+
+OnFault = Callable[[LineError], None]
+
+
+def at(line: int, text: str) -> LineError:
     """An error in a file, with the line at fault."""
-    return CallerError("400", f"line {line}: {text}")
+    return LineError(line, text)
 
 
-def read_rows(file: BinaryIO) -> tuple[frozenset[str], Iterator[Row]]:
-    """The columns of the file, and its rows. Empty lines count as lines and are passed over.
+def refuse(err: LineError) -> None:
+    """The first line at fault decides: nothing of the file is taken. Raises it."""
+    raise err
 
-    Raises CallerError (400), with the line; while iterating, too.
+
+def read_rows(file: BinaryIO, fault: OnFault = refuse) -> tuple[frozenset[str], Iterator[Row]]:
+    """The columns of the file, and its good rows. Empty lines count as lines and are passed over.
+
+    `fault` is called for each row that is wrong. Raises LineError, while iterating, too, for what
+    ends the file: a wrong header, or what is no CSV or no UTF-8.
     """
     records = _records(file)
     line, header = next(records, (1, []))
@@ -74,17 +92,22 @@ def read_rows(file: BinaryIO) -> tuple[frozenset[str], Iterator[Row]]:
             raise at(line, f"the column {name} is there twice")
     if "imei" not in names:
         raise at(line, "the column imei is missing")
-    return frozenset(names), _rows(names, records)
+    return frozenset(names), _rows(names, records, fault)
 
 
-def _rows(names: list[str], records: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
+def _rows(
+    names: list[str], records: Iterator[tuple[int, list[str]]], fault: OnFault
+) -> Iterator[Row]:
     for line, cells in records:
         if len(cells) != len(names):
-            raise at(line, f"{len(names)} columns expected, as in the header, not {len(cells)}")
+            fault(at(line, f"{len(names)} columns expected, as in the header, not {len(cells)}"))
+            continue
         try:
-            yield _row(line, dict(zip(names, cells, strict=True)))
+            row = _row(line, dict(zip(names, cells, strict=True)))
         except CallerError as err:
-            raise at(line, str(err)) from None
+            fault(at(line, str(err)))
+        else:
+            yield row
 
 
 def _row(line: int, given: Mapping[str, str]) -> Row:

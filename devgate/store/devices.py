@@ -74,12 +74,12 @@ def owners(conn: Connection, ids: Collection[int]) -> dict[int, Imei]:
 def add(conn: Connection, device: Device) -> Device:
     """Add one device. Returns it as it was stored.
 
-    Raises CallerError (400) if it cannot be stored, or its IMEI or id is taken.
+    Raises CallerError: 400 if it cannot be stored, 409 if its IMEI or id is taken.
     """
     device = checked(device)
     claim(conn)
     if get(conn, device.imei):
-        raise bad("imei", f"the device {device.imei} is there already")
+        raise CallerError("409", f"imei: the device {device.imei} is there already")
     _check_id(conn, device)
     insert_all(conn, [device])
     return device
@@ -88,17 +88,28 @@ def add(conn: Connection, device: Device) -> Device:
 def edit(conn: Connection, imei: Imei, changes: Mapping[str, Any]) -> Device:
     """Change some fields of a device, by name. Returns it as it is now.
 
-    Raises CallerError: 300 if it is not there, 400 if it cannot be stored so.
+    Raises CallerError: 300 if it is not there, 400 if it cannot be stored so, 409 if the id is
+    taken.
+    """
+    return edit_all(conn, [imei], changes)[0]
+
+
+def edit_all(conn: Connection, imeis: Sequence[Imei], changes: Mapping[str, Any]) -> list[Device]:
+    """Change the same fields of some devices, all or none. Returns them as they are now.
+
+    Raises CallerError as edit().
     """
     claim(conn)
-    old = get(conn, imei)
-    if old is None:
-        raise unknown(imei)
-    new = checked(old._replace(**changes))
-    if new != old:
-        _check_id(conn, new)
-        update_all(conn, [new])
-    return new
+    there = {device.imei: device for device in among(conn, imeis)}
+    if missing := set(imeis) - set(there):
+        raise unknown(min(missing))
+    found = [checked(there[imei]._replace(**changes)) for imei in imeis]
+    changed = [device for device in found if device != there[device.imei]]
+    if "id" in changes:
+        for device in changed:
+            _check_id(conn, device)
+    update_all(conn, changed)
+    return found
 
 
 def remove(conn: Connection, imeis: Collection[Imei]) -> None:
@@ -124,7 +135,7 @@ def unknown(imei: str) -> CallerError:
 def _check_id(conn: Connection, device: Device) -> None:
     owner = owners(conn, [device.id]).get(device.id, device.imei)
     if owner != device.imei:
-        raise bad("id", f"{device.id} is the device {owner}'s")
+        raise CallerError("409", f"id: {device.id} is the device {owner}'s")
 
 
 def claim(conn: Connection) -> None:

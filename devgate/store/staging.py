@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Self
 
 from devgate.errors import StoreError
-from devgate.store.csv_rows import Row, at
+from devgate.store.csv_rows import OnFault, Row, at, refuse
 
 BATCH = 2000  # rows: what is in memory at once
 # The database has no name: SQLite keeps it in a deleted file in the temporary folder.
@@ -21,6 +21,7 @@ CREATE TABLE row (
     name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, ack_timeout REAL, enabled INTEGER
 );
 """
+INSERT = "INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?)"
 
 
 class Staging:
@@ -38,38 +39,41 @@ class Staging:
     def __exit__(self, *exc: object) -> None:
         self._db.close()
 
-    def fill(self, rows: Iterable[Row]) -> Iterator[int]:
+    def fill(self, rows: Iterable[Row], fault: OnFault = refuse) -> Iterator[int]:
         """Take all rows; yields now and then how many there are.
 
-        Raises CallerError (400) with the line of one whose IMEI or id was there before, and
-        StoreError if the temporary folder is full.
+        `fault` is called for each whose IMEI or id was there before. Raises StoreError if the
+        temporary folder is full.
         """
         rest = iter(rows)
         while batch := list(islice(rest, BATCH)):
             try:
                 self._db.execute("BEGIN")
-                self._db.executemany("INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?)", batch)
+                try:
+                    self._db.executemany(INSERT, batch)
+                except sqlite3.IntegrityError:
+                    self._db.execute("ROLLBACK")
+                    self._db.execute("BEGIN")
+                    batch = [row for row in batch if self._take(row, fault)]
                 self._db.execute("COMMIT")
-            except sqlite3.IntegrityError:
-                self._blame(batch)
             except sqlite3.OperationalError as err:
                 raise StoreError(
                     f"the temporary folder cannot take the file's rows: {err}; make room, "
                     "or set TMPDIR to a folder that has it"
                 ) from None
             self.count += len(batch)
-            self.highest_id = max(self.highest_id, *(row.id or 0 for row in batch))
+            self.highest_id = max([self.highest_id, *(row.id or 0 for row in batch)])
             yield self.count
 
-    def _blame(self, batch: list[Row]) -> None:
-        """Raise for the first row that is there twice: those in front of it were taken."""
-        for row in batch:
-            for name, value in (("imei", row.imei), ("id", row.id)):
-                found = self._db.execute(f"SELECT line FROM row WHERE {name} = ?", (value,))
-                first = found.fetchone()
-                if first is not None and first[0] != row.line:
-                    raise at(row.line, f"{name}: {value} is on line {first[0]} already")
-        raise AssertionError("a row of this batch was refused")
+    def _take(self, row: Row, fault: OnFault) -> bool:
+        """Take one row, if its IMEI and its id are not there already."""
+        for name, value in (("imei", row.imei), ("id", row.id)):
+            found = self._db.execute(f"SELECT line FROM row WHERE {name} = ?", (value,))
+            if (first := found.fetchone()) is not None:
+                fault(at(row.line, f"{name}: {value} is on line {first[0]} already"))
+                return False
+        self._db.execute(INSERT, row)
+        return True
 
     def after(self, line: int, limit: int) -> list[Row]:
         """At most `limit` rows behind this line."""

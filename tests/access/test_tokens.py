@@ -193,7 +193,7 @@ def test_each_operation_has_its_role() -> None:
     assert commands - reads == {"start", "stop", "cancel", "refresh"}
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim",
-        "add", "edit", "remove", "import", "webhook_add", "webhook_edit", "webhook_remove",
-        "webhook_test", "webhook_replay", "node_drain", "node_remove",
+        "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",
+        "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from devgate.access.tokens import Tokens
+from devgate.control.caller import Group
 from devgate.control.connection import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
@@ -204,6 +205,7 @@ def short_folder() -> Iterator[str]:
 async def serving(
     *,
     access: Tokens | None = None,
+    group: Group | None = None,
     limits: Limits | None = None,
     max_connections: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[Served]:
@@ -214,6 +216,7 @@ async def serving(
         office.dispatch,
         begin=office.begin,
         access=access,
+        group=group,
         limits=limits,
         max_connections=max_connections,
         urgent=urgent if Ways.by_poller else None,

@@ -41,6 +41,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "control": {
         "socket": "run/devgate.sock",
         "mode": "0660",
+        "role": "command",
         "listen": "",
         "tokens": "",
         "private_webhooks": False,

@@ -7,7 +7,8 @@ import random
 
 from devgate.store import csv_import, devices
 from devgate.store.csv_export import CsvWriter
-from devgate.store.csv_import import Imported, OnConflict
+from devgate.store.csv_import import Imported
+from devgate.store.csv_plan import OnConflict
 from devgate.store.device import Device
 from devgate.store.engine import Database
 

@@ -47,10 +47,11 @@ class Handler(socketserver.StreamRequestHandler):
     server: Gateway
 
     def handle(self) -> None:
-        request = json.loads(self.connection.recv(65536).removeprefix(b"command"))
-        self.server.asked.append(request)
-        reply = self.server.replies[request["type"]]
-        self.wfile.write(json.dumps(reply).encode() + b"\n")
+        while data := self.connection.recv(65536):
+            request = json.loads(data.removeprefix(b"command"))
+            self.server.asked.append(request)
+            reply = self.server.replies[request["type"]]
+            self.wfile.write(json.dumps(reply).encode() + b"\n")
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_exit_codes(run: Run) -> None:
     assert run("show", B).exit_code == 5
     assert run("edit", B, "--name", "x").exit_code == 5
     assert run("remove", A, B, "--yes").exit_code == 5
-    assert run("add", A).exit_code == 2
+    assert run("add", A).exit_code == 9
     assert run("add", "12").exit_code == 2
     assert run("add", B, "--phone", "5" * 977).exit_code == 2
     assert run("edit", A).exit_code == 2
@@ -165,6 +166,10 @@ def test_import_and_export(run: Run, tmp_path: Path) -> None:
     wrong = run("import", "-", input="imei\n1\n")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert wrong.stderr == "devgate: line 2: imei: a string of 15 digits expected, not '1'\n"
+    tried = run("import", "-", "--dry-run", "--json", input=f"imei,name\n{C},x\n1,y\n")
+    reply = json.loads(tried.stdout)
+    assert (tried.exit_code, reply["added"], reply["faults"]) == (2, 1, 1)
+    assert reply["errors"][0]["line"] == 3
 
 
 def test_a_list_without_a_gateway_says_so(run: Run, database_url: str) -> None:
@@ -186,27 +191,38 @@ def test_a_list_without_a_gateway_says_so(run: Run, database_url: str) -> None:
     ]
 
 
-def test_a_gateway_that_runs_is_told(run: Run, gateway: Gateway) -> None:
-    assert run("add", A).stderr == ""
-    run("import", "-", input=f"imei\n{B}\n")
-    run("remove", A, "--yes")
-    assert gateway.asked == [{"type": "status"}, {"type": "refresh"}] * 3
-    gateway.replies["refresh"] = {"status": "503", "message": "the database is away"}
+def test_a_gateway_that_runs_does_the_work(
+    run: Run, gateway: Gateway, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D20: its database is touched where none runs, and where it works with another one."""
+    done = {"status": "200", "message": "done"}
+    gateway.replies |= dict.fromkeys(("add", "edit", "remove"), done)
+    assert run("add", A, "--phone", "").stdout == "done\n"
+    assert run("disable", A, B).stdout == f"disabled {A}, {B}\n"
+    assert run("remove", A, "--yes").stdout == f"removed {A}\n"
+    assert gateway.asked == [
+        {"type": "add", "imei": A, "phone": ""},
+        {"type": "edit", "enabled": False, "imeis": [A, B]},
+        {"type": "remove", "imei": A},
+    ]
+    gateway.replies["add"] = {"status": "503", "message": "the database is away"}
     failed = run("add", A)
-    assert failed.exit_code == 0, "it is stored"
-    assert failed.stderr.startswith("devgate: warning: the database is away; the change is stored")
-    gateway.replies["refresh"] = {"status": "200", "database": "sqlite:///elsewhere.db"}
-    assert "works with another database, sqlite:///elsewhere.db" in run("enable", A).stderr
+    assert (failed.exit_code, failed.stderr) == (12, "devgate: the database is away\n")
+    monkeypatch.setenv("DEVGATE_STORE__URL", database_url)
+    gateway.replies["status"] = {"status": "200", "database": "sqlite:///elsewhere.db"}
+    gateway.replies["refresh"] = gateway.replies["status"]
+    own = run("add", A)
+    assert own.stdout == f"added {A} as number 1\n"
+    assert "works with another database, sqlite:///elsewhere.db" in own.stderr
 
 
 def test_a_gateway_that_runs_is_asked_who_is_online(run: Run, gateway: Gateway) -> None:
-    run("add", A)
     item = {
         "imei": A, "id": 1, "name": "Bay 4", "site": "", "enabled": True, "online": True,
         "since": iso(time.time() - 3725), "running_until": iso(time.time() + 62.4),
     }  # fmt: skip
     gateway.replies["devices"] = {"status": "200", "items": [item], "next": None}
-    gateway.replies["status"] = {"status": "200", "online": True, "since": "2025", "heard": "2026"}
+    gateway.replies["device"] = {"status": "200", "online": True, "since": "2025", "heard": "2026"}
     listed = run("list", "--online", "--site", "x", "--running")
     assert gateway.asked[-1] == {
         "type": "devices", "online": True, "running": True, "site": "x", "limit": 100,
@@ -215,23 +231,6 @@ def test_a_gateway_that_runs_is_asked_who_is_online(run: Run, gateway: Gateway) 
     assert re.split("  +", row) == [A, "1", "Bay 4", "online", "1 h 2 min", "1 min 2 s"]
     shown = json.loads(run("show", A, "--json").stdout)
     assert (shown["online"], shown["heard"], shown["address"]) == (True, "2026", None)
-
-
-def test_the_database_of_the_gateway_that_runs_is_meant(
-    run: Run, gateway: Gateway, tmp_path: Path
-) -> None:
-    """`serve --demo` works with one of its own."""
-    used = f"sqlite:///{tmp_path / 'demo.db'}"
-    gateway.replies["status"] = {"status": "200", "database": used}
-    gateway.replies["refresh"] = {"status": "200", "database": used}
-    added = run("add", A)
-    assert added.stdout == f"added {A} as number 1\n"
-    assert (
-        added.stderr == f"devgate: the gateway that runs works with {used}; so does this command\n"
-    )
-    assert run("show", A).exit_code == 0
-    gateway.replies["status"] = {"status": "200"}
-    assert run("show", A).exit_code == 5
 
 
 def test_help_imports_no_database() -> None:

@@ -10,7 +10,8 @@ import pytest
 from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import csv_import, devices
-from devgate.store.csv_import import Imported, OnConflict
+from devgate.store.csv_import import Imported
+from devgate.store.csv_plan import OnConflict
 from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from tests.store.files import export, file_of, stored, take

@@ -1,25 +1,24 @@
-"""`devgate devices`: the list of known machines, kept in the database directly.
+"""`devgate devices`: the list of known machines.
 
-A running gateway is notified afterwards, so that the change is in force when the command returns.
-The store is imported in the functions: `--help` needs none of it.
+It is the running gateway's to show and to change. Where none runs, the commands work on its
+database. The store is imported in the functions: `--help` needs none of it.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from devgate.cli import describe
+from devgate.cli.local.devices_change import add, disable, edit, enable, remove
 from devgate.cli.local.devices_file import export, import_
-from devgate.cli.local.stored import done, store
+from devgate.cli.local.stored import asked, store
 from devgate.cli.output import (
-    YES,
     Where,
-    certain,
     common,
     complain,
     emit,
@@ -30,7 +29,7 @@ from devgate.cli.output import (
     plain,
     say,
 )
-from devgate.cli.params import NONE, ImeiType, OwnSpan
+from devgate.cli.params import ImeiType
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, Imei, iso
 
@@ -44,6 +43,9 @@ PAGE = 500  # devices asked for at once
 KNOWN = ("imei", "id", "name", "site", "enabled")
 # What only a gateway knows of a device, as `status` and `devices` of control.md call it.
 LIVE = ("online", "since", "address", "heard", "running_until")
+COLUMNS = (
+    "imei", "id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled"
+)  # fmt: skip
 
 
 @click.group()
@@ -51,8 +53,9 @@ LIVE = ("online", "since", "address", "heard", "running_until")
 def devices() -> None:
     """Keep the list of known devices.
 
-    The commands work on the database directly, with the gateway running or not. When one
-    returns, a running gateway works by the change.
+    The commands ask the gateway that runs: what they change is in force when they return. It
+    lets root, its own user and whom [control] role allows change devices. Where no gateway
+    runs, they work on its database.
 
     \b
     Examples:
@@ -154,21 +157,13 @@ def show(where: Where, imei: Imei) -> None:
     Example:
       devgate devices show 123456787654321
     """
-    from devgate.store import devices, history
-
-    with store(where) as database, database.read() as conn:
-        device, last = devices.get(conn, imei), history.presence_of(conn, [imei]).get(imei)
-        if device is None:
-            raise devices.unknown(imei)
-    known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE)
-    if last is not None:  # what is on disk says nothing of now
-        known |= {name: iso(last[name]) for name in ("heard", "running_until")}
-    try:
-        live: Mapping[str, Any] = ask(where.socket(), {"type": "status", "imei": imei})
-    except NoGateway:
-        live = {}
-    if live.get("status") == "200":
-        known |= {name: live.get(name) for name in LIVE}
+    reply = asked(where, {"type": "device", "imei": imei})
+    if reply is None:
+        known = _stored(where, imei)
+    elif exit_code(reply):
+        finish(reply, where.as_json)
+    else:
+        known = {name: reply.get(name) for name in (*COLUMNS, *LIVE)}
     if where.as_json:
         return emit({"status": "200", **known})
     for name, value in known.items():
@@ -179,130 +174,19 @@ def show(where: Where, imei: Imei) -> None:
     return None
 
 
-def _fields(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `add` and `edit` share."""
-    for decorate in reversed((
-        click.option("--id", type=int, help="The number that {id} in texts stands for."),
-        click.option("--name", help="What people call it."),
-        click.option("--site", help="Where it stands."),
-        click.option("--phone", help='Its own service telephone; "" for the gateway\'s.'),
-        click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
-        click.option("--unit", type=click.Choice(["seconds", "times"]),
-                     help="What the number of a start counts."),
-        click.option("--ack-timeout", type=OwnSpan(),
-                     help='Its own seconds to answer a command; "" for the gateway\'s.'),
-    )):  # fmt: skip
-        command = decorate(command)
-    return command
+def _stored(where: Where, imei: Imei) -> dict[str, Any]:
+    """What the database has of a device."""
+    from devgate.store import devices, history
+
+    with store(where) as database, database.read() as conn:
+        device, last = devices.get(conn, imei), history.presence_of(conn, [imei]).get(imei)
+        if device is None:
+            raise devices.unknown(imei)
+    known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE)
+    if last is not None:  # what is on disk says nothing of now
+        known |= {name: iso(last[name]) for name in ("heard", "running_until")}
+    return known
 
 
-def _own(value: Any) -> Any:
-    """None for what is the gateway's default again."""
-    return None if value is NONE else value
-
-
-@devices.command()
-@click.argument("imei", type=ImeiType())
-@_fields
-@click.option("--disabled", is_flag=True, help="Known, but refused when it registers.")
-@common
-def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
-    """Add the device IMEI. Without --id it gets the next number.
-
-    \b
-    Examples:
-      devgate devices add 123456787654321
-      devgate devices add 123456787654322 --id 17 --name "Bay 5" --phone 400-500-5620
-    """
-    from devgate.store import devices
-    from devgate.store.device import Device
-
-    given = {name: _own(value) for name, value in fields.items() if value is not None}
-    with store(where) as database:
-        with database.write() as conn:
-            devices.claim(conn)
-            if "id" not in given:
-                given["id"] = devices.next_id(conn)
-            device = devices.add(conn, Device(imei, enabled=not disabled, **given))
-        done(where, database, f"added {imei} as number {device.id}", **device._asdict())
-
-
-@devices.command()
-@click.argument("imei", type=ImeiType())
-@_fields
-@common
-def edit(where: Where, /, imei: Imei, **fields: Any) -> None:
-    """Change the device IMEI: what is given, and nothing else.
-
-    \b
-    Examples:
-      devgate devices edit 123456787654321 --site south --unit times
-      devgate devices edit 123456787654321 --phone ""
-      devgate devices edit 123456787654321 --ack-timeout 30s
-    """
-    changes = {name: _own(value) for name, value in fields.items() if value is not None}
-    if not changes:
-        raise click.UsageError("Say what to change, --name or --site for example.")
-    _change(where, (imei,), changes, "changed")
-
-
-@devices.command()
-@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
-@common
-def enable(where: Where, imeis: tuple[Imei, ...]) -> None:
-    """Let devices register again.
-
-    \b
-    Example:
-      devgate devices enable 123456787654321
-    """
-    _change(where, imeis, {"enabled": True}, "enabled")
-
-
-@devices.command()
-@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
-@common
-def disable(where: Where, imeis: tuple[Imei, ...]) -> None:
-    """Refuse devices without forgetting them: they lose their connections.
-
-    \b
-    Example:
-      devgate devices disable 123456787654321 123456787654322
-    """
-    _change(where, imeis, {"enabled": False}, "disabled")
-
-
-def _change(
-    where: Where, imeis: tuple[Imei, ...], changes: Mapping[str, Any], word: str
-) -> NoReturn:
-    from devgate.store import devices
-
-    with store(where) as database:
-        with database.write() as conn:
-            new = [devices.edit(conn, imei, changes) for imei in imeis]
-        fields = new[0]._asdict() if len(new) == 1 else {"imeis": imeis}
-        done(where, database, f"{word} {', '.join(imeis)}", **fields)
-
-
-@devices.command()
-@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
-@YES
-@common
-def remove(where: Where, imeis: tuple[Imei, ...], yes: bool) -> None:
-    """Forget devices, all or none. Their history stays.
-
-    \b
-    Example:
-      devgate devices remove 123456787654321 123456787654322 --yes
-    """
-    from devgate.store import devices
-
-    certain(f"Remove {', '.join(imeis)}?", yes)
-    with store(where) as database:
-        with database.write() as conn:
-            devices.remove(conn, imeis)
-        done(where, database, f"removed {', '.join(imeis)}", imeis=imeis)
-
-
-devices.add_command(import_)
-devices.add_command(export)
+for command in (add, edit, enable, disable, remove, import_, export):
+    devices.add_command(command)

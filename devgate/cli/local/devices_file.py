@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import os
 import sys
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from time import monotonic
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NoReturn, Self
 
 import click
 
-from devgate.cli.local.stored import done, refresh, store
-from devgate.cli.output import Where, as_line, common, fail
-from devgate.errors import CallerError, StoreError
+from devgate.cli.local.stored import refresh, running, store
+from devgate.cli.output import (
+    USAGE,
+    Where,
+    as_line,
+    common,
+    complain,
+    emit,
+    exit_code,
+    fail,
+    finish,
+    plain,
+    say,
+)
+from devgate.control.client import REPLY_SECONDS, Channel, NoAnswer, Reply
+
+if TYPE_CHECKING:
+    from devgate.store.device import Device
+
+PART = 45_000  # bytes of a file in one request: in base64 below the 64 KiB that it may have
+LOOK_SECONDS = 0.3  # between two questions how far an import has come
 
 
 @click.command("import")
@@ -21,8 +43,13 @@ from devgate.errors import CallerError, StoreError
     "--on-conflict", type=click.Choice(["fail", "skip", "update"]), default="fail",
     show_default=True, help="What to do with IMEIs that are there already.",
 )  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what would change, and which lines are wrong."
+)
 @common
-def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "update"]) -> None:
+def import_(
+    where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "update"], dry_run: bool
+) -> None:
     """Import devices from the CSV file FILE, or - for standard input.
 
     A header names the columns, in any order: imei, and any of id, name, site, phone, qr,
@@ -31,22 +58,95 @@ def import_(where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "
 
     \b
     Examples:
+      devgate devices import machines.csv --on-conflict update --dry-run
       devgate devices import machines.csv
       zcat machines.csv.gz | devgate devices import - --on-conflict update
     """
-    from devgate.store import csv_import
+    with _Bar(shown=sys.stderr.isatty() and not where.as_json) as bar, running(where) as channel:
+        if channel is not None:
+            reply = _handed_over(
+                channel, file, {"on_conflict": on_conflict, "dry_run": dry_run}, bar
+            )
+        else:
+            reply = _stored(where, file, on_conflict, dry_run, bar)
+    _end(where, reply)
+
+
+def _handed_over(channel: Channel, file: BinaryIO, how: Mapping[str, Any], bar: _Bar) -> Reply:
+    """What the gateway that runs answers to an import of the file."""
+    id, total = None, os.fstat(file.fileno()).st_size if file.seekable() else 0
+    while data := file.read(PART):
+        part = {"type": "upload", "data": b64encode(data).decode()}
+        channel.send(part if id is None else {**part, "upload": id})
+        reply = channel.awaited()
+        if exit_code(reply):
+            return reply
+        id = reply["upload"]
+        bar("sending", reply["size"], total)
+    content = {"csv": ""} if id is None else {"upload": id}
+    channel.send({"type": "import", "id": "import", **content, **how})
+    heard = monotonic()
+    while True:
+        try:
+            answer = channel.reply(LOOK_SECONDS)
+        except TimeoutError:
+            if monotonic() > heard + REPLY_SECONDS:
+                raise NoAnswer(
+                    f"the gateway at {channel.path} has not answered within {REPLY_SECONDS:g} s; "
+                    "run the same import again to complete it"
+                ) from None
+            if id is not None:
+                channel.send({"type": "upload", "upload": id})
+            continue
+        if answer is None:
+            raise NoAnswer(
+                f"the gateway at {channel.path} went away; run the same import again to "
+                "complete it"
+            )
+        heard = monotonic()
+        if answer.pop("id", None) == "import":
+            return answer
+        if not exit_code(answer):
+            bar(answer["doing"], answer["done"], answer["total"])
+
+
+def _stored(
+    where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "update"], dry_run: bool,
+    bar: _Bar,
+) -> Reply:  # fmt: skip
+    """The same on the database, where no gateway runs."""
+    from devgate.store import csv_import, csv_preview
 
     with store(where) as database:
-        with _Bar(shown=sys.stderr.isatty() and not where.as_json) as bar:
-            try:
-                imported = csv_import.import_csv(database, file, on_conflict, bar)
-            except (CallerError, StoreError):
-                refresh(where, database)  # some of it may be there
-                raise
-        message = (
-            f"{imported.added} added, {imported.updated} updated, {imported.skipped} there already"
-        )
-        done(where, database, message, **asdict(imported))
+        if dry_run:
+            return csv_preview.preview_csv(database, file, on_conflict, bar).reply()
+        try:
+            imported = csv_import.import_csv(database, file, on_conflict, bar)
+        finally:
+            refresh(where, database)  # some of it may be there
+        return {"status": "200", "message": str(imported), **asdict(imported)}
+
+
+def _end(where: Where, reply: Reply) -> NoReturn:
+    """Print what came of it; lines that are wrong are no success."""
+    if where.as_json or "errors" not in reply:
+        if reply.get("faults"):
+            emit(reply)
+            raise SystemExit(USAGE)
+        finish(reply, where.as_json)
+    for change in reply["changes"]:
+        for name, value in change["changes"].items():
+            say(f"{change['imei']}  {name}: {_word(value['old'])} -> {_word(value['new'])}")
+    for error in reply["errors"]:
+        complain(f"line {error['line']}: {error['message']}")
+    if reply["faults"]:
+        fail(str(reply["message"]))
+    say(str(reply["message"]))
+    raise SystemExit(0)
+
+
+def _word(value: object) -> str:
+    return "-" if value in (None, "") else plain(str(value))
 
 
 class _Bar:
@@ -69,7 +169,7 @@ class _Bar:
             self._bar = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if not self._shown:
+        if not self._shown or not total:  # of a pipe nobody knows how long it is
             return
         if what != self._what:
             self.__exit__(None, None, None)
@@ -100,14 +200,13 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
       devgate devices export --json | jq -r 'select(.site == "north") | .imei'
     """
     from devgate.store.csv_export import CsvWriter
-    from devgate.store.devices import all_devices
 
     part = f"{file}.part"  # so that FILE is the whole export or what it was before
-    with store(where) as database, database.read() as conn:
+    with _all(where) as devices:
         try:
             with click.open_file(file if file == "-" else part, "w", encoding="utf-8") as out:
                 writer = None if where.as_json else CsvWriter(out, spreadsheet=spreadsheet)
-                for device in all_devices(conn):
+                for device in devices:
                     if writer is None:
                         click.echo(as_line(device._asdict()), file=out)
                     else:
@@ -118,3 +217,35 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
             raise
         except OSError as err:
             fail(f"{file} cannot be written: {err.strerror}")
+
+
+@contextmanager
+def _all(where: Where) -> Iterator[Iterable[Device]]:
+    """All devices, from the gateway that runs, or from the database."""
+    with running(where) as channel:
+        if channel is not None:
+            channel.send({"type": "export", "end": True})
+            reply = channel.awaited()
+            if exit_code(reply):
+                finish(reply, where.as_json)
+            yield _each(channel)
+            return
+    from devgate.store.devices import all_devices
+
+    def lazily(conn: Any) -> Iterator[Device]:
+        yield from all_devices(conn)
+
+    with store(where) as database, database.read() as conn:
+        yield lazily(conn)  # asked for once the file is open
+
+
+def _each(channel: Channel) -> Iterator[Device]:
+    from devgate.store.device import Device
+
+    while (line := channel.reply(REPLY_SECONDS)) is not None:
+        if "end" in line:
+            return
+        if "status" in line:  # the database went away in the middle
+            finish(line, as_json=False)
+        yield Device(**line)
+    raise NoAnswer(f"the gateway at {channel.path} went away in the middle of the list")

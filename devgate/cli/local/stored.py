@@ -1,4 +1,4 @@
-"""The gateway's database, for commands that work on it directly with the gateway running or not.
+"""What a gateway keeps: asked of the one that runs, and where none does, its database itself.
 
 What opens it is imported in the functions: `--help` needs none of it.
 """
@@ -6,16 +6,62 @@ What opens it is imported in the functions: `--help` needs none of it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from devgate.cli.output import Where, complain, exit_code, fail, finish
-from devgate.control.client import NoAnswer, NoGateway, ask
+from devgate.control.client import Channel, NoAnswer, NoGateway, Reply, ask
 from devgate.errors import CallerError, SetupError, StoreError
 
 if TYPE_CHECKING:
     from devgate.store.engine import Database
+
+
+def asked(where: Where, request: Mapping[str, Any]) -> Reply | None:
+    """The reply of the gateway that runs. None where none does: then the command works on the
+    database.
+
+    Raises NoGateway where one may run that does not answer this user.
+    """
+    with running(where) as channel:
+        if channel is None:
+            return None
+        channel.send(request)
+        return channel.awaited()
+
+
+@contextmanager
+def running(where: Where) -> Iterator[Channel | None]:
+    """A connection to the gateway that runs, as asked() has it."""
+    if _other_database(where):
+        yield None
+        return
+    try:
+        channel = Channel(where.socket())
+    except NoGateway as err:
+        if not err.absent:
+            raise
+        yield None
+    else:
+        with channel:
+            yield channel
+
+
+def _other_database(where: Where) -> bool:
+    """Whether the environment names another database than that of the gateway that runs."""
+    if "DEVGATE_STORE__URL" not in os.environ:
+        return False
+    try:
+        used = ask(where.socket(), {"type": "status"}).get("database")
+    except NoGateway:
+        return False
+    from devgate.store.engine import Database
+    from devgate.store.engines import make_engine
+
+    meant = Database(make_engine(configured(where)))
+    meant.close()
+    return bool(used) and used != meant.url_shown
 
 
 @contextmanager

@@ -18,6 +18,7 @@ MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
 MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
+MAX_AT_ONCE = 500  # devices that one request changes, all or none: some 30 ms
 
 
 def device(args: Args) -> Imei:
@@ -26,6 +27,20 @@ def device(args: Args) -> Imei:
     if type(given) is str and IMEI.fullmatch(given):  # as imei() does, without a call
         return Imei(given)
     return imei(given)
+
+
+def devices(args: Args) -> list[Imei]:
+    """`imei`, or a list of them as `imeis`: each once, at most MAX_AT_ONCE."""
+    given = args.get("imeis")
+    if given is None:
+        return [device(args)]
+    if args.get("imei") is not None:
+        raise CallerError("400", "imei: either imei or imeis expected, not both")
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_AT_ONCE:
+        raise CallerError(
+            "400", f"imeis: a list of 1 to {MAX_AT_ONCE} IMEIs expected, not {shown(given)}"
+        )
+    return list(dict.fromkeys(map(imei, given)))
 
 
 def maybe_device(args: Args) -> Imei | None:

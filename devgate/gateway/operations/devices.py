@@ -1,4 +1,4 @@
-"""Operations on what is known of devices: look, search, add, edit, remove, import, export.
+"""Operations on what is known of devices: look, search, add, edit, remove, export.
 
 What they write is in the database when they answer, and in force.
 """
@@ -6,27 +6,26 @@ What they write is in the database when they answer, and in force.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import asdict
-from io import BytesIO
-from typing import Any, BinaryIO, cast
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
-import trio
-
-from devgate.errors import CallerError, StoreError
+from devgate.errors import CallerError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, fleetwide, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
-from devgate.store import csv_import, history
 from devgate.store import devices as stored
-from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, MAX_NAME, Device
+from devgate.store import history
+from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, MAX_NAME, Device, checked
 from devgate.store.history import Reading
 from devgate.store.search import search
 
 PAGE = 1000  # devices of an export that are read at once
 MAX_SEARCH = 64  # characters of what is looked for
-ON_CONFLICT = ("fail", "skip", "update")
+FILTERS = ("q", "site", "online", "running", "enabled")
+ANY = Imei("0" * 15)  # stands for a device when what all are to have is checked
 
 
 async def device(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -80,68 +79,73 @@ def _page(
 
 async def add(gateway: Gateway, args: Args, source: str) -> Reply:
     """Add a device. Raises CallerError (409) if its IMEI or its id is taken."""
-    imei, given = arguments.device(args), _given(args)
+    imei, fields = arguments.device(args), given(args)
 
     def change(conn: Reading) -> Device:
         stored.claim(conn)
-        if stored.get(conn, imei) is not None:
-            raise CallerError("409", f"imei: the device {imei} is there already")
-        id = given.pop("id", None)
-        if id is None:
-            id = stored.next_id(conn)
-        _must_be_free(conn, imei, id)
-        return stored.add(conn, Device(imei, id, **given))
+        if "id" not in fields:
+            fields["id"] = stored.next_id(conn)
+        return stored.add(conn, Device(imei, **fields))
 
-    return await _changed(gateway, imei, source, change, f"added {imei}")
+    with gateway.knowledge.changing(source, imei):
+        device = await gateway.records.change(change)
+        await gateway.knowledge.refresh()
+    return {
+        "status": "200", "message": f"added {imei} as number {device.id}", **device._asdict()
+    }  # fmt: skip
 
 
 async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Change fields of a device. Raises CallerError: 300, or 409 if the id is taken."""
-    imei, given = arguments.device(args), _given(args)
-    if not given:
+    """Change fields of a device, or of several, all or none. Raises CallerError: 300, or 409 if
+    the id is taken."""
+    imeis, fields = arguments.devices(args), given(args)
+    if not fields:
         raise CallerError("400", f"nothing to change: one of {', '.join(COLUMNS[1:])} expected")
+    if "id" in fields and len(imeis) > 1:
+        raise CallerError("400", "id: one device alone can have it")
 
-    def change(conn: Reading) -> Device:
-        stored.claim(conn)
-        if (id := given.get("id")) is not None:
-            _must_be_free(conn, imei, id)
-        return stored.edit(conn, imei, given)
-
-    return await _changed(gateway, imei, source, change, f"changed {imei}")
+    found = await _changed(gateway, imeis, source, partial(_edited, imeis, fields))
+    if "imei" in args:
+        return {"status": "200", "message": f"changed {imeis[0]}", **found[0]._asdict()}
+    return {"status": "200", "message": f"changed {len(imeis)} devices", "imeis": imeis}
 
 
 async def remove(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Remove a device; its connection ends. Raises CallerError (300)."""
-    imei = arguments.device(args)
-    with gateway.knowledge.changing(source, imei):
-        await gateway.records.change(stored.remove, [imei])
-        await gateway.knowledge.refresh()
-    return {"status": "200", "message": f"removed {imei}", "imei": imei}
+    """Remove a device, or several, all or none; connections end. Raises CallerError (300)."""
+    imeis = arguments.devices(args)
+    await _changed(gateway, imeis, source, partial(_removed, imeis))
+    if "imei" in args:
+        return {"status": "200", "message": f"removed {imeis[0]}", "imei": imeis[0]}
+    return {"status": "200", "message": f"removed {len(imeis)} devices", "imeis": imeis}
+
+
+def _edited(imeis: Sequence[Imei], fields: Mapping[str, Any], conn: Reading) -> list[Device]:
+    return stored.edit_all(conn, imeis, fields)
+
+
+def _removed(imeis: Sequence[Imei], conn: Reading) -> list[Device]:
+    stored.remove(conn, imeis)
+    return []
 
 
 async def _changed(
     gateway: Gateway,
-    imei: Imei,
+    imeis: Sequence[Imei],
     source: str,
-    change: Callable[[Reading], Device],
-    message: str,
-) -> Reply:
-    with gateway.knowledge.changing(source, imei):
-        device = await gateway.records.change(change)
+    change: Callable[[Reading], list[Device]],
+) -> list[Device]:
+    with ExitStack() as stack:
+        for imei in imeis:
+            stack.enter_context(gateway.knowledge.changing(source, imei))
+        found = await gateway.records.change(change)
         await gateway.knowledge.refresh()
-    return {"status": "200", "message": message, **device._asdict()}
+    return found
 
 
-def _must_be_free(conn: Reading, imei: Imei, id: int) -> None:
-    owner = stored.owners(conn, [id]).get(id, imei)
-    if owner != imei:
-        raise CallerError("409", f"id: {id} is the device {owner}'s")
-
-
-def _given(args: Args) -> dict[str, Any]:
+def given(args: Args) -> dict[str, Any]:
     """What the request says of a device, by the columns' names. Values are the store's to check,
     types are ours."""
-    given: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name in COLUMNS[1:]:
         if name not in args:
             continue
@@ -156,49 +160,27 @@ def _given(args: Args) -> dict[str, Any]:
             raise CallerError("400", f"{name}: a string expected, not {shown(value)}")
         if name == "id" and value is None:
             continue  # to be counted up, or left as it is
-        given[name] = value
-    return given
+        found[name] = value
+    return found
 
 
-async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Import. `csv` is the text, or (within the process) a file of it."""
-    given = args.get("csv")
-    if isinstance(given, str):
-        given = BytesIO(given.encode("utf-8", "surrogatepass"))
-    if given is None or not hasattr(given, "readline"):
-        raise CallerError("400", f"csv: a text expected, not {shown(given)}")
-    on_conflict = arguments.choice(args, "on_conflict", ON_CONFLICT) or "fail"
-
-    def progress(what: str, done: int, total: int) -> None:
-        if gateway.orders.closed:
-            raise StoreError("the gateway stops; run the same import again to complete it")
-
-    # What was begun is finished: half an import helps nobody whose connection was lost.
-    with trio.CancelScope(shield=True), gateway.knowledge.changing(source):
-        try:
-            imported = await gateway.records.whole(
-                csv_import.import_csv,
-                cast("BinaryIO", given),
-                cast("csv_import.OnConflict", on_conflict),
-                progress,
-            )
-        finally:
-            await gateway.knowledge.refresh()  # some of it may be there, whatever happened
-    message = (
-        f"{imported.added} added, {imported.updated} updated, {imported.skipped} there already"
-    )
-    return {"status": "200", "message": message, **asdict(imported)}
+def check(fields: Mapping[str, Any]) -> None:
+    """Whether any device can have that. Raises CallerError (400), which names the field."""
+    checked(Device(ANY, 0, **fields))
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
-    """All devices by IMEI, one a line."""
+    """All devices by IMEI, one a line. With `end`, a last line says that they were all."""
+    end = arguments.yes(args, "end", False)
     first = await gateway.records.read(search, None, PAGE)  # an error here is a reply
-    return Stream({"status": "200", "message": "all devices"}, _all(gateway, first))
+    return Stream({"status": "200", "message": "all devices"}, _all(gateway, first, end))
 
 
-async def _all(gateway: Gateway, page: list[Device]) -> AsyncGenerator[Reply, None]:
+async def _all(gateway: Gateway, page: list[Device], end: bool) -> AsyncGenerator[Reply, None]:
     """Each device, by IMEI. Read page by page: who reads slowly keeps no transaction open."""
     while page:
         for one in page:
             yield one._asdict()
         page = await gateway.records.read(search, page[-1].imei, PAGE)
+    if end:
+        yield {"end": True}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from devgate.errors import CallerError, DevgateError
-from devgate.gateway.command import Command, Order
-from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
-    arguments,
     devices,
     events,
+    importing,
     nodes,
     reports,
     status,
@@ -22,10 +19,10 @@ from devgate.gateway.operations import (
     webhooks,
 )
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.ordering import ORDERS as ORDERS
+from devgate.gateway.operations.ordering import order, submit
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import shown, unknown_field
-
-log = logging.getLogger("devgate.commands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,117 +33,6 @@ class Operation:
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
     fields: tuple[str, ...] = ()
-
-
-def _start(gateway: Gateway, args: Args, source: str) -> Order:
-    imei = arguments.device(args)
-    long = arguments.long(args, gateway.settings.command.max_long)
-    if arguments.choice(args, "unit", ("seconds", "times")) == "seconds" and (
-        gateway.directory.counts_times(imei)
-    ):
-        raise CallerError("400", f"long: {imei} counts times: a number expected, not a duration")
-    return Order(
-        imei,
-        "start",
-        long,
-        arguments.key(args, gateway.settings.command.require_key),
-        arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
-        source=source,
-    )
-
-
-def _stop(gateway: Gateway, args: Args, source: str) -> Order:
-    return Order(
-        arguments.device(args),
-        "stop",
-        key=arguments.key(args),
-        timeout=arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        expires=arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
-        cancel=arguments.yes(args, "cancel", False),
-        source=source,
-    )
-
-
-ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
-
-
-def submit(
-    gateway: Gateway,
-    args: Args,
-    source: str,
-    on_done: Callable[[Reply], None],
-    id: str | None = None,
-) -> None:
-    """Carry out a start or a stop. What was taken runs on, whatever becomes of the caller.
-
-    `id` is the id that the command is to have; None: a new one. Raises CallerError for what is
-    wrong with the request. Any later refusal is a reply.
-    """
-    try:
-        order = ORDERS[str(args["type"])](gateway, args, source)
-        if id is not None:
-            order = replace(order, id=id)
-        wait = arguments.yes(args, "wait", True)
-        gateway.orders.submit(order, wait, partial(_settled, order, on_done))
-    except CallerError:
-        raise
-    except Exception as err:
-        raise _fault(err) from err
-
-
-def _settled(
-    order: Order, on_done: Callable[[Reply], None], found: Command | Exception | Reply
-) -> None:
-    if isinstance(found, Command):
-        return on_done(_reply(found))
-    if isinstance(found, dict):  # another node's
-        return on_done(found)
-    err = found if isinstance(found, DevgateError) else _fault(found)
-    # Here, and not at the door, the fields are known as they were understood.
-    return on_done(
-        {
-            "status": err.status,
-            "message": str(err),
-            "imei": order.imei,
-            "type": order.type,
-            "long": order.long,
-            "command": None,
-            "key": order.key,
-            "outcome": err.outcome,
-            **err.more,
-        }
-    )
-
-
-async def order(gateway: Gateway, args: Args, source: str) -> Reply:
-    """submit() for callers that await: returns the reply when the order has one."""
-    return await result_of(partial(submit, gateway, args, source))
-
-
-def _fault(err: Exception) -> DevgateError:
-    """A defect of ours met an order: it may have been sent, so nobody may call it refused."""
-    log.error("order failed error=%s", type(err).__name__, exc_info=err)
-    return DevgateError(
-        "408",
-        "the gateway failed, its log says how; the outcome is unknown: ask again with the key",
-    )
-
-
-def _reply(command: Command) -> Reply:
-    return {
-        "status": command.status if command.state == "ended" else "000",
-        "message": command.message,
-        "imei": command.imei,
-        "type": command.type,
-        "long": command.long,
-        "command": command.id,
-        "key": command.key,
-        "outcome": command.outcome,
-        "late": command.late,
-        "ambiguous": command.ambiguous,
-        **({} if command.why is None else {"why": command.why}),
-    }
 
 
 _LIST = ("after", "limit")
@@ -169,18 +55,25 @@ OPERATIONS: Mapping[str, Operation] = {
     "devices": Operation(
         "List devices, or those that are looked for.",
         devices.devices,
-        ("q", "site", "online", "running", "enabled", *_LIST),
+        (*devices.FILTERS, *_LIST),
     ),
     "device": Operation("Show all that is known of one device.", devices.device, ("imei",)),
     "add": Operation("Add a device.", devices.add, ("imei", *_KEPT)),
     "edit": Operation(
-        "Change a device: what is given, and nothing else.", devices.edit, ("imei", *_KEPT)
+        "Change a device: what is given, and nothing else.",
+        devices.edit,
+        ("imei", "imeis", *_KEPT),
     ),
-    "remove": Operation("Forget a device; its history stays.", devices.remove, ("imei",)),
+    "remove": Operation("Forget a device; its history stays.", devices.remove, ("imei", "imeis")),
     "import": Operation(
-        "Take devices from a CSV text.", devices.import_devices, ("csv", "on_conflict")
+        "Take devices from a CSV text, or say what that would do.",
+        importing.import_devices,
+        ("csv", "upload", "on_conflict", "dry_run"),
     ),
-    "export": Operation("Give all devices.", devices.export),
+    "upload": Operation(
+        "Hand over a file for an import, part by part.", importing.upload, ("upload", "data")
+    ),
+    "export": Operation("Give all devices.", devices.export, ("end",)),
     "command": Operation("Show one command's record.", status.command, ("command",)),
     "history": Operation(
         "List commands, newest first.", status.history, ("imei", "state", "key", *_LIST)

@@ -2,55 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
-
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import schemas as s
-from devgate.http.api.schemas import Schema, nullable
-
-Body = Literal["json", "csv", "command"]
-Stream = Literal["csv", "events"]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One thing that a request says, and the name that the operation knows it by."""
-
-    name: str
-    schema: Schema
-    about: str
-    required: bool = False
-    becomes: str = ""
-    form: bool = False  # of the answer's form: the operation does not know it
-
-    @property
-    def argument(self) -> str:
-        """The field of the operation that it becomes."""
-        return self.becomes or self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One method on one path. `operation` is the one of the table that every way in carries."""
-
-    method: str
-    path: str
-    operation: str
-    summary: str
-    reply: str  # a component of the document; nothing for a stream
-    place: tuple[Field, ...] = ()
-    query: tuple[Field, ...] = ()
-    head: tuple[Field, ...] = ()
-    json: tuple[Field, ...] = ()
-    body: Body | None = None
-    stream: Stream | None = None
-    about: str = ""
-    created: str = ""  # 201 with a Location, instead of 200: the part of the reply that ends it
-    waits: bool = False  # 202 where the outcome was not waited for
-    statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses of its own
-
+from devgate.http.api.call import Call as Call
+from devgate.http.api.call import Field as Field
+from devgate.http.api.schemas import nullable
 
 _IMEI = Field("imei", s.IMEI, "The device.", True)
 _ABOUT_ONE = Field("imei", s.IMEI, "Only of this device.")
@@ -125,10 +81,13 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", "/api/devices/import", "import", "Import devices from CSV", "Taken", body="csv",
-        query=(Field("on_conflict", s.CONFLICT, "What to do with IMEIs that are there."),),
+        query=(
+            Field("on_conflict", s.CONFLICT, "What to do with IMEIs that are there."),
+            Field("dry_run", s.YES, "true: only say what would change, and what is wrong."),
+        ),
         about="A header names the columns: imei, and any of id, name, site, phone, qr, unit, "
         "ack_timeout, enabled. The whole file is checked first: an error names its line, and "
-        "nothing is taken.",
+        "nothing is taken. With `dry_run` all lines that are wrong are named, up to 200.",
     ),
     Call(
         "GET", "/api/devices/export", "export", "Export all devices as CSV", "", stream="csv",

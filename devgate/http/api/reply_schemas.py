@@ -12,6 +12,7 @@ MAYBE_WHOLE: Schema = {"type": ["integer", "null"]}
 YES: Schema = {"type": "boolean"}
 TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 OBJECT: Schema = {"type": "object"}
+ANY: Schema = {"type": ["string", "number", "boolean", "null"]}  # what one field may hold
 # refused: nothing was sent for this request, and its key stays free.
 OUTCOME: Schema = {
     "type": "string", "enum": ["pending", "done", "failed", "unknown", "refused", "conflict"],
@@ -29,6 +30,16 @@ def shape(description: str = "", /, **parts: Schema) -> Schema:
     return {"type": "object", **said, "properties": parts, "required": list(parts)}
 
 
+def optional(whole: Schema, /, **parts: Schema) -> Schema:
+    """The same object, which may have these members, too."""
+    return {**whole, "properties": {**whole["properties"], **parts}}
+
+
+def listed(item: Schema) -> Schema:
+    """A list of these."""
+    return {"type": "array", "items": item}
+
+
 def page_of(name: str) -> Schema:
     """The schema of a page with items of that name."""
     return shape(
@@ -41,7 +52,6 @@ LISTED: dict[str, Schema] = {
     "imei": TEXT, "id": WHOLE, "name": TEXT, "site": TEXT, "enabled": YES, "online": YES,
     "since": TIME, "address": MAYBE, "heard": TIME, "running_until": TIME, "unit": TEXT,
 }  # fmt: skip
-
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
         "RFC 9457. `code` is devgate's status, `detail` a sentence for a person. `outcome` is "
@@ -83,9 +93,20 @@ SHAPES: dict[str, Schema] = {
         status=TEXT, message=TEXT, imei=TEXT, id=WHOLE, name=TEXT, site=TEXT, phone=MAYBE,
         qr=MAYBE, unit=TEXT, ack_timeout=MAYBE_NUMBER, enabled=YES,
     ),
-    "Taken": shape(
-        "What an import has done, in devices.",
-        status=TEXT, message=TEXT, added=WHOLE, updated=WHOLE, skipped=WHOLE,
+    "Taken": optional(
+        shape(
+            "What an import has done, in devices; with `dry_run`, what it would do: then `faults` "
+            "counts the lines that are wrong, and there are the first 200 of each list.",
+            status=TEXT, message=TEXT, added=WHOLE, updated=WHOLE, skipped=WHOLE,
+        ),
+        rows=WHOLE, faults=WHOLE,
+        errors=listed(shape(line=WHOLE, message=TEXT)),
+        additions=listed(
+            shape(line=WHOLE, imei=TEXT, id=MAYBE_WHOLE, name=TEXT, site=TEXT)
+        ),
+        changes=listed(shape(line=WHOLE, imei=TEXT, name=TEXT, changes={
+            "type": "object", "additionalProperties": shape(old=ANY, new=ANY),
+        })),
     ),
     "Trimmed": shape(
         "What was deleted, in rows; keys are freed. `more`: there is more to delete.",

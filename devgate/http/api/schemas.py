@@ -18,7 +18,8 @@ from devgate.gateway.operations.arguments import (
     MAX_LIMIT,
     MAX_TIMEOUT,
 )
-from devgate.gateway.operations.devices import MAX_SEARCH, ON_CONFLICT
+from devgate.gateway.operations.devices import MAX_SEARCH
+from devgate.gateway.operations.importing import ON_CONFLICT
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 

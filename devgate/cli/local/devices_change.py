@@ -1,0 +1,160 @@
+"""`devgate devices add`, `edit`, `enable`, `disable` and `remove`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import click
+
+from devgate.cli.local.stored import asked, done, store
+from devgate.cli.output import YES, Where, certain, common, exit_code, finish
+from devgate.cli.params import NONE, ImeiType, OwnSpan
+from devgate.model import Imei
+
+
+def _fields(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `add` and `edit` share."""
+    for decorate in reversed((
+        click.option("--id", type=int, help="The number that {id} in texts stands for."),
+        click.option("--name", help="What people call it."),
+        click.option("--site", help="Where it stands."),
+        click.option("--phone", help='Its own service telephone; "" for the gateway\'s.'),
+        click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
+        click.option("--unit", type=click.Choice(["seconds", "times"]),
+                     help="What the number of a start counts."),
+        click.option("--ack-timeout", type=OwnSpan(),
+                     help='Its own seconds to answer a command; "" for the gateway\'s.'),
+    )):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def _own(value: Any) -> Any:
+    """None for what is the gateway's default again."""
+    return None if value is NONE else value
+
+
+@click.command()
+@click.argument("imei", type=ImeiType())
+@_fields
+@click.option("--disabled", is_flag=True, help="Known, but refused when it registers.")
+@common
+def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
+    """Add the device IMEI. Without --id it gets the next number.
+
+    \b
+    Examples:
+      devgate devices add 123456787654321
+      devgate devices add 123456787654322 --id 17 --name "Bay 5" --phone 400-500-5620
+    """
+    given = {name: _own(value) for name, value in fields.items() if value is not None}
+    if disabled:
+        given["enabled"] = False
+    reply = asked(where, {"type": "add", "imei": imei, **given})
+    if reply is not None:
+        finish(reply, where.as_json)
+
+    from devgate.store import devices
+    from devgate.store.device import Device
+
+    with store(where) as database:
+        with database.write() as conn:
+            devices.claim(conn)
+            if "id" not in given:
+                given["id"] = devices.next_id(conn)
+            device = devices.add(conn, Device(imei, **given))
+        done(where, database, f"added {imei} as number {device.id}", **device._asdict())
+
+
+@click.command()
+@click.argument("imei", type=ImeiType())
+@_fields
+@common
+def edit(where: Where, /, imei: Imei, **fields: Any) -> None:
+    """Change the device IMEI: what is given, and nothing else.
+
+    \b
+    Examples:
+      devgate devices edit 123456787654321 --site south --unit times
+      devgate devices edit 123456787654321 --phone ""
+      devgate devices edit 123456787654321 --ack-timeout 30s
+    """
+    changes = {name: _own(value) for name, value in fields.items() if value is not None}
+    if not changes:
+        raise click.UsageError("Say what to change, --name or --site for example.")
+    _change(where, (imei,), changes, "changed")
+
+
+@click.command()
+@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
+@common
+def enable(where: Where, imeis: tuple[Imei, ...]) -> None:
+    """Let devices register again.
+
+    \b
+    Example:
+      devgate devices enable 123456787654321
+    """
+    _change(where, imeis, {"enabled": True}, "enabled")
+
+
+@click.command()
+@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
+@common
+def disable(where: Where, imeis: tuple[Imei, ...]) -> None:
+    """Refuse devices without forgetting them: they lose their connections.
+
+    \b
+    Example:
+      devgate devices disable 123456787654321 123456787654322
+    """
+    _change(where, imeis, {"enabled": False}, "disabled")
+
+
+def _change(
+    where: Where, imeis: tuple[Imei, ...], changes: Mapping[str, Any], word: str
+) -> NoReturn:
+    _ask(where, imeis, {"type": "edit", **changes}, word)
+
+    from devgate.store import devices
+
+    with store(where) as database:
+        with database.write() as conn:
+            new = devices.edit_all(conn, imeis, changes)
+        fields = new[0]._asdict() if len(new) == 1 else {"imeis": imeis}
+        done(where, database, f"{word} {', '.join(imeis)}", **fields)
+
+
+def _ask(where: Where, imeis: tuple[Imei, ...], request: Mapping[str, Any], word: str) -> None:
+    """Have the gateway that runs do it, and end with that; return where none runs."""
+    which = {"imei": imeis[0]} if len(imeis) == 1 else {"imeis": imeis}
+    reply = asked(where, {**request, **which})
+    if reply is None:
+        return
+    if not exit_code(reply):
+        reply["message"] = f"{word} {', '.join(imeis)}"
+    finish(reply, where.as_json)
+
+
+@click.command()
+@click.argument("imeis", metavar="IMEI...", type=ImeiType(), nargs=-1, required=True)
+@YES
+@common
+def remove(where: Where, imeis: tuple[Imei, ...], yes: bool) -> None:
+    """Forget devices, all or none. Their history stays.
+
+    \b
+    Example:
+      devgate devices remove 123456787654321 123456787654322 --yes
+    """
+    certain(f"Remove {', '.join(imeis)}?", yes)
+    _ask(where, imeis, {"type": "remove"}, "removed")
+
+    from devgate.store import devices
+
+    with store(where) as database:
+        with database.write() as conn:
+            devices.remove(conn, imeis)
+        fields: dict[str, Any] = {"imei": imeis[0]} if len(imeis) == 1 else {"imeis": imeis}
+        done(where, database, f"removed {', '.join(imeis)}", **fields)

@@ -1,0 +1,129 @@
+"""Starts and stops: from a request to an order, and from its outcome to a reply."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from devgate.errors import CallerError, DevgateError
+from devgate.gateway.command import Command, Order
+from devgate.gateway.completion import result_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+
+log = logging.getLogger("devgate.commands")
+
+
+def _start(gateway: Gateway, args: Args, source: str) -> Order:
+    imei = arguments.device(args)
+    long = arguments.long(args, gateway.settings.command.max_long)
+    if arguments.choice(args, "unit", ("seconds", "times")) == "seconds" and (
+        gateway.directory.counts_times(imei)
+    ):
+        raise CallerError("400", f"long: {imei} counts times: a number expected, not a duration")
+    return Order(
+        imei,
+        "start",
+        long,
+        arguments.key(args, gateway.settings.command.require_key),
+        arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
+        arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        source=source,
+    )
+
+
+def _stop(gateway: Gateway, args: Args, source: str) -> Order:
+    return Order(
+        arguments.device(args),
+        "stop",
+        key=arguments.key(args),
+        timeout=arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
+        expires=arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        cancel=arguments.yes(args, "cancel", False),
+        source=source,
+    )
+
+
+ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
+
+
+def submit(
+    gateway: Gateway,
+    args: Args,
+    source: str,
+    on_done: Callable[[Reply], None],
+    id: str | None = None,
+) -> None:
+    """Carry out a start or a stop. What was taken runs on, whatever becomes of the caller.
+
+    `id` is the id that the command is to have; None: a new one. Raises CallerError for what is
+    wrong with the request. Any later refusal is a reply.
+    """
+    try:
+        order = ORDERS[str(args["type"])](gateway, args, source)
+        if id is not None:
+            order = replace(order, id=id)
+        wait = arguments.yes(args, "wait", True)
+        gateway.orders.submit(order, wait, partial(_settled, order, on_done))
+    except CallerError:
+        raise
+    except Exception as err:
+        raise _fault(err) from err
+
+
+def _settled(
+    order: Order, on_done: Callable[[Reply], None], found: Command | Exception | Reply
+) -> None:
+    if isinstance(found, Command):
+        return on_done(_reply(found))
+    if isinstance(found, dict):  # another node's
+        return on_done(found)
+    err = found if isinstance(found, DevgateError) else _fault(found)
+    # Here, and not at the door, the fields are known as they were understood.
+    return on_done(
+        {
+            "status": err.status,
+            "message": str(err),
+            "imei": order.imei,
+            "type": order.type,
+            "long": order.long,
+            "command": None,
+            "key": order.key,
+            "outcome": err.outcome,
+            **err.more,
+        }
+    )
+
+
+async def order(gateway: Gateway, args: Args, source: str) -> Reply:
+    """submit() for callers that await: returns the reply when the order has one."""
+    return await result_of(partial(submit, gateway, args, source))
+
+
+def _fault(err: Exception) -> DevgateError:
+    """A defect of ours met an order: it may have been sent, so nobody may call it refused."""
+    log.error("order failed error=%s", type(err).__name__, exc_info=err)
+    return DevgateError(
+        "408",
+        "the gateway failed, its log says how; the outcome is unknown: ask again with the key",
+    )
+
+
+def _reply(command: Command) -> Reply:
+    return {
+        "status": command.status if command.state == "ended" else "000",
+        "message": command.message,
+        "imei": command.imei,
+        "type": command.type,
+        "long": command.long,
+        "command": command.id,
+        "key": command.key,
+        "outcome": command.outcome,
+        "late": command.late,
+        "ambiguous": command.ambiguous,
+        **({} if command.why is None else {"why": command.why}),
+    }

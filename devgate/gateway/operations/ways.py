@@ -1,0 +1,12 @@
+"""Who may ask for what where callers show no token: on the control socket."""
+
+from __future__ import annotations
+
+from devgate.access.tokens import may
+from devgate.gateway.operations.table import OPERATIONS
+
+
+def may_by_socket(role: str, operation: object) -> bool:
+    """Whether `[control] role` suffices. What is no operation at all is dispatch()'s to refuse,
+    which names those that there are."""
+    return may(role, operation) or not (isinstance(operation, str) and operation in OPERATIONS)
