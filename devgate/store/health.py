@@ -12,8 +12,9 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
-from devgate.store.engine import Database, one_line, opened
+from devgate.store.engine import Database, opened
 from devgate.store.migrating import must_be_known, version_of
+from devgate.store.outage import one_line
 from devgate.store.schema import SCHEMA, device, event, metadata
 
 CHECK_SECONDS = 10.0  # of SQLite's own check; a database of some GB takes longer

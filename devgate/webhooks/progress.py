@@ -1,4 +1,4 @@
-"""How far a webhook has come, and how its deliveries end: what is known of it, and goes to disk."""
+"""How far a webhook has come, and how its deliveries end: what is known of it and stored."""
 
 from __future__ import annotations
 
