@@ -53,6 +53,7 @@ def fill(url: str, count: int, language: str) -> None:
         journal.commit(commands)
         for start in range(0, len(events), 5000):
             journal.commit(events[start : start + 5000])
+        journal.commit(list(_strangers(rng, now, devices)))
         journal.close()
     finally:
         database.close()
@@ -89,6 +90,17 @@ def _order(
         (id, imei, type, long, key, spent, status, "ended", message, False, "socket:shop",
          at, sent, ended, None, None, None, False, None, False),
     )  # fmt: skip
+
+
+def _strangers(rng: Random, now: float, devices: list[Device]) -> Iterator[Row]:
+    """Machines that tried to register: new ones, and one that says another's IMEI."""
+    for n in range(5):
+        network = f"10.22.{n}.{rng.randrange(1, 255)}"
+        first, count = now - 3600 * (n * 5 + 2), 60 // (n + 1)
+        reason, own = ("wrong", devices[51].imei) if n == 3 else ("unknown", None)
+        address = f"{network}:{rng.randrange(2000, 60000)}"
+        values = (f"8612340561{n * 1237 + 10117:05}", reason, address, network)
+        yield Row("unknown", (*values, first, now - 40 - 700 * n, count, own))
 
 
 def _connections(rng: Random, now: float, devices: list[Device]) -> Iterator[Happened]:

@@ -42,6 +42,7 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "confirm": ("/devices/860000000000005/start?long=15m", "en", "light", (DESKTOP[0], 620)),
     "order": ("/orders?key={unknown}", "en", "light", (DESKTOP[0], 760)),
     "order-dark-zh": ("/orders?key={done}", "zh", "dark", (DESKTOP[0], 760)),
+    "unknown-devices": ("/unknown-devices", "en", "light", (DESKTOP[0], 620)),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 

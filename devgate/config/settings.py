@@ -78,6 +78,11 @@ class DeviceSettings(Table):
     max_outbox: Annotated[int, whole(1024, 64 * 1024 * 1024)] = setting(
         65536, "Bytes that may wait for a device that does not read."
     )
+    registration: Annotated[Literal["listed", "approve"], one_of("listed", "approve")] = setting(
+        "listed",
+        "Which devices may register: those that an admin has added, or also those that tried, "
+        "once the role command has approved them.",
+    )
     flapping: FlappingSettings = setting({}, "When two devices with one IMEI are reported.")
     proxy_protocol: Annotated[bool, YES_OR_NO] = setting(
         False, "A load balancer in front sends PROXY v1 or v2.", restart=True

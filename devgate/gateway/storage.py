@@ -198,6 +198,13 @@ class Records:
         id = f"{imei}:{kind}"
         self._writer.post([Row("open_results", (id, detail))], ("open_results", id))
 
+    def unknown_devices(
+        self, rows: Sequence[tuple[Any, ...]], on_done: Callable[[Exception | None], None]
+    ) -> None:
+        """Attempts of devices that were refused, in the columns of `store.unknown.WRITTEN`. Calls
+        back with None once they are on disk, or with why they never will be."""
+        self._writer.write([Row("unknown", values) for values in rows], on_done)
+
     def target(self, values: tuple[Any, ...]) -> None:
         """How far a webhook has come, in the columns of its table."""
         self._writer.post([Row("target", values)], ("target", values[0]))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
+from devgate.store import unknown
 from devgate.store.numbering import NEAR, Values, id_prefix
-from devgate.store.schema import command, event, open_results, presence, webhook_target
+from devgate.store.schema import (
+    command,
+    event,
+    open_results,
+    presence,
+    unknown_device,
+    webhook_target,
+)
 
 # How many rows a statement takes: every small number, for that is the usual case, and some
 # large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
@@ -25,6 +33,7 @@ class Kind(NamedTuple):
     key: str | None  # its other columns are replaced where this one is equal; None: never equal
     # Columns that never change. SQLite writes an index anew for each column that is only named.
     fixed: Container[str] = ()
+    added: Container[str] = ()  # columns to which the new value is added
 
 
 ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
@@ -43,15 +52,18 @@ KINDS: Mapping[str, Kind] = {
     "offline": Kind(presence, ("imei", "online", "since"), "imei"),
     "running": Kind(presence, ("imei", "running_until"), "imei"),
     "open_results": Kind(open_results, ("id", "detail"), "id"),
+    "unknown": Kind(unknown_device, unknown.WRITTEN, "imei", ("first_at",), ("count",)),
     "target": Kind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
     "event": Kind(event, ("at", "type", "imei", "command", "detail", "n", "by_device"), None),
 }
+# What keeps a kind's table within its bound: a statement behind its rows, by the dialect.
+AFTER: Mapping[str, Callable[[str], str]] = {"unknown": unknown.trim}
 TOLD = tuple(event.c[name] for name in KINDS["event"].columns[:-1])  # what readers get of an event
 
 
 # Kinds of rows that may be given up when the database refuses them alone: what they say is known
 # in memory, and is written again soon.
-DISPOSABLE = frozenset({"presence", "offline", "running", "target"})
+DISPOSABLE = frozenset({"presence", "offline", "running", "target", "unknown"})
 
 
 class Row(NamedTuple):
@@ -63,6 +75,7 @@ class Row(NamedTuple):
     running   until when a device runs
     open_results  which results are held, and for which commands; "" if there are none
     target    how far a webhook has come
+    unknown   attempts of a device that was refused: they are added to those that are there
     event     without its last columns: they come when it is written
     """
 
@@ -111,14 +124,15 @@ def sorted_out(rows: Iterable[Row]) -> Batch:
 
 def statement(mark: str, kind: str, rows: int) -> str:
     """The statement for that many rows of a kind; `mark` stands for a value."""
-    table, columns, key, fixed = KINDS[kind]
+    table, columns, key, fixed, added = KINDS[kind]
     one = "(" + ", ".join([mark] * len(columns)) + ")"
     names = ", ".join(f'"{name}"' for name in columns)
     insert = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([one] * rows)}"
     if key is None:
         return insert
     changing = [name for name in columns if name != key and name not in fixed]
-    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in changing)
+    old = {name: f'{table.name}."{name}" + ' for name in changing if name in added}
+    replaced = ", ".join(f'"{n}" = {old.get(n, "")}excluded."{n}"' for n in changing)
     return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import (
+    AFTER,
     TOLD,
     Batch,
     Row,
@@ -198,3 +199,5 @@ class Journal:
             for some in in_slices(rows):
                 values = tuple(chain.from_iterable(some))
                 conn.exec_driver_sql(self._statement(kind, len(some)), values)
+            if rows and kind in AFTER:
+                conn.exec_driver_sql(AFTER[kind](self._database.dialect))

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from devgate.store.batch import COMMAND, KEY, KINDS, ORDERED, SPENT, Row, in_slices, statement
+from devgate.store.batch import (
+    AFTER,
+    COMMAND,
+    KEY,
+    KINDS,
+    ORDERED,
+    SPENT,
+    Row,
+    in_slices,
+    statement,
+)
 from devgate.store.numbering import Values
 
 STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
@@ -86,6 +96,8 @@ def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
     """Write rows of a kind of `batch.KINDS`, whatever is there."""
     for some in in_slices(rows):
         conn.exec_driver_sql(_plain(kind, len(some)), tuple(chain.from_iterable(some)))
+    if kind in AFTER:
+        conn.exec_driver_sql(AFTER[kind]("postgresql"))
 
 
 def insert_fresh(conn: Connection, rows: Sequence[Values], incarnation: int) -> set[str]:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 # peaks: some 2 MB of memory, with command rows up to 5 MB.
 MAX_ROWS = 20_000
 
+# Attempts of unknown devices are added to what is there: written twice, they would count twice.
+ADDED = "unknown"
+
 Values = tuple[Any, ...]
 
 
@@ -39,6 +42,8 @@ class Recent:
             self.newest = events[-1]
         elif "command" not in rows:
             return
+        if ADDED in rows:
+            rows = {kind: some for kind, some in rows.items() if kind != ADDED}
         size = len(events) + sum(map(len, rows.values()))
         self._commits.append(Commit(pickle.dumps((rows, events)), size, last))
         self._count += size

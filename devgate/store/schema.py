@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0008"  # the newest migration: what this version of devgate works with
+SCHEMA = "0009"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -142,6 +142,21 @@ open_results = Table(
     metadata,
     Column("id", String(18), primary_key=True),
     Column("detail", Text, nullable=False),  # JSON
+)
+
+# IMEIs that were refused when they tried to register: at most `unknown.MAX_ROWS` (1,000) of them.
+unknown_device = Table(
+    "unknown_device",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    Column("reason", String(8), nullable=False),  # of the newest attempt: see `unknown.REASONS`
+    Column("address", Text, nullable=False),  # that it came from
+    Column("network", Text, nullable=False),  # of that address: who floods has one, or few
+    Column("first_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
+    Column("count", BigInteger, nullable=False),  # attempts
+    Column("connected_as", String(15)),  # of reason "wrong": the IMEI of that connection
+    Column("dismissed", Boolean, nullable=False, server_default=false()),
 )
 
 # One row: which gateway may write. Each takeover raises the epoch by one, and every commit of a

@@ -188,9 +188,11 @@ def test_each_operation_has_its_role() -> None:
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
     assert reads == {
         "status", "devices", "device", "export", "command", "history", "events", "fleet", "sites",
-        "day", "order", "watch", "tap", "webhooks", "nodes",
+        "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
     }  # fmt: skip
-    assert commands - reads == {"start", "stop", "cancel", "refresh"}
+    assert commands - reads == {
+        "start", "stop", "cancel", "refresh", "approve", "dismiss"
+    }  # fmt: skip
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim",
         "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",

@@ -35,7 +35,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}) as running:
+    settings: dict[str, dict[str, object]] = {
+        "http": {"users": "users"}, "command": {"ack_timeout": 1.5},
+        "device": {"registration": "approve"},
+    }  # fmt: skip
+    with site(settings) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
         running.add_devices(
             [

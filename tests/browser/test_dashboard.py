@@ -85,6 +85,29 @@ def test_labels_are_chosen_and_printed(page: Page) -> None:
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1, "one sheet, and nothing around it"
 
 
+def test_an_unknown_device_is_seen_and_approved(served: Site, page: Page) -> None:
+    imei, other = "990000000000001", "990000000000002"
+    with served.unregistered() as device:
+        for one in (imei, other):
+            device.send(frame("000", one, "HT"))
+            device.expect(frame("300", one, "HT"))
+        page.goto("/devices")
+        page.get_by_role("link", name="Unknown devices").click()
+        row = page.get_by_role("row").filter(has_text=imei)
+        expect(row).to_contain_text("Not in the list")
+        row.get_by_role("button", name="Approve").click()
+        expect(page.get_by_role("status")).to_have_text(re.compile(f"{imei} is added"))
+        expect(page.get_by_role("row").filter(has_text=imei)).to_have_count(0)
+        device.send(frame("000", imei, "HT"))
+        device.expect(frame("200", imei, "HT"))
+        page.get_by_role("link", name="Open the device").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(imei)
+    page.goto("/unknown-devices")
+    page.get_by_role("button", name=f"Dismiss {other}").click()
+    expect(page.get_by_role("row").filter(has_text=other)).to_have_count(0)
+    served.ask({"type": "dismiss", "imei": other, "dismissed": False})  # for what axe looks at
+
+
 def test_language_theme_and_keyboard(page: Page) -> None:
     page.goto("/orders?key=none")
     page.get_by_role("button", name="中文").click()
@@ -107,7 +130,7 @@ def test_language_theme_and_keyboard(page: Page) -> None:
 
 PATHS = (
     "/", "/devices", "/devices/860000000000001", "/devices/860000000000001/start?long=1h",
-    "/orders", "/orders?key=M2026-7", "/labels?site=East",
+    "/orders", "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices",
 )  # fmt: skip
 
 

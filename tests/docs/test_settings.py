@@ -30,6 +30,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "max_connections_per_address": 0,
         "max_malformed": 20,
         "max_outbox": 65536,
+        "registration": "listed",
         "flapping": {"takeovers": 5, "within": 60, "starts": "refuse"},
         "proxy_protocol": False,
         "proxy_from": [],

@@ -264,7 +264,15 @@ def quick(database: Database) -> Database:
 def emptied(database: Database) -> None:
     """As it was when it was made."""
     with database.write() as conn:
-        for table in ("command", "event", "presence", "device", "device_removed", "open_results"):
+        for table in (
+            "command",
+            "event",
+            "presence",
+            "device",
+            "device_removed",
+            "open_results",
+            "unknown_device",
+        ):
             conn.execute(text(f"DELETE FROM {table}"))
 
 

@@ -30,6 +30,7 @@ from devgate.cli.output import (
     say,
 )
 from devgate.cli.params import ImeiType
+from devgate.cli.unknown import approve, dismiss, unknown
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, Imei, iso
 
@@ -188,5 +189,5 @@ def _stored(where: Where, imei: Imei) -> dict[str, Any]:
     return known
 
 
-for command in (add, edit, enable, disable, remove, import_, export):
+for command in (add, edit, enable, disable, remove, unknown, approve, dismiss, import_, export):
     devices.add_command(command)

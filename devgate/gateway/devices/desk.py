@@ -10,6 +10,7 @@ import trio
 
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import BEAT, FAST, FrameCounts
+from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import TAKEN_OVER, Acts
 from devgate.gateway.devices.parked_task import MakeTask, as_object
@@ -71,7 +72,9 @@ class Desk:
         self._crowds = crowds or Crowds()
         self._make_task = make_task
         # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
-        self.unregistered = Unregistered(refusals or Refusals(), Unknown(records))
+        self.unregistered = Unregistered(
+            refusals or Refusals(), Unknown(records), Attempts(records)
+        )
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._poller = poller
         self._directory = directory
@@ -296,13 +299,11 @@ class Desk:
             wire += reply
             if tapped:
                 seen.append((event, reply, bound))
-            if (
-                bound is None
-                and reply[21:HEADER_SIZE] == b"HT"
-                and news is None
-                and self.unregistered.refuse(connection, event, reply, now)
-            ):
-                break
+            if reply[21:HEADER_SIZE] == b"HT" and news is None:
+                if bound is not None:
+                    self.unregistered.wrong(connection, event, reply)
+                elif self.unregistered.refuse(connection, event, reply, now):
+                    break
         tap = connection.tap or tap
         if tap is not None:
             tap.received(session.imei, connection.link.address, data, seen)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.tails import Tails
 from devgate.gateway.devices.unknown import Unknown
@@ -45,9 +46,10 @@ class _Refused:
 class Unregistered:
     """The connections of devices that have not registered, oldest first."""
 
-    def __init__(self, refusals: Refusals, unknown: Unknown) -> None:
+    def __init__(self, refusals: Refusals, unknown: Unknown, attempts: Attempts) -> None:
         self.refusals = refusals
         self.unknown = unknown
+        self.attempts = attempts
         self._connections: dict[Connection, None] = {}
         self._refused: OrderedDict[str, _Refused] = OrderedDict()
         self._any_slow_until = float("-inf")
@@ -94,6 +96,7 @@ class Unregistered:
         why = "unknown" if reply[3:6] == b"300" else "disabled"
         if why == "unknown":
             self.unknown.registers(frame.imei, address, now)
+        self.attempts.refused(frame.imei, why, address)
         self.refusals.refuse("device", why, host_of(address))
         network = network_of(address)
         refused = self._refused.pop(network, None)
@@ -107,6 +110,13 @@ class Unregistered:
             refused.slow_until = self._any_slow_until = now + WINDOW_SECONDS
         connection.refused += 1
         return connection.refused >= MAX_REFUSED
+
+    def wrong(self, connection: Connection, event: Event, reply: bytes) -> None:
+        """A registered connection has sent an HT; 401: with another IMEI than its own."""
+        if reply[3:6] == b"401":
+            assert isinstance(event, Frame), "nothing else is answered so"
+            address, own = connection.link.address, connection.session.imei
+            self.attempts.refused(event.imei, "wrong", address, own)
 
     def slow(self, address: str, now: float) -> bool:
         """Whether registrations from its network are answered later."""

@@ -124,6 +124,7 @@ class Watch:
                 self._acts.roll(now)
                 self._presence.roll(now)
                 unregistered.unknown.roll(now)
+                unregistered.attempts.roll(now)
                 await self.sweep(now)
 
     def judge(self, now: float) -> None:

@@ -15,6 +15,7 @@ from devgate.gateway.operations import (
     nodes,
     reports,
     status,
+    unknown,
     upkeep,
     webhooks,
 )
@@ -65,6 +66,17 @@ OPERATIONS: Mapping[str, Operation] = {
         ("imei", "imeis", *_KEPT),
     ),
     "remove": Operation("Forget a device; its history stays.", devices.remove, ("imei", "imeis")),
+    "unknown_devices": Operation(
+        "List devices that were refused when they tried to register.",
+        unknown.unknown_devices,
+        ("reason", "dismissed", *_LIST),
+    ),
+    "approve": Operation(
+        "Add a device that tried to register.", unknown.approve, ("imei", *_KEPT)
+    ),
+    "dismiss": Operation(
+        "Leave such a device out of the list.", unknown.dismiss, ("imei", "dismissed")
+    ),
     "import": Operation(
         "Take devices from a CSV text, or say what that would do.",
         importing.import_devices,

@@ -115,6 +115,31 @@ CALLS: tuple[Call, ...] = (
         place=(_IMEI,), stream="events", about=_STREAM,
     ),
     Call(
+        "GET", "/api/unknown-devices", "unknown_devices",
+        "List devices that were refused when they tried to register", "UnknownDevices",
+        query=(
+            Field("reason", s.REASON, "Only those that were refused for this."),
+            Field("dismissed", s.YES, "true: those that were dismissed, and no others."),
+            Field("after", s.IMEI, "Behind this IMEI: the `next` of the page before."),
+            _LIMIT,
+        ),
+        about="Who tried last comes first. At most 1,000 are kept: the first to go are those that "
+        "tried once.",
+    ),
+    Call(
+        "POST", "/api/unknown-devices/{imei}/approve", "approve",
+        "Add a device that tried to register", "StoredDevice", place=(_IMEI,), body="json",
+        json=_DEVICE,
+        about="409 unless `[device] registration` is `approve`. Without `id` it gets the next "
+        "number.",
+    ),
+    Call(
+        "POST", "/api/unknown-devices/{imei}/dismiss", "dismiss",
+        "Leave a device out of the list of unknown ones", "DismissedDevice", place=(_IMEI,),
+        body="json", json=(Field("dismissed", s.YES, "false: take that back."),),
+        about="It is refused as before.",
+    ),
+    Call(
         "GET", "/api/commands", "history", "List commands, newest first", "Commands",
         query=(
             _ABOUT_ONE,

@@ -108,6 +108,15 @@ SHAPES: dict[str, Schema] = {
             "type": "object", "additionalProperties": shape(old=ANY, new=ANY),
         })),
     ),
+    "UnknownDevices": shape(
+        "Devices that were refused when they tried to register. `count`: how many there are.",
+        status=TEXT, items={"type": "array", "items": shape(
+            imei=TEXT, reason=TEXT, address=TEXT, first_at=TIME, last_at=TIME, count=WHOLE,
+            connected_as=MAYBE, dismissed=YES, name=MAYBE, site=MAYBE,
+        )},
+        next=MAYBE, count=WHOLE, registration=TEXT,
+    ),
+    "DismissedDevice": shape(status=TEXT, message=TEXT, imei=TEXT, dismissed=YES),
     "Trimmed": shape(
         "What was deleted, in rows; keys are freed. `more`: there is more to delete.",
         status=TEXT, message=TEXT, events=WHOLE, commands=WHOLE, keys=WHOLE, more=YES,

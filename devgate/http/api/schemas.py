@@ -22,6 +22,7 @@ from devgate.gateway.operations.devices import MAX_SEARCH
 from devgate.gateway.operations.importing import ON_CONFLICT
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
+from devgate.store.unknown import REASONS
 
 Schema = Mapping[str, Any]
 
@@ -93,6 +94,7 @@ PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", 
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 POSITION = whole(0, 2**63 - 1)
 STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
+REASON = {"type": "string", "enum": list(REASONS)}
 EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
 CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
 EVENTS = {

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from devgate.errors import DevgateError
-from devgate.http.pages import device, devices, fleet, labels, live, login, orders
+from devgate.http.pages import device, devices, fleet, labels, live, login, orders, unknown
 from devgate.http.pages.view import Visit
 from devgate.http.place import Place
 from devgate.http.problems import Problem, http_status
@@ -45,6 +45,8 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/devices/{imei}", device.show),
         page("/devices/{imei}/frames", live.frames),
         page("/devices/{imei}/{what}", device.confirm, POST=device.order),
+        page(unknown.PATH, unknown.show, POST=unknown.act),
+        page("/live" + unknown.PATH, live.following(unknown.LIVE)),
         page("/orders", orders.show),
         page("/labels", labels.show),
         page("/live/", live.following(fleet.LIVE)),

@@ -45,6 +45,7 @@ PATHS = (
     "/", "/devices", "/devices?state=offline", "/devices/860000000000001", "/orders",
     "/devices/860000000000001/start", "/devices/860000000000001/start?long=1h",
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
+    "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
 )  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""Unknown devices: those that were refused when they tried to register; add or dismiss them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from devgate.errors import CallerError
+from devgate.events.kinds import Event
+from devgate.http.boards import Concern
+from devgate.http.pages.live import Live, Values
+from devgate.http.pages.view import Visit, to
+from devgate.model import imei
+from devgate.store.unknown import REASONS
+
+PATH = "/unknown-devices"
+SHOWN = 50
+NEWS = ("device.unknown", "device.added", "device.changed", "device.removed")
+# A button of the page: the operation, what it is asked besides, and what the page says then.
+ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
+    "approve": ("approve", {}, "approved"),
+    "dismiss": ("dismiss", {}, "dismissed"),
+    "undo": ("dismiss", {"dismissed": False}, "back"),
+}
+
+
+async def show(visit: Visit) -> Response:
+    """The list, and what was done last."""
+    query = visit.request.query_params
+    return visit.page(
+        "unknown_devices.html",
+        title=visit.t("Unknown devices"),
+        live=True,
+        reasons=REASONS,
+        done=query.get("done", ""),
+        about=query.get("imei", "")[:15],
+        **await values(visit),
+    )
+
+
+async def values(visit: Visit) -> Values:
+    """What the list itself shows."""
+    query = visit.request.query_params
+    reason, dismissed = query.get("reason", ""), query.get("dismissed") == "1"
+    page: Mapping[str, Any] = await visit.ask(
+        "unknown_devices",
+        reason=reason if reason in REASONS else None,
+        dismissed=dismissed or None,
+        after=query.get("after") or None,
+        limit=SHOWN,
+    )
+    chosen = {"reason": reason, "dismissed": "1" if dismissed else ""}
+    return {
+        "page": page,
+        "reason": reason,
+        "dismissed": dismissed,
+        "words": {name: f"refused.{name}" for name in REASONS},
+        "after": query.get("after", ""),
+        "query": urlencode({name: value for name, value in chosen.items() if value}),
+        "approves": page["registration"] == "approve" and visit.may("approve"),
+    }
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    return Concern.CALM if event.type in NEWS else Concern.NONE
+
+
+# Of most attempts there is no event.
+LIVE = Live("unknown_devices.html", values, _concern, pulse=20.0)
+
+
+async def act(visit: Visit) -> Response:
+    """Approve or dismiss one device, as a button of the page asks."""
+    fields = await visit.form()
+    for name, (operation, more, done) in ACTS.items():
+        if name in fields:
+            device = imei(fields[name])
+            await visit.ask(operation, imei=device, **more)
+            return to(f"{PATH}?{urlencode({'done': done, 'imei': device})}")
+    raise CallerError("400", f"{' or '.join(ACTS)}: an IMEI expected, not nothing")
