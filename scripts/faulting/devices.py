@@ -84,6 +84,8 @@ class Unit:
                 self.current = connection
                 nursery.start_soon(self._listen, connection)
                 await self._hold(connection, nursery)
+                if not connection.registered.is_set():  # nobody was behind who answered
+                    await trio.sleep(self.rng.uniform(*REDIAL))
 
     async def _dial(self) -> Connection | None:
         """A new connection that has said its HT, or None where nobody answers."""
@@ -119,14 +121,18 @@ class Unit:
         if fault == "taken over":  # a new one, while the old one is still there and listens
             nursery.start_soon(self._leave_later, connection)
         elif fault in ("stalled", "half open"):
+            try:
+                cut(connection.stream.socket._sock)  # type: ignore[attr-defined]
+            except OSError:  # it has just ended
+                return
             connection.dead = True
-            cut(connection.stream.socket._sock)  # type: ignore[attr-defined]
             with trio.move_on_after(rng.uniform(0.3, 6)):
                 await connection.ended.wait()
             if fault == "half open" or connection.ended.is_set():
                 nursery.start_soon(self._leave_later, connection)
                 return
-            mend(connection.stream.socket._sock)  # type: ignore[attr-defined]
+            with contextlib.suppress(OSError):
+                mend(connection.stream.socket._sock)  # type: ignore[attr-defined]
             connection.dead = False
             self._wakes()
             await self._hold(connection, nursery)

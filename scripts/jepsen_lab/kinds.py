@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from jepsen_lab.node import FENCED
 from jepsen_lab.proxies import LB, PG
 from tests.faults.preload import Point
 
@@ -155,7 +154,7 @@ def rolling_restart(lab: Lab, node: Node) -> None:
             if code is None:
                 lab.breach(f"SIGTERM did not end node {one.name} within {STOPS_WITHIN:.0f} s")
                 one.kill()
-            elif code and not (code == FENCED and one.was_fenced()):
+            elif not one.may_end_with(code):
                 lab.breach(f"SIGTERM ended node {one.name} with {code}: {one.words()}")
         lab.recover("rolling restart", [one])
 

@@ -101,13 +101,15 @@ class Node(StormWorld):
         self._said = self.log.stat().st_size if self.log.exists() else 0
         super().launch()
 
-    def was_fenced(self) -> bool:
-        """Whether it has said, since it was started, why it may not go on: the others had declared
-        it dead, or the database has lost rows."""
+    def may_end_with(self, code: int) -> bool:
+        """Whether it may answer SIGTERM so. It has said, since it was started, why it may not go
+        on: the others had declared it dead, or the database has lost rows. Or it had not begun."""
         with self.log.open("rb") as log:
             log.seek(self._said)
             said = log.read()
-        return b"was declared dead by the others" in said or b"the database lost" in said
+        if code == FENCED:
+            return b"was declared dead by the others" in said or b"the database lost" in said
+        return code == 0 or (code == -signal.SIGTERM and not said)
 
     def is_stopped(self) -> bool:
         """Whether a signal has frozen it."""

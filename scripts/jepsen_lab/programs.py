@@ -137,6 +137,8 @@ class Programs:
                     if node.wanted and not node.lives_on and not self.ends.is_set():
                         self._ended(node)
                         node.launch()
+            if self._fleet is not None and self._fleet.poll():
+                self._breach("the devices' program has ended: see devices.log")
             for balancer in self.balancers:
                 with self._keeping:
                     if balancer.wanted and not balancer.lives_on and not self.ends.is_set():
@@ -170,8 +172,10 @@ class Programs:
         with self._keeping:
             node.wanted = False
             node.kill()
-        assert self._fleet is not None
-        self._fleet.kill()
+        fleet, self._fleet = self._fleet, None
+        assert fleet is not None
+        fleet.kill()
+        fleet.wait(PATIENCE)
 
     def end(self) -> None:
         """End them all, whatever they do at the moment."""

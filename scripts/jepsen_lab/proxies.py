@@ -62,16 +62,16 @@ class Gate:
     def _lose(self, pair: Streams) -> None:
         """What comes is not acknowledged, and nothing is sent while the gate is shut."""
         for stream in pair:
-            if stream.socket.family == socket.AF_INET and stream.socket.fileno() >= 0:
-                links.cut(stream.socket._sock)  # type: ignore[attr-defined]
-                self._deaf.add(stream)
+            if stream.socket.family == socket.AF_INET:
+                with contextlib.suppress(OSError):  # it has just ended
+                    links.cut(stream.socket._sock)  # type: ignore[attr-defined]
+                    self._deaf.add(stream)
 
     def mend(self) -> None:
         self.refuses = False
         while self._deaf:
-            stream = self._deaf.pop()
-            if stream.socket.fileno() >= 0:
-                links.mend(stream.socket._sock)  # type: ignore[attr-defined]
+            with contextlib.suppress(OSError):
+                links.mend(self._deaf.pop().socket._sock)  # type: ignore[attr-defined]
         self._open.set()
 
     async def passes(self) -> None:
