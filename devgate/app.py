@@ -31,7 +31,7 @@ from devgate.net.proxy import believed
 from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals, drain
 from devgate.store import history
-from devgate.systemd import notify, watchdog
+from devgate.systemd import notify, report
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
@@ -73,6 +73,16 @@ class App:
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
 
+    def _status(self) -> str:
+        """For `systemctl status`, in a line."""
+        gateway, state = self.gateway, "ready" if self.ready else "starting"
+        if gateway.records.state != "ok":
+            state = f"no start is accepted: {gateway.records.state}"
+        return (
+            f"{state}; {len(gateway.presence)} of {len(gateway.directory)} devices connected, "
+            f"{gateway.dispatcher.in_flight} commands in flight"
+        )
+
     def write_side_file(self) -> None:
         """Put what the database has not got beside it. For a process that ends; it blocks."""
         self.gateway.late.write(self._writer.unwritten)
@@ -89,7 +99,7 @@ class App:
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
-                outermost.start_soon(watchdog)
+                outermost.start_soon(report, self._status)
                 outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
                 async with self._store(stopping), self._devices() as admit:
                     await self._doors(admit, stopping, on_ready)
@@ -250,12 +260,13 @@ class App:
             listens["control"] += path
             self._say_ready()
             self.ready = True
-            notify("READY=1")
+            notify(f"READY=1\nSTATUS={self._status()}")
             if early.reload_noted():
                 self._reload()
             doors.start_soon(on_ready, self)
             with self._guarded():
                 await stopping.wait()
+            notify("STOPPING=1")
             device_doors.cancel()
             # Results are no longer this gateway's to wait for when another one owns the database.
             fenced = self._writer.fenced is not None

@@ -28,10 +28,12 @@ from devgate.standby import Told, possible, stand_by, until_told
 from devgate.store.engine import Database, claim_database
 from devgate.store.node_opening import node_database
 from devgate.store.nodes import Member
+from devgate.systemd import starting
 from devgate.webhooks.webhooks import secret_of
 
 AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
 SAY_SECONDS = 60.0  # between two lines about that
+WAIT_SECONDS = 60.0  # for which systemd is asked to be patient, each time
 
 T = TypeVar("T")
 
@@ -184,6 +186,7 @@ def waiting_for(claim: Callable[[], T]) -> T | None:
                     if monotonic() - said >= SAY_SECONDS:
                         said = monotonic()
                         log.warning("waiting for the database reason=%s", err)
+                    starting(f"waiting for the database: {err}", WAIT_SECONDS)
                 sleep(AGAIN_SECONDS)
     except Told:
         return None

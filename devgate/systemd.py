@@ -6,13 +6,15 @@ A process that is frozen keeps its sockets open, so its devices notice nothing. 
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import trio
 
+STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
 
 
@@ -28,6 +30,11 @@ def notify(state: str) -> None:
         sock.sendto(state.encode(), path)
 
 
+def starting(status: str, seconds: float) -> None:
+    """Say what the start waits for, and ask for so much more time for it."""
+    notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+
 def pause(environment: Mapping[str, str], pid: int) -> float | None:
     """Seconds between two beats; None: nobody waits for those of this process."""
     limit = environment.get("WATCHDOG_USEC", "")
@@ -36,9 +43,20 @@ def pause(environment: Mapping[str, str], pid: int) -> float | None:
     return int(limit) / 1e6 / BEATS
 
 
-async def watchdog() -> None:
-    """Beat until cancelled, as long as the loop turns."""
-    seconds = pause(os.environ, os.getpid())
-    while seconds is not None:
-        notify("WATCHDOG=1")
-        await trio.sleep(seconds)
+async def report(status: Callable[[], str]) -> None:
+    """Beat until cancelled, as long as the loop turns, and say how the gateway is.
+
+    `status` gives the line that `systemctl status` shows; it is asked every STATUS_SECONDS.
+    Returns at once without a service manager.
+    """
+    if "NOTIFY_SOCKET" not in os.environ:
+        return
+    beat = pause(os.environ, os.getpid())
+    told = -math.inf
+    while True:
+        if beat is not None:
+            notify("WATCHDOG=1")
+        if trio.current_time() - told >= STATUS_SECONDS:
+            told = trio.current_time()
+            notify(f"STATUS={status()}")
+        await trio.sleep(min(beat or STATUS_SECONDS, STATUS_SECONDS))

@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
+        "service": Entry("devgate.cli.local.service:service", "Run the gateway under systemd."),
         "doctor": Entry(
             "devgate.cli.local.doctor:doctor", "Examine machine, database and gateway for faults."
         ),

@@ -1,0 +1,1 @@
+"""`devgate service`: the gateway as a service of systemd."""

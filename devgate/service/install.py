@@ -1,0 +1,137 @@
+"""What `devgate service install` writes, and `remove` takes away again."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from devgate.config.load import load
+from devgate.errors import SetupError
+from devgate.service.unit import unit
+
+_CONFIGURATION = """\
+# devgate's configuration; what is not here has its default. `devgate serve --check` looks at it.
+
+[control]
+socket = "/run/{name}/devgate.sock"   # its group may command machines: usermod -aG {user} www-data
+
+[service]
+phone = "400-500-5620"
+qr = "http://csgxjk.com/qrcode/dev/{{id}}"
+
+[store]
+url = "sqlite:////var/lib/{name}/devgate.db"
+"""
+
+
+class Place(NamedTuple):
+    """Where a service is. `root` is "/" or the root of an image that is being built."""
+
+    root: Path
+    name: str
+    user: str
+
+    @property
+    def unit(self) -> Path:
+        """The unit file."""
+        return self.root / f"etc/systemd/system/{self.name}.service"
+
+    @property
+    def configuration(self) -> Path:
+        """The file for --config."""
+        return self.root / f"etc/{self.name}/gateway.toml"
+
+    @property
+    def live(self) -> bool:
+        """Whether it is this machine, and not an image."""
+        return self.root == Path("/")
+
+
+Say = Callable[[str], None]
+
+
+def install(place: Place, program: str, say: Say, *, start: bool) -> None:
+    """Make user, configuration and unit, and start the service. What is there already stays,
+    but for the unit. Raises SetupError for what cannot be done."""
+    if place.live and os.geteuid() != 0:
+        raise SetupError("only root may install a service: use sudo")
+    _make_user(place, say)
+    _write_configuration(place, say)
+    settings = load(place.configuration, {})
+    listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
+    config = "/" + str(place.configuration.relative_to(place.root))
+    text = unit([program, "serve", "--config", config], listen, name=place.name, user=place.user)
+    place.unit.parent.mkdir(parents=True, exist_ok=True)
+    place.unit.write_text(text)
+    place.unit.chmod(0o644)
+    say(f"wrote {place.unit}")
+    if place.live:
+        _run(["systemctl", "daemon-reload"])
+        _run(["systemctl", "enable", *(["--now"] if start else []), place.name])
+        if start:
+            _run(["systemctl", "restart", place.name])
+            say(f"{place.name} runs; `journalctl -u {place.name} -f` shows its log")
+
+
+def remove(place: Place, say: Say) -> None:
+    """Stop the service and delete its unit. Configuration and database stay. Raises SetupError."""
+    if place.live and os.geteuid() != 0:
+        raise SetupError("only root may remove a service: use sudo")
+    if not place.unit.exists():
+        raise SetupError(f"there is no {place.unit}: nothing to remove")
+    if place.live:
+        _run(["systemctl", "disable", "--now", place.name])
+    place.unit.unlink()
+    if place.live:
+        _run(["systemctl", "daemon-reload"])
+    say(f"removed {place.unit}")
+    state = place.root / f"var/lib/{place.name}"
+    say(f"{place.configuration.parent}, {state} and the user {place.user} were left as they are")
+
+
+def _make_user(place: Place, say: Say) -> None:
+    if place.live:
+        try:
+            pwd.getpwnam(place.user)
+        except KeyError:
+            _run([
+                "useradd", "--system", "--user-group", "--no-create-home",
+                "--home-dir", f"/var/lib/{place.name}", "--shell", "/usr/sbin/nologin", place.user,
+            ])  # fmt: skip
+            say(f"made the user {place.user}")
+        return
+    file = place.root / f"usr/lib/sysusers.d/{place.name}.conf"  # systemd makes it at boot
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'u {place.user} - "devgate" /var/lib/{place.name}\n')
+    say(f"wrote {file}")
+
+
+def _write_configuration(place: Place, say: Say) -> None:
+    file = place.configuration
+    if file.exists():
+        say(f"{file} is there and stays as it is")
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Passwords may come into it: only root writes it, and only the service reads it.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(_CONFIGURATION.format(name=place.name, user=place.user))
+    if place.live:
+        shutil.chown(file, group=place.user)
+        shutil.chown(file.parent, group=place.user)
+    say(f"wrote {file}")
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as err:
+        raise SetupError(f"{command[0]} cannot be run: {err.strerror}", status="503") from None
+    if done.returncode:
+        why = done.stderr.strip() or f"exit code {done.returncode}"
+        raise SetupError(f"`{' '.join(command)}` failed: {why}", status="503")
