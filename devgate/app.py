@@ -173,7 +173,7 @@ class App:
         async with trio.open_nursery() as commands:
             await commands.start(gateway.dispatcher.serve, desk.caught_up)
             async with trio.open_nursery() as connections:
-                for task in (desk.run, desk.watch.run, gateway.knowledge.watch):
+                for task in (desk.run, desk.watch.run, gateway.knowledge.watch, gateway.bulk.run):
                     connections.start_soon(task)
                 if self._joined is None:
                     connections.start_soon(gateway.trimming.run)

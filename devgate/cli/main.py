@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
         "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
         "devices": Entry("devgate.cli.local.devices:devices", "Keep the list of known devices."),
+        "bulk": Entry("devgate.cli.bulk:bulk", "Start, stop or change many machines at once."),
         "labels": Entry("devgate.cli.local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {

@@ -23,7 +23,8 @@ LOOKS = frozenset({"status", "device"})
 # What one node does for all, and what is told once: who changed a device.
 AT_LEADER = frozenset({
     "add", "edit", "remove", "import", "upload", "trim", "webhooks", "webhook_add", "webhook_edit",
-    "webhook_remove", "webhook_test", "webhook_replay",
+    "webhook_remove", "webhook_test", "webhook_replay", "bulk", "bulks", "bulk_start",
+    "bulk_stop", "bulk_edit", "bulk_cancel",
 })  # fmt: skip
 
 Here = Callable[[Args, str], Awaitable[Any]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from devgate.events.log import EventLog
 from devgate.gateway.background import Background
+from devgate.gateway.bulk import Jobs
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.orders import TakesOrders
 from devgate.gateway.commands.running import Running
@@ -61,6 +62,7 @@ class Gateway:
     fleet: Fleet = field(default_factory=Fleet)
     requests: RequestCounts = field(default_factory=RequestCounts)
     uploads: Uploads = field(default_factory=Uploads)
+    bulk: Jobs = field(default_factory=Jobs)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
 

@@ -188,14 +188,16 @@ def test_each_operation_has_its_role() -> None:
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
     assert reads == {
         "status", "devices", "device", "export", "command", "history", "events", "fleet", "sites",
-        "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
+        "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices", "bulk", "bulks",
     }  # fmt: skip
     assert commands - reads == {
-        "start", "stop", "cancel", "refresh", "approve", "dismiss"
+        "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",
+        "bulk_cancel",
     }  # fmt: skip
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim",
         "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",
         "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
+        "bulk_edit",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

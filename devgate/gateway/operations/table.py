@@ -9,6 +9,7 @@ from functools import partial
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
+    bulk,
     devices,
     events,
     importing,
@@ -85,6 +86,16 @@ OPERATIONS: Mapping[str, Operation] = {
     "upload": Operation(
         "Hand over a file for an import, part by part.", importing.upload, ("upload", "data")
     ),
+    "bulk_start": Operation(
+        "Start many devices.", bulk.bulk_start, (*bulk.WHICH, "long", "unit", "timeout", "expires")
+    ),
+    "bulk_stop": Operation(
+        "Stop many devices.", bulk.bulk_stop, (*bulk.WHICH, "timeout", "expires", "cancel")
+    ),
+    "bulk_edit": Operation("Change many devices.", bulk.bulk_edit, (*bulk.WHICH, *bulk.CHANGES)),
+    "bulk": Operation("Tell how far a job has come.", bulk.bulk, ("bulk", "failed", *_LIST)),
+    "bulks": Operation("List the jobs for many devices.", bulk.bulks),
+    "bulk_cancel": Operation("Cancel a job for many devices.", bulk.bulk_cancel, ("bulk",)),
     "export": Operation("Give all devices.", devices.export, ("end",)),
     "command": Operation("Show one command's record.", status.command, ("command",)),
     "history": Operation(

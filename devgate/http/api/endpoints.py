@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import schemas as s
+from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.schemas import nullable
@@ -106,6 +107,7 @@ CALLS: tuple[Call, ...] = (
         "DELETE", "/api/devices/{imei}", "remove", "Forget a device", "Reply", place=(_IMEI,),
         about="Its history stays.",
     ),
+    *BULK,
     Call(
         "GET", "/api/devices/{imei}/day", "day", "One device's day", "Day", place=(_IMEI,),
         query=(Field("since", s.whole(0, 2**40), "Seconds since 1970; without it, 24 h ago."),),

@@ -52,6 +52,19 @@ LISTED: dict[str, Schema] = {
     "imei": TEXT, "id": WHOLE, "name": TEXT, "site": TEXT, "enabled": YES, "online": YES,
     "since": TIME, "address": MAYBE, "heard": TIME, "running_until": TIME, "unit": TEXT,
 }  # fmt: skip
+JOB: dict[str, Schema] = {
+    "bulk": TEXT,
+    "action": {"type": "string", "enum": ["start", "stop", "edit"]},
+    "state": {
+        "type": "string",
+        "enum": ["waiting", "running", "cancelling", "ended", "cancelled", "broken"],
+    },
+    "done": WHOLE,
+    "outcomes": {"type": "object", "additionalProperties": WHOLE},
+    "asked": {"type": "object", "additionalProperties": ANY},
+    "source": TEXT, "asked_at": TIME, "ended_at": TIME,
+}  # fmt: skip
+
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
         "RFC 9457. `code` is devgate's status, `detail` a sentence for a person. `outcome` is "
@@ -117,6 +130,23 @@ SHAPES: dict[str, Schema] = {
         next=MAYBE, count=WHOLE, registration=TEXT,
     ),
     "DismissedDevice": shape(status=TEXT, message=TEXT, imei=TEXT, dismissed=YES),
+    "Bulk": optional(
+        shape(
+            "A job for many devices. `outcomes` counts those that are done by their outcome. With "
+            "`dry_run` only the devices are counted.",
+            status=TEXT, message=TEXT, count=WHOLE,
+        ),
+        **JOB, online=WHOLE, running=WHOLE, disabled=WHOLE,
+    ),
+    "Bulks": shape(status=TEXT, items=listed(shape(status=TEXT, count=WHOLE, **JOB))),
+    "BulkResults": shape(
+        "A job, and a page of what came of its devices.",
+        status=TEXT, count=WHOLE, **JOB, next=MAYBE_WHOLE,
+        items=listed(shape(
+            imei=TEXT, name=TEXT, site=TEXT, status=TEXT, outcome=OUTCOME, message=TEXT,
+            command=MAYBE,
+        )),
+    ),
     "Trimmed": shape(
         "What was deleted, in rows; keys are freed. `more`: there is more to delete.",
         status=TEXT, message=TEXT, events=WHOLE, commands=WHOLE, keys=WHOLE, more=YES,

@@ -76,6 +76,10 @@ NAME = text(_LINE, "a text of one line", MAX_NAME)
 SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
 SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
 HOOK = text(_LINE, "a text of one line", 64, 1)
+JOB = {
+    "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+}  # fmt: skip
 HOOK_NAME = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
@@ -119,6 +123,17 @@ def _fits(schema: Schema, kind: str, value: object) -> bool:
         return False
     if kind == "boolean":
         return isinstance(value, bool)
+    if kind == "array":
+        return (
+            isinstance(value, list)
+            and schema["minItems"] <= len(value) <= schema["maxItems"]
+            and all(misfit(schema["items"], one) is None for one in value)
+        )
+    if kind == "object":
+        known = schema["properties"]
+        return isinstance(value, dict) and all(
+            name in known and misfit(known[name], one) is None for name, one in value.items()
+        )
     if kind == "string":
         return (
             isinstance(value, str)

@@ -25,6 +25,16 @@ STATES: Mapping[str, Mapping[str, bool]] = {
     "offline": {"online": False},
     "disabled": {"enabled": False},
 }
+FILTER = ("q", "site", "state")  # of the page's query: what a list is made by
+
+
+def match_of(query: Mapping[str, str]) -> dict[str, object]:
+    """A filter of the page as the operations take it."""
+    found: dict[str, object] = {**STATES.get(query.get("state", ""), {})}
+    for name in ("q", "site"):
+        if text := query.get(name, "").strip()[:64]:
+            found[name] = text
+    return found
 
 
 class Chosen(NamedTuple):

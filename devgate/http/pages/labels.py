@@ -10,6 +10,7 @@ import trio
 from markupsafe import Markup
 from starlette.responses import Response
 
+from devgate.http.pages import devices
 from devgate.http.pages.view import Visit
 from devgate.labels import sheet
 from devgate.labels.sheet import DEFAULT, SIZES, Label
@@ -24,20 +25,24 @@ async def show(visit: Visit) -> Response:
     query = visit.request.query_params
     size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
     site, cut = query.get("site", ""), query.get("cut", "1") == "1"
+    match: dict[str, object] = {"site": site} if site else {}
     chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MAX_STICKERS]
+    if query.get("all") == "1":  # those that match the list's filter, whatever is ticked
+        match, chosen = devices.match_of(query), []
     labels: Sequence[Label] = []
     following = None
     if chosen:
         labels = [_label(visit, await visit.ask("status", imei=one)) for one in chosen]
-    elif site:
+    elif match or query.get("all") == "1":
         page: Mapping[str, Any] = await visit.ask(
-            "devices", site=site, after=query.get("after") or None,
-            limit=MAX_STICKERS // size.count * size.count,
+            "devices", after=query.get("after") or None,
+            limit=MAX_STICKERS // size.count * size.count, **match,
         )  # fmt: skip
         labels = [_label(visit, item) for item in page["items"]]
         following = page["next"]
     sites = await visit.ask("sites")
-    query_string = urlencode({"site": site, "size": size.name, "cut": "1" if cut else "0"})
+    kept = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
+    query_string = urlencode({**kept, "size": size.name, "cut": "1" if cut else "0"})
     return visit.page(
         "labels.html",
         title=visit.t("Labels"),

@@ -12,7 +12,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from devgate.errors import DevgateError
-from devgate.http.pages import device, devices, fleet, labels, live, login, orders, unknown
+from devgate.http.pages import (
+    bulk,
+    device,
+    devices,
+    fleet,
+    importing,
+    labels,
+    live,
+    login,
+    machine,
+    orders,
+    unknown,
+)
 from devgate.http.pages.view import Visit
 from devgate.http.place import Place
 from devgate.http.problems import Problem, http_status
@@ -42,15 +54,26 @@ def routes(web: Web) -> list[BaseRoute]:
     return [
         page("/", fleet.show),
         page("/devices", devices.show),
+        page("/devices/add", machine.add, POST=machine.added),
+        page("/devices/import", importing.show, POST=importing.look),
+        Route("/devices/import/take", Place({"POST": _endpoint(web, importing.take)})),
         page("/devices/{imei}", device.show),
+        page("/devices/{imei}/edit", machine.edit, POST=machine.edited),
+        page("/devices/{imei}/disable", machine.confirm, POST=machine.disabled),
+        page("/devices/{imei}/remove", machine.confirm, POST=machine.removed),
+        Route("/devices/{imei}/enable", Place({"POST": _endpoint(web, machine.enabled)})),
         page("/devices/{imei}/frames", live.frames),
         page("/devices/{imei}/{what}", device.confirm, POST=device.order),
         page(unknown.PATH, unknown.show, POST=unknown.act),
         page("/live" + unknown.PATH, live.following(unknown.LIVE)),
+        page("/bulk", bulk.show_all, POST=bulk.begin),
+        page("/bulk/{id}", bulk.show),
+        Route("/bulk/{id}/cancel", Place({"POST": _endpoint(web, bulk.cancel)})),
         page("/orders", orders.show),
         page("/labels", labels.show),
         page("/live/", live.following(fleet.LIVE)),
         page("/live/devices", live.following(devices.LIVE)),
+        page("/live/bulk/{id}", live.following(bulk.LIVE)),
         page("/live/devices/{imei}", live.following(device.LIVE)),
         page("/login", login.show, POST=login.enter),
         Route("/logout", Place({"POST": _endpoint(web, login.leave)})),

@@ -113,12 +113,16 @@ class Visit:
         """The fields of a form of ours. Raises CallerError for one that comes from elsewhere, and
         Problem as `arguments.form` does."""
         fields = await arguments.form(self.request)
+        self.own(fields)
+        return fields
+
+    def own(self, fields: Mapping[str, str]) -> None:
+        """Raises CallerError for the fields of a form that comes from elsewhere."""
         session = self.caller.session if self.caller else None
         if not self.web.sessions.is_own_form(session, self.visitor, fields.get("form", "")):
             raise CallerError(
                 "400", "this form is no longer valid; load its page again; nothing was sent"
             )
-        return fields
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page made from a template; `status` is that of HTTP."""
@@ -145,6 +149,7 @@ class Visit:
         return {
             "visit": self,
             "t": self.t,
+            "said": self.t,
             "lang": FULL[self.language],
             "when": self.when,
             "span": partial(words.span, self.language),

@@ -1,0 +1,110 @@
+"""What a job for many machines does. Devices come first: few are asked at a time, at a measured
+pace, and rows are changed in transactions so short that a start never waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import trio
+
+from devgate.errors import DevgateError, outcome_of
+from devgate.gateway.bulk import Job, Result
+from devgate.gateway.command import Command, Order
+from devgate.gateway.completion import result_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import devices
+from devgate.model import Imei
+
+IN_FLIGHT = 16  # machines that have been asked and have not answered
+PACE_SECONDS = 0.005  # between two: 200 a second take some 4 % of a core
+EDITED_AT_ONCE = 50  # devices in one transaction
+EDIT_PAUSE_SECONDS = 0.05  # between two of them
+WRONG_UNIT = {  # by whether the machine counts times
+    True: "this machine counts times, not seconds; nothing was sent",
+    False: "this machine counts seconds, not times; nothing was sent",
+}
+STOPS = Result("503", outcome_of("503"), "the gateway stops; nothing was sent")
+
+
+async def order(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
+    """Start or stop each machine."""
+    left, pace = iter(job.imeis), trio.Lock()
+    async with trio.open_nursery() as nursery:
+        for _ in range(IN_FLIGHT):
+            nursery.start_soon(_order_some, gateway, asked, job, left, pace)
+
+
+async def _order_some(
+    gateway: Gateway, asked: Mapping[str, Any], job: Job, left: Iterator[Imei], pace: trio.Lock
+) -> None:
+    for imei in left:
+        async with pace:
+            await trio.sleep(PACE_SECONDS)
+        if job.state == "cancelling":
+            return
+        job.note(imei, await _ordered(gateway, asked, job, imei))
+
+
+async def _ordered(gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: Imei) -> Result:
+    if gateway.orders.closed:
+        return STOPS
+    times = gateway.directory.counts_times(imei)
+    if job.action == "start" and times != (asked["unit"] == "times"):
+        return Result("400", outcome_of("400"), WRONG_UNIT[times])
+    order = Order(
+        imei,
+        job.action,
+        asked.get("long"),
+        f"{job.id}-{imei}",  # asked again under the same id, it is done once
+        asked["timeout"],
+        asked["expires"],
+        asked.get("cancel", False),
+        job.source,
+    )
+    found = await result_of(partial(gateway.orders.submit, order, True))
+    if isinstance(found, Command):
+        return Result(found.status, found.outcome, found.message, found.id)
+    if isinstance(found, DevgateError):
+        return Result(found.status, found.outcome, str(found))
+    if isinstance(found, Exception):
+        raise found
+    return Result(found["status"], found["outcome"], found["message"], found["command"])
+
+
+async def edit(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
+    """Change each machine, some in one transaction."""
+    for start in range(0, len(job.imeis), EDITED_AT_ONCE):
+        if job.state == "cancelling":
+            return
+        some = list(job.imeis[start : start + EDITED_AT_ONCE])
+        result = await _edited(gateway, asked, job, some)
+        if len(some) == 1 or result.outcome == "done":
+            for imei in some:
+                job.note(imei, result)
+        else:  # one of them was removed meanwhile, or cannot have it: which, is to be told
+            for imei in some:
+                job.note(imei, await _edited(gateway, asked, job, [imei]))
+        await trio.sleep(EDIT_PAUSE_SECONDS)
+
+
+async def _edited(
+    gateway: Gateway, asked: Mapping[str, Any], job: Job, imeis: list[Imei]
+) -> Result:
+    if gateway.orders.closed:
+        return STOPS
+    try:
+        # What was begun is finished: a cancelled job knows what it has done.
+        with trio.CancelScope(shield=True):
+            await devices.edit(gateway, {"imeis": imeis, **asked}, job.source)
+    except DevgateError as err:
+        return Result(err.status, err.outcome, str(err))
+    return Result("200", "done", "changed")
+
+
+WORK: Mapping[str, Callable[[Gateway, Mapping[str, Any], Job], Awaitable[None]]] = {
+    "start": order,
+    "stop": order,
+    "edit": edit,
+}

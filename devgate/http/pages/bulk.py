@@ -1,0 +1,179 @@
+"""Many machines at once: what is meant is shown and confirmed, and then what came of each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from devgate.errors import CallerError, DevgateError
+from devgate.events.kinds import Event
+from devgate.http.boards import Concern
+from devgate.http.pages import devices, words
+from devgate.http.pages.device import PRESETS
+from devgate.http.pages.live import Live, Values
+from devgate.http.pages.view import Visit, to
+from devgate.http.problems import http_status
+from devgate.model import imei
+
+SHOWN = 50
+ALL = "all"  # in the query: not those that are ticked, but all that match the filter
+# What the bar can do, and the operation that it is.
+ACTIONS: Mapping[str, str] = {
+    "start": "bulk_start", "stop": "bulk_stop", "move": "bulk_edit", "enable": "bulk_edit",
+    "disable": "bulk_edit",
+}  # fmt: skip
+
+
+def _which(query: QueryParams) -> dict[str, Any]:
+    """Which machines are meant, as the operations take it."""
+    if query.get(ALL) == "1":
+        return {"match": devices.match_of(query)}
+    chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))]
+    if not chosen:
+        raise CallerError("400", "no device is selected; go back, and tick some")
+    return {"imeis": chosen}
+
+
+def _again(query: QueryParams) -> str:
+    """The same selection as a query."""
+    kept = [one for one in query.multi_items() if one[0] in ("imei", ALL, *devices.FILTER)]
+    return urlencode(kept)
+
+
+async def show_all(visit: Visit) -> Response:
+    """Which machines are meant, how they are, and what is to be done; without that, all jobs."""
+    query = visit.request.query_params
+    if "do" not in query:
+        return await _jobs(visit)
+    return await _confirm(visit, query.get("do", ""), query, {})
+
+
+async def _confirm(
+    visit: Visit,
+    what: str,
+    query: QueryParams,
+    given: Mapping[str, str],
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    if what not in ACTIONS:
+        raise CallerError("400", "there is nothing here; choose what is to be done")
+    visit.must(ACTIONS[what])
+    which = _which(query)
+    counted = await visit.ask(ACTIONS[what], dry_run=True, **which, **_probe(what))
+    sites: Mapping[str, Any] = await visit.ask("sites") if what == "move" else {"items": []}
+    names = {"move": "Move {count} devices", "start": "Start {count} devices",
+             "stop": "Stop {count} devices", "enable": "Enable {count} devices",
+             "disable": "Disable {count} devices"}  # fmt: skip
+    unit = given.get("unit", "seconds")
+    return visit.page(
+        "bulk_confirm.html",
+        status,
+        title=visit.t(names[what], count=f"{counted['count']:,}"),
+        what=what,
+        counted=counted,
+        which=_again(query),
+        chosen=[visit.web.gateway.directory.called(one) for one in which.get("imeis", ())][:20],
+        match=which.get("match"),
+        sites=[one["site"] for one in sites["items"]],
+        presets=PRESETS[unit if unit in PRESETS else "seconds"],
+        given=given,
+        # However often the form is sent, it is one job.
+        job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
+        problem=problem,
+    )
+
+
+def _probe(what: str) -> dict[str, Any]:
+    """What the operation wants to be told, for it to count only."""
+    return {"start": {"long": 1}, "stop": {}}.get(what, {"enabled": True})
+
+
+async def begin(visit: Visit) -> Response:
+    """Have it done, and go where it can be followed."""
+    fields = await visit.form()
+    what, query = fields.get("do", ""), QueryParams(fields.get("which", ""))
+    if what not in ACTIONS:
+        raise CallerError("400", "there is nothing here; choose what is to be done")
+    visit.must(ACTIONS[what])
+    most = fields.get("most", "")
+    args: dict[str, Any] = {**_which(query), "bulk": fields.get("bulk", "")}
+    args["most"] = int(most) if most.isascii() and most.isdigit() and len(most) < 8 else 0
+    try:
+        job = await visit.ask(ACTIONS[what], **args, **_said(visit, what, fields))
+    except DevgateError as err:
+        if err.status not in ("400", "409"):
+            raise
+        return await _confirm(visit, what, query, fields, str(err), http_status(err.status))
+    return to(f"/bulk/{job['bulk']}")
+
+
+def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """What the form says besides the selection. Raises CallerError (400)."""
+    if what == "start":
+        unit = "times" if fields.get("unit") == "times" else "seconds"
+        given = fields.get("long", "")
+        long = words.read_long(given, unit)
+        most = visit.web.gateway.settings.command.max_long
+        if long is None or not 1 <= long <= most:
+            raise CallerError("400", f"long: a number from 1 to {most} expected, not {given!r}")
+        return {"long": long, "unit": unit}
+    if what == "stop":
+        return {"cancel": fields.get("cancel") == "1"}
+    if what == "move":
+        return {"site": fields.get("site", "").strip()}
+    return {"enabled": what == "enable"}
+
+
+async def show(visit: Visit) -> Response:
+    """How far a job has come, and what came of each machine."""
+    return visit.page("bulk.html", title=visit.t("Many devices"), live=True, **await values(visit))
+
+
+async def values(visit: Visit) -> Values:
+    """What changes while somebody looks."""
+    query = visit.request.query_params
+    failed, after = query.get("failed") == "1", query.get("after", "")
+    page = await visit.ask(
+        "bulk",
+        bulk=visit.request.path_params["id"],
+        failed=failed,
+        after=int(after) if after.isascii() and after.isdigit() and len(after) < 8 else None,
+        limit=SHOWN,
+    )
+    return {"job": page, "failed": failed, "after": after, "what": _what(page)}
+
+
+def _what(job: Mapping[str, Any]) -> str:
+    """The name of what was asked, as the bar has it."""
+    if job["action"] != "edit":
+        return str(job["action"])
+    if "enabled" in job["asked"]:
+        return "enable" if job["asked"]["enabled"] else "disable"
+    return "move" if "site" in job["asked"] else "edit"
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    return Concern.NONE  # it is drawn again by its pulse
+
+
+LIVE = Live("bulk.html", values, _concern, pulse=2.0)
+
+
+async def _jobs(visit: Visit) -> Response:
+    found: Mapping[str, Any] = await visit.ask("bulks")
+    shown = [(job, _what(job)) for job in found["items"]]
+    return visit.page("bulk_jobs.html", title=visit.t("Jobs"), jobs=shown)
+
+
+async def cancel(visit: Visit) -> Response:
+    """Ask nothing more of the machines of a job."""
+    await visit.form()
+    id = str(visit.request.path_params["id"])
+    await visit.ask("bulk_cancel", bulk=id)
+    return to(f"/bulk/{id}")

@@ -1,0 +1,108 @@
+"""Machines from a CSV file: chosen, looked at, and then taken."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from contextlib import closing
+from typing import NamedTuple
+
+import trio
+from starlette.responses import Response
+
+from devgate.errors import CallerError
+from devgate.gateway.operations.importing import ON_CONFLICT, PART
+from devgate.http.api import arguments, multipart
+from devgate.http.pages.machine import SAID
+from devgate.http.pages.view import Visit, to
+from devgate.store.device import COLUMNS
+
+WAYS = ("update", "skip", "fail")
+assert set(WAYS) == set(ON_CONFLICT)
+
+
+class Sent(NamedTuple):
+    """What came of the form with the file."""
+
+    fields: Mapping[str, str]
+    upload: str | None  # the file, where the gateway keeps it; None: an empty one
+    name: str
+
+
+async def show(visit: Visit) -> Response:
+    """The form for the file, and what the last one has done."""
+    visit.must("import")
+    return _choose(visit)
+
+
+def _choose(visit: Visit, problem: str = "") -> Response:
+    counts = visit.request.query_params.get(SAID, "").split("-")
+    done = list(map(int, counts)) if len(counts) == 3 and all(map(_number, counts)) else None
+    return visit.page(
+        "import.html",
+        400 if problem else 200,
+        title=visit.t("Import from CSV"),
+        columns=COLUMNS,
+        ways=WAYS,
+        problem=problem,
+        done=done,
+    )
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+async def look(visit: Visit) -> Response:
+    """What the file would change; nothing is written."""
+    visit.must("import")
+    sent = await _sent(visit)
+    if sent.upload is None:
+        return _choose(visit, visit.t("Choose a file first."))
+    way = sent.fields.get("on_conflict", WAYS[0])
+    found = await visit.ask("import", upload=sent.upload, on_conflict=way, dry_run=True)
+    return visit.page(
+        "import_look.html",
+        title=visit.t("Import {name}?", name=sent.name),
+        found=found,
+        upload=sent.upload,
+        way=way,
+    )
+
+
+async def take(visit: Visit) -> Response:
+    """Take the file that was looked at."""
+    fields = await visit.form()
+    done = await visit.ask(
+        "import", upload=fields.get("upload", ""), on_conflict=fields.get("on_conflict")
+    )
+    return to(f"/devices/import?{SAID}={done['added']}-{done['updated']}-{done['skipped']}")
+
+
+async def _sent(visit: Visit) -> Sent:
+    """Read the form, and hand its file over. Raises Problem, and CallerError as Visit.form()."""
+    boundary = multipart.boundary_of(visit.request)
+    fields: dict[str, str] = {}
+    file: multipart.Part | None = None
+    with await arguments.file(visit.request) as spool, closing(multipart.opened(spool)) as body:
+        for part in await trio.to_thread.run_sync(list, multipart.parts_of(body, boundary)):
+            if part.file is None:
+                fields[part.name] = multipart.value(body, part)
+            elif part.name == "file" and file is None:
+                file = part
+        visit.own(fields)
+        if file is None or file.start == file.end:
+            return Sent(fields, None, "")
+        upload: str | None = None
+        for start in range(file.start, file.end, PART):
+            piece = await trio.to_thread.run_sync(_piece, body, start, min(start + PART, file.end))
+            reply = await visit.ask("upload", data=piece, upload=upload)
+            upload = str(reply["upload"])
+    if upload is None:
+        raise CallerError("400", "the file is empty")
+    return Sent(fields, upload, file.file or "")
+
+
+def _piece(body: object, start: int, end: int) -> str:
+    """A part of the file as the operation takes it. In a thread: it may have to be read."""
+    return base64.b64encode(body[start:end]).decode()  # type: ignore[index]  # bytes or a map

@@ -1,0 +1,176 @@
+"""Forms that keep the list of machines: add, edit, enable, disable, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from devgate.errors import DevgateError
+from devgate.http.pages.view import Visit, to
+from devgate.http.problems import http_status
+from devgate.model import Imei, duration, imei
+from devgate.store.device import COLUMNS, UNITS
+
+BLANK: Mapping[str, Any] = {
+    "imei": "", "id": "", "name": "", "site": "", "phone": "", "qr": "", "unit": UNITS[0],
+    "ack_timeout": "", "enabled": True,
+}  # fmt: skip
+OWN = ("phone", "qr", "ack_timeout")  # nothing of its own: as configured for all
+SAID = "said"  # in an address: what was done before this page
+
+
+def _imei(visit: Visit) -> Imei:
+    return imei(visit.request.path_params["imei"])
+
+
+async def add(visit: Visit) -> Response:
+    """An empty form; `imei` and `site` of the query are filled in."""
+    visit.must("add")
+    query = visit.request.query_params
+    given = {name: query.get(name, "")[:200] for name in ("imei", "site")}
+    return await _form(visit, {**BLANK, **given})
+
+
+async def added(visit: Visit) -> Response:
+    """Add the device, or show the form again with what is wrong."""
+    fields = await visit.form()
+    visit.must("add")
+    shown = _shown(fields)
+    try:
+        await visit.ask("add", imei=shown["imei"].strip(), **_given(shown, BLANK))
+    except DevgateError as err:
+        return await _form(visit, shown, err)
+    again = "again" in fields  # the next one of the same site
+    path = f"/devices/add?site={quote(shown['site'])}&" if again else f"/devices/{shown['imei']}?"
+    return to(f"{path}{SAID}=added-{shown['imei'].strip()}")
+
+
+async def edit(visit: Visit) -> Response:
+    """The form with what is known of a device."""
+    visit.must("edit")
+    known = await visit.ask("device", imei=_imei(visit))
+    return await _form(visit, _of(known), old=_of(known))
+
+
+async def edited(visit: Visit) -> Response:
+    """Change what differs from what was shown: what somebody else has changed meanwhile stays."""
+    fields, device = await visit.form(), _imei(visit)
+    visit.must("edit")
+    shown = {**_shown(fields), "imei": device}
+    old = {name: fields.get(f"old-{name}", BLANK[name]) for name in COLUMNS}
+    old |= {"imei": device, "enabled": fields.get("old-enabled") == "1"}
+    changes = _given(shown, old)
+    if changes:
+        try:
+            await _change(visit, device, changes)
+        except DevgateError as err:
+            return await _form(visit, shown, err, old=old)
+    return to(f"/devices/{device}?{SAID}=changed")
+
+
+async def _change(visit: Visit, device: Imei, changes: Mapping[str, Any]) -> None:
+    caller = visit.must("edit")
+    # Not visit.ask(): here a None means something.
+    await visit.web.dispatch({"type": "edit", "imei": device, **changes}, caller.source)
+
+
+def _of(known: Mapping[str, Any]) -> dict[str, Any]:
+    """A device as the form writes it."""
+    shown = {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
+    if known["ack_timeout"] is not None:
+        shown["ack_timeout"] = f"{known['ack_timeout']:g}"
+    return shown
+
+
+def _shown(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The form as it was sent. Line breaks come from browsers as CR LF."""
+    shown: dict[str, Any] = {name: fields.get(name, BLANK[name]) for name in COLUMNS[:-1]}
+    return {**shown, "enabled": fields.get("enabled") == "1"}
+
+
+def _given(shown: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form says otherwise than before, as an operation takes it."""
+    given: dict[str, Any] = {}
+    for name in COLUMNS[1:]:
+        value = shown[name]
+        if str(value) == str(old[name]):
+            continue
+        if name in OWN and not str(value).strip():
+            given[name] = None
+        elif name == "id":
+            text = value.strip()
+            given[name] = int(text) if text.isascii() and text.isdigit() else text or None
+        elif name == "ack_timeout":
+            given[name] = _seconds(value)
+        else:
+            given[name] = value.strip() if isinstance(value, str) and name != "qr" else value
+    return given
+
+
+def _seconds(text: str) -> float | str:
+    try:
+        return duration(text)
+    except (ValueError, OverflowError):
+        return text  # the operation says what is wrong with it
+
+
+async def _form(
+    visit: Visit,
+    shown: Mapping[str, Any],
+    err: DevgateError | None = None,
+    *,
+    old: Mapping[str, Any] | None = None,
+) -> Response:
+    wrong = "" if err is None else str(err).partition(":")[0]
+    sites: Mapping[str, Any] = await visit.ask("sites")
+    said = visit.request.query_params.get(SAID, "")
+    return visit.page(
+        "machine.html",
+        200 if err is None else http_status(err.status),
+        title=visit.t("Add a device") if old is None else visit.t("Edit"),
+        machine=shown,
+        old=old,
+        problem=None if err is None else str(err),
+        wrong=wrong if wrong in COLUMNS else "",
+        sites=[one["site"] for one in sites["items"] if one["site"]],
+        settings=visit.web.gateway.settings,
+        added=said.removeprefix("added-") if said.startswith("added-") else "",
+    )
+
+
+async def confirm(visit: Visit) -> Response:
+    """What it means to disable or delete a machine, before it is done."""
+    what = visit.request.url.path.rpartition("/")[2]
+    visit.must("remove" if what == "remove" else "edit")
+    status = await visit.ask("status", imei=_imei(visit))
+    titles = {"remove": "Delete {name}?", "disable": "Disable {name}?"}
+    title = visit.t(titles[what], name=status["name"] or status["imei"])
+    return visit.page("machine_confirm.html", title=title, device=status, what=what)
+
+
+async def disabled(visit: Visit) -> Response:
+    """Refuse the machine from now on."""
+    return await _enabled(visit, yes=False)
+
+
+async def enabled(visit: Visit) -> Response:
+    """Let the machine register again."""
+    return await _enabled(visit, yes=True)
+
+
+async def _enabled(visit: Visit, *, yes: bool) -> Response:
+    await visit.form()
+    device = _imei(visit)
+    await visit.ask("edit", imei=device, enabled=yes)
+    return to(f"/devices/{device}?{SAID}={'enabled' if yes else 'disabled'}")
+
+
+async def removed(visit: Visit) -> Response:
+    """Forget the machine."""
+    await visit.form()
+    device = _imei(visit)
+    await visit.ask("remove", imei=device)
+    return to(f"/devices?{SAID}=removed-{device}")

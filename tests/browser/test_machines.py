@@ -1,0 +1,134 @@
+"""The list of devices as an administrator keeps it, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from tests.e2e.device import WAIT_SECONDS, frame
+from tests.http.harness import Site
+
+pytestmark = pytest.mark.slow
+
+NEW = "777000000000001"
+
+
+@pytest.fixture
+def page(browser: Browser, served: Site) -> Iterator[Page]:
+    """An administrator's page; at the end nothing may stand in its console."""
+    context = browser.new_context(locale="en-GB", base_url=served.url)
+    context.set_default_timeout(WAIT_SECONDS * 1000)
+    opened, complaints = context.new_page(), list[str]()
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto("/login")
+    opened.get_by_text("With a token instead").click()
+    opened.get_by_label("Token").fill(served.tokens["admin"])
+    opened.locator("form", has=opened.get_by_label("Token")).get_by_role("button").last.click()
+    opened.wait_for_url("**/")
+    yield opened
+    # A form that is shown again says so by its status; and Playwright is quicker than autofocus.
+    expected = ("the server responded with a status of 409", "Autofocus processing was blocked")
+    assert [one for one in complaints if not any(text in one for text in expected)] == []
+    context.close()
+
+
+def csv(text: str) -> FilePayload:
+    return {"name": "m.csv", "mimeType": "text/csv", "buffer": text.encode()}
+
+
+def test_a_device_is_added_and_a_file_imported(served: Site, page: Page) -> None:
+    """D6: nothing of it was in the dashboard."""
+    page.goto("/devices")
+    page.get_by_role("link", name="Add a device").click()
+    expect(page.get_by_label("IMEI")).to_be_focused()
+    page.get_by_label("IMEI").fill(NEW)
+    page.get_by_label("Name").fill("Chair 9")
+    page.get_by_label("Number").fill("1")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("1 is the device")
+    expect(page.get_by_label("Number")).to_be_focused()
+    page.get_by_label("Number").fill("")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chair 9")
+
+    page.goto("/devices/import")
+    page.get_by_label("File").set_input_files(csv("imei,name\n5,x\n"))
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.get_by_role("row").last).to_contain_text("a string of 15 digits expected")
+    page.get_by_role("link", name="Choose another file").click()
+    page.get_by_label("File").set_input_files(csv(f"imei,name\n{NEW},Chair 10\n"))
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.get_by_role("row").last).to_contain_text("Chair 9")
+    page.get_by_role("button", name="Import now").click()
+    expect(page.get_by_role("status")).to_contain_text("0 added, 1 changed")
+
+    page.goto(f"/devices/{NEW}")
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("status").first).to_contain_text(f"{NEW} was deleted")
+    assert served.status(NEW)["status"] == "300"
+
+
+def test_many_are_ticked_and_what_came_of_each_is_seen(served: Site, page: Page) -> None:
+    """D6: a bar for what is selected or all that match, with progress and a result for each."""
+    page.goto("/devices?q=Bay")
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    expect(page.locator("[data-count]")).to_have_text("9 selected")
+    page.get_by_role("checkbox", name="Bay 8").uncheck()
+    expect(page.locator("[data-count]")).to_have_text("8 selected")
+    page.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Move 8 devices")
+    page.get_by_label("To which site?").fill("Hall 2")
+    page.get_by_role("button", name="Move 8 devices").click()
+    progress, results = page.locator("[data-part=progress]"), page.locator("[data-part=results]")
+    expect(progress).to_contain_text("Ended")
+    expect(results.get_by_role("row")).to_have_count(9)
+    imei = "860000000000005"
+    with served.register(imei) as device:
+        page.goto("/devices?q=Bay&site=Hall+2")
+        page.get_by_role("checkbox", name="All that match").check()
+        expect(page.locator("[data-count]")).to_have_text("All that match")
+        page.get_by_role("group").get_by_role("button", name="Start").click()
+        page.get_by_label("For how long").fill("10m")
+        page.get_by_role("button", name="Start 8 devices").dblclick()
+        device.expect(frame("000", imei, "QD", "600"))
+        expect(progress).to_contain_text("Under way")
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        expect(progress).to_contain_text("Ended")  # without loading the page again
+        expect(progress).to_contain_text("7 refused")
+        page.get_by_role("link", name="not done").click()
+        expect(results.get_by_role("row")).to_have_count(8)
+        device.expect_nothing(imei)
+    served.ask({"type": "bulk_edit", "match": {"q": "Bay"}, "site": "East"})
+
+
+PATHS = (
+    "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
+    "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
+    "/bulk?do=move&imei=860000000000001", "/bulk/axe",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_stands_in_anybodys_way(served: Site, page: Page, scheme: str) -> None:
+    """axe-core finds no serious fault, and no page is wider than a phone."""
+    served.ask({"type": "bulk_stop", "imeis": ["860000000000001"], "bulk": "axe"})
+    page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+    found = []
+    for path in PATHS:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(path)
+        found += [
+            (path, fault["id"], [node["html"] for node in fault["nodes"]][:3])
+            for fault in Axe().run(page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+        page.set_viewport_size({"width": 390, "height": 844})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, f"{path} is {wide} pixels wide"
+    assert found == []
