@@ -13,7 +13,7 @@ from devgate.demo import SITES
 from devgate.gateway.command import MESSAGES
 from devgate.model import Imei
 from devgate.simulator.options import imeis
-from devgate.store.batch import Row
+from devgate.store.batch import KINDS, Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
 from devgate.store.engine import open_database
@@ -85,11 +85,13 @@ def _order(
         told.append((sent, "command.sent", imei, id, what))
     told.append((ended, "command.ended", imei, id, {**what, "status": status, "message": message}))
     spent = key if sent else None
-    yield Row(
-        "command",
-        (id, imei, type, long, key, spent, status, "ended", message, False, "socket:shop",
-         at, sent, ended, None, None, None, False, None, False),
-    )  # fmt: skip
+    values: dict[str, object] = {
+        "id": id, "imei": imei, "type": type, "long": long, "key": key, "spent": spent,
+        "status": status, "state": "ended", "message": message, "source": "socket:shop",
+        "accepted_at": at, "sent_at": sent, "ended_at": ended,
+        "late": False, "running": False, "ambiguous": False, "new_address": False,
+    }  # fmt: skip
+    yield Row("command", tuple(values.get(name) for name in KINDS["command"].columns))
 
 
 def _strangers(rng: Random, now: float, devices: list[Device]) -> Iterator[Row]:

@@ -34,6 +34,7 @@ NEEDS: Mapping[str, str] = {
     "history": "read",
     "events": "read",
     "fleet": "read",
+    "trend": "read",
     "sites": "read",
     "day": "read",
     "order": "read",

@@ -99,6 +99,11 @@ class Records:
         state = self._writer.state
         return state if state != "ok" else self._database.loss or self.full or state
 
+    @property
+    def stuck(self) -> bool:
+        """The database does not answer: a read may not come back for a long time."""
+        return self._writer.stuck
+
     async def confirm_loss(self) -> str | None:
         """An operator knows what the database lost. Returns what that was, if anything."""
         lost = await self.change(confirm_loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,8 @@ class Web:
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
     quota: Quota = field(default_factory=Quota)
     boards: Boards = field(init=False)  # its task is the server's
+    # When a page could last not read the database (trio's clock), and why: others need not try.
+    unread: tuple[float, str] = (-math.inf, "")
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -51,7 +54,8 @@ class Web:
             secure=self.secure,
             ended_file=f"{settings.secret}.ended" if settings.secret else "",
         )
-        self.boards = Boards(self.events, self.stopping)
+        records = self.gateway.records
+        self.boards = Boards(self.events, self.stopping, state=lambda: records.state)
 
     @property
     def secure(self) -> bool:

@@ -93,6 +93,12 @@ def page(
     return count, [dict(row._mapping) for row in rows]
 
 
+def waiting(conn: Connection, since: float) -> int:
+    """How many that nobody has dismissed tried at that time (wall clock) or later."""
+    query = text(f"{_COUNT} AND u.last_at >= :since")
+    return conn.scalar(query, {"dismissed": False, "since": since}) or 0
+
+
 def one(conn: Connection, imei: str) -> Row | None:
     """The row of this IMEI, whether or not it was settled; None if it has none."""
     row = conn.execute(_ONE, {"imei": imei}).first()

@@ -94,6 +94,11 @@ class Writer(Generic[Row, Done]):
         return now.outage or "ok"
 
     @property
+    def stuck(self) -> bool:
+        """The commit that is under way takes so long that reads may not come back either."""
+        return time.monotonic() - self._condition.since > SLOW_SECONDS
+
+    @property
     def unwritten(self) -> list[Row]:
         """The rows that were posted and are not known to be on disk, in their order: those of the
         commit that is under way are among them."""

@@ -187,8 +187,9 @@ def test_each_operation_has_its_role() -> None:
     reads = {kind for kind in OPERATIONS if Token("", "read", "", "").may(kind)}
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
     assert reads == {
-        "status", "devices", "device", "export", "command", "history", "events", "fleet", "sites",
-        "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices", "bulk", "bulks",
+        "status", "devices", "device", "export", "command", "history", "events", "fleet", "trend",
+        "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
+        "bulk", "bulks",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",

@@ -58,6 +58,7 @@ def test_an_unknown_outcome_is_seen_and_its_story_told(served: Site, page: Page)
         expect(page.locator("[data-part=unknown]")).to_contain_text("None.")
         key = "M2026-7"
         served.ask({"type": "start", "imei": imei, "long": 600, "key": key, "timeout": 0.2})
+        expect(page.locator("[data-part=attention]")).to_contain_text("Unknown outcomes: 1")
         unknown = page.locator("[data-part=unknown]")
         expect(unknown).to_contain_text("Bay 2")
         expect(unknown).to_contain_text("start 10 min")
@@ -129,7 +130,8 @@ def test_language_theme_and_keyboard(page: Page) -> None:
 
 
 PATHS = (
-    "/", "/devices", "/devices/860000000000001", "/devices/860000000000001/start?long=1h",
+    "/", "/?days=7", "/?days=30", "/devices", "/devices/860000000000001",
+    "/devices/860000000000001/start?long=1h",
     "/orders", "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices",
 )  # fmt: skip
 
@@ -151,6 +153,50 @@ def test_nothing_stands_in_anybodys_way(browser: Browser, page: Page, scheme: st
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} pixels wide"
     assert found == []
+
+
+def test_charts_tell_their_values_to_keyboard_and_pointer(page: Page) -> None:
+    page.goto("/?days=7")
+    expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
+    page.get_by_role("link", name="1 day", exact=True).click()
+    chart, box = page.get_by_role("slider", name="Online"), page.locator(".tip")
+    expect(box).to_be_hidden()
+    chart.focus()
+    page.keyboard.press("End")
+    said = chart.get_attribute("aria-valuetext") or ""
+    assert re.fullmatch(r"\d\d:\d\d, Online \d+", said)
+    page.keyboard.press("ArrowLeft")
+    expect(chart).not_to_have_attribute("aria-valuetext", said)
+    expect(box).to_contain_text("Online")
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    chart.hover(position={"x": 5, "y": 20})
+    expect(box).to_be_visible()
+    page.goto("/devices/860000000000001")
+    page.locator(".lanes").hover(position={"x": 50, "y": 20})
+    expect(box).to_contain_text("Running")
+
+
+def test_fingers_find_what_they_press(browser: Browser, served: Site, state: object) -> None:
+    """Each button and link of the frame is 44 pixels high, and a chart tells its values."""
+    context = browser.new_context(
+        base_url=served.url, locale="en-GB", has_touch=True, is_mobile=True,
+        viewport={"width": 390, "height": 844},
+        storage_state=state,  # type: ignore[arg-type]  # what storage_state() gave
+    )  # fmt: skip
+    page = context.new_page()
+    for path in PATHS:
+        page.goto(path)
+        small = page.eval_on_selector_all(
+            "button, .button, nav a, select, input:not([type=checkbox], [type=hidden])",
+            "found => found.filter(e => e.offsetParent)"
+            ".filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)",
+        )
+        assert small == [], path
+    page.goto("/")
+    page.get_by_role("slider", name="Online").tap(position={"x": 5, "y": 20})
+    expect(page.locator(".tip")).to_contain_text("Online")
+    context.close()
 
 
 def test_times_are_the_viewers(context: BrowserContext, page: Page) -> None:

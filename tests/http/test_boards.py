@@ -11,20 +11,12 @@ from trio.testing import MockClock
 
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
-from devgate.http.boards import (
-    BURST,
-    CALM,
-    GAP,
-    GATHER,
-    WITHIN,
-    Board,
-    Boards,
-    Concern,
-)
-from devgate.http.cpu_budget import LONGEST, SHARE, Share
+from devgate.http.board import BURST, CALM, GAP, WITHIN, Board, Concern
+from devgate.http.boards import GATHER, STATE, Boards
+from devgate.http.cpu_budget import GLANCES, LONGEST, SHARE, Share
 
 PULSE = 60.0
-OWN, OTHER = "860000000000001", "860000000000002"
+OWN, OTHER, ROW = "860000000000001", "860000000000002", "860000000000003"
 
 
 class Picture:
@@ -35,12 +27,15 @@ class Picture:
         self.glances: list[float] = []  # likewise, only what costs nothing
         self.spent = 0.0
         self.parts: dict[str, str] = {}
+        self.glimpsed = "count"  # the part that costs nothing
+        self.glance_cost = 0.0
         self._seen, self._cost = seen, cost
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
         if not whole:
             self.glances.append(trio.current_time())
-            return {"count": f"about {self._seen()}"}
+            self.spent += self.glance_cost
+            return {self.glimpsed: f"about {self._seen()}"}
         self.drawn.append(trio.current_time())
         self.spent += self._cost
         return self.parts or {"still": "-", "count": str(self._seen())}
@@ -51,7 +46,10 @@ class Rig:
         self.log = EventLog(0, self._none)
         self.stopping = trio.Event()
         self.picture = Picture(lambda: self.log.last, cost)
-        self.boards = Boards(self.log, self.stopping, clock=lambda: self.picture.spent)
+        self.state = "ok"
+        self.boards = Boards(
+            self.log, self.stopping, lambda: self.picture.spent, lambda: self.state
+        )
 
     @staticmethod
     async def _none(after: int, until: int, limit: int, types: Set[str]) -> Page:
@@ -64,7 +62,7 @@ class Rig:
 
     @staticmethod
     def concern(event: Event) -> Concern:
-        return Concern.AT_ONCE if event.imei == OWN else Concern.CALM
+        return {OWN: Concern.AT_ONCE, ROW: Concern.ROW}.get(str(event.imei), Concern.CALM)
 
     async def look(
         self, got: list[tuple[float, bytes]], until: float, key: str = "a", seen: int | None = None
@@ -188,6 +186,71 @@ async def test_dear_drawings_rest_and_are_overtaken_by_what_is_urgent(
         await trio.sleep(1.0)
         assert made.picture.drawn == [1.0, 22.0]
         assert got[-1][1] == b'event: parts\ndata: {"count":"3"}\n\n'
+
+
+async def test_a_row_is_shown_within_a_second_and_the_whole_some_time(
+    autojump_clock: MockClock,
+) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        await trio.sleep(1.0)
+        made.happens(OWN)  # the first drawing
+        await trio.sleep(1.0)
+        made.picture.glimpsed = "list/a"
+        for second in range(3, 8):
+            await trio.sleep(1.0)
+            made.happens(ROW)
+            await trio.sleep(0.0)
+            assert trio.current_time() == second
+        await trio.sleep(1.0)
+        shown = got[1:]
+        assert [text for _, text in shown] == [
+            b'event: parts\ndata: {"list/a":"about %d"}\n\n' % n for n in range(2, 7)
+        ]
+        assert all(at - second <= GATHER for second, (at, _) in enumerate(shown, 3))
+        assert made.picture.drawn == [1.0]
+        await trio.sleep(CALM)
+    assert made.picture.drawn == [1.0, 11.0]
+    whole = b'event: parts\ndata: {"still":"-","count":"6"}\n\n'
+    assert got[-1] == (11.0, whole), "all of it: a row that was sent may differ from it"
+
+
+async def test_glances_have_a_bound_of_their_own(autojump_clock: MockClock) -> None:
+    async with rig() as (made, nursery):
+        made.picture.glance_cost = 0.1
+        for number in range(20):
+            nursery.start_soon(made.look, [], 1000.0, str(number))
+        await trio.sleep(1.0)
+        made.happens(OWN)
+        await trio.sleep(1.0)
+        before = len(made.picture.glances)
+        for _ in range(1000):
+            await trio.sleep(0.1)
+            made.happens(ROW)
+    # The first of each board is not expected to cost anything.
+    assert 10 < len(made.picture.glances) - before <= 20 + 100 / (0.1 * GLANCES)
+
+
+async def test_the_state_of_the_database_is_shown_though_it_makes_no_event(
+    autojump_clock: MockClock,
+) -> None:
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        await trio.sleep(0.5)
+        made.happens()
+        await trio.sleep(5.0)
+        made.state = "away"
+        await trio.sleep(5.0)
+        assert made.picture.drawn == [0.5]
+        assert 3 <= len(made.picture.glances) <= 5 / STATE
+        made.state = "ok"
+        await trio.sleep(CALM)
+        glances = len(made.picture.glances)
+        await trio.sleep(PULSE / 2)
+        assert len(made.picture.glances) == glances, "all is well: nothing is looked at"
+    assert made.picture.drawn[1] <= 0.5 + CALM + STATE, "what was missed is read again"
 
 
 async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> None:

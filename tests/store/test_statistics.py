@@ -93,7 +93,7 @@ def test_commands_by_the_hour(database: Database) -> None:
     now = {"start": 3, "stop": 0, "done": 1, "failed": 0, "unknown": 1, "unsent": 0, "open": 1}
     assert hours[-1] == {"at": iso(NOW - 1800), **now}
     assert (hours[-3]["stop"], hours[-3]["unsent"]) == (1, 1)
-    assert sum(hour["start"] for hour in hours) == 3  # type: ignore[misc]
+    assert sum(hour["start"] for hour in hours) == 3
     assert (number, [(row["imei"], row["name"]) for row in rows]) == (1, [(imei(2), "Bay 2")])
     assert [row["imei"] for row in latest] == [imei(5), imei(2), imei(1)]
 

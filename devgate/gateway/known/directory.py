@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +53,10 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._devices)
+
+    def imeis(self) -> Collection[Imei]:
+        """All IMEIs, in no order. Not to be gone through on the loop: there may be a million."""
+        return self._devices.keys()
 
     def admits(self, imei: Imei) -> bool | None:
         """As Book.admits(): whether it is enabled; None if it is not known."""

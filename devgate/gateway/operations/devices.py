@@ -5,7 +5,7 @@ What they write is in the database when they answer, and in force.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -75,6 +75,19 @@ def _page(
 ) -> tuple[Sequence[Device], Mapping[str, history.Record]]:
     found = search(conn, after, limit, **wanted)
     return found, history.presence_of(conn, [device.imei for device in found])
+
+
+async def some(gateway: Gateway, imeis: Collection[str]) -> Sequence[Reply]:
+    """These devices, as the list has them; those that are not known are left out. Raises
+    StoreError."""
+    found, rows = await gateway.records.read(_some, imeis)
+    return [status.item(gateway, device, rows.get(device.imei)) for device in found]
+
+
+def _some(
+    conn: Reading, imeis: Collection[str]
+) -> tuple[Sequence[Device], Mapping[str, history.Record]]:
+    return [*stored.among(conn, imeis)], history.presence_of(conn, [*imeis])
 
 
 async def add(gateway: Gateway, args: Args, source: str) -> Reply:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import time
 from typing import Any
 
@@ -13,33 +14,48 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, fleetwide
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.gateway.reports import fleet_day
+from devgate.gateway.reports import attention, fleet_day, past
 from devgate.gateway.reports.spans import Span, online_spans, running_spans, settled_at
-from devgate.model import Imei, iso
+from devgate.model import Imei, iso, shown
 from devgate.store import devices as stored
 from devgate.store import history, statistics
 from devgate.store.history import Reading, Record
+from devgate.webhooks.position import BY_HAND
 
 MAX_ITEMS = 2000  # events or commands of one device that are told at once
 KEYED = 20  # commands of one key: more than one only where nothing was sent
 LOOK_BACK = 60.0  # seconds before an order that belong to its story
 UNKNOWN, LATEST = 20, 8
+USUAL_DAYS = 7  # that say how many commands fail as a rule
 
 
 async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     """The fleet's last 24 hours: counts, hours, sites in the dark, odd devices, newest events."""
     now = time()
-    counted = await gateway.fleet.counted(gateway.records)
+    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    _count_past(gateway, USUAL_DAYS)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
     online, running, in_flight = fleetwide.counts(gateway)
     here = set(await fleetwide.online(gateway)) if counted.outages else set()
     hours = fleet_day.by_hour(counted)
-    return {
+    dark = fleet_day.dark_items(counted, here.__contains__)
+    enabled = len(gateway.directory) - counted.absence.disabled
+    reply = gateway.fleet.last = {
         "status": "200",
         "at": iso(now),
         "known": len(gateway.directory),
         "online": online,
+        "offline": max(0, enabled - online),
+        "disabled": counted.absence.disabled,
+        "absent": {
+            "hour": counted.absence.hour,
+            "day": counted.absence.day,
+            "week": counted.absence.week,
+            "never": counted.absence.never,
+        },
+        "worst": [one._asdict() for one in counted.absence.sites],
+        "attention": _attention(gateway, counted, hours, dark, unknown, enabled - online),
         "running": running,
         "in_flight": in_flight,
         "waiting": gateway.dispatcher.waiting,
@@ -48,13 +64,83 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
         "starts": sum(int(str(hour["start"])) for hour in hours),
         "day": fleet_day.online_over_day(counted, online, now),
         "hours": hours,
-        "dark": fleet_day.dark_items(counted, here.__contains__),
+        "dark": dark,
         "to_look_at": [_named(row) for row in rows],
         "odd": fleet_day.odd_items(counted),
         "latest": [_named(row) for row in latest],
         "sites": counted.sites,
         "store": gateway.records.state,
     }
+    return reply
+
+
+def _attention(
+    gateway: Gateway,
+    counted: fleet_day.Counted,
+    hours: Sequence[dict[str, Any]],
+    dark: Sequence[dict[str, Any]],
+    unknown: int,
+    offline: int,
+) -> list[dict[str, object]]:
+    """What a person should look at."""
+    now = time()
+    under_way = int(now - counted.since) // fleet_day.HOUR
+    recent = range(under_way - attention.RECENT + 1, under_way + 1)
+    before = gateway.fleet.past.known(USUAL_DAYS, now, counted.since)
+    usual = [*before, *(hour for number, hour in enumerate(hours) if number not in recent)]
+    return attention.found(
+        store=gateway.records.state,
+        unknown=unknown,
+        dark=dark,
+        absence=attention.absent(
+            counted.absence, offline, len(gateway.directory) - counted.absence.disabled
+        ),
+        failing=attention.failures(
+            attention.Rate.of(hours[number] for number in recent if 0 <= number < len(hours)),
+            attention.Rate.of(usual),
+        ),
+        strangers=counted.strangers,
+        webhooks=[
+            (one.name, one.state, one.disabled or one.error or "", one.delivered_at)
+            for one in gateway.webhooks.targets.values()
+            if one.disabled != BY_HAND
+        ],
+        odd=len(counted.odd),
+    )
+
+
+async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
+    """The fleet by the hour, over 1, 7 or 30 days. `complete` is false while older hours are
+    still counted: these are null then."""
+    days, now = arguments.number(args, "days"), time()
+    days = 1 if days is None else days
+    if days not in past.DAYS:
+        raise CallerError("400", f"days: one of 1, 7, 30 expected, not {shown(days)}")
+    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    _count_past(gateway, days)
+    online, _, _ = fleetwide.counts(gateway)
+    hours, complete = fleet_day.by_hours(counted, gateway.fleet.past, days, online, now)
+    return {
+        "status": "200",
+        "days": days,
+        "since": hours[0]["at"],
+        "hours": hours,
+        "complete": complete,
+    }
+
+
+def _soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
+    async def work() -> None:
+        await gateway.background.attempt("fleet", task)
+
+    return gateway.dispatcher.soon(work)
+
+
+def _count_past(gateway: Gateway, days: int) -> None:
+    if gateway.fleet.past.want(days):
+        fill = partial(gateway.fleet.past.fill, gateway.records, gateway.background)
+        if not gateway.dispatcher.soon(fill):
+            gateway.fleet.past.give_up()
 
 
 def _newest(conn: Reading, since: float) -> tuple[int, Sequence[Record], Sequence[Record]]:
@@ -68,7 +154,7 @@ def _named(row: Record) -> Reply:
 
 async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
     """The names of all sites, each with the number of its devices."""
-    counted = await gateway.fleet.counted(gateway.records)
+    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
     return {
         "status": "200",
         "items": [{"site": name, "devices": count} for name, count in counted.sites.items()],

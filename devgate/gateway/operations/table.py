@@ -102,6 +102,9 @@ OPERATIONS: Mapping[str, Operation] = {
         "List commands, newest first.", status.history, ("imei", "state", "key", *_LIST)
     ),
     "fleet": Operation("Tell how the fleet was over the last day.", reports.whole_fleet),
+    "trend": Operation(
+        "Tell the fleet by the hour, over 1, 7 or 30 days.", reports.trend, ("days",)
+    ),
     "sites": Operation("List the sites and how many devices each has.", reports.sites),
     "day": Operation("Tell one device's day.", reports.day, ("imei", "since")),
     "order": Operation(

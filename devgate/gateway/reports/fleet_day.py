@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
-from devgate.errors import outcome_of
+from devgate.gateway.reports.past import NAMES, Past, counts
 from devgate.gateway.storage import Records
 from devgate.model import Imei, iso
-from devgate.store import statistics
+from devgate.store import statistics, unknown
+from devgate.store.absence import Absence, absence
 from devgate.store.history import Reading
 from devgate.store.statistics import Dark, Odd
 
@@ -21,20 +23,17 @@ BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 
 HOUR = 3600
 FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
 FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
+# Who asks waits for a count that takes no longer than that. A longer one is made beside the
+# service, and the last one is told meanwhile, if it is not too old.
+WAIT_SECONDS, OLD_SECONDS = 0.05, 600.0
 
 # A site went dark when at least MIN_LOST of its devices, and MIN_LOST_PART of them, were lost
 # within some minutes. A cut is noticed at different times: heartbeats are a minute apart.
 MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
 MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
 
-# Outcomes that have another name in a chart, or none of their own.
-GROUPS: Mapping[str, str] = {"pending": "open", "refused": "unsent", "conflict": "unsent"}
-
-
-def group_of(status: str) -> str:
-    """What a status means for a chart: `done`, `failed`, `unknown`, `open` or `unsent`."""
-    outcome = outcome_of(status)
-    return GROUPS.get(outcome, outcome)
+# Runs a task beside the service, whatever it raises; False: that has ended.
+Soon = Callable[[Callable[[], Awaitable[None]]], bool]
 
 
 class Counted(NamedTuple):
@@ -46,6 +45,8 @@ class Counted(NamedTuple):
     sites: dict[str, int]
     outages: list[tuple[Dark, Sequence[str]]]
     odd: list[Odd]
+    strangers: int  # unknown devices that tried to register, and nobody has dismissed
+    absence: Absence
 
 
 @dataclass(slots=True)
@@ -53,22 +54,42 @@ class Fleet:
     """The last count. Of those who ask at once, one counts and the others wait for it."""
 
     _counted: Counted | None = None
-    _until: float = 0.0
+    _until: float = 0.0  # it is fresh
+    _took: float = 0.0  # seconds
+    _refreshed: bool = True  # nothing counts beside the service
+    past: Past = field(default_factory=Past)
     _tally: Tally = field(default_factory=lambda: Tally())
     _lock: trio.Lock = field(default_factory=trio.Lock)
+    last: Mapping[str, object] | None = None  # the last reply of `fleet`
 
-    async def counted(self, records: Records) -> Counted:
+    async def counted(self, records: Records, soon: Soon) -> Counted:
         """The counts of the last day, at most FRESH_SECONDS old where counting is quick.
 
-        Those who ask at once wait for one count. Raises StoreError.
+        Those who ask at once wait for one count. Where it takes long, it is left to `soon`, and
+        the last one is returned. Raises StoreError.
         """
+        late = monotonic() - self._until
+        if self._counted is not None and self._took > WAIT_SECONDS and late < OLD_SECONDS:
+            if late >= 0 and self._refreshed:
+                self._refreshed = not soon(partial(self._refresh, records))
+            return self._counted
+        return await self._count(records)
+
+    async def _count(self, records: Records) -> Counted:
         async with self._lock:
             if self._counted is None or monotonic() >= self._until:
                 began = monotonic()
                 self._counted = await records.read(count, time(), self._tally)
                 ended = monotonic()
-                self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * (ended - began))
+                self._took = ended - began
+                self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * self._took)
             return self._counted
+
+    async def _refresh(self, records: Records) -> None:
+        try:
+            await self._count(records)
+        finally:
+            self._refreshed = True
 
 
 @dataclass(slots=True)
@@ -153,6 +174,8 @@ def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
         sites,
         [(one, statistics.lost(conn, one.site, one.first, one.last, MAX_LOST)) for one in found],
         tally.oddities(conn),
+        unknown.waiting(conn, now - DAY),
+        absence(conn, now),
     )
 
 
@@ -193,17 +216,53 @@ def online_over_day(counted: Counted, online: int, now: float) -> list[dict[str,
     return points[::-1]
 
 
-def by_hour(counted: Counted) -> list[dict[str, object]]:
+def by_hour(counted: Counted) -> list[dict[str, Any]]:
     """Starts, stops and their outcomes of each of the 24 hours."""
-    names = ("start", "stop", "done", "failed", "unknown", "unsent", "open")
-    hours = [dict.fromkeys(names, 0) for _ in range(DAY // HOUR)]
+    rows: list[list[tuple[str, str, int]]] = [[] for _ in range(DAY // HOUR)]
     for number, type, status, times in counted.outcomes:
-        hour = hours[min(max(number, 0), len(hours) - 1)]
-        hour[type] += times
-        hour[group_of(status)] += times
+        rows[min(max(number, 0), len(rows) - 1)].append((type, status, times))
     return [
-        {"at": iso(counted.since + number * HOUR), **hour} for number, hour in enumerate(hours)
+        {"at": iso(counted.since + number * HOUR), **counts(row)}
+        for number, row in enumerate(rows)
     ]
+
+
+def by_hours(
+    counted: Counted, past: Past, days: int, online: int, now: float
+) -> tuple[list[dict[str, Any]], bool]:
+    """Each hour of so many days, oldest first: its counts, and how many were online at its end.
+
+    Whether all of them are known: the last day is, and hours of the time before may be counted
+    later.
+    """
+    first, last = past.since(days, now), counted.since // HOUR + DAY // HOUR - 1
+    today = {one["at"]: one for one in by_hour(counted)}
+    changes: dict[int, int] = {}
+    for number, change in counted.presence:
+        hour = counted.since // HOUR + number * BUCKET // HOUR
+        changes[hour] = changes.get(hour, 0) + change
+    nothing = {"online": None, **dict.fromkeys(NAMES)}
+    found: list[dict[str, Any]] = []
+    known: int | None = online  # None: nobody knows any more how many were
+    complete = True
+    for number in range(last, first - 1, -1):
+        at = iso(number * HOUR)
+        older = past.hours.get(number)
+        if at in today:
+            found.append({**today[at], "online": known})
+            change = changes.get(number, 0)
+        elif older is not None:
+            found.append({"at": at, **counts(older.outcomes), "online": known})
+            change = older.change
+        else:
+            found.append({"at": at, **nothing})
+            known, complete = None, False
+            continue
+        if known is not None:
+            known = max(0, known - change)
+        if past.oldest is not None and number * HOUR <= past.oldest:
+            known = None  # of the time before no event is kept
+    return found[::-1], complete
 
 
 def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:

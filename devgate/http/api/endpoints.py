@@ -188,7 +188,16 @@ CALLS: tuple[Call, ...] = (
         "last `id` as `Last-Event-ID`, as browsers do by themselves.",
     ),
     Call("GET", "/api/sites", "sites", "List the sites", "Sites"),
-    Call("GET", "/api/fleet", "fleet", "The fleet's day", "Fleet"),
+    Call(
+        "GET", "/api/fleet", "fleet", "The fleet's day", "Fleet",
+        about="`attention` is what a person should look at, worst first.",
+    ),
+    Call(
+        "GET", "/api/fleet/trend", "trend", "The fleet by the hour", "Trend",
+        query=(Field("days", s.DAYS, "How many days, up to now."),),
+        about="Hours that are over are counted once, when they are asked for: `complete` is false "
+        "until all of them are.",
+    ),
     Call(
         "GET", "/api/orders", "order", "All that happened to an order", "Order",
         query=(Field("key", s.KEY, "The key of its command.", True),),

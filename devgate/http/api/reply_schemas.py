@@ -183,9 +183,38 @@ SHAPES: dict[str, Schema] = {
     }),
     "Fleet": shape(
         "The last 24 hours: who was online, starts and their outcomes by hour, what to look at.",
-        status=TEXT, at=TIME, known=WHOLE, online=WHOLE, running=WHOLE, unknown=WHOLE,
+        status=TEXT, at=TIME, known=WHOLE, online=WHOLE, offline=WHOLE, disabled=WHOLE,
+        absent=shape(
+            "Enabled devices that are offline for more than an hour, a day, a week; never seen.",
+            hour=WHOLE, day=WHOLE, week=WHOLE, never=WHOLE,
+        ),
+        worst={"type": "array", "items": shape(
+            "A site, and how many of its devices are offline for more than an hour.",
+            site=TEXT, devices=WHOLE, offline=WHOLE,
+        )},
+        attention={"type": "array", "items": ref("Attention")},
+        running=WHOLE, unknown=WHOLE,
         day={"type": "array"}, hours={"type": "array"}, dark={"type": "array"},
         odd={"type": "array"},
+    ),
+    "Attention": shape(
+        "Something to look at. `count` and `of` say how much of it there is, `name` is a site's "
+        "or a webhook's, `usual` is the usual rate in percent.",
+        kind={"type": "string", "enum": [
+            "store", "unknown_outcomes", "site_outage", "offline", "failures", "webhook",
+            "unknown_devices", "odd_devices",
+        ]},
+        level={"type": "string", "enum": ["critical", "warning"]},
+        count=WHOLE, of=MAYBE_WHOLE, name=MAYBE, since=TIME, detail=MAYBE, usual=MAYBE_NUMBER,
+    ),
+    "Trend": shape(
+        "The fleet by the hour, oldest first. Counts are null for hours that are not counted yet, "
+        "`online` (at the end of the hour) also where no event is kept any more.",
+        status=TEXT, days=WHOLE, since=TIME, complete=YES,
+        hours={"type": "array", "items": shape(
+            at=TIME, online=MAYBE_WHOLE, start=MAYBE_WHOLE, stop=MAYBE_WHOLE, done=MAYBE_WHOLE,
+            failed=MAYBE_WHOLE, unknown=MAYBE_WHOLE, unsent=MAYBE_WHOLE, open=MAYBE_WHOLE,
+        )},
     ),
     "Day": shape(
         "24 hours of one device.",

@@ -20,6 +20,7 @@ from devgate.gateway.operations.arguments import (
 )
 from devgate.gateway.operations.devices import MAX_SEARCH
 from devgate.gateway.operations.importing import ON_CONFLICT
+from devgate.gateway.reports import past
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 from devgate.store.unknown import REASONS
@@ -96,6 +97,7 @@ SECRET = {
 UNSAID = {SECRET["title"], HOOK_URL["title"]}
 PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
+DAYS: Schema = {"type": "integer", "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
 STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
 REASON = {"type": "string", "enum": list(REASONS)}

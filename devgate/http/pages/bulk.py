@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
 from devgate.events.kinds import Event
-from devgate.http.boards import Concern
+from devgate.http.board import Concern
 from devgate.http.pages import devices, words
 from devgate.http.pages.device import PRESETS
 from devgate.http.pages.live import Live, Values

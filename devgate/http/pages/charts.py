@@ -2,16 +2,19 @@
 
 A plot is stretched to its place (`preserveAspectRatio="none"`) and its lines keep their
 width; what is written beside it is HTML, so that it stays readable on a phone. Every chart
-has a table as well, which the page shows on request.
+has a table as well, which the page shows on request. Its values go along as JSON, for the script
+that tells them to a pointer, a finger or the keyboard.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from devgate.model import to_json
 
 WIDTH, HEIGHT = 1000, 240
 GAP = 0.22  # of a bar's place
@@ -19,11 +22,45 @@ STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 ROOM = 1.03  # above the highest value
 
 
+class Told(NamedTuple):
+    """What a chart tells of each place, from the left."""
+
+    names: Sequence[str]  # of its series
+    kinds: Sequence[str]  # their classes of the style sheet
+    at: Sequence[float]  # when each place begins, in seconds since 1970
+    values: Sequence[Sequence[int | None]]  # by series
+    form: str  # of the time: one of `words.FORMS`
+
+    @property
+    def json(self) -> str:
+        """For the script."""
+        return to_json(
+            {
+                "names": self.names,
+                "kinds": self.kinds,
+                "at": [round(at) for at in self.at],
+                "values": self.values,
+                "form": self.form,
+            }
+        )
+
+
 class Chart(NamedTuple):
     """A plot and the numbers on its upright axis, the highest first."""
 
     plot: Markup
     axis: Sequence[int]
+    title: str
+    text: str  # what it says as a whole
+    told: Told
+    slots: int  # places, of which the last may be empty yet
+
+
+class Lanes(NamedTuple):
+    """Lanes below one another, each with its name, and what the script tells of them."""
+
+    drawn: Sequence[tuple[str, Markup]]
+    json: str
 
 
 class Mark(NamedTuple):
@@ -42,79 +79,100 @@ def ceiling(most: float, lines: int = 4) -> int:
     return math.ceil(step) * lines
 
 
-def area(values: Sequence[float], places: int, title: str, text: str) -> Chart:
-    """Values from the left, one a place; places without a value yet stay empty."""
-    top = ceiling(max(values, default=0))
+def area(told: Told, places: int, title: str, text: str) -> Chart:
+    """The first series from the left, one value a place; places without one stay empty."""
+    [values] = told.values
+    top = ceiling(max((value for value in values if value is not None), default=0))
     step = WIDTH / places
-    points: list[str] = []
-    for number, value in enumerate(values):
-        y = HEIGHT - HEIGHT * value / top
-        points += [f"{number * step:.1f},{y:.1f}", f"{(number + 1) * step:.1f},{y:.1f}"]
-    inside = _grid()
-    if points:
-        end = len(values) * step
-        line = " L".join(points)
-        inside += f'<path class="area" d="M0,{HEIGHT} L{line} L{end:.1f},{HEIGHT} Z"/>'
+    inside, last = _grid(), ""
+    for begin, known in _runs(values):
+        points: list[str] = []
+        for number, value in enumerate(known, begin):
+            y = HEIGHT - HEIGHT * value / top
+            points += [f"{number * step:.1f},{y:.1f}", f"{(number + 1) * step:.1f},{y:.1f}"]
+        left, right = begin * step, (begin + len(known)) * step
+        line, last = " L".join(points), points[-1]
+        inside += f'<path class="area" d="M{left:.1f},{HEIGHT} L{line} L{right:.1f},{HEIGHT} Z"/>'
         inside += f'<path class="line" d="M{line}"/>'
-        inside += f'<path class="now" d="M{points[-1]} h0"/>'
-    return Chart(_svg(inside, title, text), _axis(top))
+    if last:
+        inside += f'<path class="now" d="M{last} h0"/>'
+    return Chart(_svg(inside), _axis(top), title, text, told, places)
 
 
-def bars(
-    groups: Sequence[Mapping[str, int]],
-    kinds: Sequence[str],
-    titles: Sequence[str],
-    title: str,
-    text: str,
-) -> Chart:
-    """Stacked bars, the first kind lowest. `titles` are shown for the whole of a bar."""
-    top = ceiling(max((sum(group[kind] for kind in kinds) for group in groups), default=0))
+def _runs(values: Sequence[int | None]) -> list[tuple[int, list[int]]]:
+    """(place of the first, values) of each row of values without a hole."""
+    found: list[tuple[int, list[int]]] = []
+    for number, value in enumerate(values):
+        if value is None:
+            continue
+        if not found or found[-1][0] + len(found[-1][1]) != number:
+            found.append((number, []))
+        found[-1][1].append(value)
+    return found
+
+
+def bars(told: Told, title: str, text: str) -> Chart:
+    """Stacked bars, the first series lowest."""
+    groups = [[value or 0 for value in group] for group in zip(*told.values, strict=True)]
+    top = ceiling(max(map(sum, groups), default=0))
     step = WIDTH / max(1, len(groups))
     parts = [_grid()]
-    for number, (group, words) in enumerate(zip(groups, titles, strict=True)):
+    for number, group in enumerate(groups):
         x, width = (number + GAP / 2) * step, (1 - GAP) * step
-        parts.append(f'<g class="bar"><title>{escape(words)}</title>')
-        parts.append(
-            f'<rect class="hit" x="{number * step:.1f}" y="0" width="{step:.1f}" '
-            f'height="{HEIGHT}"/>'
-        )
         y = float(HEIGHT)
-        for kind in kinds:
-            if group[kind]:
-                size = HEIGHT * group[kind] / top
+        for kind, count in zip(told.kinds, group, strict=True):
+            if count:
+                size = HEIGHT * count / top
                 y -= size
                 parts.append(
                     f'<rect class="{kind}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
                     f'height="{size:.2f}"/>'
                 )
-        parts.append("</g>")
-    return Chart(_svg("".join(parts), title, text), _axis(top))
+    return Chart(_svg("".join(parts)), _axis(top), title, text, told, len(groups))
 
 
-def lane(
-    spans: Sequence[tuple[float, float, str]], kind: str, since: float, until: float, name: str
-) -> Markup:
-    """Spans of time (from, to, title) on one line."""
-    parts = [_hours()]
-    for begin, end, words in spans:
-        x = _x(begin, since, until)
-        width = max(_x(end, since, until) - x, 1.0)
-        parts.append(
-            f'<rect class="{kind}" x="{x:.1f}" y="18" width="{width:.1f}" height="64">'
-            f"<title>{escape(words)}</title></rect>"
-        )
-    return _lane("".join(parts), name)
+def lanes(
+    spans: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
+    points: tuple[str, Sequence[Mark]],
+    since: float,
+    until: float,
+    none: str,
+) -> Lanes:
+    """Spans of time as (name, class, [(from, to)]) and moments, each kind on a line of its own.
 
-
-def marks(some: Sequence[Mark], since: float, until: float, name: str) -> Markup:
-    """Moments on one line, each a dot that keeps its shape."""
-    parts = [_hours()]
-    parts += [
-        f'<path class="mark {mark.kind}" d="M{_x(mark.at, since, until):.1f},50 h0">'
-        f"<title>{escape(mark.title)}</title></path>"
-        for mark in some
+    `none` is what is told of a time without a span.
+    """
+    drawn = [
+        (name, _lane(_hours() + "".join(_span(one, kind, since, until) for one in some)))
+        for name, kind, some in spans
     ]
-    return _lane("".join(parts), name)
+    name, some = points
+    inside = "".join(
+        f'<path class="mark {mark.kind}" d="M{_x(mark.at, since, until):.1f},50 h0"/>'
+        for mark in some
+    )
+    drawn.append((name, _lane(_hours() + inside)))
+    told = {
+        "since": since,
+        "until": until,
+        "lanes": [
+            {
+                "name": name,
+                "kind": kind,
+                "spans": [[round(begin), round(end)] for begin, end in some],
+            }
+            for name, kind, some in spans
+        ],
+        "marks": {"name": name, "items": [[round(one.at), one.title, one.kind] for one in some]},
+        "none": none,
+    }
+    return Lanes(drawn, to_json(told))
+
+
+def _span(span: tuple[float, float], kind: str, since: float, until: float) -> str:
+    x = _x(span[0], since, until)
+    width = max(_x(span[1], since, until) - x, 1.0)
+    return f'<rect class="{kind}" x="{x:.1f}" y="18" width="{width:.1f}" height="64"/>'
 
 
 def _x(at: float, since: float, until: float) -> float:
@@ -133,15 +191,15 @@ def _axis(top: int) -> list[int]:
     return [top * n // 4 for n in range(4, -1, -1)]
 
 
-def _svg(inside: str, title: str, text: str) -> Markup:
+def _svg(inside: str) -> Markup:
     return Markup(
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}: {escape(text)}"><desc>{escape(text)}</desc>{inside}</svg>'
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" '
+        f'aria-hidden="true">{inside}</svg>'
     )
 
 
-def _lane(inside: str, name: str) -> Markup:
+def _lane(inside: str) -> Markup:
     return Markup(
-        f'<svg class="lane" viewBox="0 0 {WIDTH} 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(name)}">{inside}</svg>'
+        f'<svg class="lane" viewBox="0 0 {WIDTH} 100" preserveAspectRatio="none" '
+        f'aria-hidden="true">{inside}</svg>'
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -12,13 +12,15 @@ import segno
 from markupsafe import Markup
 from starlette.responses import Response
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, StoreError
 from devgate.events.kinds import Event
-from devgate.gateway.reports.fleet_day import DAY, HOUR, group_of
+from devgate.gateway.operations import at_hand
+from devgate.gateway.reports.fleet_day import DAY, HOUR
+from devgate.gateway.reports.past import group_of
 from devgate.http.auth import refuse
-from devgate.http.boards import Concern
+from devgate.http.board import Concern
 from devgate.http.pages import charts, words
-from devgate.http.pages.charts import Mark
+from devgate.http.pages.charts import Lanes, Mark
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import Imei, imei, iso
@@ -28,6 +30,7 @@ COMMANDS = 20  # that are shown
 EVENTS = 40
 TICK = 6 * HOUR
 FRAME = {"start": "QD", "stop": "ST"}
+LANES = (("Online", "online"), ("Running", "running"))
 PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
 
 
@@ -55,12 +58,17 @@ async def show(visit: Visit) -> Response:
 
 async def values(visit: Visit) -> Values:
     """What changes while somebody looks."""
-    device = _imei(visit)
-    status: Mapping[str, Any] = await visit.ask("status", imei=device)
+    device, gateway = _imei(visit), visit.web.gateway
+    status: Mapping[str, Any] = await _status(visit, device)
     begin, now = _begin(visit), int(visit.now)
     since = now // HOUR * HOUR + HOUR - DAY if begin is None else begin
-    day: Mapping[str, Any] = await visit.ask("day", imei=device, since=since)
-    history = await visit.ask("history", imei=device, limit=COMMANDS)
+    day: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.day, device, since, now), "day", imei=device, since=since
+    )
+    history = await visit.ask_or(
+        at_hand.now(at_hand.history, gateway, imei=device, limit=COMMANDS),
+        "history", imei=device, limit=COMMANDS,
+    )  # fmt: skip
     ordered = visit.request.query_params.get("command")
     start = words.moment(day["since"])
     assert start is not None, "a day begins"
@@ -75,8 +83,21 @@ async def values(visit: Visit) -> Values:
         "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
         "events": day["events"][: -EVENTS - 1 : -1],
         "history": history,
-        "ordered": await visit.ask("command", command=ordered) if ordered else None,
+        "ordered": await _ordered(visit, ordered) if ordered else None,
     }
+
+
+async def _ordered(visit: Visit, id: str) -> Mapping[str, Any] | None:
+    try:
+        return await visit.ask("command", command=id)
+    except StoreError as err:  # one under way would have been in memory
+        visit.away = str(err)
+        return None
+
+
+async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
+    known = at_hand.now(at_hand.device, visit.web.gateway, device)
+    return await visit.ask_or(known, "status", imei=device)
 
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
@@ -96,38 +117,28 @@ def _begin(visit: Visit) -> int | None:
     return int(found.timestamp())
 
 
-def _lanes(visit: Visit, day: Mapping[str, Any]) -> Sequence[tuple[str, Markup]]:
+def _lanes(visit: Visit, day: Mapping[str, Any]) -> Lanes:
     since = words.seconds_of(day["since"])
     until = since + DAY
 
-    def spans(name: str) -> list[tuple[float, float, str]]:
-        found = []
-        for one in day[name]:
-            a, b = words.seconds_of(one["from"]), words.seconds_of(one["to"])
-            text = f"{_clock(visit, one['from'])} - {_clock(visit, one['to'])}"
-            found.append((a, b, f"{text}  ({words.span(visit.language, b - a)})"))
-        return found
+    def spans(name: str) -> list[tuple[float, float]]:
+        return [(words.seconds_of(one["from"]), words.seconds_of(one["to"])) for one in day[name]]
 
     points = [
         Mark(
             words.seconds_of(command["accepted_at"]),
             group_of(command["status"]),
-            f"{_clock(visit, command['accepted_at'])}  {visit.t(command['type'])}: "
-            f"{visit.t(words.STATUS.get(command['status'], command['status']))}",
+            f"{visit.asked(command)}: {visit.t(words.status_of(command))}",
         )
         for command in day["commands"]
     ]
-    lanes = []
-    for name, title in (("online", "Online"), ("running", "Running")):
-        label = visit.t(title)
-        lanes.append((label, charts.lane(spans(name), name, since, until, label)))
-    lanes.append((visit.t("Commands"), charts.marks(points, since, until, visit.t("Commands"))))
-    return lanes
-
-
-def _clock(visit: Visit, text: object) -> str:
-    at = words.moment(text)
-    return "" if at is None else words.formed(at, "clock", visit.zone)
+    return charts.lanes(
+        [(visit.t(title), kind, spans(kind)) for title, kind in LANES],
+        (visit.t("Commands"), points),
+        since,
+        until,
+        none=visit.t("no"),
+    )
 
 
 @lru_cache(maxsize=256)  # it takes some milliseconds, and the page looks again often
@@ -152,7 +163,7 @@ async def confirm(visit: Visit) -> Response:
     if not visit.may(what):
         refuse(visit.web, visit.request, "role", visit.caller, what)
         raise CallerError("401", "your role allows to look, not to command; nothing was sent")
-    status: Mapping[str, Any] = await visit.ask("status", imei=device)
+    status = await _status(visit, device)
     unit, given = status["unit"], visit.request.query_params.get("long", "")
     most = visit.web.gateway.settings.command.max_long
     long = words.read_long(given, unit) if what == "start" else None

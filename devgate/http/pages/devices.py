@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, StoreError
 from devgate.events.kinds import Event
-from devgate.http.boards import Concern
-from devgate.http.pages.live import Live, Values
+from devgate.gateway.operations import at_hand
+from devgate.gateway.operations import devices as operation
+from devgate.http.board import Concern
+from devgate.http.pages.live import Live, Rows, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 
@@ -67,7 +70,8 @@ async def show(visit: Visit) -> Response:
     if known is not None and not chosen.site and not chosen.state:
         return to(f"/devices/{known}")
     listed = await values(visit)
-    sites = await visit.ask("sites")
+    gateway = visit.web.gateway
+    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     return visit.page(
         "devices.html",
         title=visit.t("Devices"),
@@ -81,13 +85,15 @@ async def show(visit: Visit) -> Response:
 async def values(visit: Visit) -> Values:
     """What the list itself shows."""
     chosen = Chosen.of(visit)
-    page: Mapping[str, Any] = await visit.ask(
-        "devices",
-        q=chosen.q or None,
-        site=chosen.site or None,
-        after=chosen.after or None,
-        limit=SHOWN,
+    wanted: dict[str, Any] = {
+        "q": chosen.q or None,
+        "site": chosen.site or None,
+        "after": chosen.after or None,
+        "limit": SHOWN,
         **STATES[chosen.state],
+    }
+    page: Mapping[str, Any] = await visit.ask_or(
+        partial(at_hand.devices, visit.web.gateway, **wanted), "devices", **wanted
     )
     return {
         "page": page,
@@ -98,14 +104,29 @@ async def values(visit: Visit) -> Values:
 
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    listed = shown and event.imei in shown["imeis"]
+    if not shown:  # the rows that are on the screen are not known here yet
+        return Concern.AT_ONCE
+    if event.imei in shown["imeis"]:
+        return Concern.ROW
     # By any event, a device may come to be of the state that is asked for, or be no longer.
-    if listed or not shown or shown["chosen"].state or event.type in KNOWN:
-        return Concern.CALM
-    return Concern.NONE
+    return Concern.CALM if shown["chosen"].state or event.type in KNOWN else Concern.NONE
 
 
-LIVE = Live("devices.html", values, _concern, pulse=60.0)
+async def _rows(visit: Visit, shown: Values, imeis: Set[str]) -> Sequence[Mapping[str, Any]]:
+    gateway = visit.web.gateway
+    if not visit.trouble:  # a database in trouble may keep one waiting
+        try:
+            return await operation.some(gateway, imeis)
+        except StoreError as err:
+            visit.away = str(err)
+    # Memory does not know since when a device is offline; the list did, if it was before.
+    since = {one["imei"]: one["since"] for one in shown["page"]["items"] if not one["online"]}
+    found = at_hand.some(gateway, imeis)
+    return [{**one, "since": one["since"] or since.get(one["imei"])} for one in found]
+
+
+ROWS = Rows("devices", "devices_row.html", "device", _rows)
+LIVE = Live("devices.html", values, _concern, pulse=60.0, rows=ROWS)
 
 
 def _one(visit: Visit, words: str) -> str | None:

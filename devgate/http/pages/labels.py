@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,11 +11,12 @@ import trio
 from markupsafe import Markup
 from starlette.responses import Response
 
+from devgate.gateway.operations import at_hand
 from devgate.http.pages import devices
 from devgate.http.pages.view import Visit
 from devgate.labels import sheet
 from devgate.labels.sheet import DEFAULT, SIZES, Label
-from devgate.model import imei
+from devgate.model import Imei, imei
 
 MAX_STICKERS = 240  # of one look: a code costs some milliseconds of the gateway's own time
 SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
@@ -22,7 +24,7 @@ SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
 
 async def show(visit: Visit) -> Response:
     """Sheets of labels for the chosen devices, or for a site."""
-    query = visit.request.query_params
+    query, gateway = visit.request.query_params, visit.web.gateway
     size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
     site, cut = query.get("site", ""), query.get("cut", "1") == "1"
     match: dict[str, object] = {"site": site} if site else {}
@@ -32,15 +34,19 @@ async def show(visit: Visit) -> Response:
     labels: Sequence[Label] = []
     following = None
     if chosen:
-        labels = [_label(visit, await visit.ask("status", imei=one)) for one in chosen]
+        labels = [_label(visit, await _status(visit, one)) for one in chosen]
     elif match or query.get("all") == "1":
-        page: Mapping[str, Any] = await visit.ask(
-            "devices", after=query.get("after") or None,
-            limit=MAX_STICKERS // size.count * size.count, **match,
-        )  # fmt: skip
+        wanted: dict[str, Any] = {
+            **match,
+            "after": query.get("after") or None,
+            "limit": MAX_STICKERS // size.count * size.count,
+        }
+        page: Mapping[str, Any] = await visit.ask_or(
+            partial(at_hand.devices, gateway, **wanted), "devices", **wanted
+        )
         labels = [_label(visit, item) for item in page["items"]]
         following = page["next"]
-    sites = await visit.ask("sites")
+    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     kept = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
     query_string = urlencode({**kept, "size": size.name, "cut": "1" if cut else "0"})
     return visit.page(
@@ -69,6 +75,11 @@ async def _drawn(labels: Sequence[Label], size: sheet.Size, cut: bool) -> list[M
             await trio.lowlevel.checkpoint()
         drawn.append(sheet.svg(stickers, cut=cut))
     return drawn
+
+
+async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
+    known = at_hand.now(at_hand.device, visit.web.gateway, device)
+    return await visit.ask_or(known, "status", imei=device)
 
 
 def _label(visit: Visit, item: Mapping[str, Any]) -> Label:

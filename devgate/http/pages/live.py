@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from time import time
 from typing import Any
@@ -15,17 +15,30 @@ from devgate.errors import DevgateError
 from devgate.events.kinds import Event
 from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import identify
-from devgate.http.boards import Board, Concern
+from devgate.http.board import Board, Concern
 from devgate.http.live.sse import EventStream
 from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
-from devgate.http.pages.view import SEEN, Visit
+from devgate.http.pages.view import BANNER, SEEN, Visit
 from devgate.http.problems import Problem
 from devgate.model import imei
 
-BEATING = b": still here\n\n"
+BEATING = b"event: beat\ndata: {}\n\n"  # a script hears no comments
 GONE = b"event: gone\ndata: {}\n\n"  # who looks has lost the right to it
 
 Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one part of a page, each drawn by itself as soon as an event concerns it.
+
+    `read` gives those of these IMEIs; `template` draws one, given as `name`.
+    """
+
+    part: str
+    template: str
+    name: str
+    read: Callable[[Visit, Values, Set[str]], Awaitable[Sequence[Mapping[str, Any]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class Live:
     pulse: float
     at_hand: Callable[[Visit, Values], Values] | None = None  # what is known without asking
     quick: frozenset[str] = frozenset()  # the parts that show that
+    rows: Rows | None = None
 
 
 class Drawing:
@@ -51,6 +65,7 @@ class Drawing:
         visit.scripted = True
         self._visit, self._page = visit, page
         self._values: Values = {}  # none were shown yet
+        self._stirred: set[str] = set()  # IMEIs of rows that events concerned since
 
     @property
     def key(self) -> Hashable:
@@ -65,19 +80,38 @@ class Drawing:
         """The parts of the page; `whole`: read anew. None if it cannot be drawn now."""
         visit, page = self._visit, self._page
         visit.now = time()
+        stirred, self._stirred = self._stirred, set()
         if not whole:
-            if page.at_hand is None or not self._values:
-                return None
-            return visit.parts(page.template, page.at_hand(visit, self._values), page.quick)
+            return await self._glanced(stirred) if self._values else None
+        visit.away = ""
         try:
             self._values = await page.values(visit)
         except (Problem, DevgateError):  # the database is away, or the device was removed
             return None
         return visit.parts(page.template, self._values)
 
+    async def _glanced(self, stirred: Set[str]) -> Mapping[str, str]:
+        """What costs next to nothing: what is in memory, and the rows that events concerned."""
+        visit, page, values = self._visit, self._page, self._values
+        quick = page.quick if page.at_hand else frozenset[str]()
+        if page.at_hand:
+            values = page.at_hand(visit, values)
+        parts = visit.parts(page.template, values, quick | {BANNER})
+        if (rows := page.rows) is not None:
+            if visit.trouble:  # no event comes, and memory is all there is
+                stirred = values["imeis"]
+            for item in await rows.read(visit, values, stirred) if stirred else ():
+                parts[f"{rows.part}/{item['imei']}"] = visit.drawn(
+                    rows.template, {**values, rows.name: item}
+                )
+        return parts
+
     def concern(self, event: Event) -> Concern:
         """How soon the page has to show an event."""
-        return self._page.concern(self._visit, self._values, event)
+        concern = self._page.concern(self._visit, self._values, event)
+        if concern is Concern.ROW and event.imei:
+            self._stirred.add(event.imei)
+        return concern
 
 
 def following(page: Live) -> Callable[[Visit], Awaitable[Response]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from devgate.gateway.operations import at_hand
 from devgate.http.pages import words
 from devgate.http.pages.view import Visit
 
@@ -15,17 +16,21 @@ LATEST = 20
 
 async def show(visit: Visit) -> Response:
     """The commands of an order number, or the latest of all."""
-    key = visit.request.query_params.get("key", "").strip()
+    key, gateway = visit.request.query_params.get("key", "").strip(), visit.web.gateway
     items: Sequence[Mapping[str, Any]] = ()
     latest: Mapping[str, Any] = {"items": []}
     if key:
-        reply: Mapping[str, Any] = await visit.ask("order", key=key)
+        reply: Mapping[str, Any] = await visit.ask_or(
+            at_hand.now(at_hand.order, gateway, key), "order", key=key
+        )
         items = [
             {**item, "verdict": verdict(visit, item), "offsets": offsets(visit, item)}
             for item in reply["items"]
         ]
     if not items:
-        latest = await visit.ask("history", limit=LATEST)
+        latest = await visit.ask_or(
+            at_hand.now(at_hand.history, gateway, limit=LATEST), "history", limit=LATEST
+        )
     return visit.page(
         "orders.html", title=key or visit.t("Orders"), key=key, items=items, latest=latest["items"]
     )

@@ -24,6 +24,7 @@ from devgate.http.pages import (
     machine,
     orders,
     unknown,
+    words,
 )
 from devgate.http.pages.view import Visit
 from devgate.http.place import Place
@@ -91,6 +92,9 @@ def _endpoint(web: Web, show: Page) -> Callable[[Request], Awaitable[Response]]:
             code, number, text = err.code, err.status, str(err)
         except DevgateError as err:
             code, number, text = err.status, http_status(err.status), str(err)
-        return visit.page("problem.html", number, code=code, text=text, title=visit.t("Sorry"))
+        return visit.page(
+            "problem.html", number, code=code, text=text, title=visit.t("Sorry"),
+            advice=words.ADVICE.get(code, words.ADVICE["500"]),
+        )  # fmt: skip
 
     return endpoint

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError
 from devgate.events.kinds import Event
-from devgate.http.boards import Concern
+from devgate.gateway.operations import at_hand
+from devgate.http.board import Concern
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
@@ -45,7 +46,8 @@ async def values(visit: Visit) -> Values:
     """What the list itself shows."""
     query = visit.request.query_params
     reason, dismissed = query.get("reason", ""), query.get("dismissed") == "1"
-    page: Mapping[str, Any] = await visit.ask(
+    page: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.unknown_devices, visit.web.gateway),
         "unknown_devices",
         reason=reason if reason in REASONS else None,
         dismissed=dismissed or None,

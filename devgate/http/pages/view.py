@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from datetime import tzinfo
 from functools import partial
 from time import time
 from typing import Any
 
+import trio
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from devgate import __version__
-from devgate.errors import CallerError
+from devgate.errors import CallerError, StoreError
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.reports.fleet_day import group_of
+from devgate.gateway.reports.past import group_of
 from devgate.http.api import arguments
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
+from devgate.http.pages.messages import said
 from devgate.http.problems import Problem
 from devgate.http.web import Web
 
@@ -30,6 +32,8 @@ LANGUAGE, THEME, ZONE, VISITOR = (
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
 A_YEAR = 365 * 86400
+TRY_SECONDS = 5.0  # until a page tries again to read a database that could not be read
+BANNER = "banner"  # the part of every page that says what is wrong with the gateway
 SEEN = "seen"  # in the address of what follows a page: the newest event that it may show
 
 templates = Environment(
@@ -39,7 +43,7 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(
-    version=__version__, languages=LANGUAGES, statuses=words.STATUS, group_of=group_of
+    version=__version__, languages=LANGUAGES, status_of=words.status_of, group_of=group_of
 )
 # Global, so that a block of a page can be rendered without the page.
 templates.globals["parts"] = templates.get_template("parts.html").module
@@ -67,12 +71,17 @@ class Visit:
         self.now = time()
         self.seen = web.events.last  # what the page shows is no older than that
         self.scripted = False
+        self.away = ""  # why the database could not be read for this page
         known = cookies.get(web.sessions.prefix + VISITOR, "")
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 
     def t(self, text: str, **values: object) -> str:
         """A text in the language of who looks."""
         return translate(self.language, text, **values)
+
+    def said(self, message: str) -> str:
+        """What the gateway says, in the language of who looks."""
+        return said(self.language, message)
 
     def may(self, operation: str) -> bool:
         """Whether who looks may do that."""
@@ -95,6 +104,36 @@ class Visit:
         reply = await self.web.dispatch({"type": type, **given}, caller.source)
         assert not isinstance(reply, Stream), "pages ask for no streams here"
         return reply
+
+    async def ask_or(
+        self, at_hand: Callable[[], Awaitable[Reply]], type: str, **args: object
+    ) -> Reply:
+        """ask(), or what is in memory where the database cannot be read: the page says so."""
+        records, (failed, why) = self.web.gateway.records, self.web.unread
+        if records.stuck:
+            self.away = records.state
+        elif records.state != "ok" and trio.current_time() < failed + TRY_SECONDS:
+            self.away = why
+        if not self.away:  # one wait for a database that does not answer is enough
+            try:
+                return await self.ask(type, **args)
+            except StoreError as err:
+                self.away = str(err)
+                self.web.unread = trio.current_time(), self.away
+        return await at_hand()
+
+    @property
+    def role(self) -> str:
+        """The role of who looks, as a key of the translations."""
+        return f"role.{self.caller.role}" if self.caller else ""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the database; nothing for who is not known."""
+        if self.caller is None:
+            return ""
+        state = self.web.gateway.records.state
+        return self.away or ("" if state == "ok" else state)
 
     @property
     def live(self) -> str:
@@ -136,26 +175,32 @@ class Visit:
         self, template: str, values: Mapping[str, Any], which: Container[str] | None = None
     ) -> dict[str, str]:
         """The parts of a page that live: all its blocks but the main one, or some of them."""
-        found = templates.get_template(template)
+        base, found = templates.get_template("base.html"), templates.get_template(template)
         context = found.new_context(self._around(values))
+        blocks = {**found.blocks, BANNER: base.blocks[BANNER]}
         return {
             name: "".join(block(context))
-            for name, block in found.blocks.items()
+            for name, block in blocks.items()
             if name != "main" and (which is None or name in which)
         }
+
+    def drawn(self, template: str, values: Mapping[str, Any]) -> str:
+        """A piece of a page, made from a template of its own."""
+        return templates.get_template(template).render(self._around(values))
 
     def _around(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What all templates work with, and what this one does."""
         return {
             "visit": self,
             "t": self.t,
-            "said": self.t,
+            "said": self.said,
             "lang": FULL[self.language],
             "when": self.when,
             "span": partial(words.span, self.language),
             "ago": self.ago,
             "long_of": partial(words.long_of, self.language),
             "asked": self.asked,
+            "read_long": words.read_long,
             "path": self.request.url.path,
             **values,
         }
@@ -166,7 +211,7 @@ class Visit:
         if at is None:
             return Markup("")
         return words.time_tag(
-            text, form, "" if self.scripted else words.formed(at, form, self.zone)
+            text, form, "" if self.scripted else words.formed(at, form, self.zone, self.language)
         )
 
     def ago(self, text: object) -> Markup:

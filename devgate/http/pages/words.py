@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from devgate.gateway.command import MESSAGES
+from devgate.gateway.commands.recovery import UNSENT
 from devgate.http.pages.i18n import Language, translate
 from devgate.model import duration, in_units
 
@@ -18,7 +21,14 @@ FORMS: Mapping[str, str] = {
     "minute": "%H:%M",
     "moment": "%m-%d %H:%M:%S",
     "short": "%m-%d %H:%M",
+    "date": "%m-%d",
     "day": "%Y-%m-%d",
+}
+# English pages have the month's name where no year stands: 11-12 is two days in Europe.
+ENGLISH: Mapping[str, str] = {
+    "moment": "%-d %b %H:%M:%S",
+    "short": "%-d %b %H:%M",
+    "date": "%-d %b",
 }
 
 # What a status means, in the fewest words; its colour is the class of its group_of().
@@ -35,8 +45,30 @@ STATUS: Mapping[str, str] = {
     "410": "Expired",
     "423": "Not now",
     "429": "Queue full",
-    "503": "Gateway stopped",
+    "503": "Refused: not on disk",
 }
+STOPPED = frozenset({MESSAGES["503"], UNSENT})  # a 503 that is not the database's
+
+# What to do about a status, on the page that says that something could not be done.
+ADVICE: Mapping[str, str] = {
+    "300": "Look for it in the list of devices: the IMEI may have been mistyped, or the device was"
+    " removed.",
+    "400": "Go back and correct what was given.",
+    "401": "Somebody with another role can do this.",
+    "404": "Try again when the device is connected.",
+    "408": "Look at the device, or ask the customer, before you start it again.",
+    "409": "Load the page again: somebody was quicker, or it is done already.",
+    "423": "Wait until the device is free.",
+    "429": "Wait a moment, and try again.",
+    "500": "The gateway's log says more.",
+    "503": "Try again in a moment. If it stays like this, somebody has to look at the database.",
+}
+
+
+# Units as people write them, the longer word first.
+WRITTEN = (
+    ("minutes", "m"), ("min", "m"), ("小时", "h"), ("分钟", "m"), ("分", "m"), ("秒", "s"),
+)  # fmt: skip
 
 
 def zone(name: str | None) -> tzinfo:
@@ -61,9 +93,18 @@ def seconds_of(text: object) -> float:
     return found.timestamp()
 
 
-def formed(at: datetime, form: str, where: tzinfo) -> str:
+def status_of(record: Mapping[str, Any]) -> str:
+    """What the status of a record or an event means, in the fewest words."""
+    status = record["status"]
+    if status == "503" and record.get("message") in STOPPED:
+        return "Gateway stopped"
+    return STATUS.get(status, status)
+
+
+def formed(at: datetime, form: str, where: tzinfo, language: Language = "zh") -> str:
     """A time in one of FORMS, in that zone."""
-    text = at.astimezone(where).strftime(FORMS[form])
+    pattern = ENGLISH.get(form) if language == "en" else None
+    text = at.astimezone(where).strftime(pattern or FORMS[form])
     return text[:-3] if form == "exact" else text
 
 
@@ -88,7 +129,9 @@ def long_of(language: Language, number: object, unit: str = "seconds") -> str:
 
 def read_long(text: str, unit: str) -> int | None:
     """The number that somebody wrote: `900`, or `15m` for a device that counts seconds."""
-    text = text.strip().replace(" ", "").lower().replace("min", "m")
+    text = text.strip().replace(" ", "").lower()
+    for word, letter in WRITTEN:
+        text = text.replace(word, letter)
     if unit == "times":
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
     try:

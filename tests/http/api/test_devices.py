@@ -211,5 +211,14 @@ def test_the_gateway_and_its_sites(client: httpx.Client, added: Json) -> None:
     assert status["listen"]["http"] == [client.base_url.netloc.decode()]
     assert client.post("/api/refresh").json()["status"] == "200"
     assert "items" in client.get("/api/sites").json()
-    assert client.get("/api/fleet").json()["known"] >= 60
+    fleet = client.get("/api/fleet").json()
+    assert fleet["known"] >= 60
+    assert fleet["offline"] == fleet["known"] - fleet["disabled"] - fleet["online"]
+    [offline] = [one for one in fleet["attention"] if one["kind"] == "offline"]
+    assert (offline["level"], offline["of"]) == ("critical", fleet["offline"])
+    for days in (1, 7, 30):
+        trend = client.get("/api/fleet/trend", params={"days": days}).json()
+        assert len(trend["hours"]) == 24 * days
+        assert trend["hours"][-1]["online"] == fleet["online"]
+    problem(client.get("/api/fleet/trend", params={"days": 3}), 400, "400")
     assert client.get(f"/api/devices/{IMEI}/day").json()["imei"] == IMEI

@@ -56,7 +56,7 @@ def following(client: httpx.Client, path: str) -> AbstractContextManager[Sse]:
     [
         ("/", {"Online now": "当前在线", "Latest commands": "最新指令"}),
         ("/devices?q=Bay", {"Name": "名称", "Labels for the selected": "打印所选设备的标签"}),
-        (f"/devices/{LISTED}?day=", {"Connected since": "连接自"}),
+        (f"/devices/{LISTED}?day=", {"Connected since": "上线时间"}),
     ],
 )
 def test_a_page_is_sent_its_parts(
@@ -89,6 +89,21 @@ def test_only_what_changed_is_sent(served: Site, someone: Visitor) -> None:
         parts = next(parts for parts, state in states if "Offline since" in state)
     assert "events" in parts
     assert "commands" not in parts
+
+
+def test_a_row_of_a_list_is_sent_by_itself(served: Site, someone: Visitor) -> None:
+    one, other = "860000000000007", "860000000000008"
+    with following(someone.client, live(someone.get("/devices?q=Bay"))) as stream:
+        rows = (parts for _, parts in stream)
+        with served.register(one):
+            next(parts for parts in rows if one in parts["devices"] and "Idle" in parts["devices"])
+            with served.register(other):
+                row = next(parts for parts in rows if f"devices/{other}" in parts)
+                assert set(row) == {f"devices/{other}"}, "and nothing else"
+                [html] = row.values()
+                assert html.count("<tr") == 1
+                assert "Idle" in html
+                assert f'data-part="devices/{other}"' in html
 
 
 def test_every_part_is_a_block_of_its_own() -> None:

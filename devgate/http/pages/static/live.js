@@ -4,6 +4,7 @@
 
 const MOST_FRAMES = 300;
 const RETRY_MS = 10_000; // milliseconds until a page that was turned away tries again
+const SILENT_MS = 40_000; // milliseconds without a word: the gateway sends one every 15 s
 
 /** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement[]} */
 const all = (selector, within = document) => [...within.querySelectorAll(selector)].filter((e) => e instanceof HTMLElement);
@@ -24,8 +25,13 @@ function ago(since) {
   return [first, first + 1].filter((n) => counts[n]).map((n) => `${counts[n]} ${units[n]}`).join(" ");
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** `25 Nov`, in Chinese `11-25`. @param {Date} d */
+const dayOfYear = (d) => document.documentElement.lang === "en" ? `${d.getDate()} ${MONTHS[d.getMonth()]}` : `${digits(d.getMonth() + 1)}-${digits(d.getDate())}`;
+
 /** A time as the server forms it, in the zone of this browser. @param {Date} d @param {string} form */
-function formed(d, form) {
+export function formed(d, form) {
   const day = `${d.getFullYear()}-${digits(d.getMonth() + 1)}-${digits(d.getDate())}`;
   const minute = `${digits(d.getHours())}:${digits(d.getMinutes())}`;
   const clock = `${minute}:${digits(d.getSeconds())}`;
@@ -33,8 +39,9 @@ function formed(d, form) {
     case "minute": return minute;
     case "clock": return clock;
     case "exact": return `${clock}.${digits(d.getMilliseconds(), 3)}`;
-    case "moment": return `${day.slice(5)} ${clock}`;
-    case "short": return `${day.slice(5)} ${minute}`;
+    case "moment": return `${dayOfYear(d)} ${clock}`;
+    case "short": return `${dayOfYear(d)} ${minute}`;
+    case "date": return dayOfYear(d);
     case "day": return day;
     case "span": return ago(d);
     default: return `${day} ${clock}`;
@@ -54,7 +61,7 @@ function tellZone() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const secure = location.protocol === "https:" ? "; secure" : "";
   if (zone) document.cookie = `devgate_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
-  for (const place of all("[data-zone]")) place.textContent = `${place.dataset.text} ${zone || "UTC"}`;
+  for (const place of all("[data-zone]")) place.textContent = (place.dataset.zone ?? "").replace("{zone}", zone || "UTC");
 }
 
 /** Make `old` say what `fresh` says, and keep what did not change: focus, scrolling, what is open.
@@ -79,17 +86,32 @@ function morph(old, fresh) {
 /** Parts that came and are not shown yet, by name. @type {Map<string, string>} */
 const waiting = new Map();
 
-/** Show what waits. A list that somebody is choosing from stays as it is until that is done. */
+/** A row of a part is called PART/ROW. Who knows a newer PART needs its older rows no longer.
+ * @param {Record<string, string>} parts */
+function take(parts) {
+  for (const name of Object.keys(parts)) {
+    for (const old of waiting.keys()) if (old.startsWith(`${name}/`)) waiting.delete(old);
+  }
+  for (const [name, html] of Object.entries(parts)) waiting.set(name, html);
+}
+
+/** Show what waits. A list that somebody is choosing from keeps its order until that is done; its
+ * rows change where they are. */
 function show() {
   for (const part of all("[data-part]")) {
-    const html = waiting.get(part.dataset.part ?? "");
-    if (html === undefined || part.querySelector("input[type=checkbox]:checked")) continue;
-    waiting.delete(part.dataset.part ?? "");
-    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const name = part.dataset.part ?? "";
+    const html = waiting.get(name);
+    const row = name.includes("/");
+    if (html === undefined || (!row && part.querySelector("input[type=checkbox]:checked"))) continue;
+    // Behind a list that waits, its rows are shown again, for they are newer.
+    if (!row || !waiting.has(name.slice(0, name.indexOf("/")))) waiting.delete(name);
+    // A row is none outside of a table.
+    const fresh = new DOMParser().parseFromString(row ? `<table>${html}</table>` : html, "text/html");
     localise(fresh);
     const other = fresh.querySelector("[data-part]");
     if (other && other.outerHTML !== part.outerHTML) morph(part, other);
   }
+  document.dispatchEvent(new Event("shown"));
 }
 
 /** Has the session ended? Then the page leads to the login. */
@@ -103,17 +125,24 @@ function follow(url) {
   const pulse = all("[data-pulse]")[0];
   /** @type {EventSource | null} */
   let source = null;
+  let heard = Date.now();
   /** @param {boolean} on */
   const tell = (on) => {
+    if (on) heard = Date.now();
     if (!pulse) return;
+    const away = on && all("[data-trouble]").length > 0;
+    const text = (away ? pulse.dataset.away : on ? pulse.dataset.on : pulse.dataset.off) ?? "";
     pulse.hidden = false;
-    pulse.classList.toggle("on", on);
-    pulse.textContent = (on ? pulse.dataset.on : pulse.dataset.off) ?? "";
+    pulse.classList.toggle("on", on && !away);
+    pulse.classList.toggle("away", away);
+    document.body.classList.toggle("stale", !on || away);
+    if (pulse.textContent !== text) pulse.textContent = text;
   };
   const close = () => { source?.close(); source = null; };
   const open = () => {
     source = new EventSource(url);
     source.addEventListener("open", () => tell(true));
+    source.addEventListener("beat", () => tell(true));
     source.addEventListener("error", () => {
       tell(false);
       if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
@@ -123,10 +152,15 @@ function follow(url) {
     });
     source.addEventListener("gone", () => location.reload());
     source.addEventListener("parts", (event) => {
-      for (const [name, html] of Object.entries(JSON.parse(event.data))) waiting.set(name, html);
+      take(JSON.parse(event.data));
       show();
+      tell(true);
     });
   };
+  // A connection may be dead without anybody's saying so: after a sleep, or behind some proxies.
+  setInterval(() => {
+    if (source && Date.now() - heard > SILENT_MS) { tell(false); close(); open(); }
+  }, 5000);
   // A browser has six connections for all pages of one site: only those that are seen use one.
   // Who comes back is sent all that happened meanwhile.
   const seen = () => { if (document.hidden) close(); else if (!source) open(); };

@@ -1,0 +1,108 @@
+"""What a person should look at, worst first: one list over all that the gateway knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from devgate.model import iso
+from devgate.store.absence import Absence
+
+CRITICAL, WARNING = "critical", "warning"
+RECENT = 3  # hours that are compared with those before them; the one under way is among them
+# Failures stand out if there are at least so many, twice as many as usual, and more than chance
+# makes of the usual rate: three standard deviations.
+FEWEST, TIMES, DEVIATIONS = 5, 2.0, 3.0
+# What part of the fleet is offline when that is a warning, and when it is critical.
+AMBER, RED = 0.05, 0.2
+MAX_SITES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to look at. What is None says nothing for its kind."""
+
+    kind: str
+    level: str  # CRITICAL or WARNING
+    count: int
+    of: int | None = None
+    name: str | None = None  # of a site or a webhook
+    since: str | None = None
+    detail: str | None = None  # a message
+    usual: float | None = None  # percent
+
+
+class Rate(NamedTuple):
+    """Commands that were sent, and how many of them failed or have an unknown outcome."""
+
+    failed: int
+    sent: int
+
+    @classmethod
+    def of(cls, hours: Iterable[Mapping[str, Any]]) -> Rate:
+        """The sum of these hours."""
+        failed = sent = 0
+        for hour in hours:
+            bad = hour["failed"] + hour["unknown"]
+            failed, sent = failed + bad, sent + bad + hour["done"]
+        return cls(failed, sent)
+
+
+def failures(recent: Rate, usual: Rate) -> Item | None:
+    """Whether more commands fail than usual."""
+    if recent.failed < FEWEST:
+        return None
+    part = usual.failed / usual.sent if usual.sent else 0.0
+    expected = recent.sent * part
+    if recent.failed < TIMES * expected:
+        return None
+    if recent.failed < expected + DEVIATIONS * math.sqrt(expected):
+        return None
+    percent = round(100 * part, 1) if usual.sent else None
+    return Item("failures", WARNING, recent.failed, recent.sent, usual=percent)
+
+
+def absent(absence: Absence, offline: int, of: int) -> Item | None:
+    """Devices that are offline for more than a day, or all that are if these are many."""
+    if not of or not (absence.day or offline >= AMBER * of):
+        return None
+    level = CRITICAL if offline >= RED * of else WARNING
+    return Item("offline", level, absence.day, offline)
+
+
+def found(
+    *,
+    store: str,
+    unknown: int,
+    dark: Sequence[Mapping[str, Any]],
+    absence: Item | None,
+    failing: Item | None,
+    strangers: int,
+    webhooks: Iterable[tuple[str, str, str, float | None]],
+    odd: int,
+) -> list[dict[str, object]]:
+    """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
+    went wrong, when it had its last event)."""
+    items: list[Item] = []
+    if store != "ok":
+        items.append(Item("store", CRITICAL, 1, detail=store))
+    if unknown:
+        items.append(Item("unknown_outcomes", CRITICAL, unknown))
+    items += [
+        Item("site_outage", CRITICAL, missing, one["of"], one["site"], one["first"])
+        for one in dark[:MAX_SITES]
+        if (missing := one["devices"] - one["back"]) > 0
+    ]
+    items += [one for one in (failing, absence) if one is not None]
+    for name, state, detail, at in webhooks:
+        if state != "ok":
+            level = WARNING if state == "failing" else CRITICAL
+            items.append(Item("webhook", level, 1, name=name, since=iso(at), detail=detail))
+    if strangers:
+        items.append(Item("unknown_devices", WARNING, strangers))
+    if odd:
+        items.append(Item("odd_devices", WARNING, odd))
+    items.sort(key=lambda one: one.level != CRITICAL)  # a stable sort
+    return [asdict(one) for one in items]

@@ -1,0 +1,48 @@
+"""What happened in one hour, by the indexes alone: no other rows are read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from devgate.store.finding import number_at
+from devgate.store.numbering import floor_id
+from devgate.store.schema import command, event
+
+HOUR = 3600
+
+
+class Hour(NamedTuple):
+    """One hour of the fleet."""
+
+    change: int  # how many more devices were online at its end than at its beginning
+    outcomes: tuple[tuple[str, str, int], ...]  # start or stop, status, how many were accepted
+
+
+def hour(conn: Connection, begin: int) -> Hour:
+    """The hour that began then (seconds since 1970)."""
+    first, end = number_at(conn, begin), number_at(conn, begin + HOUR)
+    kinds = ("device.online", "device.offline")
+    changes = (
+        select(event.c.type, func.count())
+        .where(event.c.n >= first, event.c.n < end, event.c.type.in_(kinds))
+        .group_by(event.c.type)
+    )
+    counts = {row[0]: row[1] for row in conn.execute(changes)} if first < end else {}
+    c = command.c
+    outcomes = (
+        select(c.type, c.status, func.count())
+        .where(c.id >= floor_id(begin), c.id < floor_id(begin + HOUR))
+        .group_by(c.type, c.status)
+    )
+    return Hour(
+        counts.get("device.online", 0) - counts.get("device.offline", 0),
+        tuple((row[0], row[1], row[2]) for row in conn.execute(outcomes)),
+    )
+
+
+def oldest_event(conn: Connection) -> float | None:
+    """When the oldest event that is kept happened (seconds since 1970); None without any."""
+    at: float | None = conn.scalar(select(event.c.at).order_by(event.c.n).limit(1))
+    return at
