@@ -13,21 +13,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
 from devgate import logs
+from devgate.beats import Beats
 from devgate.config.settings import Settings
 from devgate.errors import SetupError
+from devgate.systemd import notify, report
 
 RESTART_SECONDS = 1.0  # until a node that ended is started again, doubled each time it ends ...
 MAX_RESTART_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # ... unless it has run that long
 WRONG_SETTINGS = 2  # the exit code that no restart mends
 PR_SET_PDEATHSIG = 1
+SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")  # for the supervisor alone
 
 log = logging.getLogger("devgate.nodes")
 
@@ -66,10 +69,11 @@ def children(settings: Settings, count: int) -> list[Child]:
     ]
 
 
-def environment(child: Child) -> dict[str, str]:
-    """The environment that makes a gateway this node."""
+def environment(child: Child, watched: Mapping[str, str]) -> dict[str, str]:
+    """The environment that makes a gateway this node; `watched` names who hears its beats."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in SYSTEMD},
+        **watched,
         "DEVGATE_CLUSTER__NODE": child.name,
         "DEVGATE_CLUSTER__SHARE_PORTS": "true",
         "DEVGATE_CONTROL__SOCKET": child.socket,
@@ -91,7 +95,9 @@ class _Supervisor:
     def __init__(self, nodes: Sequence[Child], command: Sequence[str]) -> None:
         self._nodes = nodes
         self._command = command
+        self._beats = Beats(os.environ, len(nodes))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._pids: dict[str, int] = {}
         self._stopping = False
         self._code = 0
 
@@ -99,6 +105,8 @@ class _Supervisor:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._act_on, signals, nursery.cancel_scope)
+                nursery.start_soon(self._beats.run, self._pids)
+                nursery.start_soon(report, self._beats.status)
                 async with trio.open_nursery() as nodes:
                     self._waits = nodes.cancel_scope
                     for node in self._nodes:
@@ -110,6 +118,7 @@ class _Supervisor:
         async for number in signals:
             if number != signal.SIGHUP:
                 self._stopping = True
+                notify("STOPPING=1")
             for process in self._running.values():
                 process.send_signal(signal.Signals(number))
             if self._stopping and not self._running:
@@ -136,7 +145,8 @@ class _Supervisor:
             pause = min(2 * pause, MAX_RESTART_SECONDS)
 
     async def _once(self, node: Child) -> int:
-        process = self._running[node.name] = _started(self._command, node)
+        process = _started(self._command, environment(node, self._beats.environment()))
+        self._running[node.name], self._pids[node.name] = process, process.pid
         log.info("node started node=%s pid=%s", node.name, process.pid)
         ended = os.pidfd_open(process.pid)
         try:
@@ -144,15 +154,16 @@ class _Supervisor:
             return process.wait()
         finally:
             os.close(ended)
-            del self._running[node.name]
+            del self._running[node.name], self._pids[node.name]
+            self._beats.ended(process.pid)
 
 
-def _started(command: Sequence[str], node: Child) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     # Not trio's: the kernel tells the child when the thread that has started it ends, and trio
     # starts processes in threads that come and go.
     return subprocess.Popen(
         command,
-        env=environment(node),
+        env=environment,
         stdin=subprocess.DEVNULL,
         # A Ctrl-C of the terminal is passed on once; twice would end them at once.
         start_new_session=True,

@@ -35,12 +35,18 @@ def starting(status: str, seconds: float) -> None:
     notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
 
-def pause(environment: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two beats; None: nobody waits for those of this process."""
+def limit_of(environment: Mapping[str, str], pid: int) -> float | None:
+    """Seconds without a beat after which this process is ended; None: nobody waits for one."""
     limit = environment.get("WATCHDOG_USEC", "")
     if not limit.isdecimal() or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
-    return int(limit) / 1e6 / BEATS
+    return int(limit) / 1e6
+
+
+def pause(environment: Mapping[str, str], pid: int) -> float | None:
+    """Seconds between two beats; None: nobody waits for those of this process."""
+    limit = limit_of(environment, pid)
+    return None if limit is None else limit / BEATS
 
 
 async def report(status: Callable[[], str]) -> None:

@@ -42,6 +42,7 @@ def test_a_gateway_beats_until_it_is_frozen(tmp_path: Path) -> None:
             running.signal(signal.SIGTERM)
             while manager.recv(300) != b"STOPPING=1":
                 pass
+            assert running.wait() == 0
 
 
 def test_beats_are_for_the_process_that_is_watched() -> None:

@@ -48,6 +48,7 @@ def running(postgres: Postgres) -> Iterator[Gateway]:
         {"device": {"listen": f"127.0.0.1:{free_port()}"}, "cluster": {"node": "m"}},
         store=postgres.create_database(),
     )
+    made.environment["WATCHDOG_USEC"] = "4000000"
     try:
         made.start("--nodes", "2")
         made.add_devices([{"imei": imei} for imei in IMEIS])
@@ -104,3 +105,12 @@ def test_what_cannot_be_shared_is_said(postgres: Postgres) -> None:
     shared = Gateway(store=postgres.create_database())
     done = shared.cli("serve", "--nodes", "2")
     assert (done.returncode, "one expected, not 0" in done.stderr) == (2, True)
+
+
+def test_a_frozen_node_is_killed_and_started_again(running: Gateway) -> None:
+    """By the supervisor, which has no part in what the other node does."""
+    before = pids(running)
+    os.kill(before["m-2"], signal.SIGSTOP)
+    after = eventually(lambda: pids(running), lambda now: now["m-2"] != before["m-2"])
+    assert after["m-1"] == before["m-1"]
+    assert '"node does not beat, it is killed"' in running.log()
