@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from devgate.store.engine import Database, open_database
 from tests.postgres import Postgres, binaries, running
+from tests.stores import with_tables
 
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)
@@ -58,6 +59,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """The same, opened and with its tables."""
-    opened = open_database(database_url)
+    opened = open_database(with_tables(database_url))
     yield opened
     opened.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 from tests.e2e.caller import Caller, eventually, obey, settle
-from tests.e2e.harness import Gateway, gateway
+from tests.e2e.harness import Gateway, Json, gateway
 from tests.postgres import Postgres
 
 A, B, C = "860000000000001", "860000000000002", "860000000000003"
@@ -20,8 +20,10 @@ DEVICES = [{"imei": imei} for imei in (A, B, C)]
 
 
 @contextmanager
-def node(name: str, url: str, **settings: Any) -> Iterator[Gateway]:
-    with gateway({"cluster": {"node": name}, **settings}, store=url) as running:
+def node(
+    name: str, url: str, devices: Sequence[Json] | None = None, **settings: Any
+) -> Iterator[Gateway]:
+    with gateway({"cluster": {"node": name}, **settings}, store=url, devices=devices) as running:
         yield running
 
 
@@ -29,8 +31,7 @@ def node(name: str, url: str, **settings: Any) -> Iterator[Gateway]:
 def two(postgres: Postgres) -> Iterator[tuple[Gateway, Gateway]]:
     url = postgres.create_database()
     with ExitStack() as stack:
-        a = stack.enter_context(node("a", url))
-        a.add_devices(DEVICES)
+        a = stack.enter_context(node("a", url, DEVICES))
         b = stack.enter_context(node("b", url))
         yield a, b
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -102,28 +100,12 @@ def knowing(
     settings: Settings, store: str | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[Gateway]:
     """A running gateway that knows the first 40 devices of the fixture `unused`."""
-    if store is not None:
-        with gateway(settings, store=store, environment=environment) as running:
-            running.add_devices(DEVICES)
-            yield running
-    else:
-        files = {"devgate.db": filled_store()}
-        with gateway(settings, files=files, environment=environment) as running:
-            yield running
+    url = "sqlite:///devgate.db" if store is None else store
+    with gateway(settings, store=url, environment=environment, devices=DEVICES) as running:
+        yield running
 
 
 DEVICES = [{"imei": f"860000000000{n:03}"} for n in range(40)]
-
-
-@functools.cache
-def filled_store() -> bytes:
-    """An SQLite file with these devices in it, made once: an import takes half a second."""
-    never_started = Gateway()
-    try:
-        never_started.add_devices(DEVICES)
-        return (never_started.folder / "devgate.db").read_bytes()
-    finally:
-        shutil.rmtree(never_started.folder)
 
 
 def obey(device: Device, imei: str, command: str, status: str = "200") -> None:

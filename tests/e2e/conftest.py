@@ -13,10 +13,9 @@ from tests.e2e.harness import SAMPLE, Gateway, gateway
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
     """A gateway with the defaults that knows 300 devices."""
-    with gateway() as running:
-        rows: list[dict[str, object]] = [{"imei": SAMPLE, "id": 16}]
-        rows += [{"imei": f"860000000000{n:03}", "id": 1000 + n} for n in range(300)]
-        running.add_devices(rows)
+    rows: list[dict[str, object]] = [{"imei": SAMPLE, "id": 16}]
+    rows += [{"imei": f"860000000000{n:03}", "id": 1000 + n} for n in range(300)]
+    with gateway(devices=rows) as running:
         yield running
 
 

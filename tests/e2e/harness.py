@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.device import WAIT_SECONDS, Device
+from tests.stores import make_once
 
 Json = dict[str, Any]
 Settings = Mapping[str, Mapping[str, object]]
@@ -93,6 +94,7 @@ class Gateway:
         }
         for name, table in settings.items():
             tables.setdefault(name, {}).update(table)
+        self.store = str(tables["store"]["url"])
         lines = []
         for name, table in tables.items():
             lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
@@ -217,6 +219,21 @@ class Gateway:
         done = self.cli("devices", "import", str(file))
         assert done.returncode == 0, done.stderr
 
+    def fill(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Before it starts: the store has its tables, and these devices in them."""
+
+        def make() -> None:
+            if rows:
+                self.add_devices(rows)
+            else:
+                done = self.cli("devices", "list")
+                assert done.returncode == 0, done.stderr
+
+        url = self.store
+        if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+            url = f"sqlite:///{self.folder / url.removeprefix('sqlite:///')}"
+        make_once(url, ("devices", json.dumps(rows)), make)
+
     def unregistered(self, **options: int) -> Device:
         """A new connection that has said nothing yet, for the caller to close."""
         return Device(self.device, **options)
@@ -237,17 +254,20 @@ def gateway(
     arguments: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
     environment: Mapping[str, str] | None = None,
+    devices: Sequence[Mapping[str, object]] | None = None,
 ) -> Iterator[Gateway]:
     """A running gateway, in a folder that holds these files, by their names, when it starts.
 
-    `environment` is added to that of the process. At the end it must stop well and have
-    nothing odd in its log.
+    `environment` is added to that of the process. `devices` are those that it knows; without
+    them it makes its store itself. At the end it must stop well and have nothing odd in its log.
     """
     running = Gateway(settings, store=store)
     running.environment.update(environment or {})
     try:
         for name, content in (files or {}).items():
             (running.folder / name).write_bytes(content)
+        if devices is not None:
+            running.fill(devices)
         running.start(*arguments)
         yield running
         if running.process is not None and running.process.poll() is None:

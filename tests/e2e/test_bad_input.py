@@ -199,8 +199,7 @@ def pour(device: Device, asks: bytes) -> None:
 def hasty() -> Iterator[Gateway]:
     """A gateway whose timeouts are a twentieth of the usual."""
     short = {"partial_timeout": 0.5, "heartbeat_grace": 0.2, "register_timeout": 4}
-    with gateway({"device": short}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway({"device": short}, devices=[{"imei": SAMPLE}]) as running:
         yield running
 
 

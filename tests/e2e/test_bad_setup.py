@@ -138,21 +138,23 @@ def test_a_file_that_is_no_database(unserved: Gateway) -> None:
 
 def test_a_second_gateway_at_one_socket() -> None:
     """It must find out before it takes the first one's commands and devices for its own."""
-    with gateway() as running:
-        running.add_devices([{"imei": SAMPLE}])
-        with running.register(SAMPLE) as device, running.connect() as caller:
-            start = {"type": "start", "imei": SAMPLE, "long": 60, "timeout": WAIT_SECONDS * 2}
-            caller.sendall(request_bytes(start))
-            device.expect(frame("000", SAMPLE, "QD", "60"))
-            refusal(running, "devgate.sock")
-            device.send(frame("200", SAMPLE, "QD"))
-            device.expect(frame("200", SAMPLE, "QD"))
-            reply = read_reply(caller)
-            assert reply["status"] == "200"
-            record = running.ask({"type": "command", "command": reply["command"]})
-            assert (record["status"], record["late"]) == ("200", False)
-            device.expect_nothing(SAMPLE)
-            assert running.ask({"type": "status"})["registered"] == 1
+    with (
+        gateway(devices=[{"imei": SAMPLE}]) as running,
+        running.register(SAMPLE) as device,
+        running.connect() as caller,
+    ):
+        start = {"type": "start", "imei": SAMPLE, "long": 60, "timeout": WAIT_SECONDS * 2}
+        caller.sendall(request_bytes(start))
+        device.expect(frame("000", SAMPLE, "QD", "60"))
+        refusal(running, "devgate.sock")
+        device.send(frame("200", SAMPLE, "QD"))
+        device.expect(frame("200", SAMPLE, "QD"))
+        reply = read_reply(caller)
+        assert reply["status"] == "200"
+        record = running.ask({"type": "command", "command": reply["command"]})
+        assert (record["status"], record["late"]) == ("200", False)
+        device.expect_nothing(SAMPLE)
+        assert running.ask({"type": "status"})["registered"] == 1
 
 
 def test_the_socket_of_a_dead_gateway_is_replaced() -> None:

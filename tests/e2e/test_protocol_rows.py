@@ -114,13 +114,11 @@ def test_data_behind_a_request_is_ignored(served: Gateway, imei: str) -> None:
 @pytest.fixture(scope="module")
 def textless() -> Iterator[Gateway]:
     """A gateway with no text for every device, that knows one with its own and one without."""
-    with gateway({"service": {"phone": "", "qr": ""}}) as running:
-        running.add_devices(
-            [
-                {"imei": "860000000000001", "phone": "", "qr": ""},
-                {"imei": "860000000000002", "phone": "010-12345678", "qr": "二维码"},
-            ]
-        )
+    rows = [
+        {"imei": "860000000000001", "phone": "", "qr": ""},
+        {"imei": "860000000000002", "phone": "010-12345678", "qr": "二维码"},
+    ]
+    with gateway({"service": {"phone": "", "qr": ""}}, devices=rows) as running:
         yield running
 
 

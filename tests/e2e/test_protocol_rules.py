@@ -120,8 +120,9 @@ def test_two_devices_with_one_imei_are_reported_as_flapping(served: Gateway, ime
 
 
 def test_silent_connections_are_closed_on_time() -> None:
-    with gateway({"device": {"idle_timeout": 1, "register_timeout": 1}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway(
+        {"device": {"idle_timeout": 1, "register_timeout": 1}}, devices=[{"imei": SAMPLE}]
+    ) as running:
         with running.register(SAMPLE) as device, running.unregistered() as peer:
             peer.send("1")
             peer.expect(WHO)

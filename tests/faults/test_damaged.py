@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.e2e.caller import filled_store
+from tests.e2e.caller import DEVICES
 from tests.e2e.harness import Gateway
 
 
@@ -18,7 +18,7 @@ def test_f19_a_damaged_table_is_a_sentence(table: str) -> None:
     served = Gateway()
     try:
         file = served.folder / "devgate.db"
-        file.write_bytes(filled_store())
+        served.fill(DEVICES)
         with closing(sqlite3.connect(file)) as database:
             (page,) = database.execute(
                 "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)

@@ -65,8 +65,7 @@ def test_all_answers_are_read_before_any_deadline_is_judged() -> None:
     imeis = [f"8610000000{n:05}" for n in range(MANY)]
     with contextlib.ExitStack() as stack:
         settings = {"command": {"ack_timeout": TIMEOUT}}
-        served = stack.enter_context(gateway(settings))
-        served.add_devices([{"imei": imei} for imei in imeis])
+        served = stack.enter_context(gateway(settings, devices=[{"imei": imei} for imei in imeis]))
         devices = [stack.enter_context(served.register(imei)) for imei in imeis]
         caller = stack.enter_context(Caller(served))
         for imei in imeis:

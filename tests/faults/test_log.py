@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.caller import Robot, eventually, filled_store
+from tests.e2e.caller import DEVICES, Robot, eventually
 from tests.e2e.harness import Gateway, Json, address, environment
 
 IMEI = "860000000000001"
@@ -39,8 +39,8 @@ def logging_to(fd: int) -> Iterator[Gateway]:
 def new() -> Iterator[Gateway]:
     """One that has not been started; ended here."""
     served = Gateway()
-    (served.folder / "devgate.db").write_bytes(filled_store())
     try:
+        served.fill(DEVICES)
         yield served
     finally:
         if served.process is not None and served.process.poll() is None:

@@ -37,6 +37,7 @@ from devgate.store.engine import Database, open_database
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
 from tests.gateway.wires import FakeLink, Links
+from tests.stores import with_tables
 
 T = TypeVar("T")
 
@@ -278,7 +279,7 @@ def emptied(database: Database) -> None:
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Database]:
-    database = quick(open_database(f"sqlite:///{folder / 'devgate.db'}"))
+    database = quick(open_database(with_tables(f"sqlite:///{folder / 'devgate.db'}")))
     try:
         yield database
     finally:

@@ -27,8 +27,9 @@ from tests.e2e.harness import SAMPLE, Gateway, address, gateway
 
 @pytest.fixture
 def served() -> Iterator[Gateway]:
-    with gateway({"control": {"listen": "127.0.0.1:0", "tokens": "tokens"}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway(
+        {"control": {"listen": "127.0.0.1:0", "tokens": "tokens"}}, devices=[{"imei": SAMPLE}]
+    ) as running:
         yield running
 
 
@@ -177,11 +178,10 @@ async def test_a_fault_of_one_connection_ends_that_one(caplog: pytest.LogCapture
 def test_descriptors_are_divided(tmp_path: Path) -> None:
     """F14: with all of HTTP's connections taken, the Unix socket still starts devices."""
     settings = {"http": {"listen": "127.0.0.1:0"}}
-    with gateway(settings) as running, ExitStack() as stack:
+    with gateway(settings, devices=[{"imei": SAMPLE}]) as running, ExitStack() as stack:
         assert running.process is not None
         pid = running.process.pid
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, 1024))
-        running.add_devices([{"imei": SAMPLE}])
         [web] = running.ask({"type": "status"})["listen"]["http"]
         device = stack.enter_context(running.register(SAMPLE))
         for _ in range(300):

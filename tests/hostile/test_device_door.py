@@ -15,8 +15,7 @@ from tests.e2e.harness import SAMPLE, Gateway, Json, gateway, read_reply, reques
 
 @pytest.fixture
 def served() -> Iterator[Gateway]:
-    with gateway() as running:
-        running.add_devices([{"imei": SAMPLE}, {"imei": "860000000000001"}])
+    with gateway(devices=[{"imei": SAMPLE}, {"imei": "860000000000001"}]) as running:
         yield running
 
 
@@ -127,8 +126,13 @@ def test_takeovers_of_one_imei_write_a_handful_of_events(served: Gateway) -> Non
 def test_a_full_door_closes_who_has_not_registered() -> None:
     """H6: 40 silent connections take all places; a device that comes then gets in, and a device
     that has registered keeps its place."""
-    with gateway({"device": {"max_connections": 40}}) as running, ExitStack() as stack:
-        running.add_devices([{"imei": SAMPLE}, {"imei": "860000000000001"}])
+    with (
+        gateway(
+            {"device": {"max_connections": 40}},
+            devices=[{"imei": SAMPLE}, {"imei": "860000000000001"}],
+        ) as running,
+        ExitStack() as stack,
+    ):
         first = stack.enter_context(running.register(SAMPLE))
         silent = [stack.enter_context(running.unregistered()) for _ in range(39)]
         running.until(None, "connections", 40)

@@ -43,9 +43,9 @@ def test_a_handshake_has_ten_seconds(tmp_path: Path) -> None:
     papers = Papers(tmp_path)
     tls = {"certificate": str(papers.certificate), "key": str(papers.key)}
     with gateway(
-        {"device": {"tls": tls, "register_timeout": 3600, "idle_timeout": 3600}}
+        {"device": {"tls": tls, "register_timeout": 3600, "idle_timeout": 3600}},
+        devices=[{"imei": SAMPLE}],
     ) as running:
-        running.add_devices([{"imei": SAMPLE}])
         halves = [socket.create_connection(running.device) for _ in range(20)]
         for half in halves:
             half.sendall(HALF)

@@ -17,8 +17,10 @@ KEY = "order-1"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with gateway({"device": {"flapping": {"takeovers": 5, "within": 8}}}) as running:
-        running.add_devices([{"imei": SAMPLE}, {"imei": "860000000000001"}])
+    with gateway(
+        {"device": {"flapping": {"takeovers": 5, "within": 8}}},
+        devices=[{"imei": SAMPLE}, {"imei": "860000000000001"}],
+    ) as running:
         yield running
 
 
@@ -61,12 +63,13 @@ def test_starts_are_refused_while_two_connections_claim_the_imei(served: Gateway
 def test_starts_are_sent_where_that_is_configured() -> None:
     """H1: `starts = "send"`."""
     flapping = {"takeovers": 2, "within": 60, "starts": "send"}
-    with gateway({"device": {"flapping": flapping}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
-        with competing(running, SAMPLE) as last:
-            order = {"imei": SAMPLE, "type": "start", "long": "60", "wait": False}
-            assert running.ask(order)["status"] == "000"
-            last.expect(f"025000{SAMPLE}QD60")
+    with (
+        gateway({"device": {"flapping": flapping}}, devices=[{"imei": SAMPLE}]) as running,
+        competing(running, SAMPLE) as last,
+    ):
+        order = {"imei": SAMPLE, "type": "start", "long": "60", "wait": False}
+        assert running.ask(order)["status"] == "000"
+        last.expect(f"025000{SAMPLE}QD60")
 
 
 def test_http_says_423() -> None:
@@ -76,8 +79,7 @@ def test_http_says_423() -> None:
         "http": {"listen": "127.0.0.1:0"},
         "control": {"tokens": "tokens"},
     }
-    with gateway(settings) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway(settings, devices=[{"imei": SAMPLE}]) as running:
         token = running.cli("token", "add", "shop", "--role", "command").stdout.split()[-1]
         [door] = running.ask({"type": "status"})["listen"]["http"]
         request = urllib.request.Request(
@@ -97,8 +99,7 @@ def test_http_says_423() -> None:
 
 def test_an_answer_from_a_new_address_is_marked() -> None:
     """H1: the record and `command.ended` say that another address has answered."""
-    with gateway({"device": {"proxy_protocol": True}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway({"device": {"proxy_protocol": True}}, devices=[{"imei": SAMPLE}]) as running:
 
         def start(host: str) -> bool:
             with running.unregistered() as device:
@@ -121,16 +122,20 @@ def test_an_answer_from_a_new_address_is_marked() -> None:
 
 def test_a_proxy_header_of_anybody_else_is_not_believed() -> None:
     """M10: a peer that is not in `proxy_from` tells no address."""
-    with gateway({"device": {"proxy_protocol": True, "proxy_from": ["10.9.8.7"]}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway(
+        {"device": {"proxy_protocol": True, "proxy_from": ["10.9.8.7"]}},
+        devices=[{"imei": SAMPLE}],
+    ) as running:
         with running.unregistered() as device:
             assert (
                 device.talk(f"PROXY TCP4 9.9.0.1 127.0.0.1 5 1\r\n023000{SAMPLE}HT".encode())
                 == b""
             )
         assert running.ask({"type": "status"})["registered"] == 0
-    with gateway({"device": {"proxy_protocol": True, "proxy_from": ["127.0.0.0/8"]}}) as running:
-        running.add_devices([{"imei": SAMPLE}])
+    with gateway(
+        {"device": {"proxy_protocol": True, "proxy_from": ["127.0.0.0/8"]}},
+        devices=[{"imei": SAMPLE}],
+    ) as running:
         with running.unregistered() as device:
             device.send(f"PROXY TCP4 9.9.0.1 127.0.0.1 5 1\r\n023000{SAMPLE}HT")
             device.expect(f"023200{SAMPLE}HT")

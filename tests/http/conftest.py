@@ -15,9 +15,8 @@ KNOWN = 60
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"command": {"ack_timeout": 2, "max_waiting": 2}}) as running:
-        rows = [{"imei": f"860000000000{n:03}", "name": f"Bay {n}"} for n in range(KNOWN)]
-        running.add_devices(rows)
+    rows = [{"imei": f"860000000000{n:03}", "name": f"Bay {n}"} for n in range(KNOWN)]
+    with site({"command": {"ack_timeout": 2, "max_waiting": 2}}, devices=rows) as running:
         yield running
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,11 +51,15 @@ class Site(Gateway):
 
 @contextmanager
 def site(
-    settings: Mapping[str, Mapping[str, object]] | None = None, *arguments: str
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    *arguments: str,
+    devices: Sequence[Mapping[str, object]] = (),
 ) -> Iterator[Site]:
-    """A running one. At the end it must stop well and have nothing odd in its log."""
+    """A running one that knows these devices. At the end it must stop well and have nothing odd
+    in its log."""
     running = Site(settings)
     try:
+        running.fill(devices)
         running.start(*arguments)
         yield running
         if running.process is not None and running.process.poll() is None:

@@ -93,8 +93,7 @@ def test_a_journal_that_cannot_be_written(
 
 
 def test_a_gateway_that_stops(imei: str) -> None:
-    with site() as stopping, stopping.client(None) as peer:
-        stopping.add_devices([{"imei": imei}])
+    with site(devices=[{"imei": imei}]) as stopping, stopping.client(None) as peer:
         with stopping.register(imei) as device, Caller(stopping) as caller:
             caller.send(imei=imei, type="start", long=500)
             device.expect(frame("000", imei, "QD", "500"))

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ NOBODY = 65534
     "ignore:Skipped unsupported reflection of expression-based index event_without_noise",
     "ignore:autogenerate skipping metadata-specified expression-based index 'event_without_noise'",
 )
-def test_the_migrations_make_the_tables_that_the_statements_use(database: Database) -> None:
-    with database.read() as conn:
+def test_the_migrations_make_the_tables_that_the_statements_use(database_url: str) -> None:
+    with closing(open_database(database_url)) as database, database.read() as conn:
         # SQLite gives defaults back in its own spelling.
         defaults = database.dialect == "postgresql"
         options = {"version_table": VERSION_TABLE, "compare_server_default": defaults}

@@ -30,8 +30,7 @@ def receiver() -> Iterator[Receiver]:
 @contextmanager
 def permitted(store: str = "sqlite:///devgate.db") -> Iterator[Gateway]:
     """A gateway with one device, where webhooks may be on this machine."""
-    with gateway(PRIVATE, store=store) as served:
-        served.add_devices([{"imei": SAMPLE}])
+    with gateway(PRIVATE, store=store, devices=[{"imei": SAMPLE}]) as served:
         yield served
 
 

@@ -33,8 +33,10 @@ OTHER_WORDS = ["import", "raw", "day", "webhook_add", "webhook_edit", "webhook_r
 
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[Site]:
-    with site({"command": {"max_long": 366 * 86400, "ack_timeout": 0.2}}) as running:
-        running.add_devices([{"imei": "123456787654321", "id": 16, "site": "north"}])
+    with site(
+        {"command": {"max_long": 366 * 86400, "ack_timeout": 0.2}},
+        devices=[{"imei": "123456787654321", "id": 16, "site": "north"}],
+    ) as running:
         yield running
 
 

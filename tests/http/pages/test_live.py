@@ -24,11 +24,10 @@ LISTED = "860000000000001"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}) as running:
+    settings = {"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}
+    rows = [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
+    with site(settings, devices=rows) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
-        running.add_devices(
-            [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
-        )
         yield running
 
 

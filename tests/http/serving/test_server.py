@@ -111,23 +111,22 @@ def test_what_is_not_there_is_a_problem(client: httpx.Client) -> None:
 
 
 def test_requests_under_way_are_answered_before_the_end() -> None:
-    with site({"command": {"ack_timeout": 20}}) as running:
-        imei = "860000000000001"
-        running.add_devices([{"imei": imei}])
-        with (
-            running.client() as client,
-            running.register(imei) as device,
-            ThreadPoolExecutor(1) as pool,
-        ):
-            path = f"/api/devices/{imei}/start"
-            waiting = pool.submit(client.post, path, json={"long": 500})
-            assert device.read(26).endswith(b"QD500")
-            ending = threading.Thread(target=running.terminate)
-            ending.start()
-            running.logged("draining")
-            device.send(f"023200{imei}QD")
-            assert waiting.result().json()["message"] == "started"
-            ending.join()
+    imei = "860000000000001"
+    with (
+        site({"command": {"ack_timeout": 20}}, devices=[{"imei": imei}]) as running,
+        running.client() as client,
+        running.register(imei) as device,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        path = f"/api/devices/{imei}/start"
+        waiting = pool.submit(client.post, path, json={"long": 500})
+        assert device.read(26).endswith(b"QD500")
+        ending = threading.Thread(target=running.terminate)
+        ending.start()
+        running.logged("draining")
+        device.send(f"023200{imei}QD")
+        assert waiting.result().json()["message"] == "started"
+        ending.join()
 
 
 def test_tls_with_both_versions_of_http(tmp_path: Path) -> None:
