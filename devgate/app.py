@@ -171,9 +171,10 @@ class App:
         """Runners around connections: what a command needs outlives it."""
         gateway, desk = self.gateway, self.gateway.desk
         async with trio.open_nursery() as commands:
-            await commands.start(gateway.dispatcher.serve, desk.caught_up)
+            await commands.start(gateway.dispatcher.serve, desk.rounds.caught_up)
             async with trio.open_nursery() as connections:
-                for task in (desk.run, desk.watch.run, gateway.knowledge.watch, gateway.bulk.run):
+                tasks = (desk.rounds.run, desk.watch.run, gateway.knowledge.watch, gateway.bulk.run)
+                for task in tasks:
                     connections.start_soon(task)
                 if self._joined is None:
                     connections.start_soon(gateway.trimming.run)

@@ -13,7 +13,7 @@ from devgate.control.connection import Limits
 from devgate.control.outbox import FULL, MAX_UNSENT
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST
 from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS
-from devgate.gateway.devices import desk, unregistered
+from devgate.gateway.devices import rounds, unregistered
 from devgate.gateway.devices.connection import HANDSHAKE_SECONDS
 from devgate.gateway.operations import arguments
 from devgate.net import accepting, poller
@@ -79,7 +79,7 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (CONTROL, f"`[command] keep_keys` ({COMMAND.keep_keys / DAY:g} days)"),
     (ARCHITECTURE, f"At most {poller.ROUND} links a round and {poller.READS} reads of "),
     (ARCHITECTURE, f"reads of {poller.READ_SIZE:,} bytes of one link"),
-    (ARCHITECTURE, f"{desk.ROUND_IN_FLIGHT} links while a command is in flight"),
+    (ARCHITECTURE, f"{rounds.ROUND_IN_FLIGHT} links while a command is in flight"),
     (ARCHITECTURE, f"at most {accepting.BUDGET} connections a round"),
 )
 

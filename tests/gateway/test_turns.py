@@ -13,9 +13,10 @@ from trio.testing import MockClock
 
 from devgate.config.settings import DeviceSettings
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.desk import ROUND_IN_FLIGHT, Desk
+from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
+from devgate.gateway.devices.rounds import ROUND_IN_FLIGHT
 from devgate.gateway.devices.watch import SLICE
 from devgate.net.link import Link
 from devgate.net.poller import ROUND, Poller
@@ -70,7 +71,7 @@ async def test_everybody_has_a_turn_amid_a_wave(
         for link, _ in wave:
             nursery.start_soon(desk.own, link)
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(desk.run)
+        nursery.start_soon(desk.rounds.run)
         while desk.seen < WAVE:
             before = desk.seen
             await trio.lowlevel.checkpoint()  # what a step of a command is
@@ -89,7 +90,7 @@ async def test_an_idle_gateway_wakes_for_its_sweep_alone(
     async with trio.open_nursery() as nursery:
         for link in links:
             nursery.start_soon(desk.own, link)
-        nursery.start_soon(desk.run)
+        nursery.start_soon(desk.rounds.run)
         nursery.start_soon(desk.watch.run)
         await trio.testing.wait_all_tasks_blocked()
         for connection in desk.connections.values():

@@ -57,7 +57,7 @@ class Whole(Rig):
         self.knowledge = gateway.knowledge
 
     async def caught_up(self) -> None:
-        await self.desk.caught_up()
+        await self.desk.rounds.caught_up()
 
     def know(self) -> None:
         """Put the rig's devices into the database, too."""
@@ -71,7 +71,7 @@ class Whole(Rig):
         """Alive, and reading what devices send."""
         try:
             async with self.lives() as nursery, trio.open_nursery() as connections:
-                connections.start_soon(self.desk.run)
+                connections.start_soon(self.desk.rounds.run)
                 connections.start_soon(self.desk.watch.run)
                 yield nursery
                 connections.cancel_scope.cancel()

@@ -154,7 +154,7 @@ async def test_what_is_due_together_is_judged_in_slices(
     desk, ends = Counting(rig, loop), []
     trio.lowlevel.add_instrument(loop)
     async with rig.lives(), trio.open_nursery() as nursery:
-        for task in (desk.run, desk.watch.run):
+        for task in (desk.rounds.run, desk.watch.run):
             nursery.start_soon(task)
         for _ in range(GONE):
             near, far = socket.socketpair()

@@ -1,20 +1,21 @@
-"""Where the bytes of all devices are answered. Nothing in here awaits but the poller's wait."""
+"""Where the bytes of all devices are answered. Nothing in here awaits."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.counters import BEAT, FAST, FrameCounts
+from devgate.gateway.counters import BEAT, FrameCounts
 from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import TAKEN_OVER, Acts
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.rounds import Rounds
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
 from devgate.gateway.devices.unknown import Unknown
 from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Unregistered
@@ -25,7 +26,7 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.net.limits import Crowds
 from devgate.net.link import Link, reason
-from devgate.net.poller import ROUND, Poller
+from devgate.net.poller import Poller
 from devgate.protocol.frames import HEADER_SIZE, Event
 from devgate.protocol.quick import LONE, LONGEST, answer, lone
 from devgate.protocol.session import react
@@ -33,11 +34,6 @@ from devgate.protocol.session import react
 if TYPE_CHECKING:
     from devgate.config.settings import DeviceSettings
 
-BUSY = 4000  # arrivals a second from which on they are gathered ...
-GATHER = 0.001  # ... for this time, in seconds
-PACE_WINDOW = 0.05  # seconds over which arrivals are counted
-ROUND_IN_FLIGHT = 32  # links of one round while commands are on their way: each takes many steps
-CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
 STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
 
 log = logging.getLogger("devgate.devices")
@@ -86,6 +82,7 @@ class Desk:
             self, poller, presence, self._acts, self.unregistered, settings, crowded
         )
         self._tails = self.watch.tails
+        self.rounds = Rounds(self, poller, presence, dispatcher)
 
     def apply(self, settings: DeviceSettings) -> None:
         """Work by these timeouts and limits from now on."""
@@ -147,58 +144,6 @@ class Desk:
     def strict(self, address: str) -> bool:
         """For the acceptor: whether this address is to be kept to its share of them."""
         return self.unregistered.slow(address, trio.current_time())
-
-    async def caught_up(self) -> None:
-        """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds."""
-        rounds, until = self.counts.rounds, trio.current_time() + CATCH_UP
-        # A desk that waits has its turn first. Trio runs what is ready at once in any order, so
-        # that one step is not enough.
-        await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
-        while self._poller.pending() and trio.current_time() < until:
-            if self.counts.rounds > rounds and not self._poller.behind:
-                break  # a round that began since then took all that was there
-            await trio.lowlevel.checkpoint()
-
-    async def run(self) -> NoReturn:
-        """Read for all connections.
-
-        Each wake-up costs as much as several answers. Under load, and only while no
-        command is outstanding, they are made fewer: what arrives within a millisecond
-        is read together, without being told that something is there.
-        """
-        pace = 0.0  # arrivals a second, over PACE_WINDOW
-        counts, dispatcher, poller = self.counts, self._dispatcher, self._poller
-        clock = trio.lowlevel.current_clock().current_time
-        last = clock()
-        while True:
-            if pace > BUSY and not dispatcher.in_flight and not poller.behind:
-                await trio.sleep(GATHER)
-            else:
-                await poller.wait()
-            now, most, count = clock(), ROUND, 0
-            if dispatcher.in_flight:
-                most = ROUND_IN_FLIGHT
-                if poller.behind:
-                    count = self._hear_awaited(now)
-            count += self.read(poller.arrivals(most), now)
-            spent = clock() - now
-            counts.rounds += 1
-            counts.arrivals += count
-            counts.busy += spent
-            if spent > FAST:
-                counts.slow.observe(spent)
-            past = now - last + 1e-6
-            pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
-            last = now
-
-    def _hear_awaited(self, now: float) -> int:
-        """Let a wave of heartbeats not come between a command and its device's answer."""
-        count = 0
-        for imei in self._dispatcher.awaited(ROUND_IN_FLIGHT):
-            if (connection := self._presence.get(imei)) is not None:
-                count += self.read(self._poller.drain(connection.link), now)
-        return count
 
     def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
         """Answer what has arrived. A fault in one connection ends that one alone.

@@ -1,0 +1,89 @@
+"""When devices' bytes are read: round after round, and at once where something is to be judged."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import trio
+
+from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.counters import FAST
+from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.watch import Reads
+from devgate.net.poller import ROUND, Poller
+
+BUSY = 4000  # arrivals a second from which on they are gathered ...
+GATHER = 0.001  # ... for this time, in seconds
+PACE_WINDOW = 0.05  # seconds over which arrivals are counted
+ROUND_IN_FLIGHT = 32  # links of one round while commands are on their way: each takes many steps
+CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
+
+
+class Rounds:
+    """Has the desk read what the poller yields. A round does not await: each one is whole,
+    whichever task it runs in."""
+
+    def __init__(
+        self, desk: Reads, poller: Poller, presence: Presence, dispatcher: Dispatcher
+    ) -> None:
+        self._desk = desk
+        self._poller = poller
+        self._presence = presence
+        self._dispatcher = dispatcher
+
+    async def run(self) -> NoReturn:
+        """Read for all connections.
+
+        Each wake-up costs as much as several answers. Under load, and only while no
+        command is outstanding, they are made fewer: what arrives within a millisecond
+        is read together, without being told that something is there.
+        """
+        pace = 0.0  # arrivals a second, over PACE_WINDOW
+        counts, dispatcher, poller = self._desk.counts, self._dispatcher, self._poller
+        clock = trio.lowlevel.current_clock().current_time
+        last = clock()
+        while True:
+            if pace > BUSY and not dispatcher.in_flight and not poller.behind:
+                await trio.sleep(GATHER)
+            else:
+                await poller.wait()
+            now, most, count = clock(), ROUND, 0
+            if dispatcher.in_flight:
+                most = ROUND_IN_FLIGHT
+                if poller.behind:
+                    count = self._hear_awaited(now)
+            count += self._desk.read(poller.arrivals(most), now)
+            spent = clock() - now
+            counts.rounds += 1
+            counts.arrivals += count
+            counts.busy += spent
+            if spent > FAST:
+                counts.slow.observe(spent)
+            past = now - last + 1e-6
+            pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
+            last = now
+
+    def _hear_awaited(self, now: float) -> int:
+        """Let a wave of heartbeats not come between a command and its device's answer."""
+        count = 0
+        for imei in self._dispatcher.awaited(ROUND_IN_FLIGHT):
+            if (connection := self._presence.get(imei)) is not None:
+                count += self._desk.read(self._poller.drain(connection.link), now)
+        return count
+
+    async def caught_up(self) -> None:
+        """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds.
+
+        It reads by itself, as run() does, and leaves nothing to another task's turn: a round that
+        leaves nothing behind has taken all that there was when it began.
+        """
+        counts, poller = self._desk.counts, self._poller
+        until = trio.current_time() + CATCH_UP
+        while True:
+            now = trio.current_time()
+            count = self._hear_awaited(now) if poller.behind else 0
+            counts.arrivals += count + self._desk.read(poller.arrivals(ROUND_IN_FLIGHT), now)
+            done = not poller.behind or now >= until
+            await trio.lowlevel.checkpoint()
+            if done:
+                return
