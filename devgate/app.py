@@ -173,8 +173,8 @@ class App:
         async with trio.open_nursery() as commands:
             await commands.start(gateway.dispatcher.serve, desk.rounds.caught_up)
             async with trio.open_nursery() as connections:
-                tasks = (desk.rounds.run, desk.watch.run, gateway.knowledge.watch, gateway.bulk.run)
-                for task in tasks:
+                connections.start_soon(desk.rounds.run)
+                for task in (desk.watch.run, gateway.knowledge.watch, gateway.bulk.run):
                     connections.start_soon(task)
                 if self._joined is None:
                     connections.start_soon(gateway.trimming.run)

@@ -10,7 +10,7 @@ from devgate.gateway.devices import rounds
 from devgate.gateway.devices.rounds import ROUND_IN_FLIGHT
 from devgate.store.engine import Database
 from tests.gateway.rig import ask
-from tests.gateway.whole import HT, Whole, serving, until
+from tests.gateway.whole import Whole, serving, until
 
 MANY = 3 * ROUND_IN_FLIGHT
 RESULT = b"023200123456787654321QD"

@@ -15,6 +15,7 @@ import pytest
 from devgate.access.users import add
 from devgate.http import pages
 from devgate.http.pages.view import templates
+from tests.e2e.harness import Settings
 from tests.http.harness import Site, Sse, site, streaming
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
 
@@ -24,7 +25,7 @@ LISTED = "860000000000001"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    settings = {"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}
+    settings: Settings = {"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}
     rows = [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
     with site(settings, devices=rows) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
