@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from typing import Any
 Json = dict[str, Any]
 
 FIRST = 860000000000001  # IMEI of the first device; the others count up
+PORTS = (15_000, 32_000)  # below net.ipv4.ip_local_port_range
 PATIENCE = 30.0  # seconds that anything may take that takes a moment
 ANSWER = 60.0  # ... and a reply, which may wait for a device and for its turn
 
@@ -45,11 +48,13 @@ class Broken(Exception):
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on now, and that the kernel gives no connection: the
+    programs come back to it after each kill."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 class World:
