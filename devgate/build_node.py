@@ -104,7 +104,7 @@ class _Membership:
 
     @property
     def leads(self) -> bool:
-        return self.of().leading
+        return self.of().leadership.held
 
     @property
     def draining(self) -> bool:

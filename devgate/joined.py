@@ -87,8 +87,8 @@ class Joined:
             nursery.start_soon(self._made.hops.run)
             nursery.start_soon(node.run)
             nursery.start_soon(self._watch_files)
-            nursery.start_soon(node.while_leading, gateway.trimming.run)
-            nursery.start_soon(node.while_leading, gateway.webhooks.run)
+            nursery.start_soon(node.leadership.run, gateway.trimming.run)
+            nursery.start_soon(node.leadership.run, gateway.webhooks.run)
             task_status.started()
 
     async def serve(

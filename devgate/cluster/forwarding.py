@@ -81,7 +81,7 @@ class Forwarding:
             return None
         if type in AT_LEADER:
             leader = await self._gateway.records.read(nodes.leader)
-            if leader is None and not self._node.leading:
+            if leader is None and not self._node.leadership.held:
                 raise StoreError("no node leads the cluster at the moment; ask again")
             return leader
         try:

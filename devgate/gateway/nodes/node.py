@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from devgate.gateway.nodes import estate
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
 from devgate.gateway.nodes.following import Following
+from devgate.gateway.nodes.leading import Leadership
 from devgate.gateway.nodes.records import NodeRecords
 from devgate.gateway.storage import Names
 from devgate.model import Imei
@@ -57,11 +58,9 @@ class ClusterNode:
         self.node = member.id
         self.incarnation = member.incarnation
         self.nodes: Sequence[Node] = ()  # as they were seen last
-        self.leads = trio.Event()  # set while this node leads; another one afterwards
-        self.leading = False
+        self.leadership = Leadership()
         # An operator wants its devices at other nodes.
         self.draining = AsyncValue(False)
-        self._lost = trio.Event()  # it leads no longer
         self._journal = journal
         self._session = session
         self._records = records
@@ -183,7 +182,7 @@ class ClusterNode:
                 await self._background.attempt("nodes", self._look)
                 self._runs = len(self._running.imeis())
                 now = trio.current_time()
-                if self._sweep or (self.leading and now - swept > SWEEP_SECONDS):
+                if self._sweep or (self.leadership.held and now - swept > SWEEP_SECONDS):
                     self._sweep, swept = False, now
                     await self._background.attempt("estate", self._settle)
                 for command in list(self._dispatcher.away):
@@ -212,22 +211,11 @@ class ClusterNode:
                 partial(self._session.look, may_lead=not self.draining.value)
             )
         except BaseException:
-            self._lead(leads=False)
+            self.leadership.set(False)
             raise
         self.nodes = seen.nodes
         self._sweep = self._sweep or seen.died
-        self._lead(leads=seen.leads)
-
-    def _lead(self, *, leads: bool) -> None:
-        if leads == self.leading:
-            return
-        self.leading = leads
-        if leads:
-            self._lost = trio.Event()
-            self.leads.set()
-        else:
-            self.leads = trio.Event()
-            self._lost.set()
+        self.leadership.set(seen.leads)
 
     async def _settle(self) -> None:
         try:
@@ -247,16 +235,3 @@ class ClusterNode:
         if unsent := dict(self._dispatcher.unsent):
             at = time() + self._journal.clock_ahead
             await self._records.change(estate.correct, at, self._names, unsent)
-
-    async def while_leading(self, run: Callable[[], Awaitable[object]]) -> NoReturn:
-        """Run this while this node leads, and again each time that it does."""
-        while True:
-            await self.leads.wait()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._until_lost, nursery.cancel_scope)
-                await run()
-                nursery.cancel_scope.cancel()
-
-    async def _until_lost(self, scope: trio.CancelScope) -> None:
-        await self._lost.wait()
-        scope.cancel()

@@ -1,0 +1,54 @@
+"""What one node at a time does for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import trio
+
+from devgate.errors import StoreError
+
+RETRY_SECONDS = 1.0
+
+log = logging.getLogger("devgate.nodes")
+
+
+class Leadership:
+    """Whether this node leads, and what it does as long as it does."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self._begins = trio.Event()  # set while this node leads; another one afterwards
+        self._ends = trio.Event()  # set once it leads no longer; another one when it does again
+
+    def set(self, held: bool) -> None:
+        """This node leads from now on, or does not."""
+        if held == self.held:
+            return
+        self.held = held
+        if held:
+            self._ends = trio.Event()
+            self._begins.set()
+        else:
+            self._begins = trio.Event()
+            self._ends.set()
+
+    async def run(self, work: Callable[[], Awaitable[object]]) -> NoReturn:
+        """Do it while this node leads, and again each time that it does, or that the database was
+        away when it began."""
+        while True:
+            await self._begins.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._until_it_ends, nursery.cancel_scope)
+                try:
+                    await work()
+                except StoreError as err:
+                    log.warning("the work of the leader begins again soon reason=%s", err)
+                    await trio.sleep(RETRY_SECONDS)
+                nursery.cancel_scope.cancel()
+
+    async def _until_it_ends(self, scope: trio.CancelScope) -> None:
+        await self._ends.wait()
+        scope.cancel()
