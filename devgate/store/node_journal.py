@@ -29,8 +29,8 @@ from devgate.store.node_devices import Devices, asks
 from devgate.store.node_losses import Losses
 from devgate.store.node_rows import (
     STATE,
-    CommandRow,
     NodeBatch,
+    ends,
     gathered,
     insert_fresh,
     update_known,
@@ -247,8 +247,8 @@ class NodeJournal:
             # one has under way: whichever claims it next has to look.
             conn.execute(_NOBODYS, {"imeis": sorted(waiting)})
         if known:
-            ends = {id for id, row in batch.commands.items() if _ends(row)}
-            there |= update_known(conn, known, ends, self.member.incarnation)
+            ending = {id for id, row in batch.commands.items() if ends(row)}
+            there |= update_known(conn, known, ending, self.member.incarnation)
         for id, row in batch.commands.items():
             if id in there:
                 events += row.events
@@ -284,7 +284,3 @@ def _not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:
             yield row
         elif row.kind == "device":
             yield row._replace(values=(row.values[0], []))
-
-
-def _ends(row: CommandRow) -> bool:
-    return any(event[1] == "command.ended" for event in row.events)

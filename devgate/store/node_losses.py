@@ -16,7 +16,7 @@ from devgate.store.node_rows import NodeBatch
 from devgate.store.nodes import Member
 from devgate.store.recent import Recent
 from devgate.store.rewriting import kept, write_again
-from devgate.store.timelines import look, note, waits
+from devgate.store.timelines import A_LOOK, look, note, waits
 
 log = logging.getLogger("devgate.store")
 
@@ -58,7 +58,8 @@ class Losses:
             )
         if found is None:
             return None
-        beat = found.beat - bool(doubtful and found.before == beat + 1)
+        carried_out = doubtful and found.before > beat and (found.before - beat) % A_LOOK == 1
+        beat = found.beat - carried_out
         if found.lost:
             self._database.loss = found.lost
             return Found(beat, StoreError(found.lost))

@@ -73,12 +73,17 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
         if kind == "order":
             row = CommandRow(*values)
             if (before := batch.commands.get(row.values[0])) is not None:
-                # A row that is replaced before it was written was fresh, and still is.
-                row = row._replace(
-                    events=(*before.events, *row.events),
-                    fresh=before.fresh or row.fresh,
-                    fates=(*before.fates, *row.fates),
-                )
+                fates = (*before.fates, *row.fates)
+                if ends(before) and ends(row):
+                    # The second one is of what a claim has read, before the first one was there.
+                    row = before._replace(fates=fates)
+                else:
+                    # A row that is replaced before it was written was fresh, and still is.
+                    row = row._replace(
+                        events=(*before.events, *row.events),
+                        fresh=before.fresh or row.fresh,
+                        fates=fates,
+                    )
             batch.commands[row.values[0]] = row
         elif kind == "device":
             device = PresenceRow(*values)
@@ -90,6 +95,11 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
         else:
             batch.plain.setdefault(kind, {})[values[0]] = values
     return batch
+
+
+def ends(row: CommandRow) -> bool:
+    """Whether the command ends with this row."""
+    return any(event[1] == "command.ended" for event in row.events)
 
 
 def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:

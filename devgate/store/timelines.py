@@ -21,6 +21,10 @@ from sqlalchemy import Connection, text
 
 from devgate.errors import StoreError
 
+# A look raises the beat by this, which shows the others that the node lives, and a commit by one:
+# so a node sees whether a commit was carried out, however many looks had no answer either.
+A_LOOK = 1 << 20
+
 TIMELINE = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 SYNCHRONOUS = "current_setting('synchronous_standby_names') <> ''"
 
@@ -77,7 +81,7 @@ def look(
     lost: str | None = None
     if row.beat < beat:
         lost = note(conn, write_again(conn, row.beat))
-    now = max(row.beat, beat) + 1
+    now = max(row.beat, beat) + A_LOOK
     conn.execute(_LOOKED, {**who, "beat": now, "seen": seen})
     waits_for = ""
     if not conn.scalar(_AGREED) and conn.scalar(_AGREE) is None:

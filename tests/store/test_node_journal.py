@@ -298,6 +298,21 @@ def test_a_408_that_another_node_has_written_has_one_end(two: tuple[OneNode, One
     assert [type for _, type in types(b)].count("command.ended") == 1
 
 
+def test_a_command_that_ends_twice_in_one_commit_ends_once(two: tuple[OneNode, OneNode]) -> None:
+    """A claim has read it while its end was on the way: it ended once more, by the deadline that
+    it had on record. Found by scripts/jepsen."""
+    a, _ = two
+    a.claims()
+    a.commit(order("1", state="waiting"))
+    told = [(2.0, "command.ended", A, "1", "{}")]
+    first, second = (
+        command_row("1", state="ended", status=status).values for status in ("404", "410")
+    )
+    a.commit(Row("order", (first, told, False, None)), Row("order", (second, told, False, None)))
+    assert a.read(history.by_id, "1")["status"] == "404"
+    assert [type for _, type in types(a)].count("command.ended") == 1
+
+
 def test_numbers_of_events_have_no_gap_and_are_in_the_order_of_commits(
     two: tuple[OneNode, OneNode],
 ) -> None:

@@ -124,7 +124,7 @@ def test_nothing_is_written_before_every_living_node_has_looked(two: Two) -> Non
     beat = b.read(nodes.all_nodes)[1].beat
     with pytest.raises(StoreError, match=r"know \(a\)"):
         b.commit(event())
-    assert b.read(nodes.all_nodes)[1].beat == beat + 1, "it lives"
+    assert b.read(nodes.all_nodes)[1].beat > beat, "it lives"
     assert b.journal.trusted()
     a.commit()
     assert [row[-1] for row in b.commit(event()).events] == [10], "behind what a has seen"
@@ -162,8 +162,13 @@ def test_a_node_that_died_before_the_failover_is_not_waited_for(two: Two) -> Non
     assert lost(b) is None
 
 
+@pytest.mark.parametrize("looks", [0, 2])
 @pytest.mark.parametrize("carried_out", [False, True])
-def test_an_unknown_commit_is_still_told_by_the_next_beat(two: Two, carried_out: bool) -> None:
+def test_an_unknown_commit_is_still_told_by_the_next_beat(
+    two: Two, carried_out: bool, looks: int
+) -> None:
+    """Also where looks had no answer either, and were carried out: scripts/jepsen found a command
+    whose first row was taken for written."""
     a, b = two
     rows = [event("device.flapping")]
     a.commit()
@@ -171,6 +176,7 @@ def test_an_unknown_commit_is_still_told_by_the_next_beat(two: Two, carried_out:
     a.journal._doubtful = rows
     if carried_out:
         run(a, "UPDATE node SET beat = beat + 1 WHERE id = 'a'")
+    run(a, f"UPDATE node SET beat = beat + {looks * timelines.A_LOOK} WHERE id = 'a'")
     for _ in range(2):
         with pytest.raises(StoreError, match=r"know \(b\)"):
             a.commit(*rows)
