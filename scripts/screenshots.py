@@ -43,6 +43,7 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "order": ("/orders?key={unknown}", "en", "light", (DESKTOP[0], 760)),
     "order-dark-zh": ("/orders?key={done}", "zh", "dark", (DESKTOP[0], 760)),
     "unknown-devices": ("/unknown-devices", "en", "light", (DESKTOP[0], 620)),
+    "unknown": ("/unknown?old=1", "en", "light", (DESKTOP[0], 700)),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 

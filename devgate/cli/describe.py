@@ -138,6 +138,10 @@ def record(reply: Reply) -> str:
         ("sent", _exact(reply.get("sent_at"))),
         ("ended", _exact(reply.get("ended_at"))),
         ("late result", _exact(reply.get("late_at"))),
+        ("group", reply.get("group")),
+        ("resolution", reply.get("resolution")),
+        ("verdict", _verdict(reply)),
+        ("note", reply.get("note")),
     ]
     return _sheet(f"{reply.get('command')}  {_order(reply)}", rows)
 
@@ -155,6 +159,34 @@ def records(items: Iterable[Reply]) -> str:
     if not rows:
         return "no commands"
     return table(("ACCEPTED", "IMEI", "ORDER", "STATUS", "", "KEY", "COMMAND"), rows)
+
+
+def unknown(items: Iterable[Reply]) -> str:
+    """Unknown outcomes as a table, one a line; those of a group stand together."""
+    rows = [
+        (
+            clock(item.get("ended_at")), item.get("site"), item.get("name") or item.get("imei"),
+            _order(item), item.get("key"), _why(item), item.get("command"),
+        )
+        for item in items
+    ]  # fmt: skip
+    if not rows:
+        return "none"
+    return table(("ENDED", "SITE", "DEVICE", "ORDER", "KEY", "", "COMMAND"), rows)
+
+
+def _why(item: Reply) -> str | None:
+    """What is particular about one of them."""
+    if item.get("verdict"):
+        return f"{item.get('resolution')}: {_verdict(item)}"
+    return "ambiguous" if item.get("ambiguous") else None
+
+
+def _verdict(item: Reply) -> str | None:
+    if not item.get("verdict"):
+        return None
+    by, at = item.get("resolved_by"), _exact(item.get("resolved_at"))
+    return f"{item.get('verdict')}, by {by} at {at}"
 
 
 def _order(item: Reply) -> str:

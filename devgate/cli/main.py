@@ -35,6 +35,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
         "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
         "fleet": Entry("devgate.cli.fleet:fleet", "Show what needs attention, worst first."),
+        "unknown": Entry(
+            "devgate.cli.inbox:unknown", "Resolve commands whose outcome is unknown."
+        ),
         "top": Entry("devgate.cli.top:top", "Show what is going on, on one screen."),
         "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
         "tap": Entry("devgate.cli.follow:tap", "Follow the frames of a device as they pass."),

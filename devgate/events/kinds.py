@@ -28,6 +28,7 @@ KINDS: Mapping[str, str] = {
     "command.ended": "it has an outcome, or is unknown; its status",
     "command.late": "a result came after the 408; the new status",
     "command.corrected": "nothing was sent after all: a 408 became 404, and its key is free",
+    "command.resolved": "a person said what became of a 408; the verdict, a note, and by whom",
     "command.ambiguous": "fewer answers came than commands were sent; the commands",
     "result.unsolicited": "a device reported a result that no command claims; what it said,"
     " and with a count, how many more",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devgate.errors import OUTCOMES, REFUSED, outcome_of
+from devgate.gateway.resolution import of_record
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 
@@ -27,7 +28,7 @@ MESSAGES: Mapping[str, str] = {
 COLUMNS = (
     "id", "imei", "type", "long", "key", "spent", "status", "state", "message", "late", "source",
     "accepted_at", "sent_at", "ended_at", "late_at", "expires_at", "timeout", "running",
-    "sequence", "ambiguous", "why", "new_address",
+    "sequence", "ambiguous", "why", "new_address", "group_id",
 )  # fmt: skip
 ANSWERS = frozenset({"200", "201", "202"})  # the device's own
 AMBIGUOUS = (
@@ -66,10 +67,10 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front", "id",
-        "imei", "key", "kind", "late", "late_at", "long", "message", "new_address", "noted",
-        "outcome", "recorded", "result", "running", "sent_at", "sequence", "source", "spent",
-        "state", "status", "timeout", "type", "until", "unwritten", "why",
+        "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front",
+        "group_id", "id", "imei", "key", "kind", "late", "late_at", "long", "message",
+        "new_address", "noted", "outcome", "recorded", "result", "running", "sent_at", "sequence",
+        "source", "spent", "state", "status", "timeout", "type", "until", "unwritten", "why",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
@@ -90,6 +91,7 @@ class Command:
         self.running = False  # the device was running when this start went out
         self.sequence: int | None = None  # its place in the order of sending
         self.ambiguous = False  # a 408; fewer answers came than commands were sent
+        self.group_id: str | None = None  # the newest command of those that were ambiguous with it
         self.why: str | None = None  # of a 423: `running` or `flapping`
         self.new_address = False  # the answer came from another address than the one before
         self.accepted_at = now  # these are wall clock
@@ -199,9 +201,10 @@ class Command:
         self.spent = self.ambiguous = False
         self.sent_at = self.sequence = None
 
-    def is_ambiguous(self) -> None:
-        """A 408: there were fewer answers than commands (protocol.md section 4)."""
-        self.ambiguous, self.message = True, AMBIGUOUS
+    def is_ambiguous(self, newest: str) -> None:
+        """A 408: there were fewer answers than commands (protocol.md section 4), of which that is
+        the newest one's id."""
+        self.ambiguous, self.message, self.group_id = True, AMBIGUOUS, newest
 
     def settles_late(self, status: str, now: float) -> None:
         """A result came after the 408."""
@@ -222,7 +225,7 @@ class Command:
             self.id, self.imei, self.type, self.long, self.key, spent, self.status, self.state,
             self.message, self.late, self.source, self.accepted_at, self.sent_at, self.ended_at,
             self.late_at, self.expires_at, self.timeout, self.running, self.sequence,
-            self.ambiguous, self.why, self.new_address,
+            self.ambiguous, self.why, self.new_address, self.group_id,
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -243,7 +246,7 @@ class Command:
         """Be as this row of it says. Nobody is called back."""
         for name in (
             "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
-            "expires_at", "running", "sequence", "ambiguous", "why", "new_address",
+            "expires_at", "running", "sequence", "ambiguous", "why", "new_address", "group_id",
         ):  # fmt: skip
             setattr(self, name, row[name])
         self.outcome = record_outcome(self.state, self.status)
@@ -260,7 +263,8 @@ def record_outcome(state: str, status: str) -> str:
 
 
 def record(row: Mapping[str, Any]) -> dict[str, object]:
-    """The command record of control.md, from the columns of its row."""
+    """The command record of control.md, from the columns of its row. A row without a person's
+    verdict need not have its columns."""
     return {
         "status": row["status"] if row["state"] == "ended" else "000",
         "late": bool(row["late"]),
@@ -282,4 +286,7 @@ def record(row: Mapping[str, Any]) -> dict[str, object]:
         "new_address": bool(row["new_address"]),
         "ambiguous": bool(row["ambiguous"]),
         "outcome": record_outcome(row["state"], row["status"]),
+        "group": row["group_id"],
+        **of_record(row),
+        "resolved_at": iso(row.get("resolved_at")),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 
+from devgate.errors import outcome_of
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.model import Called, Imei, to_json
@@ -89,6 +90,19 @@ def corrected(command: Command, front: str, at: float) -> Row:
         "command.corrected", command, front, at,
         f',"status":"{command.status}","message":{quoted(command.message)}',
     )  # fmt: skip
+
+
+def resolved(
+    id: str, imei: Imei, front: str, at: float, status: str, verdict: Mapping[str, object]
+) -> Row:
+    """What a person said of a 408; `status` is what was known then, `front` the command's, and
+    `verdict` has the verdict, the note, and by whom."""
+    outcome, late = outcome_of(status), status != "408"
+    detail = (
+        f'{front},"outcome":"{outcome}","late":{_flag(late)},"status":"{status}",'
+        f"{encoded(verdict)[1:]}"
+    )
+    return Row("event", (at, "command.resolved", imei, id, detail))
 
 
 def ambiguous(commands: Sequence[Command], called: Called | None) -> Row:

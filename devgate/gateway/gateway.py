@@ -23,6 +23,7 @@ from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.membership import Membership
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.reports.fleet_day import Fleet
+from devgate.gateway.reports.inbox import Inbox
 from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
 from devgate.gateway.uploads import Uploads
@@ -60,6 +61,7 @@ class Gateway:
     log_dropped: Callable[[], int]  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)
+    inbox: Inbox = field(default_factory=Inbox)
     requests: RequestCounts = field(default_factory=RequestCounts)
     uploads: Uploads = field(default_factory=Uploads)
     bulk: Jobs = field(default_factory=Jobs)

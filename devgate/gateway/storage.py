@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -13,13 +13,14 @@ from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.completion import result_of
-from devgate.gateway.details import command_front, event_row
+from devgate.gateway.details import command_front, event_row, resolved
 from devgate.model import Called, Imei
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.history import Reading
 from devgate.store.outage import outage
 from devgate.store.ownership import confirm_loss
+from devgate.store.verdicts import VERDICT, Verdict
 from devgate.store.writer import Writer
 
 P = ParamSpec("P")
@@ -161,6 +162,27 @@ class Records:
         """post() with one of the command's own events."""
         row = event(command, self._front(command), at)
         self._writer.post([Row("command", command.values()), row])
+
+    def resolve(
+        self,
+        commands: Mapping[str, Command],
+        given: str,
+        note: str | None,
+        by: str,
+        on_done: Callable[[Exception | None], None],
+    ) -> Verdict:
+        """Call back with None once it is decided for which of these commands, by their ids, a
+        person's verdict counts, and on disk with an event for each; or with an error. `resolved`
+        of what is returned has them then."""
+        fronts = {id: (Imei(one.imei), self._front(one)) for id, one in commands.items()}
+        at, said = time(), {"verdict": given, "note": note, "by": by}
+
+        def tell(id: str, status: str) -> tuple[Any, ...]:
+            return resolved(id, *fronts[id], at, status, said).values
+
+        verdict = Verdict(sorted(commands), given, note, by, at, tell)
+        self._writer.write([Row(VERDICT, (verdict,))], on_done)
+        return verdict
 
     def event(
         self, type: str, imei: Imei | None, command: str | None = None, /, **detail: object

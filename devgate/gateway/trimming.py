@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import trio
@@ -12,7 +12,8 @@ import trio
 from devgate.gateway.background import Background
 from devgate.gateway.clock import Clock, time
 from devgate.gateway.storage import Records
-from devgate.store import history
+from devgate.store import aged, history
+from devgate.store.history import Reading
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -111,8 +112,10 @@ class Trimming:
                 return Trimmed(0, 0, 0)
             return Trimmed(
                 await self._in_steps(history.trim_events, now - store.keep_events, most=most),
-                await self._in_steps(history.trim_commands, now - store.keep_commands, most=most),
-                await self._in_steps(history.free_keys, now - command.keep_keys, most=most),
+                await self._found(
+                    aged.old_commands, aged.delete_commands, now - store.keep_commands, most
+                ),
+                await self._found(aged.old_keys, aged.free_keys, now - command.keep_keys, most),
             )
 
     async def bound(self) -> None:
@@ -148,5 +151,23 @@ class Trimming:
             count = await self._records.change(trim, *before)
             total += count
             if count < history.TRIM or (most is not None and total >= most):
+                return total
+            await trio.sleep(STEP_SECONDS)
+
+    async def _found(
+        self,
+        find: Callable[[Reading, float, str], Sequence[str]],
+        take: Callable[[Reading, Sequence[str]], int],
+        before: float,
+        most: int | None,
+    ) -> int:
+        """The same for rows that lie between others which stay: they are looked for without the
+        lock of the transaction that takes them, and each of the others is passed once."""
+        total, after = 0, ""
+        while True:
+            ids = await self._records.read(find, before, after)
+            if ids:
+                total, after = total + await self._records.change(take, ids), ids[-1]
+            if len(ids) < history.TRIM or (most is not None and total >= most):
                 return total
             await trio.sleep(STEP_SECONDS)

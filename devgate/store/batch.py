@@ -18,6 +18,7 @@ from devgate.store.schema import (
     unknown_device,
     webhook_target,
 )
+from devgate.store.verdicts import VERDICT, Verdict
 
 # How many rows a statement takes: every small number, for that is the usual case, and some
 # large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
@@ -37,8 +38,11 @@ class Kind(NamedTuple):
 
 
 ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
-# Without the last one, which only nodes of a cluster write.
-COMMAND = tuple(c.name for c in command.columns)[:-1]
+# Without the one that only nodes of a cluster write, and those of a person's verdict.
+BESIDE = (
+    "incarnation", "verdict", "note", "resolved_by", "resolved_at", "resolved_status",
+)  # fmt: skip
+COMMAND = tuple(c.name for c in command.columns if c.name not in BESIDE)
 KEY, SPENT = COMMAND.index("key"), COMMAND.index("spent")
 
 KINDS: Mapping[str, Kind] = {
@@ -76,6 +80,7 @@ class Row(NamedTuple):
     open_results  which results are held, and for which commands; "" if there are none
     target    how far a webhook has come
     unknown   attempts of a device that was refused: they are added to those that are there
+    verdict   what a person says of some commands: the one value is a Verdict
     event     without its last columns: they come when it is written
     """
 
@@ -93,11 +98,14 @@ class Batch(NamedTuple):
 
     events: list[Values]  # events, without their last columns
     by_kind: dict[str, dict[Any, Values]]  # the others, by kind and by their first column
+    verdicts: Sequence[Verdict] = ()  # each under its condition
 
     def written(self, events: list[Values]) -> Iterator[tuple[str, Sequence[Values]]]:
         """The rows of each statement's kind; `events` are the batch's own, numbered."""
         commands = self.by_kind.get("command", {})
         for kind, rows in self.by_kind.items():
+            if kind == VERDICT:
+                continue  # by a statement of its own
             if kind == "command":
                 refused = [v for v in rows.values() if v[SPENT] is None and v[KEY] is not None]
                 if refused:
@@ -114,12 +122,15 @@ def sorted_out(rows: Iterable[Row]) -> Batch:
     """Of two rows for one key the later one counts: a statement may not touch a row twice."""
     events: list[Values] = []
     by_kind: dict[str, dict[Any, Values]] = {}
+    verdicts: list[Verdict] = []
     for kind, values in rows:
         if kind == "event":
             events.append(values)
+        elif kind == VERDICT:
+            verdicts.append(values[0])
         else:
             by_kind.setdefault(kind, {})[values[0]] = values
-    return Batch(events, by_kind)
+    return Batch(events, by_kind, verdicts)
 
 
 def statement(mark: str, kind: str, rows: int) -> str:

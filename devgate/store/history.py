@@ -8,12 +8,10 @@ from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Connection,
     Integer,
     Select,
-    and_,
     bindparam,
     delete,
     func,
@@ -25,7 +23,6 @@ from sqlalchemy import (
 
 from devgate.store import finding
 from devgate.store.schema import (
-    BY_COMMAND,
     BY_DEVICE,
     command,
     event,
@@ -253,33 +250,6 @@ def store_trusted_at(conn: Connection, at: float | None) -> None:
     """For the next start: the newest time that is trusted; None while all are."""
     changed = owner.c.trusted_at.is_distinct_from(at)
     conn.execute(update(owner).where(changed).values(trusted_at=at))
-
-
-def trim_commands(conn: Connection, before: float) -> int:
-    """Delete some commands that ended before that. Returns how many."""
-    ids = _some(conn, and_(command.c.state == "ended", _older(before)))
-    # Events that are kept longer than their command are found by their device from now on.
-    theirs = update(event).where(BY_COMMAND, event.c.command.in_(ids))
-    conn.execute(theirs.values(by_device=True))
-    conn.execute(delete(command).where(command.c.id.in_(ids)))
-    return len(ids)
-
-
-def free_keys(conn: Connection, before: float) -> int:
-    """Give some keys free whose commands ended before that. Returns how many."""
-    spent = and_(command.c.state == "ended", command.c.spent.is_not(None), _older(before))
-    ids = _some(conn, spent)
-    conn.execute(update(command).where(command.c.id.in_(ids)).values(spent=None))
-    return len(ids)
-
-
-def _older(before: float) -> ColumnElement[bool]:
-    return and_(command.c.accepted_at < before, command.c.ended_at < before)
-
-
-def _some(conn: Connection, where: ColumnElement[bool]) -> Sequence[str]:
-    """The ids of some of these commands, the oldest first."""
-    return conn.scalars(select(command.c.id).where(where).order_by(command.c.id).limit(TRIM)).all()
 
 
 def _first(conn: Connection, query: Select[Any], value: str) -> Record | None:

@@ -28,6 +28,7 @@ from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import Behind
 from devgate.store.recent import Recent
 from devgate.store.schema import event
+from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
 if TYPE_CHECKING:
     from devgate.config.settings import StoreSettings
@@ -126,7 +127,11 @@ class Journal:
                 if fresh:
                     self._check_newest(conn)
                     found = self._beyond(conn)
-                events = self._numbering.number(batch.events, found)
+                told = batch.events
+                if batch.verdicts:  # by what the rows were before this commit: so they come first
+                    told = resolve(conn, batch.verdicts) + told
+                    batch.by_kind[VERDICT] = as_rows(batch.verdicts)
+                events = self._numbering.number(told, found)
                 self._write(conn, batch, events)
                 self._committing = True
         except (Behind, _Lost):
@@ -169,6 +174,7 @@ class Journal:
                 if self._fence is not None:
                     self._fence.restore(conn, None if self._resume else words)
                 self._write(conn, Batch([], rows), events)
+                write_again(conn, rows.get(VERDICT, {}))
         except BaseException:
             self.close()
             raise

@@ -38,6 +38,7 @@ from devgate.store.node_rows import (
 )
 from devgate.store.nodes import TRUST_SECONDS, Member, add_events, boottime, set_up_session
 from devgate.store.numbering import Values
+from devgate.store.verdicts import resolve
 
 if TYPE_CHECKING:
     from devgate.config.settings import StoreSettings
@@ -212,6 +213,7 @@ class NodeJournal:
     ) -> None:
         events = list(batch.events)
         held = self._devices.write(conn, batch, events, done, self.clock_ahead)
+        events += resolve(conn, batch.verdicts)  # by what the rows were before this commit
         self._commands(conn, batch, held, lost, events, done)
         for kind, rows in batch.plain.items():
             upsert(conn, kind, list(rows.values()))

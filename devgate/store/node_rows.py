@@ -22,6 +22,7 @@ from devgate.store.batch import (
     statement,
 )
 from devgate.store.numbering import Values
+from devgate.store.verdicts import VERDICT, Verdict
 
 STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
 
@@ -64,6 +65,7 @@ class NodeBatch:
     devices: dict[str, PresenceRow] = field(default_factory=dict)
     plain: dict[str, dict[Any, Values]] = field(default_factory=dict)  # by kind and key
     events: list[Values] = field(default_factory=list)  # that depend on nothing
+    verdicts: list[Verdict] = field(default_factory=list)
 
 
 def gathered(rows: Iterable[Row]) -> NodeBatch:
@@ -92,6 +94,8 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
             batch.devices[device.values[0]] = device
         elif kind == "event":
             batch.events.append(values)
+        elif kind == VERDICT:
+            batch.verdicts.append(values[0])
         else:
             batch.plain.setdefault(kind, {})[values[0]] = values
     return batch

@@ -235,12 +235,14 @@ def orphaned_commands(conn: Connection, now: float) -> list[dict[str, Any]]:
 
 _UNKNOWN = text(
     "SELECT * FROM command WHERE id = ANY(:ids) AND (state = 'sent' OR status = '408') "
+    "AND verdict IS NULL "
     "ORDER BY id FOR NO KEY UPDATE"
 )
 
 
 def unknown(conn: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of those of these commands that are sent or 408, locked."""
+    """The rows of those of these commands that are sent or 408, locked. Not of those that a person
+    has resolved: that stays."""
     return [row._asdict() for row in conn.execute(_UNKNOWN, {"ids": list(ids)})]
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from devgate.store import verdicts
 from devgate.store.batch import COMMAND, KINDS, found_by_device, in_slices
 from devgate.store.node_commits import Committed
 from devgate.store.node_devices import UNSEEN
 from devgate.store.node_rows import NodeBatch
 from devgate.store.numbering import Values
 from devgate.store.recent import Recent
+from devgate.store.verdicts import VERDICT
 
 # How far a command has come, of two rows of it.
 _RANK = (
@@ -54,6 +56,7 @@ def write_again(conn: Connection, recent: Recent, beat: int, node: str, incarnat
         conn, "presence", _PRESENCE, sorted(devices, key=_key), _replacing(_PRESENCE, _LATER)
     )
     count += _commands(conn, sorted(commands, key=_key))
+    count += verdicts.write_again(conn, rows.pop(VERDICT, {}))
     for kind, some in rows.items():
         columns = KINDS[kind].columns
         table = KINDS[kind].table.name
@@ -112,6 +115,8 @@ def kept(batch: NodeBatch, done: Committed, clock_ahead: float) -> dict[str, dic
             devices[key] = (imei, online, since + clock_ahead if online else since, *more)
     if commands:
         rows["command"] = commands
+    if batch.verdicts:
+        rows[VERDICT] = verdicts.as_rows(batch.verdicts)
     if devices:
         rows["presence"] = devices
     return rows

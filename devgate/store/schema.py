@@ -24,7 +24,9 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA = "0009"  # the newest migration: what this version of devgate works with
+from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
+
+SCHEMA = "0010"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -112,8 +114,17 @@ command = Table(
     # Why a 423 was refused; and whether the answer came from another address than the one before.
     Column("why", String(12)),
     Column("new_address", Boolean, nullable=False, server_default=false()),
+    # Of an ambiguous 408, also later: the newest command of its group.
+    Column("group_id", String(26)),
     # In a cluster: the incarnation of the node that works on it.
     Column("incarnation", BigInteger),
+    # What a person said of a 408, and the status that it had then. No other statement than that
+    # of `verdicts` writes these.
+    Column("verdict", String(11)),
+    Column("note", Text),
+    Column("resolved_by", String(160)),
+    Column("resolved_at", Double),
+    Column("resolved_status", String(3)),
     CheckConstraint("state in ('waiting', 'sent', 'ended')", name="command_state"),
     sqlite_with_rowid=False,  # its key is its order: a second tree would only cost
 )
@@ -134,6 +145,22 @@ OPEN = text("state <> 'ended'")
 UNKNOWN = text("status = '408'")
 Index("command_open", command.c.imei, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
+
+Index(
+    "command_inbox",
+    literal_column(INBOX_ORDER),
+    command.c.id,
+    command.c.type,
+    sqlite_where=text(INBOX),
+    postgresql_where=text(INBOX),
+)
+Index(
+    "command_resolved",
+    command.c.resolved_at,
+    command.c.id,
+    sqlite_where=text(RESOLVED),
+    postgresql_where=text(RESOLVED),
+)
 
 # What a result may settle, for each device and kind (its key is "IMEI:QD" or "IMEI:ST") where more
 # than one command is open or results are held: protocol.md section 4. A restart takes it up.
@@ -172,6 +199,9 @@ owner = Table(
     Column("lost", Text),
     # The newest time that is trusted, as long as the wall clock is in doubt.
     Column("trusted_at", Double),
+    # What ended before that, or has a lower id, is older than the inbox of unknown outcomes.
+    Column("inbox_at", Double, nullable=False, server_default="0"),
+    Column("inbox_id", String(26), nullable=False, server_default=""),
 )
 
 # The nodes of a cluster, one row for each that there ever was.

@@ -189,11 +189,11 @@ def test_each_operation_has_its_role() -> None:
     assert reads == {
         "status", "devices", "device", "export", "command", "history", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
-        "bulk", "bulks",
+        "bulk", "bulks", "story", "unknown",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",
-        "bulk_cancel",
+        "bulk_cancel", "resolve",
     }  # fmt: skip
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim",

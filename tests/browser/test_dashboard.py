@@ -73,6 +73,44 @@ def test_an_unknown_outcome_is_seen_and_its_story_told(served: Site, page: Page)
         expect(page.locator(".steps")).to_contain_text("Answer came late")
 
 
+def test_unknown_outcomes_are_resolved_together_and_come_up_again(
+    served: Site, page: Page
+) -> None:
+    """One answer for two starts; and one that comes behind the verdict."""
+    imei = "860000000000006"
+    with served.register(imei) as device:
+        page.goto("/unknown?person=socket")
+        start = {"type": "start", "imei": imei, "timeout": 0.2}
+        served.ask({**start, "long": 61, "key": "M-61"})
+        device.expect(frame("000", imei, "QD", "61"))
+        row = page.get_by_role("row").filter(has_text="M-61")
+        expect(row).to_contain_text("Bay 6")  # without loading the page again
+        row.click(position={"x": 300, "y": 8})  # anywhere in it
+        page.wait_for_url("**/commands/*")
+        page.get_by_label("It did not run").check()
+        page.get_by_label("Note").fill("it stood still")
+        page.get_by_role("button", name="Resolve").click()
+        story = page.locator("[data-part=story]")
+        expect(story).to_contain_text("it stood still")
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        expect(story).to_contain_text("says otherwise")
+        page.goto("/unknown?state=contradicted")
+        expect(row).to_contain_text("It did not run")
+        served.ask({**start, "long": 62, "key": "M-62"})
+        device.expect(frame("000", imei, "QD", "62"))
+        served.ask({**start, "long": 63, "key": "M-63", "timeout": 2, "wait": False})
+        device.expect(frame("000", imei, "QD", "63"))
+        device.send(frame("200", imei, "QD"))
+        page.goto("/unknown")
+        expect(page.get_by_text("2 commands of one device")).to_be_visible()
+        page.get_by_label("all of them").check()
+        page.get_by_label("The customer was refunded").check()
+        page.get_by_role("button", name="Resolve").click()
+        expect(page.get_by_role("status")).to_have_text("Resolved: 2")
+        expect(page.get_by_role("row").filter(has_text="M-62")).to_have_count(0)
+
+
 def test_labels_are_chosen_and_printed(page: Page) -> None:
     page.goto("/devices?q=Bay")
     for name in ("Bay 3", "Bay 4"):
@@ -133,6 +171,7 @@ PATHS = (
     "/", "/?days=7", "/?days=30", "/devices", "/devices/860000000000001",
     "/devices/860000000000001/start?long=1h",
     "/orders", "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices",
+    "/unknown?state=resolved", "/unknown",
 )  # fmt: skip
 
 

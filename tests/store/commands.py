@@ -35,6 +35,7 @@ def command_row(id: str, **changed: Any) -> Row:
         "ambiguous": False,
         "why": None,
         "new_address": False,
+        "group_id": None,
     }
     assert set(changed) <= set(values)
     values.update(changed)

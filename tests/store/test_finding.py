@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from ulid import ULID
 
-from devgate.store import finding, history, statistics
+from devgate.store import aged, finding, history, statistics
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -132,7 +132,7 @@ def test_events_stay_found_when_their_commands_are_trimmed(
     life(journal, random.Random(7), 40)
     own = [row for row in all_events(database) if row[2] == A]
     with database.write() as conn:
-        assert history.trim_commands(conn, 1e12) > 0
+        assert aged.delete_commands(conn, aged.old_commands(conn, 1e12, "")) > 0
     with database.read() as conn:
         assert history.events_after(conn, 0, 1000, A) == own
     assert all(by_device(database))

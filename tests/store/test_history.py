@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from devgate.store import history
+from devgate.store import aged, history
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -131,6 +131,17 @@ def trimmed(database: Database, trim: Callable[..., int], before: float) -> list
     return counts
 
 
+def taken(
+    database: Database,
+    find: Callable[..., Sequence[str]],
+    take: Callable[..., int],
+    before: float,
+) -> int:
+    """How many of those that are found are taken."""
+    with database.write() as conn:
+        return take(conn, find(conn, before, ""))
+
+
 def test_old_events_go_oldest_first_in_small_steps(database: Database, write: Write) -> None:
     write(*(event(at=EPOCH + n) for n in range(1200)))
     assert trimmed(database, history.trim_events, EPOCH + 1100) == [500, 500, 100]
@@ -152,7 +163,7 @@ def test_old_commands_go_and_what_is_under_way_stays(database: Database, write: 
         command_row("3", ended_at=EPOCH + 100),
         command_row("4", accepted_at=EPOCH + 100, ended_at=EPOCH + 100),
     )
-    assert trimmed(database, history.trim_commands, EPOCH + 50) == [1]
+    assert taken(database, aged.old_commands, aged.delete_commands, EPOCH + 50) == 1
     with database.read() as conn:
         assert ids(history.page(conn, limit=9)) == ["4", "3", "2"]
 
@@ -163,7 +174,7 @@ def test_old_keys_are_freed_and_their_commands_stay(database: Database, write: W
         command_row("2", key="new", spent="new", ended_at=EPOCH + 100),
         command_row("3", key="waits", spent="waits", state="waiting", ended_at=None),
     )
-    assert trimmed(database, history.free_keys, EPOCH + 50) == [1]
+    assert taken(database, aged.old_keys, aged.free_keys, EPOCH + 50) == 1
     with database.read() as conn:
         assert history.by_key(conn, "old") is None
         assert history.by_key(conn, "new") is not None

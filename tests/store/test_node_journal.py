@@ -21,9 +21,11 @@ from devgate.store.node_journal import NodeJournal
 from devgate.store.node_opening import node_database
 from devgate.store.node_rows import Fate
 from devgate.store.node_session import NodeSession
+from devgate.store.verdicts import VERDICT
 from tests.e2e.caller import eventually
 from tests.store.commands import command_row, event
 from tests.store.plain import A, B, C, run
+from tests.store.test_inbox import verdict
 
 LATE_WINDOW = 60.0
 
@@ -455,3 +457,26 @@ def test_c_is_nobodys(two: tuple[OneNode, OneNode]) -> None:
     a.claims(A)
     assert a.read(nodes.holder, A) == ("a", a.member.incarnation)
     assert b.read(nodes.holder, C) is None
+
+
+def test_a_verdict_counts_once_over_all_nodes_and_the_late_answer_after_it(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    a, b = two
+    a.claims()
+    a.commit(order("1", key="k", spent="k"))
+    a.commit(order("1", state="ended", status="408", fresh=False, ended_at=time()))
+    said = verdict("1", given="refunded"), verdict("1", given="ran", by="berta")
+    told = [node.commit(Row(VERDICT, (one,))).events for node, one in zip(two, said, strict=True)]
+    assert [one.resolved for one in said] == [{"1": "408"}, {}]
+    assert [event[1] for event in told[0]] == ["command.resolved"]
+    assert told[1] == []
+    values = command_row("1", state="ended", status="200", late=True).values
+    late = Row("order", (values, [event("command.late").values], False, None))
+    again = verdict("1", given="ran", by="berta")
+    done = a.commit(late, Row(VERDICT, (again,)))
+    assert (done.foreign, again.resolved) == ({}, {}), "judged by what was there before"
+    row = b.read(history.by_id, "1")
+    assert (row["status"], row["verdict"], row["resolved_by"]) == ("200", "refunded", "anna")
+    b.commit(Row(VERDICT, (again,)))
+    assert again.resolved == {"1": "200"}, "its answer has contradicted the verdict"

@@ -12,8 +12,10 @@ from devgate.errors import Fenced, StoreError
 from devgate.store import history, nodes, timelines
 from devgate.store.batch import Row
 from devgate.store.ownership import confirm_loss
+from devgate.store.verdicts import VERDICT
 from tests.store.commands import event
 from tests.store.plain import A, B
+from tests.store.test_inbox import UNSAID, verdict
 from tests.store.test_node_journal import OneNode, order, two, types
 
 __all__ = ["two"]  # a fixture
@@ -209,3 +211,25 @@ def test_a_node_whose_own_row_is_lost_writes_what_it_knows_and_ends(two: Two) ->
         a.commit()
     assert b.read(history.by_id, "1")["state"] == "sent"
     assert [n for n, _ in types(b)] == [1, 2]
+
+
+def test_a_verdict_is_written_again_and_replaces_none_that_came_after_it(two: Two) -> None:
+    a, b = two
+    a.claims()
+    for id in "12":
+        a.commit(order(id))
+        a.commit(order(id, state="ended", status="408", fresh=False, ended_at=time()))
+    a.commit(Row(VERDICT, (verdict("1", "2", given="refunded"),)))
+    before = told(a)
+    last = before[-1][-1] - 2
+    run(
+        a,
+        f"DELETE FROM event WHERE n > {last}", f"UPDATE command SET {UNSAID}",
+        f"UPDATE cluster SET n = {last}", "UPDATE node SET beat = 5 WHERE id = 'a'",
+        "UPDATE command SET verdict = 'ran', resolved_at = 1e12 WHERE id = '2'",
+    )  # fmt: skip
+    promote(a, b)
+    with pytest.raises(StoreError, match="the database lost commits of the node a"):
+        a.commit()
+    assert told(a) == before
+    assert [b.read(history.by_id, id)["verdict"] for id in "12"] == ["refunded", "ran"]

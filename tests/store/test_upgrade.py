@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from time import time
 
 import pytest
 from sqlalchemy import inspect, text
 
 from devgate.errors import SetupError
-from devgate.store import devices, engines, history, webhooks
+from devgate.store import devices, engines, history, inbox, webhooks
 from devgate.store.engine import Database, claim_database, open_database, upgrade_database
+from devgate.store.journal import Journal
 from devgate.store.migrations.run import upgrade
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
+from tests.store.commands import command_row
 from tests.store.plain import A
 
 
@@ -122,3 +125,29 @@ def test_the_migrations_make_what_the_statements_see(database: Database) -> None
             assert columns == set(table.columns.keys()), table.name
             indexes = set(conn.scalars(text(INDEXES[database.dialect]), {"table": table.name}))
             assert indexes >= {index.name for index in table.indexes}, table.name
+
+
+def test_what_ended_before_there_was_an_inbox_is_left_out_of_it(database_url: str) -> None:
+    database = Database(engines.make_engine(database_url))
+    with database.write() as conn:
+        upgrade(conn, "0009")
+        insert = text(
+            "INSERT INTO command (id, imei, type, status, state, message, source, accepted_at, "
+            "ended_at) VALUES (:id, :imei, 'start', :status, :state, '', 'socket', 1, :ended_at)"
+        )
+        conn.execute(insert, [
+            {"id": id, "imei": A, "status": status, "state": state, "ended_at": ended_at}
+            for id, status, state, ended_at in (
+                ("1", "408", "ended", 2), ("2", "000", "waiting", None), ("3", "408", "ended", 2),
+            )
+        ])  # fmt: skip
+    database.close()
+    database = open_database(database_url, upgrade=True)
+    journal = Journal(database)
+    journal.commit([command_row("2", status="408", ended_at=time() + 1)])
+    journal.close()
+    for old, ids in ((False, ["2"]), (True, ["3", "2", "1"])):
+        with database.read() as conn:
+            looked = inbox.Looked(old=old)
+            assert [row["id"] for row in inbox.page(conn, looked, after=None, limit=9)] == ids
+    database.close()

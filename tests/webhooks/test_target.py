@@ -74,8 +74,7 @@ async def test_only_the_events_that_it_wants() -> None:
 def test_groups_stand_for_their_types_and_nothing_for_all() -> None:
     assert types_of(["command", "log.lost"]) == {
         "command.accepted", "command.sent", "command.ended", "command.late", "command.corrected",
-        "command.ambiguous",
-        "log.lost",
+        "command.ambiguous", "command.resolved", "log.lost",
     }  # fmt: skip
     assert types_of([]) == types_of(KINDS) == frozenset()
 

@@ -94,7 +94,7 @@ class Outcomes:
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
         """They are 408s, and answers are there, but fewer. The last one is the newest."""
         for command in commands:
-            command.is_ambiguous()
+            command.is_ambiguous(commands[-1].id)
         for command in commands[:-1]:
             self._records.post(command)
         self._records.post(commands[-1], ambiguous(commands, self._records.called(imei)))

@@ -24,6 +24,7 @@ class Place(StrEnum):
     ANSWERED = "answered"  # it ended with the device's own status
     UNKNOWN = "unknown"  # it ended as 408
     AMBIGUOUS = "ambiguous"  # likewise, and `ambiguous`
+    RESOLVED = "resolved"  # it ended as 408, and a person has given a verdict
     LATE = "late"  # the device's own status came after the 408
 
 
@@ -38,7 +39,7 @@ class Transition(NamedTuple):
 
 
 ACCEPTED, SENT, ENDED, LATE = "command.accepted", "command.sent", "command.ended", "command.late"
-CORRECTED = "command.corrected"
+CORRECTED, RESOLVED = "command.corrected", "command.resolved"
 
 TRANSITIONS = (
     Transition(Place.NEW, Place.WAITING, (ACCEPTED,), "it waits for its turn, or for its device"),
@@ -72,6 +73,13 @@ TRANSITIONS = (
         "its node, which was declared dead, comes back and knows that no byte of it went out",
     ),
     Transition(Place.AMBIGUOUS, Place.LATE, (LATE,), "the answers came after all"),
+    Transition(Place.UNKNOWN, Place.RESOLVED, (RESOLVED,), "a person resolves it"),
+    Transition(Place.AMBIGUOUS, Place.RESOLVED, (RESOLVED,), "a person resolves it"),
+    Transition(Place.RESOLVED, Place.LATE, (LATE,), "the answer came after the verdict"),
+    Transition(
+        Place.LATE, Place.LATE, (RESOLVED,),
+        "the answer contradicted the verdict, and a person resolves it again",
+    ),
 )  # fmt: skip
 TOLD = frozenset(event for transition in TRANSITIONS for event in transition.events)
 
@@ -80,14 +88,17 @@ START: Places = frozenset({Place.NEW})
 
 
 def place_of(record: Mapping[str, Any]) -> Place:
-    """Where a record stands, by its `state`, `status`, `late` and `ambiguous`: those of a row of
-    the database, or of a command record of control.md. Raises ValueError for what is none."""
+    """Where a record stands, by its `state`, `status`, `late`, `ambiguous` and, where it has that,
+    `verdict`: those of a row of the database, or of a command record of control.md. Raises
+    ValueError for what is none."""
     state, late, ambiguous = record["state"], bool(record["late"]), bool(record["ambiguous"])
     if state in ("waiting", "sent") and not (late or ambiguous):
         return Place(state)
     if state == "ended":
         place = ended_as(record["status"])
         if place is Place.UNKNOWN and not late:
+            if record.get("verdict") is not None:
+                return Place.RESOLVED
             return Place.AMBIGUOUS if ambiguous else place
         if not ambiguous and (not late or place is Place.ANSWERED):
             return Place.LATE if late else place

@@ -11,7 +11,7 @@ from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.command import record
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, fleetwide
+from devgate.gateway.operations import arguments, fleetwide, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports import attention, fleet_day, past
@@ -220,6 +220,14 @@ async def order(gateway: Gateway, args: Args, source: str) -> Reply:
     return {"status": "200", "key": key, "items": items}
 
 
+async def story(gateway: Gateway, args: Args, source: str) -> Reply:
+    """One command, with what happened around it. Raises CallerError (400) if there is none."""
+    id = status.command_id(args)
+    row = await status.row_of(gateway, id)
+    window = gateway.settings.command.late_window
+    return {"status": "200", **await gateway.records.read(_story, row, window)}
+
+
 def _stories(conn: Reading, key: str, window: float) -> list[Reply]:
     return [_story(conn, row, window) for row in history.page(conn, key=key, limit=KEYED)]
 
@@ -258,11 +266,13 @@ def _remembered(row: Record, known: set[str]) -> list[dict[str, Any]]:
         "command.sent": row["sent_at"],
         "command.ended": row["ended_at"],
         "command.late": row["late_at"],
+        "command.resolved": row["resolved_at"],
     }
     base = {"imei": row["imei"], "command": row["id"], "kind": row["type"], "long": row["long"]}
+    said = {"verdict": row["verdict"], "note": row["note"], "by": row["resolved_by"]}
     return [
         {"at": iso(at), "type": type, **base, "key": row["key"], "source": row["source"],
-         "status": row["status"]}
+         "status": row["status"], **(said if type == "command.resolved" else {})}
         for type, at in moments.items()
         if at is not None and type not in known
     ]  # fmt: skip

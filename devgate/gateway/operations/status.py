@@ -143,16 +143,24 @@ async def find(gateway: Gateway, id: str) -> Command:
     """The command with this id. Raises CallerError if there is none."""
     if (live := gateway.dispatcher.live.get(id)) is not None:
         return live
+    return Command.of(await row_of(gateway, id))
+
+
+async def row_of(gateway: Gateway, id: str) -> stored_history.Record:
+    """The row of this command. Raises CallerError if there is none."""
     await gateway.records.flushed()
     row = await gateway.records.read(stored_history.by_id, id)
     if row is None:
         raise CallerError("400", f"command: no command has the id {shown(id)}")
-    return Command.of(row)
+    return row
 
 
 async def command(gateway: Gateway, args: Args, source: str) -> Reply:
     """The record of a command. Raises CallerError (400) if there is none."""
-    return reply_of(await find(gateway, command_id(args)))
+    id = command_id(args)
+    if (live := gateway.dispatcher.live.get(id)) is not None:
+        return reply_of(live)
+    return record(await row_of(gateway, id))
 
 
 def reply_of(command: Command) -> Reply:

@@ -13,6 +13,7 @@ from devgate.gateway.operations import (
     devices,
     events,
     importing,
+    inbox,
     nodes,
     reports,
     status,
@@ -110,6 +111,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "order": Operation(
         "Tell all that happened to the commands of a key.", reports.order, ("key",)
     ),
+    "story": Operation("Tell all that happened to one command.", reports.story, ("command",)),
+    "unknown": Operation(
+        "List unknown outcomes that a person has to resolve.", inbox.unknown, inbox.LOOKED
+    ),
+    "resolve": Operation("Say what became of unknown outcomes.", inbox.resolve, inbox.SAID),
     "events": Operation("List events.", events.events, ("imei", "events", *_LIST)),
     "webhooks": Operation("List the receivers of events.", webhooks.webhooks),
     "webhook_add": Operation(

@@ -160,6 +160,41 @@ CALLS: tuple[Call, ...] = (
         place=(_ID,), statuses={"400": 404}, about="409 if it was sent or has ended.",
     ),
     Call(
+        "GET", "/api/commands/{id}/story", "story", "All that happened to a command", "Story",
+        place=(_ID,), statuses={"400": 404}, about="Also to its device, around it.",
+    ),
+    Call(
+        "GET", "/api/unknown", "unknown", "List unknown outcomes", "Unknowns",
+        query=(
+            Field("state", s.INBOX, "resolved: what people have said."),
+            _ABOUT_ONE,
+            Field("site", s.SITE, "Only of this site."),
+            Field("person", s.PERSON, "Only those that this one asked for, or resolved."),
+            Field("older", s.AGE, "Only those that ended longer ago, in seconds."),
+            Field("newer", s.AGE, "Only those that ended at most so long ago, in seconds."),
+            Field("stops", s.YES, "true: also stops."),
+            Field("old", s.YES, "true: also those from before the inbox was there."),
+            Field("after", s.ID, "Behind this id: the `next` of the page before."),
+            _LIMIT,
+        ),
+        about="Commands that were sent and got no answer in time, and that nobody has resolved: "
+        "newest first, those of a group together. `contradicted`: the answer came behind the "
+        "verdict, and says otherwise.",
+    ),
+    Call(
+        "POST", "/api/unknown/resolve", "resolve", "Resolve unknown outcomes", "Resolved",
+        body="json",
+        json=(
+            Field("commands", s.IDS, "The commands, by their ids.", True),
+            Field("verdict", s.VERDICT, "What became of them.", True),
+            Field("note", nullable(s.NOTE), "A sentence for those who look at it later."),
+            Field("by", nullable(s.PERSON), "Who says so, where that is not the token's name."),
+            Field("together", nullable(s.YES), "true: also the others of their groups."),
+        ),
+        about="The first verdict counts. 409 names who was earlier; `resolved` has those of the "
+        "commands that are resolved by this request all the same.",
+    ),
+    Call(
         "POST", "/api/command", "", "A request of the control channel", "Reply", body="command",
         about='`command{"imei":"123456787654321","type":"start","long":"0500"}`, for code that '
         "speaks it already. The answer is the control channel's, on one line, whatever comes of "

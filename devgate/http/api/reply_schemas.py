@@ -64,6 +64,13 @@ JOB: dict[str, Schema] = {
     "asked": {"type": "object", "additionalProperties": ANY},
     "source": TEXT, "asked_at": TIME, "ended_at": TIME,
 }  # fmt: skip
+RECORD: dict[str, Schema] = {
+    "status": TEXT, "late": YES, "message": TEXT, "imei": TEXT, "type": TEXT, "long": MAYBE_WHOLE,
+    "command": TEXT, "key": MAYBE, "source": TEXT, "state": TEXT, "accepted_at": TIME,
+    "sent_at": TIME, "ended_at": TIME, "late_at": TIME, "ambiguous": YES, "outcome": OUTCOME,
+    "why": MAYBE, "new_address": YES, "group": MAYBE, "resolution": MAYBE, "verdict": MAYBE,
+    "note": MAYBE, "resolved_by": MAYBE, "resolved_at": TIME,
+}  # fmt: skip
 
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
@@ -80,12 +87,27 @@ SHAPES: dict[str, Schema] = {
     ),
     "Command": shape(
         "The record of a command. `status` is what is known now: 000 until it has ended.",
-        status=TEXT, late=YES, message=TEXT, imei=TEXT, type=TEXT, long=MAYBE_WHOLE,
-        command=TEXT, key=MAYBE, source=TEXT, state=TEXT, accepted_at=TIME, sent_at=TIME,
-        ended_at=TIME, late_at=TIME, ambiguous=YES, outcome=OUTCOME,
-        why=MAYBE, new_address=YES,
+        **RECORD,
     ),
     "Commands": page_of("Command"),
+    "Story": shape(
+        "A command, its device, and what happened around it.",
+        status=TEXT, record=ref("Command"), name=TEXT, site=TEXT, unit=TEXT,
+        lines={"type": "array", "items": OBJECT},
+    ),
+    "Unknown": shape("The record of a command, and where its device is.",
+                     **RECORD, name=TEXT, site=TEXT),
+    "Unknowns": shape(
+        "A page; `next` is the `after` of the next one, null on the last. `count` is how many "
+        "there are on all pages, up to 10,000; `more`: there are more.",
+        status=TEXT, items={"type": "array", "items": ref("Unknown")}, next=MAYBE, count=WHOLE,
+        more=YES,
+    ),
+    "Resolved": shape(
+        "The ids of what is resolved.",
+        status=TEXT, message=TEXT, verdict=TEXT, by=TEXT,
+        resolved={"type": "array", "items": TEXT},
+    ),
     "Status": shape(
         "How the gateway is.",
         status=TEXT, version=TEXT, uptime={"type": "number"}, listen=OBJECT, connections=WHOLE,

@@ -20,6 +20,14 @@ from devgate.gateway.operations.arguments import (
 )
 from devgate.gateway.operations.devices import MAX_SEARCH
 from devgate.gateway.operations.importing import ON_CONFLICT
+from devgate.gateway.operations.inbox import (
+    MAX_AGE,
+    MAX_COMMANDS,
+    MAX_NOTE,
+    MAX_PERSON,
+    STATES,
+    VERDICTS,
+)
 from devgate.gateway.reports import past
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
@@ -34,6 +42,7 @@ _KEY = (
 )
 _LINE = f"[^\u0000-\u001f\u007f-\u009f{BIDI}]"
 _TEXT = "[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]"
+_ID = "[0-9A-HJKMNP-TV-Z]{26}"
 _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
 
 
@@ -65,7 +74,7 @@ YES = {"type": "boolean"}
 IMEI = {"type": "string", "title": "a string of 15 digits", "pattern": "^[0-9]{15}$"}
 ID = {
     "type": "string", "title": "the id of a command, 26 letters and digits",
-    "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$",
+    "pattern": f"^{_ID}$",
 }  # fmt: skip
 KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY, 1)
 # A start's number: seconds, or times for a device that counts them. [command] max_long is less.
@@ -101,6 +110,15 @@ DAYS: Schema = {"type": "integer", "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
 STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
 REASON = {"type": "string", "enum": list(REASONS)}
+IDS = {
+    "type": "string", "title": "ids of commands, with commas between",
+    "pattern": f"^{_ID}(,{_ID}){{0,{MAX_COMMANDS - 1}}}$",
+}  # fmt: skip
+INBOX = {"type": "string", "enum": list(STATES), "default": STATES[0]}
+VERDICT = {"type": "string", "enum": list(VERDICTS)}
+NOTE = text(_LINE, "a text of one line", MAX_NOTE, 1)
+PERSON = text(_LINE, "a text of one line", MAX_PERSON, 1)
+AGE = whole(1, int(MAX_AGE))
 EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
 CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
 EVENTS = {

@@ -14,10 +14,12 @@ from starlette.types import Scope
 from devgate.errors import DevgateError
 from devgate.http.pages import (
     bulk,
+    command,
     device,
     devices,
     fleet,
     importing,
+    inbox,
     labels,
     live,
     login,
@@ -71,8 +73,12 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/bulk/{id}", bulk.show),
         Route("/bulk/{id}/cancel", Place({"POST": _endpoint(web, bulk.cancel)})),
         page("/orders", orders.show),
+        page("/commands/{id}", command.show, POST=command.resolve),
+        page("/unknown", inbox.show, POST=inbox.resolve),
         page("/labels", labels.show),
         page("/live/", live.following(fleet.LIVE)),
+        page("/live/commands/{id}", live.following(command.LIVE)),
+        page("/live/unknown", live.following(inbox.LIVE)),
         page("/live/devices", live.following(devices.LIVE)),
         page("/live/bulk/{id}", live.following(bulk.LIVE)),
         page("/live/devices/{imei}", live.following(device.LIVE)),
@@ -87,6 +93,7 @@ def _endpoint(web: Web, show: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         visit = Visit(web, request)
         try:
+            visit.unknown = await inbox.count(visit)
             return await show(visit)
         except Problem as err:
             code, number, text = err.code, err.status, str(err)

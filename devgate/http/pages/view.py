@@ -43,7 +43,11 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(
-    version=__version__, languages=LANGUAGES, status_of=words.status_of, group_of=group_of
+    version=__version__,
+    languages=LANGUAGES,
+    status_of=words.status_of,
+    group_of=group_of,
+    verdicts=words.VERDICT,
 )
 # Global, so that a block of a page can be rendered without the page.
 templates.globals["parts"] = templates.get_template("parts.html").module
@@ -72,6 +76,7 @@ class Visit:
         self.seen = web.events.last  # what the page shows is no older than that
         self.scripted = False
         self.away = ""  # why the database could not be read for this page
+        self.unknown = ""  # how many unknown outcomes are unresolved, for the header
         known = cookies.get(web.sessions.prefix + VISITOR, "")
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 

@@ -70,6 +70,14 @@ WRITTEN = (
     ("minutes", "m"), ("min", "m"), ("小时", "h"), ("分钟", "m"), ("分", "m"), ("秒", "s"),
 )  # fmt: skip
 
+# What a person says became of an unknown outcome.
+VERDICT: Mapping[str, str] = {
+    "ran": "It ran",
+    "did_not_run": "It did not run",
+    "refunded": "The customer was refunded",
+    "other": "Something else",
+}
+
 
 def zone(name: str | None) -> tzinfo:
     """The viewer's zone, by the name that the browser told; UTC where it says nothing of use."""

@@ -9,8 +9,10 @@ import pytest
 
 from devgate.gateway.commands.transitions import (
     ACCEPTED,
+    CORRECTED,
     ENDED,
     LATE,
+    RESOLVED,
     SENT,
     TRANSITIONS,
     Place,
@@ -24,7 +26,7 @@ from devgate.gateway.commands.transitions import (
 FINAL = {Place.UNSENT, Place.ANSWERED, Place.LATE}
 
 
-def record(state: str, status: str = "000", **flags: bool) -> dict[str, Any]:
+def record(state: str, status: str = "000", **flags: object) -> dict[str, Any]:
     return {"state": state, "status": status, "late": False, "ambiguous": False, **flags}
 
 
@@ -39,6 +41,10 @@ def record(state: str, status: str = "000", **flags: bool) -> dict[str, Any]:
         (Place.UNKNOWN, record("ended", "408")),
         (Place.AMBIGUOUS, record("ended", "408", ambiguous=True)),
         (Place.LATE, record("ended", "202", late=True)),
+        (Place.RESOLVED, record("ended", "408", verdict="ran")),
+        (Place.RESOLVED, record("ended", "408", ambiguous=True, verdict="ran")),
+        (Place.UNKNOWN, record("ended", "408", verdict=None)),
+        (Place.LATE, record("ended", "200", late=True, verdict="refunded")),
     ],
 )
 def test_where_a_record_stands(place: Place, row: dict[str, Any]) -> None:
@@ -63,11 +69,13 @@ def test_what_no_record_is(row: dict[str, Any]) -> None:
 
 
 def test_final_places_are_left_by_nothing_and_all_others_end() -> None:
-    assert {t.before for t in TRANSITIONS} == set(Place) - FINAL
-    for place in set(Place) - FINAL - {Place.UNKNOWN, Place.AMBIGUOUS}:
+    left = {t.before for t in TRANSITIONS if t.after is not t.before}
+    assert left == set(Place) - FINAL
+    for place in set(Place) - FINAL - {Place.UNKNOWN, Place.AMBIGUOUS, Place.RESOLVED}:
         assert all(reaches(place, final) for final in FINAL)
     assert not reaches(Place.UNKNOWN, Place.ANSWERED)
     assert not reaches(Place.AMBIGUOUS, Place.UNSENT)
+    assert not reaches(Place.RESOLVED, Place.UNSENT)
     assert all(reaches(place, place) for place in Place)
     assert not any(reaches(place, Place.NEW) for place in Place if place is not Place.NEW)
 
@@ -96,6 +104,18 @@ LEGAL: list[tuple[list[tuple[str, str | None]], set[Place]]] = [
     ([(ACCEPTED, None), (SENT, None), (ENDED, "503")], {Place.UNSENT}),
     ([(ACCEPTED, None), (SENT, None), (ENDED, "408")], {Place.UNKNOWN, Place.AMBIGUOUS}),
     ([(ACCEPTED, None), (SENT, None), (ENDED, "408"), (LATE, "201")], {Place.LATE}),
+    ([(ACCEPTED, None), (SENT, None), (ENDED, "408"), (RESOLVED, "408")], {Place.RESOLVED}),
+    (
+        [
+            (ACCEPTED, None),
+            (SENT, None),
+            (ENDED, "408"),
+            (RESOLVED, "408"),
+            (LATE, "200"),
+            (RESOLVED, "200"),
+        ],
+        {Place.LATE},
+    ),
     ([("device.online", None), (ACCEPTED, None), ("command.ambiguous", "408")], {Place.WAITING}),
 ]
 
@@ -120,6 +140,8 @@ ILLEGAL: list[list[tuple[str, str | None]]] = [
     [(ACCEPTED, None), (SENT, None), (ENDED, "408"), (ENDED, "404")],
     [(ACCEPTED, None), (SENT, None), (ENDED, "408"), (SENT, None)],
     [(ACCEPTED, None), (SENT, None), (ENDED, "408"), (LATE, "200"), (LATE, "200")],
+    [(ACCEPTED, None), (SENT, None), (ENDED, "408"), (RESOLVED, "408"), (RESOLVED, "408")],
+    [(ACCEPTED, None), (SENT, None), (ENDED, "408"), (RESOLVED, "408"), (CORRECTED, "404")],
 ]
 
 

@@ -11,7 +11,9 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.nodes import estate
 from devgate.store import history, nodes
 from devgate.store.batch import Row
+from devgate.store.verdicts import VERDICT
 from tests.store.plain import A
+from tests.store.test_inbox import verdict
 from tests.store.test_node_journal import OneNode, device, order, types
 
 NAMES = Directory()
@@ -84,3 +86,18 @@ def test_a_start_that_a_device_has_answered_is_not_corrected(
     with a.database.write() as conn:
         assert estate.correct(conn, time(), NAMES, {"1": 7}) == 0
     assert b.read(history.by_id, "1")["status"] == "200"
+
+
+def test_a_start_that_a_person_has_resolved_is_not_corrected(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    a, b = two
+    a.claims()
+    a.commit(order("1", key="k", spent="k", sequence=7))
+    bury(b, "a")
+    b.commit(Row(VERDICT, (verdict("1", given="refunded"),)))
+    with a.database.write() as conn:
+        assert estate.correct(conn, time(), NAMES, {"1": 7}) == 0
+    row = b.read(history.by_id, "1")
+    assert (row["status"], row["verdict"], row["spent"]) == ("408", "refunded", "k")
+    assert types(b)[-1][1] == "command.resolved"

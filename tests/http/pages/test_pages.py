@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -46,6 +47,7 @@ PATHS = (
     "/devices/860000000000001/start", "/devices/860000000000001/start?long=1h",
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
     "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
+    "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
 )  # fmt: skip
 
 
@@ -149,6 +151,50 @@ def test_an_offline_device_and_an_unknown_outcome(served: Site, someone: Visitor
         story = someone.get(f"/orders?key={key}")
         for words in ("Nobody can say", "Command accepted", "Sent to the device", "Unknown"):
             assert words in story
+
+
+def test_an_unknown_outcome_is_resolved_once(served: Site, someone: Visitor) -> None:
+    imei, note = "860000000000005", "<u>she called"
+    with served.register(imei):
+        for long in (1, 2):
+            served.ask({"type": "start", "imei": imei, "long": long, "timeout": 0.05})
+    last, first = (
+        item["command"] for item in served.ask({"type": "history", "imei": imei})["items"]
+    )
+    query = f"/unknown?{urlencode({'site': SITE})}"
+    page = someone.get(query)
+    assert re.search(r'<b class="count">\d', page)
+    assert {f"/commands/{first}", f"/commands/{last}", f"/devices/{imei}"} <= links(page)
+    fields = someone.fields(f"/commands/{first}", f"/commands/{first}")
+    assert "Command without an order number" in someone.get(f"/commands/{first}")
+    said = {"form": fields["form"], "note": note, "verdict": "refunded"}
+    answer = someone.post("/unknown", said, 400)
+    assert "Nothing was selected." in answer
+    behind = someone.post("/unknown?stops=1", {**said, f"c.{first}": "1"})
+    assert behind == "/unknown?stops=1&done=1"
+    page = someone.get(behind)
+    assert "Resolved: 1" in page
+    assert f"/commands/{first}" not in links(page)
+    assert f"/commands/{last}" in links(page)
+    page = someone.get(f"/commands/{first}")
+    for words in (
+        "The customer was refunded",
+        "web:command",
+        escape(note),
+        "Resolved by a person",
+    ):
+        assert words in page
+    assert "What became of it?" not in page
+    again = someone.post(f"/commands/{first}", {**said, "verdict": "ran"}, 409)
+    assert f"{first} was resolved already, by web:command: The customer was refunded" in again
+    both = {f"c.{first}": "1", f"c.{last}": "1"}
+    assert "was resolved already" in someone.post("/unknown", {**said, **both, "note": ""}, 409)
+    assert f"/commands/{last}" not in links(someone.get(query))
+    someone.get("/commands/nobody", 404)
+    with visitor(served.url) as reader:
+        reader.log_in(token=served.tokens["read"])
+        assert "What became of it?" not in reader.get("/unknown")
+        reader.post("/unknown", {**reader.fields("/", "/logout"), **both, "verdict": "ran"}, 403)
 
 
 def test_a_device_that_answers_too_late(served: Site, someone: Visitor) -> None:

@@ -1,0 +1,185 @@
+"""The inbox of unknown outcomes: what a person has to look at, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from devgate.errors import CallerError, StoreError
+from devgate.gateway.clock import time
+from devgate.gateway.command import Command, record
+from devgate.gateway.completion import result_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.gateway.resolution import resolution
+from devgate.model import iso, shown
+from devgate.store import inbox
+from devgate.store.history import Reading, Record
+from devgate.store.outage import outage
+
+MOST = inbox.MOST  # that are counted
+STATES = ("unresolved", "contradicted", "resolved")
+VERDICTS = ("ran", "did_not_run", "refunded", "other")
+LOOKED = (
+    "state", "imei", "site", "person", "older", "newer", "stops", "old", "after", "limit",
+)  # fmt: skip
+SAID = ("commands", "verdict", "note", "by", "together")
+MAX_COMMANDS = 200  # commands of one request
+MAX_NOTE = 500  # characters
+MAX_PERSON = 64
+MAX_AGE = 10 * 366 * 86400.0  # seconds
+ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
+
+log = logging.getLogger("devgate.commands")
+
+
+async def unknown(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of the inbox, the newest first, and how many there are in all, up to 10,000."""
+    looked, limit = _looked(args), arguments.limit(args)
+    after = arguments.text(args, "after")
+    await gateway.records.flushed()
+    count, rows = await gateway.records.read(_read, looked, after, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    return {
+        "status": "200",
+        "items": [{**record(row), "name": row["name"], "site": row["site"]} for row in rows],
+        "next": rows[-1]["id"] if more else None,
+        "count": min(count, inbox.MOST),
+        "more": count > inbox.MOST,
+    }
+
+
+def _read(
+    conn: Reading, looked: inbox.Looked, after: str | None, limit: int
+) -> tuple[int, Sequence[Record]]:
+    return inbox.count(conn, looked), inbox.page(conn, looked, after=after, limit=limit)
+
+
+def _looked(args: Args) -> inbox.Looked:
+    now = time()
+    state = arguments.choice(args, "state", STATES)
+    older, newer = (arguments.seconds(args, name, MAX_AGE) for name in ("older", "newer"))
+    return inbox.Looked(
+        state=state or "unresolved",  # type: ignore[arg-type]
+        stops=arguments.yes(args, "stops", False),
+        old=arguments.yes(args, "old", False),
+        imei=arguments.maybe_device(args),
+        site=arguments.text(args, "site"),
+        before=None if older is None else now - older,
+        since=None if newer is None else now - newer,
+        person=arguments.text(args, "person", MAX_PERSON),
+    )
+
+
+async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Say what became of these commands. The first verdict counts.
+
+    Raises CallerError: 400; and 409 if not all of them are resolved by it, with those that are.
+    """
+    ids, verdict = _ids(args), arguments.choice(args, "verdict", VERDICTS)
+    if verdict is None:
+        raise CallerError("400", f"verdict: {' or '.join(VERDICTS)} expected, not nothing")
+    note, by = arguments.text(args, "note", MAX_NOTE), arguments.text(args, "by", MAX_PERSON)
+    by = source if by is None else f"{source}:{by}"
+    together = arguments.yes(args, "together", False)
+    await gateway.records.flushed()
+    rows = await gateway.records.read(_rows, ids, together)
+    for id in ids:
+        if id not in rows:
+            raise CallerError("400", f"commands: no command has the id {id}; none was resolved")
+    commands = {id: Command.of(row) for id, row in rows.items()}
+    begun = []
+
+    def begin(on_done: Any) -> None:
+        begun.append(gateway.records.resolve(commands, verdict, note, by, on_done))
+
+    if (error := await result_of(begin)) is not None:
+        raise _away(error)
+    gateway.inbox.changed()
+    done = set(begun[0].resolved)
+    if done:
+        log.info(
+            "commands resolved count=%s first=%s verdict=%s by=%s",
+            len(done), min(done), verdict, by,
+        )  # fmt: skip
+    said = {"verdict": verdict, "note": note, "resolved_by": by}
+    if left := [id for id in rows if id not in done]:
+        there = await gateway.records.read(inbox.by_ids, left)
+        # Who asks again, for no answer came, has said this already.
+        done |= {id for id, row in there.items() if said.items() <= row.items()}
+        if conflicts := [_conflict(row) for id, row in there.items() if id not in done]:
+            raise _conflicting(conflicts, sorted(done))
+    return {
+        "status": "200",
+        "message": f"resolved {len(done)}, as {verdict}",
+        "verdict": verdict,
+        "by": by,
+        "resolved": sorted(done),
+        "conflicts": [],
+    }
+
+
+def _ids(args: Args) -> Sequence[str]:
+    given = args.get("commands")
+    if isinstance(given, str):
+        given = [part.strip() for part in given.split(",")]
+    if not isinstance(given, list) or not given:
+        raise CallerError("400", f"commands: ids of commands expected, not {shown(given)}")
+    if len(given) > MAX_COMMANDS:
+        raise CallerError(
+            "400", f"commands: at most {MAX_COMMANDS} at once expected, not {len(given)}"
+        )
+    for one in given:
+        if not isinstance(one, str) or not ID.fullmatch(one):
+            raise CallerError("400", f"commands: an id of a command expected, not {shown(one)}")
+    return [*dict.fromkeys(given)]
+
+
+def _rows(conn: Reading, ids: Sequence[str], together: bool) -> Mapping[str, Record]:
+    return inbox.by_ids(conn, inbox.group_of(conn, ids) if together else ids)
+
+
+def _conflict(row: Record) -> dict[str, object]:
+    """Why a verdict does not count for this command."""
+    name = f"{row['type']} {row['id'] if row['key'] is None else row['key']}"
+    what = resolution(row)
+    if what in ("resolved", "contradicted"):
+        text = (
+            f"{name} was resolved by {row['resolved_by']} at {iso(row['resolved_at'])} "
+            f"as {row['verdict']}"
+        )
+    elif row["state"] != "ended":
+        text = f"{name} is under way, it has no outcome yet"
+    else:
+        text = f"the outcome of {name} is known, it is {row['status']}"
+    return {
+        "command": row["id"],
+        "key": row["key"],
+        "message": text,
+        "verdict": row["verdict"],
+        "by": row["resolved_by"],
+        "at": iso(row["resolved_at"]),
+    }
+
+
+def _conflicting(conflicts: Sequence[Reply], done: Sequence[str]) -> CallerError:
+    text = str(conflicts[0]["message"])
+    if len(conflicts) > 1:
+        text += f"; and {len(conflicts) - 1} more were not resolved"
+    text += f"; {len(done)} were resolved" if done else "; nothing was changed"
+    return CallerError("409", text, more={"resolved": done, "conflicts": conflicts})
+
+
+def _away(error: Exception) -> Exception:
+    if isinstance(error, StoreError):
+        return error
+    if (sentence := outage(error)) is None:
+        return error
+    return StoreError(
+        f"the database cannot be written: {sentence}; whether it was resolved is not known, "
+        "ask again"
+    )

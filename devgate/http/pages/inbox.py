@@ -1,0 +1,208 @@
+"""The inbox of unknown outcomes: who looks at one of them says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import trio
+from starlette.responses import Response
+
+from devgate.errors import CallerError, StoreError
+from devgate.events.kinds import Event
+from devgate.gateway.operations import at_hand
+from devgate.gateway.operations.inbox import MOST, STATES
+from devgate.gateway.operations.reply import Reply
+from devgate.http.board import Concern
+from devgate.http.pages import words
+from devgate.http.pages.live import Live, Values
+from devgate.http.pages.view import Visit, to
+
+SHOWN = 50
+HOUR, DAY = 3600, 86400
+# What the filter by age says to the operation, in seconds.
+AGES: Mapping[str, Mapping[str, int]] = {
+    "": {},
+    "older than 1 h": {"older": HOUR},
+    "older than 1 d": {"older": DAY},
+    "older than 7 d": {"older": 7 * DAY},
+    "last hour": {"newer": HOUR},
+    "last day": {"newer": DAY},
+    "last 7 days": {"newer": 7 * DAY},
+}
+CHANGES = ("command.ended", "command.late", "command.ambiguous", "command.corrected",
+           "command.resolved")  # fmt: skip
+
+
+class Chosen(NamedTuple):
+    """What is looked for."""
+
+    state: str
+    site: str
+    age: str
+    person: str
+    stops: str
+    old: str
+    after: str
+
+    @classmethod
+    def of(cls, visit: Visit) -> Chosen:
+        """What the query of the page asks for."""
+        given = visit.request.query_params
+        state, age = given.get("state", ""), given.get("age", "")
+        return cls(
+            state=state if state in STATES[1:] else "",
+            site=given.get("site", ""),
+            age=age if age in AGES else "",
+            person=given.get("person", "").strip()[:64],
+            stops="1" if given.get("stops") else "",
+            old="1" if given.get("old") else "",
+            after=given.get("after", ""),
+        )
+
+    @property
+    def query(self) -> str:
+        """It as a query, for the next page."""
+        return urlencode({name: value for name, value in self._asdict().items()
+                          if value and name != "after"})  # fmt: skip
+
+
+class Together(NamedTuple):
+    """Commands that stand together: those of a group, or a single one."""
+
+    group: str | None
+    records: Sequence[Mapping[str, Any]]
+
+    @property
+    def ids(self) -> str:
+        """Their ids, with commas."""
+        return ",".join(str(record["command"]) for record in self.records)
+
+
+async def show(visit: Visit) -> Response:
+    """The list, with the form that resolves what is selected."""
+    return await _page(visit)
+
+
+async def _page(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
+    sites = await visit.ask_or(at_hand.now(at_hand.sites, visit.web.gateway), "sites")
+    done = visit.request.query_params.get("done", "")
+    return visit.page(
+        "inbox.html",
+        status,
+        title=visit.t("Unknown outcomes"),
+        live=True,
+        sites=sites["items"],
+        states=STATES,
+        ages=AGES,
+        done=done if done.isdecimal() and len(done) < 6 else "",
+        refusal=refusal,
+        **await values(visit),
+    )
+
+
+async def values(visit: Visit) -> Values:
+    """What the list itself shows."""
+    chosen = Chosen.of(visit)
+    page: Mapping[str, Any] = await visit.ask_or(
+        nothing,
+        "unknown",
+        state=chosen.state or None,
+        site=chosen.site or None,
+        person=chosen.person or None,
+        stops=bool(chosen.stops),
+        old=bool(chosen.old),
+        after=chosen.after or None,
+        limit=SHOWN,
+        **AGES[chosen.age],
+    )
+    return {"page": page, "chosen": chosen, "together": together(page["items"])}
+
+
+async def nothing() -> Reply:
+    """What is known of them while the database is away."""
+    return {"items": [], "next": None, "count": 0, "more": False}
+
+
+def together(records: Iterable[Mapping[str, Any]]) -> list[Together]:
+    """The records as they stand in the list, those of a group as one."""
+    found = []
+    for group, some in groupby(records, lambda record: record["group"] or record["command"]):
+        one = list(some)
+        found.append(Together(group if one[0]["group"] else None, one))
+    return found
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    return Concern.CALM if event.type in CHANGES else Concern.NONE
+
+
+# Ages move on with the time.
+LIVE = Live("inbox.html", values, _concern, pulse=60.0)
+
+
+async def resolve(visit: Visit) -> Response:
+    """Carry out the form: the selected commands, and groups as a whole."""
+    visit.must("resolve")
+    fields, chosen = await visit.form(), Chosen.of(visit)
+    groups = [id for name, ids in fields.items() if name.startswith("g.") for id in ids.split(",")]
+    singles = [name[2:] for name in fields if name.startswith("c.") and name[2:] not in groups]
+    if not groups and not singles:
+        return await _page(visit, 400, [visit.t("Nothing was selected.")])
+    done, refusal = 0, list[str]()
+    for ids, together in ((groups, True), (singles, False)):
+        if ids:
+            some, why = await say(visit, fields, ids, together=together)
+            done, refusal = done + some, refusal + why
+    if refusal:
+        return await _page(visit, 409, refusal)
+    return to(f"/unknown?{chosen.query}{'&' if chosen.query else ''}done={done}")
+
+
+async def say(
+    visit: Visit, fields: Mapping[str, str], ids: Sequence[str], *, together: bool
+) -> tuple[int, list[str]]:
+    """Resolve these commands as the form says: how many are, and why others are not. Raises as
+    `Visit.ask` does, but for a conflict."""
+    note = fields.get("note", "").strip()
+    try:
+        reply: Mapping[str, Any] = await visit.ask(
+            "resolve",
+            commands=list(ids),
+            verdict=fields.get("verdict") or None,
+            note=note or None,
+            together=together,
+        )
+    except CallerError as err:
+        if err.status != "409":
+            raise
+        more: Mapping[str, Any] = err.more
+        return len(more["resolved"]), [_why(visit, one) for one in more["conflicts"]]
+    return len(reply["resolved"]), []
+
+
+def _why(visit: Visit, conflict: Mapping[str, Any]) -> str:
+    name = conflict["key"] or conflict["command"]
+    if conflict["verdict"] is None:
+        return visit.t("{name} has an outcome by now, or is still under way.", name=name)
+    return visit.t(
+        "{name} was resolved already, by {by}: {verdict}",
+        name=name, by=conflict["by"], verdict=visit.t(words.VERDICT[conflict["verdict"]]),
+    )  # fmt: skip
+
+
+async def count(visit: Visit) -> str:
+    """How many there are for the header of a page, or were when the database could be read;
+    nothing if there are none."""
+    if not visit.may("unknown"):
+        return ""
+    gateway = visit.web.gateway
+    try:
+        found = await gateway.inbox.count(gateway.records)
+    except StoreError as err:  # the page need not find that out once more
+        visit.away = str(err)
+        visit.web.unread = trio.current_time(), visit.away
+        found = gateway.inbox.last
+    return f"{MOST:,}+" if found > MOST else f"{found:,}" if found else ""
