@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.http import health, metrics, problems
-from devgate.http.api import openapi
+from devgate.http.api import documents
 from devgate.http.api import routes as api
 from devgate.http.auth import CHALLENGE, LOOKING, Caller, identify, refuse
 from devgate.http.forwarded import Proxies
@@ -35,7 +35,7 @@ OPEN = ("/healthz", "/readyz", "/login", "/preferences", "/favicon.ico")
 OPEN_BELOW = "/static/"
 HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
 FULL = "all connections are in use; nothing was done"
-PARTS = (api, openapi, health, metrics, pages)
+PARTS = (api, documents, health, metrics, pages)
 
 
 class Gate:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.http.api.documented import must_be_documented
 from tests.http.harness import Site, site
 
 KNOWN = 60
@@ -32,5 +33,5 @@ def imei(unused: Iterator[str]) -> str:
 
 @pytest.fixture
 def client(served: Site) -> Iterator[httpx.Client]:
-    with served.client() as opened:
+    with served.client(event_hooks={"response": [must_be_documented]}) as opened:
         yield opened

@@ -75,7 +75,7 @@ def _head(one: Field, request: Request, args: Args) -> None:
     _put(given, one, _worded(one, text))
     value, before = given[one.argument], args.get(one.argument)
     if one.argument == "key" and before is not None and before != value:
-        raise bad(f"key: {shown(before)} in the body, {shown(value)} in the header", 409)
+        raise bad(f"key: {shown(before)} in the body, {shown(value)} in the header")
     args[one.argument] = value  # where a stream is taken up again, not where it once began
 
 

@@ -104,8 +104,8 @@ CALLS: tuple[Call, ...] = (
         place=(_IMEI,), body="json", json=_DEVICE, about="What is given, and nothing else.",
     ),
     Call(
-        "DELETE", "/api/devices/{imei}", "remove", "Forget a device", "Reply", place=(_IMEI,),
-        about="Its history stays.",
+        "DELETE", "/api/devices/{imei}", "remove", "Forget a device", "RemovedDevice",
+        place=(_IMEI,), about="Its history stays.",
     ),
     *BULK,
     Call(
@@ -195,18 +195,18 @@ CALLS: tuple[Call, ...] = (
         "commands that are resolved by this request all the same.",
     ),
     Call(
-        "POST", "/api/command", "", "A request of the control channel", "Reply", body="command",
+        "POST", "/api/command", "", "A request of the control channel", "RawReply", body="command",
         about='`command{"imei":"123456787654321","type":"start","long":"0500"}`, for code that '
         "speaks it already. The answer is the control channel's, on one line, whatever comes of "
         "it; its HTTP status is the one of every other call.",
     ),
     Call(
         "POST", "/api/refresh", "refresh", "Read what other programs changed of the devices",
-        "Reply",
+        "Refreshed",
     ),
     Call(
         "POST", "/api/confirm-loss", "confirm_loss",
-        "Accept starts again after the database lost rows", "Reply",
+        "Accept starts again after the database lost rows", "ConfirmedLoss",
     ),
     Call(
         "POST", "/api/trim", "trim", "Trust the clock, and delete what is old enough", "Trimmed",
@@ -248,7 +248,7 @@ CALLS: tuple[Call, ...] = (
         about="Its devices go to the other nodes. 409 if it is dead, or if there is no other.",
     ),
     Call(
-        "DELETE", "/api/nodes/{name}", "node_remove", "Forget a dead node", "Reply",
+        "DELETE", "/api/nodes/{name}", "node_remove", "Forget a dead node", "RemovedNode",
         place=(_NODE,), statuses={"400": 404}, about="409 for one that lives.",
     ),
     Call("GET", "/api/webhooks", "webhooks", "List the webhooks", "Webhooks"),
@@ -277,17 +277,17 @@ CALLS: tuple[Call, ...] = (
         about="What is given, and nothing else. One of gateway.toml can be enabled and disabled.",
     ),
     Call(
-        "DELETE", "/api/webhooks/{name}", "webhook_remove", "Remove a webhook", "Reply",
+        "DELETE", "/api/webhooks/{name}", "webhook_remove", "Remove a webhook", "RemovedWebhook",
         place=(_HOOK,), statuses={"400": 404},
         about="When it is answered, nothing more is posted. 409 for one of gateway.toml.",
     ),
     Call(
-        "POST", "/api/webhooks/{name}/test", "webhook_test", "Post a test event", "Reply",
+        "POST", "/api/webhooks/{name}/test", "webhook_test", "Post a test event", "TestedWebhook",
         place=(_HOOK,), statuses={"400": 404}, about="503 if the receiver did not take it.",
     ),
     Call(
-        "POST", "/api/webhooks/{name}/replay", "webhook_replay", "Post events again", "Reply",
-        place=(_HOOK,), body="json",
+        "POST", "/api/webhooks/{name}/replay", "webhook_replay", "Post events again",
+        "ReplayedWebhook", place=(_HOOK,), body="json",
         json=(Field("after", s.POSITION, "Every event behind this number.", True),),
     ),
 )  # fmt: skip

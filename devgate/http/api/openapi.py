@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
-
 from devgate import __version__
-from devgate.http.api.docs import STYLE, docs, needs
+from devgate.http.api.about import ABOUT, needs
 from devgate.http.api.endpoints import CALLS, Call, Field
-from devgate.http.api.reply_schemas import SHAPES, ref
-from devgate.http.problems import MEDIA, written
-from devgate.http.web import Web
+from devgate.http.api.reply_schemas import SHAPES
+from devgate.http.api.samples.every import SAMPLES, name_of
+from devgate.http.api.samples.sample import TAGS, Given, Sample
+from devgate.http.api.shapes import ref
+from devgate.http.problems import MEDIA, STATUSES
 
 Json = dict[str, object]
 STREAMS = {"csv": "text/csv", "events": "text/event-stream"}
+BODIES = {"csv": "text/csv", "command": "text/plain"}
 WORD = {"type": "string"}
-
-ABOUT = (
-    "Each call carries a token (`Authorization: Bearer dg_...`, made by `devgate token add`). "
-    "What did not succeed is never a 2xx: it is a problem (RFC 9457) with devgate's own status as "
-    "`code`. A start whose answer is 504 may have been carried out: ask for its command, or ask "
-    "again with the same key."
-)
-
-
-def routes(web: Web) -> list[BaseRoute]:
-    """The document and the page made of it."""
-    # Both are the same for everybody and for as long as the gateway runs.
-    document, page = written(openapi(web.settings.public)), docs(ABOUT).encode()
-
-    async def json(request: Request) -> Response:
-        return Response(document, media_type="application/json")
-
-    async def html(request: Request) -> Response:
-        return Response(page, media_type="text/html")
-
-    async def style(request: Request) -> Response:
-        return Response(STYLE, media_type="text/css")
-
-    return [
-        Route("/api/openapi.json", json),
-        Route("/api/docs", html),
-        Route("/api/docs.css", style),
-    ]
 
 
 def openapi(public: str = "") -> Json:
@@ -53,45 +24,65 @@ def openapi(public: str = "") -> Json:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "devgate", "version": __version__, "description": ABOUT},
+        "info": {
+            "title": "devgate",
+            "version": __version__,
+            "summary": "Start and stop rented machines, and see what they do.",
+            "description": ABOUT,
+            "contact": {"name": "the devgate authors"},
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        **({"externalDocs": {"url": f"{public}/api/docs"}} if public else {}),
         "servers": [{"url": public or "/"}],
+        "tags": [{"name": name, "description": what} for name, what in TAGS.items()],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
             "schemas": SHAPES,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A token that `devgate token add` has made.",
+                }
+            },
         },
-    }
-
-
-def _operation(call: Call) -> Json:
-    found: Json = {
-        "operationId": call.operation or "raw",
-        "summary": call.summary,
-        "description": f"{call.about} {needs(call)}".strip(),
-        "parameters": [
-            *(_parameter(one, "path") for one in call.place),
-            *(_parameter(one, "query") for one in call.query),
-            *(_parameter(one, "header") for one in call.head),
-        ],
-        "responses": _responses(call),
-    }
-    if call.body is not None:
-        found["requestBody"] = _body(call)
-    return found
-
-
-def _parameter(one: Field, place: str) -> Json:
-    return {
-        "name": one.name, "in": place, "required": one.required, "description": one.about,
-        "schema": one.schema,
     }  # fmt: skip
 
 
-def _body(call: Call) -> Json:
+def _operation(call: Call) -> Json:
+    # A call without a sample is for a test to find: the document is made all the same.
+    sample = SAMPLES.get(call.operation) or Sample(call.operation, "Gateway", None)
+    found: Json = {
+        "operationId": name_of(call),
+        "tags": [sample.tag],
+        "summary": call.summary,
+        "description": f"{call.about} {needs(call)}".strip(),
+        "parameters": [
+            *(_parameter(one, "path", sample.place) for one in call.place),
+            *(_parameter(one, "query", sample.query) for one in call.query),
+            *(_parameter(one, "header", sample.head) for one in call.head),
+        ],
+        "responses": _responses(call, sample),
+    }
+    if call.body is not None:
+        found["requestBody"] = _body(call, sample)
+    return found
+
+
+def _parameter(one: Field, place: str, given: Given) -> Json:
+    found: Json = {
+        "name": one.name, "in": place, "required": one.required, "description": one.about,
+        "schema": one.schema,
+    }  # fmt: skip
+    if one.name in given:
+        found["example"] = given[one.name]
+    return found
+
+
+def _body(call: Call, sample: Sample) -> Json:
     if call.body != "json":
-        media = "text/csv" if call.body == "csv" else "text/plain"
-        return {"required": True, "content": {media: {"schema": WORD}}}
+        media: Json = {"schema": WORD, "example": sample.text}
+        return {"required": True, "content": {BODIES[str(call.body)]: media}}
     required = [one.name for one in call.json if one.required]
     schema: Json = {
         "type": "object",
@@ -102,25 +93,48 @@ def _body(call: Call) -> Json:
     some = call.method == "PATCH"  # of nothing that is required, one thing is
     if some:
         schema["minProperties"] = 1
-    return {
-        "required": bool(required) or some,
-        "content": {"application/json": {"schema": schema}},
-    }
+    media = {"schema": schema}
+    if sample.json is not None:
+        media["example"] = sample.json
+    return {"required": bool(required) or some, "content": {"application/json": media}}
 
 
-def _responses(call: Call) -> Json:
+def _responses(call: Call, sample: Sample) -> Json:
     schema = ref(call.reply) if call.reply else WORD
     media = STREAMS[call.stream] if call.stream else "application/json"
-    good: Json = {"description": "Done.", "content": {media: {"schema": schema}}}
+    good: Json = {
+        "description": "Done.",
+        "content": {media: {"schema": schema, "example": sample.reply}},
+    }
     found: Json = {"201" if call.created else "200": good}
     if call.created:
         place = {"description": "Where it is now.", "schema": WORD}
         found["201"] = {**good, "description": "Added.", "headers": {"Location": place}}
     if call.waits or call.body == "command":
-        found["202"] = {**good, "description": "Accepted, and not waited for."}
-    content: Json = {MEDIA: {"schema": ref("Problem")}}
-    if call.body == "command":
-        content["application/json"] = {"schema": ref("Reply")}
-    for kind, what in (("4XX", "Not done; `code` says why."), ("5XX", "It failed or is unknown.")):
+        found["202"] = {
+            "description": "Accepted, and not waited for.",
+            "content": {media: {"schema": schema, "example": _accepted(sample)}},
+        }
+    for kind, what, code, text in (
+        ("4XX", "Not done; `code` says why.", "400", "long: a whole number expected"),
+        ("5XX", "It failed or is unknown.", "503", "the gateway is shutting down"),
+    ):
+        content: Json = {MEDIA: {"schema": ref("Problem"), "example": _problem(code, text)}}
+        if call.body == "command":
+            content["application/json"] = {"schema": ref("RawReply")}
         found[kind] = {"description": what, "content": content}
     return found
+
+
+def _accepted(sample: Sample) -> Json:
+    reply = dict(sample.reply) if isinstance(sample.reply, dict) else {}
+    return {**reply, "status": "000", "message": "accepted", "outcome": "pending"}
+
+
+def _problem(code: str, text: str) -> Json:
+    status = STATUSES[code][0]
+    titles = {400: "Bad Request", 503: "Service Unavailable"}
+    return {
+        "type": f"/api/docs#{code}", "title": titles[status], "status": status, "code": code,
+        "detail": f"{text}; nothing was done", "outcome": "refused",
+    }  # fmt: skip

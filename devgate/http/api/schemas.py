@@ -49,9 +49,15 @@ _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
 def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
     """A text of `least` to `most` characters, each of `pattern`."""
     return {
-        "type": "string", "title": title, "pattern": f"^{pattern}*$",
+        "type": "string", "title": title, "pattern": f"^{escaped(pattern)}*$",
         "minLength": least, "maxLength": most,
     }  # fmt: skip
+
+
+def escaped(pattern: str) -> str:
+    """The pattern with visible ASCII alone. Control characters as they are make a document that
+    YAML readers refuse, and some of the others turn the text around that a person reads."""
+    return "".join(sign if " " <= sign <= "~" else f"\\u{ord(sign):04x}" for sign in pattern)
 
 
 def whole(least: int, most: int) -> Schema:
@@ -164,7 +170,7 @@ def _fits(schema: Schema, kind: str, value: object) -> bool:
     return (
         type(value) in ((int,) if kind == "integer" else (int, float))
         and isinstance(value, int | float)
-        and schema.get("minimum", value) <= value <= schema["maximum"]
+        and schema.get("minimum", value) <= value <= schema.get("maximum", value)
         and value > schema.get("exclusiveMinimum", value - 1)
     )
 

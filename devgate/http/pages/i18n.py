@@ -12,8 +12,13 @@ from markupsafe import Markup
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
 # By language, the sentence in place of the English one that the pages are written with.
+# What the page of the API says is in `zh_api.toml`.
 WORDS: Mapping[Language, Mapping[str, str]] = {
-    language: tomli.loads((Path(__file__).parent / f"{language}.toml").read_text("utf-8"))
+    language: {
+        text: words
+        for file in sorted(Path(__file__).parent.glob(f"{language}*.toml"))
+        for text, words in tomli.loads(file.read_text("utf-8")).items()
+    }
     for language in LANGUAGES
 }
 FULL: Mapping[Language, str] = {"zh": "zh-CN", "en": "en"}

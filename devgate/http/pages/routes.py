@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from devgate.errors import DevgateError
 from devgate.http.pages import (
+    api_docs,
     bulk,
     command,
     device,
@@ -82,6 +83,7 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/live/devices", live.following(devices.LIVE)),
         page("/live/bulk/{id}", live.following(bulk.LIVE)),
         page("/live/devices/{imei}", live.following(device.LIVE)),
+        page("/api/docs", api_docs.show),
         page("/login", login.show, POST=login.enter),
         Route("/logout", Place({"POST": _endpoint(web, login.leave)})),
         Route("/preferences", Place({"POST": _endpoint(web, login.prefer)})),

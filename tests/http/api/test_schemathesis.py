@@ -24,10 +24,11 @@ from tests.http.harness import Site, site
 
 EXAMPLES = 5
 # They go on until somebody leaves; other tests read them.
-ENDLESS = ["watch", "tap"]
+ENDLESS = ["followEvents", "followFrames"]
 # What is right cannot be said in a schema: other languages, and what depends on the time.
-OTHER_WORDS = ["import", "raw", "day", "webhook_add", "webhook_edit", "webhook_replay",
-    "unknown_devices",
+OTHER_WORDS = [
+    "importDevices", "sendRawRequest", "getDeviceDay", "addWebhook", "changeWebhook",
+    "replayWebhook", "listUnknownDevices",
 ]  # fmt: skip
 
 

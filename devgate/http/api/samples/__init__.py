@@ -1,0 +1,1 @@
+"""What the documents say of each call besides its table: its name, its subject, an example."""

@@ -1,0 +1,24 @@
+"""All examples, by the operation of their call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from devgate.http.api.call import Call
+from devgate.http.api.samples.bulk import BULK
+from devgate.http.api.samples.commands import COMMANDS
+from devgate.http.api.samples.devices import DEVICES
+from devgate.http.api.samples.reports import REPORTS
+from devgate.http.api.samples.sample import Sample
+from devgate.http.api.samples.upkeep import UPKEEP
+
+# By the operation; "" is the raw request.
+SAMPLES: Mapping[str, Sample] = {
+    **COMMANDS, **DEVICES, **BULK, **REPORTS, **UPKEEP
+}  # fmt: skip
+
+
+def name_of(call: Call) -> str:
+    """What generated clients call it: `startDevice`."""
+    sample = SAMPLES.get(call.operation)
+    return sample.name if sample else call.operation

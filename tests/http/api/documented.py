@@ -1,0 +1,73 @@
+"""What the API answers, held to its own document: nothing may be there that it does not tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+from jsonschema import Draft202012Validator, ValidationError
+
+from devgate.http.api.endpoints import CALLS, Call
+from devgate.http.api.reply_schemas import SHAPES
+from devgate.http.api.schemas import Schema
+
+HOW = (
+    "The types of replies are in devgate/http/api/reply_schemas.py and report_schemas.py; all "
+    "members have to be there, those that may be absent in `optional()`"
+)
+
+
+def strict(schema: Any) -> Any:
+    """The same, without room for members that it does not name."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {name: strict(value) for name, value in schema.items()}
+    if isinstance(found.get("properties"), dict) and found.get("type") == "object":
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+COMPONENTS = {"components": {"schemas": strict(SHAPES)}}
+
+
+def misfits(schema: Schema, value: object) -> list[str]:
+    """Where a value is not what a strict reading of the schema says."""
+    validator = Draft202012Validator({**strict(schema), **COMPONENTS})
+    return [told(error) for error in validator.iter_errors(value)]
+
+
+def told(error: ValidationError) -> str:
+    place = "/".join(map(str, error.absolute_path)) or "the reply"
+    return f"{place}: {error.message[:300]}"
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], Call]]:
+    plain_first = sorted(CALLS, key=lambda call: "{" in call.path)
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", call.path)), call) for call in plain_first]
+
+
+def call_of(method: str, path: str) -> Call | None:
+    for pattern, call in _patterns():
+        if call.method == method and pattern.fullmatch(path):
+            return call
+    return None
+
+
+def must_be_documented(response: httpx.Response) -> None:
+    """For a client's hook: what came of a call is what the document says, member by member."""
+    kind = response.headers.get("content-type", "")
+    call = call_of(response.request.method, response.request.url.path)
+    if call is None or not kind.endswith("json"):
+        return
+    response.read()
+    name = call.reply if kind == "application/json" else "Problem"
+    found = misfits({"$ref": f"#/components/schemas/{name}"}, response.json())
+    assert not found, (
+        f"{call.method} {call.path} answers what {name} does not tell: {found}. {HOW}"
+    )
