@@ -144,10 +144,13 @@ def build(
     wall_clock: clock.Clock | None = clock.shared,
     make_task: MakeTask = as_object,
     cluster: Membership | None = None,
+    make_directory: type[Directory] = Directory,
+    make_knowledge: Callable[..., Knowledge] = Knowledge,
 ) -> Parts:
     """All parts of a gateway. None of them runs yet, and no door is open.
 
-    `make_storage`, `make_commands` and `cluster` are a node's own. `wall_clock` decides what is
+    `make_storage`, `make_commands`, `cluster`, `make_directory` and `make_knowledge` are a node's
+    own. `wall_clock` decides what is
     deleted; None: one of its own. `make_task` gives the tasks of connections their form
     (`parked_task.choose`).
     Raises StoreError (in the database's words, `in_a_sentence`) and SetupError.
@@ -156,7 +159,7 @@ def build(
     acceptor: Acceptor
     device, control = settings.device, settings.control
     background, commits, refusals = Background(), StoreCounts(), Refusals()
-    directory = Directory(settings.service.phone, settings.service.qr)
+    directory = make_directory(settings.service.phone, settings.service.qr)
     storage = make_storage(
         database, directory, settings.store,
         on_well=lambda: dispatcher.store_well(), measured=commits.committed,
@@ -182,7 +185,7 @@ def build(
         proxied=device.proxy_protocol,
         user_timeout=device.idle_timeout,
     )
-    knowledge = Knowledge(
+    knowledge = make_knowledge(
         directory, records, presence.end, background,
         refresh_seconds=settings.store.refresh,
         tells=lambda: cluster is None or cluster.leads,

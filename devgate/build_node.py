@@ -20,11 +20,14 @@ from devgate.gateway.devices.parked_task import MakeTask
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.nodes.claimed import Claimed
+from devgate.gateway.nodes.directory import NodeDirectory
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
 from devgate.gateway.nodes.following import Following
 from devgate.gateway.nodes.keys import NodeKeys, NodeOrders
+from devgate.gateway.nodes.knowledge import NodeKnowledge
 from devgate.gateway.nodes.node import ClusterNode
 from devgate.gateway.nodes.records import NodeRecords
+from devgate.gateway.nodes.registrations import Registrations
 from devgate.gateway.nodes.routing import Routing
 from devgate.gateway.storage import Names
 from devgate.net.tls import client_context
@@ -119,6 +122,7 @@ def build_node(
     Raises what build() raises.
     """
     node: ClusterNode
+    parts: Parts
     session = NodeSession(database, member)
     hops = Hops(
         Links(member.id, lambda: member.secret, lambda name: node.address(name), _tls(settings))
@@ -146,7 +150,10 @@ def build_node(
         dispatcher.begin(claimed, storage.node_journal.trusted)
         keys = NodeKeys(records, background)
         orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
-        routing = Routing(orders, dispatcher, claimed, records, member.id, hops)
+        routing = Routing(
+            orders, dispatcher, claimed, records, member.id, hops,
+            lambda imeis: parts.gateway.knowledge.learn(imeis),
+        )  # fmt: skip
         return Commands(running, dispatcher, keys, routing)
 
     parts = build(
@@ -159,16 +166,27 @@ def build_node(
         make_commands=make_commands,
         make_task=make_task,
         cluster=_Membership(member.id, member.incarnation, lambda: node, member.secret),
+        make_directory=NodeDirectory,
+        make_knowledge=partial(
+            NodeKnowledge, soon=lambda task: parts.gateway.dispatcher.soon(task)
+        ),
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
     dispatcher, records = gateway.dispatcher, gateway.records
+    directory, knowledge, desk = gateway.directory, gateway.knowledge, gateway.desk
+    assert isinstance(directory, NodeDirectory)
+    assert isinstance(knowledge, NodeKnowledge)
+    directory.connected = gateway.presence.get
+    directory.connections = gateway.presence.__len__
+    registrations = Registrations(directory, knowledge.ask, desk.answer_held)
+    desk.unregistered.holds = registrations
     assert isinstance(storage, NodeStorage)
     assert isinstance(dispatcher, NodeDispatcher)
     assert isinstance(records, NodeRecords)
     following = Following(storage.events, records, lambda event: node.on_event(event))
     node = ClusterNode(
         member, storage.node_journal, session, records, gateway.presence, claimed, dispatcher,
-        gateway.running, following, gateway.directory, gateway.background,
+        gateway.running, following, gateway.background, registrations,
     )  # fmt: skip
     return NodeParts(parts, member, node, routing, hops, session)
 

@@ -57,6 +57,8 @@ def _request_of(order: Order, wait: bool) -> dict[str, object]:
     request: dict[str, object] = {"type": order.type, "imei": order.imei, "wait": wait}
     if order.type == "start":
         request["long"] = order.long
+        if order.seconds:
+            request["unit"] = "seconds"
     elif order.cancel:
         request["cancel"] = True
     for name in ("key", "timeout", "expires"):

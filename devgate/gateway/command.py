@@ -56,6 +56,7 @@ class Order:
     cancel: bool = False  # a stop that cancels the waiting starts
     source: str = "socket"
     id: str | None = None  # that the command is to have; None: a new one
+    seconds: bool = False  # the caller says that `long` is a duration
 
     @property
     def content(self) -> tuple[str, str, int | None]:
@@ -69,8 +70,9 @@ class Command:
     __slots__ = (
         "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front",
         "group_id", "id", "imei", "key", "kind", "late", "late_at", "long", "message",
-        "new_address", "noted", "outcome", "recorded", "result", "running", "sent_at", "sequence",
-        "source", "spent", "state", "status", "timeout", "type", "until", "unwritten", "why",
+        "new_address", "noted", "outcome", "presumed", "recorded", "result", "running", "sent_at",
+        "sequence", "source", "spent", "state", "status", "timeout", "type", "until", "unwritten",
+        "why",
     )  # fmt: skip
 
     def __init__(self, id: str, order: Order, now: float) -> None:
@@ -109,6 +111,8 @@ class Command:
         self.done = False  # it has ended, on disk; or it is deferred to a later run
         # At a node: why no row of it was written. It is no command then, and its order is open.
         self.unwritten: str | None = None
+        # At a node: nobody has looked whether its key is spent, and no row of it tells that yet.
+        self.presumed = False
         # Who is called back: with True when it is done, with False when it is recorded.
         self._callers: list[tuple[bool, Callable[[Command], None]]] | None = None
 

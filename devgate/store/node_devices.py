@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import time
-from typing import Any
-
-from sqlalchemy import Connection, text
+from typing import Any, NamedTuple
 
 from devgate.store.node_commits import Claim, Committed
-from devgate.store.node_rows import STATE, NodeBatch, PresenceRow, write_presence
+from devgate.store.node_rows import STATE, NodeBatch, PresenceRow
+from devgate.store.node_statements import array, names, write_presence
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
+from devgate.store.schema import command as command_table
+from devgate.store.trips import Answer, Trips
 
 # The generation of a device's connection, in a row that was lost and written again: what is under
 # way for the device is to be looked at, as if another node had had it.
 UNSEEN = -1
 BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 
-_LOCKED = text(
-    "SELECT imei, online, since, address, running_until, generation, node, incarnation "
-    "FROM presence WHERE imei = ANY(:imeis) ORDER BY imei FOR NO KEY UPDATE"
+_LOCK = (
+    "SELECT imei, online, since, address, running_until, generation, incarnation "
+    "FROM presence WHERE imei = ANY($1::text[]) ORDER BY imei FOR NO KEY UPDATE"
 )
-_MISSING = text(
-    "INSERT INTO presence (imei) SELECT unnest(CAST(:imeis AS text[])) ON CONFLICT DO NOTHING"
-)
-_ALIVE = text("SELECT incarnation FROM node WHERE alive")
-_OPEN = text(
-    "SELECT id FROM command WHERE state <> 'ended' AND imei = ANY(:imeis) ORDER BY id "
+_MISSING = "INSERT INTO presence (imei) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+_ALIVE = "SELECT incarnation FROM node WHERE alive"
+_OPEN = (
+    "SELECT id FROM command WHERE state <> 'ended' AND imei = ANY($1::text[]) ORDER BY id "
     "FOR NO KEY UPDATE"
 )
-_TAKE = text(
-    "UPDATE command SET incarnation = :incarnation WHERE state <> 'ended' AND imei = ANY(:imeis)"
+_TAKE = (
+    "UPDATE command SET incarnation = $2::bigint WHERE state <> 'ended' AND imei = ANY($1::text[])"
 )
-_THEIRS = text(
-    "SELECT * FROM command WHERE imei = ANY(:imeis) AND state <> 'ended' UNION ALL "
-    "SELECT * FROM command WHERE imei = ANY(:imeis) AND status = '408' AND ended_at >= :since"
+_COLUMNS = tuple(column.name for column in command_table.columns)
+_ROWS = f"SELECT {names(_COLUMNS)} FROM command WHERE imei = ANY($1::text[])"
+_THEIRS = (
+    f"{_ROWS} AND state <> 'ended' UNION ALL {_ROWS} AND status = '408' AND ended_at >= $2::float8"
 )
-_HELD = text("SELECT id, detail FROM open_results WHERE id = ANY(:ids) AND detail <> ''")
+_HELD = "SELECT id, detail FROM open_results WHERE id = ANY($1::text[]) AND detail <> ''"
+
+
+class There(NamedTuple):
+    """What the database says of a device; its row is locked."""
+
+    imei: str
+    online: bool
+    since: float | None
+    address: str | None
+    running_until: float | None
+    generation: int
+    incarnation: int | None
+
+
+# By IMEI: whether it is online, the incarnation that has it, the generation of its connection.
+Held = dict[str, tuple[bool, int | None, int]]
 
 
 class Devices:
@@ -49,31 +65,35 @@ class Devices:
         self._member = member
         self._late_window = late_window
 
-    def write(
+    def lock(self, trips: Trips, batch: NodeBatch) -> Answer:
+        """Ask for the rows of all devices that the batch changes, or depends on, locked."""
+        imeis = {*_concerned(batch), *batch.plain.get("running", ())}
+        return trips.ask(_LOCK, array(sorted(imeis))) if imeis else Answer()
+
+    def claim(
         self,
-        conn: Connection,
+        trips: Trips,
         batch: NodeBatch,
+        locked: Answer,
         events: list[Values],
         done: Committed,
         clock_ahead: float,
-    ) -> dict[str, tuple[bool, int | None, int]]:
-        """Lock the devices that the batch is about, and claim those that have registered.
+    ) -> Held:
+        """Claim the devices that have registered.
 
-        `clock_ahead`: seconds by which the database's clock is ahead of this one's. Adds what
-        becomes of the claims to `done`, and the events that are to be told.
-        Returns by IMEI: whether it is online, the incarnation that has it, the generation.
+        `locked` is what lock() has found. `clock_ahead`: seconds by which the database's clock is
+        ahead of this one's. Adds what becomes of the claims to `done`, and the events that are to
+        be told.
         """
-        asking = {row.values[1] for row in batch.commands.values() if asks(row)}
-        imeis = sorted({*batch.devices, *asking})
-        if not imeis:
-            return {}
-        rows = {row.imei: row for row in conn.execute(_LOCKED, {"imeis": imeis})}
-        if missing := [imei for imei in imeis if imei not in rows]:
+        rows = found(locked)
+        if missing := sorted(_concerned(batch) - rows.keys()):
             # A row that is not there cannot be locked, and two nodes would both be the first.
-            conn.execute(_MISSING, {"imeis": missing})
-            rows |= {row.imei: row for row in conn.execute(_LOCKED, {"imeis": missing})}
+            trips.ask(_MISSING, array(missing))
+            again = trips.ask(_LOCK, array(missing))
+            trips.go()
+            rows |= found(again)
         mine = self._member.incarnation
-        held = {imei: (row.online, row.incarnation, row.generation) for imei, row in rows.items()}
+        held = held_of(rows)
         alive: set[int] | None = None
         written, claims = [], []
         for imei, device in batch.devices.items():
@@ -98,7 +118,7 @@ class Devices:
             other = None
             if row.online and row.incarnation != mine and row.incarnation is not None:
                 if alive is None:
-                    alive = set(conn.scalars(_ALIVE))
+                    alive = {incarnation for (incarnation,) in trips.rows(_ALIVE)}
                 if row.incarnation in alive:
                     other = row.incarnation
             believed = time() + clock_ahead + BELIEVED_SECONDS
@@ -110,16 +130,16 @@ class Devices:
             claims.append((Claim(imei, generation, True, current, other), row))
             events += _alternating(device, row, mine)
         if written:
-            write_presence(conn, written, self._member.id, mine)
+            write_presence(trips, written, self._member.id, mine)
             for values in written:
                 held[values[0]] = (values[1], mine, values[5])
-        self._adopt(conn, claims, done, clock_ahead)
+        self._adopt(trips, claims, done, clock_ahead)
         return held
 
     def _adopt(
         self,
-        conn: Connection,
-        claims: Iterable[tuple[Claim, Any]],
+        trips: Trips,
+        claims: Iterable[tuple[Claim, There]],
         done: Committed,
         clock_ahead: float,
     ) -> None:
@@ -129,25 +149,43 @@ class Devices:
         done.claims += [claim for claim, _ in claims if claim.current]
         if not adopted:
             return
-        imeis = sorted(adopted)
-        conn.execute(_OPEN, {"imeis": imeis})
-        conn.execute(_TAKE, {"imeis": imeis, "incarnation": self._member.incarnation})
-        since = time() + clock_ahead - self._late_window
+        imeis = array(sorted(adopted))
+        trips.ask(_OPEN, imeis)
+        trips.ask(_TAKE, imeis, self._member.incarnation)
+        theirs = trips.ask(_THEIRS, imeis, time() + clock_ahead - self._late_window)
+        ids = [f"{imei}:{kind}" for imei in adopted for kind in ("QD", "ST")]
+        held = trips.ask(_HELD, array(ids))
+        trips.go()
         commands: dict[str, list[dict[str, Any]]] = {}
-        for found in conn.execute(_THEIRS, {"imeis": imeis, "since": since}):
-            commands.setdefault(found.imei, []).append(found._asdict())
-        ids = [f"{imei}:{kind}" for imei in imeis for kind in ("QD", "ST")]
+        for values in theirs.rows:
+            row = dict(zip(_COLUMNS, values, strict=True))
+            commands.setdefault(row["imei"], []).append(row)
         results: dict[str, list[tuple[str, str]]] = {}
-        for id, detail in conn.execute(_HELD, {"ids": ids}):
+        for id, detail in held.rows:
             results.setdefault(id.partition(":")[0], []).append((id, detail))
-        for imei, (claim, row) in adopted.items():
+        for imei, (claim, there) in adopted.items():
             done.claims.append(
                 claim._replace(
                     commands=commands.get(imei, ()),
                     held=results.get(imei, ()),
-                    running_until=row.running_until,
+                    running_until=there.running_until,
                 )
             )
+
+
+def found(locked: Answer) -> dict[str, There]:
+    """What lock() has found, by IMEI."""
+    return {row[0]: There._make(row) for row in locked.rows}
+
+
+def held_of(rows: Mapping[str, There]) -> Held:
+    """Who has these devices."""
+    return {imei: (row.online, row.incarnation, row.generation) for imei, row in rows.items()}
+
+
+def _concerned(batch: NodeBatch) -> set[str]:
+    """The devices that are claimed or left, or whose commands depend on where they are."""
+    return {*batch.devices, *(row.values[1] for row in batch.commands.values() if asks(row))}
 
 
 def asks(row: Any) -> bool:
@@ -156,7 +194,7 @@ def asks(row: Any) -> bool:
     return (state == "sent" and row.generation is not None) or (state == "waiting" and row.fresh)
 
 
-def _alternating(device: PresenceRow, row: Any, mine: int) -> list[Values]:
+def _alternating(device: PresenceRow, row: There, mine: int) -> list[Values]:
     """The events of this node about a device, so that online and offline alternate among those of
     all nodes. `row` is what the database says of the device."""
     found: list[Values] = []

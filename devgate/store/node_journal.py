@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -24,20 +24,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
-from devgate.store.node_devices import Devices, asks
+from devgate.store.node_commands import Commands
+from devgate.store.node_commits import Committed
+from devgate.store.node_devices import Devices, found, held_of
 from devgate.store.node_losses import Losses
-from devgate.store.node_rows import (
-    STATE,
-    NodeBatch,
-    ends,
-    gathered,
-    insert_fresh,
-    update_known,
-    upsert,
-)
-from devgate.store.nodes import TRUST_SECONDS, Member, add_events, boottime, set_up_session
+from devgate.store.node_rows import NodeBatch, gathered
+from devgate.store.node_statements import DISAGREED, write_events, write_plain
+from devgate.store.nodes import TRUST_SECONDS, Member, boottime, set_up_session
 from devgate.store.numbering import Values
+from devgate.store.trips import Answer, Trips
 from devgate.store.verdicts import resolve
 
 if TYPE_CHECKING:
@@ -46,13 +41,11 @@ if TYPE_CHECKING:
 TRIES = 3  # of a transaction that ended in a deadlock or waited too long for a lock
 ROLLED_BACK = ("40P01", "55P03", "40001")  # deadlock, lock_timeout, serialization failure
 
-_BEAT = text(
-    "UPDATE node SET beat = beat + 1, devices = :devices, running = :running, "
-    "in_flight = :in_flight, pid = pg_backend_pid() "
-    "WHERE id = :id AND incarnation = :incarnation AND alive RETURNING beat, draining, "
-    "extract(epoch FROM clock_timestamp())::float8 AS now, (SELECT lost FROM owner) AS lost"
+_BEAT = (
+    "UPDATE node SET beat = beat + 1, devices = $3, running = $4, in_flight = $5, "
+    "pid = pg_backend_pid() WHERE id = $1 AND incarnation = $2 AND alive RETURNING beat, "
+    "draining, extract(epoch FROM clock_timestamp())::float8, (SELECT lost FROM owner)"
 )
-_NOBODYS = text("UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY(:imeis)")
 
 
 class Lost(Exception):
@@ -76,9 +69,13 @@ class NodeJournal:
         self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
         self._devices = Devices(member, late_window)
+        self._commands = Commands(member)
         self._losses = Losses(database, member, seen)
         self._database = database
         self._conn: Connection | None = None
+        self._trips: Trips | None = None  # on that connection
+        self._asked = 0.0  # when the last transaction was begun, by time()
+        self._way = 0.1  # seconds to the database and back, at the most
         self._beat = 0  # of the last commit that was confirmed
         # The rows of a commit of which nobody knows whether it was carried out.
         self._doubtful: Sequence[Row] = ()
@@ -97,7 +94,7 @@ class NodeJournal:
         """Write those rows whose conditions hold, or raise and have written none, as far as that
         can be known. Raises Fenced once this incarnation was declared dead."""
         for attempt in range(1, TRIES + 1):
-            fresh = self._conn is None
+            fresh = self._trips is None
             try:
                 return self._commit(rows)
             except DBAPIError as err:
@@ -121,36 +118,60 @@ class NodeJournal:
         raise AssertionError("the last try has returned or raised")
 
     def _commit(self, rows: Sequence[Row]) -> Committed:
-        began = boottime()
         self._committing = False
-        conn = self._conn = self._conn or self._connect()
-        done = Committed()
-        with conn.begin():
-            beat, lost = self._prove(conn, done)
-            if self._doubtful and beat == self._beat + 2:
-                rows = list(_not_written(rows, {id(row) for row in self._doubtful}))
-            batch = gathered(rows)
-            self._write(conn, batch, lost, done)
-            self._committing = True
-        self._committing = False
-        self._doubtful = ()
-        self._beat = beat
-        self.trusted_until = began + TRUST_SECONDS
-        if done.events:
-            self.last = done.events[-1][-1]
-        self._losses.committed(batch, done, self.clock_ahead, beat)
-        return done
+        trips = self._trips = self._trips or self._connect()
+        batch = gathered(rows)
+        done = None
+        if not self._doubtful and not batch.devices and not batch.verdicts:
+            done = self._presuming(trips, batch)
+        return done or self._step_by_step(trips, rows, batch)
 
-    def _connect(self) -> Connection:
-        conn = self._database.connected()
-        try:
-            set_up_session(conn, self.member.id)
-            conn.commit()
-            self._look(conn)
-        except BaseException:
-            conn.close()
-            raise
-        return conn
+    def _presuming(self, trips: Trips, batch: NodeBatch) -> Committed | None:
+        """Two trips, which is the usual case: the rows go with the question whether they may.
+        None, and nothing is written, if one of them may not."""
+        began, done, events = boottime(), Committed(), list(batch.events)
+        beat, locked = self._begin(trips), self._devices.lock(trips, batch)
+        orders = self._commands.ask(trips, batch.commands.values())
+        for kind, rows in batch.plain.items():
+            write_plain(trips, kind, rows.values())
+        trips.go()
+        number, lost = self._proven(trips, beat, done)
+        held = held_of(found(locked))
+        if not all(self._commands.allowed(row, held, lost) for row in batch.commands.values()):
+            trips.rows("ROLLBACK")
+            return None
+        self._commands.told(trips, batch, orders, held, events, done)
+        return self._end(trips, batch, events, began, number, done)
+
+    def _step_by_step(self, trips: Trips, rows: Sequence[Row], batch: NodeBatch) -> Committed:
+        """Each condition is known before what depends on it is asked."""
+        began, done, events = boottime(), Committed(), list(batch.events)
+        beat, locked = self._begin(trips), self._devices.lock(trips, batch)
+        trips.go()
+        number, lost = self._proven(trips, beat, done)
+        if self._doubtful and number == self._beat + 2:
+            batch = gathered(_not_written(rows, {id(row) for row in self._doubtful}))
+            events = list(batch.events)
+        held = self._devices.claim(trips, batch, locked, events, done, self.clock_ahead)
+        if batch.verdicts and self._conn is not None:
+            events += resolve(self._conn, batch.verdicts)  # by what the rows were before this
+        for command, row in batch.commands.items():
+            if (why := self._commands.refusal(row, held, lost)) is not None:
+                done.refused[command] = why
+        allowed = [row for one, row in batch.commands.items() if one not in done.refused]
+        orders = self._commands.ask(trips, allowed)
+        for kind, plain in batch.plain.items():
+            write_plain(trips, kind, plain.values())
+        trips.go()
+        self._commands.told(trips, batch, orders, held, events, done)
+        return self._end(trips, batch, events, began, number, done)
+
+    def _connect(self) -> Trips:
+        conn = self._conn = self._database.connected()
+        set_up_session(conn, self.member.id)
+        conn.commit()
+        self._look(conn)
+        return Trips(conn)
 
     def _look(self, conn: Connection) -> None:
         """On a new session. Raises StoreError where rows were lost, or nothing may be written
@@ -162,121 +183,99 @@ class NodeJournal:
             if found.why is not None:
                 raise found.why
 
-    def _prove(self, conn: Connection, done: Committed) -> tuple[int, str | None]:
-        """Beat: with this row locked nobody can declare this node dead. Raises Fenced and Lost."""
-        values = {
-            "id": self.member.id, "incarnation": self.member.incarnation,
-            "devices": self.devices, "running": self.running, "in_flight": self.in_flight,
-        }  # fmt: skip
-        asked = time()
-        row = conn.execute(_BEAT, values).first()
-        if row is None:
-            raise self._fenced(conn)
-        if row.beat <= self._beat:
-            raise Lost
-        if (took := time() - asked) < 0.2:  # a longer one says too little of the clock
-            self.clock_ahead = row.now - asked - took / 2
-        done.draining = row.draining
-        self._database.loss = row.lost
-        return row.beat, row.lost
+    def _begin(self, trips: Trips) -> Answer:
+        """Begin with the beat: with this row locked nobody can declare this node dead."""
+        trips.ask("BEGIN")
+        self._asked = time()
+        return trips.ask(
+            _BEAT, self.member.id, self.member.incarnation,
+            self.devices, self.running, self.in_flight,
+        )  # fmt: skip
 
-    def _fenced(self, conn: Connection) -> Exception:
-        row = conn.execute(
-            text("SELECT incarnation, alive FROM node WHERE id = :id"), {"id": self.member.id}
-        ).first()
-        if row is None or row.incarnation < self.member.incarnation:
+    def _proven(self, trips: Trips, beat: Answer, done: Committed) -> tuple[int, str | None]:
+        """The beat's number, and why no start is accepted. Raises Fenced and Lost."""
+        if not beat.rows:
+            raise self._fenced(trips)
+        number, draining, now, lost = beat.rows[0]
+        if number <= self._beat:
+            raise Lost
+        took = time() - self._asked
+        # What was asked with it takes its time, too: the quickest trip says how long the way is.
+        self._way = min(self._way * 1.01, took)
+        if took < 0.1:  # a longer one says too little of the clock
+            self.clock_ahead = now - self._asked - self._way / 2
+        done.draining = draining
+        self._database.loss = lost
+        return number, lost
+
+    def _fenced(self, trips: Trips) -> Exception:
+        rows = trips.rows("SELECT incarnation FROM node WHERE id = $1", self.member.id)
+        if not rows or rows[0][0] < self.member.incarnation:
             return Lost()
         return Fenced(
             f"the node {self.member.id} was declared dead by the others, for its commits came "
             "too late; it sends nothing more and ends"
         )
 
+    def _end(
+        self,
+        trips: Trips,
+        batch: NodeBatch,
+        events: Sequence[Values],
+        began: float,
+        number: int,
+        done: Committed,
+    ) -> Committed:
+        """The events, with their numbers, and COMMIT."""
+        told = write_events(trips, events, batch.commands.keys()) if events else Answer()
+        self._committing = True
+        try:
+            self._commits(trips)
+        except DBAPIError as err:
+            self._committing = not trips.skipped
+            if trips.skipped and getattr(err.orig, "sqlstate", None) == DISAGREED:
+                raise StoreError(
+                    "the database has failed over, and not all nodes have looked yet"
+                ) from None
+            raise
+        self._committing = False
+        if batch.verdicts and self._conn is not None:
+            self._conn.commit()  # for SQLAlchemy: the session is in no transaction by now
+        self._doubtful = ()
+        self._beat = number
+        self.trusted_until = began + TRUST_SECONDS
+        if events:
+            done.events = [
+                (at, *values[1:], n)
+                for values, (n, at) in zip(events, sorted(told.rows), strict=True)
+            ]
+            self.last = done.events[-1][-1]
+        self._losses.committed(batch, done, self.clock_ahead, number)
+        return done
+
+    def _commits(self, trips: Trips) -> None:
+        trips.rows("COMMIT")
+
     def _loss(self) -> Exception:
         """The beat has gone back. It is seen on a new session what that means."""
         try:
-            self._connect().close()
+            self._connect()
         except (StoreError, SQLAlchemyError) as err:
             return err
+        finally:
+            self.close()
         return self._losses.end()
 
     def close(self) -> None:
         """Give the connection back. The journal can be used again."""
+        trips, self._trips = self._trips, None
         conn, self._conn = self._conn, None
         if conn is not None:
             with suppress(SQLAlchemyError):
+                if trips is not None:
+                    trips.close()
+                    conn.invalidate()
                 conn.close()
-
-    # What one transaction does, in the order of its locks
-
-    def _write(
-        self, conn: Connection, batch: NodeBatch, lost: str | None, done: Committed
-    ) -> None:
-        events = list(batch.events)
-        held = self._devices.write(conn, batch, events, done, self.clock_ahead)
-        events += resolve(conn, batch.verdicts)  # by what the rows were before this commit
-        self._commands(conn, batch, held, lost, events, done)
-        for kind, rows in batch.plain.items():
-            upsert(conn, kind, list(rows.values()))
-        if events:
-            done.events = add_events(
-                conn, events, set(batch.commands), lambda rows: upsert(conn, "event", rows)
-            )
-
-    def _commands(
-        self,
-        conn: Connection,
-        batch: NodeBatch,
-        held: dict[str, tuple[bool, int | None, int]],
-        lost: str | None,
-        events: list[Values],
-        done: Committed,
-    ) -> None:
-        fresh: list[Values] = []
-        known: list[Values] = []
-        for id, row in batch.commands.items():
-            if (why := self._refusal(row, held, lost)) is not None:
-                done.refused[id] = why
-            else:
-                (fresh if row.fresh else known).append(row.values)
-        there = insert_fresh(conn, fresh, self.member.incarnation) if fresh else set()
-        waiting = {
-            values[1] for values in fresh
-            if values[0] in there and values[STATE] == "waiting"
-            and held[values[1]][1] != self.member.incarnation
-        }  # fmt: skip
-        if waiting:
-            # Whoever had the device before does not know of this, and this node not of what that
-            # one has under way: whichever claims it next has to look.
-            conn.execute(_NOBODYS, {"imeis": sorted(waiting)})
-        if known:
-            ending = {id for id, row in batch.commands.items() if ends(row)}
-            there |= update_known(conn, known, ending, self.member.incarnation)
-        for id, row in batch.commands.items():
-            if id in there:
-                events += row.events
-            elif id not in done.refused:
-                if row.fresh:
-                    done.refused[id] = WRITTEN if row.values[STATE] == "ended" else KEY_SPENT
-                else:
-                    done.foreign[id] = row.ended
-                    done.refused[id] = MOVED
-            if (refused := done.refused.get(id)) is not None:
-                done.fates += [(fate, refused) for fate in row.fates]
-
-    def _refusal(
-        self, row: Any, held: dict[str, tuple[bool, int | None, int]], lost: str | None
-    ) -> str | None:
-        """Why a command may not be written as it stands."""
-        if not asks(row):
-            return None
-        online, incarnation, generation = held[row.values[1]]
-        if row.values[STATE] == "sent":
-            if lost is not None:
-                return lost
-            mine = online and incarnation == self.member.incarnation
-            return None if mine and generation == row.generation else MOVED
-        # It waits here: not while another node has the device.
-        return MOVED if online and incarnation != self.member.incarnation else None
 
 
 def _not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:

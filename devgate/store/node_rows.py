@@ -1,8 +1,8 @@
-"""Rows of one commit of a node, and the statements that write them under their conditions."""
+"""Rows of one commit of a node."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -10,17 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from devgate.store.batch import (
-    AFTER,
-    COMMAND,
-    KEY,
-    KINDS,
-    ORDERED,
-    SPENT,
-    Row,
-    in_slices,
-    statement,
-)
+from devgate.store.batch import AFTER, COMMAND, Row, in_slices, statement
 from devgate.store.numbering import Values
 from devgate.store.verdicts import VERDICT, Verdict
 
@@ -114,84 +104,6 @@ def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
         conn.exec_driver_sql(AFTER[kind]("postgresql"))
 
 
-def insert_fresh(conn: Connection, rows: Sequence[Values], incarnation: int) -> set[str]:
-    """Write commands that were never journalled. Returns the ids of those that are there now: the
-    others have an id or a key that is there already."""
-    found: set[str] = set()
-    for some in in_slices(sorted(rows)):
-        values = tuple(chain.from_iterable((*row, incarnation) for row in some))
-        found.update(id for (id,) in conn.exec_driver_sql(_fresh(len(some)), values))
-    return found
-
-
-def update_known(
-    conn: Connection, rows: Sequence[Values], ends: Set[str], incarnation: int
-) -> set[str]:
-    """Write commands as they stand now, where ALLOWED; those of `ends`, which end now, where they
-    are open. Returns the ids of the rows that were written."""
-    found: set[str] = set()
-    kinds: dict[tuple[bool, bool], list[Values]] = {}
-    for row in sorted(rows):
-        frees = row[SPENT] is None and row[KEY] is not None
-        kinds.setdefault((frees, row[0] in ends), []).append(row)
-    for kind, some_rows in kinds.items():
-        for some in in_slices(some_rows):
-            values = tuple(chain.from_iterable((*row, incarnation) for row in some))
-            found.update(id for (id,) in conn.exec_driver_sql(_known(len(some), *kind), values))
-    return found
-
-
-# What may become of a row that is there. It is open, and this node works on it; or it is a 408,
-# which a result may still settle, and which may turn out to be ambiguous.
-MINE = "(command.state <> 'ended' AND command.incarnation = excluded.incarnation)"
-ALLOWED = (
-    f"{MINE} OR (command.status = '408' AND excluded.state = 'ended' AND "
-    "((excluded.ambiguous AND NOT command.ambiguous) OR excluded.late))"
-)
-_COLUMNS = (*COMMAND, "incarnation")
-_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
-_ONE = "(" + ", ".join(["%s"] * len(_COLUMNS)) + ")"
-
-
 @lru_cache(maxsize=64)
 def _plain(kind: str, rows: int) -> str:
     return statement("%s", kind, rows)
-
-
-@lru_cache(maxsize=64)
-def _fresh(rows: int) -> str:
-    values = ", ".join([_ONE] * rows)
-    return f"INSERT INTO command ({_NAMES}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"
-
-
-@lru_cache(maxsize=128)
-def _known(rows: int, names_spent: bool, ends: bool) -> str:
-    """`names_spent`: the rows give their keys free. `ends`: the commands end now."""
-    fixed = {"id", *ORDERED} if names_spent else {"id", *ORDERED, "spent"}
-    changing = ", ".join(f'"{n}" = excluded."{n}"' for n in _COLUMNS if n not in fixed)
-    values = ", ".join([_ONE] * rows)
-    return (
-        f"INSERT INTO command ({_NAMES}) VALUES {values} ON CONFLICT (id) "
-        f"DO UPDATE SET {changing} WHERE {MINE if ends else ALLOWED} RETURNING id"
-    )
-
-
-PRESENCE_COLUMNS = (*KINDS["presence"].columns, "node", "incarnation")
-
-
-@lru_cache(maxsize=64)
-def _presence(rows: int) -> str:
-    names = ", ".join(PRESENCE_COLUMNS)
-    one = "(" + ", ".join(["%s"] * len(PRESENCE_COLUMNS)) + ")"
-    changing = ", ".join(f"{n} = excluded.{n}" for n in PRESENCE_COLUMNS if n != "imei")
-    return (
-        f"INSERT INTO presence ({names}) VALUES {', '.join([one] * rows)} "
-        f"ON CONFLICT (imei) DO UPDATE SET {changing}"
-    )
-
-
-def write_presence(conn: Connection, rows: Sequence[Values], node: str, incarnation: int) -> None:
-    """Write devices that are this node's; their rows are locked."""
-    for some in in_slices(sorted(rows)):
-        values = tuple(chain.from_iterable((*row, node, incarnation) for row in some))
-        conn.exec_driver_sql(_presence(len(some)), values)

@@ -254,16 +254,21 @@ def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
     return found
 
 
+_HOLDERS = text(
+    "SELECT p.imei, n.id, n.incarnation FROM presence p JOIN node n ON n.id = p.node AND "
+    "n.incarnation = p.incarnation AND n.alive WHERE p.imei = ANY(:imeis) AND p.online"
+)
+
+
+def holders(conn: Connection, imeis: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """The living nodes that have these devices, by IMEI: name and incarnation."""
+    found = conn.execute(_HOLDERS, {"imeis": list(imeis)})
+    return {row.imei: (row.id, row.incarnation) for row in found}
+
+
 def holder(conn: Connection, imei: str) -> tuple[str, int] | None:
     """The living node that has the device: its name and incarnation."""
-    row = conn.execute(
-        text(
-            "SELECT n.id, n.incarnation FROM presence p JOIN node n ON n.id = p.node AND "
-            "n.incarnation = p.incarnation AND n.alive WHERE p.imei = :imei AND p.online"
-        ),
-        {"imei": imei},
-    ).first()
-    return None if row is None else (row.id, row.incarnation)
+    return holders(conn, [imei]).get(imei)
 
 
 LEADING = 0x6465766C  # the advisory lock of the leader; its other key is the schema

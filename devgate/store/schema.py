@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0010"  # the newest migration: what this version of devgate works with
+SCHEMA = "0011"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -47,6 +47,7 @@ device = Table(
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("ack_timeout", Double),  # seconds; NULL: [command] ack_timeout
     Column("revision", BigInteger, nullable=False, server_default="0", index=True),
+    Column("added", BigInteger, nullable=False, server_default="0"),  # its first revision
     # Other programs write here, too: what they cannot mean is refused to them at once.
     CheckConstraint("length(imei) = 15", name="device_imei"),
     CheckConstraint("unit in ('seconds', 'times')", name="device_unit"),

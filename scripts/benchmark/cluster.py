@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark import postgres
 from benchmark.build import build
@@ -22,7 +23,7 @@ from benchmark.machine import Cores, cores, describe
 from benchmark.measure import CALLERS
 from benchmark.report import aligned
 from benchmark.samples import time_of
-from benchmark.servers import Kind, Server, bare, devgate, serving
+from benchmark.servers import KNOWN_DEVICES, Kind, Server, bare, devgate, serving
 
 DEVICES, ROUNDS, SECONDS = 5_000, 5, 3.0
 TITLES = {
@@ -31,10 +32,44 @@ TITLES = {
     "right": "two nodes, orders at the device's node",
     "wrong": "two nodes, orders at the other node",
 }
+STORMS = {
+    "storm": "a storm at one gateway alone",
+    "storm1": "a storm at one node",
+    "storm2": "a storm at two nodes",
+}
+STORM, WAVE = 100_000, 17_000  # registrations in all, and at once
 UNITS = {
     "starts": "starts/s", "p50": "p50 ms", "p99": "p99 ms", "cpu": "us CPU, device's node",
     "entry": "other node", "database": "PostgreSQL",
 }  # fmt: skip
+STORM_UNITS = {
+    "rate": "registrations/s", "wall": "s", "cpu": "us CPU, nodes", "database": "PostgreSQL",
+}  # fmt: skip
+
+
+class Tree(NamedTuple):
+    """A devgate that is measured."""
+
+    title: str  # behind that of what is measured
+    path: Path | None  # None: this one
+
+
+class Rig(NamedTuple):
+    """What is measured, with which devgate, on which database."""
+
+    key: str
+    tree: Tree
+    store: str
+
+    @property
+    def title(self) -> str:
+        """Its row of the table."""
+        return {**TITLES, **STORMS}[self.key] + self.tree.title
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.key}{'-beside' if self.tree.path else ''}"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +79,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=float, default=SECONDS, metavar="S", help="(%(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--beside", type=Path, metavar="DIR", help="measure the devgate of that working tree, too"
+    )
+    parser.add_argument(
+        "--only", metavar="KEYS", help=f"some of {', '.join((*TITLES, *STORMS))} (all of them)"
+    )
+    parser.add_argument(
+        "--storm",
+        type=int,
+        default=STORM,
+        metavar="N",
+        help="registrations of a storm, in waves (%(default)s)",
+    )
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="where the store goes: on a real disk"
     )
@@ -60,55 +108,105 @@ def run(args: argparse.Namespace) -> int:
     if programs is None:
         raise BenchError("no initdb and postgres here")
     used = cores()
-    found: dict[str, list[Values]] = {key: [] for key in TITLES}
+    found: dict[str, list[Values]] = {}
+    wanted = args.only.split(",") if args.only else [*TITLES, *STORMS]
+    if unknown := set(wanted) - {*TITLES, *STORMS}:
+        raise BenchError(f"--only: there is no {', '.join(sorted(unknown))}")
     with ExitStack() as stack:
         name = tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder)
         folder = Path(stack.enter_context(name)).resolve()
         tools, machine = build(folder), describe(folder, used)
         url = stack.enter_context(postgres.postgres(programs, used.others))
-        stores = {key: postgres.database(url, key) for key in TITLES}
-        for key, store in stores.items():
-            devgate(folder, key, key, store)  # its devices are imported here
+        trees = [Tree("", None)]
+        if args.beside is not None:
+            trees.append(Tree(f", {args.beside.name}", args.beside.resolve()))
+        rigs = [
+            Rig(key, tree, postgres.database(url, f"{key}{number}"))
+            for key in wanted
+            for number, tree in enumerate(trees)
+        ]
+        for rig in rigs:
+            count = args.storm if rig.key in STORMS else None
+            _prepare(folder, rig, count)
         for number in range(args.rounds):
-            for key in TITLES:
-                values = _measure(tools.generator, folder, used, key, stores[key], args.seconds)
-                found[key].append(values)
-                say(
-                    f"round {number + 1} of {args.rounds}: {key}, {values['starts']:,.0f} starts/s"
-                )
+            for rig in rigs:
+                if rig.key in STORMS:
+                    values = _storm(tools.generator, folder, used, rig, args.storm)
+                else:
+                    values = _measure(tools.generator, folder, used, rig, args.seconds)
+                found.setdefault(rig.title, []).append(values)
+                rate = values["starts"] if "starts" in values else values["rate"]
+                say(f"round {number + 1} of {args.rounds}: {rig.title}, {rate:,.0f}/s")
     lines = [f"{key:8} {value}" for key, value in machine.items()]
-    print("\n".join([*lines, "", *aligned(rows(found))]))
+    starts = {title: values for title, values in found.items() if "starts" in values[0]}
+    storms = {title: values for title, values in found.items() if "rate" in values[0]}
+    tables = [
+        aligned(rows(some, units)) for some, units in ((starts, UNITS), (storms, STORM_UNITS))
+        if some
+    ]  # fmt: skip
+    print("\n".join([*lines, *("\n" + "\n".join(table) for table in tables)]))
     if args.json:
         args.json.write_text(json.dumps({"machine": machine, "rounds": found}, indent=1) + "\n")
     return 0
 
 
-def rows(found: dict[str, list[Values]]) -> list[list[str]]:
-    """The table: medians, CPU per start in microseconds."""
-    lines = [["", *UNITS.values()]]
-    for key, title in TITLES.items():
-        medians = {
-            unit: statistics.median(values[unit] for values in found[key]) for unit in UNITS
-        }
-        lines.append([title, *(f"{medians[unit]:,.{_digits(unit)}f}" for unit in UNITS)])
+def rows(found: dict[str, list[Values]], units: dict[str, str]) -> list[list[str]]:
+    """The table: medians, CPU in microseconds."""
+    lines = [["", *units.values()]]
+    for title, all_values in found.items():
+        medians = {unit: statistics.median(one[unit] for one in all_values) for unit in units}
+        lines.append([title, *(f"{medians[unit]:,.{_digits(unit)}f}" for unit in units)])
     return lines
 
 
 def _digits(unit: str) -> int:
-    return 1 if unit in ("p50", "p99") else 0
+    return 1 if unit in ("p50", "p99", "wall") else 0
 
 
-def _measure(
-    generator: Path, folder: Path, used: Cores, key: str, store: str, seconds: float
-) -> Values:
+def _prepare(folder: Path, rig: Rig, count: int | None) -> None:
+    """Import its devices; `count` of them, or as many as every bench has."""
+    devgate(
+        folder, rig.name, rig.title, rig.store, tree=rig.tree.path,
+        devices=KNOWN_DEVICES if count is None else count,
+    )  # fmt: skip
+
+
+def _serve(stack: ExitStack, folder: Path, used: Cores, rig: Rig) -> list[Server]:
+    names = {"alone": [""], "one": ["a"], "storm": [""], "storm1": ["a"]}
+    return [
+        stack.enter_context(serving(_node(folder, rig, name), folder, used.server, settled=1.5))
+        for name in names.get(rig.key, ["a", "b"])
+    ]
+
+
+def _storm(generator: Path, folder: Path, used: Cores, rig: Rig, count: int) -> Values:
+    """All devices register, in waves that descriptors suffice for, each at the next node. The
+    devices of a wave are gone when the next one comes."""
     with ExitStack() as stack:
-        names = {"alone": [""], "one": ["a"]}.get(key, ["a", "b"])
-        servers: list[Server] = [
-            stack.enter_context(
-                serving(_node(folder, key, store, name), folder, used.server, settled=1.5)
-            )
-            for name in names
-        ]
+        servers = _serve(stack, folder, used, rig)
+        before = _times(servers)
+        wall = 0.0
+        for wave, first in enumerate(range(0, count, WAVE)):
+            server, size = servers[wave % len(servers)], min(WAVE, count - first)
+            words = [*options(first=first, devices=size), "storm", "settle"]
+            target = options(port=server.port, control=server.control, pids=server.process.pid)
+            with generate(generator, used.generator, *target, *words) as running:
+                wall += running.phase("storm").seconds
+                running.phase("settle")
+        spent = [now - then for now, then in zip(_times(servers), before, strict=True)]
+        each = 1e6 / count
+        return {
+            "rate": count / wall,
+            "wall": wall,
+            "cpu": sum(spent[:-1]) * each,
+            "database": spent[-1] * each,
+        }
+
+
+def _measure(generator: Path, folder: Path, used: Cores, rig: Rig, seconds: float) -> Values:
+    key = rig.key
+    with ExitStack() as stack:
+        servers = _serve(stack, folder, used, rig)
         holder, entry = servers[0], servers[-1 if key == "wrong" else 0]
         words = [
             *options(devices=DEVICES), "storm", "settle",
@@ -158,14 +256,14 @@ def _postgres_processes() -> Iterator[int]:
                 yield int(entry.name)
 
 
-def _node(folder: Path, key: str, store: str, name: str) -> Kind:
+def _node(folder: Path, rig: Rig, name: str) -> Kind:
     """A gateway on this store that is the node of this name; "": one that works alone."""
-    kind = bare(folder, f"{key}{name}", TITLES[key], store)
+    kind = bare(folder, f"{rig.name}{name}", rig.title, rig.store, tree=rig.tree.path)
     plain = kind.command
 
     def command(port: int, control: Path) -> list[str | Path]:
         made = plain(port, control)
-        config = folder / f"{key}{name}.toml"
+        config = folder / f"{rig.name}{name}.toml"
         config.write_text(config.read_text() + f'\n[cluster]\nnode = "{name}"\n')
         return made
 

@@ -137,6 +137,7 @@ def devgate(
     full: bool = True,
     level: str = "warning",
     tree: Path | None = None,
+    devices: int = KNOWN_DEVICES,
 ) -> Kind:
     """The real gateway with the bench's devices in a store of its own.
 
@@ -144,7 +145,7 @@ def devgate(
     """
     kind = bare(folder, key, title, store, full=full, level=level, tree=tree)
     imeis = folder / "devices.csv"
-    rows = "".join(f"{FIRST_IMEI + i}\n" for i in range(KNOWN_DEVICES))
+    rows = "".join(f"{FIRST_IMEI + i}\n" for i in range(devices))
     imeis.write_text(f"imei\n{rows}")
     done = subprocess.run(
         [*PROGRAM, "--config", folder / f"{key}.toml", "devices", "import", imeis],

@@ -16,6 +16,7 @@ from tests.e2e.harness import Gateway, Json, gateway
 from tests.postgres import Postgres
 
 A, B, C = "860000000000001", "860000000000002", "860000000000003"
+D = "860000000000004"  # that no node knows at first
 DEVICES = [{"imei": imei} for imei in (A, B, C)]
 
 
@@ -252,6 +253,48 @@ def test_a_change_of_a_device_is_told_once(two: tuple[Gateway, Gateway]) -> None
     )
     assert len(told) == 1
     assert len(events(a, events=["device.added"], imei="860000000000021")) == 1
+
+
+def test_a_change_of_a_device_is_in_force_at_the_node_that_has_it(
+    two: tuple[Gateway, Gateway],
+) -> None:
+    """Neither node has loaded any device."""
+    a, b = two
+    with b.register(A) as device:
+        claimed(a, A)
+        assert a.ask({"type": "edit", "imei": A, "phone": "110"})["status"] == "200"
+
+        def phone() -> bytes:
+            device.send(f"023000{A}TN")
+            return device.read(int(device.read(3)) - 3)
+
+        eventually(phone, lambda said: said == f"200{A}TN110".encode())
+        assert a.ask({"type": "edit", "imei": A, "enabled": False})["status"] == "200"
+        device.expect_end()
+    for node in two:
+        with node.unregistered() as device:
+            device.send(f"023000{A}HT")
+            device.expect(f"023401{A}HT")
+    assert b.ask({"type": "remove", "imei": A})["status"] == "200"
+    for node in two:
+
+        def answer(node: Gateway = node) -> bytes:
+            with node.unregistered() as device:
+                device.send(f"023000{A}HT")
+                return device.read(6)
+
+        eventually(answer, lambda said: said == b"023300")
+
+
+def test_a_duration_is_none_for_a_device_that_counts_times(two: tuple[Gateway, Gateway]) -> None:
+    a, b = two
+    assert a.ask({"type": "add", "imei": D, "unit": "times"})["status"] == "200"
+    order = {"type": "start", "imei": D, "long": 5, "unit": "seconds"}
+    for node in two:  # nobody has it
+        assert node.ask(order)["status"] == "400"
+    with a.register(D):
+        claimed(b, D)
+        assert [node.ask(order)["status"] for node in two] == ["400", "400"]
 
 
 def test_each_node_lists_the_devices_of_all(two: tuple[Gateway, Gateway]) -> None:

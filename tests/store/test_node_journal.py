@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import time
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import Fenced, SetupError
@@ -21,6 +19,7 @@ from devgate.store.node_journal import NodeJournal
 from devgate.store.node_opening import node_database
 from devgate.store.node_rows import Fate
 from devgate.store.node_session import NodeSession
+from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT
 from tests.e2e.caller import eventually
 from tests.store.commands import command_row, event
@@ -364,24 +363,13 @@ class Cut(NodeJournal):
 
     cut = ""
 
-    def _connect(self) -> Connection:
-        conn = super()._connect()
-        own = conn.begin
-
-        @contextmanager
-        def begin() -> Iterator[None]:
-            where, self.cut = self.cut, ""
+    def _commits(self, trips: Trips) -> None:
+        where, self.cut = self.cut, ""
+        if where != "before":
+            super()._commits(trips)
+        if where:
             lost = ConnectionResetError("the server went away")
-            error = DBAPIError("COMMIT", None, lost, connection_invalidated=True)
-            with own():
-                yield
-                if where == "before":
-                    raise error
-            if where == "after":
-                raise error
-
-        conn.begin = begin  # type: ignore[method-assign, assignment]
-        return conn
+            raise DBAPIError("COMMIT", None, lost, connection_invalidated=True)
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])

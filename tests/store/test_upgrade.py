@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import inspect, text
 
 from devgate.errors import SetupError
+from devgate.model import Imei
 from devgate.store import devices, engines, history, inbox, webhooks
+from devgate.store.device import Device
 from devgate.store.engine import Database, claim_database, open_database, upgrade_database
 from devgate.store.journal import Journal
 from devgate.store.migrations.run import upgrade
 from devgate.store.schema import SCHEMA, VERSION_TABLE, metadata
 from tests.store.commands import command_row
-from tests.store.plain import A
+from tests.store.plain import A, B
 
 
 def first(url: str) -> None:
@@ -106,6 +108,24 @@ def test_times_that_went_back_no_longer_do(database_url: str) -> None:
         assert [(row[-1], row[0]) for row in found] == [
             (1, 5), (2, 7), (3, 7), (4, 7), (5, 7), (6, 8),
         ]  # fmt: skip
+    database.close()
+
+
+def test_a_device_that_was_there_was_not_added_since(database_url: str) -> None:
+    first(database_url)
+    database = open_database(database_url, upgrade=True)
+    with database.write() as conn:
+        before = devices.revision(conn)
+        devices.edit(conn, Imei(A), {"name": "hall"})
+        devices.add(conn, Device(Imei(B), 2))
+    with database.write() as conn:
+        devices.edit(conn, Imei(B), {"name": "yard"})
+    with database.read() as conn:
+        changes = devices.changed(conn, before)
+        assert {device.imei for device in changes.changed} == {A, B}
+        assert changes.added == {B}
+        later = devices.changed(conn, devices.revision(conn) - 1)
+        assert (len(later.changed), later.added) == (1, frozenset())
     database.close()
 
 

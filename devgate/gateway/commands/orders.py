@@ -101,16 +101,25 @@ class Orders:
         else:
             on_done(StoreError("the gateway stops; nothing was sent"))
 
-    def _make_command(self, order: Order, wait: bool, on_done: OnDone) -> None:
+    def _make_command(
+        self, order: Order, wait: bool, on_done: OnDone, presumed: bool = False
+    ) -> None:
         """Make the order's command: it is refused, or waits for its turn, which may be now.
+        `presumed`: nobody has looked whether its key is spent; its row will tell.
 
-        Raises StoreError (503) while the journal cannot be written: what could not be journalled
+        Raises CallerError (400) where a duration was ordered of a device that counts times, and
+        StoreError (503) while the journal cannot be written: what could not be journalled
         leaves no record, so that an outage fills no memory with refusals.
         """
+        if order.seconds and self._directory.counts_times(order.imei):
+            raise CallerError(
+                "400", f"long: {order.imei} counts times: a number expected, not a duration"
+            )
         refusal = self._refusal(order)
         if (state := self._records.state) != "ok":
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
         command = Command(order.id or self.ids.next(), order, time())
+        command.presumed = presumed
         command.on_settled(wait, on_done)
         try:
             if order.key is not None:

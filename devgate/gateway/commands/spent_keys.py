@@ -35,6 +35,10 @@ class SpentKeys:
         while now - commands[next(iter(commands))][0] > MAX_AGE_SECONDS:
             del commands[next(iter(commands))]
 
+    def knows(self, key: str) -> bool:
+        """Whether a command of this run had the key, whatever came of that one."""
+        return key in self._commands or key in self._keys
+
     def find(self, key: str, within: float) -> Command | None:
         """The command that spent the key in the last `within` seconds of this run.
 

@@ -200,6 +200,15 @@ class Desk:
         if decoder.tail or connection.waits:
             self.watch.tend(connection, now)
 
+    def answer_held(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Answer what had to wait. A fault ends this connection alone."""
+        try:
+            self.answer(connection, b"", events, trio.current_time())
+        except Exception:
+            log.exception("connection crashed imei=%s", connection.session.imei)
+            self.counts.faults += 1
+            connection.end("a fault of the gateway")
+
     def _quick(self, connection: Connection, data: bytes) -> bool:
         """The common case: one request or heartbeat of a registered device. False: it is not."""
         if connection.tap is not None:

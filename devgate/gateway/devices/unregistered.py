@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
@@ -43,6 +44,16 @@ class _Refused:
     slow_until: float = float("-inf")
 
 
+class Holds(Protocol):
+    """Who keeps registrations of devices that are not in memory until they were looked up."""
+
+    def now(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
+        """Those of the events that can be answered at once. `connection` has not registered."""
+
+    def ended(self, connection: Connection) -> None:
+        """The connection is over, and had not registered."""
+
+
 class Unregistered:
     """The connections of devices that have not registered, oldest first."""
 
@@ -50,6 +61,7 @@ class Unregistered:
         self.refusals = refusals
         self.unknown = unknown
         self.attempts = attempts
+        self.holds: Holds | None = None  # a node's; else all devices are in memory
         self._connections: dict[Connection, None] = {}
         self._refused: OrderedDict[str, _Refused] = OrderedDict()
         self._any_slow_until = float("-inf")
@@ -77,6 +89,8 @@ class Unregistered:
 
     def ended(self, connection: Connection) -> None:
         """One is over that has not registered. Of those that have, nothing is left here."""
+        if self.holds is not None:
+            self.holds.ended(connection)
         self._connections.pop(connection, None)
         self._delayed.done(connection)
         self._events.pop(connection, None)
@@ -128,7 +142,18 @@ class Unregistered:
     def now(self, connection: Connection, events: Sequence[Event], now: float) -> Sequence[Event]:
         """Those of the events that may be answered now; the others wait here, in order."""
         if now >= self._any_slow_until and not self._events:
-            return events  # no network is slow, and nobody waits
+            return self.known(connection, events)  # no network is slow, and nobody waits
+        return self.known(connection, self._in_time(connection, events, now))
+
+    def known(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
+        """Those of the events that can be answered from memory; at a node others wait."""
+        if self.holds is None or connection.own or not events:
+            return events
+        return self.holds.now(connection, events)
+
+    def _in_time(
+        self, connection: Connection, events: Sequence[Event], now: float
+    ) -> Sequence[Event]:
         waiting = self._events.get(connection)
         if waiting is not None:
             waiting.extend(events)

@@ -135,7 +135,8 @@ class Watch:
         for connection in islice(self.grace.due(now), DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.grace and connection.decoder.early():
-                self._desk.answer(connection, b"", [Heartbeat()], now)
+                beat = self._unregistered.known(connection, [Heartbeat()])
+                self._desk.answer(connection, b"", beat, now)
         for connection in islice(self.tails.due(now), DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
@@ -149,7 +150,7 @@ class Watch:
         """A registration that had to wait, and what came behind it."""
         if connection.why:
             return
-        self._desk.answer(connection, b"", events[:1], now)
+        self._desk.answer(connection, b"", self._unregistered.known(connection, events[:1]), now)
         rest: Sequence[Event] = events[1:]
         if not connection.own:
             rest = self._unregistered.now(connection, rest, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
@@ -15,6 +15,7 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import COLUMNS, Device
+from devgate.store.devices import Changes
 from devgate.store.history import Reading
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class Knowledge:
             count = 0
             while True:
                 changes = await self._records.read(devices.changed, self._revision, PAGE)
-                self._apply(
-                    changes.changed, changes.removed, quiet=count >= TOLD or not self._tells()
-                )
+                self._apply(changes, quiet=count >= TOLD or not self._tells())
                 count += len(changes.changed) + len(changes.removed)
                 self._revision = changes.revision
                 if not changes.more:
@@ -83,23 +82,26 @@ class Knowledge:
                 self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
 
-    def _apply(self, changed: Iterable[Device], removed: Iterable[Imei], quiet: bool) -> None:
-        for device in changed:
-            before = self._directory.known(device.imei)
-            self._directory.put(device)
+    def _apply(self, changes: Changes, quiet: bool) -> None:
+        for device in changes.changed:
+            self._put(device, changes, quiet)
+        for imei in changes.removed:
+            self._remove(imei, quiet)
+
+    def _put(self, device: Device, changes: Changes, quiet: bool) -> None:
+        before = self._directory.known(device.imei)
+        self._directory.put(device)
+        if not quiet:
+            self._tell(before, device)
+        if not device.enabled:
+            self._refused(device.imei, "disabled")
+
+    def _remove(self, imei: Imei, quiet: bool) -> None:
+        if (called := self._directory.called(imei)) is not None:
+            self._directory.remove(imei)
             if not quiet:
-                self._tell(before, device)
-            if not device.enabled:
-                self._refused(device.imei, "disabled")
-        for imei in removed:
-            if (called := self._directory.called(imei)) is not None:
-                self._directory.remove(imei)
-                if not quiet:
-                    source = self._whose(imei)
-                    detail = {**called._asdict(), "source": source}
-                    self._records.event("device.removed", imei, **detail)
-                    log.info("device removed imei=%s source=%s", imei, source)
-                self._refused(imei, "removed")
+                self._tell_removed(imei, called._asdict())
+            self._refused(imei, "removed")
 
     @contextmanager
     def changing(self, source: str, imei: Imei | None = None) -> Iterator[None]:
@@ -118,11 +120,9 @@ class Knowledge:
         return wide[0] if wide else OTHERS
 
     def _tell(self, before: Device | None, new: Device) -> None:
-        source = self._whose(new.imei)
-        called = {"id": new.id, "name": new.name, "site": new.site}
-        detail: dict[str, object] = {**called, "enabled": new.enabled, "source": source}
         if before is None:
-            self._records.event("device.added", new.imei, **detail)
+            source = self._whose(new.imei)
+            self._records.event("device.added", new.imei, **_detail(new), source=source)
             log.info("device added imei=%s source=%s", new.imei, source)
             return
         changes = {
@@ -131,16 +131,38 @@ class Knowledge:
             if old != value
         }
         if changes:  # else it was written as it was
-            self._records.event("device.changed", new.imei, **detail, changes=changes)
-            log.info(
-                "device changed imei=%s fields=%s source=%s", new.imei, ",".join(changes), source
-            )
+            self._tell_changed(new, changes)
+
+    def _tell_changed(self, new: Device, changes: dict[str, Any] | None) -> None:
+        """`changes`: by field; None: they are not known."""
+        source = self._whose(new.imei)
+        more = {} if changes is None else {"changes": changes}
+        self._records.event("device.changed", new.imei, **_detail(new), source=source, **more)
+        log.info(
+            "device changed imei=%s fields=%s source=%s",
+            new.imei, "?" if changes is None else ",".join(changes), source,
+        )  # fmt: skip
+
+    def _tell_removed(self, imei: Imei, called: dict[str, Any]) -> None:
+        source = self._whose(imei)
+        self._records.event("device.removed", imei, **called, source=source)
+        log.info("device removed imei=%s source=%s", imei, source)
+
+    async def learn(self, imeis: Iterable[str]) -> None:
+        """See to it that these devices are in memory, if they are known. All are at a gateway that
+        works alone. Raises StoreError."""
 
     async def watch(self) -> NoReturn:
         """See what other programs change."""
         while True:
             await trio.sleep(self._refresh_seconds)
             await self._background.until_done("refresh", self.refresh, self._refresh_seconds)
+
+
+def _detail(device: Device) -> dict[str, object]:
+    return {
+        "id": device.id, "name": device.name, "site": device.site, "enabled": device.enabled,
+    }  # fmt: skip
 
 
 def _short(value: object) -> object:

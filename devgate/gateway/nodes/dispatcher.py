@@ -54,7 +54,17 @@ class NodeDispatcher(Dispatcher):
         if not self.claimed.waits(device.imei):
             super()._next(device)
 
+    def free(self, imei: Imei) -> bool:
+        """Whether a command for the device would be sent now: it is here, and nothing is under way
+        for it."""
+        device = self._devices.get(imei)
+        idle = device is None or not (device.current or device.aside or device.waiting)
+        ready = self._serving and not self._closed and imei not in self._stalled
+        return idle and ready and self.claimed.get(imei) is not None
+
     def _written(self, device: DeviceCommands, command: Command, error: Exception | None) -> None:
+        if error is None:
+            command.presumed = False
         if isinstance(error, NotWritten) and error.known:
             self._not_here(command, error.why)
             return self._free(device, command)

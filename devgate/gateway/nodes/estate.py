@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from devgate.gateway.command import Command
 from devgate.gateway.commands.recovery import UNSENT
 from devgate.gateway.details import command_front, corrected, ended, event_row
-from devgate.gateway.storage import Names
-from devgate.model import Imei
+from devgate.model import Called, Imei
+from devgate.store import devices as stored
 from devgate.store import nodes
 from devgate.store.history import Reading
 from devgate.store.node_rows import upsert
@@ -25,10 +25,10 @@ OFFLINE = "its node died"
 log = logging.getLogger("devgate.nodes")
 
 # Settles one slice in a transaction. Returns how many rows it was.
-Settle = Callable[[Reading, float, Names], int]
+Settle = Callable[[Reading, float], int]
 
 
-def commands(conn: Reading, now: float, names: Names) -> int:
+def commands(conn: Reading, now: float) -> int:
     """End commands that nobody works on any more. What waits for its device to register goes on
     waiting: the node where that happens takes it."""
     found = [Command.of(row) for row in orphaned_commands(conn, now)]
@@ -43,14 +43,15 @@ def commands(conn: Reading, now: float, names: Names) -> int:
     others = [one.values() for one in found if one.spent or one.key is None]
     upsert(conn, "refused", unsent)
     upsert(conn, "command", others)
-    told = [ended(one, command_front(one, names.called(one.imei)), now).values for one in found]
+    called = _called(conn, found)
+    told = [ended(one, command_front(one, called.get(one.imei)), now).values for one in found]
     add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
     for one in found:
         log.info("command of a dead node ended command=%s status=%s", one.id, one.status)
     return len(found)
 
 
-def devices(conn: Reading, now: float, names: Names) -> int:
+def devices(conn: Reading, now: float) -> int:
     """Mark devices of dead nodes offline."""
     found = orphaned_devices(conn, now)
     told: list[tuple[Any, ...]] = []
@@ -61,7 +62,7 @@ def devices(conn: Reading, now: float, names: Names) -> int:
     return len(found)
 
 
-def correct(conn: Reading, now: float, names: Names, unsent: Mapping[str, int]) -> int:
+def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
     """A node that was declared dead knows of these commands, by id with their place in the order
     of sending, that no byte of them went out. Those that ended as 408 for that are 404, and their
     keys are free; so are those that nobody has ended yet. Returns how many there were."""
@@ -70,19 +71,25 @@ def correct(conn: Reading, now: float, names: Names, unsent: Mapping[str, int]) 
         for row in nodes.unknown(conn, sorted(unsent))
         if row["sequence"] == unsent[row["id"]]
     ]
-    told = []
+    told, called = [], _called(conn, found)
     for command in found:
         tell = corrected
         if command.state == "sent":
             command.ends("404", now)
             tell = ended
         command.corrected()
-        told.append(tell(command, command_front(command, names.called(command.imei)), now).values)
+        told.append(tell(command, command_front(command, called.get(command.imei)), now).values)
     upsert(conn, "refused", [one.values() for one in found])
     add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
     for one in found:
         log.warning("command corrected, nothing of it was sent command=%s", one.id)
     return len(found)
+
+
+def _called(conn: Reading, commands: Iterable[Command]) -> Mapping[Imei, Called]:
+    """What the devices of these are called: those of another node are not in memory here."""
+    found = stored.among(conn, {command.imei for command in commands})
+    return {device.imei: Called(device.id, device.name, device.site) for device in found}
 
 
 STEPS: tuple[Settle, ...] = (commands, devices)

@@ -1,9 +1,15 @@
-"""Keys at a node: another one may have spent any of them, so that each is looked up."""
+"""Keys at a node: another one may have spent any of them, so that the database decides."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from devgate.errors import DevgateError, StoreError
+from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.keys import Keys
-from devgate.gateway.commands.orders import Orders
+from devgate.gateway.commands.orders import OnDone, Orders
+from devgate.gateway.completion import result_of
+from devgate.gateway.nodes.dispatcher import NodeDispatcher
 
 
 class NodeKeys(Keys):
@@ -25,8 +31,57 @@ class NodeKeys(Keys):
 
 
 class NodeOrders(Orders):
-    """Looks keys up without a commit before: what this node has under way it knows, and what
-    another one spends at this moment is found when the row is written."""
+    """Takes a key that it does not know for new where the order would be sent at once: whether it
+    was is found when the row is written, before anything goes out. Others are looked up.
+
+    So most orders read nothing. One whose row is refused for its key is asked for again by
+    `Routing`, and its key is looked up then, for this node knows it by now.
+    """
+
+    _dispatcher: NodeDispatcher
+
+    def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
+        """As Orders.submit()."""
+        if order.key is None or not self._presumed(order, order.key):
+            return super().submit(order, wait, on_done)
+        decided = partial(self._decided, on_done)
+        try:
+            self._make_command(order, wait, decided, presumed=True)
+        except DevgateError as err:
+            on_done(err)
+        return None
+
+    def _presumed(self, order: Order, key: str) -> bool:
+        """Whether the key is taken for new. Not where the order would be refused, or change
+        anything, before a row was written: a repeated one gets what became of the first."""
+        return (
+            order.imei not in self._queues
+            and not order.cancel
+            and not self._spent.knows(key)
+            and key not in self._dispatcher.by_key
+            and key not in self._looking
+            and self._records.state == "ok"
+            and self._dispatcher.free(order.imei)
+            and self._refusal(order) is None
+        )
+
+    def _decided(self, on_done: OnDone, found: Command | Exception) -> None:
+        if isinstance(found, Command) and found.presumed and found.unwritten is None:
+            # No row could be written, nor could anybody look whether there is one of this key.
+            found = StoreError(
+                f"{found.message} for this request, but the key may have been used before: ask "
+                "again with it",
+                outcome="unknown",
+            )
+        on_done(found)
+
+    async def _known(self, order: Order, key: str) -> Command | None:
+        """As Orders._known(). A command of that key that is not on disk yet may be none."""
+        while (one := self._dispatcher.by_key.get(key)) is not None and not one.recorded:
+            await result_of(partial(one.on_settled, False))
+        return await super()._known(order, key)
 
     async def _flushed(self) -> bool:
+        """A key that this node has spent is known without a commit before, and what another one
+        spends at this moment is found when the row is written."""
         return True

@@ -21,7 +21,7 @@ from devgate.gateway.nodes.dispatcher import NodeDispatcher
 from devgate.gateway.nodes.following import Following
 from devgate.gateway.nodes.leading import Leadership
 from devgate.gateway.nodes.records import NodeRecords
-from devgate.gateway.storage import Names
+from devgate.gateway.nodes.registrations import Registrations
 from devgate.model import Imei
 from devgate.store import history
 from devgate.store.node_commits import Claim, Committed
@@ -52,8 +52,8 @@ class ClusterNode:
         dispatcher: NodeDispatcher,
         running: Running,
         following: Following,
-        names: Names,
         background: Background,
+        registrations: Registrations,
     ) -> None:
         self.node = member.id
         self.incarnation = member.incarnation
@@ -69,8 +69,8 @@ class ClusterNode:
         self._dispatcher = dispatcher
         self._running = running
         self._following = following
-        self._names = names
         self._background = background
+        self._registrations = registrations
         self._runs = 0  # how many of its devices run, as it was looked at last
         self._sweep = True  # what the dead have left is to be looked for
 
@@ -178,6 +178,7 @@ class ClusterNode:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._following.run, self._background)
             nursery.start_soon(self._drain)
+            nursery.start_soon(self._registrations.run)
             while True:
                 await self._background.attempt("nodes", self._look)
                 self._runs = len(self._running.imeis())
@@ -222,9 +223,8 @@ class ClusterNode:
             for step in estate.STEPS:
                 count = SLICE
                 while estate.more(count):
-                    count = await self._records.change(
-                        step, time() + self._journal.clock_ahead, self._names
-                    )
+                    at = time() + self._journal.clock_ahead
+                    count = await self._records.change(step, at)
         except StoreError:
             self._sweep = True  # the next look begins it anew
             raise
@@ -234,4 +234,4 @@ class ClusterNode:
         StoreError."""
         if unsent := dict(self._dispatcher.unsent):
             at = time() + self._journal.clock_ahead
-            await self._records.change(estate.correct, at, self._names, unsent)
+            await self._records.change(estate.correct, at, unsent)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from devgate.gateway.details import ended
 from devgate.gateway.membership import Lost, Unreachable
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
+from devgate.gateway.nodes.holders import Holders
 from devgate.gateway.nodes.records import NodeRecords, NotWritten
 from devgate.store import history, nodes
 from devgate.store.node_commits import KEY_SPENT
@@ -64,7 +66,9 @@ class Routing:
         records: NodeRecords,
         node: str,
         links: Links,
+        learn: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
+        """`learn`: as Knowledge.learn(); what is not in memory counts as unknown here."""
         self.closed = False
         self._orders = orders
         self._dispatcher = dispatcher
@@ -72,6 +76,8 @@ class Routing:
         self._records = records
         self._node = node
         self._links = links
+        self._learn = learn
+        self._holders = Holders(lambda imeis: records.read(nodes.holders, imeis), dispatcher.soon)
 
     @property
     def ids(self) -> Ids:
@@ -87,19 +93,41 @@ class Routing:
         """Carry out the order, wherever its device is. Calls back as Orders.submit() does, or
         with another node's reply. One that has an id came from another node: it is not handed on,
         and called back with MOVED where its device is not here."""
-        if order.id is not None:
-            if not self._dispatcher.soon(partial(self._handed, order, wait, on_done)):
-                on_done(StoreError("the gateway stops; nothing was sent"))
-        elif self._claimed.get(order.imei) is not None:
+        here = self._claimed.get(order.imei) is not None
+        if order.id is not None and here:
+            self._orders.submit(order, wait, partial(self._done_handed, order, wait, on_done))
+        elif order.id is not None:
+            self._begin(partial(self._handed, order, wait, on_done), on_done)
+        elif here:
             self._here(order, wait, on_done)
         else:
             self._start(order, wait, on_done)
 
-    async def _handed(self, order: Order, wait: bool, on_done: OnDone) -> None:
-        with trio.move_on_after(CLAIM_SECONDS):
-            await self._claimed.settled(order.imei)
-        while self._claimed.get(order.imei) is not None:
-            found = await self._taken(order, wait)
+    def _begin(self, task: Callable[[], Awaitable[None]], on_done: OnDone) -> None:
+        if not self._dispatcher.soon(task):
+            on_done(StoreError("the gateway stops; nothing was sent"))
+
+    def _done_handed(
+        self, order: Order, wait: bool, on_done: OnDone, found: Command | Exception
+    ) -> None:
+        if isinstance(found, Command) and (found.unwritten is not None or _ends(found)):
+            self._begin(partial(self._handed, order, wait, on_done, found), on_done)
+        else:
+            on_done(found)
+
+    async def _handed(
+        self,
+        order: Order,
+        wait: bool,
+        on_done: OnDone,
+        found: Command | Exception | None = None,
+    ) -> None:
+        """`found`: what became of the first try, if there was one."""
+        if found is None:
+            with trio.move_on_after(CLAIM_SECONDS):
+                await self._claimed.settled(order.imei)
+        while found is not None or self._claimed.get(order.imei) is not None:
+            found = await self._taken(order, wait, found)
             if not isinstance(found, Command) or found.unwritten is None:
                 return on_done(found)
             if found.unwritten != KEY_SPENT:
@@ -110,14 +138,18 @@ class Routing:
                 return on_done(_in_question(order, err))
             if row is not None:  # whoever handed the order over has given it up
                 return on_done(Command.of(row))
-            # The next try finds the command that has spent the key.
+            found = None  # the next try finds the command that has spent the key
         return on_done(MOVED)
 
-    async def _taken(self, order: Order, wait: bool) -> Command | Exception:
-        """What became of the order here."""
-        found: Command | Exception = await result_of(partial(self._orders.submit, order, wait))
-        if isinstance(found, Command) and found.state == "ended" and not found.done:
-            # It has ended since it was on disk. Another node may have it: that is told first.
+    async def _taken(
+        self, order: Order, wait: bool, first: Command | Exception | None = None
+    ) -> Command | Exception:
+        """What became of the order here. `first`: that, as far as it is known."""
+        if first is not None:
+            found = first
+        else:
+            found = await result_of(partial(self._orders.submit, order, wait))
+        if isinstance(found, Command) and _ends(found):
             return await result_of(partial(found.on_settled, True))
         return found
 
@@ -146,8 +178,7 @@ class Routing:
             on_done(err)
 
     def _start(self, order: Order, wait: bool, on_done: OnDone) -> None:
-        if not self._dispatcher.soon(partial(self._route, order, wait, on_done)):
-            on_done(StoreError("the gateway stops; nothing was sent"))
+        self._begin(partial(self._route, order, wait, on_done), on_done)
 
     async def _route(self, order: Order, wait: bool, on_done: OnDone) -> None:
         found: Command | Exception | Reply
@@ -163,7 +194,8 @@ class Routing:
         while True:
             # Each try has an id of its own: what became of the one before is settled.
             attempt = replace(order, id=self.ids.next())
-            node = await self._place(order)
+            hint = self._holders.hint(order.imei)
+            node = await self._place(order, hint)
             if node is None:
                 found = await self._taken(attempt, wait)
                 if isinstance(found, Exception):
@@ -183,24 +215,34 @@ class Routing:
                     return await self._lost(attempt, wait)
                 else:
                     if reply is not None:
+                        self._holders.note(order.imei, node)
                         return reply
+                if hint is not None:
+                    continue  # the database knows where the device is by now
             if trio.current_time() > until:
                 if (earlier := await self._earlier(order, wait)) is not None:
                     return earlier
                 raise StoreError(LOST_HOP)
             await trio.sleep(RETRY_SECONDS)
 
-    async def _place(self, order: Order) -> str | None:
-        """The node that has the device. None: it is here, or nowhere. Raises StoreError."""
-        with trio.move_on_after(CLAIM_SECONDS):
-            await self._claimed.settled(order.imei)
+    async def _place(self, order: Order, hint: str | None) -> str | None:
+        """The node that has the device, or had it a while ago. None: it is here, or nowhere.
+        Raises StoreError."""
+        if self._claimed.waits(order.imei):
+            with trio.move_on_after(CLAIM_SECONDS):
+                await self._claimed.settled(order.imei)
         if self._claimed.get(order.imei) is not None:
             return None
+        if hint is not None:
+            return hint
         try:
-            found = await self._records.read(nodes.holder, order.imei)
+            node = await self._holders.find(order.imei)
+            if node is None or node == self._node:
+                await self._learn([order.imei])
+                return None
         except StoreError as err:
             raise _in_question(order, err) from err
-        return None if found is None or found[0] == self._node else found[0]
+        return node
 
     async def _earlier(self, order: Order, wait: bool) -> Command | None:
         """The command that has spent the order's key before, if there is one. Raises StoreError
@@ -218,6 +260,8 @@ class Routing:
         """The other node has the order, or never had it. If a row of its id can be written here,
         nobody can write it any more."""
         assert order.id is not None, "it was given one"
+        with suppress(StoreError):  # its event says what the device is called
+            await self._learn([order.imei])
         now = time()
         command = Command(order.id, order, now)
         command.ends("503", now, LOST_HOP)
@@ -247,6 +291,11 @@ class Routing:
             if row is not None and (row["state"] == "ended" or not wait):
                 return Command.of(row)
             await trio.sleep(FOLLOW_SECONDS)
+
+
+def _ends(found: Command) -> bool:
+    """Whether it has ended since it was on disk. Another node may have it: that is told first."""
+    return found.state == "ended" and not found.done
 
 
 def _in_question(order: Order, why: StoreError) -> StoreError:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from devgate.errors import CallerError
-from devgate.gateway.bulk import MAX_MACHINES, Job
+from devgate.gateway.bulk import MAX_MACHINES, Job, Result
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, bulk_work, devices, fleetwide
 from devgate.gateway.operations.arguments import Args
@@ -127,6 +127,7 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
 
 async def _looked_at(gateway: Gateway, imeis: Sequence[Imei]) -> Reply:
     """How the machines are, before anything is asked of them."""
+    await gateway.knowledge.learn(imeis)
     online, running = set(await fleetwide.online(gateway)), set(await fleetwide.running(gateway))
     return {
         "status": "200",
@@ -164,15 +165,19 @@ async def bulk(gateway: Gateway, args: Args, source: str) -> Reply:
     failed = arguments.yes(args, "failed", False)
     after, limit = arguments.number(args, "after") or 0, arguments.limit(args)
     items: list[Reply] = []
+    some: list[tuple[Imei, Result]] = []
     following: int | None = None
     for place in range(after, len(job.imeis)):
         one = job.imeis[place]
         result = job.results.get(one)
         if result is None or (failed and result.outcome == "done"):
             continue
-        if len(items) == limit:
+        if len(some) == limit:
             following = place
             break
+        some.append((one, result))
+    await gateway.knowledge.learn(one for one, _ in some)
+    for one, result in some:
         called = gateway.directory.called(one)
         items.append(
             {

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from devgate.errors import DevgateError, outcome_of
+from devgate.errors import DevgateError, StoreError, outcome_of
 from devgate.gateway.bulk import Job, Result
 from devgate.gateway.command import Command, Order
 from devgate.gateway.completion import result_of
@@ -50,6 +50,10 @@ async def _order_some(
 async def _ordered(gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: Imei) -> Result:
     if gateway.orders.closed:
         return STOPS
+    try:
+        await gateway.knowledge.learn([imei])
+    except StoreError as err:
+        return Result(err.status, err.outcome, str(err))
     times = gateway.directory.counts_times(imei)
     if job.action == "start" and times != (asked["unit"] == "times"):
         return Result("400", outcome_of("400"), WRONG_UNIT[times])

@@ -150,6 +150,7 @@ async def _changed(
     with ExitStack() as stack:
         for imei in imeis:
             stack.enter_context(gateway.knowledge.changing(source, imei))
+        await gateway.knowledge.learn(imeis)  # events say what they were before
         found = await gateway.records.change(change)
         await gateway.knowledge.refresh()
     return found

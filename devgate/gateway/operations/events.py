@@ -81,6 +81,8 @@ async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
     """Follow the frames of one device, or those of all that have not registered."""
     unregistered = arguments.yes(args, "unregistered", False)
     imei = None if unregistered else arguments.device(args)
+    if imei is not None:
+        await gateway.knowledge.learn([imei])
     if imei is not None and gateway.directory.admits(imei) is None:
         raise CallerError("300", f"no device with the IMEI {imei} is known")
     reply: Reply = {"status": "200", "message": "tapping", "imei": imei}

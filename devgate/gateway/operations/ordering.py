@@ -21,10 +21,7 @@ log = logging.getLogger("devgate.commands")
 def _start(gateway: Gateway, args: Args, source: str) -> Order:
     imei = arguments.device(args)
     long = arguments.long(args, gateway.settings.command.max_long)
-    if arguments.choice(args, "unit", ("seconds", "times")) == "seconds" and (
-        gateway.directory.counts_times(imei)
-    ):
-        raise CallerError("400", f"long: {imei} counts times: a number expected, not a duration")
+    unit = arguments.choice(args, "unit", ("seconds", "times"))
     return Order(
         imei,
         "start",
@@ -33,6 +30,7 @@ def _start(gateway: Gateway, args: Args, source: str) -> Order:
         arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
         arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
         source=source,
+        seconds=unit == "seconds",
     )
 
 

@@ -170,6 +170,7 @@ async def day(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", "since: a time that has begun expected, not one of the future")
     until = min(now, since + fleet_day.DAY)
     await gateway.records.flushed()
+    await gateway.knowledge.learn([imei])
     counts = gateway.directory.counts_times(imei)
     # A start may reach into the day from as far back as the longest one there is.
     reach = 0 if counts else min(gateway.settings.command.max_long, 7 * fleet_day.DAY)

@@ -55,6 +55,7 @@ async def approve(gateway: Gateway, args: Args, source: str) -> Reply:
             f'{imei}`); or set registration = "approve"',
         )
     row = await _row(gateway, imei)
+    await gateway.knowledge.learn([imei])
     if row["reason"] == "disabled" and gateway.directory.admits(imei) is False:
         raise CallerError("409", f"imei: {imei} is known and disabled; enable it instead")
     reply = await devices.add(gateway, args, source)

@@ -71,6 +71,8 @@ async def _confirm(
              "stop": "Stop {count} devices", "enable": "Enable {count} devices",
              "disable": "Disable {count} devices"}  # fmt: skip
     unit = given.get("unit", "seconds")
+    shown = which.get("imeis", ())[:20]
+    await visit.web.gateway.knowledge.learn(shown)
     return visit.page(
         "bulk_confirm.html",
         status,
@@ -78,7 +80,7 @@ async def _confirm(
         what=what,
         counted=counted,
         which=_again(query),
-        chosen=[visit.web.gateway.directory.called(one) for one in which.get("imeis", ())][:20],
+        chosen=[visit.web.gateway.directory.called(one) for one in shown],
         match=which.get("match"),
         sites=[one["site"] for one in sites["items"]],
         presets=PRESETS[unit if unit in PRESETS else "seconds"],

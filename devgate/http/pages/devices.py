@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -66,7 +67,7 @@ class Chosen(NamedTuple):
 async def show(visit: Visit) -> Response:
     """The list; straight to the device whose IMEI was typed."""
     chosen = Chosen.of(visit)
-    known = _one(visit, chosen.q)
+    known = await _one(visit, chosen.q)
     if known is not None and not chosen.site and not chosen.state:
         return to(f"/devices/{known}")
     listed = await values(visit)
@@ -129,10 +130,12 @@ ROWS = Rows("devices", "devices_row.html", "device", _rows)
 LIVE = Live("devices.html", values, _concern, pulse=60.0, rows=ROWS)
 
 
-def _one(visit: Visit, words: str) -> str | None:
+async def _one(visit: Visit, words: str) -> str | None:
     """The device whose whole IMEI was typed or scanned."""
     try:
         found = imei(words)
     except CallerError:
         return None
+    with suppress(StoreError):  # then the list says what it can
+        await visit.web.gateway.knowledge.learn([found])
     return found if visit.web.gateway.directory.admits(found) is not None else None

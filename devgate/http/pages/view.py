@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from functools import partial
 from time import time
@@ -108,6 +109,8 @@ class Visit:
         given = {name: value for name, value in args.items() if value is not None}
         reply = await self.web.dispatch({"type": type, **given}, caller.source)
         assert not isinstance(reply, Stream), "pages ask for no streams here"
+        with suppress(StoreError):  # a page says what it can
+            await self.web.gateway.knowledge.learn(_imeis(reply))
         return reply
 
     async def ask_or(
@@ -245,6 +248,14 @@ class Visit:
     def secure(self) -> bool:
         """Whether the browser came by TLS."""
         return self.web.secure
+
+
+def _imeis(reply: Reply) -> Iterator[str]:
+    """The devices that a reply is about: what they count is shown with their commands."""
+    items: Any = reply.get("items", ())
+    for item in (reply, *items):
+        if isinstance(item, Mapping) and isinstance(imei := item.get("imei"), str):
+            yield imei
 
 
 def to(path: str) -> Response:

@@ -7,7 +7,6 @@ from time import time
 
 import pytest
 
-from devgate.gateway.known.directory import Directory
 from devgate.gateway.nodes import estate
 from devgate.store import history, nodes
 from devgate.store.batch import Row
@@ -15,8 +14,6 @@ from devgate.store.verdicts import VERDICT
 from tests.store.plain import A
 from tests.store.test_inbox import verdict
 from tests.store.test_node_journal import OneNode, device, order, types
-
-NAMES = Directory()
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def bury(node: OneNode, name: str) -> None:
         assert nodes.declare_dead(conn, row)
     for step in estate.STEPS:
         with node.database.write() as conn:
-            step(conn, time(), NAMES)
+            step(conn, time())
 
 
 def test_what_a_dead_node_has_left_is_settled(two: tuple[OneNode, OneNode]) -> None:
@@ -61,13 +58,13 @@ def test_a_start_that_was_never_sent_is_corrected(two: tuple[OneNode, OneNode]) 
     bury(b, "a")
     # Of the second one the place in the order of sending is another: it was sent anew since.
     with a.database.write() as conn:
-        assert estate.correct(conn, time(), NAMES, {"1": 7, "2": 9, "3": 1}) == 1
+        assert estate.correct(conn, time(), {"1": 7, "2": 9, "3": 1}) == 1
     row, other = b.read(history.by_id, "1"), b.read(history.by_id, "2")
     assert (row["status"], row["spent"], row["key"], row["sequence"]) == ("404", None, "k", None)
     assert other["status"] == "408"
     assert types(b)[-1][1] == "command.corrected"
     with a.database.write() as conn:  # once
-        assert estate.correct(conn, time(), NAMES, {"1": 7}) == 0
+        assert estate.correct(conn, time(), {"1": 7}) == 0
     assert b.claims().claims[0].won
     assert b.commit(order("4", key="k", spent="k")).refused == {}
 
@@ -84,7 +81,7 @@ def test_a_start_that_a_device_has_answered_is_not_corrected(
     late = Row("order", (values, [(told[0], "command.late", *told[2:])], *rest))
     assert b.commit(late).foreign == {}
     with a.database.write() as conn:
-        assert estate.correct(conn, time(), NAMES, {"1": 7}) == 0
+        assert estate.correct(conn, time(), {"1": 7}) == 0
     assert b.read(history.by_id, "1")["status"] == "200"
 
 
@@ -97,7 +94,7 @@ def test_a_start_that_a_person_has_resolved_is_not_corrected(
     bury(b, "a")
     b.commit(Row(VERDICT, (verdict("1", given="refunded"),)))
     with a.database.write() as conn:
-        assert estate.correct(conn, time(), NAMES, {"1": 7}) == 0
+        assert estate.correct(conn, time(), {"1": 7}) == 0
     row = b.read(history.by_id, "1")
     assert (row["status"], row["verdict"], row["spent"]) == ("408", "refunded", "k")
     assert types(b)[-1][1] == "command.resolved"

@@ -1,0 +1,59 @@
+"""Known devices at a node: those that are connected to it, and some that were asked for lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from devgate.gateway.known.directory import Directory
+from devgate.model import Imei
+from devgate.store.device import Device
+
+MAX_RECENT = 100_000  # devices besides those that are connected here: some 16 MB
+LOOKS = 8  # at the oldest ones, for each that is added
+
+
+class NodeDirectory(Directory):
+    """A directory with a bound: devices of other nodes are not in memory.
+
+    A device that is connected here is always in it. Who asks for another one has it looked up
+    first (`NodeKnowledge.learn`).
+    """
+
+    def __init__(self, phone: str = "", qr: str = "") -> None:
+        super().__init__(phone, qr)
+        # Whether a device is connected here, and how many are.
+        self.connected: Callable[[Imei], object] = lambda imei: None
+        self.connections: Callable[[], int] = lambda: 0
+        self.known_count = 0  # devices in the database
+        # In the order in which they came; one that was removed is passed over when its turn comes.
+        self._line: deque[Imei] = deque()
+
+    def __len__(self) -> int:
+        """How many devices the fleet has, as they were counted last."""
+        return self.known_count
+
+    def holds(self, imei: str) -> bool:
+        """Whether the device is in memory. It may be known if not."""
+        return imei in self._devices
+
+    @property
+    def held(self) -> int:
+        """How many are in memory."""
+        return len(self._devices)
+
+    def put(self, device: Device) -> None:
+        """As Directory.put(). The one that was added longest ago, and is not connected, goes."""
+        new = device.imei not in self._devices
+        super().put(device)
+        if not new:
+            return
+        self._line.append(device.imei)
+        for _ in range(LOOKS):
+            if len(self._line) <= self.connections() + MAX_RECENT:
+                return
+            oldest = self._line.popleft()
+            if self.connected(oldest) is not None:
+                self._line.append(oldest)
+            else:
+                self.remove(oldest)
