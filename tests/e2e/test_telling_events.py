@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -83,7 +84,16 @@ def test_a_change_tells_what_and_by_whom(served: Gateway, imei: str) -> None:
     assert served.cli("devices", "edit", imei, "--site", "east").returncode == 0
     [line] = events_after(served, after, "device.changed", events="device")
     assert line["changes"] == {"site": {"old": "south", "new": "east"}}
-    assert line["source"] == "database", "the CLI writes there itself"
+    assert line["source"] == "socket"
+    after = last(served)
+    database = sqlite3.connect(served.folder / "devgate.db")
+    database.execute("UPDATE device SET site = 'west' WHERE imei = ?", (imei,))
+    database.commit()
+    database.close()
+    served.ask({"type": "refresh"})
+    [line] = events_after(served, after, "device.changed", events="device")
+    assert line["changes"] == {"site": {"old": "east", "new": "west"}}
+    assert line["source"] == "database", "another program wrote there"
 
 
 def test_a_removed_device_is_named(served: Gateway) -> None:
