@@ -1,7 +1,7 @@
 """Make the screenshots of docs/screenshots anew: a demo with a past, and a browser.
 
 Run it from the repository's environment with its `dev` extra: `.venv/bin/python -m
-scripts.screenshots`. Needs Debian's chromium, and fonts with Chinese (fonts-noto-cjk).
+scripts.screenshots [NAME...]`. Needs Debian's chromium, and fonts with Chinese (fonts-noto-cjk).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,9 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "order-dark-zh": ("/orders?key={done}", "zh", "dark", (DESKTOP[0], 760)),
     "unknown-devices": ("/unknown-devices", "en", "light", (DESKTOP[0], 620)),
     "unknown": ("/unknown?old=1", "en", "light", (DESKTOP[0], 700)),
+    "import": ("/devices/import", "en", "light", DESKTOP),
+    "bulk-start": ("/bulk?do=start&all=1&site={site}", "en", "light", (DESKTOP[0], 620)),
+    "bulk-dark-zh": ("/bulk?do=stop&all=1&site={site}", "zh", "dark", DESKTOP),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 
@@ -100,7 +103,25 @@ def watch(page: Page) -> None:
     page.wait_for_timeout(2500)
 
 
-def shoot(browser: Browser, language: str) -> None:
+def look_at_a_file(page: Page) -> None:
+    """What a file would change."""
+    rows = "".join(f"8610000000000{n:02},Massage chair {200 + n},Airport T2\n" for n in range(40))
+    text = f"imei,name,site\n{IMEI},Massage chair 2,Railway station\n{rows}".encode()
+    page.locator("#file").set_input_files(
+        {"name": "machines.csv", "mimeType": "text/csv", "buffer": text}
+    )
+    page.locator("form.fields button.main").click()
+    page.locator("form[action='/devices/import/take']").wait_for()
+
+
+def begin_a_job(page: Page) -> None:
+    """Stop all of a site, and wait until each has its result."""
+    page.locator("form[action='/bulk'] button").click()
+    page.locator("[data-part=results] tbody tr").nth(9).wait_for()
+    page.wait_for_timeout(2500)
+
+
+def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
     with demo(language) as login:
         base = login[: login.index("/login")]
         locale = {"en": "en-GB", "zh": "zh-CN"}[language]
@@ -114,7 +135,7 @@ def shoot(browser: Browser, language: str) -> None:
         done = page.locator("[data-part=latest] .key a", has_text="M2026").first.inner_text()
         names = {"unknown": unknown, "done": done, "site": PLACES[language][2]}
         for name, (path, spoken, scheme, size) in SHOTS.items():
-            if spoken != language:
+            if spoken != language or (only and name not in only):
                 continue
             context = browser.new_context(
                 base_url=base, locale=locale, timezone_id="Asia/Shanghai",
@@ -124,8 +145,8 @@ def shoot(browser: Browser, language: str) -> None:
             )  # fmt: skip
             page = context.new_page()
             page.goto(path.format(**names))
-            if name == "device":
-                watch(page)
+            if name in DONE_FIRST:
+                DONE_FIRST[name](page)
             page.wait_for_timeout(700)
             page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=OUT / f"{name}.png", full_page=not size[1])
@@ -133,7 +154,13 @@ def shoot(browser: Browser, language: str) -> None:
         first.close()
 
 
+DONE_FIRST: Mapping[str, Callable[[Page], None]] = {
+    "device": watch, "import": look_at_a_file, "bulk-dark-zh": begin_a_job,
+}  # fmt: skip
+
+
 def main() -> None:
+    """All of them, or those that are named."""
     if sys.argv[1:2] == ["--serve"]:
         serve_past(*sys.argv[2:4])
         return
@@ -143,7 +170,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         for language in ("en", "zh"):
-            shoot(browser, language)
+            shoot(browser, language, sys.argv[1:])
         browser.close()
 
 

@@ -134,3 +134,27 @@ def test_metrics_tell_of_every_node(two: tuple[Site, Gateway]) -> None:
     assert last['devgate_node_alive{node="a"}'] == 1
     assert last['devgate_node_alive{node="b"}'] == 0
     assert last['devgate_node_draining{node="b"}'] == 0
+
+
+def test_files_and_jobs_are_the_leaders_whichever_node_is_asked(two: tuple[Site, Gateway]) -> None:
+    """A file over HTTP at a node that does not lead failed: a file is no JSON."""
+    text = "imei,site\n" + "".join(f"7770000000{n:05},east\n" for n in range(4000))
+    assert len(text) > 65536, "more than one request between nodes holds"
+    done = []
+    for node in two:
+        until(lambda node=node: node.ask({"type": "nodes"})["leader"] in ("a", "b"))  # type: ignore[misc]
+        assert isinstance(node, Site)
+        with node.client("admin") as admin:
+            reply = admin.post(
+                "/api/devices/import", content=text, headers={"Content-Type": "text/csv"}
+            )
+            done.append((reply.status_code, reply.json()["added"], reply.json()["skipped"]))
+        assert node.cli("devices", "import", "-", text=text).stdout.startswith("0 added")
+    assert done == [(200, 4000, 0), (200, 0, 4000)]
+    imeis = [f"7770000000{n:05}" for n in range(5)]
+    for n, node in enumerate(two):
+        order = {"type": "bulk_edit", "imeis": imeis, "site": f"hall {n}", "bulk": f"move-{n}"}
+        assert node.ask(order)["count"] == 5
+        for other in two:
+            until(lambda: other.ask({"type": "bulk", "bulk": f"move-{n}"})["done"] == 5)  # noqa: B023
+        until(lambda: node.status(imeis[0])["site"] == f"hall {n}")  # noqa: B023

@@ -137,6 +137,14 @@ def test_a_file_is_looked_at_and_then_taken(served: Site, admin: Visitor) -> Non
     assert served.status(A)["site"] == "West"
     assert "send it again" in unescape(admin.post("/devices/import/take", fields, 400))
     assert "not UTF-8 (byte 0xc0)" in sent(admin, b"imei,name\n" + A.encode() + b",\xc0\xd7\n")
+    chinese = admin.client.post(
+        "/devices/import",
+        data=admin.fields("/devices/import", "/devices/import"),
+        files={"file": ("m.csv", wrong)},
+        headers={"Accept-Language": "zh-CN"},
+    )
+    assert "IMEI 应为 15 位数字" in chinese.text
+    assert "IMEI 777000000000002 已出现在第 3 行" in chinese.text
     assert "Choose a file first" in sent(admin, b"", status=400)
     foreign = admin.client.post("/devices/import", files={"file": ("m.csv", wrong)})
     assert foreign.status_code == 400

@@ -19,7 +19,7 @@ from devgate.http.pages.messages import said
 from devgate.store import outage
 
 ROOT = Path(devgate.__file__).parent
-RAISED = {"CallerError", "StoreError", "Problem", "Unknown", "DevgateError", "bad"}
+RAISED = {"CallerError", "StoreError", "Problem", "Unknown", "DevgateError", "bad", "at"}
 # What pages ask for and forms may set off; what only programs ask for may stay English.
 FILES = (
     "gateway/operations/arguments.py", "gateway/operations/devices.py",
@@ -29,6 +29,9 @@ FILES = (
     "gateway/commands/spent_keys.py", "gateway/nodes/routing.py", "gateway/storage.py",
     "store/device.py", "store/devices.py", "model.py", "http/pages/device.py",
     "http/pages/view.py", "http/auth.py", "http/serving/quota.py",
+    "gateway/bulk.py", "gateway/operations/bulk.py", "gateway/operations/importing.py",
+    "gateway/uploads.py", "store/csv_rows.py", "store/csv_plan.py", "store/staging.py",
+    "http/pages/bulk.py", "http/pages/importing.py", "http/pages/machine.py",
 )  # fmt: skip
 FOR_PROGRAMS = {"lines: {}", "lines: a list of the file's lines expected", "{}: {}"}
 
