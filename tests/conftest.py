@@ -13,6 +13,11 @@ from devgate.store.engine import Database, open_database
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables
 
+# Processes that tests start, and the workers of xdist, compile devgate once and not each anew: it
+# takes 0.2 s. Some environments forbid Python to write beside the sources, or altogether.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
