@@ -11,7 +11,8 @@ import httpcore
 import trio
 
 from devgate import __version__
-from devgate.webhooks.public_addresses import PERMIT, Guard
+from devgate.webhooks.connecting import Guard
+from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import signed
 
 TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30

@@ -1,20 +1,9 @@
-"""Connections to addresses of the open internet alone.
-
-Whoever may write a configuration, or a name server, must not make the gateway talk to what
-only it can reach. So a name is resolved here, every address is judged, and the connection is made
-to the address that was judged: a name that resolves otherwise the next time gains nothing.
-"""
+"""Which addresses are of the open internet: webhooks connect to no others (connecting.py)."""
 
 from __future__ import annotations
 
 import ipaddress
-import socket
-from collections.abc import Iterable
-from functools import partial
 from urllib.parse import urlsplit
-
-import httpcore
-import trio
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -35,15 +24,7 @@ NEVER = (
 # A public address that is not: the host of every machine in Azure, with what it tells its guests.
 HOSTS = frozenset({ipaddress.IPv4Address("168.63.129.16")})
 
-# Names that are looked up at once, in threads of a number of their own: a name server that does
-# not answer must not take those that the database is read in.
-LOOKUPS = 4
-
 PERMIT = "allow_private = true"  # what lets a [[webhook]] post to other addresses
-
-
-class Forbidden(httpcore.ConnectError):
-    """A host whose address is not public. Nothing was sent to it."""
 
 
 def is_public(address: Address) -> bool:
@@ -75,55 +56,3 @@ def literal(url: str) -> str | None:
         return None if is_public(ipaddress.ip_address(host.split("%")[0])) else host
     except ValueError:
         return host if host == "localhost" else None
-
-
-class Guard(httpcore.AsyncNetworkBackend):
-    """What httpcore connects with. `allow_private` lets every address pass; `permit` is the
-    setting that would."""
-
-    def __init__(self, *, allow_private: bool, permit: str = PERMIT) -> None:
-        self._allow_private = allow_private
-        self._permit = permit
-        self._backend = httpcore.TrioBackend()
-        self._lookups = trio.CapacityLimiter(LOOKUPS)
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore calls it so
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first public address of the host that takes a connection.
-
-        Raises httpcore.ConnectError or ConnectTimeout, as its backend does; also where none of the
-        host's addresses may be used.
-        """
-        error: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in await self._resolve(host, port):
-            try:
-                return await self._backend.connect_tcp(
-                    address, port, timeout, local_address, socket_options or ()
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as err:
-                error = err
-        raise error
-
-    async def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, each once. Raises Forbidden if one of them may not be used."""
-        try:
-            found = await trio.to_thread.run_sync(
-                partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM),
-                abandon_on_cancel=True,
-                limiter=self._lookups,
-            )
-        except (OSError, UnicodeError) as err:
-            why = getattr(err, "strerror", None) or str(err)
-            raise httpcore.ConnectError(f"{host} cannot be resolved: {why}") from None
-        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-        for text in addresses:
-            # What is behind a % names an interface of this machine.
-            if not self._allow_private and not is_public(ipaddress.ip_address(text.split("%")[0])):
-                raise Forbidden(not_public(f"{host} is {text}, which", self._permit))
-        return addresses

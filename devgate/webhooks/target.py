@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from time import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -18,11 +18,13 @@ from devgate.events.kinds import Event, types_of
 from devgate.events.log import EventLog
 from devgate.webhooks.backoff import PARALLEL, Backoff
 from devgate.webhooks.position import BY_HAND, Position
-from devgate.webhooks.poster import Outcome, Poster
 from devgate.webhooks.progress import SAVE_EVERY, Progress
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import body, body_of, id_of
 from devgate.webhooks.window import Window
+
+if TYPE_CHECKING:
+    from devgate.webhooks.poster import Outcome
 
 REREAD_SECONDS = 5.0  # seconds until a log that could not be read is read again
 CRASHED = 30.0  # ... and until a target begins again after a fault of ours
@@ -49,6 +51,9 @@ class Target(Progress):
         super().__init__(settings.called, settings.shown, events, save, dice or random.Random())
         self.wanted = frozenset(settings.events)  # events and groups of events; none: all
         self._types = types_of(self.wanted)
+        # Here, because a gateway without webhooks need not carry its library.
+        from devgate.webhooks.poster import Poster
+
         self._poster = Poster(
             settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
         )

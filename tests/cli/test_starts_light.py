@@ -58,6 +58,16 @@ def test_a_stream_that_is_no_terminal_needs_no_colours(gateway: Answering) -> No
     assert not loaded("--socket", gateway.path, "watch", code=13) & HEAVY
 
 
+def test_a_gateway_without_webhooks_carries_no_http_client() -> None:
+    script = "import sys, devgate.app, devgate.process; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    modules = set(done.stdout.split())
+    assert {"devgate.webhooks.target", "trio", "sqlalchemy"} <= modules
+    assert not modules & {"httpcore", "h2", "starlette", "hypercorn", "jinja2", "alembic", "rich"}
+
+
 @pytest.mark.parametrize("args", [["--help"], ["start", "--help"], ["--version"]])
 def test_help_reads_no_configuration(
     args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,8 @@ from typing import Any
 import httpcore
 import pytest
 
-from devgate.webhooks.public_addresses import Forbidden, Guard, is_public
+from devgate.webhooks.connecting import Forbidden, Guard
+from devgate.webhooks.public_addresses import is_public
 
 PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101", "2002:101:101::"]
 PRIVATE = """
@@ -92,7 +93,7 @@ async def test_a_name_is_asked_for_once_and_the_judged_address_is_used(
         judged.append(str(address))
         return True
 
-    monkeypatch.setattr("devgate.webhooks.public_addresses.is_public", judge)
+    monkeypatch.setattr("devgate.webhooks.connecting.is_public", judge)
     stream = await Guard(allow_private=False).connect_tcp("shop.example", port(listener))
     assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
     assert judged == ["127.0.0.1"]

@@ -80,6 +80,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     secret = given or new_secret()
     row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
     webhook = _checked(gateway, row)
+    await gateway.webhooks.load()
     # What is on disk is in force, whether or not its caller is still there.
     with trio.CancelScope(shield=True):
         async with gateway.webhooks.changing:
