@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Function, case, func, select
-
-from devgate.store.schema import device, presence
+from sqlalchemy import Connection, text
 
 HOUR, DAY, WEEK = 3600.0, 86400.0, 7 * 86400.0  # seconds
 WORST = 10  # sites
@@ -16,8 +15,8 @@ class SiteAbsence(NamedTuple):
     """A site with devices that are offline."""
 
     site: str
-    devices: int  # that are enabled
-    offline: int  # for more than an hour, or never seen
+    devices: int  # all that it has
+    offline: int  # for more than an hour, and enabled
 
 
 class Absence(NamedTuple):
@@ -31,29 +30,31 @@ class Absence(NamedTuple):
     sites: list[SiteAbsence]  # the WORST, by how many are offline there
 
 
-def absence(conn: Connection, now: float) -> Absence:
-    """Goes through all devices: a second of a thread, where there are a million."""
-    d, p = device.c, presence.c
-    disabled = conn.scalar(select(func.count()).select_from(device).where(~d.enabled)) or 0
+# Each goes through one table in the order of its key and looks the other one up by its key. With a
+# million devices, a tenth of them offline, all three take 0.64 s of the processor (SQLite).
+_OFFLINE = text("""
+    SELECT d.site, count(*), sum(CASE WHEN p.since < :day THEN 1 ELSE 0 END),
+      sum(CASE WHEN p.since < :week THEN 1 ELSE 0 END)
+    FROM presence p CROSS JOIN device d
+    WHERE d.imei = p.imei AND d.enabled AND NOT p.online AND p.since < :hour
+    GROUP BY d.site
+""")
+_NEVER = text("""
+    SELECT count(*) FROM device d
+    WHERE d.enabled AND NOT EXISTS (SELECT 1 FROM presence p WHERE p.imei = d.imei)
+""")
+_DISABLED = text("SELECT count(*) FROM device WHERE NOT enabled")
 
-    def longer(seconds: float) -> Function[int]:
-        return func.sum(case(((~p.online) & (p.since < now - seconds), 1), else_=0))
 
-    query = (
-        select(
-            d.site, func.count(), longer(HOUR), longer(DAY), longer(WEEK),
-            func.sum(case((p.imei.is_(None), 1), else_=0)),
-        )
-        .select_from(device.outerjoin(presence, p.imei == d.imei))
-        .where(d.enabled)
-        .group_by(d.site)
-    )  # fmt: skip
-    hour = day = week = never = 0
+def absence(conn: Connection, now: float, sites: Mapping[str, int]) -> Absence:
+    """`sites` says how many devices each site has."""
+    since = {"hour": now - HOUR, "day": now - DAY, "week": now - WEEK}
+    hour = day = week = 0
     found: list[SiteAbsence] = []
-    for site, devices, over_hour, over_day, over_week, unseen in conn.execute(query):
-        hour, day, week = hour + over_hour, day + over_day, week + over_week
-        never += unseen
-        if site and over_hour + unseen:
-            found.append(SiteAbsence(site, devices, over_hour + unseen))
+    for site, offline, over_day, over_week in conn.execute(_OFFLINE, since):
+        hour, day, week = hour + offline, day + over_day, week + over_week
+        if site:
+            found.append(SiteAbsence(site, sites.get(site, offline), offline))
     found.sort(key=lambda one: (-one.offline, one.devices, one.site))
+    disabled, never = conn.scalar(_DISABLED) or 0, conn.scalar(_NEVER) or 0
     return Absence(disabled, hour, day, week, never, found[:WORST])

@@ -175,7 +175,7 @@ def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
         [(one, statistics.lost(conn, one.site, one.first, one.last, MAX_LOST)) for one in found],
         tally.oddities(conn),
         unknown.waiting(conn, now - DAY),
-        absence(conn, now),
+        absence(conn, now, sites),
     )
 
 
