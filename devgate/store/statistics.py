@@ -148,13 +148,10 @@ def sites(conn: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
-def unknown(conn: Connection, since: float, limit: int) -> tuple[int, Sequence[Record]]:
-    """How many outcomes are unknown of that time or later, and the newest, with their device."""
+def unknown(conn: Connection, since: float) -> int:
+    """How many outcomes are unknown of that time or later."""
     c = command.c
-    which = and_(c.status == "408", c.ended_at >= since)
-    count = conn.scalar(select(func.count()).where(which)) or 0
-    rows = _named(conn, select(command).where(which).order_by(c.ended_at.desc()).limit(limit))
-    return count, rows
+    return conn.scalar(select(func.count()).where(c.status == "408", c.ended_at >= since)) or 0
 
 
 def latest(conn: Connection, limit: int) -> Sequence[Record]:

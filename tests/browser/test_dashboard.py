@@ -55,7 +55,7 @@ def test_an_unknown_outcome_is_seen_and_its_story_told(served: Site, page: Page)
     imei = "860000000000002"
     with served.register(imei) as device:
         page.goto("/")
-        expect(page.locator("[data-part=unknown]")).to_contain_text("None.")
+        expect(page.locator("[data-part=unknown]")).to_contain_text("None is unresolved.")
         key = "M2026-7"
         served.ask({"type": "start", "imei": imei, "long": 600, "key": key, "timeout": 0.2})
         expect(page.locator("[data-part=attention]")).to_contain_text("Unknown outcomes: 1")

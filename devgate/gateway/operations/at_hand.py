@@ -106,7 +106,8 @@ def fleet(gateway: Gateway) -> Reply:
     """As `fleet`: the last count that there is, with the numbers of now."""
     online, running, in_flight = fleetwide.counts(gateway)
     nothing: Mapping[str, Any] = {
-        "at": None, "unknown": 0, "failed": 0, "starts": 0, "day": [], "hours": [], "dark": [],
+        "at": None, "unknown": 0, "unresolved": 0,
+        "failed": 0, "starts": 0, "day": [], "hours": [], "dark": [],
         "to_look_at": [], "odd": [], "latest": [], "sites": {}, "disabled": 0, "worst": [],
         "absent": {"hour": 0, "day": 0, "week": 0, "never": 0}, "attention": [],
     }  # fmt: skip

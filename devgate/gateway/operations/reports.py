@@ -18,7 +18,7 @@ from devgate.gateway.reports import attention, fleet_day, past
 from devgate.gateway.reports.spans import Span, online_spans, running_spans, settled_at
 from devgate.model import Imei, iso, shown
 from devgate.store import devices as stored
-from devgate.store import history, statistics
+from devgate.store import history, inbox, statistics
 from devgate.store.history import Reading, Record
 from devgate.webhooks.position import BY_HAND
 
@@ -36,6 +36,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     _count_past(gateway, USUAL_DAYS)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
+    unresolved = await gateway.inbox.count(gateway.records)
     online, running, in_flight = fleetwide.counts(gateway)
     here = set(await fleetwide.online(gateway)) if counted.outages else set()
     hours = fleet_day.by_hour(counted)
@@ -55,11 +56,12 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
             "never": counted.absence.never,
         },
         "worst": [one._asdict() for one in counted.absence.sites],
-        "attention": _attention(gateway, counted, hours, dark, unknown, enabled - online),
+        "attention": _attention(gateway, counted, hours, dark, unresolved, enabled - online),
         "running": running,
         "in_flight": in_flight,
         "waiting": gateway.dispatcher.waiting,
         "unknown": unknown,
+        "unresolved": unresolved,
         "failed": sum(int(str(hour["failed"])) for hour in hours),
         "starts": sum(int(str(hour["start"])) for hour in hours),
         "day": fleet_day.online_over_day(counted, online, now),
@@ -79,7 +81,7 @@ def _attention(
     counted: fleet_day.Counted,
     hours: Sequence[dict[str, Any]],
     dark: Sequence[dict[str, Any]],
-    unknown: int,
+    unresolved: int,
     offline: int,
 ) -> list[dict[str, object]]:
     """What a person should look at."""
@@ -90,7 +92,7 @@ def _attention(
     usual = [*before, *(hour for number, hour in enumerate(hours) if number not in recent)]
     return attention.found(
         store=gateway.records.state,
-        unknown=unknown,
+        unknown=unresolved,
         dark=dark,
         absence=attention.absent(
             counted.absence, offline, len(gateway.directory) - counted.absence.disabled
@@ -144,8 +146,8 @@ def _count_past(gateway: Gateway, days: int) -> None:
 
 
 def _newest(conn: Reading, since: float) -> tuple[int, Sequence[Record], Sequence[Record]]:
-    count, rows = statistics.unknown(conn, since, UNKNOWN)
-    return count, rows, statistics.latest(conn, LATEST)
+    rows = inbox.page(conn, inbox.Looked(), after=None, limit=UNKNOWN)
+    return statistics.unknown(conn, since), rows, statistics.latest(conn, LATEST)
 
 
 def _named(row: Record) -> Reply:

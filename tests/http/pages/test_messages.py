@@ -131,5 +131,7 @@ def test_a_503_is_the_databases_unless_the_gateway_stopped() -> None:
     assert words.status_of(refused) == words.status_of({"status": "503"}) == "Refused: not on disk"
 
 
-def test_no_form_is_there_twice_or_for_nothing() -> None:
-    assert not set(messages.MESSAGES) & set(WORDS["zh"])
+def test_what_is_there_twice_is_the_same() -> None:
+    found = messages.MESSAGES
+    for english in found.keys() & WORDS["zh"].keys():
+        assert found[english] == WORDS["zh"][english]

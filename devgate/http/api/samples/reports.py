@@ -65,7 +65,8 @@ REPORTS: Mapping[str, Sample] = {
                 "kind": "unknown_outcomes", "level": "critical", "count": 1, "of": None,
                 "name": None, "since": None, "detail": None, "usual": None,
             }],
-            "running": 402, "in_flight": 1, "waiting": 0, "unknown": 1, "failed": 0,
+            "running": 402, "in_flight": 1, "waiting": 0, "unknown": 1, "unresolved": 1,
+            "failed": 0,
             "starts": 41, "day": [{"at": "2026-11-24T12:30:00.000Z", "online": 2871}],
             "hours": [HOUR],
             "dark": [{
