@@ -140,12 +140,13 @@ class Command:
 
     def on_settled(self, wait: bool, on_done: Callable[[Command], None]) -> None:
         """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that
-        is so. Callbacks must neither await nor raise, and come in the order of the calls.
+        is so. An end is told when it is on disk: at a node, another one may have the command
+        before that. Callbacks must neither await nor raise, and come in the order of the calls.
 
         When the gateway stops, a deferred command may be done before it is recorded: its callers
         are called when it is both.
         """
-        if self.recorded and (self.done or not wait):
+        if self.recorded and (self.done or not (wait or self.state == "ended")):
             on_done(self)
         elif self._callers is None:
             self._callers = [(wait, on_done)]
@@ -169,6 +170,8 @@ class Command:
             self._call_back()
 
     def _call_back(self) -> None:
+        if self.state == "ended" and not self.done:
+            return
         callers, self._callers = self._callers or [], None
         if not self.done:
             self._callers = [caller for caller in callers if caller[0]] or None

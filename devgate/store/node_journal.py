@@ -25,7 +25,7 @@ from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_commands import Commands
-from devgate.store.node_commits import Committed
+from devgate.store.node_commits import MOVED, Committed
 from devgate.store.node_devices import Devices, found, held_of
 from devgate.store.node_losses import Losses
 from devgate.store.node_rows import NodeBatch, gathered
@@ -250,6 +250,7 @@ class NodeJournal:
                 for values, (n, at) in zip(events, sorted(told.rows), strict=True)
             ]
             self.last = done.events[-1][-1]
+        done.fates += [(fate, MOVED) for fate in batch.stale]
         self._losses.committed(batch, done, self.clock_ahead, number)
         return done
 

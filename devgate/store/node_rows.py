@@ -56,6 +56,7 @@ class NodeBatch:
     plain: dict[str, dict[Any, Values]] = field(default_factory=dict)  # by kind and key
     events: list[Values] = field(default_factory=list)  # that depend on nothing
     verdicts: list[Verdict] = field(default_factory=list)
+    stale: list[Fate] = field(default_factory=list)  # of rows that are not written
 
 
 def gathered(rows: Iterable[Row]) -> NodeBatch:
@@ -64,17 +65,18 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
     for kind, values in rows:
         if kind == "order":
             row = CommandRow(*values)
-            if (before := batch.commands.get(row.values[0])) is not None:
-                fates = (*before.fates, *row.fates)
-                if ends(before) and ends(row):
-                    # The second one is of what a claim has read, before the first one was there.
-                    row = before._replace(fates=fates)
+            # What comes later stands later: a device's next start behind the end of its last.
+            if (before := batch.commands.pop(row.values[0], None)) is not None:
+                if ends(before) and (ends(row) or row.values[STATE] != "ended"):
+                    # This one is of what a claim has read before that end was on disk.
+                    batch.stale += row.fates
+                    row = before
                 else:
                     # A row that is replaced before it was written was fresh, and still is.
                     row = row._replace(
                         events=(*before.events, *row.events),
                         fresh=before.fresh or row.fresh,
-                        fates=fates,
+                        fates=(*before.fates, *row.fates),
                     )
             batch.commands[row.values[0]] = row
         elif kind == "device":

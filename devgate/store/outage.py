@@ -31,6 +31,7 @@ SQLITE: Mapping[int, str] = {
 POSTGRESQL: Mapping[str, str] = {
     "08": "the connection to the database broke",
     "25006": "the database is read-only",
+    "25P03": "the database server ended a transaction that had stood still",
     "28": "the database refuses this user",
     "3D000": "the database does not exist",
     "40": "another program's transaction was in the way",

@@ -56,3 +56,14 @@ def test_a_callback_may_ask_for_another(command: Command) -> None:
     command.on_settled(False, lambda one: one.on_settled(False, called.append))
     command.set_recorded()
     assert called == [command]
+
+
+def test_an_end_that_is_not_on_disk_is_told_to_nobody(command: Command, called: list[str]) -> None:
+    """It ended while it was journalled as accepted. Who does not wait was told that nothing was
+    sent, and another node sent it: found by scripts/jepsen."""
+    command.ends("404", 1.0)
+    command.set_recorded()
+    command.on_settled(False, lambda _: called.append("later"))
+    assert called == []
+    command.set_done()
+    assert sorted(called) == ["accepted", "first", "later", "second"]

@@ -299,19 +299,43 @@ def test_a_408_that_another_node_has_written_has_one_end(two: tuple[OneNode, One
     assert [type for _, type in types(b)].count("command.ended") == 1
 
 
-def test_a_command_that_ends_twice_in_one_commit_ends_once(two: tuple[OneNode, OneNode]) -> None:
-    """A claim has read it while its end was on the way: it ended once more, by the deadline that
-    it had on record. Found by scripts/jepsen."""
+def test_a_start_that_waited_is_told_behind_the_end_of_the_one_before(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    """It is accepted, the other one ends, and its turn comes: all in one commit."""
+    a, _ = two
+    a.claims()
+    a.commit(order("1"))
+    end = (2.0, "command.ended", A, "1", "{}")
+    a.commit(
+        order("2", state="waiting"),
+        Row("order", (command_row("1", state="ended", status="404").values, [end], False, None)),
+        order("2", fresh=False),
+    )
+    told = [(row[1], row[3]) for row in a.read(history.events_after, 2, 1000)]
+    assert told == [("command.ended", "1"), ("command.waiting", "2"), ("command.sent", "2")]
+
+
+@pytest.mark.parametrize("then", ["ended", "sent"])
+def test_nothing_is_written_over_an_end_of_the_same_commit(
+    two: tuple[OneNode, OneNode], then: str
+) -> None:
+    """A claim has read a command while its end was on the way: it ended once more, or was sent.
+    Found by scripts/jepsen."""
     a, _ = two
     a.claims()
     a.commit(order("1", state="waiting"))
-    told = [(2.0, "command.ended", A, "1", "{}")]
-    first, second = (
-        command_row("1", state="ended", status=status).values for status in ("404", "410")
+    first = command_row("1", state="ended", status="404").values
+    second = command_row("1", state=then, status="410" if then == "ended" else "000").values
+    end, more = ((2.0, f"command.{state}", A, "1", "{}") for state in ("ended", then))
+    fate, generation = Fate(), None if then == "ended" else 1
+    done = a.commit(
+        Row("order", (first, [end], False, None)),
+        Row("order", (second, [more], False, generation, None, (fate,))),
     )
-    a.commit(Row("order", (first, told, False, None)), Row("order", (second, told, False, None)))
+    assert done.fates == [(fate, MOVED)]
     assert a.read(history.by_id, "1")["status"] == "404"
-    assert [type for _, type in types(a)].count("command.ended") == 1
+    assert [type for _, type in types(a)][-2:] == ["command.waiting", "command.ended"]
 
 
 def test_numbers_of_events_have_no_gap_and_are_in_the_order_of_commits(

@@ -165,7 +165,12 @@ class NodeDispatcher(Dispatcher):
         imei = Imei(claim.imei)
         self.release(imei)
         now, wall = trio.current_time(), time()
-        commands = [self._known(row) for row in claim.commands]
+        # What is about to be journalled as sent waits on disk: it is not to be sent once more.
+        commands = [
+            self._known(row)
+            for row in claim.commands
+            if row["state"] != "waiting" or row["id"] not in self.live
+        ]
         device = self._device(imei)
         device.registered = now
         self.number_above(*(command.sequence or 0 for command in commands))
