@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from crashing.callers import SENT
 from crashing.processes import Json
@@ -26,6 +27,11 @@ LATE_START = 1.5  # seconds from the end of a record until a start that reaches 
 def judge(history: History) -> Verdict:
     """All breaches, and figures."""
     verdict = Verdict(other=list(history.odd))
+    if odd := [record for record in history.records if not is_legal(record)]:
+        # No rule says what may become of these.
+        verdict.other += [f"no record may be so: {record}" for record in odd]
+        legal = [record for record in history.records if record not in odd]
+        history = replace(history, records=legal)
     by_id = {str(record["command"]): record for record in history.records}
     by_key: dict[str, list[Json]] = defaultdict(list)
     for record in history.records:
@@ -48,6 +54,15 @@ def judge(history: History) -> Verdict:
     _matches(verdict, history, records)
     _count(verdict, history, came.total())
     return verdict
+
+
+def is_legal(record: Json) -> bool:
+    """Whether the table of transitions knows a place for it."""
+    try:
+        place_of(record)
+    except ValueError:
+        return False
+    return True
 
 
 def _ids(verdict: Verdict, history: History, by_id: Mapping[str, Json]) -> None:

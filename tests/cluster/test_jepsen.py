@@ -160,6 +160,10 @@ def started_long_after_its_end(history: History) -> None:
     history.events = [*history.events[:6], ended(7, 2, "408"), history.events[7]]
 
 
+def ambiguous_and_answered(history: History) -> None:
+    history.records = [record(1, 10.9, 11.3, ambiguous=True), history.records[1]]
+
+
 def a_gap(history: History) -> None:
     history.events = [event for event in history.events if event.n != 1]
 
@@ -214,6 +218,7 @@ def a_caller_never_knew(history: History) -> None:
         (told_refused_afterwards, "was told that nothing was sent"),
         (started_after_it_was_refused, "after all its callers had been told"),
         (started_long_after_its_end, "late start"),
+        (ambiguous_and_answered, "no record may be so"),
         (a_gap, "gap: event 2"),
         (ended_twice, "illegal events of id2"),
         (two_in_flight, "two in flight"),

@@ -92,7 +92,13 @@ class Outcomes:
         )  # fmt: skip
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
-        """They are 408s, and answers are there, but fewer. The last one is the newest."""
+        """They are 408s, and answers are there, but fewer. The last one is the newest.
+
+        At a node one of them may be open again by now: another node had it, and had not ended it.
+        """
+        commands = [command for command in commands if command.status == "408"]
+        if not commands:
+            return
         for command in commands:
             command.is_ambiguous(commands[-1].id)
         for command in commands[:-1]:
