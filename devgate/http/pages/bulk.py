@@ -50,7 +50,8 @@ async def show_all(visit: Visit) -> Response:
     query = visit.request.query_params
     if "do" not in query:
         return await _jobs(visit)
-    return await _confirm(visit, query.get("do", ""), query, {})
+    given = {name: query[name][:20] for name in ("long", "unit") if name in query}
+    return await _confirm(visit, query.get("do", ""), query, given)
 
 
 async def _confirm(
@@ -70,7 +71,7 @@ async def _confirm(
     names = {"move": "Move {count} devices", "start": "Start {count} devices",
              "stop": "Stop {count} devices", "enable": "Enable {count} devices",
              "disable": "Disable {count} devices"}  # fmt: skip
-    unit = given.get("unit", "seconds")
+    unit = "times" if given.get("unit") == "times" else "seconds"
     shown = which.get("imeis", ())[:20]
     await visit.web.gateway.knowledge.learn(shown)
     return visit.page(
@@ -83,12 +84,18 @@ async def _confirm(
         chosen=[visit.web.gateway.directory.called(one) for one in shown],
         match=which.get("match"),
         sites=[one["site"] for one in sites["items"]],
-        presets=PRESETS[unit if unit in PRESETS else "seconds"],
+        presets=_presets(visit, unit),
         given=given,
         # However often the form is sent, it is one job.
         job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
         problem=problem,
     )
+
+
+def _presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
+    """What is started with often: as it is written in the address, and as people read it."""
+    longs = [(one, words.read_long(one, unit)) for one in PRESETS[unit]]
+    return [(one, words.long_of(visit.language, long, unit)) for one, long in longs]
 
 
 def _probe(what: str) -> dict[str, Any]:

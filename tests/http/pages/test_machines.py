@@ -170,6 +170,8 @@ def test_many_are_chosen_and_moved(served: Site, admin: Visitor) -> None:
 
     query = "do=start&all=1&site=East&imei=860000000000003"
     assert re.search(r"Start \d\d devices", admin.get(f"/bulk?{query}"))
+    preset = next(one for one in links(admin.get(f"/bulk?{query}")) if one.endswith("long=30m"))
+    assert 'name="long" value="30m"' in admin.get(preset)
     fields = admin.fields(f"/bulk?{query}", "/bulk")
     bad = admin.post("/bulk", {**fields, "long": "soon"}, 400)
     assert "long: a number from 1 to 86400 expected" in unescape(bad)
