@@ -21,6 +21,11 @@ EXIT: Mapping[str, int] = {
     "200": 0, "000": 0, "400": 2, "201": 3, "202": 4, "300": 5, "404": 6,
     "408": 7, "401": 8, "409": 9, "410": 10, "423": 14, "429": 11, "500": 12, "503": 12,
 }  # fmt: skip
+# A command's record as a line of CSV.
+COMMAND_CSV = (
+    "accepted_at", "imei", "name", "site", "type", "long", "outcome", "status", "late", "message",
+    "key", "source", "command", "sent_at", "ended_at", "late_at",
+)  # fmt: skip
 NO_GATEWAY = 13  # nothing answers at the socket
 
 

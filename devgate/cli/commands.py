@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import click
 
 from devgate.cli import describe
 from devgate.cli.output import Where, common, complain, exit_code, finish, options, say
-from devgate.cli.params import ImeiType
+from devgate.cli.params import ImeiType, Moment
 from devgate.control.client import ask
-from devgate.model import Imei
+from devgate.model import COMMAND_CSV, Imei
 
+MOST = 1000  # commands that are asked for at once
 LIMIT = click.option("--limit", type=click.IntRange(1), help="At most that many.")
 AFTER = click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
 
 
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    """What `history` and its CSV can be narrowed to."""
+    for decorate in reversed((
+        click.option("--outcome", metavar="WORDS",
+                     help="Only these outcomes: pending, done, failed, unknown, refused."),
+        click.option("--kind", type=click.Choice(["start", "stop"]),
+                     help="Only starts, or stops."),
+        click.option("--site", help="Only of devices that stand at this site now."),
+        click.option("--key", help="Only under this key, an order number."),
+        click.option("--source", metavar="WAY",
+                     help="Only what was asked by this way: web:anna, http:shop, socket."),
+        click.option("--since", type=Moment(), help="Taken then or later: a date, or 7d ago."),
+        click.option("--until", type=Moment(), help="Taken before then."),
+    )):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
 @click.command()
 @click.argument("imei", type=ImeiType(), required=False, metavar="[IMEI]")
+@_filters
+@click.option("--csv", "as_csv", is_flag=True, help="All that fit, as CSV.")
 @LIMIT
 @AFTER
 @common
-def history(where: Where, imei: Imei | None, limit: int | None, after: str | None) -> None:
+def history(
+    where: Where, /, imei: Imei | None, limit: int | None, after: str | None, as_csv: bool,
+    **filters: object,
+) -> None:  # fmt: skip
     """List commands, newest first: all, or those of the device IMEI.
 
     STATUS is what is known now: a command that got no answer in time is 408, and
@@ -31,9 +56,34 @@ def history(where: Where, imei: Imei | None, limit: int | None, after: str | Non
     \b
     Examples:
       devgate history 123456787654321 --limit 5
+      devgate history --outcome failed,unknown --since 7d
+      devgate history --site north --since 2026-11-01 --until 2026-12-01 --csv
+      devgate history --key order-4711
       devgate history --json | jq '.items[] | select(.status == "408")'
     """
-    _page(where, {"imei": imei, "limit": limit, "after": after})
+    fields = {"imei": imei, "after": after, **filters}
+    if as_csv:
+        _csv(where, fields, limit)
+    _page(where, {**fields, "limit": limit})
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@common
+def find(where: Where, words: tuple[str, ...]) -> None:
+    """Find an order, a device or a site by WORDS.
+
+    WORDS are an order number, an IMEI or a part of it, the number on a sticker, a
+    name or a site.
+
+    \b
+    Examples:
+      devgate find order-4711
+      devgate find 77
+      devgate find Bay 4
+    """
+    reply = ask(where.socket(), {"type": "find", "q": " ".join(words)})
+    finish(reply, where.as_json, describe.found)
 
 
 @click.group()
@@ -101,6 +151,29 @@ def cancel(where: Where, command: str) -> None:
       devgate commands cancel 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
     finish(ask(where.socket(), {"type": "cancel", "command": command}), where.as_json)
+
+
+def _csv(where: Where, fields: Mapping[str, object], limit: int | None) -> NoReturn:
+    """Page by page: a program that reads slowly keeps nothing open at the gateway."""
+    import csv  # not for every command
+
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(COMMAND_CSV)
+    given = {name: value for name, value in fields.items() if value is not None}
+    left = limit or sys.maxsize
+    while True:
+        request = {"type": "history", **given, "limit": min(left, MOST)}
+        reply: Mapping[str, Any] = ask(where.socket(), request)
+        if code := exit_code(reply):
+            finish(reply, where.as_json)
+        for item in reply["items"]:
+            cells = [item.get(name) for name in COMMAND_CSV]
+            out.writerow([str(one).lower() if isinstance(one, bool) else one for one in cells])
+        sys.stdout.flush()
+        left -= len(reply["items"])
+        if left <= 0 or (next_ := reply.get("next")) is None:
+            raise SystemExit(code)
+        given["after"] = next_
 
 
 def _page(where: Where, fields: Mapping[str, object]) -> NoReturn:

@@ -189,6 +189,16 @@ def _verdict(item: Reply) -> str | None:
     return f"{item.get('verdict')}, by {by} at {at}"
 
 
+def found(reply: Reply) -> str:
+    """What the words of `devgate find` stand for."""
+    parts = [f"site  {plain(reply['site'])}"] if reply.get("site") else []
+    if reply.get("commands"):
+        parts.append(records(reply["commands"]))
+    if reply.get("devices"):
+        parts.append(devices(reply["devices"]))
+    return "\n\n".join(parts) or "nothing is called that"
+
+
 def _order(item: Reply) -> str:
     long = item.get("long")
     return f"{item.get('type')}" if long is None else f"{item.get('type')} {long}"

@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "labels": Entry("devgate.cli.local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {
+        "find": Entry("devgate.cli.commands:find", "Find an order, a device or a site."),
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
         "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
         "fleet": Entry("devgate.cli.fleet:fleet", "Show what needs attention, worst first."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from datetime import datetime
 from math import inf
 from typing import Any, NamedTuple
 
@@ -86,6 +88,24 @@ class Span(click.ParamType[float]):
         except ValueError as err:
             self.fail(str(err), param, ctx)
         return int(given) if given == int(given) else given  # 30, not 30.0, on the wire
+
+
+class Moment(click.ParamType[int]):
+    """A moment, as seconds since 1970: a day or a time as people write it, or how long ago."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Of `2026-11-24`, `2026-11-24 18:00`, `...Z` (without a zone: this machine's), `7d`."""
+        text = str(value).strip()
+        try:
+            if "-" in text:
+                found = datetime.fromisoformat(text).timestamp()
+            else:
+                found = time.time() - seconds(text)
+        except (ValueError, OverflowError):
+            self.fail(f"{shown(text)} is no time: 2026-11-24, 2026-11-24T18:00 or 7d expected")
+        return max(0, int(found))
 
 
 class OwnSpan(Span):

@@ -1,10 +1,12 @@
-"""Devices as CSV, which imports again unchanged. control.md section 3 has the columns."""
+"""Devices as CSV, which imports again unchanged, and commands: control.md section 3."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from typing import IO
 
+from devgate.model import COMMAND_CSV
 from devgate.store.device import COLUMNS, Device
 
 # What a spreadsheet takes for the beginning of a formula, also as full-width characters.
@@ -44,3 +46,23 @@ def _harmless(cell: object) -> object:
 def _seconds(seconds: float | None) -> str:
     """`15`, `7.5`; empty for none."""
     return "" if seconds is None else f"{seconds:.15g}"
+
+
+class CommandCsv:
+    """Writes the header at once, and then record after record of commands (`COMMAND_CSV`).
+
+    For a `spreadsheet` no cell is a formula.
+    """
+
+    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
+        self._spreadsheet = spreadsheet
+        self._writer = csv.writer(out, lineterminator="\n")
+        if spreadsheet:
+            out.write(BOM)
+        self._writer.writerow(COMMAND_CSV)
+
+    def write(self, record: Mapping[str, object]) -> None:
+        """One more line."""
+        cells = [record[name] for name in COMMAND_CSV]
+        row = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
+        self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)

@@ -20,7 +20,6 @@ from devgate.store.csv_plan import OnConflict, Plan
 from devgate.store.csv_rows import Row, read_rows
 from devgate.store.engine import Database
 from devgate.store.outage import busy, outage
-from devgate.store.search import search
 from devgate.store.staging import Staging
 
 Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so much (0: unknown)
@@ -115,7 +114,7 @@ class _Import:
     def check(self) -> None:
         """Raise CallerError for the first row that the database is against. Writes nothing."""
         with self._database.read() as conn:
-            if not search(conn, None, 1):
+            if not devices.page(conn, None, 1):
                 return
             line = done = 0
             while rows := self._staging.after(line, CHECK):

@@ -197,6 +197,12 @@ def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
     return map(Device._make, conn.execute(query, execution_options={"yield_per": 2000}))
 
 
+def page(conn: Connection, after: str | None, limit: int) -> list[Device]:
+    """At most `limit` of all devices, by IMEI, behind that one."""
+    query = ALL if after is None else ALL.where(t.c.imei > after)
+    return list(map(Device._make, conn.execute(query.order_by(t.c.imei).limit(limit))))
+
+
 def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
     """What has changed after the revision `since`; reads only that.
 

@@ -17,7 +17,7 @@ _ONLINE = text(
     "SELECT p.imei FROM presence p JOIN node n ON n.incarnation = p.incarnation AND n.alive "
     "WHERE p.online AND p.incarnation IS NOT NULL ORDER BY p.imei"
 )
-_RUNNING = text("SELECT imei FROM presence WHERE running_until > :now ORDER BY imei")
+_RUNNING = text("SELECT imei FROM presence WHERE running_until > :now LIMIT :limit")
 _UNDO = text("UPDATE node SET draining = false WHERE id = :id AND alive")
 _REMOVE = text("DELETE FROM node WHERE id = :id AND NOT alive")
 
@@ -44,9 +44,9 @@ def online(conn: Connection) -> list[str]:
     return list(conn.scalars(_ONLINE))
 
 
-def running(conn: Connection, now: float) -> list[str]:
-    """The IMEIs of devices that run."""
-    return list(conn.scalars(_RUNNING, {"now": now}))
+def running(conn: Connection, now: float, limit: int) -> list[str]:
+    """The IMEIs of devices that run, at most so many, in no order."""
+    return list(conn.scalars(_RUNNING, {"now": now, "limit": limit}))
 
 
 def set_draining(conn: Connection, id: str, draining: bool) -> bool:

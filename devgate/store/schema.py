@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0011"  # the newest migration: what this version of devgate works with
+SCHEMA = "0012"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 # In SQLite only INTEGER makes a key the row's own number, without a second index.
@@ -55,6 +55,9 @@ device = Table(
     CheckConstraint("length(qr) <= 976", name="device_qr"),
 )
 Index("device_site", device.c.site, device.c.imei)  # pages of one site, and the list of sites
+Index("device_name", device.c.name, device.c.imei)
+DISABLED = text("not enabled")
+Index("device_disabled", device.c.imei, sqlite_where=DISABLED, postgresql_where=DISABLED)
 
 # IMEIs that were removed. One that was added again stays here: `device` has the last word.
 device_removed = Table(
@@ -84,7 +87,34 @@ presence = Table(
 )
 HERE = text("online and incarnation is not null")
 Index("presence_node", presence.c.incarnation, sqlite_where=HERE, postgresql_where=HERE)
+# Every device has a row here, and in `device_starts`, by triggers: lists read both.
+Index("presence_list", presence.c.online, presence.c.since, presence.c.imei)
 # No index on `running_until`: each start would change it, and only a gateway that starts asks.
+
+# How the latest starts of each device went. Triggers keep it, in the transaction of the command.
+device_starts = Table(
+    "device_starts",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    # Starts that were sent, and those that did not succeed; each weighs 2 % less than the next.
+    Column("asked", Double, nullable=False, server_default="0"),
+    Column("failed", Double, nullable=False, server_default="0"),
+    Column("rate", Double, nullable=False, server_default="0"),  # failed / asked, to the 1/1000
+    # The last confirmed one, in hours since 1970: an index that is not written at each start.
+    Column("started_hour", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+Index("device_idle", device_starts.c.started_hour, device_starts.c.imei)
+FAILING = text("rate > 0.01")
+Index(
+    "device_failing",
+    device_starts.c.rate,
+    device_starts.c.imei,
+    sqlite_where=FAILING,
+    postgresql_where=FAILING,
+)
+# Beside these there are the words of devices: `device_words`, in SQLite a table of FTS5, in
+# PostgreSQL an index.
 
 command = Table(
     "command",
@@ -161,6 +191,20 @@ Index(
     command.c.id,
     sqlite_where=text(RESOLVED),
     postgresql_where=text(RESOLVED),
+)
+# Lists of what went wrong, and of what a person at the dashboard asked: few among millions, and
+# nothing that a start which succeeds, asked by a program, has to write.
+NO_SUCCESS = text("state = 'ended' and status <> '200'")
+PERSON = text("substr(source, 1, 4) = 'web:'")
+Index(
+    "command_failed",
+    command.c.status,
+    command.c.id,
+    sqlite_where=NO_SUCCESS,
+    postgresql_where=NO_SUCCESS,
+)
+Index(
+    "command_person", command.c.source, command.c.id, sqlite_where=PERSON, postgresql_where=PERSON
 )
 
 # What a result may settle, for each device and kind (its key is "IMEI:QD" or "IMEI:ST") where more

@@ -15,6 +15,8 @@ from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
 from benchmark.errors import BenchError
 from benchmark.hostile.run import arguments as hostile_arguments
 from benchmark.hostile.run import run as run_hostile
+from benchmark.lists import arguments as lists_arguments
+from benchmark.lists import run as run_lists
 from benchmark.pairs import arguments as pairs_arguments
 from benchmark.pairs import run as run_pairs
 from benchmark.path import arguments as path_arguments
@@ -36,6 +38,7 @@ def main() -> int:
         "`scripts/bench hostile --help`: beside attacks. "
         "`scripts/bench pairs --help`: this tree beside another one. "
         "`scripts/bench cluster --help`: nodes of a cluster. "
+        "`scripts/bench lists --help`: pages of lists with a million devices. "
         "`scripts/bench path --help`: a start's path through the code.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
@@ -62,6 +65,10 @@ def main() -> int:
         )
         cluster_arguments(parser)
         return run_cluster(parser.parse_args(sys.argv[2:]))
+    if sys.argv[1:2] == ["lists"]:
+        parser = argparse.ArgumentParser(prog="scripts/bench lists", description=run_lists.__doc__)
+        lists_arguments(parser)
+        return run_lists(parser.parse_args(sys.argv[2:]))
     if sys.argv[1:2] == ["hostile"]:
         parser = argparse.ArgumentParser(
             prog="scripts/bench hostile", description=run_hostile.__doc__

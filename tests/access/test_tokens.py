@@ -187,7 +187,8 @@ def test_each_operation_has_its_role() -> None:
     reads = {kind for kind in OPERATIONS if Token("", "read", "", "").may(kind)}
     commands = {kind for kind in OPERATIONS if Token("", "command", "", "").may(kind)}
     assert reads == {
-        "status", "devices", "device", "export", "command", "history", "events", "fleet", "trend",
+        "status", "devices", "device", "export", "command", "history", "history_export",
+        "find", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
         "bulk", "bulks", "story", "unknown",
     }  # fmt: skip

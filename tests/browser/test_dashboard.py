@@ -37,6 +37,7 @@ def test_a_device_comes_online_is_started_runs_and_is_stopped(served: Site, page
         expect(page.get_by_role("status")).to_contain_text("started")
         expect(page.locator("[data-part=state]")).to_contain_text("Running")
         expect(page.locator(".lane .running")).to_have_count(1)
+        page.get_by_text("Frames, live").click()
         page.get_by_role("button", name="Watch").click()
         expect(page.locator(".frames[data-on]")).to_be_visible()
         device.send("AT")
@@ -111,6 +112,40 @@ def test_unknown_outcomes_are_resolved_together_and_come_up_again(
         expect(page.get_by_role("row").filter(has_text="M-62")).to_have_count(0)
 
 
+def test_lists_are_narrowed_sorted_and_sent_on(served: Site, page: Page) -> None:
+    """What is chosen stands in the address; an order is found from any page."""
+    served.ask({"type": "start", "imei": "860000000000003", "long": 60, "key": "L2026-1"})
+    page.goto("/")
+    page.keyboard.press("/")
+    page.keyboard.type("L2026-1")
+    page.keyboard.press("Enter")
+    expect(page.locator(".story")).to_contain_text("Nothing was ever sent")
+    page.goto("/devices")
+    page.get_by_role("link", name="Never seen").click()
+    expect(page.get_by_role("status")).to_contain_text(" of ")
+    page.get_by_role("columnheader", name="No.").get_by_role("link").click()
+    expect(page.get_by_role("columnheader", name="No.")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    assert page.url.endswith("/devices?state=never-seen&sort=id")
+    offline = page.get_by_role("row").filter(has_text="Offline").first
+    start = offline.get_by_role("link", name="Start")
+    expect(start).to_have_attribute("title", re.compile("offline"))
+    page.goto("/orders")
+    page.get_by_label("Outcome").select_option("refused")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator(".named")).to_contain_text("L2026-1")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As a table (CSV)").click()
+    assert "L2026-1" in download.value.path().read_text("utf-8")
+    page.set_viewport_size({"width": 390, "height": 844})
+    row = page.locator(".named tr").filter(has_text="L2026-1")
+    for part in (".what", ".device"):  # on a phone, too: the outcome, and whose it is
+        box = row.locator(part).bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+
+
 def test_labels_are_chosen_and_printed(page: Page) -> None:
     page.goto("/devices?q=Bay")
     for name in ("Bay 3", "Bay 4"):
@@ -170,7 +205,8 @@ def test_language_theme_and_keyboard(page: Page) -> None:
 PATHS = (
     "/", "/?days=7", "/?days=30", "/devices", "/devices/860000000000001",
     "/devices/860000000000001/start?long=1h",
-    "/orders", "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices",
+    "/devices?q=Bay&state=never-seen&sort=-since", "/orders", "/orders?outcome=refused",
+    "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices",
     "/unknown?state=resolved", "/unknown",
 )  # fmt: skip
 

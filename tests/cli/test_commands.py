@@ -97,3 +97,59 @@ def test_json_may_stand_anywhere(run: Run, gateway: Answering) -> None:
         ["commands", "show", ID, "--json"],
     ):
         assert json.loads(run(*args).stdout) == ENDED
+
+
+def test_history_is_narrowed(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [{"status": "200", "items": [], "next": None}]
+    since = "2026-11-01T00:00:00Z"
+    args = (
+        "--outcome",
+        "failed,unknown",
+        "--kind",
+        "start",
+        "--site",
+        "北楼",
+        "--source",
+        "web:a",
+    )
+    assert run("history", *args, "--since", since, "--key", "order-1").exit_code == 0
+    assert gateway.requests == [{
+        "type": "history", "outcome": "failed,unknown", "kind": "start", "site": "北楼",
+        "source": "web:a", "since": 1793491200, "key": "order-1",
+    }]  # fmt: skip
+    assert run("history", "--since", "soon").exit_code == 2
+
+
+def test_history_as_csv_is_all_pages(run: Run, gateway: Answering) -> None:
+    named = {**ENDED, "name": "Bay 4, left", "site": "north", "outcome": "done"}
+    gateway.answer = lambda request: [
+        {"status": "200", "items": [named], "next": None if "after" in request else ID}
+    ]
+    got = run("history", IMEI, "--csv")
+    line = (
+        f'2025-01-31T12:00:00.000Z,{IMEI},"Bay 4, left",north,start,500,done,200,true,started,'
+        f"order-1,socket,{ID},2025-01-31T12:00:00.004Z,2025-01-31T12:00:10.004Z,"
+        "2025-01-31T12:00:31.500Z"
+    )
+    header, *lines = got.stdout.splitlines()
+    assert header.startswith("accepted_at,imei,name,site,type,long,outcome,")
+    assert lines == [line, line]
+    assert [request.get("after") for request in gateway.requests] == [None, ID]
+
+
+def test_find_shows_what_the_words_stand_for(run: Run, gateway: Answering) -> None:
+    device = {"imei": OTHER, "id": 7, "name": "Bay 7", "site": "north", "enabled": True,
+              "online": False, "since": None, "running_until": None}  # fmt: skip
+    gateway.answer = lambda request: [
+        {"status": "200", "q": "7", "exact": 1, "devices": [device], "commands": [ENDED],
+         "site": "7"}
+    ]  # fmt: skip
+    got = run("find", "Bay", "7")
+    assert gateway.requests == [{"type": "find", "q": "Bay 7"}]
+    assert got.stdout.startswith("site  7\n")
+    assert "order-1" in got.stdout
+    assert "Bay 7" in got.stdout
+    gateway.answer = lambda request: [
+        {"status": "200", "q": "x", "exact": 0, "devices": [], "commands": [], "site": None}
+    ]
+    assert run("find", "x").stdout == "nothing is called that\n"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import insert
+from sqlalchemy import update
 
 from devgate.cli.main import cli
 from devgate.model import iso
@@ -183,7 +183,7 @@ def test_a_list_without_a_gateway_says_so(run: Run, database_url: str) -> None:
     assert C in run("list", "--after", B).stdout
     database = open_database(database_url)
     with database.write() as conn:
-        conn.execute(insert(presence).values(imei=B, running_until=4e9))
+        conn.execute(update(presence).where(presence.c.imei == B).values(running_until=4e9))
     database.close()
     running = json.loads(run("list", "--running", "--json").stdout)["items"]
     assert [(item["imei"], item["running_until"]) for item in running] == [

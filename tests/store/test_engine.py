@@ -29,14 +29,20 @@ NOBODY = 65534
 
 @pytest.mark.filterwarnings(
     # SQLAlchemy does not see indexes of expressions in SQLite; test_plans sees that it is used.
-    "ignore:Skipped unsupported reflection of expression-based index event_without_noise",
-    "ignore:autogenerate skipping metadata-specified expression-based index 'event_without_noise'",
+    "ignore:Skipped unsupported reflection of expression-based index",
+    "ignore:autogenerate skipping metadata-specified expression-based index",
 )
 def test_the_migrations_make_the_tables_that_the_statements_use(database_url: str) -> None:
     with closing(open_database(database_url)) as database, database.read() as conn:
         # SQLite gives defaults back in its own spelling.
         defaults = database.dialect == "postgresql"
-        options = {"version_table": VERSION_TABLE, "compare_server_default": defaults}
+        options = {
+            "version_table": VERSION_TABLE,
+            "compare_server_default": defaults,
+            # The words of devices are no table of ours: in SQLite FTS5 has some, in PostgreSQL
+            # there is an index of an expression. test_device_pages finds by them.
+            "include_object": lambda *about: not about[1].startswith(("device_words", "device_t")),
+        }
         context = MigrationContext.configure(conn, opts=options)
         assert compare_metadata(context, metadata) == []
         assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA

@@ -51,8 +51,10 @@ def used(database: Database) -> Database:
     return database
 
 
-def plans(database: Database, search: Callable[[Connection], Any]) -> list[list[str]]:
-    """The plan of each statement of this search, line by line."""
+def plans(
+    database: Database, search: Callable[[Connection], Any], *without: str
+) -> list[list[str]]:
+    """The plan of each statement of this search, line by line; `without` these ways to do it."""
     statements: list[tuple[str, Any]] = []
 
     def note(conn: Any, cursor: Any, statement: str, values: Any, *more: Any) -> None:
@@ -64,7 +66,7 @@ def plans(database: Database, search: Callable[[Connection], Any]) -> list[list[
         hooks.remove(conn, "before_cursor_execute", note)
         if database.dialect == "postgresql":
             # For a table as small as this it sorts some rows rather than read them in order.
-            for way in ("bitmapscan", "hashjoin", "mergejoin"):
+            for way in ("bitmapscan", "hashjoin", "mergejoin", *without):
                 conn.execute(text(f"SET LOCAL enable_{way} = off"))
         explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
         return [

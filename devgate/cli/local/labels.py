@@ -73,8 +73,8 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
     from devgate.gateway.known.directory import Directory
     from devgate.labels.sheet import Label
     from devgate.model import Imei
-    from devgate.store import devices
-    from devgate.store.search import search
+    from devgate.store import device_pages, devices
+    from devgate.store.device_filters import Wanted
 
     service = load(find_config(where.config_option, os.environ), os.environ).service
     directory = Directory(service.phone, service.qr)
@@ -88,8 +88,11 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
                     raise devices.unknown(imei)
             found = [known[imei] for imei in wanted]
         else:
-            while page := search(conn, found[-1].imei if found else None, PAGE, site=site):
-                found += page
+            after: str | None = None
+            while (page := device_pages.find(conn, Wanted(site=site), PAGE, after=after)).rows:
+                found += [row.device for row in page.rows]
+                if (after := page.next) is None:
+                    break
     made = []
     for device in found:
         directory.put(device)

@@ -34,6 +34,16 @@ class Running:
         """The devices that run now, as far as is known."""
         return [imei for imei in list(self._until) if self.until(imei) is not None]
 
+    def few(self, most: int) -> list[Imei] | None:
+        """imeis(), unless there are more than that."""
+        found: list[Imei] = []
+        for imei in list(self._until):
+            if self.until(imei) is not None:
+                found.append(imei)
+                if len(found) > most:
+                    return None
+        return found
+
     def note_outcome(self, command: Command) -> None:
         """A command has an outcome. Only a confirmed one changes anything.
 

@@ -19,6 +19,7 @@ MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
 MAX_AT_ONCE = 500  # devices that one request changes, all or none: some 30 ms
+MAX_TIME = 2**37  # seconds since 1970 that a filter may name: ids reach no further
 
 
 def device(args: Args) -> Imei:
@@ -96,6 +97,16 @@ def seconds(args: Args, name: str, most: float) -> float | None:
             "400", f"{name}: seconds, above 0 and at most {most:g}, expected, not {shown(given)}"
         )
     return value
+
+
+def percent(args: Args, name: str) -> float | None:
+    """A share in percent, from 0 to 100; None without it."""
+    given = args.get(name)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 100:
+        raise CallerError("400", f"{name}: a number from 0 to 100 expected, not {shown(given)}")
+    return float(given)
 
 
 def yes(args: Args, name: str, default: bool) -> bool:

@@ -64,8 +64,21 @@ async def devices(
     online: bool | None = None,
     running: bool | None = None,
     enabled: bool | None = None,
+    offline_for: float | None = None,
+    sort: str | None = None,
+    before: str | None = None,
+    count: bool = False,
+    **others: object,
 ) -> Reply:
-    """A page of devices by IMEI. Of a cluster, other nodes' devices count as offline."""
+    """A page of devices by IMEI. Of a cluster, other nodes' devices count as offline.
+
+    `unread`: a filter is among `others`, of which memory knows nothing.
+    """
+    if others:
+        return {"status": "200", "items": [], "next": None, "unread": True}
+    if offline_for is not None:
+        online = False
+    after = None if after is None else after[:15]
     words = q.lower() if q else None
     here, busy = set(gateway.presence.imeis()), set(gateway.running.imeis())
     directory = gateway.directory
@@ -128,6 +141,11 @@ def fleet(gateway: Gateway) -> Reply:
         "waiting": gateway.dispatcher.waiting,
         "store": gateway.records.state,
     }
+
+
+def found() -> Reply:
+    """As `find`, without anything."""
+    return {"status": "200", "exact": 0, "devices": [], "commands": [], "site": None}
 
 
 def nothing() -> Reply:

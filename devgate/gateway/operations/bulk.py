@@ -11,7 +11,7 @@ from typing import Any
 from devgate.errors import CallerError
 from devgate.gateway.bulk import MAX_MACHINES, Job, Result
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, bulk_work, devices, fleetwide
+from devgate.gateway.operations import arguments, bulk_work, device_list, devices, fleetwide
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, imei, iso, shown
@@ -104,14 +104,14 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
         raise CallerError(
             "400", f"match: an object with the filters of `devices` expected, not {shown(match)}"
         )
-    if wrong := [name for name in match if name not in devices.FILTERS]:
+    if wrong := [name for name in match if name not in device_list.FILTERS]:
         raise CallerError(
-            "400", f"match: {', '.join(devices.FILTERS)} are known, not {shown(wrong[0])}"
+            "400", f"match: {', '.join(device_list.FILTERS)} are known, not {shown(wrong[0])}"
         )
     found: list[Imei] = []
     after: object = None
     while True:
-        page: dict[str, Any] = await devices.devices(
+        page: dict[str, Any] = await device_list.devices(
             gateway, {**match, "limit": PAGE} | ({} if after is None else {"after": after}), source
         )
         found += [Imei(item["imei"]) for item in page["items"]]

@@ -1,4 +1,4 @@
-"""Operations on what is known of devices: look, search, add, edit, remove, export.
+"""Operations on what is known of devices: look, add, edit, remove, export.
 
 What they write is in the database when they answer, and in force.
 """
@@ -12,19 +12,16 @@ from typing import Any
 
 from devgate.errors import CallerError
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, fleetwide, status
+from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
 from devgate.store import devices as stored
 from devgate.store import history
-from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, MAX_NAME, Device, checked
+from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, Device, checked
 from devgate.store.history import Reading
-from devgate.store.search import search
 
 PAGE = 1000  # devices of an export that are read at once
-MAX_SEARCH = 64  # characters of what is looked for
-FILTERS = ("q", "site", "online", "running", "enabled")
 ANY = Imei("0" * 15)  # stands for a device when what all are to have is checked
 
 
@@ -41,40 +38,6 @@ async def device(gateway: Gateway, args: Args, source: str) -> Reply:
         "qr": known.qr,
         "ack_timeout": known.ack_timeout,
     }
-
-
-async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
-    """A page of known devices, with their state. The filters are combined with "and"."""
-    online, running = arguments.maybe(args, "online"), arguments.maybe(args, "running")
-    after, limit = arguments.text(args, "after", 15), arguments.limit(args)
-    only: set[str] | None = None
-    without: set[str] = set()
-    for wanted, imeis in ((online, fleetwide.online), (running, fleetwide.running)):
-        if wanted:
-            found_now = set(await imeis(gateway))
-            only = found_now if only is None else only & found_now
-        elif wanted is False:
-            without |= set(await imeis(gateway))
-    found, rows = await gateway.records.read(
-        _page,
-        after,
-        limit + 1,
-        text=arguments.text(args, "q", MAX_SEARCH),
-        site=arguments.text(args, "site", MAX_NAME),
-        enabled=arguments.maybe(args, "enabled"),
-        imeis=only,
-        without=without,
-    )
-    more = len(found) > limit
-    items = [status.item(gateway, device, rows.get(device.imei)) for device in found[:limit]]
-    return {"status": "200", "items": items, "next": items[-1]["imei"] if more else None}
-
-
-def _page(
-    conn: Reading, /, after: str | None, limit: int, **wanted: Any
-) -> tuple[Sequence[Device], Mapping[str, history.Record]]:
-    found = search(conn, after, limit, **wanted)
-    return found, history.presence_of(conn, [device.imei for device in found])
 
 
 async def some(gateway: Gateway, imeis: Collection[str]) -> Sequence[Reply]:
@@ -186,7 +149,7 @@ def check(fields: Mapping[str, Any]) -> None:
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All devices by IMEI, one a line. With `end`, a last line says that they were all."""
     end = arguments.yes(args, "end", False)
-    first = await gateway.records.read(search, None, PAGE)  # an error here is a reply
+    first = await gateway.records.read(stored.page, None, PAGE)  # an error here is a reply
     return Stream({"status": "200", "message": "all devices"}, _all(gateway, first, end))
 
 
@@ -195,6 +158,6 @@ async def _all(gateway: Gateway, page: list[Device], end: bool) -> AsyncGenerato
     while page:
         for one in page:
             yield one._asdict()
-        page = await gateway.records.read(search, page[-1].imei, PAGE)
+        page = await gateway.records.read(stored.page, page[-1].imei, PAGE)
     if end:
         yield {"end": True}

@@ -9,6 +9,8 @@ from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.store import node_list
 
+ALL = 2**31 - 1  # more than there are
+
 
 async def online(gateway: Gateway) -> Collection[str]:
     """The IMEIs of devices that are connected. Raises StoreError at a node."""
@@ -21,7 +23,18 @@ async def running(gateway: Gateway) -> Collection[str]:
     """The IMEIs of devices that run. Raises StoreError at a node."""
     if gateway.cluster is None:
         return gateway.running.imeis()
-    return await gateway.records.read(node_list.running, time())
+    return await gateway.records.read(node_list.running, time(), ALL)
+
+
+async def running_few(gateway: Gateway, most: int) -> Collection[str] | None:
+    """The IMEIs of devices that run, if they are at most so many; None if there are more.
+
+    Raises StoreError at a node.
+    """
+    if gateway.cluster is None:
+        return gateway.running.few(most)
+    found = await gateway.records.read(node_list.running, time(), most + 1)
+    return found if len(found) <= most else None
 
 
 def counts(gateway: Gateway) -> tuple[int, int, int]:

@@ -166,20 +166,3 @@ async def command(gateway: Gateway, args: Args, source: str) -> Reply:
 def reply_of(command: Command) -> Reply:
     """A command's record as a reply."""
     return record(command.row())
-
-
-async def history(gateway: Gateway, args: Args, source: str) -> Reply:
-    """A page of records of commands, the newest first."""
-    imei, limit = arguments.maybe_device(args), arguments.limit(args)
-    state = arguments.choice(args, "state", ("waiting", "sent", "ended"))
-    key, after = arguments.key(args), arguments.text(args, "after")
-    await gateway.records.flushed()
-    rows = await gateway.records.read(
-        stored_history.page, imei=imei, state=state, key=key, after=after, limit=limit + 1
-    )
-    more, rows = len(rows) > limit, rows[:limit]
-    return {
-        "status": "200",
-        "items": [record(row) for row in rows],
-        "next": rows[-1]["id"] if more else None,
-    }

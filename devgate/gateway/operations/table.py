@@ -10,8 +10,11 @@ from devgate.errors import CallerError, DevgateError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
     bulk,
+    device_list,
     devices,
     events,
+    find,
+    history,
     importing,
     inbox,
     nodes,
@@ -57,8 +60,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "status": Operation("Tell how the gateway is, or one device.", status.status, ("imei",)),
     "devices": Operation(
         "List devices, or those that are looked for.",
-        devices.devices,
-        (*devices.FILTERS, *_LIST),
+        device_list.devices,
+        device_list.FIELDS,
     ),
     "device": Operation("Show all that is known of one device.", devices.device, ("imei",)),
     "add": Operation("Add a device.", devices.add, ("imei", *_KEPT)),
@@ -100,8 +103,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "export": Operation("Give all devices.", devices.export, ("end",)),
     "command": Operation("Show one command's record.", status.command, ("command",)),
     "history": Operation(
-        "List commands, newest first.", status.history, ("imei", "state", "key", *_LIST)
+        "List commands, newest first.",
+        history.history,
+        (*history.FILTERS, "count", "before", *_LIST),
     ),
+    "history_export": Operation("Give all commands that fit.", history.export, history.FILTERS),
+    "find": Operation("Find an order, a device or a site.", find.find, ("q",)),
     "fleet": Operation("Tell how the fleet was over the last day.", reports.whole_fleet),
     "trend": Operation(
         "Tell the fleet by the hour, over 1, 7 or 30 days.", reports.trend, ("days",)

@@ -15,6 +15,17 @@ _ID = Field("id", s.ID, "The command, by the id that the start or stop answered.
 _LIMIT = Field("limit", s.PAGE, "Most items of the page.")
 _KEY = "Your own name for the command, an order number: it is never done twice."
 _HEAD = (Field("Idempotency-Key", s.KEY, _KEY, becomes="key"),)
+_COMMANDS = (
+    _ABOUT_ONE,
+    Field("key", s.KEY, "Only under this key."),
+    Field("state", s.STATE, "Only in this state."),
+    Field("outcome", s.OUTCOMES, "Only with one of these outcomes: `failed,unknown`."),
+    Field("kind", s.KIND, "Only starts, or stops."),
+    Field("site", s.SITE, "Only of devices that stand at this site now."),
+    Field("source", s.SOURCE, "Only what was asked by this way: `web:anna`, `http:shop`."),
+    Field("since", s.TIME, "Taken at that time or later, in seconds since 1970."),
+    Field("until", s.TIME, "Taken before that time, in seconds since 1970."),
+)
 _ORDER = (
     Field("key", nullable(s.KEY), _KEY + " The header `Idempotency-Key` says the same."),
     Field("timeout", nullable(s.TIMEOUT), "Seconds to wait for the device's answer, once sent."),
@@ -66,13 +77,25 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/status", "status", "How the gateway is", "Status"),
     Call(
         "GET", "/api/devices", "devices", "List or search devices", "Devices",
+        about="A page may be shorter than `limit` and have a `next` all the same: what no index "
+        "gives is looked for among some thousands of devices at a time.",
         query=(
-            Field("q", s.SEARCH, "What to look for in IMEI, name and site."),
+            Field("q", s.SEARCH, "What to look for in IMEI, name and site; or its number."),
             Field("site", s.SITE, "Only of this site."),
             Field("online", s.YES, "Only those that are connected, or are not."),
             Field("running", s.YES, "Only those that run, or do not."),
             Field("enabled", s.YES, "Only those that may register, or may not."),
-            Field("after", s.IMEI, "Devices behind this IMEI: the `next` of the page before."),
+            Field("seen", s.YES, "Only those that were connected once, or never were."),
+            Field("offline_for", s.SPAN, "Only those that are offline for so many seconds."),
+            Field("not_started_for", s.SPAN,
+                  "Only those of which no start was confirmed for so many seconds."),
+            Field("failing", s.PERCENT,
+                  "Only those of whose latest starts a larger share, in percent, went wrong."),
+            Field("sort", s.SORT, "By what they are sorted; with `-` the last first."),
+            Field("count", s.YES, "true: say how many there are, up to 10,000."),
+            Field("after", s.CURSOR, "Devices behind this place: the `next` of the page before."),
+            Field("before", s.CURSOR,
+                  "Devices in front of this place: the `prev` of the page behind."),
             _LIMIT,
         ),
     ),
@@ -144,11 +167,22 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/commands", "history", "List commands, newest first", "Commands",
         query=(
-            _ABOUT_ONE,
-            Field("state", s.STATE, "Only in this state."),
-            Field("key", s.KEY, "Only under this key."),
+            *_COMMANDS,
+            Field("count", s.YES, "true: say how many there are, up to 10,000."),
             Field("after", s.ID, "Commands behind this id: the `next` of the page before."),
+            Field("before", s.ID, "Commands in front of this id: the `prev` of the page behind."),
             _LIMIT,
+        ),
+        about="A page may be shorter than `limit` and have a `next` all the same: what is looked "
+        "for by site, source or kind is looked for among some thousands of commands at a time.",
+    ),
+    Call(
+        "GET", "/api/commands/export", "history_export", "Export commands as CSV", "",
+        stream="csv",
+        query=(
+            *_COMMANDS,
+            Field("for", s.SHEET, "spreadsheet: no cell is taken for a formula there.",
+                  form=True),
         ),
     ),
     Call(
@@ -221,6 +255,11 @@ CALLS: tuple[Call, ...] = (
         head=(Field("Last-Event-ID", s.POSITION, "Go on behind this event.", becomes="after"),),
         about=_STREAM + " Nothing is left out and nothing comes twice, if you come back with the "
         "last `id` as `Last-Event-ID`, as browsers do by themselves.",
+    ),
+    Call(
+        "GET", "/api/find", "find", "Find an order, a device or a site", "Found",
+        query=(Field("q", s.WORDS, "An order's key or id, an IMEI, a number, a name.", True),),
+        about="`devices` begins with the `exact` ones: those whose IMEI or number it is.",
     ),
     Call("GET", "/api/sites", "sites", "List the sites", "Sites"),
     Call(

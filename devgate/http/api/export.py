@@ -1,8 +1,8 @@
-"""All devices as CSV, read and sent piece by piece."""
+"""All devices or commands as CSV, read and sent piece by piece."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from io import StringIO
@@ -12,11 +12,11 @@ import trio
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from devgate.gateway.operations.reply import Stream
+from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.csv_export import CsvWriter
+from devgate.store.csv_export import CommandCsv, CsvWriter
 from devgate.store.device import Device
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
@@ -24,16 +24,18 @@ PIECE = 65536  # characters that are sent at once
 
 
 class Export(Streamed):
-    """What the import takes back unchanged."""
+    """All devices: what the import takes back unchanged."""
 
     media_type = "text/csv"
+    file_name = "devices.csv"
 
     def __init__(
         self, stream: Stream, known: Callable[[], bool], *, spreadsheet: bool = False
     ) -> None:
         """`known` tells whether the reader still may have it. For a `spreadsheet` no cell is a
         formula; the import is not for that form."""
-        super().__init__(headers={"Content-Disposition": 'attachment; filename="devices.csv"'})
+        kept_as = f'attachment; filename="{self.file_name}"'
+        super().__init__(headers={"Content-Disposition": kept_as})
         self._spreadsheet = spreadsheet
         del self.headers["content-length"]  # nobody knows
         self._stream = stream
@@ -41,21 +43,27 @@ class Export(Streamed):
 
     @classmethod
     def of(
-        cls, web: Web, request: Request, stream: Stream, *, spreadsheet: bool = False
-    ) -> Export:
+        cls, web: Web, request: Request, stream: Stream, operation: str, *,
+        spreadsheet: bool = False,
+    ) -> Export:  # fmt: skip
         """For who asks for it now, as long as he keeps the right to it."""
-        known = partial(keeps_right, web, request, "export")
+        known = partial(keeps_right, web, request, operation)
         return cls(stream, known, spreadsheet=spreadsheet)
+
+    def writer(self, out: StringIO) -> Callable[[Reply], None]:
+        """Write the header, and return what writes a line."""
+        writer = CsvWriter(out, spreadsheet=self._spreadsheet)
+        return lambda line: writer.write(Device(**cast("dict[str, Any]", line)))
 
     async def flow(self, scope: Scope, send: Send) -> None:
         """Send the file in pieces; cut it off if the right to it was withdrawn."""
         await self.begin(send)
         out = StringIO(newline="")
-        writer = CsvWriter(out, spreadsheet=self._spreadsheet)
+        write = self.writer(out)
         looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
-            async for device in lines:
-                writer.write(Device(**cast("dict[str, Any]", device)))
+            async for line in lines:
+                write(line)
                 if out.tell() >= PIECE:
                     if (now := trio.current_time()) >= looked + LOOK_SECONDS:
                         looked = now
@@ -67,3 +75,16 @@ class Export(Streamed):
                     out.seek(0)
                     out.truncate()
         await send(piece(out.getvalue().encode()))
+
+
+class CommandExport(Export):
+    """Commands, the newest first."""
+
+    file_name = "commands.csv"
+
+    def writer(self, out: StringIO) -> Callable[[Reply], None]:
+        """Write the header, and return what writes a line."""
+        return CommandCsv(out, spreadsheet=self._spreadsheet).write
+
+
+KINDS: Mapping[str, type[Export]] = {"export": Export, "history_export": CommandExport}

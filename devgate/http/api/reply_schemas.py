@@ -15,11 +15,11 @@ from devgate.http.api.shapes import (
     TIME,
     WHOLE,
     YES,
+    both_ways,
     counted,
     either,
     listed,
     optional,
-    page_of,
     ref,
     shape,
 )
@@ -76,7 +76,17 @@ SHAPES: dict[str, Schema] = {
         "The record of a command. `status` is what is known now: 000 until it has ended.",
         **COMMAND,
     ),
-    "Commands": page_of("Command"),
+    "NamedCommand": shape(
+        "The record of a command, with what its device is called now.",
+        **COMMAND, name=TEXT, site=TEXT,
+    ),
+    "Commands": both_ways("NamedCommand"),
+    "Found": shape(
+        "What the words stand for, of each the first few; `exact`: how many of the devices have "
+        "them as their IMEI or number. `site` is null unless they are one's name.",
+        status=TEXT, q=TEXT, exact=WHOLE, site=MAYBE, devices=listed(ref("Device")),
+        commands=listed(ref("NamedCommand")),
+    ),
     "Listens": optional(
         shape("The addresses of each door that is open."),
         device=listed(TEXT), control=listed(TEXT), http=listed(TEXT), cluster=listed(TEXT),
@@ -92,7 +102,7 @@ SHAPES: dict[str, Schema] = {
         node=TEXT, nodes=listed(ref("Node")),
     ),
     "Device": shape("A device in a list.", **LISTED),
-    "Devices": page_of("Device"),
+    "Devices": both_ways("Device"),
     "SlowAnswers": shape(
         "How late the last answers came, in seconds, where that is later than ack_timeout.",
         seconds=NUMBER, ack_timeout=NUMBER,

@@ -20,7 +20,12 @@ from devgate.model import shown
 
 JSON = "application/json"
 ORDERS = ("start", "stop")
-STREAMS = ("watch", "tap", "export")  # operations that go on: for these there are other calls
+STREAMS = (
+    "watch",
+    "tap",
+    "export",
+    "history_export",
+)  # operations that go on: for these there are other calls
 
 
 def routes(web: Web) -> list[BaseRoute]:
@@ -74,7 +79,9 @@ def _stream(
     web: Web, call: Call, request: Request, stream: Stream, form: arguments.Args
 ) -> Response:
     if call.stream == "csv":
-        return export.Export.of(web, request, stream, spreadsheet=form["for"] == "spreadsheet")
+        kind = export.KINDS[call.operation]
+        spreadsheet = form["for"] == "spreadsheet"
+        return kind.of(web, request, stream, call.operation, spreadsheet=spreadsheet)
     return EventStream.of(web, request, stream, call.operation)
 
 

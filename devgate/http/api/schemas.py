@@ -16,9 +16,14 @@ from devgate.gateway.operations.arguments import (
     MAX_EXPIRES,
     MAX_KEY,
     MAX_LIMIT,
+    MAX_TIME,
     MAX_TIMEOUT,
 )
-from devgate.gateway.operations.devices import MAX_SEARCH
+from devgate.gateway.operations.device_list import MAX_SEARCH, MAX_SPAN, ORDERS
+from devgate.gateway.operations.find import MAX_WORDS
+from devgate.gateway.operations.history import KINDS as KINDS_OF_COMMANDS
+from devgate.gateway.operations.history import MAX_SOURCE
+from devgate.gateway.operations.history import OUTCOMES as ALL_OUTCOMES
 from devgate.gateway.operations.importing import ON_CONFLICT
 from devgate.gateway.operations.inbox import (
     MAX_AGE,
@@ -31,6 +36,7 @@ from devgate.gateway.operations.inbox import (
 from devgate.gateway.reports import past
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
+from devgate.store.device_orders import MAX_CURSOR
 from devgate.store.unknown import REASONS
 
 Schema = Mapping[str, Any]
@@ -91,6 +97,11 @@ NUMBER = whole(0, MAX_ID)
 NAME = text(_LINE, "a text of one line", MAX_NAME)
 SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
 SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
+SPAN = whole(1, int(MAX_SPAN))
+PERCENT = whole(0, 99)
+SORT = {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}
+CURSOR = text(_LINE, "the `next` or `prev` of a page", MAX_CURSOR, 15)
+WORDS = text(_LINE, "a text of one line", MAX_WORDS, 1)
 HOOK = text(_LINE, "a text of one line", 64, 1)
 JOB = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
@@ -125,6 +136,14 @@ VERDICT = {"type": "string", "enum": list(VERDICTS)}
 NOTE = text(_LINE, "a text of one line", MAX_NOTE, 1)
 PERSON = text(_LINE, "a text of one line", MAX_PERSON, 1)
 AGE = whole(1, int(MAX_AGE))
+OUTCOMES = {
+    "type": "string", "title": f"some of {', '.join(ALL_OUTCOMES)}, with commas between",
+    "pattern": f"^({'|'.join(ALL_OUTCOMES)})(,({'|'.join(ALL_OUTCOMES)}))*$",
+}  # fmt: skip
+KIND = {"type": "string", "enum": list(KINDS_OF_COMMANDS)}
+SOURCE = text(_LINE, "a text of one line", MAX_SOURCE, 1)
+TIME = whole(0, MAX_TIME)
+SHEET = {"type": "string", "enum": ["program", "spreadsheet"], "default": "program"}
 EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
 CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
 EVENTS = {

@@ -57,3 +57,15 @@ def page_of(name: str, **more: Schema) -> Schema:
         "A page; `next` is the `after` of the next one, null on the last.",
         status=TEXT, items=listed(ref(name)), next=MAYBE, **more,
     )  # fmt: skip
+
+
+def both_ways(name: str) -> Schema:
+    """A page that can be read in both directions, and counted."""
+    return optional(
+        shape(
+            "A page; `next` is the `after` of the next one, `prev` the `before` of the one in "
+            "front. `count` and `more` come where they were asked for: there may be `more`.",
+            status=TEXT, items=listed(ref(name)), next=MAYBE, prev=MAYBE,
+        ),
+        count=WHOLE, more=YES,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import segno
 from markupsafe import Markup
@@ -34,6 +34,14 @@ LANES = (("Online", "online"), ("Running", "running"))
 PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
 
 
+def _presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
+    """How long a press of a button starts it for: as a query has it, and as people read it."""
+    return [
+        (one, words.long_of(visit.language, words.read_long(one, unit), unit))
+        for one in PRESETS[unit]
+    ]
+
+
 def _imei(visit: Visit) -> Imei:
     return imei(visit.request.path_params["imei"])
 
@@ -51,7 +59,6 @@ async def show(visit: Visit) -> Response:
         phone=phone,
         qr=qr,
         code=_code(qr),
-        presets=PRESETS[device["unit"]],
         **shown,
     )
 
@@ -62,21 +69,27 @@ async def values(visit: Visit) -> Values:
     status: Mapping[str, Any] = await _status(visit, device)
     begin, now = _begin(visit), int(visit.now)
     since = now // HOUR * HOUR + HOUR - DAY if begin is None else begin
+    query = visit.request.query_params
     day: Mapping[str, Any] = await visit.ask_or(
         at_hand.now(at_hand.day, device, since, now), "day", imei=device, since=since
     )
+    after, before = query.get("after") or None, query.get("before") or None
     history = await visit.ask_or(
         at_hand.now(at_hand.history, gateway, imei=device, limit=COMMANDS),
-        "history", imei=device, limit=COMMANDS,
+        "history", imei=device, limit=COMMANDS, after=after, before=None if after else before,
+        **({} if begin is None else {"since": begin, "until": begin + DAY}),
     )  # fmt: skip
-    ordered = visit.request.query_params.get("command")
+    ordered = query.get("command")
     start = words.moment(day["since"])
     assert start is not None, "a day begins"
     before, behind = words.neighbours(start, visit.zone)
     return {
         "device": status,
         "day": day,
+        "presets": _presets(visit, status["unit"]),
         "today": begin is None,
+        "query": "" if begin is None else urlencode({"day": query["day"]}),
+        "inside": after or before,
         "before": before,
         "behind": behind,
         "lanes": _lanes(visit, day),
@@ -170,7 +183,7 @@ async def confirm(visit: Visit) -> Response:
     if what == "start" and (long is None or not 1 <= long <= most):
         return visit.page(
             "start.html", title=visit.t("Start"), device=status, given=given, most=most,
-            presets=PRESETS[unit],
+            presets=_presets(visit, unit),
         )  # fmt: skip
     data = b"" if long is None else str(long).encode()
     frame = encode("000", device, FRAME[what], data).decode()

@@ -1,4 +1,7 @@
-"""The list of devices: searched, filtered, and read page by page."""
+"""The list of devices: searched, filtered, sorted, and read page by page.
+
+All that is chosen stands in the address, so a view can be kept or sent to a colleague.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from devgate.errors import CallerError, StoreError
 from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations import devices as operation
+from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages.live import Live, Rows, Values
 from devgate.http.pages.view import Visit, to
@@ -21,14 +25,31 @@ from devgate.model import imei
 
 SHOWN = 50
 KNOWN = ("device.added", "device.changed", "device.removed")  # these change what a list holds
+HOUR, DAY = 3600, 86400
 # What the filter by state says to the operation.
-STATES: Mapping[str, Mapping[str, bool]] = {
+STATES: Mapping[str, Mapping[str, object]] = {
     "": {},
     "online": {"online": True},
     "running": {"running": True},
+    "idle": {"online": True, "running": False},
     "offline": {"online": False},
+    "offline-1h": {"offline_for": HOUR},
+    "offline-1d": {"offline_for": DAY},
+    "offline-7d": {"offline_for": 7 * DAY},
+    "never-seen": {"seen": False},
+    "not-started-7d": {"not_started_for": 7 * DAY, "enabled": True},
+    "failing-5": {"failing": 5},
     "disabled": {"enabled": False},
 }
+# Those that one press leads to.
+VIEWS = (
+    "", "offline-1h", "offline-1d", "offline-7d", "not-started-7d", "failing-5", "never-seen",
+)  # fmt: skip
+# Titles of columns that sort, and in which direction at first: longest away comes first.
+SORTS: Mapping[str, str] = {
+    "imei": "IMEI", "name": "Name", "site": "Site", "state": "State", "since": "Since",
+    "-since": "Since, newest first", "id": "No.",
+}  # fmt: skip
 FILTER = ("q", "site", "state")  # of the page's query: what a list is made by
 
 
@@ -47,7 +68,9 @@ class Chosen(NamedTuple):
     q: str
     site: str
     state: str
+    sort: str
     after: str
+    before: str
 
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
@@ -55,13 +78,36 @@ class Chosen(NamedTuple):
         query = visit.request.query_params
         words, state = query.get("q", "").strip()[:64], query.get("state", "")
         known = state if state in STATES else ""
-        return cls(words, query.get("site", ""), known, query.get("after", ""))
+        sort = query.get("sort", "")
+        return cls(
+            words, query.get("site", ""), known,
+            sort if sort.removeprefix("-") in SORTS and sort != "imei" else "",
+            query.get("after", ""), query.get("before", ""),
+        )  # fmt: skip
 
     @property
     def query(self) -> str:
         """It as a query, for the next page."""
-        given = {"q": self.q, "site": self.site, "state": self.state}
+        return self.but()
+
+    def but(self, **changed: str) -> str:
+        """It as a query, with something else: the first page of that."""
+        given = {"q": self.q, "site": self.site, "state": self.state, "sort": self.sort, **changed}
         return urlencode({name: value for name, value in given.items() if value})
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether not all devices are looked for."""
+        return bool(self.q or self.site or self.state)
+
+    def turned(self, sort: str) -> str:
+        """What sorts by this column; the other way around, if it does already."""
+        return f"-{sort}" if (self.sort or "imei") == sort else sort
+
+    def direction(self, sort: str) -> str:
+        """How a column is sorted, as `aria-sort` says it; nothing if it is not."""
+        now = self.sort or "imei"
+        return {sort: "ascending", f"-{sort}": "descending"}.get(now, "")
 
 
 async def show(visit: Visit) -> Response:
@@ -79,6 +125,9 @@ async def show(visit: Visit) -> Response:
         live=True,
         sites=sites["items"],
         states=STATES,
+        views=VIEWS,
+        sorts=SORTS,
+        exact=await _exact(visit, chosen.q),
         **listed,
     )
 
@@ -89,7 +138,10 @@ async def values(visit: Visit) -> Values:
     wanted: dict[str, Any] = {
         "q": chosen.q or None,
         "site": chosen.site or None,
+        "sort": chosen.sort or None,
         "after": chosen.after or None,
+        "before": None if chosen.after else chosen.before or None,
+        "count": True,
         "limit": SHOWN,
         **STATES[chosen.state],
     }
@@ -128,6 +180,14 @@ async def _rows(visit: Visit, shown: Values, imeis: Set[str]) -> Sequence[Mappin
 
 ROWS = Rows("devices", "devices_row.html", "device", _rows)
 LIVE = Live("devices.html", values, _concern, pulse=60.0, rows=ROWS)
+
+
+async def _exact(visit: Visit, words: str) -> Reply:
+    """What has just these words as its name, number or key."""
+    if not words:
+        return at_hand.found()
+    found: Mapping[str, Any] = await visit.ask_or(at_hand.now(at_hand.found), "find", q=words)
+    return {**found, "devices": found["devices"][: found["exact"]]}
 
 
 async def _one(visit: Visit, words: str) -> str | None:

@@ -1,24 +1,72 @@
-"""Everything that happened to one order, second by second."""
+"""Orders: a list of them, narrowed as people ask, and what happened to one, second by second."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from devgate.gateway.operations import at_hand
+from devgate.gateway.operations.history import KINDS, MAX_SOURCE
 from devgate.http.pages import words
 from devgate.http.pages.view import Visit
 
-LATEST = 20
+SHOWN = 50
+WRONG = "failed,unknown"  # what a choice of its own shows
+CHOICES: Mapping[str, str] = {
+    "": "all", WRONG: "Failed or unknown", "pending": "Under way", "done": "Done",
+    "failed": "Failed", "unknown": "Unknown", "refused": "Refused",
+}  # fmt: skip
+
+
+class Chosen(NamedTuple):
+    """What is looked for. Days are the viewer's, both included."""
+
+    outcome: str
+    kind: str
+    since: str
+    until: str
+    site: str
+    source: str
+
+    @classmethod
+    def of(cls, visit: Visit) -> Chosen:
+        """What the query of the page asks for."""
+        query = visit.request.query_params
+        given = {name: query.get(name, "").strip() for name in cls._fields}
+        if given["outcome"] not in CHOICES:
+            given["outcome"] = ""
+        if given["kind"] not in KINDS:
+            given["kind"] = ""
+        for name in ("since", "until"):
+            if words.midnight(given[name], visit.zone) is None:
+                given[name] = ""
+        return cls(**{**given, "source": given["source"][:MAX_SOURCE]})
+
+    @property
+    def query(self) -> str:
+        """It as a query, for the next page."""
+        return urlencode({name: value for name, value in self._asdict().items() if value})
+
+    def args(self, visit: Visit) -> dict[str, object]:
+        """It as the fields of the operation."""
+        args: dict[str, object] = {name: value or None for name, value in self._asdict().items()}
+        for name, days in (("since", 0), ("until", 1)):
+            found = words.midnight(getattr(self, name), visit.zone)
+            at = None if found is None else (found + timedelta(days=days)).timestamp()
+            args[name] = None if at is None else max(0, int(at))
+        return args
 
 
 async def show(visit: Visit) -> Response:
-    """The commands of an order number, or the latest of all."""
-    key, gateway = visit.request.query_params.get("key", "").strip(), visit.web.gateway
+    """The commands of an order number, or the list of all."""
+    query = visit.request.query_params
+    key, chosen = query.get("key", "").strip(), Chosen.of(visit)
+    gateway = visit.web.gateway
     items: Sequence[Mapping[str, Any]] = ()
-    latest: Mapping[str, Any] = {"items": []}
     if key:
         reply: Mapping[str, Any] = await visit.ask_or(
             at_hand.now(at_hand.order, gateway, key), "order", key=key
@@ -27,12 +75,28 @@ async def show(visit: Visit) -> Response:
             {**item, "verdict": verdict(visit, item), "offsets": offsets(visit, item)}
             for item in reply["items"]
         ]
+    after, before = query.get("after") or None, query.get("before") or None
+    page: Mapping[str, Any] = {"items": []}
+    args = chosen.args(visit)
     if not items:
-        latest = await visit.ask_or(
-            at_hand.now(at_hand.history, gateway, limit=LATEST), "history", limit=LATEST
-        )
+        page = await visit.ask_or(
+            at_hand.now(at_hand.history, gateway, limit=SHOWN),
+            "history", **args, after=after, before=None if after else before, count=True,
+            limit=SHOWN,
+        )  # fmt: skip
+    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     return visit.page(
-        "orders.html", title=key or visit.t("Orders"), key=key, items=items, latest=latest["items"]
+        "orders.html",
+        title=key or visit.t("Orders"),
+        key=key,
+        items=items,
+        page=page,
+        chosen=chosen,
+        choices=CHOICES,
+        kinds=KINDS,
+        sites=sites["items"],
+        inside=after or before,
+        file=urlencode({**{n: v for n, v in args.items() if v is not None}, "for": "spreadsheet"}),
     )
 
 

@@ -27,8 +27,8 @@ EXAMPLES = 5
 ENDLESS = ["followEvents", "followFrames"]
 # What is right cannot be said in a schema: other languages, and what depends on the time.
 OTHER_WORDS = [
-    "importDevices", "sendRawRequest", "getDeviceDay", "addWebhook", "changeWebhook",
-    "replayWebhook", "listUnknownDevices",
+    "importDevices", "listDevices", "sendRawRequest", "getDeviceDay", "addWebhook",
+    "changeWebhook", "replayWebhook", "listUnknownDevices",
 ]  # fmt: skip
 
 

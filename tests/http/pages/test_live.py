@@ -124,7 +124,7 @@ def test_who_may_only_look_sees_no_button(served: Site) -> None:
         for one, path, may in zip((reader, other), paths, (False, True), strict=True):
             with following(one.client, path) as stream:
                 _, parts = next(iter(stream))
-            assert ("/start" in parts["devices"]) == may
+            assert (">Start<" in parts["devices"]) == may
 
 
 def test_nothing_is_followed_without_a_session(served: Site) -> None:

@@ -45,6 +45,8 @@ def someone(served: Site) -> Iterator[Visitor]:
 PATHS = (
     "/", "/devices", "/devices?state=offline", "/devices/860000000000001", "/orders",
     "/devices/860000000000001/start", "/devices/860000000000001/start?long=1h",
+    "/devices?q=7&state=never-seen&sort=-since", "/devices?state=failing-5&sort=state",
+    "/orders?outcome=refused&since=2026-01-01&until=2026-12-31&kind=start&source=web:x",
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
     "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
     "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
@@ -312,3 +314,48 @@ def test_language_and_theme_are_remembered(served: Site) -> None:
         assert "登录" in page
         peer.post("/preferences", {**fields, "language": "xx", "theme": "pink"})
         assert 'lang="zh-CN" data-theme="dark"' in peer.get("/login")
+
+
+def test_one_box_leads_to_what_is_meant(served: Site, someone: Visitor) -> None:
+    def led(words: str) -> str:
+        answer = someone.client.get("/find", params={"q": words})
+        assert answer.status_code == 303
+        return answer.headers["location"]
+
+    served.ask({"type": "start", "imei": "860000000000009", "long": 60, "key": "M-4711/7"})
+    assert led("M-4711/7") == "/orders?key=M-4711%2F7"
+    assert led("860000000000009") == led("9") == "/devices/860000000000009"
+    assert led("Bay 9") == "/devices?q=Bay+9"
+    assert led("") == "/devices"
+
+
+def test_orders_are_narrowed_and_paged(served: Site, someone: Visitor) -> None:
+    for n in range(52):
+        order = {"type": "start", "imei": f"8600000000000{n + 1:02}", "long": 60}
+        served.ask({**order, "key": f"many-{n}"})
+    first = someone.get("/orders?outcome=refused&kind=start")
+    assert "many-51<" in first
+    (following,) = (link for link in links(first) if "after=" in link)
+    second = someone.get(unescape(following))
+    assert "many-0<" in second
+    (back,) = (link for link in links(second) if "before=" in link)
+    assert "many-51<" in someone.get(unescape(back))
+    (file,) = (link for link in links(first) if link.startswith("/api/commands/export"))
+    answer = someone.client.get(unescape(file))
+    assert answer.headers["content-disposition"] == 'attachment; filename="commands.csv"'
+    assert answer.text.count("many-") == 52
+    assert "No command is like that" in someone.get("/orders?outcome=done&until=2020-01-01")
+
+
+def test_a_day_has_its_commands_and_an_offline_device_no_buttons(
+    served: Site, someone: Visitor
+) -> None:
+    imei = "860000000000012"
+    served.ask({"type": "start", "imei": imei, "long": 60, "key": "of-today"})
+    now = someone.get(f"/devices/{imei}")
+    assert "of-today<" in now
+    assert "nothing can be sent to it" in now
+    assert f'href="/devices/{imei}/start' not in now
+    assert "of-today<" not in someone.get(f"/devices/{imei}?day=2026-01-02")
+    with served.register(imei):
+        assert f'href="/devices/{imei}/start?long=15m"' in someone.get(f"/devices/{imei}")

@@ -20,6 +20,12 @@ RECORD: dict[str, object] = {
     "ambiguous": False, "outcome": "done", "group": None, "resolution": None, "verdict": None,
     "note": None, "resolved_by": None, "resolved_at": None,
 }  # fmt: skip
+NAMED: dict[str, object] = {**RECORD, "name": "Bay 4", "site": "north"}
+EXPORTED = (
+    "accepted_at,imei,name,site,type,long,outcome,status,late,message,key,source,command,sent_at,"
+    f"ended_at,late_at\n{ACCEPTED},{IMEI},Bay 4,north,start,900,done,200,false,started,{KEY},"
+    f"http:shop,{COMMAND},{SENT},{ENDED},\n"
+)
 UNKNOWN: dict[str, object] = {
     **RECORD, "status": "408", "outcome": "unknown", "resolution": "unresolved",
     "message": "sent, but no answer came in time: the outcome is unknown, the device may have "
@@ -41,8 +47,13 @@ COMMANDS: Mapping[str, Sample] = {
         place=HERE, json={"cancel": True},
     ),
     "history": Sample(
-        "listCommands", TAG, {"status": "200", "items": [RECORD], "next": None},
-        query={"imei": IMEI, "state": "ended", "limit": 20},
+        "listCommands", TAG,
+        {"status": "200", "items": [NAMED], "next": COMMAND, "prev": None, "count": 87,
+         "more": False},
+        query={"outcome": "failed,unknown", "site": "north", "count": True, "limit": 20},
+    ),
+    "history_export": Sample(
+        "exportCommands", TAG, EXPORTED, query={"outcome": "done", "since": 1795478400}
     ),
     "command": Sample("getCommand", TAG, RECORD, place={"id": COMMAND}),
     "cancel": Sample("cancelCommand", TAG, CANCELLED, place={"id": COMMAND}),

@@ -37,8 +37,14 @@ FRAME = (
 
 DEVICES: Mapping[str, Sample] = {
     "devices": Sample(
-        "listDevices", TAG, {"status": "200", "items": [DEVICE], "next": None},
-        query={"site": "north", "online": True, "limit": 50},
+        "listDevices", TAG, {"status": "200", "items": [DEVICE], "next": None, "prev": None},
+        query={"site": "north", "online": True, "sort": "-since", "limit": 50},
+    ),
+    "find": Sample(
+        "findAnything", TAG,
+        {"status": "200", "q": "16", "exact": 1, "devices": [DEVICE], "commands": [],
+         "site": None},
+        query={"q": "16"},
     ),
     "device": Sample(
         "getDevice", TAG,

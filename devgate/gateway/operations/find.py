@@ -1,0 +1,73 @@
+"""One box: whatever people have in their hands, an order, an IMEI, a sticker's number, a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from devgate.errors import CallerError
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments, status
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.device_list import MAX_SEARCH
+from devgate.gateway.operations.history import named
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Imei
+from devgate.store import device_pages, history
+from devgate.store import devices as stored
+from devgate.store.device import MAX_ID, Device
+from devgate.store.device_filters import Wanted
+from devgate.store.history import Reading, Record
+
+FOUND = 10  # devices and commands that are shown
+MAX_WORDS = arguments.MAX_KEY  # characters
+
+
+class Found(NamedTuple):
+    """What the words stand for."""
+
+    exact: Sequence[Device]  # those whose IMEI or number they are
+    near: Sequence[Device]  # those that have them in IMEI, name or site
+    commands: Sequence[Record]
+    presence: Mapping[str, Record]
+    site: bool  # they are the name of a site
+
+
+async def find(gateway: Gateway, args: Args, source: str) -> Reply:
+    """What these words stand for: orders, devices, a site; of each the first few."""
+    words = (arguments.text(args, "q", MAX_WORDS) or "").strip()
+    if not words:
+        raise CallerError("400", "q: an order, an IMEI, a number, a name or a site expected")
+    await gateway.records.flushed()
+    found = await gateway.records.read(_find, words)
+    await gateway.knowledge.learn(Imei(row["imei"]) for row in found.commands)
+    return {
+        "status": "200",
+        "q": words,
+        "exact": len(found.exact),
+        "devices": [
+            status.item(gateway, device, found.presence.get(device.imei))
+            for device in (*found.exact, *found.near)
+        ],
+        "commands": [named(gateway, row) for row in found.commands],
+        "site": words if found.site else None,
+    }
+
+
+def _find(conn: Reading, words: str) -> Found:
+    exact: list[Device] = []
+    if words.isascii() and words.isdigit():
+        number = int(words)
+        imeis = {words} | set(stored.owners(conn, [number] if number <= MAX_ID else []).values())
+        exact = list(stored.among(conn, imeis))
+    commands = list(history.page(conn, key=words, limit=FOUND))
+    if (one := history.by_id(conn, words.upper())) is not None:
+        commands.insert(0, one)
+    known = {device.imei for device in exact}
+    near: list[Device] = []
+    if len(words) <= MAX_SEARCH:
+        rows = device_pages.find(conn, Wanted(text=words), FOUND).rows
+        near = [row.device for row in rows if row.device.imei not in known]
+    site = bool(device_pages.find(conn, Wanted(site=words), 1).rows)
+    presence = history.presence_of(conn, [device.imei for device in (*exact, *near)])
+    return Found(exact, near, commands, presence, site)

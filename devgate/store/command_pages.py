@@ -1,0 +1,296 @@
+"""Pages of commands: filtered, newest first, forward and back, and how many there are.
+
+A page is found by an index, and costs about what it shows. What no index knows (a site, who asked,
+start or stop) is looked for among so many of the newest commands, and no further in one look: the
+page is then shorter than was asked for, and `next` goes on behind what was looked at. So no page
+takes longer than its bounds, whatever is looked for among however many commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from devgate.errors import OUTCOMES
+from devgate.store.history import Record, page
+from devgate.store.numbering import floor_id
+from devgate.store.statistics import names
+
+NEAR, FAR = 2000, 6000  # commands that are looked at for what no index knows, in two steps
+MAX_COUNT = 10_000  # up to which commands are counted
+FEW_DEVICES = 200  # of a site whose commands are looked up device by device
+MANY_DEVICES = 10_000  # of a site: beyond it each command's device is looked up
+LAST_ID = "Z" * 27  # behind every id
+
+ENDED = {
+    outcome: tuple(status for status, name in OUTCOMES.items() if name == outcome)
+    for outcome in ("done", "failed", "unknown")
+} | {"refused": ("300", "401", "404", "409", "410", "423", "429", "503")}
+OPEN = ("waiting", "sent")
+PEOPLE = "web:"  # what the sources of people at the dashboard begin with
+# As the indexes have it: otherwise SQLite does not use them.
+NO_SUCCESS = "c.state = 'ended' AND c.status <> '200'"
+IS_PERSON = f"substr(c.source, 1, 4) = '{PEOPLE}'"
+# Open commands are few and sorted, not looked for in the order of all: the second makes their own
+# index the best, and the first makes that of all useless.
+NO_ORDER = "(c.id || '')"
+IS_OPEN = " AND c.state <> 'ended' AND c.imei > ''"
+
+
+class Wanted(NamedTuple):
+    """Which commands are looked for: all that is given has to be so."""
+
+    imei: str | None = None
+    key: str | None = None
+    state: str | None = None
+    outcomes: frozenset[str] = frozenset()  # any of these; none: whatever the outcome
+    kind: str | None = None  # start, stop
+    site: str | None = None  # where their device stands now
+    source: str | None = None
+    since: float | None = None  # taken at that time or later (wall clock)
+    until: float | None = None  # taken before that time
+
+
+class Page(NamedTuple):
+    """Commands, newest first. `next` and `prev`: the ids behind and before which to go on."""
+
+    rows: Sequence[Record]
+    next: str | None
+    prev: str | None
+
+
+class _Stream(NamedTuple):
+    """Commands that an index gives: by which expression in order, and those of which condition."""
+
+    id: str
+    condition: str
+    by: str = ""  # SQLite is told which: it would read all of a time rather than what is rare
+
+
+class _Look(NamedTuple):
+    """A search, prepared: `rest` is what has to be looked at in each command of the streams."""
+
+    streams: Sequence[_Stream]
+    rest: str
+    values: dict[str, Any]
+
+
+def find(
+    conn: Connection, wanted: Wanted, limit: int, after: str | None = None,
+    before: str | None = None,
+) -> Page:  # fmt: skip
+    """At most `limit` commands that are older than the id `after`, or newer than `before`."""
+    if wanted.key is not None:
+        return _of_key(conn, wanted, limit, after)
+    back = after is None and before is not None
+    start = (before if back else after) or LAST_ID
+    look = _prepared(conn, wanted)
+    rows, ahead = _rows(conn, look, wanted, start, limit, back)
+    if len(rows) > limit:
+        rows, ahead = rows[:limit], rows[limit - 1]["id"]
+    if back:
+        rows.reverse()
+        return Page(rows, rows[-1]["id"] if rows else None, ahead)
+    return Page(rows, ahead, rows[0]["id"] if rows and after is not None else None)
+
+
+def _rows(
+    conn: Connection, look: _Look, wanted: Wanted, start: str, limit: int, back: bool
+) -> tuple[list[dict[str, Any]], str | None]:
+    """At most one row more than `limit`; and how far was looked, if there may be more."""
+    if not look.rest:
+        return _select(conn, look, start, None, limit + 1, back), None
+    rows: list[dict[str, Any]] = []
+    for size in (NEAR, FAR):
+        bound = _bound(conn, look, start, size, back)
+        rows += _select(conn, look, start, bound, limit + 1 - len(rows), back)
+        if len(rows) > limit or bound is None:
+            return rows, None
+        start = bound
+        if not back and size == NEAR and (few := _devices(conn, wanted)):
+            return rows + _device_by_device(conn, look, few, start, limit + 1 - len(rows)), None
+    return rows, start
+
+
+def _prepared(conn: Connection, wanted: Wanted) -> _Look:
+    values: dict[str, Any] = {"first": "", "last": LAST_ID}
+    if wanted.since is not None:
+        values["first"] = floor_id(wanted.since)
+    if wanted.until is not None:
+        values["last"] = floor_id(wanted.until)
+    stream, rest = _Stream("c.id", ""), ""
+    for name, column in (("imei", "imei"), ("state", "state"), ("kind", "type")):
+        if (given := getattr(wanted, name)) is not None:
+            values[name] = given
+            if name == "imei":
+                stream = _Stream("c.id", " AND c.imei = :imei", "command_device")
+            elif name == "state" and given in OPEN and wanted.imei is None:
+                stream = _Stream(NO_ORDER, f"{IS_OPEN} AND c.state = :state")
+            else:
+                rest += f" AND c.{column} = :{name}"
+    if wanted.source is not None:
+        values["source"] = wanted.source
+        by_index = wanted == Wanted(source=wanted.source, since=wanted.since, until=wanted.until)
+        if wanted.source.startswith(PEOPLE) and by_index:
+            stream = _Stream("c.id", f" AND {IS_PERSON} AND c.source = :source", "command_person")
+        else:
+            rest += " AND c.source = :source"
+    streams = [stream]
+    if wanted.outcomes:
+        streams, more = _by_outcome(wanted, stream)
+        rest += more
+    if wanted.site is not None:
+        values["site"] = wanted.site
+        many = conn.scalar(_BEYOND, {"site": wanted.site, "count": MANY_DEVICES}) is not None
+        rest += f" AND {_AT_LARGE_SITE if many else _AT_SITE}"
+    return _Look(streams, rest, values)
+
+
+_BEYOND = text("SELECT imei FROM device WHERE site = :site ORDER BY imei LIMIT 1 OFFSET :count")
+_DEVICES = text("SELECT imei FROM device WHERE site = :site LIMIT :count")
+_AT_SITE = "c.imei IN (SELECT d.imei FROM device d WHERE d.site = :site)"
+_AT_LARGE_SITE = "(SELECT d.site FROM device d WHERE d.imei = c.imei) = :site"
+
+
+def _by_outcome(wanted: Wanted, stream: _Stream) -> tuple[list[_Stream], str]:
+    """Those that did not succeed are few, and in an index by their status."""
+    statuses = [s for name, some in ENDED.items() if name in wanted.outcomes for s in some]
+    is_open = "pending" in wanted.outcomes
+    if "200" not in statuses and wanted.imei is None and wanted.state not in OPEN:
+        found = [
+            _Stream("c.id", f" AND {NO_SUCCESS} AND c.status = '{one}'", "command_failed")
+            for one in statuses
+        ]
+        return found + ([_Stream(NO_ORDER, IS_OPEN)] if is_open else []), ""
+    quoted = ", ".join(f"'{one}'" for one in statuses)
+    either = [f"(c.state = 'ended' AND c.status IN ({quoted}))"] if statuses else []
+    either += ["c.state <> 'ended'"] if is_open else []
+    return [stream], f" AND ({' OR '.join(either)})"
+
+
+def _select(
+    conn: Connection, look: _Look, start: str, bound: str | None, limit: int, back: bool
+) -> list[dict[str, Any]]:
+    """From behind `start` up to `bound`, in the order that was asked for."""
+    order = "ASC" if back else "DESC"
+    values = {**look.values, "start": start, "bound": bound, "limit": limit}
+    some = [
+        f"SELECT c.* FROM {_table(conn, one)} WHERE {_between(one.id, bound is not None, back)}"
+        f"{one.condition}{look.rest} ORDER BY {one.id} {order} LIMIT :limit"
+        for one in look.streams
+    ]
+    query = some[0]
+    if len(some) > 1:
+        both = " UNION ALL ".join(f"SELECT * FROM ({one}) AS s{n}" for n, one in enumerate(some))
+        query = f"SELECT * FROM ({both}) AS found ORDER BY id {order} LIMIT :limit"
+    return [dict(row._mapping) for row in _run(conn, query, values)]
+
+
+def _table(conn: Connection, one: _Stream) -> str:
+    by = f" INDEXED BY {one.by}" if one.by and conn.dialect.name == "sqlite" else ""
+    return f"command c{by}"
+
+
+def _between(id: str, bounded: bool, back: bool) -> str:
+    """From behind `start`, up to `bound`, and of the time that was asked for."""
+    beyond, upto = (">", "<=") if back else ("<", ">=")
+    end = f" AND {id} {upto} :bound" if bounded else ""
+    return f"{id} {beyond} :start{end} AND {id} >= :first AND {id} < :last"
+
+
+def _bound(conn: Connection, look: _Look, start: str, size: int, back: bool) -> str | None:
+    """The id up to which about `size` commands are looked at; None: to the end."""
+    found: list[str] = []
+    for one in look.streams:
+        query = (
+            f"SELECT c.id FROM {_table(conn, one)} WHERE {_between(one.id, False, back)}"
+            f"{one.condition} ORDER BY {one.id} {'ASC' if back else 'DESC'} LIMIT 1 OFFSET :size"
+        )
+        values = {**look.values, "start": start, "size": size // len(look.streams)}
+        found += [str(row[0]) for row in _run(conn, query, values)]
+    return (min(found) if back else max(found)) if found else None
+
+
+def _devices(conn: Connection, wanted: Wanted) -> Sequence[str]:
+    """The devices of a small site, if nothing but the site has to be looked at."""
+    if wanted.site is None or wanted != Wanted(
+        site=wanted.site, since=wanted.since, until=wanted.until
+    ):
+        return []
+    found = conn.scalars(_DEVICES, {"site": wanted.site, "count": FEW_DEVICES + 1}).all()
+    return found if len(found) <= FEW_DEVICES else []
+
+
+_OF_DEVICE = text(
+    "SELECT c.id FROM command c WHERE c.imei = :imei AND c.id < :start AND c.id >= :first "
+    "AND c.id < :last ORDER BY c.id DESC LIMIT :limit"
+)
+
+
+def _device_by_device(
+    conn: Connection, look: _Look, imeis: Sequence[str], start: str, limit: int
+) -> list[dict[str, Any]]:
+    bounds = {"first": look.values["first"], "last": look.values["last"]}
+    ids: list[str] = []
+    for imei in imeis:
+        values = {"imei": imei, "start": start, "limit": limit, **bounds}
+        ids += conn.scalars(_OF_DEVICE, values)
+    newest = sorted(ids, reverse=True)[:limit]
+    return [dict(row._mapping) for id in newest for row in conn.execute(_BY_ID, {"id": id})]
+
+
+_BY_ID = text("SELECT * FROM command WHERE id = :id")
+
+
+def _run(conn: Connection, query: str, values: dict[str, Any]) -> Iterator[Any]:
+    named = {name: value for name, value in values.items() if f":{name}" in query}
+    return iter(conn.execute(text(query), named))
+
+
+def _of_key(conn: Connection, wanted: Wanted, limit: int, after: str | None) -> Page:
+    """The commands of one key: a handful, so all else is looked at in each."""
+    first = "" if wanted.since is None else floor_id(wanted.since)
+    last = LAST_ID if wanted.until is None else floor_id(wanted.until)
+    statuses = {s for name in wanted.outcomes for s in ENDED.get(name, ())}
+    found = page(
+        conn, imei=wanted.imei, state=wanted.state, key=wanted.key, after=after, limit=limit + 1
+    )
+    known = names(conn, {row["imei"] for row in found})
+
+    def fits(row: Record) -> bool:
+        ended = row["state"] == "ended"
+        outcome = row["status"] in statuses if ended else "pending" in wanted.outcomes
+        return (
+            (outcome or not wanted.outcomes)
+            and first <= row["id"] < last
+            and wanted.kind in (None, row["type"])
+            and wanted.source in (None, row["source"])
+            and wanted.site in (None, known.get(row["imei"], ("", ""))[1])
+        )
+
+    rows = [row for row in found[:limit] if fits(row)]
+    return Page(rows, found[limit - 1]["id"] if len(found) > limit else None, None)
+
+
+def count(conn: Connection, wanted: Wanted) -> tuple[int, bool]:
+    """How many there are, and whether there may be more: at most MAX_COUNT are counted, and what
+    no index knows among the newest alone."""
+    if wanted.key is not None:
+        return len(_of_key(conn, wanted, MAX_COUNT, None).rows), False
+    look, total, bound = _prepared(conn, wanted), 0, None
+    if look.rest:
+        bound = _bound(conn, look, LAST_ID, NEAR + FAR, back=False)
+    for one in look.streams:
+        where = _between(one.id, bound is not None, back=False)
+        query = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {_table(conn, one)} WHERE {where}{one.condition}"
+            f"{look.rest} LIMIT :limit) AS found"
+        )
+        limit = MAX_COUNT + 1 - total
+        values = {**look.values, "start": LAST_ID, "bound": bound, "limit": limit}
+        total += next(_run(conn, query, values))[0]
+        if total > MAX_COUNT:
+            return MAX_COUNT, True
+    return total, bound is not None

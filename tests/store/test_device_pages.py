@@ -1,0 +1,314 @@
+"""Lists of devices in both databases: every filter, every order, and pages that join."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+
+from devgate.errors import CallerError
+from devgate.model import Imei
+from devgate.store import device_filters, device_pages, devices
+from devgate.store.device import Device
+from devgate.store.device_filters import Wanted
+from devgate.store.device_orders import SORTS
+from devgate.store.engine import Database
+from devgate.store.journal import Journal
+from tests.store.commands import EPOCH, command_row
+
+NOW = EPOCH + 10 * 86400
+COUNT = 48
+NAMES = ("Bay", "浴室", "北楼二层", "Ä", "50% off", "", "a_b")
+SITES = ("North", "南楼", "", "mall/2")
+
+
+def imei(n: int) -> Imei:
+    # As they lie in the table and by their numbers they come in other orders.
+    return Imei(f"86{(n * 7919) % 100_000:013}")
+
+
+def known(n: int) -> Device:
+    name = f"{NAMES[n % len(NAMES)]}{n % 5 or ''}"
+    return Device(imei(n), (n * 37) % 101, name, SITES[n % len(SITES)], enabled=n % 11 != 3)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Devices of every state, some with the same time."""
+    rows: list[Any] = []
+    with database.write() as conn:
+        devices.insert_all(conn, map(known, range(COUNT)))
+        for n in range(COUNT):
+            if n % 6 == 5:
+                continue  # never seen
+            values = {
+                "imei": imei(n),
+                "online": n % 6 in (0, 1),
+                "since": NOW - (n // 3) * 43_200,
+                "until": NOW + 60 if n % 12 in (0, 2) else NOW - 60 if n % 12 == 1 else None,
+            }
+            conn.execute(
+                text(
+                    "UPDATE presence SET online = :online, since = :since, "
+                    "running_until = :until WHERE imei = :imei"
+                ),
+                values,
+            )
+    journal = Journal(database)
+    numbers = itertools.count()
+    for n in range(0, COUNT, 4):
+        for m in range(10):
+            status = "201" if m < n % 3 else "200"
+            ended = NOW - (n % 10) * 86_400
+            rows.append(
+                command_row(f"{next(numbers):026}", imei=imei(n), status=status, ended_at=ended)
+            )
+    journal.commit(rows)
+    journal.close()
+    return database
+
+
+Fits = Callable[[int], bool]
+WANTED: dict[str, tuple[Wanted, Fits]] = {
+    "all": (Wanted(), lambda n: True),
+    "site": (Wanted(site="南楼"), lambda n: n % 4 == 1),
+    "text": (Wanted(text="浴室"), lambda n: n % 7 == 1),
+    "one sign": (Wanted(text="北"), lambda n: n % 7 == 2),
+    "sign like another": (Wanted(text="50%"), lambda n: n % 7 == 4),
+    "line": (Wanted(text="a_b"), lambda n: n % 7 == 6),
+    "case": (Wanted(text="bAy"), lambda n: n % 7 == 0),
+    "words of a site": (Wanted(text="MALL"), lambda n: n % 4 == 3),
+    "end of an imei": (Wanted(text=imei(7)[-5:]), lambda n: n == 7),
+    "number": (Wanted(text="37"), lambda n: known(n).id == 37 or "37" in imei(n)),
+    "nothing": (Wanted(text="nobody"), lambda n: False),
+    "online": (Wanted(online=True), lambda n: n % 6 in (0, 1)),
+    "offline": (Wanted(online=False), lambda n: n % 6 not in (0, 1)),
+    "disabled": (Wanted(enabled=False), lambda n: n % 11 == 3),
+    "enabled": (Wanted(enabled=True), lambda n: n % 11 != 3),
+    "never seen": (Wanted(seen=False), lambda n: n % 6 == 5),
+    "seen": (Wanted(seen=True), lambda n: n % 6 != 5),
+    "running": (Wanted(running=True), lambda n: n % 12 in (0, 2)),
+    "not running": (Wanted(running=False), lambda n: n % 12 not in (0, 2) ),
+    "away": (
+        Wanted(away_since=NOW - 3 * 86_400),
+        lambda n: n % 6 in (2, 3, 4) and (n // 3) * 43_200 > 3 * 86_400,
+    ),
+    "idle": (
+        Wanted(idle_since=NOW - 5 * 86_400),
+        lambda n: n % 4 != 0 or (n % 10) > 5,
+    ),
+    "failing": (Wanted(failing=0.1), lambda n: n % 4 == 0 and n % 3 == 2),
+    "several": (
+        Wanted(online=False, site="North", enabled=True, idle_since=NOW - 5 * 86_400),
+        lambda n: n % 6 not in (0, 1) and n % 4 == 0 and n % 11 != 3 and (n % 10) > 5,
+    ),
+    "contrary": (Wanted(online=True, seen=False), lambda n: False),
+}  # fmt: skip
+
+
+def walk(conn: Connection, wanted: Wanted, size: int, **how: Any) -> list[Imei]:
+    """All pages, forward, and back again: the same devices."""
+    forward: list[list[Imei]] = []
+    after: str | None = None
+    while True:
+        page = device_pages.find(conn, wanted, size, after=after, **how)
+        forward.append([row.device.imei for row in page.rows])
+        last = page
+        if (after := page.next) is None:
+            break
+    backward: list[list[Imei]] = []
+    before = last.prev
+    while before is not None:
+        page = device_pages.find(conn, wanted, size, before=before, **how)
+        backward.insert(0, [row.device.imei for row in page.rows])
+        before = page.prev
+    there = [one for some in forward for one in some]
+    if last.prev is not None:
+        back = [one for some in backward for one in some] + [row.device.imei for row in last.rows]
+        assert back == there
+    return there
+
+
+@pytest.mark.parametrize("bounds", [(3000, 12_000, 10_000), (5, 14, 0), (4, 9, 20)])
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_device_comes_once_forward_and_back(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, sort: str, bounds: tuple[int, int, int]
+) -> None:
+    """Whichever step finds it: near, in a set as a whole, or further on."""
+    near, far, most = bounds
+    monkeypatch.setattr(device_pages, "SMALL", most and near)
+    monkeypatch.setattr(device_pages, "MOST", most)
+    monkeypatch.setattr(device_pages, "NEAR", near)
+    monkeypatch.setattr(device_pages, "FAR", far)
+    with filled.read() as conn:
+        for name, (wanted, fits) in WANTED.items():
+            expected = {imei(n) for n in range(COUNT) if fits(n)}
+            wanted = wanted._replace(now=NOW)
+            up = walk(conn, wanted, 9, sort=sort)
+            assert sorted(up) == sorted(expected), name
+            assert walk(conn, wanted, 14, sort=sort, down=True) == up[::-1], name
+
+
+def test_orders_are_those_that_people_mean(filled: Database) -> None:
+    numbers = {imei(n): n for n in range(COUNT)}
+    with filled.read() as conn:
+
+        def listed(sort: str) -> list[int]:
+            rows = device_pages.find(conn, Wanted(now=NOW), COUNT, sort=sort).rows
+            return [numbers[row.device.imei] for row in rows]
+
+        assert [known(n).id for n in listed("id")] == sorted(known(n).id for n in range(COUNT))
+        since = [0 if n % 6 == 5 else NOW - (n // 3) * 43_200 for n in listed("since")]
+        assert since == sorted(since)
+
+        def rank(n: int) -> int:
+            if n % 11 == 3:
+                return 4
+            return 0 if n % 12 in (0, 2) else 1 if n % 6 in (0, 1) else 3 if n % 6 == 5 else 2
+
+        ranks = [rank(n) for n in listed("state")]
+        assert ranks == sorted(ranks)
+        assert set(ranks) == {0, 1, 2, 3, 4}
+
+
+def test_counts(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with filled.read() as conn:
+
+        def count(wanted: Wanted) -> tuple[int, bool] | None:
+            return device_pages.find(conn, wanted._replace(now=NOW), 1, counted=True).counted
+
+        for name, (wanted, fits) in WANTED.items():
+            assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
+        monkeypatch.setattr(device_filters, "MOST", 10)
+        monkeypatch.setattr(device_pages, "MOST", 10)
+        assert count(Wanted(online=False)) == (10, True)
+        assert count(Wanted(site="North")) == (10, True)
+        assert count(Wanted(text="浴室")) == (7, False)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sort=st.sampled_from(SORTS),
+    down=st.booleans(),
+    size=st.integers(1, 9),
+    name=st.sampled_from(sorted(WANTED)),
+    moves=st.lists(st.integers(0, COUNT - 1), max_size=4, unique=True),
+)
+def test_a_device_that_moves_misses_no_other(
+    filled: Database, sort: str, down: bool, size: int, name: str, moves: list[int]
+) -> None:
+    """Between pages some devices come and go: every other one comes exactly once."""
+    wanted, fits = WANTED[name]
+    wanted = wanted._replace(now=NOW)
+    moving = {imei(n) for n in moves}
+    seen: list[Imei] = []
+    after: str | None = None
+    left = list(moves)
+    while True:
+        with filled.read() as conn:
+            page = device_pages.find(conn, wanted, size, sort=sort, down=down, after=after)
+        seen += [row.device.imei for row in page.rows if row.device.imei not in moving]
+        if left:
+            with filled.write() as conn:
+                conn.execute(
+                    text(
+                        "UPDATE presence SET online = NOT online, since = :at WHERE imei = :imei"
+                    ),
+                    {"at": NOW + len(left), "imei": imei(left.pop())},
+                )
+        if (after := page.next) is None:
+            break
+    expected = {imei(n) for n in range(COUNT) if fits(n)} - moving
+    touched = name in ("online", "offline", "away", "never seen", "seen", "several", "contrary")
+    if not (moves and touched):
+        assert sorted(seen) == sorted(expected)
+    assert len(seen) == len(set(seen))
+    with filled.write() as conn:  # as they were, for the next example
+        for n in moves:
+            never = n % 6 == 5
+            since = None if never else NOW - (n // 3) * 43_200
+            conn.execute(
+                text("UPDATE presence SET online = :on, since = :at WHERE imei = :imei"),
+                {"on": n % 6 in (0, 1), "at": since, "imei": imei(n)},
+            )
+
+
+@pytest.mark.parametrize(
+    ("sort", "given"),
+    [("imei", "nobody"), ("imei", f"{imei(1)}:3"), ("id", imei(1)), ("since", f"{imei(1)}:x"),
+     ("state", f"{imei(1)}:1"), ("name", imei(1))],
+)  # fmt: skip
+def test_a_place_of_another_order_is_refused(filled: Database, sort: str, given: str) -> None:
+    with filled.read() as conn, pytest.raises(CallerError, match=r"^after: "):
+        device_pages.find(conn, Wanted(), 5, sort=sort, after=given)
+
+
+def test_words_follow_changes_by_whoever_makes_them(filled: Database) -> None:
+    """Also those of other programs: an INSERT OR REPLACE, an UPDATE, a DELETE in SQL."""
+    with filled.write() as conn:
+        conn.execute(text(f"UPDATE device SET name = '按摩椅' WHERE imei = '{imei(4)}'"))
+        conn.execute(text(f"DELETE FROM device WHERE imei = '{imei(8)}'"))
+        if filled.dialect == "sqlite":
+            conn.execute(
+                text(
+                    "INSERT OR REPLACE INTO device (imei, id, name) "
+                    f"VALUES ('{imei(12)}', {known(12).id}, '按摩床')"
+                )
+            )
+        else:
+            conn.execute(text(f"UPDATE device SET name = '按摩床' WHERE imei = '{imei(12)}'"))
+    with filled.read() as conn:
+        for words, expected in (("按摩", {4, 12}), ("摩椅", {4}), ("按", {4, 12})):
+            assert device_filters._by_words(conn, words, 9) or filled.dialect != "sqlite"
+            rows = device_pages.find(conn, Wanted(text=words), 9).rows
+            assert {row.device.imei for row in rows} == {imei(n) for n in expected}
+        old = device_pages.find(conn, Wanted(text=imei(8)), 9).rows
+        assert not old
+        row = next(iter(device_pages.find(conn, Wanted(text=imei(12)), 9).rows))
+        assert row.presence["since"] is not None, "what was known of its presence stays"
+        assert {row.device.imei for row in device_pages.find(conn, Wanted(), 99).rows} == {
+            imei(n) for n in range(COUNT) if n != 8
+        }
+
+
+def test_how_starts_went_is_kept_with_the_commands(database: Database) -> None:
+    """Also a late result, and a 408 of which nothing was sent."""
+    with database.write() as conn:
+        devices.insert_all(conn, [known(0), known(1)])
+    journal = Journal(database)
+
+    def write(id: str, **changed: Any) -> None:
+        journal.commit([command_row(id, imei=imei(0), **changed)])
+
+    def kept() -> tuple[float, float, float, int]:
+        with database.read() as conn:
+            query = (
+                "SELECT asked, failed, rate, started_hour FROM device_starts WHERE imei = :imei"
+            )
+            row = conn.execute(text(query), {"imei": imei(0)}).one()
+        return round(row[0], 3), round(row[1], 3), row[2], row[3]
+
+    hour = int((EPOCH + 2) // 3600)
+    write("1", state="waiting", status="000", ended_at=None)
+    write("1", state="sent", status="000", ended_at=None)
+    assert kept() == (0, 0, 0, 0)
+    write("1")
+    assert kept() == (1, 0, 0, hour)
+    write("1")
+    assert kept() == (1, 0, 0, hour), "once"
+    write("2", status="408")
+    assert kept() == (1.98, 1, 0.505, hour)
+    write("2", late=True, late_at=EPOCH + 7200)
+    assert kept() == (1.98, 0, 0, hour + 2)
+    write("3", status="408")
+    write("3", status="404")
+    assert kept() == (round(1.98 * 0.98, 3), 0, 0, hour + 2)
+    write("4", status="404")
+    write("5", type="stop", status="201")
+    assert kept()[0] == round(1.98 * 0.98, 3), "nothing of it was sent; and no start"
+    journal.close()
