@@ -108,7 +108,8 @@ counter AS (
 INSERT INTO event ({names(EVENT)})
 SELECT counter.n + told.n, greatest(counter.at, max(told.at) OVER (ORDER BY told.n)), told.type,
     told.imei, told.command, told.detail, told.by_device OR counter.at > $3::float8 + {AHEAD}
-FROM told CROSS JOIN counter ORDER BY told.n RETURNING n, at
+FROM told CROSS JOIN (SELECT n, at FROM counter LIMIT 1) AS counter
+ORDER BY told.n RETURNING n, at
 """
 
 

@@ -42,6 +42,12 @@ _SETTINGS = (
     "SET idle_in_transaction_session_timeout = '1500ms'",
     "SET lock_timeout = '1s'",
     "SET statement_timeout = '4s'",
+    # To compile a statement takes half a second, and none here is worth that: the
+    # estimate of rows in JSON, and of a table without statistics, may say otherwise.
+    "SET jit = off",
+    # All that is asked is found by a key. A statement that was prepared while a table was small
+    # would go on to read all of it, until its statistics are made.
+    "SET enable_seqscan = off",
     # Of the server's end: else the session of a node that was cut off lives for two hours.
     "SET tcp_keepalives_idle = 2",
     "SET tcp_keepalives_interval = 1",
