@@ -16,10 +16,14 @@ from tests.e2e.caller import Robot, knowing
 from tests.e2e.harness import Gateway, Settings, address
 from tests.e2e.test_outcomes import order, post
 
-# What only the control channel has: a text over HTTP is the body, `tap` has one device there.
-ONLY_CONTROL = {"import": {"csv"}, "status": {"imei"}, "tap": {"unregistered"}}
+# What only the control channel has. Over HTTP a file is the body, however long it is; a path has
+# one device, and `bulk` is for many.
+ONLY_CONTROL = {
+    "edit": {"imeis"}, "export": {"end"}, "import": {"csv", "upload"}, "remove": {"imeis"},
+    "status": {"imei"}, "tap": {"unregistered"},
+}  # fmt: skip
 
-NO_CALL = {"take_late"}  # of the operator's command line alone
+NO_CALL = {"take_late", "upload"}  # the first is of the operator's command line alone
 
 
 @pytest.fixture(scope="module")
