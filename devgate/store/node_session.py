@@ -23,6 +23,8 @@ from devgate.store.nodes import (
     set_up_session,
 )
 
+OWN_BEATS = 3  # of the node that looks, before it believes that another one has stopped beating
+
 _LEAD = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
 
 log = logging.getLogger("devgate.nodes")
@@ -36,6 +38,14 @@ class Seen(NamedTuple):
     died: bool  # a node has died or left since the last look
 
 
+class Beat(NamedTuple):
+    """How another node's beat was seen last."""
+
+    number: int
+    since: float  # when it was first seen so
+    own: int  # how often the beat of this node had changed by then
+
+
 class NodeSession:
     """Blocking; for one thread at a time. After an error the next look begins anew."""
 
@@ -44,13 +54,15 @@ class NodeSession:
         self._member = member
         self._conn: Connection | None = None
         self._leads = False
-        # When each living incarnation was first seen with its beat.
-        self._beats: dict[int, tuple[int, float]] = {}
+        self._beats: dict[int, Beat] = {}  # by incarnation, of those that live
+        self._own = -1  # this node's beat, as it was seen last
+        self._changes = 0  # how often that was another one
         self._alive: set[int] = set()
 
     def look(self, *, may_lead: bool = True) -> Seen:
-        """Look at all nodes, and declare those dead whose beat has stood still for the lease.
-        One that may not lead lets another one do so."""
+        """Look at all nodes, and declare those dead whose beat has stood still for the lease,
+        while this node's own went on: else the database takes no commit of anybody, as where it
+        waits for a replica. One that may not lead lets another one do so."""
         if self._leads and not may_lead:
             self.close()
         try:
@@ -81,11 +93,14 @@ class NodeSession:
         conn.commit()
         now = boottime()
         for node in nodes:
+            if node.incarnation == self._member.incarnation and node.beat != self._own:
+                self._own, self._changes = node.beat, self._changes + 1
+        for node in nodes:
             if node.alive and node.incarnation != self._member.incarnation:
-                beat, since = self._beats.get(node.incarnation, (-1, now))
-                if beat != node.beat:
-                    self._beats[node.incarnation] = (node.beat, now)
-                elif now - since > LEASE_SECONDS:
+                seen = self._beats.get(node.incarnation)
+                if seen is None or seen.number != node.beat:
+                    self._beats[node.incarnation] = Beat(node.beat, now, self._changes)
+                elif now - seen.since > LEASE_SECONDS and self._changes - seen.own >= OWN_BEATS:
                     self._bury(conn, node)
         alive = {node.incarnation for node in nodes if node.alive}
         died, self._alive = bool(self._alive - alive), alive

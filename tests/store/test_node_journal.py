@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import Fenced, SetupError
-from devgate.store import history, nodes
+from devgate.store import history, node_session, nodes
 from devgate.store.batch import Row
 from devgate.store.engine import claim_database
 from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
@@ -380,6 +380,26 @@ def test_a_node_that_beats_is_not_declared_dead(two: tuple[OneNode, OneNode]) ->
     with b.database.write() as conn:
         assert not nodes.declare_dead(conn, row)
     assert a.commit().refused == {}
+
+
+def test_nobody_is_declared_dead_while_the_database_takes_no_commit(
+    two: tuple[OneNode, OneNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that stalled for longer than the lease made all nodes declare one another dead."""
+    a, b = two
+    now = 0.0
+    monkeypatch.setattr(node_session, "boottime", lambda: now)
+    session = NodeSession(b.database, b.member)
+    a.commit(), b.commit()
+    session.look()
+    now = 100.0
+    assert [node.alive for node in session.look().nodes] == [True, True]
+    for _ in range(node_session.OWN_BEATS):
+        assert [node.alive for node in session.look().nodes] == [True, True]
+        b.commit()
+    session.look()
+    assert [(node.id, node.alive) for node in session.look().nodes] == [("a", False), ("b", True)]
+    session.close()
 
 
 class Cut(NodeJournal):
