@@ -18,6 +18,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.gateway.resolution import resolution
 from devgate.model import iso, shown
 from devgate.store import inbox
+from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, Record
 from devgate.store.outage import outage
 
@@ -68,7 +69,7 @@ def _looked(args: Args) -> inbox.Looked:
         stops=arguments.yes(args, "stops", False),
         old=arguments.yes(args, "old", False),
         imei=arguments.maybe_device(args),
-        site=arguments.text(args, "site"),
+        site=arguments.text(args, "site", MAX_NAME),
         before=None if older is None else now - older,
         since=None if newer is None else now - newer,
         person=arguments.text(args, "person", MAX_PERSON),

@@ -140,7 +140,8 @@ def test_spectral_finds_nothing(npm: Path, document: Path) -> None:
         "hint", "--format", "json", document.name,
         cwd=document.parent,
     )  # fmt: skip
-    assert json.loads(said) == []
+    found, _ = json.JSONDecoder().raw_decode(said)  # a sentence follows
+    assert found == []
 
 
 @pytest.mark.slow

@@ -25,11 +25,16 @@ from tests.http.harness import Site, site
 EXAMPLES = 5
 # They go on until somebody leaves; other tests read them.
 ENDLESS = ["followEvents", "followFrames"]
-# What is right cannot be said in a schema: other languages, and what depends on the time.
+# What is right cannot be said in a schema: other languages, what depends on the time or on what is
+# there, and two fields of which only one may be given.
 OTHER_WORDS = [
     "importDevices", "listDevices", "sendRawRequest", "getDeviceDay", "addWebhook",
-    "changeWebhook", "replayWebhook", "listUnknownDevices",
+    "changeWebhook",
+    "replayWebhook", "listUnknownDevices", "startDevices", "stopDevices", "changeDevices",
+    "resolveOutcomes",
 ]  # fmt: skip
+# A dry run answers 200 whatever the file is, and says what is wrong with it.
+ANSWERS_ANY = "importDevices"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def config() -> SchemathesisConfig:
         deterministic=True,
     )
     accepted = PositiveDataAcceptanceConfig(
-        expected_statuses=["2xx", "401", "403", "404", "409", "429"]
+        expected_statuses=["2xx", "401", "403", "404", "409", "410", "429"]
     )
     checks = ChecksConfig(positive_data_acceptance=accepted)
     project = ProjectConfig(generation=generation, checks=checks)
@@ -60,6 +65,11 @@ API = from_dict(openapi(), config=config()).exclude(operation_id=ENDLESS)
 
 
 def ask(fuzzed: Site, case: Case, *without: str) -> None:
+    meta, body = case.meta, case.body
+    if meta and meta.generation.mode is GenerationMode.POSITIVE and isinstance(body, dict):
+        if body.get("key") is not None:  # two keys that differ are a 400
+            case.headers.pop("Idempotency-Key", None)
+        body.pop("expires", None)  # its answer would come in a month
     # Each answer would be asked for twice more; who gets in is tested in test_roles.py.
     checks: list[Any] = CHECKS.get_by_names(["ignored_auth", *without])
     case.call_and_validate(
@@ -76,4 +86,7 @@ def test_the_api_does_what_its_document_says(fuzzed: Site, case: Case) -> None:
 
 @API.include(operation_id=OTHER_WORDS).parametrize()
 def test_so_it_does_where_the_document_cannot_say_all(fuzzed: Site, case: Case) -> None:
-    ask(fuzzed, case, "positive_data_acceptance")
+    without = ["positive_data_acceptance"]
+    if case.operation.definition.raw["operationId"] == ANSWERS_ANY:
+        without.append("negative_data_rejection")
+    ask(fuzzed, case, *without)
