@@ -86,6 +86,7 @@ def test_unknown_outcomes_are_resolved_together_and_come_up_again(
         device.expect(frame("000", imei, "QD", "61"))
         row = page.get_by_role("row").filter(has_text="M-61")
         expect(row).to_contain_text("Bay 6")  # without loading the page again
+        expect(page.locator("[data-part=unresolved]")).to_contain_text("to resolve")
         row.click(position={"x": 300, "y": 8})  # anywhere in it
         page.wait_for_url("**/commands/*")
         page.get_by_label("It did not run").check()

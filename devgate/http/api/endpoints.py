@@ -217,7 +217,7 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", "/api/unknown/resolve", "resolve", "Resolve unknown outcomes", "Resolved",
-        body="json",
+        body="json", statuses={"400": 404},
         json=(
             Field("commands", s.IDS, "The commands, by their ids.", True),
             Field("verdict", s.VERDICT, "What became of them.", True),

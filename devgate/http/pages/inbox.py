@@ -7,13 +7,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import trio
 from starlette.responses import Response
 
-from devgate.errors import CallerError, StoreError
+from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
-from devgate.gateway.operations.inbox import MOST, STATES
+from devgate.gateway.operations.inbox import STATES
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages import words
@@ -191,18 +190,3 @@ def _why(visit: Visit, conflict: Mapping[str, Any]) -> str:
         "{name} was resolved already, by {by}: {verdict}",
         name=name, by=conflict["by"], verdict=visit.t(words.VERDICT[conflict["verdict"]]),
     )  # fmt: skip
-
-
-async def count(visit: Visit) -> str:
-    """How many there are for the header of a page, or were when the database could be read;
-    nothing if there are none."""
-    if not visit.may("unknown"):
-        return ""
-    gateway = visit.web.gateway
-    try:
-        found = await gateway.inbox.count(gateway.records)
-    except StoreError as err:  # the page need not find that out once more
-        visit.away = str(err)
-        visit.web.unread = trio.current_time(), visit.away
-        found = gateway.inbox.last
-    return f"{MOST:,}+" if found > MOST else f"{found:,}" if found else ""

@@ -18,7 +18,8 @@ from devgate.http.auth import identify
 from devgate.http.board import Board, Concern
 from devgate.http.live.sse import EventStream
 from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
-from devgate.http.pages.view import BANNER, SEEN, Visit
+from devgate.http.pages import header
+from devgate.http.pages.view import AROUND, SEEN, Visit
 from devgate.http.problems import Problem
 from devgate.model import imei
 
@@ -84,6 +85,7 @@ class Drawing:
         if not whole:
             return await self._glanced(stirred) if self._values else None
         visit.away = ""
+        visit.unknown = await header.count(visit)
         try:
             self._values = await page.values(visit)
         except (Problem, DevgateError):  # the database is away, or the device was removed
@@ -93,10 +95,11 @@ class Drawing:
     async def _glanced(self, stirred: Set[str]) -> Mapping[str, str]:
         """What costs next to nothing: what is in memory, and the rows that events concerned."""
         visit, page, values = self._visit, self._page, self._values
+        visit.unknown = await header.count(visit)
         quick = page.quick if page.at_hand else frozenset[str]()
         if page.at_hand:
             values = page.at_hand(visit, values)
-        parts = visit.parts(page.template, values, quick | {BANNER})
+        parts = visit.parts(page.template, values, quick | AROUND)
         if (rows := page.rows) is not None:
             if visit.trouble:  # no event comes, and memory is all there is
                 stirred = values["imeis"]

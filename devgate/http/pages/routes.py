@@ -20,6 +20,7 @@ from devgate.http.pages import (
     devices,
     find,
     fleet,
+    header,
     importing,
     inbox,
     labels,
@@ -97,7 +98,7 @@ def _endpoint(web: Web, show: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         visit = Visit(web, request)
         try:
-            visit.unknown = await inbox.count(visit)
+            visit.unknown = await header.count(visit)
             return await show(visit)
         except Problem as err:
             code, number, text = err.code, err.status, str(err)

@@ -34,7 +34,9 @@ LANGUAGE, THEME, ZONE, VISITOR = (
 THEMES = ("auto", "light", "dark")
 A_YEAR = 365 * 86400
 TRY_SECONDS = 5.0  # until a page tries again to read a database that could not be read
-BANNER = "banner"  # the part of every page that says what is wrong with the gateway
+# The parts of every page that live: what is wrong with the gateway, and how many outcomes are
+# unresolved.
+AROUND = frozenset({"banner", "unresolved"})
 SEEN = "seen"  # in the address of what follows a page: the newest event that it may show
 
 templates = Environment(
@@ -185,7 +187,7 @@ class Visit:
         """The parts of a page that live: all its blocks but the main one, or some of them."""
         base, found = templates.get_template("base.html"), templates.get_template(template)
         context = found.new_context(self._around(values))
-        blocks = {**found.blocks, BANNER: base.blocks[BANNER]}
+        blocks = {**found.blocks, **{name: base.blocks[name] for name in AROUND}}
         return {
             name: "".join(block(context))
             for name, block in blocks.items()

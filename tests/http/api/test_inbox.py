@@ -50,5 +50,5 @@ def test_an_unknown_outcome_is_resolved_once(
 def test_what_cannot_be_resolved(served: Site, client: httpx.Client, imei: str) -> None:
     assert "verdict" in problem(resolve(client, "0" * 26, verdict="x"), 400, "400")["detail"]
     assert "commands" in problem(resolve(client, "1"), 400, "400")["detail"]
-    assert "no command" in problem(resolve(client, "0" * 26), 400, "400")["detail"]
+    assert "no command" in problem(resolve(client, "0" * 26), 404, "400")["detail"]
     problem(client.get(f"/api/commands/{'0' * 26}/story"), 404, "400")

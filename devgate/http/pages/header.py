@@ -1,0 +1,24 @@
+"""What the header of every page tells besides its links: how many outcomes are unknown."""
+
+from __future__ import annotations
+
+import trio
+
+from devgate.errors import StoreError
+from devgate.gateway.operations.inbox import MOST
+from devgate.http.pages.view import Visit
+
+
+async def count(visit: Visit) -> str:
+    """How many there are for the header of a page, or were when the database could be read;
+    nothing if there are none."""
+    if not visit.may("unknown"):
+        return ""
+    gateway = visit.web.gateway
+    try:
+        found = await gateway.inbox.count(gateway.records)
+    except StoreError as err:  # the page need not find that out once more
+        visit.away = str(err)
+        visit.web.unread = trio.current_time(), visit.away
+        found = gateway.inbox.last
+    return f"{MOST:,}+" if found > MOST else f"{found:,}" if found else ""
