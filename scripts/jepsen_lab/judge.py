@@ -116,7 +116,7 @@ def _steps(verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json])
 
 def _flights(verdict: Verdict, events: Iterable[Event], by_id: Mapping[str, Json]) -> None:
     """One start in flight for each device. A deferred one may have gone back to wait, which has
-    no event."""
+    no event; so may one that met another in flight, which came with the device's claim."""
     flying: dict[str, str] = {}
     for event in events:
         record = by_id.get(event.command or "")
@@ -124,7 +124,7 @@ def _flights(verdict: Verdict, events: Iterable[Event], by_id: Mapping[str, Json
             continue
         imei, command = str(event.imei), str(event.command)
         if event.type == "command.sent":
-            if imei in flying:
+            if flying.get(imei, command) != command:
                 verdict.other.append(
                     f"two in flight: {command} was sent to {imei} (event {event.n}) while "
                     f"{flying[imei]} was"

@@ -52,7 +52,8 @@ TRANSITIONS = (
     ),
     Transition(
         Place.SENT, Place.WAITING, (),
-        "no byte of it went out, and it was to wait for its device (`expires`)",
+        "no byte of it went out, and it waits on: for its device (`expires`), or behind what came "
+        "with its device from another node",
     ),
     Transition(Place.SENT, Place.UNSENT, (ENDED,), "no byte of it went out"),
     Transition(Place.SENT, Place.ANSWERED, (ENDED,), "the device answered in time"),
