@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from devgate.gateway.bulk import MAX_MACHINES
 from devgate.gateway.operations.bulk import MAX_LISTED
+from devgate.gateway.operations.device_list import FILTERS
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
 
+_FILTERS = {
+    "q": s.SEARCH, "site": s.SITE, "online": s.YES, "running": s.YES, "enabled": s.YES,
+    "seen": s.YES, "offline_for": s.SPAN, "not_started_for": s.SPAN, "failing": s.PERCENT,
+}  # fmt: skip
+assert set(_FILTERS) == set(FILTERS), "all filters of the list, and no other"
 _MATCH = {
     "type": "object", "title": "an object with filters of the list of devices",
-    "properties": {
-        "q": s.SEARCH, "site": s.SITE, "online": s.YES, "running": s.YES, "enabled": s.YES
-    },
-    "additionalProperties": False,
+    "properties": _FILTERS, "additionalProperties": False,
 }  # fmt: skip
 _IMEIS = {
     "type": "array", "title": f"a list of 1 to {MAX_LISTED} IMEIs", "items": s.IMEI,
