@@ -29,8 +29,9 @@ def receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def permitted(store: str = "sqlite:///devgate.db") -> Iterator[Gateway]:
-    """A gateway with one device, where webhooks may be on this machine."""
-    with gateway(PRIVATE, store=store, devices=[{"imei": SAMPLE}]) as served:
+    """A gateway with one device, an event of it, and webhooks that may be on this machine."""
+    with gateway(PRIVATE, store=store, devices=()) as served:
+        served.add_devices([{"imei": SAMPLE}])
         yield served
 
 

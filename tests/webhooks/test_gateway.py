@@ -45,8 +45,9 @@ def running() -> Iterator[tuple[Gateway, Receiver]]:
         served = Gateway()
         configure(served, ("shop", receiver.url("/hook?hush")))
         try:
-            served.fill([{"imei": SAMPLE}])
+            served.fill(())
             served.start()
+            served.add_devices([{"imei": SAMPLE}])  # an event, too
             yield served, receiver
             served.terminate()
             assert "Traceback" not in served.log(), served.log()
