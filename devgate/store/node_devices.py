@@ -18,6 +18,7 @@ from devgate.store.trips import Answer, Trips
 # The generation of a device's connection, in a row that was lost and written again: what is under
 # way for the device is to be looked at, as if another node had had it.
 UNSEEN = -1
+AHEAD_SECONDS = 5.0  # that the clocks of nodes differ by at the most
 BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 
 _LOCK = (
@@ -36,7 +37,8 @@ _TAKE = (
 _COLUMNS = tuple(column.name for column in command_table.columns)
 _ROWS = f"SELECT {names(_COLUMNS)} FROM command WHERE imei = ANY($1::text[])"
 _THEIRS = (
-    f"{_ROWS} AND state <> 'ended' UNION ALL {_ROWS} AND status = '408' AND ended_at >= $2::float8"
+    f"{_ROWS} AND state <> 'ended' UNION ALL {_ROWS} AND status = '408' "
+    "AND ended_at BETWEEN $2::float8 AND $3::float8"
 )
 _HELD = "SELECT id, detail FROM open_results WHERE id = ANY($1::text[]) AND detail <> ''"
 
@@ -152,7 +154,10 @@ class Devices:
         imeis = array(sorted(adopted))
         trips.ask(_OPEN, imeis)
         trips.ask(_TAKE, imeis, self._member.incarnation)
-        theirs = trips.ask(_THEIRS, imeis, time() + clock_ahead - self._late_window)
+        # One that ended in the future was written by a node whose clock was wrong: it would take
+        # answers to other starts until that time has come.
+        now = time() + clock_ahead
+        theirs = trips.ask(_THEIRS, imeis, now - self._late_window, now + AHEAD_SECONDS)
         ids = [f"{imei}:{kind}" for imei in adopted for kind in ("QD", "ST")]
         held = trips.ask(_HELD, array(ids))
         trips.go()

@@ -176,6 +176,20 @@ def test_a_claim_brings_what_is_under_way(two: tuple[OneNode, OneNode]) -> None:
     assert [type for _, type in types(b)].count("command.ended") == 2
 
 
+def test_a_claim_does_not_bring_what_ended_long_ago_or_in_the_future(
+    two: tuple[OneNode, OneNode],
+) -> None:
+    """The clock of a node was three days ahead for a moment: its 408s took the answers to other
+    starts from then on. Found by scripts/jepsen."""
+    a, b = two
+    a.claims()
+    for id, ended in (("1", -2 * LATE_WINDOW), ("2", -1.0), ("3", 3 * 86400.0)):
+        a.commit(order(id))
+        a.commit(order(id, state="ended", status="408", fresh=False, ended_at=time() + ended))
+    [claim] = b.claims().claims
+    assert [row["id"] for row in claim.commands] == ["2"]
+
+
 def test_a_claim_of_the_node_that_had_the_device_last_reads_nothing(
     two: tuple[OneNode, OneNode],
 ) -> None:
