@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from devgate.config.settings import FlappingSettings
 
 MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
+REGISTERS = 2.0  # seconds from a connection to its registration, usually
 
 log = logging.getLogger("devgate.devices")
 
@@ -108,9 +109,18 @@ class Presence:
         return displaced
 
     def claim(self, imei: Imei) -> None:
-        """At a node: claim the device once more, with the time at which it registered."""
+        """At a node: claim the device once more, with the time at which it registered.
+
+        A wall clock that was set since then, or was wrong then, does not make that a later one
+        than it was: a device registers as soon as it is connected.
+        """
         if (connection := self._registry.get(imei)) is not None:
-            self._records.presence(_row(imei, connection, True, trio.current_time()))
+            now = trio.current_time()
+            row = _row(imei, connection, True, now)
+            connected = time() - (now - connection.connected)
+            if not connected <= connection.registered_at <= connected + REGISTERS:
+                row = (*row[:2], connected, *row[3:])
+            self._records.presence(row)
 
     def ended(self, connection: Connection, why: str) -> None:
         """The connection is over. A late end of one that was displaced says nothing."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 import trio
 
 from devgate.gateway.command import Command
+from devgate.gateway.devices import presence
 from devgate.model import Imei
 from devgate.protocol.session import Result
+from devgate.store import history
 from devgate.store.batch import Row
 from devgate.store.node_commits import KEY_SPENT, Claim
 from tests.gateway.nodes.rig import Node, no_commit, order_row, other_node
@@ -118,3 +121,20 @@ async def test_a_claim_does_not_bring_what_is_about_to_be_sent(node: Node) -> No
             assert dispatcher.live == {found.id: found}
         dispatcher.ready = ready
         await node.until(lambda: node.received().endswith(b"QD500"))
+
+
+async def test_a_claim_made_again_is_not_later_for_a_clock_that_was_wrong(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device had gone to another node since, and this one took it back: found by
+    scripts/jepsen."""
+    async with node.lives():
+        with monkeypatch.context() as wrong:
+            wrong.setattr(presence, "time", lambda: time.time() + 3600)
+            node.registers()
+        node.connection.connected = trio.current_time()
+        node.gateway.presence.claim(X)
+        await node.storage.records.flushed()
+        with node.database.read() as conn:
+            since = history.presence_of(conn, [X])[X]["since"]
+        assert abs(since - time.time()) < 60
