@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from devgate.gateway.reports import fleet_day
 from devgate.gateway.reports.past import Past, counts
@@ -83,6 +83,7 @@ def test_how_long_devices_are_offline(database: Database) -> None:
             for n, seconds in away.items()
         ]
         rows.append({"imei": imei(6), "online": True, "since": NOW - 9 * 24 * HOUR})
+        conn.execute(delete(presence))
         conn.execute(insert(presence), rows)
         edit(conn, imei(5), {"enabled": False})
         edit(conn, imei(7), {"enabled": False})

@@ -78,7 +78,8 @@ def test_a_command_replaces_what_was_written_of_it(database: Database, journal: 
         "accepted_at": EPOCH, "sent_at": EPOCH + 1,
         "ended_at": None, "late_at": None, "expires_at": None, "timeout": None, "running": False,
         "sequence": None, "ambiguous": False, "why": None, "new_address": False,
-        "incarnation": None,
+        "group_id": None, "incarnation": None, "verdict": None, "note": None,
+        "resolved_by": None, "resolved_at": None, "resolved_status": None,
     }  # fmt: skip
     journal.commit([command_row("1", key="k", spent="k", late=True)])
     after = command(database, "1")
