@@ -137,7 +137,7 @@ def test_lists_are_narrowed_sorted_and_sent_on(served: Site, page: Page) -> None
     page.get_by_role("button", name="Filter").click()
     expect(page.locator(".named")).to_contain_text("L2026-1")
     with page.expect_download() as download:
-        page.get_by_role("link", name="As a table (CSV)").click()
+        page.get_by_role("link", name="Export as CSV").click()
     assert "L2026-1" in download.value.path().read_text("utf-8")
     page.set_viewport_size({"width": 390, "height": 844})
     row = page.locator(".named tr").filter(has_text="L2026-1")

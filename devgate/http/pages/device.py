@@ -82,7 +82,7 @@ async def values(visit: Visit) -> Values:
     ordered = query.get("command")
     start = words.moment(day["since"])
     assert start is not None, "a day begins"
-    before, behind = words.neighbours(start, visit.zone)
+    day_before, day_behind = words.neighbours(start, visit.zone)
     return {
         "device": status,
         "day": day,
@@ -90,8 +90,8 @@ async def values(visit: Visit) -> Values:
         "today": begin is None,
         "query": "" if begin is None else urlencode({"day": query["day"]}),
         "inside": after or before,
-        "before": before,
-        "behind": behind,
+        "before": day_before,
+        "behind": day_behind,
         "lanes": _lanes(visit, day),
         "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
         "events": day["events"][: -EVENTS - 1 : -1],

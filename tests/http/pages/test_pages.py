@@ -353,6 +353,7 @@ def test_a_day_has_its_commands_and_an_offline_device_no_buttons(
     imei = "860000000000012"
     served.ask({"type": "start", "imei": imei, "long": 60, "key": "of-today"})
     now = someone.get(f"/devices/{imei}")
+    assert "First page" not in now, "it is the first"
     assert "of-today<" in now
     assert "nothing can be sent to it" in now
     assert f'href="/devices/{imei}/start' not in now
