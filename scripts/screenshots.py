@@ -92,6 +92,7 @@ def start_some(page: Page) -> None:
 
 def watch(page: Page) -> None:
     """Have frames to show: a stop and a start, in another page."""
+    page.locator("#frames > summary").click()
     page.locator("[data-watch]").click()
     page.locator(".frames[data-on]").wait_for()
     other = page.context.new_page()
