@@ -116,20 +116,22 @@ class Looks:
     def _look(self) -> None:
         lab, url = self._lab, self._lab.server.url
         received = lab.nodes[0].received.read_text("ascii").splitlines()
+        # Ahead of the database: a late answer may still come. What was told is on disk already.
+        watched, watched_at = list(self.watcher.events), dict(self.watcher.at)
         history = History(
             list(lab.book.orders),
             dict(lab.book.attempts),
             read_devices(lab.programs.record),
             read_records(url),
             read_events(url),
-            list(self.watcher.events),
+            watched,
             [line.split() for line in received],
             self._rested,
             list(lab.book.odd),
             wall_ahead(),
             list(lab.frozen),
             list(lab.stepped),
-            dict(self.watcher.at),
+            watched_at,
         )
         with (lab.folder / "history.jsonl").open("w") as out:
             for line in history.lines():
