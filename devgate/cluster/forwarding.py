@@ -54,7 +54,8 @@ class Forwarding:
         except StoreError:
             if args.get("type") not in LOOKS:
                 raise
-            # What the database knows is better than nothing while that node is being missed.
+            # What the database knows is better than nothing while that node is being missed. An
+            # operation's type has streams, too; a look has none.
             return await here(args, source)  # type: ignore[no-any-return]
         if args.get("type") in AT_LEADER:
             with suppress(StoreError):  # the change is made: this node sees it a second later

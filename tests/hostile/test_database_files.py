@@ -1,4 +1,4 @@
-"""Who reads the database: its owner, at most its group, and nobody a webhook's secret."""
+"""Who reads the database: its owner, at most its group, and nobody a webhook's secret (D30)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.schemas import nullable
+from devgate.http.api.service_calls import CALLS as SERVICE
 
 _IMEI = Field("imei", s.IMEI, "The device.", True)
 _ABOUT_ONE = Field("imei", s.IMEI, "Only of this device.")
@@ -46,13 +47,6 @@ _DEVICE = (
           "Its own seconds to answer a command; null for the gateway's."),
     Field("enabled", s.YES, "false: it is refused when it registers."),
 )  # fmt: skip
-_HOOK = Field("name", s.HOOK, "The webhook, by its name in the list.", True)
-_HOOK_FIELDS = (
-    Field("events", nullable(s.EVENTS), "Only of these types: `device`, or "
-          "`command.ended,device`; null for all."),
-    Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
-)  # fmt: skip
-_NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
 # Their fields are those of the operations' own tables, each in its place and with its schema:
@@ -276,59 +270,7 @@ CALLS: tuple[Call, ...] = (
         "GET", "/api/orders", "order", "All that happened to an order", "Order",
         query=(Field("key", s.KEY, "The key of its command.", True),),
     ),
-    Call(
-        "GET", "/api/nodes", "nodes", "List the nodes of the cluster", "Nodes",
-        statuses={"400": 404}, about="404 for a gateway that works alone.",
-    ),
-    Call(
-        "POST", "/api/nodes/{name}/drain", "node_drain", "Drain a node", "DrainedNode",
-        place=(_NODE,), statuses={"400": 404}, body="json",
-        json=(Field("draining", s.YES, "false: take that back."),),
-        about="Its devices go to the other nodes. 409 if it is dead, or if there is no other.",
-    ),
-    Call(
-        "DELETE", "/api/nodes/{name}", "node_remove", "Forget a dead node", "RemovedNode",
-        place=(_NODE,), statuses={"400": 404}, about="409 for one that lives.",
-    ),
-    Call("GET", "/api/webhooks", "webhooks", "List the webhooks", "Webhooks"),
-    Call(
-        "POST", "/api/webhooks", "webhook_add", "Add a webhook", "ChangedWebhook", body="json",
-        created="name",
-        json=(
-            Field("name", s.HOOK_NAME, "What it is called from now on.", True),
-            Field("url", s.HOOK_URL, "Where events are posted to.", True),
-            *_HOOK_FIELDS,
-            Field("after", nullable(s.POSITION),
-                  "It gets the events behind this number; without it, those from now on."),
-        ),
-        about="It is in force at once, and kept in the database. Without `secret` one is made, "
-        "which this answer tells and no other ever will.",
-    ),
-    Call(
-        "PATCH", "/api/webhooks/{name}", "webhook_edit", "Change a webhook", "ChangedWebhook",
-        place=(_HOOK,), body="json",
-        json=(
-            Field("url", nullable(s.HOOK_URL), "Where events are posted to."),
-            *_HOOK_FIELDS,
-            Field("new_secret", s.YES, "true: make another secret, which this answer tells."),
-            Field("enabled", s.YES, "false: it gets nothing until this is true again."),
-        ),
-        about="What is given, and nothing else. One of gateway.toml can be enabled and disabled.",
-    ),
-    Call(
-        "DELETE", "/api/webhooks/{name}", "webhook_remove", "Remove a webhook", "RemovedWebhook",
-        place=(_HOOK,), statuses={"400": 404},
-        about="When it is answered, nothing more is posted. 409 for one of gateway.toml.",
-    ),
-    Call(
-        "POST", "/api/webhooks/{name}/test", "webhook_test", "Post a test event", "TestedWebhook",
-        place=(_HOOK,), statuses={"400": 404}, about="503 if the receiver did not take it.",
-    ),
-    Call(
-        "POST", "/api/webhooks/{name}/replay", "webhook_replay", "Post events again",
-        "ReplayedWebhook", place=(_HOOK,), body="json",
-        json=(Field("after", s.POSITION, "Every event behind this number.", True),),
-    ),
+    *SERVICE,
 )  # fmt: skip
 
 
