@@ -16,9 +16,9 @@ from devgate.store.schema import (
     open_results,
     presence,
     unknown_device,
-    webhook_target,
 )
 from devgate.store.verdicts import VERDICT, Verdict
+from devgate.store.webhook_tables import webhook_target
 
 # How many rows a statement takes: every small number, for that is the usual case, and some
 # large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and

@@ -22,12 +22,12 @@ from sqlalchemy import (
 )
 
 from devgate.store import finding
+from devgate.store.node_tables import owner
 from devgate.store.schema import (
     BY_DEVICE,
     command,
     event,
     open_results,
-    owner,
     presence,
 )
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, case, select, text, update
 
 from devgate.errors import Fenced
 from devgate.model import iso
-from devgate.store.schema import node, owner
+from devgate.store.node_tables import node, owner
 
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 

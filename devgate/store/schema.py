@@ -1,7 +1,8 @@
 """The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
 
 Here they stand as the statements see them; how a database gets them, and the triggers
-that count changes of devices, stands in `migrations`.
+that count changes of devices, stands in `migrations`. Those of nodes and of webhooks have
+files of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -24,15 +24,12 @@ from sqlalchemy import (
     true,
 )
 
+from devgate.store import node_tables, webhook_tables  # noqa: F401 (they belong to `metadata`)
+from devgate.store.metadata import NUMBER, metadata
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
 SCHEMA = "0012"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
-
-# In SQLite only INTEGER makes a key the row's own number, without a second index.
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
-
-metadata = MetaData()
 
 device = Table(
     "device",
@@ -231,61 +228,6 @@ unknown_device = Table(
     Column("dismissed", Boolean, nullable=False, server_default=false()),
 )
 
-# One row: which gateway may write. Each takeover raises the epoch by one, and every commit of a
-# gateway compares it with its own within the same transaction.
-owner = Table(
-    "owner",
-    metadata,
-    Column("epoch", BigInteger, nullable=False),
-    Column("database", String(32), nullable=False),  # the database's own id, 32 hexadecimal digits
-    Column("holder", Text, nullable=False, server_default=""),  # who took over, for people
-    Column("taken_at", Double, nullable=False),
-    # Why no start is accepted until an operator has confirmed it: the database lost rows.
-    Column("lost", Text),
-    # The newest time that is trusted, as long as the wall clock is in doubt.
-    Column("trusted_at", Double),
-    # What ended before that, or has a lower id, is older than the inbox of unknown outcomes.
-    Column("inbox_at", Double, nullable=False, server_default="0"),
-    Column("inbox_id", String(26), nullable=False, server_default=""),
-)
-
-# The nodes of a cluster, one row for each that there ever was.
-node = Table(
-    "node",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("incarnation", BigInteger, nullable=False),  # another one at each start
-    Column("beat", BigInteger, nullable=False),  # raised by each commit of the node
-    Column("alive", Boolean, nullable=False),
-    Column("address", Text, nullable=False),  # HOST:PORT where the other nodes reach it
-    Column("draining", Boolean, nullable=False, server_default=false()),
-    Column("version", Text, nullable=False),
-    Column("started_at", Double, nullable=False),
-    Column("devices", Integer, nullable=False, server_default="0"),  # that are connected to it
-    Column("running", Integer, nullable=False, server_default="0"),
-    Column("in_flight", Integer, nullable=False, server_default="0"),
-    Column("pid", Integer),  # of PostgreSQL's process that its journal writes with
-    # See `timelines`: the promotion on which it has looked for what was lost, whether its commits
-    # were on a replica as well, and the number of the newest event that it had seen then.
-    Column("timeline", String(8), nullable=False, server_default=""),
-    Column("synchronous", Boolean, nullable=False, server_default=false()),
-    Column("seen", BigInteger, nullable=False, server_default="0"),
-)
-
-# One row: what all nodes have in common.
-cluster = Table(
-    "cluster",
-    metadata,
-    Column("incarnation", BigInteger, nullable=False),  # the newest that was given
-    Column("secret", Text, nullable=False),  # by which nodes prove themselves to one another
-    Column("n", BigInteger, nullable=False),  # the number of the newest event
-    Column("at", Double, nullable=False),  # its time
-    # JSON: the SHA-256 of files that have to be the same at every node, by their setting.
-    Column("files", Text, nullable=False, server_default="{}"),
-    # The promotion of the database on which all living nodes have looked.
-    Column("timeline", String(8), nullable=False, server_default=""),
-)
-
 event = Table(
     "event",
     metadata,
@@ -331,38 +273,4 @@ Index(
     event.c.n + literal_column("0"),
     sqlite_where=text(NO_NOISE),
     postgresql_where=text(NO_NOISE),
-)
-
-# One row for each receiver of events that there ever was.
-webhook_target = Table(
-    "webhook_target",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("url", Text, nullable=False),
-    # Every event up to this number was delivered, or is none of those that it gets.
-    Column("position", BigInteger, nullable=False),
-    Column("failures", Integer, nullable=False, server_default="0"),  # in a row
-    Column("next_at", Double),  # when it is tried again, after a failure
-    Column("disabled", Text),  # why it gets nothing any more
-    Column("error", Text),  # what went wrong the last time
-    Column("delivered_at", Double),
-    # Events that were deleted before it could have them.
-    Column("missed", BigInteger, nullable=False, server_default="0"),
-    # The newest event that was delivered, where that is ahead of the position ...
-    Column("reached", BigInteger, nullable=False, server_default="0"),
-    # ... and which events up to there were not: how far each is behind the position, in decimal,
-    # with blanks between.
-    Column("gaps", Text, nullable=False, server_default=""),
-)
-
-# Receivers that were added by command; those of gateway.toml stand there alone.
-webhook = Table(
-    "webhook",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("url", Text, nullable=False),
-    # As it is: a hash signs nothing.
-    Column("secret", Text, nullable=False),
-    Column("events", Text, nullable=False, server_default=""),  # with commas; nothing: all
-    Column("added_at", Double, nullable=False),
 )

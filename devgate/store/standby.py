@@ -21,8 +21,9 @@ from devgate.store.batch import TOLD
 from devgate.store.engine import Database, cannot_be_opened
 from devgate.store.engines import make_engine
 from devgate.store.migrating import must_be_known, prepare, version_of
+from devgate.store.node_tables import owner
 from devgate.store.ownership import Held, holding_session, lock_session
-from devgate.store.schema import SCHEMA, event, owner
+from devgate.store.schema import SCHEMA, event
 
 # Seconds that the other gateway has to come back after a restart of the server: without traffic
 # it writes after 5 s (build.Storage.idle), and tries again at most 2 s later (store/writer.py).

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from devgate.store.schema import webhook, webhook_target
+from devgate.store.webhook_tables import webhook, webhook_target
 
 COLUMNS = tuple(column.name for column in webhook_target.columns)
 

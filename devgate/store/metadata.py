@@ -1,0 +1,10 @@
+"""What all tables belong to."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Integer, MetaData
+
+metadata = MetaData()
+
+# In SQLite only INTEGER makes a key the row's own number, without a second index.
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
