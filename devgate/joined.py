@@ -114,6 +114,7 @@ class Joined:
             )
             address = self._settings.advertise or places[0]
             await records.change(nodes.set_address, member, address)
+            self._made.node.reachable.set()
             task_status.started(places)
 
     async def drain(self) -> None:

@@ -27,6 +27,9 @@ AT_LEADER = frozenset({
     "bulk_stop", "bulk_edit", "bulk_cancel",
 })  # fmt: skip
 
+LEADER_SECONDS = 3.0  # for another node to lead after the one that did, or the first one to begin
+LEADER_LOOK_SECONDS = 0.2
+
 Here = Callable[[Args, str], Awaitable[Any]]
 
 
@@ -75,16 +78,24 @@ class Forwarding:
             return {**args, "csv": ""}
         return {name: value for name, value in args.items() if name != "csv"} | {"upload": id}
 
+    async def _leader(self) -> str | None:
+        """The node that leads; None: this one. Raises StoreError if none does for a while."""
+        until = trio.current_time() + LEADER_SECONDS
+        while True:
+            leader: str | None = await self._gateway.records.read(nodes.leader)
+            if leader is not None or self._node.leadership.held:
+                return leader
+            if trio.current_time() > until:
+                raise StoreError("no node leads the cluster at the moment; ask again")
+            await trio.sleep(LEADER_LOOK_SECONDS)
+
     async def _place(self, args: Args) -> str | None:
         """The node for this request; None: this one, which says what is wrong with the request."""
         type = args.get("type")
         if not isinstance(type, str):
             return None
         if type in AT_LEADER:
-            leader = await self._gateway.records.read(nodes.leader)
-            if leader is None and not self._node.leadership.held:
-                raise StoreError("no node leads the cluster at the moment; ask again")
-            return leader
+            return await self._leader()
         try:
             id = arguments.text(args, "command") if type == "cancel" else None
             imei = arguments.maybe_device(args) if type in AT_DEVICE else None

@@ -61,6 +61,8 @@ class ClusterNode:
         self.leadership = Leadership()
         # An operator wants its devices at other nodes.
         self.draining = AsyncValue(False)
+        # Set once the others can reach this node: until then it leads nobody.
+        self.reachable = trio.Event()
         self._journal = journal
         self._session = session
         self._records = records
@@ -191,7 +193,11 @@ class ClusterNode:
                 if now - pruned > PRUNE_SECONDS:
                     pruned = now
                     self._claimed.prune()
-                await trio.sleep(BEAT_SECONDS)
+                with trio.move_on_after(BEAT_SECONDS):
+                    if not self.reachable.is_set():
+                        await self.reachable.wait()
+                        continue  # it may lead as soon as it has a door
+                    await trio.sleep_forever()
         raise AssertionError("it looks for ever")
 
     async def _drain(self) -> NoReturn:
@@ -207,9 +213,10 @@ class ClusterNode:
             await trio.sleep(1.0)
 
     async def _look(self) -> None:
+        may_lead = self.reachable.is_set() and not self.draining.value
         try:
             seen: Seen = await self._records.blocking(
-                partial(self._session.look, may_lead=not self.draining.value)
+                partial(self._session.look, may_lead=may_lead)
             )
         except BaseException:
             self.leadership.set(False)
