@@ -88,7 +88,7 @@ Index("presence_node", presence.c.incarnation, sqlite_where=HERE, postgresql_whe
 Index("presence_list", presence.c.online, presence.c.since, presence.c.imei)
 # No index on `running_until`: each start would change it, and only a gateway that starts asks.
 
-# How the latest starts of each device went. Triggers keep it, in the transaction of the command.
+# How the latest starts of each device went: see `store.starts`.
 device_starts = Table(
     "device_starts",
     metadata,

@@ -271,6 +271,7 @@ def emptied(database: Database) -> None:
             "presence",
             "device",
             "device_removed",
+            "device_starts",
             "open_results",
             "unknown_device",
         ):

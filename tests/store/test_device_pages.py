@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +12,13 @@ from sqlalchemy import Connection, text
 
 from devgate.errors import CallerError
 from devgate.model import Imei
-from devgate.store import device_filters, device_pages, devices
+from devgate.store import device_filters, device_pages, devices, starts
 from devgate.store.device import Device
 from devgate.store.device_filters import Wanted
 from devgate.store.device_orders import SORTS
 from devgate.store.engine import Database
-from devgate.store.journal import Journal
-from tests.store.commands import EPOCH, command_row
+from devgate.store.starts import KEPT, Starts
+from tests.store.commands import EPOCH
 
 NOW = EPOCH + 10 * 86400
 COUNT = 48
@@ -40,7 +39,6 @@ def known(n: int) -> Device:
 @pytest.fixture
 def filled(database: Database) -> Database:
     """Devices of every state, some with the same time."""
-    rows: list[Any] = []
     with database.write() as conn:
         devices.insert_all(conn, map(known, range(COUNT)))
         for n in range(COUNT):
@@ -59,17 +57,12 @@ def filled(database: Database) -> Database:
                 ),
                 values,
             )
-    journal = Journal(database)
-    numbers = itertools.count()
-    for n in range(0, COUNT, 4):
-        for m in range(10):
-            status = "201" if m < n % 3 else "200"
-            ended = NOW - (n % 10) * 86_400
-            rows.append(
-                command_row(f"{next(numbers):026}", imei=imei(n), status=status, ended_at=ended)
-            )
-    journal.commit(rows)
-    journal.close()
+        for n in range(0, COUNT, 4):
+            for m in range(10):
+                done = m >= n % 3
+                hour = int((NOW - (n % 10) * 86_400) // 3600) if done else 0
+                row = Starts(imei(n), KEPT, 1.0, 0.0 if done else 1.0, hour)
+                starts.count(conn, [row])
     return database
 
 
@@ -274,41 +267,3 @@ def test_words_follow_changes_by_whoever_makes_them(filled: Database) -> None:
         assert {row.device.imei for row in device_pages.find(conn, Wanted(), 99).rows} == {
             imei(n) for n in range(COUNT) if n != 8
         }
-
-
-def test_how_starts_went_is_kept_with_the_commands(database: Database) -> None:
-    """Also a late result, and a 408 of which nothing was sent."""
-    with database.write() as conn:
-        devices.insert_all(conn, [known(0), known(1)])
-    journal = Journal(database)
-
-    def write(id: str, **changed: Any) -> None:
-        journal.commit([command_row(id, imei=imei(0), **changed)])
-
-    def kept() -> tuple[float, float, float, int]:
-        with database.read() as conn:
-            query = (
-                "SELECT asked, failed, rate, started_hour FROM device_starts WHERE imei = :imei"
-            )
-            row = conn.execute(text(query), {"imei": imei(0)}).one()
-        return round(row[0], 3), round(row[1], 3), row[2], row[3]
-
-    hour = int((EPOCH + 2) // 3600)
-    write("1", state="waiting", status="000", ended_at=None)
-    write("1", state="sent", status="000", ended_at=None)
-    assert kept() == (0, 0, 0, 0)
-    write("1")
-    assert kept() == (1, 0, 0, hour)
-    write("1")
-    assert kept() == (1, 0, 0, hour), "once"
-    write("2", status="408")
-    assert kept() == (1.98, 1, 0.505, hour)
-    write("2", late=True, late_at=EPOCH + 7200)
-    assert kept() == (1.98, 0, 0, hour + 2)
-    write("3", status="408")
-    write("3", status="404")
-    assert kept() == (round(1.98 * 0.98, 3), 0, 0, hour + 2)
-    write("4", status="404")
-    write("5", type="stop", status="201")
-    assert kept()[0] == round(1.98 * 0.98, 3), "nothing of it was sent; and no start"
-    journal.close()

@@ -12,6 +12,7 @@ import trio
 from devgate.gateway.clock import time
 from devgate.gateway.command import ANSWERS, Command
 from devgate.gateway.commands.running import Running
+from devgate.gateway.commands.start_rates import StartRates
 from devgate.gateway.counters import CommandCounts
 from devgate.gateway.details import ambiguous, ended, settled_late
 from devgate.gateway.storage import Records
@@ -40,13 +41,16 @@ class Outcomes:
         self.shared = False  # other nodes take what waits on disk when its device registers there
         self._records = records
         self._running = running
+        self._rates = StartRates(records)
         self._from_new_address = from_new_address
         self._nursery: trio.Nursery | None = None
 
     @asynccontextmanager
     async def patient(self) -> AsyncIterator[None]:
-        """While it lives, ends wait some seconds for a database that is away."""
+        """While it lives, ends wait some seconds for a database that is away, and how starts went
+        is written."""
         async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._rates.run)
             try:
                 yield
             finally:
@@ -84,6 +88,7 @@ class Outcomes:
         if command.key is not None:
             self.by_key.pop(command.key, None)
         self._running.note_outcome(command)
+        self._rates.note(command)
         self._records.post_event(command, ended, now)
         command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
@@ -116,6 +121,7 @@ class Outcomes:
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.note_outcome(command)
+        self._rates.note_late(command)
         self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
 

@@ -18,8 +18,6 @@ log = logging.getLogger("devgate.store")
 
 MANY = 100_000  # commands from which on it takes long enough for a line in the log
 COUNTED = "('200', '201', '202', '408')"  # outcomes of what was sent
-# One more start: the older ones weigh a fiftieth less.
-KEPT = 0.98
 
 
 def upgrade() -> None:
@@ -95,16 +93,6 @@ ROWS = """
         WHERE NOT EXISTS (SELECT 1 FROM presence WHERE imei = NEW.imei);
     INSERT INTO device_starts (imei) SELECT NEW.imei
         WHERE NOT EXISTS (SELECT 1 FROM device_starts WHERE imei = NEW.imei);"""
-RATE = "CASE WHEN asked > 0.01 THEN round(failed / asked, 3) ELSE 0.0 END"
-HOUR = "CAST(coalesce(NEW.late_at, NEW.ended_at) / 3600 AS INTEGER)"
-# Each index is written only where its column changes.
-STARTED = f"""
-    UPDATE device_starts SET rate = {RATE} WHERE imei = NEW.imei AND rate <> {RATE};
-    UPDATE device_starts SET started_hour = {HOUR}
-        WHERE imei = NEW.imei AND NEW.status = '200' AND started_hour < {HOUR};"""
-COUNT = f"""
-    UPDATE device_starts SET asked = asked * {KEPT} + 1,
-        failed = failed * {KEPT} + (NEW.status <> '200') WHERE imei = NEW.imei;{STARTED}"""
 SQLITE = (
     "CREATE VIRTUAL TABLE device_words USING "
     "fts5(words, content='', columnsize=0, detail='none', tokenize='trigram')",
@@ -123,41 +111,7 @@ WHEN OLD.name <> NEW.name OR OLD.site <> NEW.site OR OLD.imei <> NEW.imei
 BEGIN
     INSERT INTO device_words (rowid, words) VALUES ({WORDS});{ROWS}
 END""",
-    f"""
-CREATE TRIGGER command_counted_first AFTER INSERT ON command
-WHEN NEW.type = 'start' AND NEW.state = 'ended' AND NEW.status IN {COUNTED}
-BEGIN{COUNT}
-END""",
-    f"""
-CREATE TRIGGER command_counted AFTER UPDATE OF status ON command
-WHEN NEW.type = 'start' AND NEW.state = 'ended' AND OLD.state <> 'ended'
-    AND NEW.status IN {COUNTED}
-BEGIN{COUNT}
-END""",
-    f"""
-CREATE TRIGGER command_recounted AFTER UPDATE OF status ON command
-WHEN NEW.type = 'start' AND OLD.state = 'ended' AND OLD.status = '408'
-    AND NEW.status IN ('200', '404')
-BEGIN
-    UPDATE device_starts SET failed = max(0, failed - 1),
-        asked = max(0, asked - (NEW.status = '404')) WHERE imei = NEW.imei;{STARTED}
-END""",
 )
-
-
-def _pg_count(name: str, asked: str, failed: str) -> str:
-    """A function of a trigger that keeps the row of the command's device."""
-    return f"""
-CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    UPDATE device_starts SET asked = {asked}, failed = {failed},
-        rate = CASE WHEN {asked} > 0.01
-            THEN round((({failed}) / ({asked}))::numeric, 3) ELSE 0 END,
-        started_hour = CASE WHEN NEW.status = '200' THEN greatest(started_hour,
-            floor(coalesce(NEW.late_at, NEW.ended_at) / 3600)::integer) ELSE started_hour END
-    WHERE imei = NEW.imei;
-    RETURN NULL;
-END $$"""
 
 
 POSTGRESQL = (
@@ -191,28 +145,4 @@ END $$""",
     """
 CREATE TRIGGER device_4_renamed AFTER UPDATE ON device
 FOR EACH ROW WHEN (OLD.imei <> NEW.imei) EXECUTE FUNCTION device_row()""",
-    _pg_count(
-        "command_count",
-        f"asked * {KEPT} + 1",
-        f"failed * {KEPT} + CASE WHEN NEW.status = '200' THEN 0 ELSE 1 END",
-    ),
-    _pg_count(
-        "command_recount",
-        "greatest(0, asked - CASE WHEN NEW.status = '404' THEN 1 ELSE 0 END)",
-        "greatest(0, failed - 1)",
-    ),
-    f"""
-CREATE TRIGGER command_counted_first AFTER INSERT ON command FOR EACH ROW
-WHEN (NEW.type = 'start' AND NEW.state = 'ended' AND NEW.status IN {COUNTED})
-EXECUTE FUNCTION command_count()""",
-    f"""
-CREATE TRIGGER command_counted AFTER UPDATE ON command FOR EACH ROW
-WHEN (NEW.type = 'start' AND NEW.state = 'ended' AND OLD.state <> 'ended'
-    AND NEW.status IN {COUNTED})
-EXECUTE FUNCTION command_count()""",
-    """
-CREATE TRIGGER command_recounted AFTER UPDATE ON command FOR EACH ROW
-WHEN (NEW.type = 'start' AND OLD.state = 'ended' AND OLD.status = '408'
-    AND NEW.status IN ('200', '404'))
-EXECUTE FUNCTION command_recount()""",
 )

@@ -1,0 +1,85 @@
+"""How the starts of each device went, for lists such as "failing more than 5 %".
+
+The commits that a start waits for do not write it: its rows lie as far apart as the devices do,
+and a commit would have a page more for each. They are added up here, and written in the order of
+the devices. A gateway that is killed loses what it has not written: FLUSH_SECONDS of counts.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import trio
+
+from devgate.errors import StoreError
+from devgate.gateway.command import Command
+from devgate.gateway.storage import Records
+from devgate.model import Imei
+from devgate.store import starts
+from devgate.store.starts import KEPT, Starts
+
+FLUSH_SECONDS = 10.0
+SLICE = 200  # devices in a transaction: some two milliseconds
+STEP_SECONDS = 0.02  # between two of them: commits with starts come in between
+MAX_DEVICES = 20_000  # that wait; starts of others are not counted until these are written
+LAST_SECONDS = 5.0  # for the last of them, when the gateway stops
+
+COUNTED = frozenset({"200", "201", "202", "408"})  # outcomes of what was sent
+
+
+class StartRates:
+    """Adds up outcomes of starts, and writes them now and then."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._waiting: dict[Imei, Starts] = {}
+        self._any = trio.Event()  # set once something waits
+
+    def note(self, command: Command) -> None:
+        """A command has ended."""
+        if command.type == "start" and command.status in COUNTED:
+            done = command.status == "200"
+            hour = int((command.ended_at or 0) // 3600) if done else 0
+            self._add(command.imei, Starts(command.imei, KEPT, 1.0, 0.0 if done else 1.0, hour))
+
+    def note_late(self, command: Command) -> None:
+        """A result has come after the 408."""
+        if command.type == "start" and command.status == "200":
+            hour = int((command.late_at or 0) // 3600)
+            self._add(command.imei, Starts(command.imei, 1.0, 0.0, -1.0, hour))
+
+    def _add(self, imei: Imei, more: Starts) -> None:
+        before = self._waiting.get(imei)
+        if before is not None:
+            self._waiting[imei] = before.then(more)
+        elif len(self._waiting) < MAX_DEVICES:
+            self._waiting[imei] = more
+            self._any.set()
+
+    async def run(self) -> None:
+        """Write what waits, until it is cancelled; then it writes the rest."""
+        with suppress(StoreError):  # it is known then that the database is away
+            await self._records.change(starts.mend)
+        try:
+            while True:
+                await self._any.wait()
+                await trio.sleep(FLUSH_SECONDS)
+                await self.flush()
+        finally:
+            with trio.move_on_after(LAST_SECONDS, shield=True):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits. What the database does not take now waits on."""
+        waiting, self._waiting, self._any = self._waiting, {}, trio.Event()
+        rows = sorted(waiting.values())
+        try:
+            while rows:
+                await self._records.change(starts.count, rows[:SLICE])
+                del rows[:SLICE]
+                await trio.sleep(STEP_SECONDS)
+        except StoreError:
+            for row in rows:
+                if (later := self._waiting.pop(Imei(row.imei), None)) is not None:
+                    row = row.then(later)
+                self._add(Imei(row.imei), row)

@@ -1,0 +1,69 @@
+"""How the latest starts of each device went: the table `device_starts`, for lists of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+KEPT = 0.98  # what is left of a start's weight after the next one
+NEWEST = 20_000  # commands that `mend` looks at: some ten milliseconds
+
+RATE = "CASE WHEN asked > 0.01 THEN round(CAST(failed / asked AS numeric), 3) ELSE 0 END"
+# Each index is written only where its column changes.
+_COUNT = text(
+    "UPDATE device_starts SET "
+    "asked = CASE WHEN asked * :weight + :asked > 0 THEN asked * :weight + :asked ELSE 0 END, "
+    "failed = CASE WHEN failed * :weight + :failed > 0 THEN failed * :weight + :failed ELSE 0 END "
+    "WHERE imei = :imei"
+)
+_RATE = text(f"UPDATE device_starts SET rate = {RATE} WHERE imei = :imei AND rate <> {RATE}")
+_HOUR = text(
+    "UPDATE device_starts SET started_hour = :hour WHERE imei = :imei AND started_hour < :hour"
+)
+_CONFIRMED = text(
+    "SELECT imei, max(at) FROM (SELECT imei, type, status, state, coalesce(late_at, ended_at) "
+    "AS at FROM command ORDER BY id DESC LIMIT :newest) AS c "
+    "WHERE type = 'start' AND state = 'ended' AND status = '200' GROUP BY imei ORDER BY imei"
+)
+
+
+class Starts(NamedTuple):
+    """What some starts of a device add to its row."""
+
+    imei: str
+    weight: float  # what is left of those before: KEPT to the power of their number
+    asked: float  # their own weights together
+    failed: float  # the weights of those that did not succeed; below 0: some did after all
+    hour: int  # of the last one that was confirmed, in hours since 1970; 0: none was
+
+    def then(self, later: Starts) -> Starts:
+        """These, and later ones of the same device."""
+        imei, weight, asked, failed, hour = later
+        return Starts(
+            imei,
+            self.weight * weight,
+            self.asked * weight + asked,
+            self.failed * weight + failed,
+            hour or self.hour,
+        )
+
+
+def count(conn: Connection, rows: Sequence[Starts]) -> None:
+    """Add these, one row for a device. A device that is not known has no row, and gets none.
+
+    By IMEI: two nodes that write the same ones never wait for one another.
+    """
+    given = [row._asdict() for row in sorted(rows)]
+    conn.execute(_COUNT, given)
+    conn.execute(_RATE, given)
+    if confirmed := [row for row in given if row["hour"]]:
+        conn.execute(_HOUR, confirmed)
+
+
+def mend(conn: Connection) -> None:
+    """When each device was last started, after an end in which that was not written."""
+    found = conn.execute(_CONFIRMED, {"newest": NEWEST}).all()
+    if rows := [{"imei": imei, "hour": int(at // 3600)} for imei, at in found]:
+        conn.execute(_HOUR, rows)

@@ -1,0 +1,61 @@
+"""How starts went reaches the database without a page more in their commits."""
+
+from __future__ import annotations
+
+import trio
+from sqlalchemy import text
+from trio.testing import MockClock
+
+from devgate.gateway.commands.start_rates import FLUSH_SECONDS
+from devgate.store import devices
+from devgate.store.device import Device
+from tests.gateway.rig import Rig, X, ask
+
+
+def stored(rig: Rig) -> tuple[float, float, bool]:
+    with rig.database.read() as conn:
+        row = conn.execute(
+            text("SELECT asked, failed, started_hour FROM device_starts WHERE imei = :imei"),
+            {"imei": X},
+        ).one()
+    return round(row[0], 3), round(row[1], 3), row[2] > 0
+
+
+async def test_outcomes_are_written_together_and_a_late_one_later(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    with rig.database.write() as conn:
+        devices.insert_all(conn, [Device(X, 16)])
+    async with rig.lives() as nursery:
+        rig.online()
+        for status in ("200", "201"):
+            asked = ask(rig, nursery)
+            await trio.sleep(1)
+            rig.says(status=status)
+            await trio.sleep(1)
+            assert asked.status == status
+        assert stored(rig) == (0, 0, False)
+        await trio.sleep(FLUSH_SECONDS)
+        assert stored(rig) == (1.98, 1, True)
+        asked = ask(rig, nursery)
+        await trio.sleep(FLUSH_SECONDS + 60)
+        assert (asked.status, stored(rig)) == ("408", (2.94, 1.98, True))
+        rig.says()
+        stop = ask(rig, nursery, "stop")
+        await trio.sleep(1)
+        rig.says("ST")
+        await trio.sleep(FLUSH_SECONDS)
+        assert (stop.status, stored(rig)) == ("200", (2.94, 0.98, True))
+
+
+async def test_what_waits_is_written_at_the_end(rig: Rig, autojump_clock: MockClock) -> None:
+    with rig.database.write() as conn:
+        devices.insert_all(conn, [Device(X, 16)])
+    async with rig.lives() as nursery:
+        rig.online()
+        ask(rig, nursery)
+        await trio.sleep(1)
+        rig.says()
+        await trio.sleep(1)
+        assert stored(rig) == (0, 0, False)
+    assert stored(rig) == (1, 0, True)
