@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from devgate.store import node_tables, webhook_tables  # noqa: F401 (they belong to `metadata`)
-from devgate.store.metadata import NUMBER, metadata
+from devgate.store.metadata import NUMBER
+from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
 SCHEMA = "0012"  # the newest migration: what this version of devgate works with
