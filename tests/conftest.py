@@ -17,6 +17,7 @@ from tests.stores import with_tables
 # takes 0.2 s. Some environments forbid Python to write beside the sources, or altogether.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+os.environ["DEVGATE_LANG"] = "en"  # whatever the locale of who runs the tests
 
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import click
 
-from devgate.cli.output import INTERRUPTED, Where, complain, emit, exit_code, fail, say, sentence
+from devgate.cli.output import INTERRUPTED, Where, complain, emit, exit_code, fail, sentence, tell
 from devgate.cli.params import Long, long, own_key
 from devgate.control.client import Channel, NoGateway
 from devgate.errors import CallerError
@@ -207,7 +207,7 @@ class Batch:
         if self.as_json:
             emit({"line": order.line, **reply})
         else:
-            say(f"line {order.line}: {order.imei} {status} {sentence(reply)}")
+            tell(f"line {order.line}: {order.imei} {status} {sentence(reply)}")
         self.statuses[order.line] = status
         self.progress.show(len(self.statuses))
 

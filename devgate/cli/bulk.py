@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.output import (
     YES,
     Where,
@@ -203,13 +204,20 @@ def _results(where: Where, job: Reply, *, failed: bool) -> list[Reply]:
 
 def _rows(items: list[Reply]) -> str:
     names = ("imei", "name", "site", "outcome", "status", "message")
-    return table(HEADER, [[one[name] for name in names] for one in items])
+    rows = (
+        {**one, "outcome": said(one["outcome"]), "message": said(one["message"])} for one in items
+    )
+    return table(HEADER, [[one[name] for name in names] for one in rows])
 
 
 def _sentence(job: Mapping[str, Any]) -> str:
-    outcomes = ", ".join(f"{count} {name}" for name, count in job["outcomes"].items())
-    text = f"{job['bulk']}: {job['state']}, {job['done']} of {job['count']}"
+    outcomes = _outcomes(job)
+    text = said(f"{job['bulk']}: {job['state']}, {job['done']} of {job['count']}")
     return f"{text} ({outcomes})" if outcomes else text
+
+
+def _outcomes(job: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {said(name)}" for name, count in job["outcomes"].items())
 
 
 @bulk.command()
@@ -252,7 +260,7 @@ def _listed(reply: Mapping[str, Any]) -> str:
     return table(JOBS, [
         (
             job["bulk"], job["action"], job["state"], job["done"], job["count"],
-            ", ".join(f"{count} {name}" for name, count in job["outcomes"].items()),
+            _outcomes(job),
             job["source"], job["asked_at"],
         )
         for job in reply["items"]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from devgate.cli.output import plain, table
+from devgate.cli.language import said
+from devgate.cli.output import plain, table, width
 from devgate.model import in_units
 
 Reply = Mapping[str, Any]
@@ -28,15 +29,15 @@ def clock(at: object) -> str:
 def ago(at: object, now: float | None = None) -> str:
     """A time of control.md with its distance: `... (3 min ago)`, `... (in 7 min)`."""
     if not isinstance(at, str):
-        return "never"
+        return said("never")
     now = time.time() if now is None else now
     away = datetime.fromisoformat(at).timestamp() - now
-    return f"{clock(at)} ({f'in {span(away)}' if away > 0 else f'{span(-away)} ago'})"
+    return f"{clock(at)} ({said(f'in {span(away)}' if away > 0 else f'{span(-away)} ago')})"
 
 
 def span(seconds: float) -> str:
     """A length of time in its two largest units: `3 d 4 h`, `12 min 5 s`, `0 s`."""
-    return " ".join(f"{count} {unit}" for count, unit in in_units(seconds))
+    return " ".join(f"{count} {said(unit)}" for count, unit in in_units(seconds))
 
 
 def size(count: float) -> str:
@@ -51,33 +52,40 @@ def size(count: float) -> str:
 def gateway(reply: Reply) -> str:
     """The gateway's state."""
     listen: Mapping[str, Any] = reply.get("listen") or {}
-    title = f"devgate {reply.get('version')}, up {span(float(reply.get('uptime') or 0))}"
+    title = said(f"devgate {reply.get('version')}, up {span(float(reply.get('uptime') or 0))}")
     background: Mapping[str, Any] = reply.get("background") or {}
     in_doubt = reply.get("clock", "ok") != "ok"
     rows = [
-        ("devices", f"{reply.get('registered', 0):,} registered of {reply.get('devices', 0):,}"),
+        (
+            "devices",
+            said(f"{reply.get('registered', 0):,} registered of {reply.get('devices', 0):,}"),
+        ),
         ("connections", f"{reply.get('connections', 0):,}"),
         (
             "commands",
-            f"{reply.get('in_flight', 0):,} in flight, {reply.get('waiting', 0):,} waiting",
+            said(f"{reply.get('in_flight', 0):,} in flight, {reply.get('waiting', 0):,} waiting"),
         ),
-        ("store", reply.get("store")),
+        ("store", _word(reply.get("store"))),
         ("clock", reply["clock"] if in_doubt else None),
         *((task, state) for task, state in background.items() if state != "ok"),
         ("memory", size(reply["memory"]) if reply.get("memory") else None),
-        *((f"listens ({door})", ", ".join(map(str, at))) for door, at in listen.items() if at),
+        *(
+            (said(f"listens ({door})"), ", ".join(map(str, at)))
+            for door, at in listen.items()
+            if at
+        ),
         *_rest(reply, GATEWAY),
-        *((f"node {node.get('id')}", _node(node)) for node in reply.get("nodes") or ()),
+        *((said(f"node {node.get('id')}"), _node(node)) for node in reply.get("nodes") or ()),
     ]
-    title += f", node {reply['node']}" if reply.get("node") else ""
-    return _sheet(title + (", draining" if reply.get("draining") else ""), rows)
+    title += said(f", node {reply['node']}") if reply.get("node") else ""
+    return _sheet(title + (said(", draining") if reply.get("draining") else ""), rows)
 
 
 def _node(node: Reply) -> str:
     if not node.get("alive"):
-        return "dead"
-    load = f"{node.get('devices', 0):,} devices, {node.get('in_flight', 0):,} in flight"
-    return f"{load}{', draining' if node.get('draining') else ''}"
+        return said("dead")
+    load = said(f"{node.get('devices', 0):,} devices, {node.get('in_flight', 0):,} in flight")
+    return load + (said(", draining") if node.get("draining") else "")
 
 
 def device(reply: Reply) -> str:
@@ -85,17 +93,20 @@ def device(reply: Reply) -> str:
     called = ", ".join(str(reply[key]) for key in ("name", "site") if reply.get(key))
     title = f"{reply.get('imei')}  {called}  (id {reply.get('id')})".replace("    ", "  ")
     if reply.get("online"):
-        state = f"online since {ago(reply.get('since'))}, from {reply.get('address')}"
+        state = said(f"online since {ago(reply.get('since'))}, from {reply.get('address')}")
     else:
-        state = f"offline since {ago(reply['since'])}" if reply.get("since") else "offline"
+        state = said(f"offline since {ago(reply['since'])}" if reply.get("since") else "offline")
     if not reply.get("enabled", True):
-        state += ", disabled"
+        state += said(", disabled")
     last = reply.get("last")
     rows = [
         ("state", state),
         ("last heard", ago(reply.get("heard"))),
-        ("runs", f"until {ago(reply['running_until'])}" if reply.get("running_until") else "no"),
-        ("last command", _brief(last) if last else "none"),
+        (
+            "runs",
+            said(f"until {ago(reply['running_until'])}" if reply.get("running_until") else "no"),
+        ),
+        ("last command", _brief(last) if last else said("none")),
         ("answers", _slow(reply["slow"]) if reply.get("slow") else None),
         *_rest(reply, DEVICE),
     ]
@@ -103,7 +114,7 @@ def device(reply: Reply) -> str:
 
 
 def _slow(slow: Mapping[str, Any]) -> str:
-    return f"after {slow['seconds']:g} s, later than ack_timeout ({slow['ack_timeout']:g} s)"
+    return said(f"after {slow['seconds']:g} s, later than ack_timeout ({slow['ack_timeout']:g} s)")
 
 
 def devices(items: Iterable[Reply]) -> str:
@@ -116,8 +127,8 @@ def devices(items: Iterable[Reply]) -> str:
     rows = [
         (
             item["imei"], item["id"], item["name"], item["site"],
-            {True: "online", False: "offline"}.get(item["online"], "unknown")
-            + ("" if item["enabled"] else ", disabled"),
+            said({True: "online", False: "offline"}.get(item["online"], "unknown"))
+            + ("" if item["enabled"] else said(", disabled")),
             length(item["since"]), length(item["running_until"]),
         )
         for item in items
@@ -127,11 +138,11 @@ def devices(items: Iterable[Reply]) -> str:
 
 def record(reply: Reply) -> str:
     """One command's record, all of it."""
-    late = ", late" if reply.get("late") else ""
+    late = said(", late") if reply.get("late") else ""
     rows = [
         ("device", reply.get("imei")),
-        ("outcome", f"{reply.get('status')}{late}: {reply.get('message')}"),
-        ("state", reply.get("state")),
+        ("outcome", f"{reply.get('status')}{late}: {said(str(reply.get('message')))}"),
+        ("state", _word(reply.get("state"))),
         ("key", reply.get("key")),
         ("source", reply.get("source")),
         ("accepted", _exact(reply.get("accepted_at"))),
@@ -139,7 +150,7 @@ def record(reply: Reply) -> str:
         ("ended", _exact(reply.get("ended_at"))),
         ("late result", _exact(reply.get("late_at"))),
         ("group", reply.get("group")),
-        ("resolution", reply.get("resolution")),
+        ("resolution", _word(reply.get("resolution"))),
         ("verdict", _verdict(reply)),
         ("note", reply.get("note")),
     ]
@@ -151,13 +162,13 @@ def records(items: Iterable[Reply]) -> str:
     rows = [
         (
             clock(item.get("accepted_at")), item.get("imei"), _order(item),
-            item["state"] if item.get("state") in ("waiting", "sent") else item.get("status"),
-            "late" if item.get("late") else "", item.get("key"), item.get("command"),
+            _word(item.get("state" if item.get("state") in ("waiting", "sent") else "status")),
+            said("late") if item.get("late") else "", item.get("key"), item.get("command"),
         )
         for item in items
     ]  # fmt: skip
     if not rows:
-        return "no commands"
+        return said("no commands")
     return table(("ACCEPTED", "IMEI", "ORDER", "STATUS", "", "KEY", "COMMAND"), rows)
 
 
@@ -171,41 +182,46 @@ def unknown(items: Iterable[Reply]) -> str:
         for item in items
     ]  # fmt: skip
     if not rows:
-        return "none"
+        return said("none")
     return table(("ENDED", "SITE", "DEVICE", "ORDER", "KEY", "", "COMMAND"), rows)
 
 
 def _why(item: Reply) -> str | None:
     """What is particular about one of them."""
     if item.get("verdict"):
-        return f"{item.get('resolution')}: {_verdict(item)}"
-    return "ambiguous" if item.get("ambiguous") else None
+        return f"{_word(item.get('resolution'))}: {_verdict(item)}"
+    return said("ambiguous") if item.get("ambiguous") else None
 
 
 def _verdict(item: Reply) -> str | None:
     if not item.get("verdict"):
         return None
     by, at = item.get("resolved_by"), _exact(item.get("resolved_at"))
-    return f"{item.get('verdict')}, by {by} at {at}"
+    return said(f"{item.get('verdict')}, by {by} at {at}")
 
 
 def found(reply: Reply) -> str:
     """What the words of `devgate find` stand for."""
-    parts = [f"site  {plain(reply['site'])}"] if reply.get("site") else []
+    parts = [f"{said('site')}  {plain(reply['site'])}"] if reply.get("site") else []
     if reply.get("commands"):
         parts.append(records(reply["commands"]))
     if reply.get("devices"):
         parts.append(devices(reply["devices"]))
-    return "\n\n".join(parts) or "nothing is called that"
+    return "\n\n".join(parts) or said("nothing is called that")
 
 
 def _order(item: Reply) -> str:
     long = item.get("long")
-    return f"{item.get('type')}" if long is None else f"{item.get('type')} {long}"
+    return str(_word(item.get("type"))) + ("" if long is None else f" {long}")
+
+
+def _word(value: object) -> object:
+    """A word of a record in the language of who reads it; what is no word stays."""
+    return said(value) if isinstance(value, str) else value
 
 
 def _brief(item: Reply) -> str:
-    outcome = f"{item.get('status')} {item.get('message')}"
+    outcome = f"{item.get('status')} {said(str(item.get('message')))}"
     return f"{_order(item)}, {ago(item.get('accepted_at'))}: {outcome}"
 
 
@@ -214,7 +230,7 @@ def _exact(at: object) -> str | None:
 
 
 def _rest(reply: Reply, known: Iterable[str]) -> list[tuple[str, object]]:
-    return [(key.replace("_", " "), reply[key]) for key in reply if key not in known]
+    return [(said(key.replace("_", " ")), reply[key]) for key in reply if key not in known]
 
 
 def _sheet(title: str, rows: Iterable[tuple[str, object]]) -> str:
@@ -222,5 +238,6 @@ def _sheet(title: str, rows: Iterable[tuple[str, object]]) -> str:
     lines = [plain(title)]
     for name, value in rows:
         if value is not None and value != "":
-            lines.append(f"  {name:<17} {plain(str(value))}")
+            label = said(name)
+            lines.append(f"  {label}{' ' * (17 - width(label))} {plain(str(value))}")
     return "\n".join(lines)

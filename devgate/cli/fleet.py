@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from devgate.cli.describe import Reply, ago
+from devgate.cli.language import said
 from devgate.cli.output import Where, common, finish, plain, table
 from devgate.control.client import ask
 
@@ -53,24 +54,30 @@ def fleet(where: Where, days: str | None) -> None:
 
 def _now(reply: Reply) -> str:
     lines = [
-        f"{reply['online']:,} online, {reply['offline']:,} offline, {reply['running']:,} running "
-        f"of {reply['known']:,} devices",
+        said(
+            f"{reply['online']:,} online, {reply['offline']:,} offline, {reply['running']:,} "
+            f"running of {reply['known']:,} devices"
+        ),
         "",
     ]
-    items = [f"{one['level']:8}  {sentence(one)}" for one in reply["attention"]]
-    return "\n".join([*lines, *(items or ["nothing needs attention"])])
+    items = [f"{said(one['level']):8}  {sentence(one)}" for one in reply["attention"]]
+    return "\n".join([*lines, *(items or [said("nothing needs attention")])])
 
 
 def sentence(item: Mapping[str, Any]) -> str:
     """One thing to look at, in words."""
     usual = "" if item["usual"] is None else f" (usual are {item['usual']} %)"
-    text = plain(SENTENCES[item["kind"]].format(**{**item, "usual": usual}))
-    return text if item["since"] is None else f"{text}, since {ago(item['since'])}"
+    text = said(plain(SENTENCES[item["kind"]].format(**{**item, "usual": usual})))
+    return text if item["since"] is None else said(f"{text}, since {ago(item['since'])}")
 
 
 def _trend(reply: Reply) -> str:
     lines = table(HEADER, _rows(reply["hours"], HOURS_OF_A_LINE[reply["days"]]))
-    return lines if reply["complete"] else f"{lines}\nolder hours are still counted; ask again"
+    return (
+        lines
+        if reply["complete"]
+        else f"{lines}\n{said('older hours are still counted; ask again')}"
+    )
 
 
 def _rows(hours: list[dict[str, Any]], size: int) -> Iterator[tuple[object, ...]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.output import Where, common, complain, emit, fail, finish, plain, say
 from devgate.cli.params import ImeiType
 from devgate.control.client import NoAnswer, stream
@@ -55,8 +56,9 @@ def watch(where: Where, imei: Imei | None, after: int | None, events: str | None
         for event in lines:
             show(event)
             last = event.get("event", last)
-    again = f"; go on with --after {last}" if last is not None else ""
-    fail(f"the gateway ended the stream{again}", NO_GATEWAY)
+    if last is None:
+        fail("the gateway ended the stream", NO_GATEWAY)
+    fail(f"the gateway ended the stream; go on with --after {last}", NO_GATEWAY)
 
 
 @click.command()
@@ -160,7 +162,7 @@ def painter() -> Callable[[Parts], None]:
 
 
 def _missed(event: Event) -> Parts:
-    return [(f"-- {event['missed']} missed: this reader was too slow --", "red")]
+    return [(said(f"-- {event['missed']} missed: this reader was too slow --"), "red")]
 
 
 def event_parts(event: Event) -> Parts:

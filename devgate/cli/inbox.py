@@ -23,6 +23,7 @@ from devgate.cli.output import (
     options,
     say,
     sentence,
+    tell,
 )
 from devgate.cli.params import ImeiType, Span
 from devgate.control.client import ask
@@ -169,7 +170,7 @@ def _resolve_all(
         if exit_code(reply) not in (0, 9):
             break
     if not where.as_json:
-        say(f"resolved {done:,}, as {said['verdict']}")
+        tell(f"resolved {done:,}, as {said['verdict']}")
     raise SystemExit(code)
 
 

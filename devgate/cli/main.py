@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from devgate import __version__
+from devgate.cli.help import Formatter, reworded
 from devgate.cli.output import INTERRUPTED, PIPE_CLOSED, exit_code, fail, hush, options
 from devgate.control.client import NoGateway
 from devgate.errors import DevgateError, SetupError
@@ -63,6 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
     },
 }
+click.Context.formatter_class = Formatter  # of every command, also of those in groups
 ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
@@ -87,10 +89,19 @@ class Lazy(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; a complaint is in the language of who reads it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as err:
+            raise reworded(err) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. The one place where what people can mend loses its traceback."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as err:
+            raise reworded(err) from None
         except SetupError as err:
             fail(str(err))
         except NoGateway as err:

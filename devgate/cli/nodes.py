@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from devgate.cli.describe import ago
+from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, finish, options, table
 from devgate.control.client import ask
 
@@ -89,10 +90,10 @@ def _listed(reply: Mapping[str, Any]) -> str:
 
 
 def _row(node: Mapping[str, Any], leader: object) -> list[object]:
-    state = "dead"
+    state = said("dead")
     if node.get("alive"):
-        state = "draining" if node.get("draining") else "alive"
-        state += ", leads" if node.get("id") == leader else ""
+        state = said("draining" if node.get("draining") else "alive")
+        state += said(", leads") if node.get("id") == leader else ""
     return [
         node.get("id"), state, node.get("devices"), node.get("in_flight"), node.get("address"),
         node.get("version"), ago(node.get("since")),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from devgate.cli import describe
+from devgate.cli.language import said
 from devgate.cli.output import exit_code, finish, plain
 from devgate.control.client import Channel
 
@@ -109,7 +110,8 @@ COLUMNS = ("IMEI", "NAME", "SITE", "STATE", "LEFT TO RUN", "LAST HEARD")
 
 def header(gateway: Item) -> list[str]:
     """The gateway's state in two lines."""
-    title = f"devgate {gateway.get('version')}, up {describe.span(float(gateway['uptime']))}"
+    up = describe.span(float(gateway["uptime"]))
+    title = said(f"devgate {gateway.get('version')}, up {up}")
     parts = (
         f"registered {gateway['registered']:,} of {gateway['devices']:,}",
         f"connections {gateway['connections']:,}",
@@ -118,7 +120,8 @@ def header(gateway: Item) -> list[str]:
         f"store {plain(str(gateway['store']))}",
         f"memory {describe.size(gateway['memory'])}",
     )
-    return [title + (", draining" if gateway.get("draining") else ""), "   ".join(parts)]
+    draining = said(", draining") if gateway.get("draining") else ""
+    return [title + draining, "   ".join(map(said, parts))]
 
 
 def cells(item: Item, now: float) -> tuple[str, ...]:
@@ -130,11 +133,13 @@ def cells(item: Item, now: float) -> tuple[str, ...]:
         item["imei"],
         item["name"],
         item["site"],
-        state if item["enabled"] else f"{state}, disabled",
+        said(state) + ("" if item["enabled"] else said(", disabled")),
         describe.span(max(0.0, _seconds(item["running_until"]) - now))
         if item["running_until"]
         else "",
-        f"{describe.span(max(0.0, now - _seconds(item['heard'])))} ago" if item["heard"] else "",
+        said(f"{describe.span(max(0.0, now - _seconds(item['heard'])))} ago")
+        if item["heard"]
+        else "",
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from devgate.cli.language import said
 from devgate.model import EXIT
 
 P = ParamSpec("P")
@@ -96,6 +97,11 @@ def say(text: str) -> None:
         raise SystemExit(PIPE_CLOSED) from None
 
 
+def tell(text: str) -> None:
+    """One sentence of results on stdout, in the language of who reads it."""
+    say(said(text))
+
+
 def hush() -> None:
     """Let stdout lead nowhere, so that flushing it at exit does not complain either."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -114,8 +120,8 @@ def as_line(obj: Mapping[str, Any]) -> str:
 
 
 def complain(text: str) -> None:
-    """One line on stderr, under our name."""
-    click.echo(f"devgate: {text}", err=True)
+    """One sentence on stderr, under our name and in the language of who reads it."""
+    click.echo(f"devgate: {said(text)}", err=True)
 
 
 def fail(text: str, code: int = USAGE) -> NoReturn:
@@ -131,7 +137,7 @@ def certain(question: str, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         fail(f"{question} Without a terminal only with --yes; nothing was done")
-    click.confirm(question, abort=True, err=True)
+    click.confirm(said(question), abort=True, err=True)
 
 
 def _piped_yes() -> bool:
@@ -181,12 +187,12 @@ def finish(
 def sentence(reply: Mapping[str, Any]) -> str:
     """A reply's message, with the id of the command that it speaks of."""
     text = str(reply.get("message") or f"the gateway answered {reply.get('status')}")
-    return f"{text} (command {reply['command']})" if reply.get("command") else text
+    return said(f"{text} (command {reply['command']})" if reply.get("command") else text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as aligned text under a header. Chinese takes two columns a sign; None is empty."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    cells = [[said(name) for name in header], *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     lines = (
         "  ".join(
@@ -201,7 +207,7 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return said("yes" if value else "no")
     return plain(str(value))
 
 

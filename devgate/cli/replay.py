@@ -11,7 +11,8 @@ from typing import BinaryIO
 import click
 
 from devgate.cli.follow import painter, shown_bytes
-from devgate.cli.output import Where, common, complain, emit, fail, say
+from devgate.cli.language import said
+from devgate.cli.output import Where, common, complain, emit, fail, tell
 from devgate.cli.params import target_of
 from devgate.cli.tapfile import Take, answers, cut, load
 from devgate.control.client import ask
@@ -212,9 +213,9 @@ def _verdict(player: Player, as_json: bool) -> None:
     if as_json:
         emit({"same": different is None, "frames": count, "difference": different})
     elif different is None:
-        say(f"the same as saved: {count} frames came back")
+        tell(f"the same as saved: {count} frames came back")
     else:
-        came, saved = (different[key] or "nothing" for key in ("came", "saved"))
+        came, saved = (different[key] or said("nothing") for key in ("came", "saved"))
         complain(f"different: frame {different['frame']} is {came}, and {saved} was saved")
     raise SystemExit(DIFFERENT if different else 0)
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from devgate.cli.follow import event_parts
+from devgate.cli.language import said
 from devgate.cli.observer import (
     COLUMNS,
     LOOK_SECONDS,
@@ -111,6 +112,7 @@ def _drawn(
     title, state = header(gateway)
     well = gateway["store"] == "ok" and not gateway.get("draining")
     devices = _devices(page)
+    place = f"page {number}, there are more" if page.next else f"page {number}"
     event_lines = [_line(Text.assemble(*event_parts(event))) for event in events]
     return Group(
         _line(Text(title, "bold")),
@@ -120,20 +122,20 @@ def _drawn(
         *[Text("")] * (lines[0] - max(1, len(page.items)) + 1),
         *[Text("")] * (lines[1] - len(event_lines)),
         *event_lines,
-        _line(Text(f"page {number}{', there are more' if page.next else ''}   {HINT}", "dim")),
+        _line(Text(f"{said(place)}   {said(HINT)}", "dim")),
     )
 
 
 def _devices(page: Page) -> Table | Group:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in COLUMNS:
-        table.add_column(name, no_wrap=True, min_width=WIDTHS.get(name))
+        table.add_column(said(name), no_wrap=True, min_width=WIDTHS.get(name))
     now = time.time()
     for item in page.items:
         row = [Text(plain(cell)) for cell in cells(item, now)]
         table.add_row(*row, style=_style(item))
     if not page.items:
-        why = "no devices are known" if page.failed is None else plain(sentence(page.failed))
+        why = said("no devices are known") if page.failed is None else plain(sentence(page.failed))
         return Group(Text(""), _line(Text(why, "dim" if page.failed is None else "red")))
     return table
 

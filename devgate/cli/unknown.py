@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli.describe import ago
+from devgate.cli.language import said
 from devgate.cli.output import (
     Where,
     common,
@@ -65,13 +66,13 @@ def unknown(
 def _listed(reply: Mapping[str, Any]) -> str:
     items = reply.get("items") or ()
     if not items:
-        return "no unknown devices: every machine that tried to register was let in"
+        return said("no unknown devices: every machine that tried to register was let in")
     return table(HEADER, [_row(item) for item in items])
 
 
 def _row(item: Mapping[str, Any]) -> list[object]:
     return [
-        item.get("imei"), item.get("reason"), item.get("address"), item.get("count"),
+        item.get("imei"), said(str(item.get("reason"))), item.get("address"), item.get("count"),
         ago(item.get("first_at")), ago(item.get("last_at")),
         item.get("connected_as") or item.get("name"),
     ]  # fmt: skip

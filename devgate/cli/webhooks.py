@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
 from devgate.control.client import ask
 
@@ -232,13 +233,14 @@ def _ask(
 def _said(reply: Mapping[str, Any]) -> str:
     if not reply.get("secret"):
         return sentence(reply)
-    return f"{sentence(reply)}\nsecret {reply['secret']}  (shown this once: its receiver needs it)"
+    secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
+    return f"{sentence(reply)}\n{said(secret)}"
 
 
 def _listed(reply: Mapping[str, Any]) -> str:
     items = reply.get("items") or ()
     if not items:
-        return (
+        return said(
             "no webhooks: `devgate webhooks add NAME URL` adds one, or add a [[webhook]] to"
             " gateway.toml"
         )

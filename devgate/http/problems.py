@@ -1,7 +1,8 @@
 """What went wrong, as RFC 9457 writes it, and which HTTP status it is.
 
 A client library looks at the HTTP status alone, so a start that did not succeed is never a
-2xx. What devgate says of it stands beside that under `code`: the status of control.md.
+2xx. What devgate says of it stands beside that under `code`: the status of control.md. The
+sentence for a person is in the language that the request asks for.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from devgate.errors import DevgateError, outcome_of
+from devgate.language.choice import FULL, Language, accepted
+from devgate.language.messages import said
 from devgate.model import to_ascii_json, to_json
 
 # devgate's status: the HTTP status, and what they mean together.
@@ -47,6 +52,43 @@ class Problem(Exception):
         self.headers = headers
 
 
+class Answer(Response):
+    """JSON with one member that is a sentence for a person.
+
+    It is translated when it is sent: who makes an answer need not know who asked.
+    """
+
+    def __init__(
+        self,
+        members: Mapping[str, object],
+        sentence: str,
+        status: int = 200,
+        headers: Mapping[str, str] = {},
+        media: str = "application/json",
+        *,
+        end: bytes = b"",
+    ) -> None:
+        super().__init__(written(members) + end, status, headers, media)
+        self._members = members
+        self._sentence = sentence  # the member's name
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application."""
+        language = language_of(scope)
+        if language != "en" and isinstance(text := self._members.get(self._sentence), str):
+            told = {**self._members, self._sentence: said(language, text)}
+            self.body = written(told) + self._end
+            self.headers["Content-Length"] = str(len(self.body))
+            self.headers["Content-Language"] = FULL[language]
+        await super().__call__(scope, receive, send)
+
+
+def language_of(scope: Scope) -> Language:
+    """What a program asks for; English, unless it asks for another."""
+    return accepted(Headers(scope=scope).get("accept-language", ""))
+
+
 def http_status(code: str) -> int:
     """The status of HTTP for one of ours."""
     return STATUSES.get(code, STATUSES["500"])[0]
@@ -78,7 +120,7 @@ def problem(
         "outcome": outcome_of(code),
         **more,
     }
-    return Response(written(body), number, headers, media_type=MEDIA)
+    return Answer(body, "detail", number, headers, MEDIA)
 
 
 def of(err: DevgateError, status: int | None = None) -> Response:

@@ -43,6 +43,7 @@ def toml(value: object) -> str:
 def environment(folder: Path) -> dict[str, str]:
     """This process's environment without what would lead devgate elsewhere."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DEVGATE_")}
+    kept["DEVGATE_LANG"] = "en"
     return {
         **kept,
         "DEVGATE_CONFIG": str(folder / "gateway.toml"),

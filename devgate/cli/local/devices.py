@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.local.devices_change import add, disable, edit, enable, remove
 from devgate.cli.local.devices_file import export, import_
 from devgate.cli.local.devices_list import LIVE, list_
@@ -23,6 +24,7 @@ from devgate.cli.output import (
     options,
     plain,
     say,
+    width,
 )
 from devgate.cli.params import ImeiType
 from devgate.cli.unknown import approve, dismiss, unknown
@@ -72,8 +74,9 @@ def show(where: Where, imei: Imei) -> None:
     for name, value in known.items():
         text = "-" if value is None else plain(str(value))
         if isinstance(value, bool):
-            text = "yes" if value else "no"
-        say(f"{name.replace('_', ' '):<13}  {text}")
+            text = said("yes" if value else "no")
+        label = said(name.replace("_", " "))
+        say(f"{label}{' ' * (13 - width(label))}  {text}")
     return None
 
 

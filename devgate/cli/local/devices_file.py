@@ -27,6 +27,7 @@ from devgate.cli.output import (
     finish,
     plain,
     say,
+    tell,
 )
 from devgate.control.client import REPLY_SECONDS, Channel, NoAnswer, Reply
 
@@ -141,7 +142,7 @@ def _end(where: Where, reply: Reply) -> NoReturn:
         complain(f"line {error['line']}: {error['message']}")
     if reply["faults"]:
         fail(str(reply["message"]))
-    say(str(reply["message"]))
+    tell(str(reply["message"]))
     raise SystemExit(0)
 
 

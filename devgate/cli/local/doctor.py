@@ -7,7 +7,8 @@ from collections import Counter
 
 import click
 
-from devgate.cli.output import Where, common, emit, say
+from devgate.cli.language import said
+from devgate.cli.output import Where, common, emit, say, tell, width
 from devgate.model import EXIT
 
 COLOURS = {"error": "red", "warning": "yellow", "ok": "green"}
@@ -48,11 +49,12 @@ def doctor(where: Where, everything: bool) -> None:
             emit({**finding._asdict(), "severity": finding.severity.value})
         elif everything or finding.severity is not Severity.OK:
             name = finding.severity.value
-            mark = click.style(f"{name:8}", fg=COLOURS[name])
-            say(f"{mark}{finding.check}: {finding.message}")
+            word = said(name)
+            mark = click.style(word + " " * (8 - width(word)), fg=COLOURS[name])
+            say(f"{mark}{said(finding.check)}: {said(finding.message)}")
             if finding.action:
-                say(f"        {finding.action}")
+                say(f"        {said(finding.action)}")
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     if not where.as_json:
-        say(f"{errors} errors, {warnings} warnings, {counts[Severity.OK]} right")
+        tell(f"{errors} errors, {warnings} warnings, {counts[Severity.OK]} right")
     raise SystemExit(EXIT["503"] if errors else WARNINGS if warnings else 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.output import (
     YES,
     Where,
@@ -89,7 +90,7 @@ class Names(NamedTuple):
                 say(table([name.upper() for name in SHOWN], [tuple(row.values()) for row in rows]))
             else:
                 none = f"no {self.kind}s; add one with `devgate {self.kind} add NAME`"
-                click.echo(none, err=True)
+                click.echo(said(none), err=True)
 
         @click.argument("name")
         @YES

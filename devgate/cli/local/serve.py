@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devgate.cli.output import Where, common, complain, fail, say
+from devgate.cli.output import Where, common, complain, fail, tell
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -97,8 +97,8 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int
         for words in open_to_others(settings):
             complain(f"warning: {words}")
         for words in promises(settings):
-            say(words)
-        say("the configuration is right")
+            tell(words)
+        tell("the configuration is right")
         return
     try:
         _run(settings, read_settings, standby)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.local.namefile import Names, handed_over, role_option
 from devgate.cli.output import Where, common, finish, options, say
 
@@ -69,7 +70,7 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
             as_json=True,
         )
     say(secret)
-    click.echo(message, err=True)
+    click.echo(said(message), err=True)
 
 
 TOKENS.add_list_and_remove(token)

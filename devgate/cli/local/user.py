@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.local.namefile import Names, handed_over, role_option
 from devgate.cli.output import Where, common, finish, options
 
@@ -60,7 +61,9 @@ def add(where: Where, name: str, role: str, replace: bool, file: str | None) -> 
     """
     file = USERS.file(where, file)
     if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password = click.prompt(
+            said("Password"), hide_input=True, confirmation_prompt=True, err=True
+        )
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     with handed_over(file) as path:

@@ -48,8 +48,12 @@ async def node_drain(gateway: Gateway, args: Args, source: str) -> Reply:
         why = "no other node is there to take its devices" if node.alive else "it is dead"
         raise CallerError("409", f"node {id} cannot be drained: {why}")
     log.info("node draining node=%s draining=%s source=%s", id, draining, source)
-    message = f"node {id} " + ("is drained from now on" if draining else "works on")
-    return {"status": "200", "message": message, "node": id, "draining": draining}
+    return {
+        "status": "200",
+        "message": f"node {id} is drained from now on" if draining else f"node {id} works on",
+        "node": id,
+        "draining": draining,
+    }
 
 
 async def node_remove(gateway: Gateway, args: Args, source: str) -> Reply:

@@ -69,8 +69,14 @@ async def dismiss(gateway: Gateway, args: Args, source: str) -> Reply:
     await _row(gateway, imei)
     await gateway.records.change(stored.dismiss, imei, dismissed)
     log.info("unknown device dismissed imei=%s dismissed=%s source=%s", imei, dismissed, source)
-    word = "left out of the list" if dismissed else "in the list again"
-    return {"status": "200", "message": f"{imei} is {word}", "imei": imei, "dismissed": dismissed}
+    return {
+        "status": "200",
+        "message": f"{imei} is left out of the list"
+        if dismissed
+        else f"{imei} is in the list again",
+        "imei": imei,
+        "dismissed": dismissed,
+    }
 
 
 async def _row(gateway: Gateway, imei: Imei) -> stored.Row:

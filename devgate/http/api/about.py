@@ -9,7 +9,8 @@ ABOUT = (
     "Each call carries a token (`Authorization: Bearer dg_...`, made by `devgate token add`). "
     "What did not succeed is never a 2xx: it is a problem (RFC 9457) with devgate's own status as "
     "`code`. A start whose answer is 504 may have been carried out: ask for its command, or ask "
-    "again with the same key."
+    "again with the same key. With `Accept-Language: zh` the sentences `message` and `detail` of "
+    "an answer are Chinese; programs read neither."
 )
 NEEDS_ROLE = "For the role {role} and above."
 NEEDS_OF_TYPE = "For the role that its type needs."

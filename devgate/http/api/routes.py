@@ -14,11 +14,10 @@ from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.live.sse import EventStream
 from devgate.http.place import Handler, Place
-from devgate.http.problems import http_status, of, problem, written
+from devgate.http.problems import Answer, http_status, of, problem
 from devgate.http.web import Web
 from devgate.model import shown
 
-JSON = "application/json"
 ORDERS = ("start", "stop")
 STREAMS = (
     "watch",
@@ -72,7 +71,7 @@ def answer(call: Call, reply: Reply) -> Response:
     headers = {}
     if call.created:
         status, headers = 201, {"Location": f"{call.path}/{reply[call.created]}"}
-    return Response(written(reply), status, headers, media_type=JSON)
+    return Answer(reply, "message", status, headers)
 
 
 def _stream(
@@ -102,7 +101,7 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
         reply |= {"outcome": err.outcome, **err.more}
     if "id" in given:
         reply["id"] = given["id"]
-    return Response(written(reply) + b"\n", status, media_type=JSON)
+    return Answer(reply, "message", status, end=b"\n")
 
 
 async def _asked(web: Web, caller: Caller, request: Request, args: arguments.Args) -> Reply:

@@ -18,9 +18,10 @@ from devgate.http.api.samples.every import SAMPLES
 from devgate.http.api.samples.sample import TAGS
 from devgate.http.api.schemas import Schema
 from devgate.http.api.snippets import LANGUAGES
-from devgate.http.pages.i18n import Language, translate
+from devgate.http.pages.i18n import translate
 from devgate.http.pages.view import Visit, templates
 from devgate.http.problems import STATUSES
+from devgate.language.choice import Language
 
 KEPT = 8  # renderings: two languages, at the few addresses by which people reach a gateway
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import tomli
 from markupsafe import Markup
 
-Language = Literal["en", "zh"]
-LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
+from devgate.language.choice import LANGUAGES, Language, accepted
+
 # By language, the sentence in place of the English one that the pages are written with.
 # What the page of the API says is in `zh_api.toml`.
 WORDS: Mapping[Language, Mapping[str, str]] = {
@@ -21,26 +20,14 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
     }
     for language in LANGUAGES
 }
-FULL: Mapping[Language, str] = {"zh": "zh-CN", "en": "en"}
 
 
-def chosen(cookie: str | None, accepted: str) -> Language:
+def chosen(cookie: str | None, header: str) -> Language:
     """The language of a visitor: what was chosen here, else what the browser likes better."""
     for language in LANGUAGES:
         if cookie == language:
             return language
-    best: tuple[float, Language] = (0.0, "en")
-    for part in accepted.split(","):
-        name, _, quality = part.strip().partition(";")
-        tag = name.strip().lower().partition("-")[0]
-        try:
-            weight = float(quality.partition("=")[2]) if quality else 1.0
-        except ValueError:
-            continue
-        for language in LANGUAGES:
-            if tag == language and weight > best[0]:
-                best = weight, language
-    return best[1]
+    return accepted(header)
 
 
 def translate(language: Language, text: str, **values: object) -> str:

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from devgate.access.users import MAX_NAME, Busy
 from devgate.http.auth import address_of, refuse
-from devgate.http.pages.i18n import LANGUAGES
 from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
 from devgate.http.sessions import LASTS
+from devgate.language.choice import LANGUAGES
 
 log = logging.getLogger("devgate.access")
 

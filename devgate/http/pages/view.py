@@ -23,10 +23,11 @@ from devgate.gateway.reports.past import group_of
 from devgate.http.api import arguments
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
-from devgate.http.pages.i18n import FULL, LANGUAGES, Language, chosen, translate
+from devgate.http.pages.i18n import chosen, translate
 from devgate.http.pages.messages import said
 from devgate.http.problems import Problem
 from devgate.http.web import Web
+from devgate.language.choice import FULL, LANGUAGES, Language
 
 LANGUAGE, THEME, ZONE, VISITOR = (
     "devgate_language", "devgate_theme", "devgate_zone", "devgate_visitor",

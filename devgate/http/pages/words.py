@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 
 from devgate.gateway.command import MESSAGES
 from devgate.gateway.commands.recovery import UNSENT
-from devgate.http.pages.i18n import Language, translate
+from devgate.http.pages.i18n import translate
+from devgate.language.choice import Language
 from devgate.model import duration, in_units
 
 FORMS: Mapping[str, str] = {

@@ -31,6 +31,32 @@ def test_a_confirmed_start_and_stop(served: Site, client: httpx.Client, imei: st
     assert record["state"] == "ended"
 
 
+def test_sentences_are_chinese_for_who_reads_that(
+    served: Site, client: httpx.Client, imei: str
+) -> None:
+    """And nothing else is another than in English."""
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
+    path = f"/api/devices/{imei}/start"
+    with Robot(served, imei):
+        response = client.post(path, json={"long": 500, "key": f"a {imei}"}, headers=chinese)
+        again = client.post(path, json={"long": 500, "key": f"a {imei}"}).json()
+        assert response.json() == {**again, "message": "已启动"}
+        raw = f'command{{"imei":"{imei}","type":"stop"}}'
+        answered = client.post("/api/command", content=raw, headers=chinese)
+        assert answered.json()["message"] == "已停止"
+    wrong = [
+        client.post(path, json={"long": 0}, headers={**chinese, **language}) for language in (
+            {}, {"Accept-Language": "en"}
+        )
+    ]  # fmt: skip
+    told, english = (problem(one, 400, "400") for one in wrong)
+    assert told == {**english, "detail": "long：应为 1 到 31622400 的整数，而不是 0"}  # noqa: RUF001
+    assert [one.headers.get("Content-Language") for one in wrong] == ["zh-CN", None]
+    with served.client(role=None) as nobody:
+        refused = nobody.get("/api/devices", headers=chinese)
+        assert problem(refused, 401, "401")["detail"] == "缺少令牌；未做任何操作"  # noqa: RUF001
+
+
 @pytest.mark.parametrize(
     ("says", "status", "code"), [("201", 502, "201"), ("202", 502, "202"), (None, 504, "408")]
 )

@@ -1,4 +1,4 @@
-"""What the gateway says is said in Chinese: every message that a page may show has a form."""
+"""What the gateway says is said in Chinese: every message that it may answer with has a form."""
 
 from __future__ import annotations
 
@@ -13,31 +13,48 @@ import devgate
 from devgate.gateway.command import AMBIGUOUS, CORRECTED, DONE, ELSEWHERE, MESSAGES
 from devgate.gateway.commands import recovery, sending
 from devgate.gateway.nodes import dispatcher, estate, routing
-from devgate.http.pages import messages, words
+from devgate.http.api.endpoints import CALLS
+from devgate.http.api.schemas import words as words_of
+from devgate.http.pages import messages as pages
+from devgate.http.pages import words
 from devgate.http.pages.i18n import WORDS
-from devgate.http.pages.messages import said
+from devgate.language.messages import gateway, said
 from devgate.store import outage
 
 ROOT = Path(devgate.__file__).parent
-RAISED = {"CallerError", "StoreError", "Problem", "Unknown", "DevgateError", "bad", "at"}
-# What pages ask for and forms may set off; what only programs ask for may stay English.
+RAISED = {
+    "CallerError",
+    "StoreError",
+    "Problem",
+    "Unknown",
+    "DevgateError",
+    "bad",
+    "at",
+    "problem",
+}
+# What a request may be answered with, over HTTP and at the control socket.
 FILES = (
-    "gateway/operations/arguments.py", "gateway/operations/devices.py",
-    "gateway/operations/at_hand.py", "gateway/operations/reports.py",
-    "gateway/operations/unknown.py",
-    "gateway/operations/status.py", "gateway/operations/upkeep.py", "gateway/commands/orders.py",
-    "gateway/commands/spent_keys.py", "gateway/nodes/routing.py", "gateway/storage.py",
-    "store/device.py", "store/devices.py", "model.py", "http/pages/device.py",
-    "http/pages/view.py", "http/auth.py", "http/serving/quota.py",
-    "gateway/bulk.py", "gateway/operations/bulk.py", "gateway/operations/importing.py",
-    "gateway/uploads.py", "store/csv_rows.py", "store/csv_plan.py", "store/staging.py",
-    "http/pages/bulk.py", "http/pages/importing.py", "http/pages/machine.py",
+    "gateway", "http", "control/requests.py", "control/connection.py", "model.py",
+    "store/csv_import.py", "store/csv_plan.py", "store/csv_rows.py", "store/device.py",
+    "store/device_orders.py", "store/devices.py", "store/node_journal.py", "store/staging.py",
+    "store/timelines.py",
 )  # fmt: skip
-FOR_PROGRAMS = {"lines: {}", "lines: a list of the file's lines expected", "{}: {}"}
+# What the gateway's own user is told when it starts.
+AT_THE_START = {"http/web.py"}
+# Of these the words are elsewhere: a field's name, and a message in front of another one.
+NO_WORDS = {"{}: {}", "{}; {}"}
+
+
+def templates(node: ast.expr) -> Iterator[str]:
+    """The messages that an expression stands for, each with {} for what it names."""
+    if isinstance(node, ast.IfExp):
+        yield from templates(node.body)
+        yield from templates(node.orelse)
+    elif (found := template(node)) is not None:
+        yield found
 
 
 def template(node: ast.expr) -> str | None:
-    """A message with {} for what it names."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -47,17 +64,38 @@ def template(node: ast.expr) -> str | None:
     return None
 
 
-def raised() -> Iterator[tuple[str, str]]:
-    """(file, message) of each error that is made there."""
-    for name in FILES:
-        for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8"))):
-            if not isinstance(node, ast.Call):
-                continue
+def messages_of(file: Path) -> Iterator[str]:
+    """Each error that is made there, and each message of a reply."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Dict):
+            said_by = zip(node.keys, node.values, strict=True)
+            found = [
+                text
+                for key, value in said_by
+                if isinstance(key, ast.Constant) and key.value == "message"
+                for text in templates(value)
+            ]
+        elif isinstance(node, ast.Call):
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if called in RAISED:
-                found = (template(one) for one in node.args)
-                field = "{}: " if called == "bad" else ""
-                yield from ((name, field + one) for one in found if one and " " in one)
+            if called not in RAISED:
+                continue
+            # The store's bad(field, text) puts the field in front.
+            named = called == "bad" and "store" in file.parts
+            front, args = ("{}: ", node.args[1:]) if named else ("", node.args)
+            found = [front + text for one in args for text in templates(one)]
+        else:
+            continue
+        yield from (one for one in found if " " in one and one not in NO_WORDS)
+
+
+def raised() -> Iterator[tuple[str, str]]:
+    """(file, message) of all of them."""
+    for name in FILES:
+        path = ROOT / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            place = str(file.relative_to(ROOT))
+            if place not in AT_THE_START and "samples" not in place:
+                yield from ((place, text) for text in messages_of(file))
 
 
 def filled(text: str) -> str:
@@ -69,9 +107,18 @@ def test_each_error_has_its_chinese() -> None:
     missing = {
         (name, text)
         for name, text in raised()
-        if text not in FOR_PROGRAMS and english_of(said("zh", filled(text)))
+        if english_of(chinese := said("zh", filled(text))) or chinese == filled(text)
     }
     assert not missing
+
+
+def test_what_a_field_may_be_has_its_chinese() -> None:
+    kinds = {
+        words_of(field.schema)
+        for call in CALLS
+        for field in (*call.place, *call.query, *call.head, *call.json)
+    }
+    assert not {kind for kind in kinds if " or " not in kind and said("zh", kind) == kind}
 
 
 def english_of(text: str) -> list[str]:
@@ -88,10 +135,16 @@ OUTAGES = (*outage.SQLITE.values(), *outage.POSTGRESQL.values(), outage.AWAY)
 LABELS = (*words.STATUS.values(), *words.ADVICE.values(), *WORDS["en"])
 
 
-@pytest.mark.parametrize("text", [*COMMANDS, *OUTAGES, *LABELS])
+@pytest.mark.parametrize("text", [*COMMANDS, *OUTAGES])
 def test_each_outcome_and_outage_has_its_chinese(text: str) -> None:
     assert said("zh", text) != text
     assert said("en", text) == text
+
+
+@pytest.mark.parametrize("text", LABELS)
+def test_each_label_has_its_chinese(text: str) -> None:
+    assert pages.said("zh", text) != text
+    assert pages.said("en", text) == text
 
 
 @pytest.mark.parametrize(
@@ -132,6 +185,6 @@ def test_a_503_is_the_databases_unless_the_gateway_stopped() -> None:
 
 
 def test_what_is_there_twice_is_the_same() -> None:
-    found = messages.MESSAGES
+    found = gateway()
     for english in found.keys() & WORDS["zh"].keys():
         assert found[english] == WORDS["zh"][english]

@@ -1,0 +1,127 @@
+"""click's help and complaints, in the language of who reads them.
+
+click writes both from English sentences: each paragraph, line of a list and heading is looked up
+when it is written, so commands are declared in English alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import click
+
+from devgate.cli.language import language, said, said_of
+from devgate.cli.output import width
+
+AS_IS = "\b"  # click's sign for a paragraph that is not wrapped
+# Behind an option's help: [default: 100; required].
+EXTRA = re.compile(r"(?:(?P<help>.*?)  )?\[(?P<extra>[^\]]*)\]", re.DOTALL)
+NUMBERED = re.compile(r"( *\d+  )(.+)")  # a line of a table of exit codes
+
+
+class Formatter(click.HelpFormatter):
+    """Writes help as click does, and Chinese where it is wanted: a sign takes two columns."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """The line of the usage."""
+        super().write_usage(prog, args, prefix or f"{said('Usage:')} ")
+
+    def write_heading(self, heading: str) -> None:
+        """The line above a section."""
+        colon = "：" if language() == "zh" else ":"  # noqa: RUF001
+        self.write(f"{'':>{self.current_indent}}{said(heading)}{colon}\n")
+
+    def write_text(self, text: str) -> None:
+        """Paragraphs, wrapped; those that begin with \\b are lines that stay as they are."""
+        if language() == "en":
+            return super().write_text(text)
+        indent = " " * self.current_indent
+        parts = []
+        for part in text.split("\n\n"):
+            first, _, rest = part.partition("\n")
+            if first.strip() == AS_IS:
+                lines: Iterable[str] = map(_line, rest.split("\n"))
+            else:
+                sentence = said(" ".join(part.split()))
+                lines = wrapped(sentence, self.width - len(indent))
+            parts.append("".join(f"{indent}{line}".rstrip() + "\n" for line in lines))
+        return self.write("\n".join(parts))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """A list of options or commands, each with its help."""
+        if language() == "en":
+            return super().write_dl(rows, col_max, col_spacing)
+        rows = list(rows)
+        first = min(max(len(name) for name, _ in rows), col_max) + col_spacing
+        indent = " " * self.current_indent
+        for name, text in rows:
+            lines = [*wrapped(_help(text), max(self.width - first - len(indent), 20))] or [""]
+            if len(name) > first - col_spacing:
+                self.write(f"{indent}{name}\n")
+                name = ""
+            for line in lines:
+                self.write(f"{indent}{name:<{first}}{line}".rstrip() + "\n")
+                name = ""
+        return None
+
+
+class Complaint(click.ClickException):
+    """What click complains of, in Chinese, with the same exit code."""
+
+    def __init__(self, err: click.ClickException) -> None:
+        super().__init__(said(err.format_message()))
+        self.exit_code = err.exit_code  # type: ignore[misc]
+        self._ctx: click.Context | None = getattr(err, "ctx", None)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """On standard error, below the usage and how to get the help."""
+        if self._ctx is not None:
+            hint = f"Try '{self._ctx.command_path} --help' for help."
+            click.echo(f"{self._ctx.get_usage()}\n{said(hint)}\n", err=True)
+        click.echo(said(f"Error: {self.message}"), err=True)
+
+
+def reworded(err: click.ClickException) -> click.ClickException:
+    """The complaint in the language of who reads it. A group without a command shows its help."""
+    if language() == "en" or isinstance(err, click.exceptions.NoArgsIsHelpError):
+        return err
+    return Complaint(err)
+
+
+def _help(text: str) -> str:
+    """The help of an option or command, with what click puts behind it."""
+    match = EXTRA.fullmatch(text)
+    if match is None:
+        found = said(text)
+        return found if found != text else said_of(text)
+    extra = ", ".join(map(said, match["extra"].split("; ")))
+    return f"{said(match['help'] or '')}  [{extra}]".lstrip()
+
+
+def _line(line: str) -> str:
+    """A line that stays as it is but for its words: examples have a comment at most."""
+    if match := NUMBERED.fullmatch(line):
+        return match[1] + said(match[2])
+    if not line.startswith("  "):
+        return said(line)
+    code, mark, comment = line.partition("  # ")
+    return f"{code}{mark}{said(comment)}" if mark else line
+
+
+def wrapped(text: str, most: int) -> Iterator[str]:
+    """Lines of at most that many columns. They break at a space, and between Chinese signs, but
+    not in front of a mark that ends something."""
+    line, columns = "", 0
+    for piece in re.findall(r"[!-~]+[、。，；：）！？]*|\S[、。，；：）！？”]*|\s+", text):  # noqa: RUF001
+        size = width(piece)
+        if columns + size > most and line:
+            yield line.rstrip()
+            line, columns, piece = "", 0, piece.lstrip()
+            size = width(piece)
+        line, columns = line + piece, columns + size
+    if line:
+        yield line.rstrip()

@@ -1,0 +1,51 @@
+"""What the CLI says to people, in their language. JSON is for programs, and stays English.
+
+Without a Chinese locale nothing is read or imported for this.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from devgate.language.choice import Language, of_environment
+
+if TYPE_CHECKING:
+    from devgate.language.messages import Messages
+
+
+def language() -> Language:
+    """The language of who runs this."""
+    return of_environment(os.environ)
+
+
+def said(text: str) -> str:
+    """A sentence, label or line of help in that language; English where it has no Chinese."""
+    return text if language() == "en" else _messages().chinese(text)
+
+
+def said_of(beginning: str) -> str:
+    """The first sentence of the help that begins so: what click shows of a command in a list."""
+    if language() == "en":
+        return beginning
+    stem = beginning.removesuffix("...").rstrip()
+    found = (chinese for english, chinese in _sentences().items() if english.startswith(stem))
+    return next((f"{chinese.partition('。')[0]}。" for chinese in found), beginning)
+
+
+@cache
+def _sentences() -> dict[str, str]:
+    from pathlib import Path
+
+    from devgate.language.messages import sentences
+
+    files = sorted(Path(__file__).parent.glob("zh*.toml"))
+    return {english: said for file in files for english, said in sentences(file).items()}
+
+
+@cache
+def _messages() -> Messages:
+    from devgate.language.messages import Messages, gateway
+
+    return Messages({**gateway(), **_sentences()})

@@ -1,0 +1,99 @@
+"""Messages in Chinese, by their English.
+
+A message names things: an IMEI, a number, what was given. So a Chinese sentence belongs to a form
+with blanks ("no device with the IMEI {imei} is known"), and what stands in the blanks is
+translated in its turn, if it is a message itself.
+
+The CLI imports this, and reads the sentences only where they are wanted.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+
+from devgate.language.choice import Language
+
+LONGEST = 1000  # characters of a message that are compared with forms
+
+
+class Form:
+    """Messages that differ in what they name."""
+
+    def __init__(self, english: str, chinese: str) -> None:
+        self.chinese = chinese
+        self._parts = [
+            (literal, name) for literal, name, _, _ in string.Formatter().parse(english)
+        ]
+        self._literals = [literal for literal, _ in self._parts if literal]
+        self.letters = sum(map(len, self._literals))  # that are not blanks
+        self._pattern: re.Pattern[str] | None = None
+
+    def blanks(self, message: str) -> dict[str, str] | None:
+        """What the message has in the blanks; None if it is none of these."""
+        # Most forms are none of a message, which this finds in a tenth of a match's time; and
+        # a command of the CLI has one message, and no time to compile hundreds of patterns.
+        if not all(literal in message for literal in self._literals):
+            return None
+        if self._pattern is None:
+            self._pattern = re.compile(
+                "".join(
+                    re.escape(literal) + ("" if name is None else f"(?P<{name}>.+?)")
+                    for literal, name in self._parts
+                ),
+                re.DOTALL,
+            )
+        match = self._pattern.fullmatch(message)
+        return None if match is None else match.groupdict()
+
+
+class Messages:
+    """Chinese sentences by their English. `words` are others, which have no blanks."""
+
+    def __init__(self, chinese: Mapping[str, str], words: Mapping[str, str] = {}) -> None:
+        self._exact = {text: said for text, said in chinese.items() if "{" not in text}
+        self._words = words
+        # Those that say more come first: "{what}; nothing was sent" is for what has no form of
+        # its own.
+        self._forms = sorted(
+            (Form(text, said) for text, said in chinese.items() if "{" in text),
+            key=lambda form: -form.letters,
+        )
+        self.chinese = lru_cache(maxsize=1024)(self._chinese)
+
+    def _chinese(self, message: str) -> str:
+        """A message in Chinese; itself where there is none."""
+        found = self._words.get(message) or self._exact.get(message)
+        if found is not None or len(message) > LONGEST:
+            return found or message
+        for form in self._forms:
+            if (blanks := form.blanks(message)) is not None:
+                # Shorter than the message, so this comes to an end.
+                return form.chinese.format(**{k: self._chinese(v) for k, v in blanks.items()})
+        return message
+
+
+def sentences(file: Path) -> dict[str, str]:
+    """Chinese by English, from a file of this package's form."""
+    import tomli  # the CLI needs none of it for English
+
+    return tomli.loads(file.read_text("utf-8"))
+
+
+@cache
+def gateway() -> dict[str, str]:
+    """What the gateway says, by its English."""
+    return sentences(Path(__file__).parent / "zh.toml")
+
+
+@cache
+def _messages() -> Messages:
+    return Messages(gateway())
+
+
+def said(language: Language, message: str) -> str:
+    """A message of the gateway in that language; in English where it has no Chinese."""
+    return message if language == "en" else _messages().chinese(message)

@@ -1,0 +1,179 @@
+"""What the CLI says is said in Chinese to who reads that: its help, complaints and results."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import devgate
+from devgate.cli import help as help_
+from devgate.cli import language
+from devgate.cli.main import SECTIONS, cli
+from devgate.cli.output import width
+from devgate.language.choice import of_environment
+from tests.cli.answering import IMEI, Answering
+from tests.cli.conftest import Run
+from tests.language.test_messages import english_of, filled, templates
+
+ROOT = Path(devgate.__file__).parent
+FILES = [*sorted((ROOT / "cli").rglob("*.py")), *sorted((ROOT / "doctor").glob("*.py")),
+         ROOT / "control/client.py", ROOT / "config/locate.py"]  # fmt: skip
+SAID = {
+    "said", "tell", "complain", "fail", "certain", "UsageError", "BadParameter", "SetupError",
+    "NoGateway", "NoAnswer", "ValueError",
+}  # fmt: skip
+FOUND = {"ok", "warning", "error"}  # findings of the doctor: the first word is the check's name
+# Command lines, and what is put together of parts that are messages of their own.
+NO_WORDS = re.compile(
+    r"(\{\}|[\W\d_]|devgate|DEVGATE_CONFIG|IMEI|imei)*|(sysctl|timedatectl) [^,]*"
+)
+
+
+def of_file(file: Path) -> Iterator[str]:
+    """Each sentence that is said there, each header of a table, and each label of a sheet."""
+    tree = ast.parse(file.read_text("utf-8"))
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if called in SAID and node.args:
+                yield from templates(node.args[0])
+            elif called in FOUND:
+                yield from (text for one in node.args for text in templates(one))
+            elif called == "table" and node.args:
+                header = node.args[0]
+                header = (
+                    constants.get(header.id, header) if isinstance(header, ast.Name) else header
+                )
+                if isinstance(header, ast.Tuple):
+                    yield from (text for one in header.elts for text in templates(one) if text)
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "describe.py":
+            label = node.elts[0]
+            if isinstance(label, ast.Constant) and isinstance(label.value, str) and label.value:
+                yield label.value
+
+
+def of_help() -> Iterator[str]:
+    """Each paragraph, comment in an example and option's sentence of the help."""
+    for title, section in SECTIONS.items():
+        yield title
+        yield from (entry.summary for entry in section.values())
+    yield from of_command(cli)
+
+
+def of_command(command: click.Command) -> Iterator[str]:
+    for part in inspect.cleandoc(command.help or "").split("\n\n"):
+        first, *lines = part.split("\n")
+        if first.strip() != help_.AS_IS:
+            yield " ".join(part.split())
+            continue
+        for line in lines:
+            if match := help_.NUMBERED.fullmatch(line):
+                yield match[2]
+            elif not line.startswith("  "):
+                yield line
+            elif "  # " in line:
+                yield line.partition("  # ")[2]
+    for parameter in command.params:
+        if text := getattr(parameter, "help", None):
+            yield text.partition("  [")[0]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from of_command(found)
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+
+
+@pytest.mark.usefixtures("chinese")
+def test_each_sentence_has_its_chinese() -> None:
+    missing = {
+        (file.name, text)
+        for file in FILES
+        for text in of_file(file)
+        if not NO_WORDS.fullmatch(text)
+        and (english_of(said := language.said(filled(text))) or said == filled(text))
+    }
+    assert not missing
+
+
+@pytest.mark.usefixtures("chinese")
+def test_each_line_of_help_has_its_chinese() -> None:
+    missing = {text for text in of_help() if language.said(text) == text}
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("env", "meant"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh"),
+        ({"LC_ALL": "zh_CN", "DEVGATE_LANG": "en"}, "en"),
+        ({"LC_ALL": "", "LANG": "de_DE", "DEVGATE_LANG": "zh-CN"}, "zh"),
+    ],
+)
+def test_the_language_is_that_of_the_environment(env: dict[str, str], meant: str) -> None:
+    assert of_environment(env) == meant
+
+
+@pytest.mark.usefixtures("chinese")
+def test_help_and_complaints_of_the_command_line(run: Run) -> None:
+    got = run("start", "--help")
+    assert "用法： devgate start" in got.output.replace("cli ", "devgate ")  # noqa: RUF001
+    assert "退出码：\n     0  设备已确认" in got.output  # noqa: RUF001
+    assert "\n选项：\n" in got.output  # noqa: RUF001
+    assert not english_of(got.output)
+    wrong = run("start", "x", "500")
+    assert wrong.exit_code == 2
+    assert "错误：'IMEI' 的值无效：IMEI 应为 15 位数字，而不是 'x'" in wrong.stderr  # noqa: RUF001
+    assert "没有选项 '--bogus'" in run("stop", "--bogus").stderr
+    assert run("nodes").output.count("。") > 3  # a group without a command has its help
+
+
+@pytest.mark.usefixtures("chinese")
+def test_results_are_chinese_and_json_is_not(run: Run, gateway: Answering) -> None:
+    assert run("start", IMEI, "500").output.startswith("已启动（指令 01")  # noqa: RUF001
+    gateway.answer = lambda request: [
+        {"status": "404", "message": "the device is not connected; nothing was sent"}
+    ]
+    assert run("stop", IMEI).stderr == "devgate: 设备未连接；未发送任何内容\n"  # noqa: RUF001
+    assert '"the device is not connected; nothing was sent"' in run("stop", IMEI, "--json").output
+    gateway.answer = lambda request: [{"status": "200", "items": [
+        {"imei": IMEI, "id": 7, "name": "北门", "site": "", "online": True, "enabled": False,
+         "since": None, "running_until": None}
+    ], "next": None}]  # fmt: skip
+    assert run("devices", "list").output.split() == [
+        "IMEI", "编号", "名称", "站点", "状态", "持续", "剩余运行", IMEI, "7", "北门",
+        "在线，已停用",  # noqa: RUF001
+    ]  # fmt: skip
+
+
+def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
+    text = (
+        "网关每小时自动执行。若与最新记录相差一天以上则不执行 `devgate status`，因为时钟可能有误。"  # noqa: RUF001
+    )
+    for most in range(20, 60):
+        lines = list(help_.wrapped(text, most))
+        assert all(width(line) <= most + 2 for line in lines)  # a mark may stand beyond
+        assert not any(line[0] in "，。" for line in lines)  # noqa: RUF001
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
