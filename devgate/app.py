@@ -174,7 +174,9 @@ class App:
             await commands.start(gateway.dispatcher.serve, desk.rounds.caught_up)
             async with trio.open_nursery() as connections:
                 connections.start_soon(desk.rounds.run)
-                for task in (desk.watch.run, gateway.knowledge.watch, gateway.bulk.run):
+                for task in (
+                    desk.watch.run, gateway.knowledge.watch, gateway.bulk.run, gateway.alerts.run,
+                ):  # fmt: skip
                     connections.start_soon(task)
                 if self._joined is None:
                     connections.start_soon(gateway.trimming.run)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from devgate import logs
 from devgate.access.tokens import Tokens
+from devgate.alerts.certificates import Certificates
 from devgate.config.settings import CommandSettings, Settings, StoreSettings
 from devgate.config.tls import TlsSettings
 from devgate.errors import SetupError, StoreError
@@ -18,6 +19,7 @@ from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
 from devgate.gateway import clock
 from devgate.gateway.added_webhooks import Positions
+from devgate.gateway.alerting import Alerts
 from devgate.gateway.background import Background
 from devgate.gateway.commands.device_commands import Connected
 from devgate.gateway.commands.dispatcher import Dispatcher
@@ -34,6 +36,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.membership import Membership
+from devgate.gateway.operations.reports import attention_now
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Names, Records
 from devgate.gateway.trimming import Trimming
@@ -157,6 +160,7 @@ def build(
     """
     dispatcher: Dispatcher
     acceptor: Acceptor
+    gateway: Gateway
     device, control = settings.device, settings.control
     background, commits, refusals = Background(), StoreCounts(), Refusals()
     directory = make_directory(settings.service.phone, settings.service.qr)
@@ -193,6 +197,13 @@ def build(
     side_file = late.place(database.file, Path(control.socket).parent, database.owner)
     seal = Seal(settings.store.key_file)
     positions = Positions(records, seal, allow_private=control.private_webhooks)
+    certificates = Certificates(lambda: certificate_files(gateway.settings))
+    alerts = Alerts(
+        records, seal, background, certificates, lambda: attention_now(gateway),
+        allow_private=control.private_webhooks,
+        leads=lambda: cluster is None or cluster.leads,
+        node="" if cluster is None else cluster.node,
+    )  # fmt: skip
     gateway = Gateway(
         settings=settings,
         directory=directory,
@@ -208,6 +219,8 @@ def build(
         trimming=Trimming(records, settings, background, wall_clock),
         webhooks=Webhooks(settings.webhook, storage.events, positions),
         seal=seal,
+        alerts=alerts,
+        certificates=certificates,
         late=LateOutcomes(
             records, running, dispatcher.live, database.owner, side_file, dispatcher.withdraw
         ),
@@ -219,6 +232,17 @@ def build(
     )
     tokens = Tokens(control.tokens) if control.tokens else None
     return Parts(gateway, storage, keys, poller, tokens)
+
+
+def certificate_files(settings: Settings) -> dict[str, str]:
+    """The certificate's file of each door that has one, by its table."""
+    tables = {
+        "device.tls": settings.device.tls,
+        "control.tls": settings.control.tls,
+        "http.tls": settings.http.tls,
+        "cluster.tls": settings.cluster.tls,
+    }
+    return {name: tls.certificate for name, tls in tables.items() if tls is not None}
 
 
 @contextmanager

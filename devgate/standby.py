@@ -20,8 +20,8 @@ from devgate.net.addresses import bind
 from devgate.store.engine import Database
 from devgate.store.journal import resume_of
 from devgate.store.seal import Seal, SealError
+from devgate.store.sealed import secrets
 from devgate.store.standby import Standby
-from devgate.store.webhooks import added
 
 LOOK_SECONDS = 0.5  # between two looks at the database
 SAY_SECONDS = 60.0  # between two lines about the same
@@ -136,12 +136,12 @@ class _Waiting:
         log.info("standing by reason=%s detail=%s", what, more)
 
     def _check_key(self, database: Database) -> None:
-        """Whether the key file opens the secrets of webhooks. Raises SetupError the first time;
+        """Whether the key file opens what was encrypted with it. Raises SetupError the first time;
         later it is said in the log, for a service without webhooks is better than none."""
         first = self._key_is_right is None
         try:
             with database.read() as conn:
-                for row in added(conn):
+                for row in secrets(conn):
                     self._seal.open(row["secret"])
         except SealError as err:
             words = f"[store] key_file: {err}; a standby needs the same file as the other gateway"

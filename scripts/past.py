@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from time import time
 
 from ulid import ULID
 
+from devgate.alerts.engine import Subject, Watch
+from devgate.alerts.rule import Rule
+from devgate.alerts.wording import words
 from devgate.demo import SITES
 from devgate.gateway.command import MESSAGES
 from devgate.model import Imei
 from devgate.simulator.options import imeis
+from devgate.store import alerts
 from devgate.store.batch import KINDS, Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
 from devgate.store.engine import open_database
+from devgate.store.history import Reading
 from devgate.store.journal import Journal
 
 DAY = 86400
@@ -55,8 +60,50 @@ def fill(url: str, count: int, language: str) -> None:
             journal.commit(events[start : start + 5000])
         journal.commit(list(_strangers(rng, now, devices)))
         journal.close()
+        with database.write() as conn:
+            _alerts(conn, now, language, commands, {one.imei: one for one in devices})
     finally:
         database.close()
+
+
+def _alerts(
+    conn: Reading, now: float, language: str, commands: list[Row], devices: Mapping[str, Device]
+) -> None:
+    """Rules, receivers, and the unknown outcomes of the day, of which a person was told."""
+    shown = {"ops": "wecombot://b...6/", "night": "mailtos://gate:****@smtp.example.com/"}
+    for name, url in {**shown, "shop": "https://shop.example/alerts"}.items():
+        row = {"name": name, "url": url, "shown": url, "language": language, "added_at": now - DAY}
+        alerts.add_receiver(conn, row)
+    for rule in (
+        Rule("away", "offline", ("ops",), minutes=15, quiet="22:00-07:00", zone="Asia/Shanghai"),
+        Rule("dark", "site_outage", ("night", "ops"), repeat=60),
+        Rule("certificates", "certificate", ("night",), days=21),
+        Rule("unsure", "unknown_outcomes", ("ops", "shop"), minutes=30),
+    ):
+        alerts.add_rule(conn, {**rule.row(), "added_at": now - DAY})
+    columns = KINDS["command"].columns
+    found = [dict(zip(columns, row.values, strict=True)) for row in commands]
+    watch = Watch(Rule("unsure", "unknown_outcomes", ("ops",), minutes=30, zone="Asia/Shanghai"))
+    sent: list[dict[str, object]] = []
+    for one in sorted(found, key=lambda one: one["ended_at"]):
+        if one["status"] != "408" or one["type"] != "start" or one["ended_at"] > now - 1800:
+            continue
+        at, device = one["ended_at"] + 1800, devices[one["imei"]]
+        label = f"{one['key']} · {device.name}"
+        watch.found([Subject(one["id"], label, device.site, one["ended_at"])], at)
+        message = watch.message(at)
+        if message is None:
+            continue
+        watch.told(message, at)
+        title, text = words(message, language)
+        for receiver in ("ops", "shop"):
+            id = str(ULID.from_timestamp(at))
+            sent.append({"id": id, "at": at + 1, "receiver": receiver, "rule": "unsure",
+                         "title": title, "text": text, "state": "sent", "tries": 1,
+                         "error": None})  # fmt: skip
+    sent[-1] |= {"state": "waiting", "tries": 2, "error": "no answer within 15 s"}
+    alerts.save_firing(conn, [watch.row(id) for id in watch.firing], [])
+    alerts.log_put(conn, sent)
 
 
 def _when(rng: Random, now: float) -> float:

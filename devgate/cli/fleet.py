@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "offline": "{of:,} devices are offline, {count:,} of them for more than a day",
     "failures": "{count:,} of {of:,} commands failed in the last 3 hours{usual}",
     "webhook": "the webhook {name} fails: {detail}",
+    "certificate": "the certificate of [{name}] expires on {detail:.10}",
     "unknown_devices": "{count:,} unknown devices tried to register",
     "odd_devices": "{count:,} devices have problems",
 }
@@ -37,7 +38,8 @@ def fleet(where: Where, days: str | None) -> None:
     """Show what a person should look at in the whole fleet, worst first.
 
     That are unknown outcomes, sites that went dark, devices that are offline for long, more
-    failures than usual, unknown devices, and a database or webhook that fails. With --days: how
+    failures than usual, unknown devices, a certificate that expires, and a database or webhook
+    that fails. With --days: how
     many devices were online, and what became of commands, by hours or days in UTC.
 
     \b

@@ -51,6 +51,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "devgate.cli.local.simulate:simulate", "Run a fleet of simulated devices."
         ),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
+        "alert": Entry("devgate.cli.alert:alert", "Tell people when something needs them."),
         "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),

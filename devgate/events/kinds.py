@@ -32,6 +32,10 @@ KINDS: Mapping[str, str] = {
     "command.ambiguous": "fewer answers came than commands were sent; the commands",
     "result.unsolicited": "a device reported a result that no command claims; what it said,"
     " and with a count, how many more",
+    "alert.fired": "a rule has found something; the rule, its kind, how many, and some of them",
+    "alert.cleared": "what a rule had found is over; the same",
+    "alert.sent": "a receiver took a message; the rule, or none for a test, and how many tries",
+    "alert.failed": "a message was given up, for its receiver did not take it; the same, and why",
     "clock.doubted": "the wall clock is a day or more from the newest record, so that nothing is "
     "deleted; by how many seconds",
     "clock.trusted": "the wall clock is trusted again",

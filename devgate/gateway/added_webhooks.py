@@ -13,6 +13,7 @@ from devgate.config.webhook import WebhookSettings, webhook_of
 from devgate.errors import StoreError
 from devgate.events.kinds import must_be_known
 from devgate.gateway.storage import Records
+from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import Seal, SealError
 from devgate.webhooks.position import Position
@@ -41,7 +42,7 @@ class Positions:
         Raises StoreError.
         """
         found, rows = [], await self._records.read(stored.added)
-        await self._close_all(rows)
+        await self._close_all(rows, await self._records.read(sealed.secrets))
         for row in rows:
             try:
                 secret = await opened(self._seal, row["secret"])
@@ -51,12 +52,14 @@ class Positions:
                 log.error("webhook cannot be used target=%s error=%s", row["name"], err)
         return found
 
-    async def _close_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def _close_all(
+        self, rows: Sequence[Mapping[str, Any]], secrets: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Encrypt the secrets of an earlier version, and those that other programs wrote."""
         try:
             for row in rows:
                 if not self._seal.is_closed(row["secret"]):
-                    secret = await closed(self._seal, row["secret"], rows)
+                    secret = await closed(self._seal, row["secret"], secrets)
                     await self._records.change(stored.change, row["name"], {"secret": secret})
                     log.info("webhook secret encrypted target=%s", row["name"])
         except (SealError, StoreError) as err:

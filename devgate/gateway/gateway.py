@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from devgate.alerts.certificates import Certificates
 from devgate.events.log import EventLog
+from devgate.gateway.alerting import Alerts
 from devgate.gateway.background import Background
 from devgate.gateway.bulk import Jobs
 from devgate.gateway.commands.dispatcher import Dispatcher
@@ -54,6 +56,8 @@ class Gateway:
     trimming: Trimming
     webhooks: Webhooks
     seal: Seal  # of their secrets
+    alerts: Alerts
+    certificates: Certificates  # of the doors
     late: LateOutcomes
     background: Background
     commits: StoreCounts

@@ -1,8 +1,8 @@
 """The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
 
 Here they stand as the statements see them; how a database gets them, and the triggers
-that count changes of devices, stands in `migrations`. Those of nodes and of webhooks have
-files of their own.
+that count changes of devices, stands in `migrations`. Those of nodes, of webhooks and of alerts
+have files of their own.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sqlalchemy import (
     true,
 )
 
-from devgate.store import node_tables, webhook_tables  # noqa: F401 (they belong to `metadata`)
+from devgate.store import alert_tables, node_tables, webhook_tables  # noqa: F401 (of `metadata`)
 from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0012"  # the newest migration: what this version of devgate works with
+SCHEMA = "0013"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(

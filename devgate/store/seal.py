@@ -45,7 +45,7 @@ class Seal:
         except InvalidToken:
             raise SealError(
                 f"the key file {self._path} is not the one that this secret was encrypted with: "
-                "restore that file, or add the webhook again"
+                "restore that file, or add the webhook or receiver again"
             ) from None
 
     def _key(self, may_make: bool) -> bytes:
@@ -57,7 +57,8 @@ class Seal:
         except FileNotFoundError:
             raise SealError(
                 f"the key file {self._path} is missing, and secrets were encrypted with it: "
-                "restore it beside the database, or remove the webhooks and add them again"
+                "restore it beside the database, or remove the webhooks and the receivers of "
+                "alerts and add them again"
             ) from None
         except OSError as err:
             raise SealError(

@@ -190,6 +190,7 @@ def test_each_operation_has_its_role() -> None:
         "status", "devices", "device", "export", "command", "history", "history_export",
         "find", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
+        "alerts", "alert_log", "alert_rules", "alert_receivers",
         "bulk", "bulks", "story", "unknown",
     }  # fmt: skip
     assert commands - reads == {
@@ -200,6 +201,8 @@ def test_each_operation_has_its_role() -> None:
         "confirm_loss", "take_late", "trim",
         "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",
         "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
+        "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receiver_add",
+        "alert_receiver_edit", "alert_receiver_remove", "alert_receiver_test",
         "bulk_edit",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

@@ -207,7 +207,7 @@ PATHS = (
     "/", "/?days=7", "/?days=30", "/devices", "/devices/860000000000001",
     "/devices/860000000000001/start?long=1h",
     "/devices?q=Bay&state=never-seen&sort=-since", "/orders", "/orders?outcome=refused",
-    "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices", "/api/docs",
+    "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices", "/alerts", "/api/docs",
     "/unknown?state=resolved", "/unknown",
 )  # fmt: skip
 

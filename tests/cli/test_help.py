@@ -26,6 +26,7 @@ OURS = [
     "tap",
     "replay",
     "webhooks",
+    "alert",
     "completion",
 ]
 

@@ -34,7 +34,7 @@ RAISED = {
 }
 # What a request may be answered with, over HTTP and at the control socket.
 FILES = (
-    "gateway", "http", "control/requests.py", "control/connection.py", "model.py",
+    "alerts", "gateway", "http", "control/requests.py", "control/connection.py", "model.py",
     "store/csv_import.py", "store/csv_plan.py", "store/csv_rows.py", "store/device.py",
     "store/device_orders.py", "store/devices.py", "store/node_journal.py", "store/staging.py",
     "store/timelines.py",

@@ -7,7 +7,8 @@ from typing import Any
 
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.store import node_list
+from devgate.model import Imei
+from devgate.store import alert_looks, node_list
 
 ALL = 2**31 - 1  # more than there are
 
@@ -17,6 +18,14 @@ async def online(gateway: Gateway) -> Collection[str]:
     if gateway.cluster is None:
         return gateway.presence.imeis()
     return await gateway.records.read(node_list.online)
+
+
+async def online_among(gateway: Gateway, imeis: Collection[str]) -> set[str]:
+    """Those of these devices that are connected: some thousands are asked for, at most. Raises
+    StoreError at a node."""
+    if gateway.cluster is None:
+        return {imei for imei in imeis if gateway.presence.get(Imei(imei)) is not None}
+    return await gateway.records.read(alert_looks.online_among, imeis) if imeis else set()
 
 
 async def running(gateway: Gateway) -> Collection[str]:

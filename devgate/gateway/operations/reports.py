@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import time
 from typing import Any
@@ -38,10 +38,9 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
     unresolved = await gateway.inbox.count(gateway.records)
     online, running, in_flight = fleetwide.counts(gateway)
-    here = set(await fleetwide.online(gateway)) if counted.outages else set()
-    hours = fleet_day.by_hour(counted)
-    dark = fleet_day.dark_items(counted, here.__contains__)
+    hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
     enabled = len(gateway.directory) - counted.absence.disabled
+    items = await _attention(gateway, counted, hours, dark, unresolved, enabled - online)
     reply = gateway.fleet.last = {
         "status": "200",
         "at": iso(now),
@@ -56,7 +55,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
             "never": counted.absence.never,
         },
         "worst": [one._asdict() for one in counted.absence.sites],
-        "attention": _attention(gateway, counted, hours, dark, unresolved, enabled - online),
+        "attention": items,
         "running": running,
         "in_flight": in_flight,
         "waiting": gateway.dispatcher.waiting,
@@ -76,7 +75,25 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     return reply
 
 
-def _attention(
+async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
+    """What a person should look at, as `fleet` tells it. Raises StoreError."""
+    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    _count_past(gateway, USUAL_DAYS)
+    unresolved = await gateway.inbox.count(gateway.records)
+    online, _, _ = fleetwide.counts(gateway)
+    offline = len(gateway.directory) - counted.absence.disabled - online
+    hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
+    return await _attention(gateway, counted, hours, dark, unresolved, offline)
+
+
+async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, Any]]:
+    """Sites of which many devices went offline together, and how many are back."""
+    lost = {imei for _, imeis in counted.outages for imei in imeis}
+    here = await fleetwide.online_among(gateway, lost)
+    return fleet_day.dark_items(counted, here.__contains__)
+
+
+async def _attention(
     gateway: Gateway,
     counted: fleet_day.Counted,
     hours: Sequence[dict[str, Any]],
@@ -108,6 +125,8 @@ def _attention(
             if one.disabled != BY_HAND
         ],
         odd=len(counted.odd),
+        certificates=await gateway.certificates.known(),
+        now=now,
     )
 
 

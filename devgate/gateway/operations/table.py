@@ -9,6 +9,8 @@ from functools import partial
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
+    alert_receivers,
+    alerts,
     bulk,
     device_list,
     devices,
@@ -141,6 +143,37 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "webhook_replay": Operation(
         "Post events to a receiver again.", webhooks.webhook_replay, ("name", "after")
+    ),
+    "alerts": Operation("List what fires now.", alerts.alerts, _LIST),
+    "alert_log": Operation(
+        "List the messages that were sent.", alerts.alert_log, ("receiver", *_LIST)
+    ),
+    "alert_rules": Operation("List the rules of alerts.", alerts.alert_rules),
+    "alert_rule_add": Operation(
+        "Add a rule.", alerts.alert_rule_add, ("name", "kind", *alerts.RULE)
+    ),
+    "alert_rule_edit": Operation(
+        "Change a rule: what is given, and nothing else.",
+        alerts.alert_rule_edit,
+        ("name", *alerts.RULE),
+    ),
+    "alert_rule_remove": Operation("Remove a rule.", alerts.alert_rule_remove, ("name",)),
+    "alert_receivers": Operation("List the receivers of alerts.", alert_receivers.alert_receivers),
+    "alert_receiver_add": Operation(
+        "Add a receiver of alerts.",
+        alert_receivers.alert_receiver_add,
+        ("name", *alert_receivers.CHANGES),
+    ),
+    "alert_receiver_edit": Operation(
+        "Change a receiver of alerts.",
+        alert_receivers.alert_receiver_edit,
+        ("name", *alert_receivers.CHANGES),
+    ),
+    "alert_receiver_remove": Operation(
+        "Remove a receiver of alerts.", alert_receivers.alert_receiver_remove, ("name",)
+    ),
+    "alert_receiver_test": Operation(
+        "Send a test to a receiver of alerts.", alert_receivers.alert_receiver_test, ("name",)
     ),
     "nodes": Operation("List the nodes of the cluster.", nodes.nodes),
     "node_drain": Operation(

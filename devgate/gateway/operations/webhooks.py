@@ -18,6 +18,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import iso
+from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import SealError
 from devgate.webhooks.position import Position
@@ -33,7 +34,7 @@ log = logging.getLogger("devgate.webhooks")
 
 async def _closed(gateway: Gateway, secret: object) -> str:
     """Raises StoreError where the secret cannot be encrypted: it is not stored in the clear."""
-    rows = await gateway.records.read(stored.added)
+    rows = await gateway.records.read(sealed.secrets)
     try:
         return await closed(gateway.seal, str(secret), rows)
     except SealError as err:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from devgate.alerts.certificates import Certificate
 from devgate.model import iso
 from devgate.store.absence import Absence
 
@@ -18,6 +19,7 @@ FEWEST, TIMES, DEVIATIONS = 5, 2.0, 3.0
 # What part of the fleet is offline when that is a warning, and when it is critical.
 AMBER, RED = 0.05, 0.2
 MAX_SITES = 5
+SOON = 21 * 86400.0  # seconds before a certificate expires
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class Item:
     level: str  # CRITICAL or WARNING
     count: int
     of: int | None = None
-    name: str | None = None  # of a site or a webhook
+    name: str | None = None  # of a site, a webhook, or the door of a certificate
     since: str | None = None
-    detail: str | None = None  # a message
+    detail: str | None = None  # a message; of a certificate, when it expires
     usual: float | None = None  # percent
 
 
@@ -82,9 +84,11 @@ def found(
     strangers: int,
     webhooks: Iterable[tuple[str, str, str, float | None]],
     odd: int,
+    certificates: Iterable[Certificate] = (),
+    now: float = 0.0,
 ) -> list[dict[str, object]]:
     """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
-    went wrong, when it had its last event)."""
+    went wrong, when it had its last event); of `certificates` those are told that expire SOON."""
     items: list[Item] = []
     if store != "ok":
         items.append(Item("store", CRITICAL, 1, detail=store))
@@ -100,6 +104,10 @@ def found(
         if state != "ok":
             level = WARNING if state == "failing" else CRITICAL
             items.append(Item("webhook", level, 1, name=name, since=iso(at), detail=detail))
+    for door, _, expires in certificates:
+        if expires < now + SOON:
+            level = CRITICAL if expires < now else WARNING
+            items.append(Item("certificate", level, 1, name=door, detail=iso(expires)))
     if strangers:
         items.append(Item("unknown_devices", WARNING, strangers))
     if odd:

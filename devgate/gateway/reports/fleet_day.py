@@ -265,7 +265,7 @@ def by_hours(
     return found[::-1], complete
 
 
-def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, object]]:
+def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, Any]]:
     """Sites of which many devices went offline together, as items of a reply."""
     return [
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import schemas as s
+from devgate.http.api.alert_calls import CALLS as ALERTS
 from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
@@ -270,6 +271,7 @@ CALLS: tuple[Call, ...] = (
         "GET", "/api/orders", "order", "All that happened to an order", "Order",
         query=(Field("key", s.KEY, "The key of its command.", True),),
     ),
+    *ALERTS,
     *SERVICE,
 )  # fmt: skip
 

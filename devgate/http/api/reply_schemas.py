@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devgate.http.api.alert_schemas import ALERTS
 from devgate.http.api.report_schemas import COMMAND, REPORTS
 from devgate.http.api.schemas import Schema
 from devgate.http.api.shapes import (
@@ -193,5 +194,6 @@ SHAPES: dict[str, Schema] = {
     "TestedWebhook": shape(**WEBHOOK),
     "ReplayedWebhook": shape(**WEBHOOK, after=WHOLE),
     "RemovedNode": shape(status=TEXT, message=TEXT, node=TEXT),
+    **ALERTS,
     **REPORTS,
 }  # fmt: skip

@@ -33,7 +33,7 @@ TOLD: dict[str, Schema] = {
     "seconds": NUMBER, "ack_timeout": NUMBER, "said": TEXT, "commands": listed(ref("Keyed")),
     "verdict": MAYBE, "note": MAYBE, "by": MAYBE,
     "reason": TEXT, "count": WHOLE, "left_out": WHOLE, "enabled": YES,
-    "changes": counted(ref("Change")),
+    "changes": counted(ref("Change")), "rule": TEXT, "receiver": TEXT, "subjects": listed(TEXT),
 }  # fmt: skip
 COMMAND: dict[str, Schema] = {
     "status": TEXT, "late": YES, "message": TEXT, "imei": TEXT, "type": TEXT,
@@ -94,11 +94,11 @@ REPORTS: dict[str, Schema] = {
         site=TEXT, devices=WHOLE, offline=WHOLE,
     ),
     "Attention": shape(
-        "Something to look at. `count` and `of` say how much of it there is, `name` is a site's "
-        "or a webhook's, `usual` is the usual rate in percent.",
+        "Something to look at. `count` and `of` say how much of it there is, `name` is a site's, "
+        "a webhook's or a certificate's door, `usual` is the usual rate in percent.",
         kind={"type": "string", "enum": [
             "store", "unknown_outcomes", "site_outage", "offline", "failures", "webhook",
-            "unknown_devices", "odd_devices",
+            "unknown_devices", "odd_devices", "certificate",
         ]},
         level={"type": "string", "enum": ["critical", "warning"]},
         count=WHOLE, of=MAYBE_WHOLE, name=MAYBE, since=TIME, detail=MAYBE, usual=MAYBE_NUMBER,

@@ -9,8 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devgate.alerts import rule, schemes
+from devgate.alerts.wording import LANGUAGES
 from devgate.config.webhook import MAX_URL
 from devgate.events.kinds import GROUPS, KINDS
+from devgate.gateway.operations.alerts import MAX_CURSOR as MAX_PLACE
 from devgate.gateway.operations.arguments import (
     LIMIT,
     MAX_EXPIRES,
@@ -149,6 +152,30 @@ CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[
 EVENTS = {
     "type": "string", "title": "types of events, or their first words, with commas between",
     "pattern": f"^({_KINDS})(,({_KINDS}))*$",
+}  # fmt: skip
+# Of alerts. Which rule takes which of them, the operation says.
+ALERT = {"type": "string", "enum": list(rule.KINDS)}
+MINUTES, DAYS_AHEAD = whole(0, rule.MAX_MINUTES), whole(0, rule.MAX_DAYS)
+REPEAT = whole(0, rule.MAX_REPEAT)
+QUIET = {
+    "type": "string", "title": "hours like 22:00-07:00",
+    "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?$",
+}  # fmt: skip
+ZONE = text("[A-Za-z0-9_+/-]", "a time zone like Asia/Shanghai", rule.MAX_ZONE, 1)
+LANGUAGE = {"type": "string", "enum": list(LANGUAGES)}
+RECEIVERS = {
+    "type": "array", "title": f"a list of 1 to {rule.MAX_RECEIVERS} names", "items": HOOK_NAME,
+    "minItems": 1, "maxItems": rule.MAX_RECEIVERS,
+}  # fmt: skip
+RECEIVER_URL = {
+    "type": "string", "title": "a URL of Apprise, or of http or https",
+    "pattern": "^[a-z0-9]{2,20}://[^ ]+$", "maxLength": schemes.MAX_URL,
+}  # fmt: skip
+UNSAID.add(RECEIVER_URL["title"])
+PLACE = text(_LINE, "the `next` of a page", MAX_PLACE, 3)
+LETTER = {
+    "type": "string", "title": "the id of a message, 26 letters and digits",
+    "pattern": f"^{_ID}$",
 }  # fmt: skip
 
 

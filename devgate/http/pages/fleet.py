@@ -11,9 +11,11 @@ from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand, fleetwide
 from devgate.gateway.reports import attention, past
 from devgate.http.board import Concern
-from devgate.http.pages import history
+from devgate.http.pages import alerts, history
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit
+
+FIRING = 8  # alerts that the first page names
 
 
 async def show(visit: Visit) -> Response:
@@ -28,8 +30,12 @@ async def values(visit: Visit) -> Values:
     trend: Mapping[str, Any] | None = None
     if days > 1 and not visit.away:
         trend = await visit.ask_or(at_hand.now(at_hand.nothing), "trend", days=days)
+    firing = await visit.ask_or(at_hand.now(alerts.nothing), "alerts", limit=FIRING)
     shown = history.of_day(visit, fleet) if days == 1 else history.of_days(visit, trend or {})
-    return {"fleet": fleet, "days": days, "choices": past.DAYS, "share": _share(fleet), **shown}
+    return {
+        "fleet": fleet, "firing": firing, "kind_words": alerts.KIND_WORDS, "days": days,
+        "choices": past.DAYS, "share": _share(fleet), **shown,
+    }  # fmt: skip
 
 
 def _days(visit: Visit) -> int:

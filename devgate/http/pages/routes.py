@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from devgate.errors import DevgateError
 from devgate.http.pages import (
+    alerts,
     api_docs,
     bulk,
     command,
@@ -72,6 +73,12 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/devices/{imei}/{what}", device.confirm, POST=device.order),
         page(unknown.PATH, unknown.show, POST=unknown.act),
         page("/live" + unknown.PATH, live.following(unknown.LIVE)),
+        page(alerts.PATH, alerts.show, POST=alerts.act),
+        page("/alerts/rules/add", alerts.rule, POST=alerts.keep_rule),
+        page("/alerts/rules/{name}", alerts.rule, POST=alerts.keep_rule),
+        page("/alerts/receivers/add", alerts.receiver, POST=alerts.keep_receiver),
+        page("/alerts/receivers/{name}", alerts.receiver, POST=alerts.keep_receiver),
+        page("/live" + alerts.PATH, live.following(alerts.LIVE)),
         page("/bulk", bulk.show_all, POST=bulk.begin),
         page("/bulk/{id}", bulk.show),
         Route("/bulk/{id}/cancel", Place({"POST": _endpoint(web, bulk.cancel)})),

@@ -31,7 +31,8 @@ OTHER_WORDS = [
     "importDevices", "listDevices", "sendRawRequest", "getDeviceDay", "addWebhook",
     "changeWebhook",
     "replayWebhook", "listUnknownDevices", "startDevices", "stopDevices", "changeDevices",
-    "resolveOutcomes",
+    "resolveOutcomes", "listAlerts", "addAlertRule", "changeAlertRule", "addAlertReceiver",
+    "changeAlertReceiver",
 ]  # fmt: skip
 # A dry run answers 200 whatever the file is, and says what is wrong with it.
 ANSWERS_ANY = "importDevices"

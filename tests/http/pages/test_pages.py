@@ -48,7 +48,7 @@ PATHS = (
     "/devices?q=7&state=never-seen&sort=-since", "/devices?state=failing-5&sort=state",
     "/orders?outcome=refused&since=2026-01-01&until=2026-12-31&kind=start&source=web:x",
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
-    "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
+    "/alerts", "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
     "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Alerts: what a person far away is told, by whom it is told, and when."""

@@ -1,0 +1,122 @@
+"""Messages on their way: a process of Apprise for each, or a signed POST. Bounded in number and
+time, so that no receiver holds up another one or the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from time import time
+from typing import Any, NamedTuple
+
+import trio
+
+from devgate.alerts.schemes import WEBHOOK, scheme_of
+from devgate.config.webhook import key_of
+from devgate.webhooks.signature import body
+from devgate.webhooks.webhooks import PERMIT_ADDED
+
+TIMEOUT = 30.0  # seconds for one message, whatever its receiver does
+# Processes at once: 50 MB each for less than a second, as a rule. Receivers that took too long
+# the last time have places of their own, so that those who answer need not wait for them.
+QUICK, SLOW = 4, 2
+# What the process inherits: where Python finds its modules, and nothing that may be a secret.
+KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TZDIR", "LANG")
+
+NOTICES: Mapping[str, str] = {"fired": "warning", "cleared": "success", "test": "info"}
+
+
+class Result(NamedTuple):
+    """What became of a message."""
+
+    ok: bool
+    text: str  # a sentence for a person, without secrets
+    slow: bool = False  # it took too long
+    shown: str = ""  # the URL without its secrets, where that was asked
+
+
+class Letter(NamedTuple):
+    """A message as one receiver gets it."""
+
+    id: str
+    kind: str  # of NOTICES
+    title: str
+    text: str
+    rule: str = ""
+    data: Mapping[str, object] = {}  # what a webhook gets besides
+
+
+class Courier:
+    """Sends letters. Belongs to one trio run."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._quick = trio.CapacityLimiter(QUICK)
+        self._slow = trio.CapacityLimiter(SLOW)
+
+    async def send(self, url: str, secret: str, letter: Letter, *, slow: bool = False) -> Result:
+        """Send one letter. `slow`: the receiver took too long the last time."""
+        if scheme_of(url) in WEBHOOK:
+            return await self._post(url, secret, letter)
+        request = {"title": letter.title, "text": letter.text, "kind": NOTICES[letter.kind]}
+        async with self._slow if slow else self._quick:
+            return await self._run(url, request)
+
+    async def look(self, url: str) -> Result:
+        """Whether Apprise knows what the URL means. Nothing is sent."""
+        async with self._quick:
+            return await self._run(url, {})
+
+    async def _run(self, url: str, request: Mapping[str, object]) -> Result:
+        given = {
+            "url": url, "allow_private": self._allow_private, "permit": PERMIT_ADDED, **request,
+        }  # fmt: skip
+        try:
+            with trio.fail_after(TIMEOUT):
+                done = await trio.run_process(
+                    [sys.executable, "-P", "-m", "devgate.alerts.messenger"],
+                    stdin=json.dumps(given).encode(), capture_stdout=True, capture_stderr=True,
+                    check=False, deliver_cancel=_kill, env=_environment(), cwd="/",
+                )  # fmt: skip
+        except trio.TooSlowError:
+            return Result(False, f"it took longer than {TIMEOUT:g} s", slow=True)
+        except OSError as err:
+            return Result(False, f"no process for the message could be made: {err.strerror}")
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            # A library's own words may hold the URL: only what kind of error it was is told.
+            kind = last[0].partition(":")[0][:60] if last else f"exit code {done.returncode}"
+            return Result(False, f"the process for the message failed: {kind}")
+        return Result(answer["ok"], answer["text"], shown=answer.get("shown", ""))
+
+    async def _post(self, url: str, secret: str, letter: Letter) -> Result:
+        # Here, because a gateway without alerts need not carry its library.
+        # Reading the system's authorities takes a while, too.
+        poster = await trio.to_thread.run_sync(_poster, url, key_of(secret), self._allow_private)
+        try:
+            data = {"title": letter.title, "text": letter.text, "rule": letter.rule, **letter.data}
+            done = await poster.post(
+                f"alert_{letter.id}", body(f"alert.{letter.kind}", time(), data)
+            )
+        finally:
+            with trio.move_on_after(1) as scope:
+                scope.shield = True
+                await poster.aclose()
+        return Result(done.kind == "delivered", done.text)
+
+
+def _poster(url: str, key: bytes, allow_private: bool) -> Any:
+    from devgate.webhooks.poster import Poster
+
+    return Poster(url, key, allow_private=allow_private, permit=PERMIT_ADDED, most=1)
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | {"LC_ALL": "C.UTF-8"}

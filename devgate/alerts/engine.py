@@ -1,0 +1,184 @@
+"""What a rule has found, and when people are told: no I/O, and no clock.
+
+A subject is one thing that a rule finds: a machine, a site, a command, a webhook. It *fires* once
+it has been so for as long as the rule wants, and is *cleared* when it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from devgate.alerts.rule import Rule
+
+MOST = 200  # subjects of a rule that are followed one by one; further ones are only counted
+MOST_BEYOND = 10_000  # ... so many of them
+CALM_SECONDS = 300.0  # until what was found by a rate or a state, and is gone, counts as over
+# Between two messages of a rule: what is found meanwhile is in the second one.
+GATHER_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing that is so."""
+
+    id: str
+    label: str  # what people call it
+    site: str = ""
+    since: float | None = None  # wall clock
+
+
+@dataclass(slots=True)
+class Firing:
+    """A subject of which people are to be told, or have been. Times are wall clock."""
+
+    subject: Subject
+    fired_at: float
+    told_at: float | None = None
+    cleared_at: float | None = None
+    seen_at: float = 0.0  # the last time that it was so
+    in_flight: bool = False  # a message about it is on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the receivers of a rule are told at once."""
+
+    rule: Rule
+    fired: Sequence[Firing] = ()
+    cleared: Sequence[Firing] = ()
+    still: Sequence[Firing] = ()  # told before, and repeated
+    more: int = 0  # subjects that were found besides, and are not followed
+    firing: int = 0  # how many fire now
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one rule has found so far."""
+
+    rule: Rule
+    firing: dict[str, Firing] = field(default_factory=dict)
+    beyond: set[str] = field(default_factory=set)  # found and not followed, since the last message
+    changed: set[str] = field(default_factory=set)  # subjects whose rows are to be written
+    gone: set[str] = field(default_factory=set)  # ... to be deleted
+    _first: dict[str, float] = field(default_factory=dict)  # what is so, and has not fired yet
+    _next_at: float = 0.0  # of the next message
+    _told_at: float = 0.0
+
+    def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """What an earlier run has found."""
+        for row in rows:
+            subject = Subject(row["subject"], row["label"], row["site"], row["since"])
+            self.firing[subject.id] = Firing(
+                subject, row["fired_at"], row["told_at"], row["cleared_at"], row["fired_at"]
+            )
+            self._told_at = max(self._told_at, row["told_at"] or 0.0)
+
+    def row(self, id: str) -> dict[str, Any]:
+        """The row of a subject that fires."""
+        one = self.firing[id]
+        return {
+            "rule": self.rule.name, "subject": id, "label": one.subject.label,
+            "site": one.subject.site, "since": one.subject.since, "fired_at": one.fired_at,
+            "told_at": one.told_at, "cleared_at": one.cleared_at,
+        }  # fmt: skip
+
+    # What is found
+
+    def state(self, present: Sequence[Subject], now: float) -> None:
+        """All that is so now, of a kind that is looked at as a whole."""
+        here = {one.id: one for one in present}
+        self._first = {id: self._first.get(id, now) for id in here}
+        for id, subject in here.items():
+            if (one := self.firing.get(id)) is not None:
+                one.seen_at = now
+                self._again(one)
+            elif now - self._first[id] >= 60 * self.rule.minutes:
+                self._fire(subject, now)
+        self.clear(
+            [
+                id
+                for id, one in self.firing.items()
+                if id not in here and now - one.seen_at >= CALM_SECONDS
+            ],
+            now,
+        )
+
+    def found(self, subjects: Iterable[Subject], now: float) -> None:
+        """What has been so for as long as the rule wants, of a kind of which there are many."""
+        for subject in subjects:
+            if (one := self.firing.get(subject.id)) is not None:
+                self._again(one)
+            else:
+                self._fire(subject, now)
+
+    def clear(self, ids: Collection[str], now: float) -> None:
+        """These are over."""
+        for id in ids:
+            one = self.firing[id]
+            if one.cleared_at is not None:
+                continue
+            if (one.told_at is None and not one.in_flight) or not self.rule.all_clear:
+                self._drop(id)
+            else:
+                one.cleared_at = now
+                self.changed.add(id)
+
+    def _again(self, one: Firing) -> None:
+        """It is so again before anybody was told that it is over."""
+        if one.cleared_at is not None:
+            one.cleared_at = None
+            self.changed.add(one.subject.id)
+
+    def _fire(self, subject: Subject, now: float) -> None:
+        if len(self.firing) >= MOST:
+            if len(self.beyond) < MOST_BEYOND:
+                self.beyond.add(subject.id)
+            return
+        self.firing[subject.id] = Firing(subject, now, seen_at=now)
+        self.changed.add(subject.id)
+        self.gone.discard(subject.id)
+
+    def _drop(self, id: str) -> None:
+        del self.firing[id]
+        self.changed.discard(id)
+        self.gone.add(id)
+
+    # What is told
+
+    def message(self, now: float) -> Message | None:
+        """What is to be told now, if anything is. What it has is on its way from then on."""
+        if self.rule.is_quiet(now) or now < self._next_at:
+            return None
+        waiting = [one for one in self.firing.values() if not one.in_flight]
+        fired = [one for one in waiting if one.told_at is None and one.cleared_at is None]
+        cleared = [one for one in waiting if one.cleared_at is not None]
+        still = [one for one in waiting if one.told_at is not None and one.cleared_at is None]
+        repeats = self.rule.repeat and now - self._told_at >= 60 * self.rule.repeat
+        if not (fired or cleared or self.beyond or (still and repeats)):
+            return None
+        message = Message(
+            self.rule, fired, cleared, still if repeats else (), len(self.beyond),
+            sum(one.cleared_at is None for one in self.firing.values()),
+        )  # fmt: skip
+        for one in (*fired, *cleared):
+            one.in_flight = True
+        self.beyond.clear()
+        self._told_at, self._next_at = now, now + GATHER_SECONDS
+        return message
+
+    def told(self, message: Message, now: float) -> None:
+        """Its receivers have it, or cannot be reached: nothing of it is told again."""
+        for one in message.fired:
+            if self.firing.get(one.subject.id) is one:
+                one.in_flight, one.told_at = False, now
+                self.changed.add(one.subject.id)
+        for one in message.cleared:
+            if self.firing.get(one.subject.id) is one:
+                one.in_flight = False
+                if one.cleared_at is not None:  # else it fires again, and is told as new
+                    self._drop(one.subject.id)
+                else:
+                    one.told_at = None
+                    self.changed.add(one.subject.id)

@@ -1,0 +1,179 @@
+"""One message to one receiver through Apprise, in a process of its own.
+
+Apprise waits in threads that nothing can end, connects to whatever a URL names, and knows URLs
+that read files. So it runs beside the gateway: the process is killed when it takes too long, and
+`fence` keeps it from private addresses, files and other programs. It reads one JSON object from
+standard input and writes one to standard output.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import re
+import resource
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from devgate.webhooks.public_addresses import is_public, not_public
+
+MAX_REQUEST = 256 * 1024  # bytes
+MAX_SENTENCE = 300  # characters
+NICE = 10  # below the gateway
+CPU_SECONDS = 20
+LEAST_SECRET = 6  # characters: what is shorter hides nothing
+
+# Python's own files, and what its modules read of the system; elsewhere on its path, code alone.
+READABLE = (
+    sys.prefix, sys.base_prefix, "/usr/share/zoneinfo", "/etc/mime.types", "/dev/null",
+    "/dev/urandom",
+)  # fmt: skip
+CODE = (".py", ".pyc", ".so")
+# Nothing of this has a place in sending a message.
+NEVER = frozenset((
+    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.spawn", "os.remove",
+    "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.link", "os.symlink", "os.truncate",
+    "subprocess.Popen", "socket.bind", "socket.sendto", "socket.sendmsg", "shutil.rmtree",
+))  # fmt: skip
+
+
+class Fenced(PermissionError):
+    """What a message may not do."""
+
+
+class Fence:
+    """What this process may do from now on, once `raise_` was called. Nothing takes it down."""
+
+    def __init__(self, *, allow_private: bool, permit: str) -> None:
+        self._allow_private = allow_private
+        self._permit = permit
+        self.refused: str | None = None  # the last thing that was refused
+
+    def raise_(self) -> None:
+        """From now on."""
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect":
+            self._connect(args[1])
+        elif event == "open":
+            self._open(args[0], args[1])
+        elif event in NEVER:
+            self._refuse(f"a message may not do this: {event}")
+
+    def _connect(self, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        try:
+            found = ipaddress.ip_address(str(host).split("%")[0])
+        except ValueError:
+            self._refuse("a connection to something that is no address")
+        if not self._allow_private and not is_public(found):
+            self._refuse(not_public(str(found), self._permit))
+
+    def _open(self, path: object, mode: object) -> None:
+        if isinstance(path, int) or path is None:
+            return
+        text = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
+        reads = mode is None or not any(sign in str(mode) for sign in "wax+")
+        known = any(text == one or text.startswith(one + "/") for one in READABLE)
+        if not reads or not (known or text.endswith(CODE)):
+            self._refuse("a message may not open files")
+
+    def _refuse(self, sentence: str) -> None:
+        self.refused = sentence
+        raise Fenced(sentence)
+
+
+class Complaints(logging.Handler):
+    """What Apprise says of a delivery that failed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line."""
+        self.lines.append(" ".join(record.getMessage().split()))
+
+
+def deliver(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Send what is asked, or look at the URL alone where there is no text."""
+    url = str(request["url"])
+    complaints = Complaints()
+    logger = logging.getLogger("apprise")
+    logger.addHandler(complaints)
+    logger.propagate = False
+    import apprise
+
+    asset = apprise.AppriseAsset(
+        async_mode=False, app_id="devgate", app_desc="devgate", secure_logging=True
+    )
+    fence = Fence(allow_private=bool(request["allow_private"]), permit=str(request["permit"]))
+    # All modules of Apprise are read here, the URL is not followed yet.
+    service: Any = apprise.Apprise.instantiate("mailto://user:pass@example.com", asset=asset)
+    fence.raise_()
+    try:
+        service = apprise.Apprise.instantiate(url, asset=asset)
+        if service is None:
+            return {"ok": False, "text": without_secrets(_last(complaints), url) or _WRONG}
+        service.verify_certificate = True
+        service.retry = 0
+        shown = str(service.url(privacy=True)).partition("?")[0]
+        if "text" not in request:
+            return {"ok": True, "text": str(service.service_name), "shown": shown}
+        target = apprise.Apprise(asset=asset)
+        target.add(service)
+        sent: Any = target.notify(
+            body=str(request["text"]), title=str(request["title"]),
+            notify_type=request["kind"], body_format=apprise.NotifyFormat.TEXT,
+        )  # fmt: skip
+    except Exception as err:
+        sent = None
+        complaints.lines.append(f"{type(err).__name__}: {err}")
+    if sent:
+        return {"ok": True, "text": "it took the message"}
+    text = fence.refused or without_secrets(_last(complaints), url)
+    return {"ok": False, "text": text or "it did not take the message, and nothing says why"}
+
+
+_WRONG = "the URL is not complete; docs/manual.md shows some, under Alerts"
+
+
+def _last(complaints: Complaints) -> str:
+    return "; ".join(complaints.lines[-2:])[:MAX_SENTENCE]
+
+
+def without_secrets(text: str, url: str) -> str:
+    """The text, without what stands in the URL, but for the name of a host."""
+    rest = url.partition("://")[2]
+    host = ""
+    if "@" in rest or urlsplit(url).scheme.startswith("mailto"):
+        host = urlsplit(url).hostname or ""
+    words = {word for part in (rest, unquote(rest)) for word in re.split(r"[/?&=@:#,;]+", part)}
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= LEAST_SECRET and word.lower() != host.lower():
+            text = text.replace(word, "...")
+    return text
+
+
+def main() -> None:
+    """Deliver one message, as standard input says."""
+    with suppress(OSError, ValueError):  # a service of systemd may be forbidden to
+        os.nice(NICE)
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    request = json.loads(sys.stdin.buffer.read(MAX_REQUEST))
+    out = os.dup(sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever a library prints
+    answer = deliver(request)
+    os.write(out, json.dumps(answer).encode())
+    os._exit(0)  # threads that still wait do not keep it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A rule: of what people are told, for which machines, how soon, and when they are left alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from devgate.model import shown
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+MAX_RULES, MAX_RECEIVERS = 50, 50
+MAX_MINUTES = 7 * 1440  # minutes that a thing may be so before it is told
+MAX_DAYS = 365  # days before a certificate expires
+MAX_REPEAT = 7 * 1440  # minutes
+MAX_ZONE = 64  # characters
+
+_QUIET = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+
+class Kind(NamedTuple):
+    """What a rule can be about, with what it takes where nothing is said."""
+
+    minutes: int | None  # for so long a thing has to be so; None: the kind has no such time
+    sited: bool  # it may be for one site
+    many: bool = False  # each machine or command is one, and there may be thousands
+
+
+# The words are those of "attention" (`gateway.reports.attention`), which finds most of them.
+KINDS: Mapping[str, Kind] = {
+    "offline": Kind(15, True, True),
+    "site_outage": Kind(0, True),
+    "unknown_outcomes": Kind(30, True, True),
+    "failures": Kind(0, False),
+    "unknown_devices": Kind(0, False),
+    "webhook": Kind(5, False),
+    "store": Kind(1, False),
+    "certificate": Kind(None, False),
+}
+DAYS = 21  # before a certificate expires, where nothing is said
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, in the columns of its table."""
+
+    name: str
+    kind: str
+    receivers: tuple[str, ...]
+    site: str = ""  # nothing: all
+    minutes: int = 0
+    days: int = 0
+    quiet: str = ""  # "22:00-07:00" in `zone`; nothing: never
+    zone: str = "UTC"
+    repeat: int = 0  # minutes; 0: it is told once
+    all_clear: bool = True
+    enabled: bool = True
+    added_at: float = 0.0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Rule:
+        """The rule in a row of the table."""
+        names = tuple(name for name in row["receivers"].split(",") if name)
+        return cls(**{**row, "receivers": names})
+
+    def row(self) -> dict[str, Any]:
+        """The row of the table."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "receivers": ",".join(self.receivers)}
+
+    def finds_as(self, other: Rule) -> bool:
+        """Whether what this one has found is what the other one would find."""
+        names = ("kind", "site", "minutes", "days")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether nobody is to be disturbed at this time (wall clock)."""
+        found = _QUIET.fullmatch(self.quiet)
+        if found is None:
+            return False
+        begin, end = (int(found[n]) * 60 + int(found[n + 1]) for n in (1, 3))
+        here = datetime.fromtimestamp(now, UTC).astimezone(zone_of(self.zone))
+        minute = here.hour * 60 + here.minute
+        if begin <= end:
+            return begin <= minute < end
+        return minute >= begin or minute < end  # over midnight
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name. Raises ValueError if there is none."""
+    try:
+        if not name.isascii() or len(name) > MAX_ZONE:
+            raise ValueError
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise ValueError(
+            f'zone: a time zone like "Asia/Shanghai" expected, or "UTC", not {shown(name)}'
+        ) from None
+
+
+def checked(rule: Rule) -> Rule:
+    """The same rule. Raises ValueError with the field and what was expected."""
+    if not NAME.fullmatch(rule.name):
+        raise ValueError(
+            "name: 1 to 64 letters, digits, dots, dashes and underlines expected, not "
+            f"{shown(rule.name)}"
+        )
+    kind = KINDS.get(rule.kind)
+    if kind is None:
+        raise ValueError(f"kind: one of {', '.join(KINDS)} expected, not {shown(rule.kind)}")
+    if rule.site and not kind.sited:
+        raise ValueError(f"site: a rule about {rule.kind} is for all sites; leave it out")
+    if not 0 <= rule.minutes <= MAX_MINUTES:
+        raise ValueError(f"minutes: 0 to {MAX_MINUTES} expected, not {rule.minutes}")
+    if kind.minutes is None and rule.minutes:
+        raise ValueError(f"minutes: a rule about a {rule.kind} has days; leave minutes out")
+    if kind.minutes is None and not 1 <= rule.days <= MAX_DAYS:
+        raise ValueError(f"days: 1 to {MAX_DAYS} expected, not {rule.days}")
+    if kind.minutes is not None and rule.days:
+        raise ValueError(f"days: a rule about {rule.kind} has minutes; leave days out")
+    if not rule.receivers:
+        raise ValueError("receivers: at least one expected, of those in the list of receivers")
+    if rule.quiet and not _QUIET.fullmatch(rule.quiet):
+        raise ValueError(f'quiet: "22:00-07:00" or "" expected, not {shown(rule.quiet)}')
+    if rule.repeat and not 5 <= rule.repeat <= MAX_REPEAT:
+        raise ValueError(f"repeat: 5 to {MAX_REPEAT} minutes, or 0, expected, not {rule.repeat}")
+    zone_of(rule.zone)
+    return rule

@@ -1,0 +1,225 @@
+"""`devgate alert`: what fires, what was sent, and who is told of what.
+
+All of it is asked of the running gateway: only there has a rule an effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from devgate.cli.alert_receivers import receiver
+from devgate.cli.describe import ago, span
+from devgate.cli.language import said
+from devgate.cli.output import YES, Where, certain, common, finish, options, table
+from devgate.control.client import ask
+
+F = TypeVar("F", bound=Callable[..., Any])
+Reply = Mapping[str, Any]
+
+KINDS = (
+    "offline", "site_outage", "unknown_outcomes", "failures", "unknown_devices", "webhook",
+    "store", "certificate",
+)  # fmt: skip
+FIRING = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "TOLD")
+SENT = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
+RULES = ("RULE", "KIND", "SITE", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
+
+
+@click.group()
+@options
+def alert() -> None:
+    """Tell people when something needs them: by mail, WeCom, Slack and many more, or a webhook.
+
+    A rule says what is told and to which receivers. Both are kept in the database, and are in
+    force at once.
+
+    \b
+    Examples:
+      devgate alert receiver add ops "mailtos://USER:PASSWORD@smtp.example.com?to=a@example.com"
+      devgate alert receiver test ops
+      devgate alert rule add away --kind offline --minutes 15 --to ops
+      devgate alert list
+    """
+
+
+@alert.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), help="At most that many.")
+@click.option("--after", metavar="PLACE", help="Go on there: `next` of a page.")
+@common
+def list_(where: Where, limit: int | None, after: str | None) -> None:
+    """List what fires now, the newest first.
+
+    TOLD is when the receivers of the rule had it. It is empty while that waits, in quiet hours
+    for example.
+
+    \b
+    Example:
+      devgate alert list --json | jq '.items[] | select(.kind == "offline") | .subject'
+    """
+    request = {"type": "alerts", **_given(limit=limit, after=after)}
+    finish(ask(where.socket(), request), where.as_json, _firing)
+
+
+@alert.command()
+@click.option("--receiver", metavar="NAME", help="Only to this one.")
+@click.option("--limit", type=click.IntRange(1, 1000), help="At most that many.")
+@click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
+@common
+def log(where: Where, receiver: str | None, limit: int | None, after: str | None) -> None:
+    """List the messages that were sent, or were to be sent, the newest first.
+
+    STATE is `sent`, `failed`, or `waiting` where it is tried again.
+
+    \b
+    Example:
+      devgate alert log --receiver ops --limit 20
+    """
+    request = {"type": "alert_log", **_given(receiver=receiver, limit=limit, after=after)}
+    finish(ask(where.socket(), request), where.as_json, _sent)
+
+
+@alert.group()
+@options
+def rule() -> None:
+    """Keep the rules: what is told, for which site, how soon, and to whom.
+
+    \b
+    Example:
+      devgate alert rule add dark --kind site_outage --to ops
+    """
+
+
+@rule.command("list")
+@common
+def rules(where: Where) -> None:
+    """List the rules.
+
+    \b
+    Example:
+      devgate alert rule list
+    """
+    finish(ask(where.socket(), {"type": "alert_rules"}), where.as_json, _rules)
+
+
+def _of_a_rule(command: F) -> F:
+    for decorate in (
+        click.option("--all-clear/--no-all-clear", default=None, help="Tell its end, too."),
+        click.option("--repeat", type=click.IntRange(0), metavar="MINUTES",
+                     help="Tell it again as long as it lasts; 0: once."),
+        click.option("--zone", metavar="ZONE", help="Of quiet hours and times: Asia/Shanghai."),
+        click.option("--quiet", metavar="HOURS",
+                     help='Nobody is told from 22:00-07:00, for example; "" for never.'),
+        click.option("--to", "receivers", metavar="A,B", help="The receivers."),
+        click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
+        click.option("--minutes", type=click.IntRange(0), help="So long has it to be so."),
+        click.option("--site", help='Only of this site; "" for all.'),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+@rule.command("add")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="What it is about.")
+@_of_a_rule
+@common
+def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
+    """Add the rule NAME. What is so already when it is added is not told.
+
+    \b
+    Examples:
+      devgate alert rule add away --kind offline --minutes 15 --to ops
+      devgate alert rule add berlin --kind offline --site "Berlin Hbf" --minutes 5 --to anna \\
+          --quiet 22:00-07:00 --zone Europe/Berlin --repeat 240
+      devgate alert rule add certs --kind certificate --days 21 --to ops
+    """
+    request = {"type": "alert_rule_add", "name": name, "kind": kind, **_given(**given)}
+    finish(ask(where.socket(), request), where.as_json)
+
+
+@rule.command("edit")
+@click.argument("name")
+@click.option("--enable/--disable", "enabled", default=None, help="Put it to work, or to rest.")
+@_of_a_rule
+@common
+def edit_rule(where: Where, /, name: str, **given: Any) -> None:
+    """Change the rule NAME: what is given, and nothing else.
+
+    \b
+    Examples:
+      devgate alert rule edit away --minutes 30
+      devgate alert rule edit away --disable
+    """
+    if not (changes := _given(**given)):
+        raise click.UsageError("Say what to change, --minutes or --to for example.")
+    request = {"type": "alert_rule_edit", "name": name, **changes}
+    finish(ask(where.socket(), request), where.as_json)
+
+
+@rule.command("remove")
+@click.argument("name")
+@YES
+@common
+def remove_rule(where: Where, name: str, yes: bool) -> None:
+    """Remove the rule NAME. Nothing more is told of it, not even that something is over.
+
+    \b
+    Example:
+      devgate alert rule remove away --yes
+    """
+    certain(f"Remove the rule {name}?", yes)
+    finish(ask(where.socket(), {"type": "alert_rule_remove", "name": name}), where.as_json)
+
+
+alert.add_command(receiver)
+
+
+def _given(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _firing(reply: Reply) -> str:
+    items = reply.get("items") or ()
+    if not items:
+        return said("nothing fires")
+    rows = [
+        [ago(one["fired_at"]), one["rule"], one["kind"], one["label"], one["site"],
+         ago(one["told_at"]) if one["told_at"] else ""]
+        for one in items
+    ]  # fmt: skip
+    return _more(reply, table(FIRING, rows))
+
+
+def _sent(reply: Reply) -> str:
+    items = reply.get("items") or ()
+    if not items:
+        return said("nothing was sent")
+    names = ("receiver", "rule", "state", "tries", "title", "error")
+    rows = [[ago(one["at"]), *(one[name] for name in names)] for one in items]
+    return _more(reply, table(SENT, rows))
+
+
+def _more(reply: Reply, text: str) -> str:
+    if not reply.get("next"):
+        return text
+    more = said(f"more with --after {reply['next']}")
+    return f"{text}\n{more}"
+
+
+def _rules(reply: Reply) -> str:
+    items = reply.get("items") or ()
+    if not items:
+        return said("no rules: `devgate alert rule add NAME --kind KIND --to RECEIVER` adds one")
+    return table(RULES, [_rule(one) for one in items])
+
+
+def _rule(one: Mapping[str, Any]) -> list[object]:
+    days = one["kind"] == "certificate"
+    after = span(86400 * one["days"] if days else 60 * one["minutes"])
+    quiet = f"{one['quiet']} {one['zone']}" if one["quiet"] else ""
+    repeat = span(60 * one["repeat"]) if one["repeat"] else ""
+    return [one["name"], one["kind"], one["site"], after, ", ".join(one["receivers"]), quiet,
+            repeat, one["enabled"]]  # fmt: skip

@@ -1,0 +1,165 @@
+"""`devgate alert receiver`: who is told, by which service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TextIO, TypeVar
+
+import click
+
+from devgate.cli.language import said
+from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
+from devgate.control.client import ask
+
+F = TypeVar("F", bound=Callable[..., Any])
+Reply = Mapping[str, Any]
+
+MOST_URL = 4096  # characters of a line
+RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
+
+
+@click.group()
+@options
+def receiver() -> None:
+    """Keep the receivers: who is told, by which service.
+
+    \b
+    Example:
+      devgate alert receiver add ops wecombot://KEY --language zh
+    """
+
+
+@receiver.command("list")
+@common
+def receivers(where: Where) -> None:
+    """List the receivers. Their URLs are shown without what is secret in them.
+
+    \b
+    Example:
+      devgate alert receiver list
+    """
+    finish(ask(where.socket(), {"type": "alert_receivers"}), where.as_json, _receivers)
+
+
+def _of_a_receiver(command: F) -> F:
+    for decorate in (
+        click.option("--language", type=click.Choice(("en", "zh")), help="Of its messages."),
+        click.option("--url-file", metavar="FILE", type=click.File(encoding="utf-8"),
+                     help="A file whose first line is the URL; - for stdin."),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+@receiver.command("add")
+@click.argument("name")
+@click.argument("url", required=False)
+@_of_a_receiver
+@common
+def add_receiver(
+    where: Where, name: str, url: str | None, url_file: TextIO | None, language: str | None
+) -> None:
+    """Add the receiver NAME, reached at URL: one of Apprise, or https://... for a webhook.
+
+    The URL is kept encrypted and is never shown again. With --url-file it is in no list of
+    processes and in no history of a shell either. The secret that signs what a webhook gets is
+    printed, this once. docs/manual.md, under Alerts, shows URLs of many services.
+
+    \b
+    Examples:
+      devgate alert receiver add ops "mailtos://USER:PASSWORD@smtp.example.com?to=a@example.com"
+      devgate alert receiver add ops wecombot://KEY --language zh
+      devgate alert receiver add shop https://shop.example/alerts
+      devgate alert receiver add ops --url-file ops.url
+    """
+    given = _url(url, url_file)
+    if given is None:
+        raise click.UsageError("Either URL or --url-file expected.")
+    request = {"type": "alert_receiver_add", "name": name, "url": given}
+    finish(ask(where.socket(), {**request, **_given(language=language)}), where.as_json, _added)
+
+
+@receiver.command("edit")
+@click.argument("name")
+@click.option("--url", help="Another URL.")
+@click.option("--enable/--disable", "enabled", default=None, help="Put it to work, or to rest.")
+@_of_a_receiver
+@common
+def edit_receiver(
+    where: Where, /, name: str, url: str | None, url_file: TextIO | None, **given: Any
+) -> None:
+    """Change the receiver NAME: what is given, and nothing else.
+
+    \b
+    Examples:
+      devgate alert receiver edit ops --language zh
+      devgate alert receiver edit ops --disable
+    """
+    changes = _given(url=_url(url, url_file), **given)
+    if not changes:
+        raise click.UsageError("Say what to change, --language or --url-file for example.")
+    request = {"type": "alert_receiver_edit", "name": name, **changes}
+    finish(ask(where.socket(), request), where.as_json, _added)
+
+
+@receiver.command("remove")
+@click.argument("name")
+@YES
+@common
+def remove_receiver(where: Where, name: str, yes: bool) -> None:
+    """Remove the receiver NAME. A rule must not name it any more.
+
+    \b
+    Example:
+      devgate alert receiver remove ops --yes
+    """
+    certain(f"Remove the receiver {name}?", yes)
+    finish(ask(where.socket(), {"type": "alert_receiver_remove", "name": name}), where.as_json)
+
+
+@receiver.command()
+@click.argument("name")
+@common
+def test(where: Where, name: str) -> None:
+    """Send a test to the receiver NAME, at once, and tell what came of it.
+
+    \b
+    Example:
+      devgate alert receiver test ops
+    """
+    finish(ask(where.socket(), {"type": "alert_receiver_test", "name": name}), where.as_json)
+
+
+def _given(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _url(url: str | None, file: TextIO | None) -> str | None:
+    if file is None:
+        return url
+    if url is not None:
+        raise click.UsageError("Either URL or --url-file expected.")
+    try:
+        first = file.readline(MOST_URL).strip()
+    except UnicodeDecodeError:
+        _fail(file, "UTF-8 expected")
+    return first or _fail(file, "its first line is empty")
+
+
+def _fail(file: TextIO, why: str) -> NoReturn:
+    fail(f"--url-file {file.name}: {why}")
+
+
+def _added(reply: Reply) -> str:
+    if not reply.get("secret"):
+        return sentence(reply)
+    secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
+    return f"{sentence(reply)}\n{said(secret)}"
+
+
+def _receivers(reply: Reply) -> str:
+    items = reply.get("items") or ()
+    if not items:
+        return said("no receivers: `devgate alert receiver add NAME URL` adds one")
+    names = ("name", "url", "language", "enabled", "failures", "error")
+    return table(RECEIVERS, [[one[name] for name in names] for one in items])

@@ -1,0 +1,139 @@
+"""What rules of alerts look at, each in its way: none goes through all devices."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from devgate.alerts.certificates import Certificates
+from devgate.alerts.engine import Subject, Watch
+from devgate.alerts.rule import KINDS
+from devgate.gateway.storage import Records
+from devgate.store import alert_looks
+
+DAY = 86400.0
+# Rows are on disk a little later than the time in them.
+LATE_SECONDS = 120.0
+CHUNKS = 40  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
+
+Items = Sequence[Mapping[str, Any]]
+Place = tuple[float, str]
+
+
+class Looks:
+    """Looks at what rules are about, from where each look ended."""
+
+    def __init__(
+        self,
+        records: Records,
+        certificates: Certificates,
+        look: Callable[[], Awaitable[Items]],
+    ) -> None:
+        self._records = records
+        self._certificates = certificates
+        self._look = look
+        self._places: dict[str, tuple[Watch, Place]] = {}  # by the rule
+
+    def forget(self) -> None:
+        """Begin where each rule began."""
+        self._places.clear()
+
+    async def all(self, watches: Sequence[Watch], now: float) -> None:
+        """Tell these watches what is so. Raises StoreError."""
+        kinds = {one.rule.kind for one in watches}
+        items: Items = ()
+        if any(not KINDS[kind].many and kind != "certificate" for kind in kinds):
+            items = await self._look()
+        for watch in watches:
+            if watch.rule.kind == "offline":
+                await self._away(watch, now)
+            elif watch.rule.kind == "unknown_outcomes":
+                await self._unresolved(watch, now)
+            elif watch.rule.kind == "certificate":
+                watch.state([one async for one in self._expiring(watch, now)], now)
+            else:
+                watch.state(list(_of_attention(watch, items)), now)
+
+    def at_store(self, watch: Watch, node: str, now: float) -> None:
+        """Tell a watch whether the database can be written. Asks nothing of it."""
+        state = self._records.state
+        label = f"{node}: {state}" if node else state
+        watch.state([] if state == "ok" else [Subject("store", label)], now)
+
+    def _place(self, watch: Watch, now: float) -> Place:
+        """Where the look goes on. What was so when the rule was made is not told; what became so
+        while no gateway ran is, for a day."""
+        known = self._places.get(watch.rule.name)
+        if known is not None and known[0] is watch:
+            return known[1]
+        rule = watch.rule
+        return max(rule.added_at, now - DAY) - 60 * rule.minutes, ""
+
+    async def _away(self, watch: Watch, now: float) -> None:
+        rule, place = watch.rule, self._place(watch, now)
+        begin, until = place[0], now - 60 * watch.rule.minutes
+        for _ in range(CHUNKS):
+            passed = await self._records.read(alert_looks.away, place, until, site=rule.site)
+            watch.found(
+                (
+                    Subject(one.imei, one.name or one.imei, one.site, one.since)
+                    for one in passed.found
+                ),
+                now,
+            )
+            place = passed.place or (max(begin, until - LATE_SECONDS), "")
+            if passed.place is None:
+                break
+        self._places[rule.name] = watch, place
+        fires = _fires(watch)
+        still = await self._records.read(alert_looks.still_away, fires)
+        watch.clear([id for id in fires if id not in still], now)
+
+    async def _unresolved(self, watch: Watch, now: float) -> None:
+        rule, (begin, _) = watch.rule, self._place(watch, now)
+        until = now - 60 * rule.minutes
+        rows = await self._records.read(
+            alert_looks.unresolved_between, begin, until, site=rule.site
+        )
+        watch.found(
+            (
+                Subject(
+                    row["id"], f"{row['key'] or row['id']} · {row['name'] or row['imei']}",
+                    row["site"] or "", row["ended_at"],
+                )
+                for row in rows
+            ),
+            now,
+        )  # fmt: skip
+        end = rows[-1]["ended_at"] if len(rows) == alert_looks.MOST else until - LATE_SECONDS
+        self._places[rule.name] = watch, (max(begin, end), "")
+        fires = _fires(watch)
+        still = await self._records.read(alert_looks.unresolved, fires)
+        watch.clear([id for id in fires if id not in still], now)
+
+    async def _expiring(self, watch: Watch, now: float) -> Any:
+        for one in await self._certificates.known():
+            if one.expires < now + DAY * watch.rule.days:
+                until = datetime.fromtimestamp(one.expires, UTC)
+                yield Subject(one.door, f"[{one.door}] {one.file}: {until:%Y-%m-%d}")
+
+
+def _fires(watch: Watch) -> list[str]:
+    return [id for id, one in watch.firing.items() if one.cleared_at is None]
+
+
+def _of_attention(watch: Watch, items: Items) -> Iterable[Subject]:
+    for item in items:
+        if item["kind"] != watch.rule.kind:
+            continue
+        name, since = str(item["name"] or ""), item["since"]
+        at = datetime.fromisoformat(since).timestamp() if since else None
+        if item["kind"] == "site_outage":
+            if watch.rule.site in ("", name):
+                yield Subject(name, f"{name} ({item['count']} / {item['of']})", name, at)
+        elif item["kind"] == "webhook":
+            yield Subject(name, f"{name}: {item['detail']}", since=at)
+        else:
+            part = f" / {item['of']}" if item["of"] else ""
+            yield Subject(item["kind"], f"{item['count']}{part}")

@@ -1,0 +1,287 @@
+"""Alerts at work: what rules find, who is told, and what of that is on disk.
+
+Runs in every gateway. In a cluster the node that leads looks and tells; only a database that
+fails is told by each node that sees it, for then nobody leads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+import trio
+
+from devgate.alerts.certificates import Certificates
+from devgate.alerts.courier import Courier, Letter, Result
+from devgate.alerts.engine import Watch
+from devgate.alerts.letters import letter_of, named
+from devgate.alerts.mailbox import Mailbox
+from devgate.alerts.receiver import Receiver
+from devgate.alerts.rule import Rule
+from devgate.errors import StoreError
+from devgate.gateway.alert_looks import Looks
+from devgate.gateway.background import Background
+from devgate.gateway.clock import time
+from devgate.gateway.storage import Records
+from devgate.store import alerts as stored
+from devgate.store.seal import Seal, SealError
+
+EVERY = 30.0  # seconds between two looks at what rules are about
+STORE_EVERY = 5.0  # ... and at whether the database can be written
+UNWRITTEN = 200  # messages of the record that wait while the database is away
+
+Look = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+
+log = logging.getLogger("devgate.alerts")
+
+
+class Alerts:
+    """Rules, receivers, and what is on its way. Whoever changes these on disk holds `changing`."""
+
+    def __init__(
+        self,
+        records: Records,
+        seal: Seal,
+        background: Background,
+        certificates: Certificates,
+        look: Look,
+        *,
+        allow_private: bool,
+        leads: Callable[[], bool] = lambda: True,
+        node: str = "",
+    ) -> None:
+        """`look` gives what needs attention; `leads`: this node looks for all."""
+        self.changing = trio.Lock()
+        self.receivers: dict[str, Receiver] = {}
+        self.mailboxes: dict[str, Mailbox] = {}
+        self.watches: dict[str, Watch] = {}
+        self.courier = Courier(allow_private=allow_private)
+        self._records = records
+        self._seal = seal
+        self._background = background
+        self._looks = Looks(records, certificates, look)
+        self._leads = leads
+        self._node = node
+        self._led = False
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
+        self._wake = trio.Event()
+        self._unwritten: deque[dict[str, Any]] = deque(maxlen=UNWRITTEN)
+
+    @property
+    def rules(self) -> list[Rule]:
+        """All rules, by name."""
+        return [watch.rule for _, watch in sorted(self.watches.items())]
+
+    async def run(self) -> NoReturn:
+        """Look and tell for ever. What fails is tried again, and ends nothing else."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await self._background.until_done("alerts", self.reload)
+            nursery.start_soon(self._watch_store)
+            while True:
+                await self._background.attempt("alerts", self.round)
+                self._wake = trio.Event()
+                with trio.move_on_after(EVERY):
+                    await self._wake.wait()
+        raise AssertionError
+
+    def soon(self) -> None:
+        """Look at once: a rule has changed."""
+        self._wake.set()
+
+    # Rules and receivers
+
+    async def reload(self) -> None:
+        """Take up rules and receivers as the database has them. Raises StoreError."""
+        rules, receivers = await self._records.read(_kept)
+        for name in [name for name in self.watches if name not in rules]:
+            del self.watches[name]
+        for name, rule in rules.items():
+            old = self.watches.get(name)
+            if old is None or not old.rule.finds_as(rule) or old.rule.added_at != rule.added_at:
+                self.watches[name] = Watch(rule)
+            else:
+                old.rule = rule
+        self._receive(receivers)
+
+    def _receive(self, receivers: Mapping[str, Receiver]) -> None:
+        for name in [name for name in self.mailboxes if name not in receivers]:
+            self._scopes.pop(name).cancel()
+            self.mailboxes.pop(name).close()
+        self.receivers = dict(receivers)
+        for name in receivers:
+            if name not in self.mailboxes and self._nursery is not None:
+                box = Mailbox(partial(self._send, name), partial(self._tried, name))
+                self.mailboxes[name] = box
+                self._scopes[name] = scope = trio.CancelScope()
+                self._nursery.start_soon(self._within, scope, box.run, name=f"alerts to {name}")
+
+    @staticmethod
+    async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[object]]) -> None:
+        with scope:
+            await run()
+
+    # Looking
+
+    async def round(self) -> None:
+        """Look once, and tell what is to be told. Raises StoreError: nobody knows what is so."""
+        leads = self._leads()
+        if leads != self._led:
+            await self._begin_anew()
+            self._led = leads
+        elif not leads:
+            await self.reload()
+        if not leads:
+            return
+        watches = [one for one in self.watches.values() if _is_looked_at(one)]
+        if watches:
+            await self._records.flushed()
+            await self._looks.all(watches, time())
+            for watch in watches:
+                self._tell(watch, time())
+        await self._save()
+
+    async def _begin_anew(self) -> None:
+        """Another node may have looked until now: what fires is read again."""
+        for name, watch in self.watches.items():
+            if watch.rule.kind != "store":
+                self.watches[name] = Watch(watch.rule)
+        self._looks.forget()
+        await self.reload()
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for row in await self._records.read(stored.firing):
+            rows.setdefault(row["rule"], []).append(row)
+        for name, watch in self.watches.items():
+            if watch.rule.kind != "store":
+                watch.restore(rows.get(name, ()))
+
+    async def _watch_store(self) -> NoReturn:
+        while True:
+            await trio.sleep(STORE_EVERY)
+            for watch in self.watches.values():
+                if watch.rule.kind == "store" and watch.rule.enabled:
+                    self._looks.at_store(watch, self._node, time())
+                    self._tell(watch, time())
+
+    # Telling
+
+    def _tell(self, watch: Watch, now: float) -> None:
+        message = watch.message(now)
+        if message is None:
+            return
+        rule = watch.rule
+        if count := len(message.fired) + message.more:
+            log.warning("alert fired rule=%s kind=%s count=%s", rule.name, rule.kind, count)
+            self._records.event("alert.fired", None, rule=rule.name, kind=rule.kind, count=count,
+                                subjects=named(message.fired))  # fmt: skip
+        if count := len(message.cleared):
+            log.info("alert cleared rule=%s kind=%s count=%s", rule.name, rule.kind, count)
+            self._records.event("alert.cleared", None, rule=rule.name, kind=rule.kind,
+                                count=count, subjects=named(message.cleared))  # fmt: skip
+        boxes = [
+            (self.mailboxes[name], self.receivers[name])
+            for name in rule.receivers
+            if name in self.mailboxes and self.receivers[name].enabled
+        ]
+        left = [len(boxes)]
+
+        def settled() -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                watch.told(message, time())
+                if self._nursery is not None and rule.kind != "store":
+                    self._nursery.start_soon(self._background.attempt, "alerts", self._save)
+
+        for box, receiver in boxes:
+            box.put(letter_of(message, receiver.language), settled)
+        if not boxes:
+            settled()
+
+    async def _send(self, name: str, letter: Letter, slow: bool) -> Result:
+        receiver = self.receivers[name]
+        try:
+            url, secret = await self.opened(receiver)
+        except SealError as err:
+            return Result(False, str(err))
+        return await self.courier.send(url, secret, letter, slow=slow)
+
+    async def opened(self, receiver: Receiver) -> tuple[str, str]:
+        """The URL and the secret of a receiver. Raises SealError."""
+
+        def in_thread() -> tuple[str, str]:
+            return self._seal.open(receiver.url), self._seal.open(receiver.secret)
+
+        return await trio.to_thread.run_sync(in_thread)
+
+    def _tried(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
+        self.note(name, letter, result, tries, last)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._background.attempt, "alerts", self.write_notes)
+
+    def note(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
+        """Put a try into the record: into the log, the events, and the list of messages."""
+        state = "sent" if result.ok else "failed" if last else "waiting"
+        if result.ok:
+            log.info("alert sent receiver=%s rule=%s tries=%s", name, letter.rule, tries)
+        else:
+            log.warning("alert not sent receiver=%s rule=%s tries=%s state=%s error=%s",
+                        name, letter.rule, tries, state, result.text)  # fmt: skip
+        if last:
+            told = {"receiver": name, "rule": letter.rule, "count": tries}
+            if not result.ok:
+                told["message"] = result.text
+            self._records.event(f"alert.{state}", None, **told)
+        self._unwritten.append({
+            "id": letter.id, "at": time(), "receiver": name, "rule": letter.rule,
+            "title": letter.title, "text": letter.text, "state": state, "tries": tries,
+            "error": None if result.ok else result.text,
+        })  # fmt: skip
+
+    # On disk
+
+    async def write_notes(self) -> None:
+        """Write what was noted. Raises StoreError: it waits then, a bounded number of it."""
+        rows = {row["id"]: row for row in self._unwritten}  # the latest try of each
+        self._unwritten.clear()
+        if not rows:
+            return
+        try:
+            await self._records.change(stored.log_put, list(rows.values()))
+        except StoreError:
+            self._unwritten.extendleft(reversed(rows.values()))
+            raise
+
+    async def _save(self) -> None:
+        """Write what has changed of what fires."""
+        await self.write_notes()
+        async with self.changing:  # or a rule that is being removed would leave rows
+            if not self._leads():
+                return
+            watches = [one for one in self.watches.values() if one.rule.kind != "store"]
+            taken = [(one, one.changed, one.gone) for one in watches if one.changed or one.gone]
+            if not taken:
+                return
+            rows = [watch.row(id) for watch, changed, _ in taken for id in changed]
+            gone = [(watch.rule.name, id) for watch, _, left in taken for id in left]
+            for watch, _, _ in taken:
+                watch.changed, watch.gone = set(), set()
+            try:
+                await self._records.change(stored.save_firing, rows, gone)
+            except BaseException:
+                for watch, changed, left in taken:
+                    watch.changed |= {id for id in changed if id in watch.firing}
+                    watch.gone |= {id for id in left if id not in watch.firing}
+                raise
+
+
+def _kept(conn: Any) -> tuple[dict[str, Rule], dict[str, Receiver]]:
+    rules = {row["name"]: Rule.of(row) for row in stored.rules(conn)}
+    return rules, {row["name"]: Receiver(**row) for row in stored.receivers(conn)}
+
+
+def _is_looked_at(watch: Watch) -> bool:
+    return watch.rule.enabled and watch.rule.kind != "store"

@@ -1,0 +1,201 @@
+"""Operations on receivers of alerts. Their URLs are secrets: no reply, event or log has one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import trio
+
+from devgate.alerts import wording
+from devgate.alerts.letters import test_letter
+from devgate.alerts.receiver import Receiver
+from devgate.alerts.rule import MAX_RECEIVERS, NAME
+from devgate.alerts.schemes import WEBHOOK, scheme_of
+from devgate.config.webhook import new_secret
+from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.gateway.added_webhooks import closed
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import iso, shown
+from devgate.store import alerts as stored
+from devgate.store import sealed
+from devgate.store.seal import SealError
+from devgate.webhooks.public_addresses import literal, not_public
+from devgate.webhooks.webhooks import PERMIT_ADDED
+
+CHANGES = ("url", "language", "enabled")
+
+log = logging.getLogger("devgate.alerts")
+
+
+async def alert_receivers(gateway: Gateway, args: Args, source: str) -> Reply:
+    """All receivers, and how their deliveries go."""
+    rows = await gateway.records.read(stored.receivers)
+    return {"status": "200", "items": [_item(gateway, Receiver(**row)) for row in rows],
+            "next": None}  # fmt: skip
+
+
+def _item(gateway: Gateway, receiver: Receiver) -> dict[str, object]:
+    box = gateway.alerts.mailboxes.get(receiver.name)
+    return {
+        "name": receiver.name,
+        "url": receiver.shown,
+        "language": receiver.language,
+        "enabled": receiver.enabled,
+        "added_at": iso(receiver.added_at),
+        "failures": box.failures if box else 0,
+        "error": box.error if box else None,
+    }
+
+
+async def alert_receiver_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Add a receiver. Raises CallerError: 400, or 409 if the name is taken."""
+    name, url = arguments.text(args, "name"), _url(args)
+    if name is None or not NAME.fullmatch(name):
+        raise CallerError(
+            "400", "name: 1 to 64 letters, digits, dots, dashes and underlines expected, not "
+            f"{'nothing' if name is None else shown(name)}",
+        )  # fmt: skip
+    if url is None:
+        raise CallerError("400", "url: a string expected, not nothing")
+    values: dict[str, Any] = {
+        "name": name, "language": arguments.choice(args, "language", wording.LANGUAGES) or "en",
+        "enabled": arguments.yes(args, "enabled", True), "added_at": time(),
+    }  # fmt: skip
+    secret, told = await _sealed(gateway, url, values)
+    with trio.CancelScope(shield=True):
+        async with gateway.alerts.changing:
+            rows = await gateway.records.read(stored.receivers)
+            if any(row["name"] == name for row in rows):
+                raise CallerError("409", f"name: there is a receiver {name}; edit or remove it")
+            if len(rows) >= MAX_RECEIVERS:
+                raise CallerError("409", f"there are {MAX_RECEIVERS} receivers; remove one")
+            await gateway.records.change(stored.add_receiver, values)
+            await gateway.alerts.reload()
+    log.info("alert receiver added receiver=%s url=%s source=%s", name, values["shown"], source)
+    return {"status": "200", "message": f"added the receiver {name} ({told})", "name": name,
+            "url": values["shown"], "secret": secret}  # fmt: skip
+
+
+async def alert_receiver_edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change what is given. Raises CallerError: 400."""
+    if not any(field in args for field in CHANGES):
+        raise CallerError("400", f"nothing to change: one of {', '.join(CHANGES)} expected")
+    values: dict[str, Any] = {}
+    if (language := arguments.choice(args, "language", wording.LANGUAGES)) is not None:
+        values["language"] = language
+    if (enabled := arguments.maybe(args, "enabled")) is not None:
+        values["enabled"] = enabled
+    receiver, secret = await _found(gateway, args), None
+    if (url := _url(args)) is not None:
+        secret, _ = await _sealed(gateway, url, values)
+    with trio.CancelScope(shield=True):
+        async with gateway.alerts.changing:
+            receiver = await _found(gateway, args)
+            if values:
+                await gateway.records.change(stored.change_receiver, receiver.name, values)
+            await gateway.alerts.reload()
+    log.info("alert receiver changed receiver=%s source=%s", receiver.name, source)
+    return {"status": "200", "message": f"changed the receiver {receiver.name}",
+            "name": receiver.name, "url": values.get("shown", receiver.shown),
+            "secret": secret}  # fmt: skip
+
+
+async def alert_receiver_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Remove a receiver. Raises CallerError: 400, or 409 while a rule names it."""
+    with trio.CancelScope(shield=True):
+        async with gateway.alerts.changing:
+            receiver = await _found(gateway, args)
+            rules = await gateway.records.read(stored.rules)
+            using = [row["name"] for row in rows_of(rules, receiver.name)]
+            if using:
+                raise CallerError(
+                    "409", f"the rules {', '.join(using)} tell {receiver.name}: change them first"
+                )
+            await gateway.records.change(stored.remove_receiver, receiver.name)
+            await gateway.alerts.reload()
+    log.info("alert receiver removed receiver=%s source=%s", receiver.name, source)
+    return {"status": "200", "message": f"removed the receiver {receiver.name}",
+            "name": receiver.name}  # fmt: skip
+
+
+def rows_of(rules: list[stored.Row], receiver: str) -> list[stored.Row]:
+    """Those of the rules that tell this receiver."""
+    return [row for row in rules if receiver in row["receivers"].split(",")]
+
+
+async def alert_receiver_test(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Send a test, once. Raises DevgateError (503) if it is not taken."""
+    receiver = await _found(gateway, args)
+    letter = test_letter(receiver.name, receiver.language)
+    try:
+        url, secret = await gateway.alerts.opened(receiver)
+    except SealError as err:
+        raise StoreError(f"secret: {err}") from None
+    result = await gateway.alerts.courier.send(url, secret, letter)
+    gateway.alerts.note(receiver.name, letter, result, 1, True)
+    await gateway.alerts.write_notes()
+    if not result.ok:
+        raise DevgateError(
+            "503", f"{receiver.name} did not take the test: {result.text}", outcome="failed"
+        )
+    message = f"{receiver.name} took the test: {result.text}"
+    return {"status": "200", "message": message, "name": receiver.name}
+
+
+def _url(args: Args) -> str | None:
+    """No message may quote it."""
+    given = args.get("url")
+    if given is None:
+        return None
+    try:
+        if not isinstance(given, str):
+            raise ValueError("url: a string expected")
+        scheme_of(given)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    return given
+
+
+async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[str | None, str]:
+    """Put the URL into the values of a row, encrypted. Returns the secret that was made for a
+    webhook, and what the receiver is. Raises CallerError (400) for a URL of no use, and StoreError
+    where it cannot be encrypted: it is not stored in the clear."""
+    secret = None
+    if scheme_of(url) in WEBHOOK:
+        if not gateway.settings.control.private_webhooks and (host := literal(url)):
+            raise CallerError("400", f"url: {not_public(host, PERMIT_ADDED)}")
+        told, values["shown"], secret = "webhook", url.partition("?")[0], new_secret()
+    else:
+        found = await gateway.alerts.courier.look(url)
+        if not found.ok:
+            raise CallerError("400", f"url: {found.text}")
+        told, values["shown"] = found.text, found.shown
+    try:
+        rows = await gateway.records.read(sealed.secrets)
+        values["url"] = await closed(gateway.seal, url, rows)
+        values["secret"] = (
+            await closed(gateway.seal, secret, [{"secret": values["url"]}]) if secret else ""
+        )
+    except SealError as err:
+        raise StoreError(f"url: {err}") from None
+    return secret, told
+
+
+async def _found(gateway: Gateway, args: Args) -> Receiver:
+    name = arguments.text(args, "name")
+    rows = await gateway.records.read(stored.receivers)
+    for row in rows:
+        if row["name"] == name:
+            return Receiver(**row)
+    if not rows:
+        raise CallerError(
+            "400", "name: there is no receiver; `devgate alert receiver add` adds one"
+        )
+    given = "nothing" if name is None else shown(name)
+    raise CallerError("400", f"name: one of {', '.join(r['name'] for r in rows)} expected, "
+                      f"not {given}")  # fmt: skip

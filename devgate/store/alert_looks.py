@@ -1,0 +1,108 @@
+"""What rules of alerts look for: devices that stay away, and outcomes that stay unresolved.
+
+Each look has a bound, and goes by an index: by `presence_list`, from where the last look ended,
+and by the inbox's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, text
+
+from devgate.store.unresolved import INBOX
+
+CHUNK = 5000  # rows of `presence` that one look passes
+MOST = 500  # commands that one look finds
+
+
+class Away(NamedTuple):
+    """A device that went offline, and has not come back."""
+
+    imei: str
+    since: float
+    id: int
+    name: str
+    site: str
+
+
+class Passed(NamedTuple):
+    """What one look has found, and the place behind it: None where it came to the end."""
+
+    found: Sequence[Away]
+    place: tuple[float, str] | None
+
+
+# A row value in the condition: both databases go by the index from there.
+_PASSED = text("""
+    SELECT p.imei, p.since, d.id, d.name, d.site, d.enabled
+    FROM (SELECT imei, since FROM presence
+          WHERE online = false AND since IS NOT NULL AND (since, imei) > (:since, :imei)
+            AND since <= :until
+          ORDER BY since, imei LIMIT :limit) AS p
+    LEFT JOIN device d ON d.imei = p.imei
+    ORDER BY p.since, p.imei
+""")
+_STILL = text("""
+    SELECT p.imei FROM presence p JOIN device d ON d.imei = p.imei
+    WHERE p.imei IN :imeis AND p.online = false AND d.enabled
+""").bindparams(bindparam("imeis", expanding=True))
+# By the index `command_unknown`. A start alone: a stop that got lost costs nobody anything.
+_BETWEEN = """
+    SELECT c.id, c.imei, c.key, c.ended_at, d.name, d.site
+    FROM command c LEFT JOIN device d ON d.imei = c.imei
+    WHERE c.status = '408' AND c.verdict IS NULL AND c.type = 'start'
+      AND c.ended_at > :since AND c.ended_at <= :until{site}
+    ORDER BY c.ended_at LIMIT :limit"""
+_OF_ALL, _OF_SITE = (text(_BETWEEN.format(site=one)) for one in ("", " AND d.site = :site"))
+_UNRESOLVED = text(f"SELECT id FROM command WHERE id IN :ids AND {INBOX}").bindparams(
+    bindparam("ids", expanding=True)
+)
+_ONLINE = {
+    "sqlite": text(
+        "SELECT p.imei FROM json_each(:imeis) j JOIN presence p ON p.imei = j.value WHERE p.online"
+    ),
+    "postgresql": text(
+        "SELECT imei FROM presence WHERE imei = ANY(CAST(:imeis AS text[])) AND online"
+    ),
+}
+
+
+def away(
+    conn: Connection, place: tuple[float, str], until: float, *, site: str, chunk: int = CHUNK
+) -> Passed:
+    """Enabled devices that went offline behind that place (wall clock and IMEI), up to `until`;
+    at one site, or at any. The longest away come first."""
+    values: dict[str, Any] = {"since": place[0], "imei": place[1], "until": until, "limit": chunk}
+    rows = conn.execute(_PASSED, values).all()
+    found = [Away(*row[:5]) for row in rows if row[5] and (not site or row[4] == site)]
+    return Passed(found, (rows[-1][1], rows[-1][0]) if len(rows) == chunk else None)
+
+
+def still_away(conn: Connection, imeis: Collection[str]) -> set[str]:
+    """Those of these devices that are offline and enabled. At most some hundreds."""
+    return set(conn.scalars(_STILL, {"imeis": list(imeis)})) if imeis else set()
+
+
+def unresolved_between(
+    conn: Connection, since: float, until: float, *, site: str
+) -> list[dict[str, Any]]:
+    """Starts that have had an unknown outcome since that time (wall clock), the longest first; at
+    one site, or at any. At most MOST."""
+    values = {"since": since, "until": until, "limit": MOST} | ({"site": site} if site else {})
+    rows = conn.execute(_OF_SITE if site else _OF_ALL, values)
+    return [dict(row._mapping) for row in rows]
+
+
+def unresolved(conn: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these commands whose outcome is unknown still. At most some hundreds."""
+    return set(conn.scalars(_UNRESOLVED, {"ids": list(ids)})) if ids else set()
+
+
+def online_among(conn: Connection, imeis: Collection[str]) -> set[str]:
+    """Those of these devices that are connected, to whichever node."""
+    on_sqlite = conn.dialect.name == "sqlite"
+    given = json.dumps(list(imeis)) if on_sqlite else list(imeis)
+    return set(conn.scalars(_ONLINE[conn.dialect.name], {"imeis": given}))

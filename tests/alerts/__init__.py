@@ -1,0 +1,1 @@
+"""Alerts: rules, what is told, and receivers that are real."""
