@@ -11,6 +11,7 @@ import click
 from devgate.cli import describe
 from devgate.cli.output import Where, common, complain, exit_code, finish, options, say
 from devgate.cli.params import ImeiType, Moment
+from devgate.cli.story import story
 from devgate.control.client import ask
 from devgate.model import COMMAND_CSV, Imei
 
@@ -95,6 +96,7 @@ def commands() -> None:
     Examples:
       devgate commands list --waiting
       devgate commands show 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
+      devgate commands story order-4711
       devgate commands cancel 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
 
@@ -151,6 +153,9 @@ def cancel(where: Where, command: str) -> None:
       devgate commands cancel 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
     finish(ask(where.socket(), {"type": "cancel", "command": command}), where.as_json)
+
+
+commands.add_command(story)
 
 
 def _csv(where: Where, fields: Mapping[str, object], limit: int | None) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from devgate.cli.output import (
     tell,
 )
 from devgate.cli.params import ImeiType, Span
+from devgate.cli.story import COMMAND_ID
 from devgate.control.client import ask
 from devgate.model import Imei
 
@@ -34,7 +34,6 @@ Reply = Mapping[str, Any]
 
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
 PAGE = 200  # commands that are resolved at once
-_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 
 
 @click.group()
@@ -189,7 +188,7 @@ def _pages(where: Where, looked: Mapping[str, object]) -> Iterator[Reply]:
 
 def _found(where: Where, given: str) -> str:
     """The id of the command that is meant. A key may have several, of which one was sent."""
-    if _ID.fullmatch(given):
+    if COMMAND_ID.fullmatch(given):
         return given
     reply = ask(where.socket(), {"type": "history", "key": given})
     if exit_code(reply):

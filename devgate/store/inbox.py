@@ -3,6 +3,9 @@ contradicted.
 
 Commands of a group stand together, at the place of its newest one. What is older than the inbox
 itself (`owner.inbox_at`), and stops, are there but left out unless they are asked for.
+
+All that a filter compares is in the index, and WINDOW entries of it are looked at for a page: so
+a page costs the same, however many nobody has resolved.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, text
 
@@ -19,18 +22,23 @@ from devgate.store.history import Record
 from devgate.store.unresolved import CONTRADICTED, INBOX, INBOX_ORDER, RESOLVED
 
 MOST = 10_000  # that are counted
+WINDOW = 20_000  # entries of the index that one page, or one count, looks at
 GROUP = 1000  # commands of one group that are found
 
 State = Literal["unresolved", "contradicted", "resolved"]
 
-# The first condition of `old` keeps what is older than the inbox out of the scan of the index.
+# Conditions of the scan: they are ranges of its index, or what its index has at hand.
 # What an index of an expression is compared with must have no affinity in SQLite.
+_SCANNED = {
+    "old": f"{INBOX_ORDER} >= coalesce((SELECT inbox_id FROM owner), '')",
+}
+# And those of each entry that was found.
 _CONDITIONS = {
     "stops": "type = 'start'",
-    "old": f"{INBOX_ORDER} >= coalesce((SELECT inbox_id FROM owner), '') "
-    "AND ended_at >= (SELECT inbox_at FROM owner)",
+    "old": "ended_at >= (SELECT inbox_at FROM owner)",
     "imei": "imei = :imei",
-    "site": "EXISTS (SELECT 1 FROM device d WHERE d.imei = command.imei AND d.site = :site)",
+    # Not a join: with one, PostgreSQL reads all devices of a large site first.
+    "site": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) = :site",
     "before": "ended_at < :before",
     "since": "ended_at >= :since",
     "person": "(source = :person OR source LIKE :ends ESCAPE '!' "
@@ -74,26 +82,57 @@ class Looked:
         return found
 
 
-def page(
-    conn: Connection, looked: Looked, *, after: str | None, limit: int
-) -> Sequence[dict[str, Any]]:
-    """Commands with the name and site of their device, the newest first, behind the one with the
-    id `after`; resolved ones in the order in which they were resolved."""
+class Page(NamedTuple):
+    """Commands with the name and site of their device, and the id behind which the next page
+    begins; None at the end."""
+
+    rows: Sequence[dict[str, Any]]
+    next: str | None
+
+
+class Counted(NamedTuple):
+    """How many there are. With `more` these are only those that were looked at."""
+
+    n: int = 0
+    more: bool = False
+
+
+NONE = Counted()
+
+
+def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> Page:
+    """At most `limit` commands, the newest first, behind the one with the id `after`; resolved
+    ones in the order in which they were resolved. Where few of many fit, a page may be short."""
     conditions = looked.conditions() + (("after",) if after is not None else ())
-    values = {**looked.values(), "limit": limit}
+    values = {**looked.values(), "limit": limit + 1, "window": WINDOW}
     if after is not None:
         values["after"] = after
-    rows = [dict(row._mapping) for row in conn.execute(_page(looked.state, conditions), values)]
+    ids = list(conn.scalars(_page(conn.dialect.name, looked.state, conditions), values))
+    following = ids[limit - 1] if len(ids) > limit else _edge(conn, looked, conditions, values)
+    found = by_ids(conn, ids[:limit]) if ids else {}
+    rows = [dict(found[id]) for id in ids[:limit]]
     known = statistics.names(conn, {row["imei"] for row in rows})
     for row in rows:
         row["name"], row["site"] = known.get(row["imei"], ("", ""))
-    return rows
+    return Page(rows, following)
 
 
-def count(conn: Connection, looked: Looked) -> int:
-    """How many there are, up to MOST + 1."""
-    statement = _count(looked.state, looked.conditions())
-    return int(conn.scalar(statement, {**looked.values(), "most": MOST + 1}) or 0)
+def count(conn: Connection, looked: Looked) -> Counted:
+    """How many there are, up to MOST."""
+    conditions = looked.conditions()
+    values = {**looked.values(), "most": MOST + 1, "window": WINDOW}
+    n = int(conn.scalar(_count(looked.state, conditions), values) or 0)
+    if n > MOST:
+        return Counted(MOST, True)
+    return Counted(n, _edge(conn, looked, conditions, values) is not None)
+
+
+def _edge(
+    conn: Connection, looked: Looked, conditions: tuple[str, ...], values: dict[str, Any]
+) -> str | None:
+    """The id of the last one that was looked at, if there are others behind it."""
+    two = conn.scalars(_behind(looked.state, conditions), {**values, "ahead": WINDOW - 1}).all()
+    return str(two[0]) if len(two) > 1 else None
 
 
 def group_of(conn: Connection, ids: Sequence[str]) -> Sequence[str]:
@@ -117,20 +156,38 @@ _GROUPS = text(
 
 
 @cache
-def _page(state: State, conditions: tuple[str, ...]) -> TextClause:
-    order = "resolved_at" if state == "resolved" else INBOX_ORDER
-    where = _where(state, conditions)
-    return text(f"SELECT * {where} ORDER BY {order} DESC, id DESC LIMIT :limit")
+def _page(dialect: str, state: State, conditions: tuple[str, ...]) -> TextClause:
+    # SQLite hands the rows of the scan on as they come, and would sort all of them once more.
+    order = " ORDER BY place DESC, id DESC" if dialect == "postgresql" else ""
+    return text(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit")
 
 
 @cache
 def _count(state: State, conditions: tuple[str, ...]) -> TextClause:
     return text(
-        f"SELECT count(*) FROM (SELECT 1 {_where(state, conditions)} LIMIT :most) AS found"
+        f"SELECT count(*) FROM (SELECT 1 FROM {_found(state, conditions)} LIMIT :most) AS fitting"
     )
 
 
-def _where(state: State, conditions: tuple[str, ...]) -> str:
+@cache
+def _behind(state: State, conditions: tuple[str, ...]) -> TextClause:
+    return text(f"SELECT id {_scan(state, conditions)} LIMIT 2 OFFSET :ahead")
+
+
+def _found(state: State, conditions: tuple[str, ...]) -> str:
+    """Those of the scan that fit."""
+    place = "resolved_at" if state == "resolved" else INBOX_ORDER
+    columns = f"{place} AS place, id, type, imei, ended_at, source, resolved_by"
+    fitting = [
+        _CONDITIONS[name]
+        for name in conditions
+        if name in _CONDITIONS and not (state == "resolved" and name == "old")
+    ]
+    where = f" WHERE {' AND '.join(fitting)}" if fitting else ""
+    return f"(SELECT {columns} {_scan(state, conditions)} LIMIT :window) AS entry{where}"
+
+
+def _scan(state: State, conditions: tuple[str, ...]) -> str:
     """From which rows: written as the partial indexes have it, else SQLite does not use them."""
     resolved = state == "resolved"
     found = [RESOLVED, f"NOT {CONTRADICTED}"] if resolved else [INBOX]
@@ -139,6 +196,7 @@ def _where(state: State, conditions: tuple[str, ...]) -> str:
     for name in conditions:
         if name == "after":
             found.append(_AFTER_RESOLVED if resolved else _AFTER)
-        elif not (resolved and name == "old"):  # whatever was resolved belongs there
-            found.append(_CONDITIONS[name])
-    return "FROM command WHERE " + " AND ".join(found)
+        elif name in _SCANNED and not resolved:  # whatever was resolved belongs there
+            found.append(_SCANNED[name])
+    order = "resolved_at" if resolved else INBOX_ORDER
+    return f"FROM command WHERE {' AND '.join(found)} ORDER BY {order} DESC, id DESC"

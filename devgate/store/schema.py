@@ -29,7 +29,7 @@ from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0013"  # the newest migration: what this version of devgate works with
+SCHEMA = "0014"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(
@@ -175,11 +175,16 @@ UNKNOWN = text("status = '408'")
 Index("command_open", command.c.imei, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
 
+# With all that the inbox is searched by, so that no row of a million is read to find fifty.
+SOUGHT = (
+    command.c.type, command.c.imei, command.c.ended_at, command.c.source, command.c.resolved_by,
+    command.c.group_id, command.c.status, command.c.verdict, command.c.resolved_status,
+)  # fmt: skip
 Index(
     "command_inbox",
     literal_column(INBOX_ORDER),
     command.c.id,
-    command.c.type,
+    *SOUGHT,
     sqlite_where=text(INBOX),
     postgresql_where=text(INBOX),
 )
@@ -187,6 +192,7 @@ Index(
     "command_resolved",
     command.c.resolved_at,
     command.c.id,
+    *SOUGHT,
     sqlite_where=text(RESOLVED),
     postgresql_where=text(RESOLVED),
 )

@@ -23,8 +23,8 @@ SITE = (
     "CASE WHEN n % 50021 = 7 THEN 'Rare' WHEN n % 10 = 3 THEN 'Hall' ELSE 'Site ' || n % 997 END"
 )
 STATUS = (
-    "CASE WHEN n % 1000 < 960 THEN '200' WHEN n % 1000 < 970 THEN '201' "
-    "WHEN n % 1000 < 975 THEN '408' ELSE '404' END"
+    "CASE WHEN n % {every} = 0 THEN '408' WHEN n % 1000 < 960 THEN '200' "
+    "WHEN n % 1000 < 970 THEN '201' ELSE '404' END"
 )
 SOURCE = (
     "CASE WHEN n % 20011 = 5 THEN 'web:anna' WHEN n % 500009 = 3 THEN 'http:test' "
@@ -50,7 +50,7 @@ def rare_imei(n: int) -> str:
     return f"{FIRST + n:015}"
 
 
-def fill(url: str, devices: int, commands: int) -> bool:
+def fill(url: str, devices: int, commands: int, unknown: int) -> bool:
     """Make the store. Its rows and indexes are the real ones; indexes are made at the end, for
     rows in no order cost each of them a page. False: it is there already."""
     database = Database(make_engine(url))
@@ -65,7 +65,7 @@ def fill(url: str, devices: int, commands: int) -> bool:
         for name, _ in found:
             conn.exec_driver_sql(f"DROP INDEX {name}")
         _devices(conn, kind, devices)
-        _commands(conn, kind, devices, commands)
+        _commands(conn, kind, devices, commands, max(1, commands // unknown))
         for _, sql in found:
             conn.exec_driver_sql(sql)
     database.close()
@@ -84,7 +84,7 @@ def _devices(conn: Connection, kind: str, count: int) -> None:
          f"CASE WHEN n % 200 = 1 THEN {now} + 9e9 END FROM number WHERE n % 20 <> 19")  # fmt: skip
 
 
-def _commands(conn: Connection, kind: str, devices: int, count: int) -> None:
+def _commands(conn: Connection, kind: str, devices: int, count: int, every: int) -> None:
     now = time.time()
     at = f"({now - SPAN} + n * {SPAN / count})"
     which = f"((n * 7919) % {devices})"
@@ -93,13 +93,14 @@ def _commands(conn: Connection, kind: str, devices: int, count: int) -> None:
         f"({FIRST} + {which})::text"
     )  # fmt: skip
     id = f"{ID_AT} || {number}"
-    sent = f"({STATUS}) <> '404'"
+    status = STATUS.format(every=every)
+    sent = f"({status}) <> '404'"
     _run(
         conn, NUMBERS[kind].format(count=count),
         "command (id, imei, type, long, key, spent, status, state, message, source, accepted_at, "
         "sent_at, ended_at)",
         f"SELECT {id}, {imei}, CASE WHEN n % 97 = 5 THEN 'stop' ELSE 'start' END, 900, "
-        f"'order-' || n, CASE WHEN {sent} THEN 'order-' || n END, {STATUS}, 'ended', "
+        f"'order-' || n, CASE WHEN {sent} THEN 'order-' || n END, {status}, 'ended', "
         f"'the device says so', {SOURCE}, at, CASE WHEN {sent} THEN at + 0.1 END, at + 2 "
         f"FROM (SELECT n, {at} AS at, CAST({at} * 1000 AS BIGINT) AS ms FROM number) AS timed",
     )  # fmt: skip

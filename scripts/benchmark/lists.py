@@ -22,12 +22,13 @@ from benchmark.errors import BenchError
 from benchmark.machine import cores
 from benchmark.report import aligned
 from devgate.gateway.operations.find import _find
-from devgate.store import command_pages, device_pages
+from devgate.store import command_pages, device_pages, inbox
 from devgate.store.command_pages import Wanted as Commands
 from devgate.store.device_filters import Wanted as Devices
 from devgate.store.engine import Database, open_database
 
 DEVICES, COMMANDS, ROUNDS, SHOWN = 1_000_000, 10_000_000, 9, 50
+UNKNOWN = 50_000
 MOST_MS = 100.0  # that a page may take
 DAY = 86_400
 
@@ -40,6 +41,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--commands", type=int, default=COMMANDS, metavar="N", help="(%(default)s)"
     )
+    parser.add_argument(
+        "--unknown", type=int, default=UNKNOWN, metavar="N",
+        help="of so many of them the outcome is unknown (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="(%(default)s)")
     parser.add_argument(
         "--only", choices=("sqlite", "postgresql"), help="one of the databases alone"
@@ -97,7 +102,7 @@ def _store(kind: str, args: argparse.Namespace) -> Iterator[Database]:
 
 def _filled(url: str, args: argparse.Namespace) -> Database:
     began = time.monotonic()
-    if not fill(url, args.devices, args.commands):
+    if not fill(url, args.devices, args.commands, args.unknown):
         return open_database(url)
     say(f"filled in {time.monotonic() - began:.0f} s")
     began = time.monotonic()
@@ -122,6 +127,13 @@ def pages(now: float, deep: str, old: str) -> dict[str, Look]:
         return lambda conn: (
             command_pages.find(conn, chosen, SHOWN, after),
             command_pages.count(conn, chosen),
+        )
+
+    def unresolved(after: str | None = None, **looked: Any) -> Look:
+        chosen = inbox.Looked(old=True, **looked)
+        return lambda conn: (
+            inbox.page(conn, chosen, after=after, limit=SHOWN),
+            inbox.count(conn, chosen),
         )
 
     def one(name: str) -> frozenset[str]:
@@ -176,6 +188,15 @@ def pages(now: float, deep: str, old: str) -> dict[str, Look]:
         "a person's": commands(source="web:anna"),
         "a rare program's": commands(source="http:test"),
         "a device's": commands(imei=deep),
+        "inbox": unresolved(),
+        "inbox, in the middle": unresolved(after=old),
+        "inbox of a site": unresolved(site="Site 77"),
+        "inbox of a rare site": unresolved(site="Rare"),
+        "inbox of nobody": unresolved(person="nobody"),
+        "inbox, older than 20 d": unresolved(before=now - 20 * DAY),
+        "inbox, of the last day": unresolved(since=now - DAY),
+        "inbox of a device": unresolved(imei=deep),
+        "inbox, resolved by nobody": unresolved(state="resolved", person="nobody"),
     }
 
 

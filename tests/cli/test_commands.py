@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+from devgate.http.api.samples.reports import REPORTS
+from devgate.http.api.samples.sample import COMMAND, KEY
 from tests.cli.answering import ID, IMEI, OTHER, Answering, Reply
 from tests.cli.conftest import Run
 
@@ -153,3 +156,28 @@ def test_find_shows_what_the_words_stand_for(run: Run, gateway: Answering) -> No
         {"status": "200", "q": "x", "exact": 0, "devices": [], "commands": [], "site": None}
     ]
     assert run("find", "x").stdout == "nothing is called that\n"
+
+
+def test_the_story_of_a_command_and_of_an_order(run: Run, gateway: Answering) -> None:
+    """The samples that the API's documents show are what the gateway answers."""
+    story: Any = REPORTS["story"].reply
+    gateway.answer = lambda request: [
+        story if request["type"] == "story" else {"status": "200", "key": KEY, "items": [story]}
+    ]
+    got = run("commands", "story", COMMAND)
+    assert got.exit_code == 0, got.output
+    head, _, lines = got.stdout.partition("\n\n")
+    assert "outcome           200: started" in head
+    rows = lines.splitlines()
+    assert rows[0].split() == ["AT", "AFTER", "EVENT", "DETAIL"]
+    assert [row.split("  ")[0] for row in rows[1:3]] == [
+        "2026-11-24 06:30:11Z", "2026-11-24 12:00:00Z"
+    ]  # fmt: skip
+    assert [" * " in row for row in rows[1:]] == [False, True, True, True, False]
+    assert "status=200  message=started" in lines
+    assert run("commands", "story", KEY).stdout == got.stdout
+    assert gateway.requests == [
+        {"type": "story", "command": COMMAND},
+        {"type": "order", "key": KEY},
+    ]
+    assert json.loads(run("commands", "story", COMMAND, "--json").stdout) == story

@@ -22,7 +22,6 @@ from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, Record
 from devgate.store.outage import outage
 
-MOST = inbox.MOST  # that are counted
 STATES = ("unresolved", "contradicted", "resolved")
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
 LOOKED = (
@@ -43,20 +42,19 @@ async def unknown(gateway: Gateway, args: Args, source: str) -> Reply:
     looked, limit = _looked(args), arguments.limit(args)
     after = arguments.text(args, "after")
     await gateway.records.flushed()
-    count, rows = await gateway.records.read(_read, looked, after, limit + 1)
-    more, rows = len(rows) > limit, rows[:limit]
+    count, page = await gateway.records.read(_read, looked, after, limit)
     return {
         "status": "200",
-        "items": [{**record(row), "name": row["name"], "site": row["site"]} for row in rows],
-        "next": rows[-1]["id"] if more else None,
-        "count": min(count, inbox.MOST),
-        "more": count > inbox.MOST,
+        "items": [{**record(row), "name": row["name"], "site": row["site"]} for row in page.rows],
+        "next": page.next,
+        "count": count.n,
+        "more": count.more,
     }
 
 
 def _read(
     conn: Reading, looked: inbox.Looked, after: str | None, limit: int
-) -> tuple[int, Sequence[Record]]:
+) -> tuple[inbox.Counted, inbox.Page]:
     return inbox.count(conn, looked), inbox.page(conn, looked, after=after, limit=limit)
 
 

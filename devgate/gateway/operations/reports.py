@@ -36,7 +36,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     _count_past(gateway, USUAL_DAYS)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
-    unresolved = await gateway.inbox.count(gateway.records)
+    unresolved = (await gateway.inbox.count(gateway.records)).n
     online, running, in_flight = fleetwide.counts(gateway)
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
     enabled = len(gateway.directory) - counted.absence.disabled
@@ -79,7 +79,7 @@ async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
     """What a person should look at, as `fleet` tells it. Raises StoreError."""
     counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
     _count_past(gateway, USUAL_DAYS)
-    unresolved = await gateway.inbox.count(gateway.records)
+    unresolved = (await gateway.inbox.count(gateway.records)).n
     online, _, _ = fleetwide.counts(gateway)
     offline = len(gateway.directory) - counted.absence.disabled - online
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
@@ -165,7 +165,7 @@ def _count_past(gateway: Gateway, days: int) -> None:
 
 
 def _newest(conn: Reading, since: float) -> tuple[int, Sequence[Record], Sequence[Record]]:
-    rows = inbox.page(conn, inbox.Looked(), after=None, limit=UNKNOWN)
+    rows = inbox.page(conn, inbox.Looked(), after=None, limit=UNKNOWN).rows
     return statistics.unknown(conn, since), rows, statistics.latest(conn, LATEST)
 
 

@@ -18,12 +18,12 @@ FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a 
 class Inbox:
     """The last count. Of those who ask at once, one counts and the others wait for it."""
 
-    last: int = 0
+    last: inbox.Counted = inbox.NONE
     _until: float = 0.0
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def count(self, records: Records) -> int:
-        """Up to `inbox.MOST` + 1; the last count while the database is known to be away, so that
+    async def count(self, records: Records) -> inbox.Counted:
+        """Up to `inbox.MOST`; the last count while the database is known to be away, so that
         no page waits for that. Raises StoreError."""
         async with self._lock:
             away = records.state != "ok" or records.stuck

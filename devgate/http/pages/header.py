@@ -5,7 +5,6 @@ from __future__ import annotations
 import trio
 
 from devgate.errors import StoreError
-from devgate.gateway.operations.inbox import MOST
 from devgate.http.pages.view import Visit
 
 
@@ -21,4 +20,4 @@ async def count(visit: Visit) -> str:
         visit.away = str(err)
         visit.web.unread = trio.current_time(), visit.away
         found = gateway.inbox.last
-    return f"{MOST:,}+" if found > MOST else f"{found:,}" if found else ""
+    return f"{found.n:,}{'+' if found.more else ''}" if found.n else ""
