@@ -8,7 +8,7 @@ import pytest
 
 from devgate.store import node_list, nodes
 from tests.store.plain import A
-from tests.store.test_node_journal import OneNode, order
+from tests.store.two_nodes import OneNode, order
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ from devgate.store.ownership import confirm_loss
 from devgate.store.verdicts import VERDICT
 from tests.store.commands import event
 from tests.store.plain import A, B
-from tests.store.test_inbox import UNSAID, verdict
-from tests.store.test_node_journal import OneNode, order, two, types
-
-__all__ = ["two"]  # a fixture
+from tests.store.two_nodes import OneNode, order, types
+from tests.store.verdicts import UNSAID, verdict
 
 Two = tuple[OneNode, OneNode]
 

@@ -12,8 +12,8 @@ from devgate.store import history, nodes
 from devgate.store.batch import Row
 from devgate.store.verdicts import VERDICT
 from tests.store.plain import A
-from tests.store.test_inbox import verdict
-from tests.store.test_node_journal import OneNode, device, order, types
+from tests.store.two_nodes import OneNode, device, order, types
+from tests.store.verdicts import verdict
 
 
 @pytest.fixture
