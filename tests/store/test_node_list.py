@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from devgate.store import node_list, nodes
+from devgate.store import node_list, node_orphans, nodes
 from tests.store.plain import A
 from tests.store.two_nodes import OneNode, order
 
@@ -90,5 +90,5 @@ def test_only_a_dead_node_is_removed(three: tuple[OneNode, OneNode, OneNode]) ->
     assert [one.id for one in a.read(node_list.read).nodes] == ["a", "c"]
     assert a.read(nodes.holder, A) is None
     with c.database.write() as conn:  # what it had under way is found nevertheless
-        assert [row["id"] for row in nodes.orphaned_commands(conn, 0.0)] == ["1"]
-        assert nodes.orphaned_devices(conn, 5.0) == [(A, 1)]
+        assert [row["id"] for row in node_orphans.orphaned_commands(conn, 0.0)] == ["1"]
+        assert node_orphans.orphaned_devices(conn, 5.0) == [(A, 1)]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from devgate.errors import Fenced, StoreError
-from devgate.store import history, nodes, timelines
+from devgate.store import history, node_orphans, nodes, timelines
 from devgate.store.batch import Row
 from devgate.store.ownership import confirm_loss
 from devgate.store.verdicts import VERDICT
@@ -119,7 +119,7 @@ def test_nothing_is_written_before_every_living_node_has_looked(two: Two) -> Non
     with pytest.raises(StoreError, match=r"what they know \(a\)"):
         b.commit(event())
     with pytest.raises(StoreError, match="failed over"), b.database.write() as conn:
-        nodes.add_events(conn, [event().values], set(), lambda rows: None)
+        node_orphans.add_events(conn, [event().values], set(), lambda rows: None)
     assert not b.read(timelines.agreed)
     beat = b.read(nodes.all_nodes)[1].beat
     with pytest.raises(StoreError, match=r"know \(a\)"):

@@ -11,10 +11,10 @@ from devgate.gateway.commands.recovery import UNSENT
 from devgate.gateway.details import command_front, corrected, ended, event_row
 from devgate.model import Called, Imei
 from devgate.store import devices as stored
-from devgate.store import nodes
+from devgate.store import node_orphans
 from devgate.store.history import Reading
+from devgate.store.node_orphans import SLICE, add_events, orphaned_commands, orphaned_devices
 from devgate.store.node_rows import upsert
-from devgate.store.nodes import SLICE, add_events, orphaned_commands, orphaned_devices
 
 DIED = (
     "sent, and its node died before an answer came: the outcome is unknown, "
@@ -68,7 +68,7 @@ def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
     keys are free; so are those that nobody has ended yet. Returns how many there were."""
     found = [
         Command.of(row)
-        for row in nodes.unknown(conn, sorted(unsent))
+        for row in node_orphans.unknown(conn, sorted(unsent))
         if row["sequence"] == unsent[row["id"]]
     ]
     told, called = [], _called(conn, found)

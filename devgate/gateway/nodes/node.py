@@ -26,8 +26,9 @@ from devgate.model import Imei
 from devgate.store import history
 from devgate.store.node_commits import Claim, Committed
 from devgate.store.node_journal import NodeJournal
+from devgate.store.node_orphans import SLICE
 from devgate.store.node_session import NodeSession, Seen
-from devgate.store.nodes import BEAT_SECONDS, SLICE, Member, Node
+from devgate.store.nodes import BEAT_SECONDS, Member, Node
 
 DRAINED = "its node is drained"
 MAX_CLOSED = 500  # connections that a drained node closes in a second

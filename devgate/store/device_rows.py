@@ -1,0 +1,150 @@
+"""Rows of devices with their presence: in the order of an index, or of a set as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from devgate.store.device import COLUMNS, Device
+from devgate.store.device_filters import Wanted, as_list, conditions, few
+from devgate.store.device_orders import KEYS, Key, Walk
+
+PRESENCE = ("online", "since", "heard", "address", "running_until", "incarnation")
+_SHOWN = ", ".join([*(f"d.{c}" for c in COLUMNS), *(f"p.{c}" for c in PRESENCE)])
+
+
+class Row(NamedTuple):
+    """A device of a page, with its row of `presence`."""
+
+    key: Key
+    device: Device
+    presence: dict[str, Any]
+
+
+_FIRST = {"d": "device d CROSS JOIN presence p", "p": "presence p CROSS JOIN device d"}
+
+
+class Rows:
+    """What a search reads, in one direction. `down`: from the last to the first."""
+
+    def __init__(self, conn: Connection, wanted: Wanted, down: bool) -> None:
+        self._conn = conn
+        self._wanted = wanted
+        self._down = down
+        self._on_sqlite = conn.dialect.name == "sqlite"
+        self._set: Sequence[str] | None = None
+        self._asked = 0  # up to how many the set may have that was looked for
+
+    def bound(self, walk: Walk, start: Key | None, size: int) -> Key | None:
+        """The key behind which `size` others lie; None: there are no more than these."""
+        between, values = self._between(walk, start, None)
+        table = "device d" if walk.table == "d" else "presence p"
+        query = (
+            f"SELECT {', '.join(walk.columns)} FROM {table} WHERE true{between} "
+            f"ORDER BY {self._order(walk.columns)} LIMIT 1 OFFSET :size"
+        )
+        row = self._conn.execute(text(query), {**values, "size": size}).first()
+        return None if row is None else tuple(row)
+
+    def select(
+        self, walk: Walk, start: Key | None, bound: Key | None, limit: int, wanted: Wanted
+    ) -> list[Row]:
+        """Those that fit between two keys, in the order of the index."""
+        where, values = conditions(wanted, self._on_sqlite)
+        between, more = self._between(walk, start, bound)
+        query = (
+            f"SELECT {', '.join(walk.columns)}, {_SHOWN} FROM {self._source(walk.table, wanted)}"
+            f"{where}{between} ORDER BY {self._order(walk.columns)} LIMIT :limit"
+        )
+        found = self._conn.execute(text(query), {**values, **more, "limit": limit})
+        return [_row(tuple(row), len(walk.columns)) for row in found]
+
+    def count(self, walk: Walk, bound: Key | None, most: int) -> int:
+        """How many fit up to that key, at most `most`."""
+        where, values = conditions(self._wanted, self._on_sqlite)
+        between, more = self._between(walk, None, bound)
+        query = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {self._source('d', self._wanted)}{where}{between} "
+            "LIMIT :limit) AS found"
+        )
+        values |= {**more, "limit": most}
+        return int(self._conn.scalar(text(query), values) or 0)
+
+    def _between(
+        self, walk: Walk, start: Key | None, bound: Key | None
+    ) -> tuple[str, dict[str, Any]]:
+        beyond, upto = ("<", ">=") if self._down else (">", "<=")
+        parts = f" AND {walk.where}" if walk.where else ""
+        values: dict[str, Any] = {}
+        if ":site" in walk.where:
+            values["site"] = self._wanted.site
+        for sign, key, name in ((beyond, start, "start"), (upto, bound, "bound")):
+            if key is not None:
+                names = [f"{name}{n}" for n in range(len(key))]
+                values |= dict(zip(names, key, strict=True))
+                marks = ", ".join(f":{one}" for one in names)
+                parts += f" AND ({', '.join(walk.columns)}) {sign} ({marks})"
+        return parts, values
+
+    def _order(self, columns: Sequence[str]) -> str:
+        return ", ".join(f"{column} DESC" if self._down else column for column in columns)
+
+    def _source(self, table: str, wanted: Wanted) -> str:
+        """The tables, in the order in which they are read: SQLite keeps to it."""
+        joined = f"{_FIRST[table]}"
+        on = " WHERE p.imei = d.imei"
+        if wanted.idle_since is not None or wanted.failing is not None:
+            return f"{joined} CROSS JOIN device_starts u{on} AND u.imei = d.imei"
+        return joined + on
+
+    # A set as a whole
+
+    def few(self, wanted: Wanted, most: int) -> Sequence[str] | None:
+        """The IMEIs of a set that an index gives; None if it has more than `most`."""
+        if wanted is not self._wanted:
+            return few(self._conn, wanted, most)
+        if self._set is None and self._asked < most:
+            self._set, self._asked = few(self._conn, wanted, most), most
+        return self._set
+
+    def sorted(
+        self, imeis: Sequence[str], wanted: Wanted, sort: str, start: Key | None, limit: int
+    ) -> list[Row]:
+        """Those of a set that fit, behind a key of that order."""
+        keys, values, behind = KEYS[sort], {}, ""
+        if start is not None:
+            names = [f"start{n}" for n in range(len(start))]
+            values = dict(zip(names, start, strict=True))
+            marks = ", ".join(f":{one}" for one in names)
+            behind = f" AND ({', '.join(keys)}) {'<' if self._down else '>'} ({marks})"
+        end = f"{behind} ORDER BY {self._order(keys)} LIMIT :limit"
+        what = f"{', '.join(keys)}, {_SHOWN}"
+        found = self.whole(imeis, wanted, what, end, {**values, "limit": limit})
+        return [_row(row, len(keys)) for row in found]
+
+    def whole(
+        self, imeis: Sequence[str], wanted: Wanted, what: str, end: str = "",
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """What is asked of those of a set that fit."""
+        table, value = as_list(imeis, self._on_sqlite)
+        where, values = conditions(wanted, self._on_sqlite)
+        if not self._on_sqlite:
+            # Each by its key: it would read a million rows rather than look up ten thousand.
+            for way in ("hashjoin", "mergejoin", "seqscan"):
+                self._conn.execute(text(f"SET LOCAL enable_{way} = off"))
+        joined = self._source("d", wanted).replace(" WHERE ", " WHERE d.imei = j.value AND ", 1)
+        query = f"SELECT {what} FROM {table} CROSS JOIN {joined}{where}{end}"
+        found = self._conn.execute(text(query), {**values, **more, "imeis": value})
+        return [tuple(row) for row in found]
+
+
+def _row(values: tuple[Any, ...], keys: int) -> Row:
+    end = keys + len(COLUMNS)
+    enabled = bool(values[end - 1])
+    device = Device(*values[keys : end - 1])._replace(enabled=enabled)
+    presence = dict(zip(PRESENCE, values[end:], strict=True))
+    return Row(tuple(values[:keys]), device, {**presence, "online": bool(presence["online"])})

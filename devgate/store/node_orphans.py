@@ -1,0 +1,99 @@
+"""What nobody works on any more: its node is dead, or it was of a gateway that worked alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from devgate.errors import StoreError
+from devgate.store.batch import found_by_device
+from devgate.store.numbering import Numbering, Values
+from devgate.store.timelines import TIMELINE
+
+SLICE = 1000  # rows of the dead that one transaction takes: some 30 ms
+
+
+def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:
+    """These events with the next numbers and with times that do not go back. The number's row
+    stays locked until the transaction ends: it is to be the last one that is.
+
+    Raises StoreError after a failover, until every living node has said what it knows.
+    """
+    if not told:
+        return []
+    newest = max(values[0] for values in told)
+    row = conn.execute(
+        text(
+            "UPDATE cluster SET n = o.n + :count, at = greatest(o.at, :newest) "
+            f"FROM (SELECT n, at FROM cluster WHERE timeline = {TIMELINE} FOR UPDATE) o "
+            "RETURNING o.n, o.at"
+        ),
+        {"count": len(told), "newest": newest},
+    ).first()
+    if row is None:
+        raise StoreError("the database has failed over, and not all nodes have looked yet")
+    return Numbering(row.n, row.at).number(told, [])
+
+
+# What nobody works on: its node is dead, or it was a gateway that worked alone.
+_ORPHANED = (
+    "(incarnation IS NULL OR incarnation NOT IN (SELECT incarnation FROM node WHERE alive))"
+)
+
+
+_COMMANDS = text(
+    "SELECT * FROM command WHERE state <> 'ended' AND (state = 'sent' OR expires_at IS NULL "
+    f"OR expires_at <= :now) AND {_ORPHANED} ORDER BY id LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+)
+
+
+_DEVICES = text(
+    f"SELECT imei, generation FROM presence WHERE online AND {_ORPHANED} "
+    f"LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+)
+
+
+_OFFLINE = text("UPDATE presence SET online = false, since = :now WHERE imei = ANY(:imeis)")
+
+
+def orphaned_commands(conn: Connection, now: float) -> list[dict[str, Any]]:
+    """Some rows of open commands that nobody works on, locked. Not those that wait on for their
+    device: the node where that registers takes them."""
+    return [row._asdict() for row in conn.execute(_COMMANDS, {"now": now})]
+
+
+_UNKNOWN = text(
+    "SELECT * FROM command WHERE id = ANY(:ids) AND (state = 'sent' OR status = '408') "
+    "AND verdict IS NULL "
+    "ORDER BY id FOR NO KEY UPDATE"
+)
+
+
+def unknown(conn: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of those of these commands that are sent or 408, locked. Not of those that a person
+    has resolved: that stays."""
+    return [row._asdict() for row in conn.execute(_UNKNOWN, {"ids": list(ids)})]
+
+
+def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
+    """Some devices of dead nodes, which are offline from now on: IMEI and generation."""
+    found = [(row.imei, row.generation) for row in conn.execute(_DEVICES)]
+    if found:
+        conn.execute(_OFFLINE, {"now": now, "imeis": [imei for imei, _ in found]})
+    return found
+
+
+def add_events(
+    conn: Connection,
+    told: Sequence[Values],
+    commands: set[str],
+    insert: Callable[[Sequence[Values]], None],
+) -> list[Values]:
+    """Number these events and write them; `commands` are the ids whose rows are written with
+    them. Returns them with their numbers."""
+    events = numbered(conn, told)
+    by_device = found_by_device(events, commands)
+    insert([(*values, by) for values, by in zip(events, by_device, strict=True)])
+    return events
