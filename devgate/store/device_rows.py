@@ -67,8 +67,8 @@ class Rows:
         where, values = conditions(self._wanted, self._on_sqlite)
         between, more = self._between(walk, None, bound)
         query = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {self._source('d', self._wanted)}{where}{between} "
-            "LIMIT :limit) AS found"
+            f"SELECT count(*) FROM (SELECT 1 FROM {self._source('d', self._wanted)}{where}"
+            f"{between} LIMIT :limit) AS found"
         )
         values |= {**more, "limit": most}
         return int(self._conn.scalar(text(query), values) or 0)

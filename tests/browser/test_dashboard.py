@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.axe import serious_faults
 from tests.e2e.device import frame
 from tests.http.harness import Site
 
@@ -213,22 +213,9 @@ PATHS = (
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_anybodys_way(browser: Browser, page: Page, scheme: str) -> None:
+def test_nothing_stands_in_anybodys_way(page: Page, scheme: str) -> None:
     """axe-core finds no serious fault, and no page is wider than a phone."""
-    page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-    found = []
-    for path in PATHS:
-        page.set_viewport_size({"width": 1280, "height": 800})
-        page.goto(path)
-        found += [
-            (path, fault["id"], [node["html"] for node in fault["nodes"]][:3])
-            for fault in Axe().run(page).response["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
-        page.set_viewport_size({"width": 390, "height": 844})
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, f"{path} is {wide} pixels wide"
-    assert found == []
+    assert serious_faults(page, PATHS, scheme) == []
 
 
 def test_charts_tell_their_values_to_keyboard_and_pointer(page: Page) -> None:

@@ -36,7 +36,8 @@ RAISED = {
 FILES = (
     "alerts", "gateway", "http", "control/requests.py", "control/connection.py", "model.py",
     "store/csv_import.py", "store/csv_plan.py", "store/csv_rows.py", "store/device.py",
-    "store/device_orders.py", "store/devices.py", "store/node_journal.py", "store/node_orphans.py", "store/staging.py",
+    "store/device_orders.py", "store/devices.py", "store/node_journal.py",
+    "store/node_orphans.py", "store/staging.py",
     "store/timelines.py",
 )  # fmt: skip
 # What the gateway's own user is told when it starts.

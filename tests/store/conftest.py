@@ -8,6 +8,7 @@ import pytest
 
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
+from tests.store.disk import Disk, Inline, outage
 from tests.store.two_nodes import OneNode
 
 
@@ -25,3 +26,13 @@ def journal(database: Database) -> Iterator[Journal]:
     opened = Journal(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def writer(disk: Disk) -> Inline:
+    return Inline(disk.commit, disk.published.append, outage)

@@ -16,16 +16,6 @@ from tests.store.disk import Disk, Inline, outage, running
 from tests.writing import flushed, written
 
 
-@pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
-def writer(disk: Disk) -> Inline:
-    return Inline(disk.commit, disk.published.append, outage)
-
-
 async def test_rows_that_wait_together_are_committed_together(disk: Disk, writer: Inline) -> None:
     async with trio.open_nursery() as nursery:
         for name in "abcde":

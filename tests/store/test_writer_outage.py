@@ -18,16 +18,6 @@ from tests.store.disk import Away, Disk, Inline, outage, running
 from tests.writing import flushed, written
 
 
-@pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
-def writer(disk: Disk) -> Inline:
-    return Inline(disk.commit, disk.published.append, outage)
-
-
 async def test_a_failed_write_fails_its_waiters_and_is_never_written_later(
     disk: Disk, writer: Inline, autojump_clock: MockClock
 ) -> None:
