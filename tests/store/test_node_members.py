@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from devgate.errors import Fenced, SetupError
-from devgate.store import history, node_session, nodes
+from devgate.store import history, node_opening, node_session, nodes
 from devgate.store.engine import claim_database
 from devgate.store.node_opening import node_database
 from devgate.store.node_session import NodeSession
@@ -76,6 +79,22 @@ def test_a_node_of_a_name_that_lives_is_refused(two: tuple[OneNode, OneNode]) ->
     finally:
         stop.set()
         thread.join()
+
+
+def test_the_last_commit_of_a_killed_process_is_no_sign_of_life(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = OneNode(postgres_url, "a")
+    steps: list[Callable[[], object]] = [
+        killed.commit,
+        killed.close,
+    ]  # what the server does with it meanwhile
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: steps.pop(0)())
+    monkeypatch.setattr(node_opening, "time", clock)
+    database, member = node_database(postgres_url, "a", "0.1.0")
+    database.close()
+    assert steps == []
+    assert member.incarnation > killed.member.incarnation
 
 
 def test_one_gateway_alone_and_nodes_exclude_one_another(postgres_url: str) -> None:
