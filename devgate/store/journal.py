@@ -24,10 +24,12 @@ from devgate.store.batch import (
 )
 from devgate.store.engine import Database
 from devgate.store.files import FilesChanged
+from devgate.store.json_rows import write_plain
 from devgate.store.numbering import Numbering, Values
-from devgate.store.ownership import Behind
+from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
 from devgate.store.schema import event
+from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class Journal:
         self._database = database
         self._fence = database.fence
         self._conn: Connection | None = None
+        self._trips: Trips | None = None  # on that connection; of PostgreSQL only
         self._committing = False  # COMMIT may have been sent: it may have been carried out
+        self._one_trip = False  # ... with all that was before it
         mark = "?" if database.dialect == "sqlite" else "%s"
         self._statement = lru_cache(maxsize=128)(partial(statement, mark))
         with database.read() as conn:
@@ -102,9 +106,12 @@ class Journal:
         try:
             return self._commit(rows)
         except DBAPIError as err:
-            # A server that was restarted while nothing was written is found out here. Nothing of
-            # this transaction can be there: a new connection is as good as the old one was.
-            if not reused or self._committing or not err.connection_invalidated:
+            # A server that was restarted while nothing was written is found out here. A new
+            # connection is as good as the old one was, and sees what has become of a trip. It
+            # also says who owns the database, where this gateway does not any more.
+            known = self._one_trip or not self._committing
+            disowned = getattr(err.orig, "sqlstate", None) == DISOWNED
+            if not (reused and known and (err.connection_invalidated or disowned)):
                 raise
         return self._commit(rows)
 
@@ -112,10 +119,20 @@ class Journal:
         batch = sorted_out(rows)
         found: list[Values] = []
         events: list[Values] = []
-        self._committing = False
+        self._committing = self._one_trip = False
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
+            if (
+                not fresh
+                and rows
+                and not batch.verdicts
+                and self._fence is not None
+                and (self._database.dialect == "postgresql")
+            ):
+                events = self._numbering.number(batch.events, found)
+                self._in_one_trip(conn, self._fence, batch, events)
+                return self._done(batch, events)
             files = self._database.files
             with conn.begin():
                 if files is not None:  # under the writer's lock
@@ -144,10 +161,31 @@ class Journal:
         except BaseException:
             self.close()  # another connection may find the database in better health
             raise
-        events = found + events
+        return self._done(batch, found + events)
+
+    def _done(self, batch: Batch, events: list[Values]) -> list[Values]:
         self._numbering.done(events)
         self._recent.add(batch.by_kind, events, self._numbering.last)
         return events
+
+    def _in_one_trip(
+        self, conn: Connection, fence: Fence, batch: Batch, events: list[Values]
+    ) -> None:
+        """The usual commit, to PostgreSQL: half of the CPU time of one statement by statement."""
+        self._one_trip = True
+        trips = self._trips = self._trips or Trips(conn, shared=True)
+        trips.ask("BEGIN")
+        fence.guard(trips)
+        for kind, rows in batch.written(events):
+            if rows:
+                write_plain(trips, kind, rows)
+        trips.ask("COMMIT")
+        self._committing = True
+        try:
+            trips.go()
+        except DBAPIError:
+            self._committing = not trips.skipped
+            raise
 
     def _check_newest(self, conn: Connection) -> None:
         """A database that answers on a new connection may be another one: a replica that took
@@ -191,8 +229,12 @@ class Journal:
     def close(self) -> None:
         """Give the connection back. The journal can be used again."""
         conn, self._conn = self._conn, None
+        trips, self._trips = self._trips, None
         if conn is not None:
             with suppress(SQLAlchemyError):  # it may have been broken before
+                if trips is not None:  # it may be in the middle of one
+                    trips.close()
+                    conn.invalidate()
                 conn.close()
 
     def _beyond(self, conn: Connection) -> list[Values]:

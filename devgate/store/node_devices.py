@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from time import time
 from typing import Any, NamedTuple
 
+from devgate.store.json_rows import names
 from devgate.store.node_commits import Claim, Committed
 from devgate.store.node_rows import STATE, NodeBatch, PresenceRow
-from devgate.store.node_statements import array, names, write_presence
+from devgate.store.node_statements import array, write_presence
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
 from devgate.store.schema import command as command_table

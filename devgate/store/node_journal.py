@@ -24,12 +24,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
 from devgate.store.engine import Database
+from devgate.store.json_rows import write_plain
 from devgate.store.node_commands import Commands
 from devgate.store.node_commits import MOVED, Committed
 from devgate.store.node_devices import Devices, found, held_of
 from devgate.store.node_losses import Losses
 from devgate.store.node_rows import NodeBatch, gathered
-from devgate.store.node_statements import DISAGREED, write_events, write_plain
+from devgate.store.node_statements import DISAGREED, write_events
 from devgate.store.nodes import TRUST_SECONDS, Member, boottime, set_up_session
 from devgate.store.numbering import Values
 from devgate.store.trips import Answer, Trips

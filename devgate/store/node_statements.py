@@ -1,18 +1,13 @@
-"""What one commit of a node asks of PostgreSQL, a statement for all rows of a kind.
-
-Rows are one JSON text each time, so that one prepared statement serves any number of them: with a
-parameter for each value every number of rows would be another statement, parsed and planned anew.
-"""
+"""What one commit of a node asks of PostgreSQL, a statement for all rows of a kind."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from itertools import count
-from operator import itemgetter
 
-from devgate.store.batch import AFTER, COMMAND, KEY, KINDS, ORDERED, SPENT
+from devgate.store.batch import COMMAND, KEY, KINDS, ORDERED, SPENT
+from devgate.store.json_rows import as_json, names
 from devgate.store.numbering import NEAR, Values, id_prefix
 from devgate.store.timelines import TIMELINE
 from devgate.store.trips import Answer, Trips
@@ -30,23 +25,11 @@ EVENT = ("n", *KINDS["event"].columns[:5], "by_device")
 # before this one's are found by their devices.
 AHEAD = 5
 
-_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
-def as_json(columns: Sequence[str], rows: Iterable[Values]) -> str:
-    """For json_populate_recordset()."""
-    return _encoded([dict(zip(columns, row, strict=True)) for row in rows])
-
 
 def array(texts: Iterable[str]) -> str:
     """A value for text[]."""
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
-
-
-def names(columns: Iterable[str]) -> str:
-    """These columns, for a statement."""
-    return ", ".join(f'"{name}"' for name in columns)
 
 
 def _changing(columns: Iterable[str]) -> str:
@@ -68,22 +51,6 @@ def _known(names_spent: bool, ends: bool) -> str:
     return (
         f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {changing} "
         f"WHERE {MINE if ends else ALLOWED} RETURNING id"
-    )
-
-
-@lru_cache(maxsize=8)
-def _plain(kind: str) -> str:
-    table, columns, key, fixed, added = KINDS[kind]
-    old = {name: f'{table.name}."{name}" + ' for name in columns if name in added}
-    changing = ", ".join(
-        f'"{name}" = {old.get(name, "")}excluded."{name}"'
-        for name in columns
-        if name != key and name not in fixed
-    )
-    return (
-        f"INSERT INTO {table.name} ({names(columns)}) SELECT {names(columns)} "
-        f"FROM json_populate_recordset(NULL::{table.name}, $1::json) "
-        f'ON CONFLICT ("{key}") DO UPDATE SET {changing}'
     )
 
 
@@ -132,13 +99,6 @@ def update_known(
         trips.ask(_known(*kind), as_json(COMMAND, some), incarnation)
         for kind, some in kinds.items()
     ]
-
-
-def write_plain(trips: Trips, kind: str, rows: Iterable[Values]) -> None:
-    """Write rows of a kind of `batch.KINDS`, whatever is there."""
-    trips.ask(_plain(kind), as_json(KINDS[kind].columns, sorted(rows, key=itemgetter(0))))
-    if kind in AFTER:
-        trips.ask(AFTER[kind]("postgresql"))
 
 
 def write_presence(trips: Trips, rows: Iterable[Values], node: str, incarnation: int) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, case, select, text, update
 from devgate.errors import Fenced
 from devgate.model import iso
 from devgate.store.node_tables import node, owner
+from devgate.store.trips import Trips
 
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 
@@ -87,6 +88,14 @@ def take_over(conn: Connection, above: int = 0) -> Owner:
     return Owner(*conn.execute(select(o.epoch, o.taken_at, o.database, o.lost)).one())
 
 
+# What is behind it in the trip is not carried out: division by zero, where no row is found.
+DISOWNED = "22012"
+_GUARD = (
+    "SELECT 1 / count(*) FROM (SELECT 1 FROM owner "
+    "WHERE epoch = $1::bigint AND taken_at = $2::float8 FOR SHARE) AS own"
+)
+
+
 class Fence:
     """Compares the epoch of one gateway with the database's, inside a commit's transaction."""
 
@@ -99,6 +108,10 @@ class Fence:
         self._usual = f"{query} FOR SHARE" if locked else query
         self._first = f"{query} FOR UPDATE" if locked else query
         self._expected = (own.epoch, own.taken_at)
+
+    def guard(self, trips: Trips) -> None:
+        """check() as a statement of this trip, which fails with DISOWNED where check() raises."""
+        trips.ask(_GUARD, *self._expected)
 
     def check(self, conn: Connection, *, first: bool) -> None:
         """Raises Fenced if another gateway has taken over. `first`: on a new connection.

@@ -44,12 +44,13 @@ class Trips:
     thread at a time. Transactions begin and end by statements. After an error the session is to
     be closed."""
 
-    def __init__(self, conn: Connection) -> None:
-        """`conn`: PostgreSQL, in no transaction."""
+    def __init__(self, conn: Connection, *, shared: bool = False) -> None:
+        """`conn`: PostgreSQL, in no transaction. `shared`: between those of the trips, SQLAlchemy
+        begins and ends transactions of its own; otherwise it works within theirs."""
         # Of one that is detached there is no `driver_connection`.
         raw: Any = conn.connection.dbapi_connection
-        assert isinstance(raw, psycopg.Connection), "nodes work with PostgreSQL"
-        raw.autocommit = True
+        assert isinstance(raw, psycopg.Connection), "only PostgreSQL has a pipeline mode"
+        raw.autocommit = not shared
         self._dialect = conn.dialect
         self._session = raw
         self._names: dict[str, bytes] = {}  # of the prepared statements

@@ -1,0 +1,53 @@
+"""Rows for PostgreSQL, a statement for all rows of a kind.
+
+They are one JSON text each time, so that one prepared statement serves any number of them: with a
+parameter for each value every number of rows would be another statement, parsed and planned anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+
+from devgate.store.batch import AFTER, KINDS
+from devgate.store.numbering import Values
+from devgate.store.trips import Trips
+
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def as_json(columns: Sequence[str], rows: Iterable[Values]) -> str:
+    """For json_populate_recordset()."""
+    return _encoded([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def names(columns: Iterable[str]) -> str:
+    """These columns, for a statement."""
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+@lru_cache(maxsize=8)
+def _plain(kind: str) -> str:
+    table, columns, key, fixed, added = KINDS[kind]
+    insert = (
+        f"INSERT INTO {table.name} ({names(columns)}) SELECT {names(columns)} "
+        f"FROM json_populate_recordset(NULL::{table.name}, $1::json)"
+    )
+    if key is None:
+        return insert
+    old = {name: f'{table.name}."{name}" + ' for name in columns if name in added}
+    changing = ", ".join(
+        f'"{name}" = {old.get(name, "")}excluded."{name}"'
+        for name in columns
+        if name != key and name not in fixed
+    )
+    return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {changing}'
+
+
+def write_plain(trips: Trips, kind: str, rows: Iterable[Values]) -> None:
+    """Write rows of a kind of `batch.KINDS`, whatever is there."""
+    trips.ask(_plain(kind), as_json(KINDS[kind].columns, sorted(rows, key=itemgetter(0))))
+    if kind in AFTER:
+        trips.ask(AFTER[kind]("postgresql"))
