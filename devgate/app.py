@@ -158,6 +158,7 @@ class App:
         await gateway.trimming.store_trusted_at()
         if self._joined is not None:
             await self._joined.check_files()
+        await gateway.accounts.load()
         await gateway.knowledge.load()
         if self._joined is None:
             await gateway.late.import_file()
@@ -175,7 +176,8 @@ class App:
             async with trio.open_nursery() as connections:
                 connections.start_soon(desk.rounds.run)
                 for task in (
-                    desk.watch.run, gateway.knowledge.watch, gateway.bulk.run, gateway.alerts.run,
+                    desk.watch.run, gateway.knowledge.watch, gateway.accounts.watch,
+                    gateway.bulk.run, gateway.alerts.run,
                 ):  # fmt: skip
                     connections.start_soon(task)
                 if self._joined is None:
@@ -253,7 +255,7 @@ class App:
                 web_server = web.WebServer(
                     self.gateway,
                     ask,
-                    self._tokens,
+                    self.gateway.accounts.tokens,
                     places.web // 2 if control.listen else places.web,
                 )
                 listens["http"] = await doors.start(web_server.serve)

@@ -18,6 +18,7 @@ from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
 from devgate.gateway import clock
+from devgate.gateway.accounts import Accounts
 from devgate.gateway.added_webhooks import Positions
 from devgate.gateway.alerting import Alerts
 from devgate.gateway.background import Background
@@ -227,10 +228,17 @@ def build(
         background=background,
         commits=commits,
         refusals=refusals,
+        accounts=Accounts(
+            records,
+            background,
+            tokens=control.tokens,
+            users=settings.http.users,
+            shared=cluster is not None,
+        ),
         log_dropped=logs.dropped,
         cluster=cluster,
     )
-    tokens = Tokens(control.tokens) if control.tokens else None
+    tokens = gateway.accounts.tokens if control.tokens else None
     return Parts(gateway, storage, keys, poller, tokens)
 
 

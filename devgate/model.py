@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, NewType, NoReturn
+from typing import NamedTuple, NewType, NoReturn, Self
 
 from devgate.errors import CallerError
 
@@ -26,6 +26,8 @@ COMMAND_CSV = (
     "accepted_at", "imei", "name", "site", "type", "long", "outcome", "status", "late", "message",
     "key", "source", "command", "sent_at", "ended_at", "late_at",
 )  # fmt: skip
+# An event of the audit as a line of CSV (`audit_row`).
+AUDIT_CSV = ("at", "event", "type", "source", "address", "about", "detail")
 NO_GATEWAY = 13  # nothing answers at the socket
 
 
@@ -35,6 +37,81 @@ class Called(NamedTuple):
     id: int
     name: str
     site: str
+
+
+class Source(str):
+    """Who asks, as records name it (`http:shop`), with what the one who was let in may see.
+
+    Plain text for the same is somebody who may see all sites.
+    """
+
+    sites: frozenset[str] | None  # whose devices are all that he may see; None: all
+    person: str  # the name of a person who has logged in; "": a program, or the socket
+    address: str  # where it came from, without a port; "": from this machine's socket
+    role: str
+    session: str  # the id of the session that he is logged in with; "": none
+
+    def __new__(
+        cls,
+        text: str,
+        sites: frozenset[str] | None = None,
+        *,
+        person: str = "",
+        address: str = "",
+        role: str = "admin",
+        session: str = "",
+    ) -> Self:
+        """`text` is what is recorded."""
+        made = super().__new__(cls, text)
+        made.sites, made.person, made.address = sites, person, address
+        made.role, made.session = role, session
+        return made
+
+    @classmethod
+    def of(cls, source: str) -> Source:
+        """A source whose parts can be asked for."""
+        return source if isinstance(source, Source) else cls(source)
+
+    @property
+    def plain(self) -> str:
+        """As text alone: what the database and the events get."""
+        return str.__str__(self)
+
+
+def audit_row(event: Mapping[str, object]) -> list[object]:
+    """An event of the audit in the columns of AUDIT_CSV: who did what, to what, and how."""
+    changes = event.get("changes")
+    detail = ""
+    if isinstance(changes, Mapping):
+        detail = "; ".join(
+            f"{name}: {one.get('old')} -> {one.get('new')}" for name, one in changes.items()
+        )
+    elif given := event.get("given"):
+        detail = json.dumps(given, ensure_ascii=False)
+    elif event.get("verdict"):
+        detail = f"{event['verdict']}: {event.get('note') or ''}".rstrip(": ")
+    elif event.get("skipped"):
+        detail = f"and {event['skipped']} more"
+    what = [event.get(name) for name in ("operation", "kind", "imei", "key", "name")]
+    about = " ".join(str(one) for one in what if one)
+    by = event.get("source") or event.get("by") or ""
+    return [
+        event["at"],
+        event["event"],
+        event["type"],
+        by,
+        event.get("address") or "",
+        about,
+        detail,
+    ]
+
+
+def limits(role: str, sites: frozenset[str] | None) -> str:
+    """What somebody may, for the sentence that refuses him more: `command at North`."""
+    if sites is None:
+        return role
+    names = sorted(sites)
+    return f"{role} at {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
 
 
 # Characters that turn text around: what is read would be something else than what is stored.

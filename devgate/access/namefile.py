@@ -37,6 +37,13 @@ class Named(Protocol):
 T = TypeVar("T", bound=Named)
 
 
+class Entry(Named, Protocol):
+    """An entry that the database may have, too."""
+
+    def line(self) -> str:
+        """What stands for its line in the file: another one where the line differs."""
+
+
 @dataclass(frozen=True, slots=True)
 class NameFile(Generic[T]):
     """One kind of such files: what stands in a line, and the words of its errors."""
@@ -178,6 +185,11 @@ class Watched(Generic[T]):
                     self._file.kind, err,
                 )  # fmt: skip
         return self._entries
+
+    @property
+    def missing(self) -> bool:
+        """Whether there was no file at the last look."""
+        return len(self._seen) == 1
 
 
 def state(path: str) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
-"""Who is asking: a file of hashed tokens, for TCP and HTTP alike.
+"""Who is asking: hashed tokens, for TCP and HTTP alike, of the database and of a file.
 
-One token a line: `NAME ROLE CREATED sha256$HEX`; empty lines and lines with `#` in front are
-comments. The file holds no secret: a token is 32 random bytes, so its plain hash is enough.
+In the file, one token a line: `NAME ROLE CREATED sha256$HEX`; empty lines and lines with `#` in
+front are comments. Neither holds a secret: a token is 32 random bytes, so its plain hash is
+enough.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from devgate.access.namefile import NameFile, Watched, today
+from devgate.access.known import Known
+from devgate.access.namefile import NameFile, today
 from devgate.errors import SetupError
 
 if TYPE_CHECKING:
@@ -86,23 +88,50 @@ NEEDS: Mapping[str, str] = {
     "alert_receiver_test": "admin",
     "node_drain": "admin",
     "node_remove": "admin",
+    "password": "read",
+    "sessions": "read",
+    "session_end": "read",
+    "audit": "admin",
+    "audit_export": "admin",
+    "users": "admin",
+    "user_add": "admin",
+    "user_edit": "admin",
+    "user_remove": "admin",
+    "tokens": "admin",
+    "token_add": "admin",
+    "token_edit": "admin",
+    "token_remove": "admin",
 }
+
+# What somebody may ask who is limited to some sites, as far as his role allows it: each of these
+# is about devices of these sites alone (`gateway.operations.sites`). All else is for who has all.
+FOR_SITES = frozenset({
+    "start", "stop", "cancel", "status", "devices", "device", "export", "add", "edit", "remove",
+    "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
+    "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
+    "bulk_edit", "bulk_cancel", "password", "sessions", "session_end",
+})  # fmt: skip
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+sha256\$([0-9a-f]{{64}})")
 
 
 class Token(NamedTuple):
-    """One line of the file: whom we know, not what they say to be known."""
+    """Whom we know, not what they say to be known. The first four fields are a file's line."""
 
     name: str
     role: str
     created: str  # ISO 8601
     digest: str  # SHA-256 of the secret, in hex
+    sites: frozenset[str] | None = None  # that it is limited to; None: all
 
     def may(self, operation: object) -> bool:
-        """True if the token's role lets it ask for that `type`."""
-        return may(self.role, operation)
+        """True if the token's role and sites let it ask for that `type`."""
+        return may(self.role, operation, self.sites)
+
+    def line(self) -> str:
+        """As `namefile.Entry`."""
+        return _digest(f"{self.name} {self.role} {self.digest}")
 
 
 FILE = NameFile(
@@ -115,8 +144,11 @@ FILE = NameFile(
 )
 
 
-def may(role: str, operation: object) -> bool:
-    """True if a caller of that role may ask for that `type`. The one place that decides it."""
+def may(role: str, operation: object, sites: frozenset[str] | None = None) -> bool:
+    """True if a caller of that role, limited to these sites (None: to none), may ask for that
+    `type`. The one place that decides it."""
+    if sites is not None and operation not in FOR_SITES:
+        return False
     if role == "admin":
         return True
     needed = NEEDS.get(operation, "admin") if isinstance(operation, str) else "admin"
@@ -124,36 +156,45 @@ def may(role: str, operation: object) -> bool:
 
 
 class Tokens:
-    """The tokens of one file, as it stands now. A missing file holds none."""
+    """All tokens as they are now. A missing file holds none."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises SetupError for a file that is there and cannot be used."""
-        self._file = Watched(FILE, path)
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        """`path`: of their file, if there is one. Raises SetupError for one that is there and
+        cannot be used."""
+        self.known = Known(FILE, path)
+        self._entries: Mapping[str, Token] = {}
+        self._by_digest: Mapping[str, Token] = {}
 
     def apply(self, settings: ControlSettings) -> None:
         """Read this file from now on. Without one the old one stays: no door opens to all."""
         if settings.tokens:
-            self._file.path = settings.tokens
+            self.known.move(settings.tokens)
 
     def check(self, secret: object) -> Token | None:
         """Whose token this is, or None. Looks at the file, so that a change is in force at once.
 
-        Takes the same time whichever token matches. A file that was broken since leaves the
-        tokens as they were.
+        A file that was broken since leaves the tokens as they were. What a look-up takes says
+        nothing of a secret: it is found by its hash.
         """
-        tokens = self._file.entries()
+        entries = self.known.entries()
         if not isinstance(secret, str) or len(secret) > MAX_SECRET:
             return None
+        if entries is not self._entries:
+            self._entries = entries
+            self._by_digest = {one.digest: one for one in entries.values()}
         digest = _digest(secret)
-        found = None
-        for token in tokens.values():
-            if hmac.compare_digest(token.digest, digest):
-                found = token
-        return found
+        found = self._by_digest.get(digest)
+        return found if found and hmac.compare_digest(found.digest, digest) else None
 
     def named(self, name: str) -> Token | None:
         """The token of that name, if there still is one."""
-        return self._file.entries().get(name)
+        return self.known.entries().get(name)
+
+
+def new_secret() -> tuple[str, str]:
+    """The secret of a new token, and what is kept of it."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return secret, _digest(secret)
 
 
 def entries(path: str | os.PathLike[str]) -> list[Token]:
@@ -172,8 +213,8 @@ def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
         )
     if role not in ROLES:
         raise SetupError(f"a token's role is one of {', '.join(ROLES)}, not {role!r}")
-    secret = PREFIX + secrets.token_urlsafe(32)
-    line = f"{name} {role} {today()} sha256${_digest(secret)}"
+    secret, digest = new_secret()
+    line = f"{name} {role} {today()} sha256${digest}"
 
     FILE.add(path, name, line, replace=False, taken="remove it first, or take another name")
     return secret

@@ -1,7 +1,7 @@
-"""People who may use the dashboard: a file of names, roles and Argon2 hashes.
+"""People who may use the dashboard: names, roles and Argon2 hashes, of the database and of a file.
 
-One user a line: `NAME ROLE CREATED $argon2id$...`; empty lines and lines with `#` in front
-are comments. Kept by `devgate user`, with the gateway running or not.
+In the file, one user a line: `NAME ROLE CREATED $argon2id$...`; empty lines and lines with `#` in
+front are comments.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ import os
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import NamedTuple
 
 import trio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from devgate.access.namefile import NameFile, Watched, today
+from devgate.access.known import Known
+from devgate.access.namefile import NameFile, today
+from devgate.access.names import MAX_NAME as MAX_NAME
+from devgate.access.names import MAX_PASSWORD, check_name, check_password
+from devgate.access.names import Busy as Busy
 from devgate.access.tokens import ROLES
 from devgate.errors import SetupError
-from devgate.model import shown
 from devgate.net.addresses import network
 
 log = logging.getLogger(__name__)
 
-MIN_PASSWORD, MAX_PASSWORD = 12, 256  # characters of a new password; older ones may be shorter
-MAX_NAME = 64  # characters of a user's name
-NAME = re.compile(r"(?!#)\S+(?: \S+)*")
 LINE = re.compile(rf"(\S+(?: \S+)*?)\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
 # A hash costs 64 MiB and a twentieth of a second: more than two at once are a burden.
 HASHING = 2
@@ -39,17 +41,18 @@ MAX_WAITING_OF_ADDRESS = 10
 _hasher = PasswordHasher()  # RFC 9106's second recommended parameters: the library's default
 
 
-class Busy(Exception):
-    """Too many passwords are being looked at. Nothing was done."""
-
-
 class User(NamedTuple):
-    """One line of the file."""
+    """One person. The first four fields are a file's line."""
 
     name: str
     role: str
     created: str  # ISO 8601
-    hash: str
+    hash: str  # "": no password was set yet
+    sites: frozenset[str] | None = None  # that he is limited to; None: all
+
+    def line(self) -> str:
+        """As `namefile.Entry`."""
+        return sha256(f"{self.name} {self.role} {self.hash}".encode()).hexdigest()
 
 
 FILE = NameFile(
@@ -63,11 +66,14 @@ FILE = NameFile(
 
 
 class Users:
-    """The users of one file, as it stands now. A missing file holds none."""
+    """All users as they are now. A missing file holds none."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises SetupError for a file that is there and cannot be used."""
-        self._file = Watched(FILE, path)
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        """`path`: of their file, if there is one. Raises SetupError for one that is there and
+        cannot be used."""
+        self.known = Known(FILE, path)
+        # Keeps the new hash of somebody whom the database has; False: it has no such one.
+        self.keep: Callable[[User, str], Awaitable[bool]] | None = None
         self._turns = trio.CapacityLimiter(HASHING)
         self._here: Counter[str] = Counter()  # attempts that wait or are looked at, by network
         # What a name that nobody has is checked against, so that it takes as long.
@@ -75,14 +81,14 @@ class Users:
 
     @property
     def path(self) -> str:
-        """Where the file is."""
-        return self._file.path
+        """Where the file is; "" if there is none."""
+        return self.known.path
 
     def get(self, name: str) -> User | None:
         """The user of that name, however its letters were put together (Unicode's NFC).
 
         Looks at the file, so that a change is in force at once."""
-        return self._file.entries().get(unicodedata.normalize("NFC", name))
+        return self.known.entries().get(unicodedata.normalize("NFC", name))
 
     async def check(self, name: str, password: str, address: str = "") -> User | None:
         """The user, if name and password are right. Takes as long for a name that nobody has.
@@ -104,17 +110,24 @@ class Users:
 
     async def _check(self, name: str, password: str) -> User | None:
         user = self.get(name)
-        hashed = user.hash if user else self._nobody
+        hashed = user.hash if user and user.hash else self._nobody
         fits = await trio.to_thread.run_sync(
             _fits, hashed, password[:MAX_PASSWORD], limiter=self._turns
         )
-        if user is None or not fits:
+        if user is None or not user.hash or not fits:
             return None
         if _hasher.check_needs_rehash(user.hash):
+            hashed = await self.hashed(password)
+            if self.keep is not None and await self.keep(user, hashed):
+                return user._replace(hash=hashed)
             return await trio.to_thread.run_sync(
                 self._rehash, user, password[:MAX_PASSWORD], limiter=self._turns
             )
         return user
+
+    async def hashed(self, password: str) -> str:
+        """What is kept of a password: its hash, made in a thread when it is this one's turn."""
+        return await trio.to_thread.run_sync(hash_of, password[:MAX_PASSWORD], limiter=self._turns)
 
     def _rehash(self, user: User, password: str) -> User:
         """The user with a hash at today's cost, in the file, too, if that can be written.
@@ -126,6 +139,11 @@ class Users:
         except SetupError as err:
             log.info("password not hashed anew user=%s reason=%s", user.name, err)
             return user
+
+
+def hash_of(password: str) -> str:
+    """What is kept of a password. It takes a twentieth of a second, and 64 MiB."""
+    return _hasher.hash(password.encode("utf-8", "surrogatepass"))
 
 
 def _fits(hashed: str, password: str) -> bool:
@@ -148,20 +166,11 @@ def add(
     Raises SetupError for a name or password that cannot be one, or a file that cannot be
     written.
     """
-    name = unicodedata.normalize("NFC", name)
-    if not NAME.fullmatch(name) or len(name) > MAX_NAME or not name.isprintable():
-        raise SetupError(
-            f"a user's name is 1 to {MAX_NAME} printable characters, with no blank at its ends, "
-            f"no two in a row, and no # in front, not {shown(name)}"
-        )
+    name = check_name(name)
     if role not in ROLES:
         raise SetupError(f"a user's role is one of {', '.join(ROLES)}, not {role!r}")
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise SetupError(
-            f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters, not {len(password)}"
-        )
-    hashed = _hasher.hash(password.encode("utf-8", "surrogatepass"))
-    line = f"{name} {role} {today()} {hashed}"
+    check_password(password)
+    line = f"{name} {role} {today()} {hash_of(password)}"
     FILE.add(
         path, name, line, replace=replace,
         taken="take another name, or change the password with --replace",
@@ -170,13 +179,13 @@ def add(
 
 def replace_hash(path: str | os.PathLike[str], user: User, password: str) -> User:
     """Hash the same password anew. Raises SetupError if the user has changed meanwhile."""
-    new = user._replace(hash=_hasher.hash(password.encode("utf-8", "surrogatepass")))
+    new = user._replace(hash=hash_of(password))
 
     def change(lines: list[str]) -> list[str]:
-        if " ".join(user) not in (" ".join(text.split()) for text in lines):
+        was, is_now = " ".join(user[:4]), " ".join(new[:4])
+        if was not in (" ".join(text.split()) for text in lines):
             raise SetupError(f"the user {user.name} has changed")
-        return [" ".join(new) if " ".join(text.split()) == " ".join(user) else text
-                for text in lines]  # fmt: skip
+        return [is_now if " ".join(text.split()) == was else text for text in lines]
 
     FILE.change(path, change)
     return new

@@ -54,8 +54,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "alert": Entry("devgate.cli.alert:alert", "Tell people when something needs them."),
         "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
-        "token": Entry("devgate.cli.local.token:token", "Keep the tokens of TCP callers."),
+        "token": Entry("devgate.cli.local.token:token", "Keep the tokens of web applications."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
+        "audit": Entry("devgate.cli.audit:audit", "List who changed what and who logged in."),
         "service": Entry("devgate.cli.local.service:service", "Run the gateway under systemd."),
         "doctor": Entry(
             "devgate.cli.local.doctor:doctor", "Examine machine, database and gateway for faults."

@@ -24,6 +24,7 @@ class PeerNode(NamedTuple):
 
     name: str
     role: str = "node"
+    sites: frozenset[str] | None = None
 
     def may(self, operation: object) -> bool:
         """A node asks for whatever its own callers were allowed to ask."""

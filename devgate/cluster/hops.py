@@ -10,6 +10,7 @@ from devgate.errors import StoreError
 from devgate.gateway.command import Order
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
+from devgate.model import Source
 
 
 class Hops:
@@ -49,7 +50,17 @@ class Hops:
 
 
 def _forward(args: Args, source: str) -> dict[str, object]:
-    return {"type": "forward", "source": source, "command": None, "request": dict(args)}
+    who = Source.of(source)
+    more: dict[str, object] = {
+        name: value
+        for name in ("person", "address", "role", "session")
+        if (value := getattr(who, name))
+    }
+    if who.sites is not None:
+        more["sites"] = sorted(who.sites)
+    return {
+        "type": "forward", "source": who.plain, "command": None, "request": dict(args), **more
+    }  # fmt: skip
 
 
 def _request_of(order: Order, wait: bool) -> dict[str, object]:

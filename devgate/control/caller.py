@@ -12,6 +12,7 @@ from devgate.control.replies import Args
 from devgate.control.shares import Shares
 from devgate.errors import TokenRefused
 from devgate.gateway.refusals import Refusals
+from devgate.model import Source, limits
 
 # Requests with a wrong token or none, in a row; then the connection is closed.
 MAX_WRONG_TOKENS = 3
@@ -28,6 +29,10 @@ class Holder(Protocol):
     @property
     def role(self) -> str:
         """Its role."""
+
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The sites that it is limited to; None: to none."""
 
     def may(self, operation: object) -> bool:
         """True if this one may ask for that `type`."""
@@ -82,7 +87,7 @@ class Caller:
         """Whether it has shown too many wrong tokens to be heard any longer."""
         return self._wrong >= (MAX_WRONG_TOKENS if self.unauthenticated else MAX_WRONG_LATER)
 
-    def admit(self, request: Args) -> str:
+    def admit(self, request: Args) -> Source:
         """Let it ask that, as the source that is returned.
 
         Raises CallerError: 401 as check(), and 429 if that token has enough connections.
@@ -100,25 +105,31 @@ class Caller:
         self.unauthenticated = False
         return source
 
-    def check(self, request: Args) -> str:
+    def check(self, request: Args) -> Source:
         """Whether the token of this request is good for it now. Returns its source.
 
         Raises TokenRefused (401), which is counted and logged.
         """
         if self._tokens is None:
-            return self._way
+            return Source(self._way, address=self._address)
         token = self._tokens.check(request.get("token"))
         if token is None:
             given = "a wrong token" if "token" in request else "no token"
             err = TokenRefused(f"{given}; nothing was done", "token")
         elif not token.may(request.get("type")):
             err = TokenRefused(
-                f"the token {token.name} may {token.role} only; nothing was done",
+                f"the token {token.name} may {limits(token.role, token.sites)} only; nothing was "
+                "done",
                 "role",
                 f"{self._way}:{token.name}",
             )
         else:
-            return f"{self._way}:{token.name}"
+            return Source(
+                f"{self._way}:{token.name}",
+                token.sites,
+                address=self._address,
+                role=token.role,
+            )
         self._refusals.refuse(self._door, err.why, self._address, source=err.source)
         raise err
 
@@ -146,7 +157,7 @@ class Member(Caller):
         super().__init__("", None, Shares(), refusals, way="socket")
         self._group = group
 
-    def check(self, request: Args) -> str:
+    def check(self, request: Args) -> Source:
         """As Caller.check(): the group's role is in the place of a token's."""
         role, operation = self._group.role(), request.get("type")
         if not self._group.may(role, operation):
@@ -157,7 +168,7 @@ class Member(Caller):
                 "role",
                 self._way,
             )
-        return self._way
+        return Source(self._way, role=role)
 
 
 def user_of(sock: socket.socket) -> int:

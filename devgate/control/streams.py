@@ -12,6 +12,7 @@ from devgate.control.caller import Caller
 from devgate.control.outbox import Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.errors import CallerError
+from devgate.model import Source
 
 
 class Lines(Protocol):
@@ -48,7 +49,7 @@ class Streams:
     def __init__(self, caller: Caller | None) -> None:
         self.closing = False  # no more of them
         self._caller = caller
-        self._running: dict[trio.CancelScope, Args] = {}
+        self._running: dict[trio.CancelScope, tuple[Args, Source]] = {}
 
     async def follow(self, stream: Stream, request: Args, source: str, outbox: Outbox) -> None:
         """Send the reply and all lines. Closes the stream, however this ends.
@@ -62,7 +63,7 @@ class Streams:
             with trio.CancelScope() as scope:
                 if self.closing:
                     scope.cancel()
-                self._running[scope] = request
+                self._running[scope] = request, Source.of(source)
                 try:
                     outbox.say(line(stream.reply, request))
                     async for event in lines:
@@ -82,9 +83,10 @@ class Streams:
 
     def recheck(self, caller: Caller, outbox: Outbox) -> None:
         """End those whose token may not have them any longer."""
-        for scope, request in list(self._running.items()):
+        for scope, (request, source) in list(self._running.items()):
             try:
-                caller.check(request)
+                if caller.check(request).sites != source.sites:
+                    raise CallerError("401", "you are limited to other sites by now; ask again")
             except CallerError as err:
                 outbox.say(line(refusal(request, err), request))
                 scope.cancel()

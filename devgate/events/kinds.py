@@ -23,6 +23,14 @@ KINDS: Mapping[str, str] = {
     "device.added": "a device is known from now on; its names, and who added it",
     "device.changed": "what is known of a device changed; each change, old and new, and by whom",
     "device.removed": "a device is no longer known; its names, and who removed it",
+    "account.added": "a user or a token is known from now on; its rights, and who added it",
+    "account.changed": "a user or a token changed; each change, old and new, by whom and from"
+    " where",
+    "account.removed": "a user or a token is no longer known; by whom and from where",
+    "session.began": "somebody logged in; who, from where, and how",
+    "session.refused": "somebody could not log in; the name if there is one, from where, and how"
+    " many refusals were not told since the last one",
+    "session.ended": "sessions were ended, by their user or another one; whose, and by whom",
     "command.accepted": "a start or stop was taken; what it asks",
     "command.sent": "it goes out to the device",
     "command.ended": "it has an outcome, or is unknown; its status",
@@ -36,12 +44,30 @@ KINDS: Mapping[str, str] = {
     "alert.cleared": "what a rule had found is over; the same",
     "alert.sent": "a receiver took a message; the rule, or none for a test, and how many tries",
     "alert.failed": "a message was given up, for its receiver did not take it; the same, and why",
+    "webhook.added": "a receiver of events was added; its name, by whom and from where",
+    "webhook.changed": "a receiver of events was changed; each change, old and new, by whom and"
+    " from where",
+    "webhook.removed": "a receiver of events was removed; its name, by whom and from where",
+    "operation.done": "something was changed that has no event of its own; which operation, what"
+    " was given, by whom and from where",
     "clock.doubted": "the wall clock is a day or more from the newest record, so that nothing is "
     "deleted; by how many seconds",
     "clock.trusted": "the wall clock is trusted again",
     "log.lost": "events that could not be kept while the database was away; how many",
 }
 
+
+# Who changed what, and who came in: what the audit is about.
+AUDIT = (
+    "account.added", "account.changed", "account.removed", "session.began", "session.refused",
+    "session.ended", "webhook.added", "webhook.changed", "webhook.removed", "operation.done",
+    "device.added", "device.changed", "device.removed", "command.resolved",
+)  # fmt: skip
+
+# Of people and their accounts: for those who may change these, and for webhooks, which they add.
+PRIVATE = frozenset(
+    kind for kind in AUDIT if kind.partition(".")[0] in ("account", "session", "operation")
+)
 
 # `device` stands for all events of devices.
 GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)

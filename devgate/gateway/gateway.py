@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from devgate.alerts.certificates import Certificates
 from devgate.events.log import EventLog
+from devgate.gateway.accounts import Accounts
 from devgate.gateway.alerting import Alerts
 from devgate.gateway.background import Background
 from devgate.gateway.bulk import Jobs
@@ -62,6 +63,7 @@ class Gateway:
     background: Background
     commits: StoreCounts
     refusals: Refusals
+    accounts: Accounts  # people and tokens
     log_dropped: Callable[[], int]  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)

@@ -13,6 +13,7 @@ from devgate.access.tokens import may
 from devgate.http.problems import Problem
 from devgate.http.sessions import Session
 from devgate.http.web import Web
+from devgate.model import Source, limits
 
 # With a session's cookie one only looks: the browser sends it along with whatever another site
 # makes it send. Pages that change something have forms with a token of their own.
@@ -26,12 +27,22 @@ class Caller:
 
     name: str
     role: str
-    source: str  # what stands in the record of a command: "http:NAME" or "web:NAME"
+    source: Source  # what stands in the record of a command: "http:NAME" or "web:NAME"
     session: Session | None = None
 
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The sites that this one is limited to; None: to none."""
+        return self.source.sites
+
     def may(self, operation: object) -> bool:
-        """Whether the role has the right to an operation."""
-        return may(self.role, operation)
+        """Whether role and sites give the right to an operation."""
+        return may(self.role, operation, self.sites)
+
+    def is_as(self, other: Caller) -> bool:
+        """Whether it is the same one with the same rights: another role sees other buttons."""
+        mine, others = (one.source for one in (self, other))
+        return (mine, self.role, mine.sites) == (others, other.role, others.sites)
 
 
 def identify(web: Web, request: HTTPConnection) -> Caller | None:
@@ -44,11 +55,21 @@ def identify(web: Web, request: HTTPConnection) -> Caller | None:
             token = web.tokens.check(secret.strip())
         if token is None:
             raise Problem("401", "a wrong token; nothing was done", 401, CHALLENGE)
-        return Caller(token.name, token.role, f"http:{token.name}")
+        address = address_of(request)
+        source = Source(f"http:{token.name}", token.sites, address=address, role=token.role)
+        return Caller(token.name, token.role, source)
     session = web.sessions.of(request.cookies)
     if session is None:
         return None
-    return Caller(session.name, session.role, f"web:{session.name}", session)
+    source = Source(
+        f"web:{session.name}",
+        session.who.sites,
+        person=session.name if session.kind == "user" else "",
+        address=address_of(request),
+        role=session.role,
+        session=session.id,
+    )
+    return Caller(session.name, session.role, source, session)
 
 
 def caller_of(request: HTTPConnection) -> Caller:
@@ -64,7 +85,8 @@ def must_be_allowed(web: Web, request: HTTPConnection, operation: object) -> Cal
     caller = caller_of(request)
     if not caller.may(operation):
         refuse(web, request, "role", caller, str(operation))
-        raise Problem("401", f"{caller.name} may {caller.role} only; nothing was done")
+        raise Problem("401", f"{caller.name} may {limits(caller.role, caller.sites)} only; "
+                      "nothing was done")  # fmt: skip
     return caller
 
 
@@ -75,7 +97,11 @@ def keeps_right(web: Web, request: HTTPConnection, operation: str) -> bool:
         now = identify(web, request)
     except Problem:
         return False
-    return now is not None and now.source == came.source and now.may(operation)
+    return (
+        now is not None
+        and (now.source, now.sites) == (came.source, came.sites)
+        and now.may(operation)
+    )
 
 
 def address_of(request: HTTPConnection) -> str:

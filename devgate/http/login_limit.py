@@ -15,6 +15,9 @@ TRIES, WITHIN = 10, 300.0  # failures of one address with one name, in seconds
 TRIES_OF_ADDRESS = 50  # failures of one address with any names, in the same time
 FREE_TRIES = 10  # failures of an account, from all addresses, that cost no time
 DELAY, MAX_DELAY = 0.5, 8.0  # seconds for the next one, doubled with each, and at most
+TOLD, TOLD_WITHIN = 20, 60.0  # refused logins that are told in events, in that many seconds
+# Sessions of one account that begin, in that many seconds: each has a row for half a day.
+BEGUN, BEGUN_WITHIN = 300, 300.0
 MAX_KEYS = 10_000  # that are remembered; the one that failed longest ago is forgotten first
 
 
@@ -49,6 +52,26 @@ class Failures:
         return 0.0 if len(recent) < tries else recent[-tries] + self._within - now
 
 
+class Told:
+    """Which refused logins are told in events: of an address one a minute, and of all a few."""
+
+    def __init__(self) -> None:
+        self._of_address = Failures(1, TOLD_WITHIN)
+        self._of_all = Failures(TOLD, TOLD_WITHIN)
+        self._skipped = 0
+
+    def turn(self, address: str, now: float) -> int | None:
+        """None: not this one. Else how many were not told since the last that was."""
+        place = network(address)
+        if self._of_address.recent(place, now) or len(self._of_all.recent(None, now)) >= TOLD:
+            self._skipped += 1
+            return None
+        self._of_address.add(place, now)
+        self._of_all.add(None, now)
+        skipped, self._skipped = self._skipped, 0
+        return skipped
+
+
 class LoginLimit:
     """The brake of logins. `now` is any clock that never goes back."""
 
@@ -57,6 +80,7 @@ class LoginLimit:
         self._by_both = Failures(tries, within)
         self._by_address = Failures(TRIES_OF_ADDRESS, within)
         self._by_account = Failures(FREE_TRIES + 16, within)
+        self._begun = Failures(BEGUN, BEGUN_WITHIN)
         # From where an account's owner has come: nobody else's attempts slow that one down.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -74,6 +98,13 @@ class LoginLimit:
             return 0.0
         over = len(self._by_account.recent(name, now)) - FREE_TRIES
         return min(DELAY * 2.0**over, MAX_DELAY) if over >= 0 else 0.0
+
+    def begin(self, account: str, now: float) -> bool:
+        """Whether one more session of this account may begin now."""
+        if len(self._begun.recent(account, now)) >= BEGUN:
+            return False
+        self._begun.add(account, now)
+        return True
 
     def failed(self, address: str, name: str, now: float) -> None:
         """An attempt from this address with this name has failed at `now` (trio's clock)."""

@@ -29,6 +29,7 @@ from devgate.gateway.command import COMMAND, MESSAGES
 from devgate.gateway.counters import BEAT, HT, QR, TN, Histogram
 from devgate.gateway.gateway import Gateway
 from devgate.http import node_metrics
+from devgate.http.problems import Problem
 from devgate.http.process_metrics import Process
 from devgate.http.web import Web
 from devgate.protocol.frames import SHORT_404
@@ -54,6 +55,9 @@ def routes(web: Web) -> list[BaseRoute]:
     process = Process()
 
     async def metrics(request: Request) -> Response:
+        caller = request.scope.get("devgate.caller")
+        if not web.settings.metrics_public and caller is not None and caller.sites is not None:
+            raise Problem("401", "who is limited to some sites sees no metrics of the whole")
         page = Page(list(gathered(web.gateway)), process)
         text = await trio.to_thread.run_sync(generate_latest, page)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

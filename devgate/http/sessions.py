@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -70,11 +70,14 @@ class Sessions:
         *,
         secure: bool = False,
         ended_file: str = "",
+        is_ended: Callable[[str], bool] = lambda id: False,
     ) -> None:
-        """`secure`: browsers come by TLS. `ended_file` keeps logouts over a restart, if given."""
+        """`secure`: browsers come by TLS. `ended_file` keeps logouts over a restart, if given.
+        `is_ended`: whether the session of that id was ended, here or at another node."""
         self.prefix = HOST if secure else ""
         self.cookie = self.prefix + COOKIE
         self._slowed = 0
+        self._is_ended = is_ended
         self._ended = Ended(ended_file, LASTS)
         self._signer = URLSafeTimedSerializer(
             secret, salt="devgate session", signer_kwargs={"digest_method": hashlib.sha256}
@@ -126,6 +129,11 @@ class Sessions:
         until, role = self._invitations.pop(_hash(word), (0.0, ""))
         return self._begin("guest", "guest", role, self._run) if until > monotonic() else None
 
+    def by_name(self, name: str) -> str | None:
+        """A session of a user who has shown who he is in another way, or None."""
+        user = None if self._users is None else self._users.get(name)
+        return None if user is None else self._begin("user", user.name, user.role, user.hash)
+
     def _begin(self, kind: Kind, name: str, role: str, proof: str) -> str:
         says = {
             "k": kind, "n": name, "r": role, "p": _hash(proof), "i": secrets.token_hex(8)
@@ -141,12 +149,12 @@ class Sessions:
             says: dict[str, Any] = self._signer.loads(text, max_age=LASTS)
         except BadData:
             return None
-        if says["i"] in self._ended:
+        if says["i"] in self._ended or self._is_ended(says["i"]):
             return None
-        role, proof = self._standing(says["k"], says["n"], says["r"])
+        role, proof, sites = self._standing(says["k"], says["n"], says["r"])
         if role is None or not hmac.compare_digest(_hash(proof), says["p"]):
             return None
-        return Session(Token(says["n"], role, "", ""), says["k"], says["i"])
+        return Session(Token(says["n"], role, "", "", sites), says["k"], says["i"])
 
     async def end(self, session: Session) -> None:
         """Log out: from now on no copy of the session's cookie is of any use."""
@@ -159,15 +167,18 @@ class Sessions:
                 self._ended.path, err.strerror,
             )  # fmt: skip
 
-    def _standing(self, kind: Kind, name: str, role: str) -> tuple[str | None, str]:
-        """What role the one of that name has now, and what shows that it is still the same."""
+    def _standing(
+        self, kind: Kind, name: str, role: str
+    ) -> tuple[str | None, str, frozenset[str] | None]:
+        """What role and sites the one of that name has now, and what shows that it is still the
+        same."""
         if kind == "guest":
-            return role, self._run
+            return role, self._run, None
         if kind == "user":
             user = None if self._users is None else self._users.get(name)
-            return (user.role, user.hash) if user else (None, "")
+            return (user.role, user.hash, user.sites) if user else (None, "", None)
         token = None if self._tokens is None else self._tokens.named(name)
-        return (token.role, token.digest) if token else (None, "")
+        return (token.role, token.digest, token.sites) if token else (None, "", None)
 
     def form_token(self, session: Session | None, visitor: str) -> str:
         """What a form of this page must bring back: no other site can know it."""

@@ -19,6 +19,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.boards import Boards
+from devgate.http.login_limit import Told
 from devgate.http.serving.quota import Quota
 from devgate.http.sessions import Sessions
 
@@ -42,6 +43,7 @@ class Web:
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
     quota: Quota = field(default_factory=Quota)
     boards: Boards = field(init=False)  # its task is the server's
+    told: Told = field(default_factory=Told)  # which refused logins are told in events
     # When a page could last not read the database (trio's clock), and why: others need not try.
     unread: tuple[float, str] = (-math.inf, "")
 
@@ -53,6 +55,7 @@ class Web:
             self.tokens,
             secure=self.secure,
             ended_file=f"{settings.secret}.ended" if settings.secret else "",
+            is_ended=lambda id: id in self.gateway.accounts.ended,
         )
         records = self.gateway.records
         self.boards = Boards(self.events, self.stopping, state=lambda: records.state)
@@ -66,17 +69,17 @@ class Web:
 def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
     """The web of a gateway, by its settings.
 
-    Reads the files of users and of the secret, which is made if it is missing. Raises
+    Reads the file of the secret, which is made if it is missing. Raises
     SetupError if one of them is of no use.
     """
     settings = gateway.settings.http
-    users = Users(settings.users) if settings.users else None
     if settings.secret:
         secret = secret_of(settings.secret)
     elif gateway.cluster is not None:  # a session of one node is one of all
         secret = gateway.cluster.derived("http sessions")
     else:
         secret = secrets.token_bytes(SECRET)
+    users = gateway.accounts.users
     return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret)
 
 

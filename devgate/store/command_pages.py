@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from devgate.errors import OUTCOMES
 from devgate.store.history import Record, page
 from devgate.store.numbering import floor_id
+from devgate.store.site_devices import are_more, some
 from devgate.store.statistics import names
 
 NEAR, FAR = 2000, 6000  # commands that are looked at for what no index knows, in two steps
@@ -48,6 +49,7 @@ class Wanted(NamedTuple):
     outcomes: frozenset[str] = frozenset()  # any of these; none: whatever the outcome
     kind: str | None = None  # start, stop
     site: str | None = None  # where their device stands now
+    sites: frozenset[str] | None = None  # one of these, where it stands now
     source: str | None = None
     since: float | None = None  # taken at that time or later (wall clock)
     until: float | None = None  # taken before that time
@@ -143,20 +145,27 @@ def _prepared(conn: Connection, wanted: Wanted) -> _Look:
         rest += more
     if wanted.site is not None:
         values["site"] = wanted.site
-        many = conn.scalar(_BEYOND, {"site": wanted.site, "count": MANY_DEVICES}) is not None
-        rest += f" AND {_AT_LARGE_SITE if many else _AT_SITE}"
+        rest += (
+            f" AND {_AT_LARGE_SITE if are_more(conn, [wanted.site], MANY_DEVICES) else _AT_SITE}"
+        )
+    if wanted.sites is not None:
+        named = {f"own{n}": site for n, site in enumerate(sorted(wanted.sites))}
+        values |= named
+        among = f"IN ({', '.join(f':{name}' for name in named)})"
+        if are_more(conn, wanted.sites, MANY_DEVICES):
+            rest += f" AND (SELECT d.site FROM device d WHERE d.imei = c.imei) {among}"
+        else:
+            rest += f" AND c.imei IN (SELECT d.imei FROM device d WHERE d.site {among})"
     return _Look(streams, rest, values)
 
 
-_BEYOND = text("SELECT imei FROM device WHERE site = :site ORDER BY imei LIMIT 1 OFFSET :count")
-_DEVICES = text("SELECT imei FROM device WHERE site = :site LIMIT :count")
 _AT_SITE = "c.imei IN (SELECT d.imei FROM device d WHERE d.site = :site)"
 _AT_LARGE_SITE = "(SELECT d.site FROM device d WHERE d.imei = c.imei) = :site"
 
 
 def _by_outcome(wanted: Wanted, stream: _Stream) -> tuple[list[_Stream], str]:
     """Those that did not succeed are few, and in an index by their status."""
-    statuses = [s for name, some in ENDED.items() if name in wanted.outcomes for s in some]
+    statuses = [s for name, those in ENDED.items() if name in wanted.outcomes for s in those]
     is_open = "pending" in wanted.outcomes
     if "200" not in statuses and wanted.imei is None and wanted.state not in OPEN:
         found = [
@@ -176,14 +185,14 @@ def _select(
     """From behind `start` up to `bound`, in the order that was asked for."""
     order = "ASC" if back else "DESC"
     values = {**look.values, "start": start, "bound": bound, "limit": limit}
-    some = [
+    each = [
         f"SELECT c.* FROM {_table(conn, one)} WHERE {_between(one.id, bound is not None, back)}"
         f"{one.condition}{look.rest} ORDER BY {one.id} {order} LIMIT :limit"
         for one in look.streams
     ]
-    query = some[0]
-    if len(some) > 1:
-        both = " UNION ALL ".join(f"SELECT * FROM ({one}) AS s{n}" for n, one in enumerate(some))
+    query = each[0]
+    if len(each) > 1:
+        both = " UNION ALL ".join(f"SELECT * FROM ({one}) AS s{n}" for n, one in enumerate(each))
         query = f"SELECT * FROM ({both}) AS found ORDER BY id {order} LIMIT :limit"
     return [dict(row._mapping) for row in _run(conn, query, values)]
 
@@ -214,12 +223,14 @@ def _bound(conn: Connection, look: _Look, start: str, size: int, back: bool) -> 
 
 
 def _devices(conn: Connection, wanted: Wanted) -> Sequence[str]:
-    """The devices of a small site, if nothing but the site has to be looked at."""
-    if wanted.site is None or wanted != Wanted(
-        site=wanted.site, since=wanted.since, until=wanted.until
-    ):
+    """The devices of small sites, if nothing but the site has to be looked at."""
+    sites = wanted.sites if wanted.site is None else {wanted.site}
+    alone = Wanted(since=wanted.since, until=wanted.until)
+    if sites is None or wanted not in (
+        alone._replace(site=wanted.site), alone._replace(sites=wanted.sites)
+    ):  # fmt: skip
         return []
-    found = conn.scalars(_DEVICES, {"site": wanted.site, "count": FEW_DEVICES + 1}).all()
+    found = some(conn, sites, FEW_DEVICES + 1)
     return found if len(found) <= FEW_DEVICES else []
 
 
@@ -268,6 +279,7 @@ def _of_key(conn: Connection, wanted: Wanted, limit: int, after: str | None) -> 
             and wanted.kind in (None, row["type"])
             and wanted.source in (None, row["source"])
             and wanted.site in (None, known.get(row["imei"], ("", ""))[1])
+            and (wanted.sites is None or known.get(row["imei"], ("", ""))[1] in wanted.sites)
         )
 
     rows = [row for row in found[:limit] if fits(row)]

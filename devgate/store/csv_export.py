@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from typing import IO
 
-from devgate.model import COMMAND_CSV
+from devgate.model import AUDIT_CSV, COMMAND_CSV, audit_row
 from devgate.store.device import COLUMNS, Device
 
 # What a spreadsheet takes for the beginning of a formula, also as full-width characters.
@@ -65,4 +65,20 @@ class CommandCsv:
         """One more line."""
         cells = [record[name] for name in COMMAND_CSV]
         row = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
+        self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)
+
+
+class AuditCsv:
+    """The same for events of the audit (`AUDIT_CSV`)."""
+
+    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
+        self._spreadsheet = spreadsheet
+        self._writer = csv.writer(out, lineterminator="\n")
+        if spreadsheet:
+            out.write(BOM)
+        self._writer.writerow(AUDIT_CSV)
+
+    def write(self, event: Mapping[str, object]) -> None:
+        """One more line."""
+        row = audit_row(event)
         self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)

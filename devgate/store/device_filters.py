@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from devgate.store.device import MAX_ID
+from devgate.store.site_devices import some
 
 MOST = 10_000  # devices of a set that is looked at as a whole; also up to which they are counted
 SMALL = 1000  # devices of a set that is looked at before all else
@@ -21,6 +22,7 @@ class Wanted(NamedTuple):
 
     text: str | None = None  # part of name, site or IMEI, or the number of the device
     site: str | None = None
+    sites: frozenset[str] | None = None  # one of these
     enabled: bool | None = None
     online: bool | None = None
     running: bool | None = None
@@ -49,6 +51,10 @@ def conditions(wanted: Wanted, on_sqlite: bool) -> tuple[str, dict[str, Any]]:
         # Not by the index of sites: that would sort a large one as a whole.
         parts.append("d.site || '' = :site")
         values["site"] = wanted.site
+    if wanted.sites is not None:
+        named = {f"own{n}": site for n, site in enumerate(sorted(wanted.sites))}
+        parts.append(f"d.site || '' IN ({', '.join(f':{name}' for name in named)})")
+        values |= named
     for name, column in (("enabled", "d.enabled"), ("online", "p.online")):
         if (given := getattr(wanted, name)) is not None:
             parts.append(f"{column} = {'true' if given else 'false'}")
@@ -88,9 +94,9 @@ def few(conn: Connection, wanted: Wanted, most: int) -> Sequence[str] | None:
     """At most so many devices, among which all are that are looked for; None if no index gives so
     few. Not all of them are looked for: they fit one of the conditions."""
     best: Sequence[str] | None = None
-    for some in _sets(conn, wanted, most + 1):
-        if some is not None and len(some) <= most and (best is None or len(some) < len(best)):
-            best = some
+    for one in _sets(conn, wanted, most + 1):
+        if one is not None and len(one) <= most and (best is None or len(one) < len(best)):
+            best = one
             if len(best) <= SMALL:
                 break
     return best
@@ -98,7 +104,7 @@ def few(conn: Connection, wanted: Wanted, most: int) -> Sequence[str] | None:
 
 def alone(wanted: Wanted) -> bool:
     """Whether one thing is looked for, which an index gives: few() has counted it."""
-    known = ("site", "away_since", "idle_since", "failing", "online")
+    known = ("site", "sites", "away_since", "idle_since", "failing", "online")
     if len(wanted.filters) != 1:
         return False
     name, value = next(iter(wanted.filters.items()))
@@ -117,6 +123,8 @@ def _sets(conn: Connection, wanted: Wanted, most: int) -> Iterator[Sequence[str]
         yield conn.scalars(_DISABLED, limit).all()
     if wanted.site is not None:
         yield conn.scalars(_SITE, {**limit, "site": wanted.site}).all()
+    if wanted.sites is not None:
+        yield some(conn, wanted.sites, most)
     # PostgreSQL finds all that have the letters, however few are asked for.
     if wanted.text is not None and (conn.dialect.name == "sqlite" or most > SMALL + 1):
         yield _by_words(conn, wanted.text, most)

@@ -197,9 +197,13 @@ def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
     return map(Device._make, conn.execute(query, execution_options={"yield_per": 2000}))
 
 
-def page(conn: Connection, after: str | None, limit: int) -> list[Device]:
-    """At most `limit` of all devices, by IMEI, behind that one."""
+def page(
+    conn: Connection, after: str | None, limit: int, sites: Collection[str] | None = None
+) -> list[Device]:
+    """At most `limit` of all devices, or of those at these sites, by IMEI, behind that one."""
     query = ALL if after is None else ALL.where(t.c.imei > after)
+    if sites is not None:
+        query = query.where(t.c.site.in_(sorted(sites)))
     return list(map(Device._make, conn.execute(query.order_by(t.c.imei).limit(limit))))
 
 

@@ -13,9 +13,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
 from devgate.store.engine import Database, opened
+from devgate.store.metadata import metadata
 from devgate.store.migrating import must_be_known, version_of
 from devgate.store.outage import one_line
-from devgate.store.schema import SCHEMA, device, event, metadata
+from devgate.store.schema import SCHEMA, device, event
 
 CHECK_SECONDS = 10.0  # of SQLite's own check; a database of some GB takes longer
 ROUND_TRIPS = 50

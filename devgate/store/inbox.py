@@ -39,6 +39,7 @@ _CONDITIONS = {
     "imei": "imei = :imei",
     # Not a join: with one, PostgreSQL reads all devices of a large site first.
     "site": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) = :site",
+    "sites": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) IN :sites",
     "before": "ended_at < :before",
     "since": "ended_at >= :since",
     "person": "(source = :person OR source LIKE :ends ESCAPE '!' "
@@ -62,6 +63,7 @@ class Looked:
     old: bool = False  # with what is older than the inbox
     imei: str | None = None
     site: str | None = None
+    sites: frozenset[str] | None = None  # one of these
     before: float | None = None
     since: float | None = None
     # Who asked for the command, or resolved it: the whole name, or what is behind its last colon.
@@ -70,13 +72,15 @@ class Looked:
     def conditions(self) -> tuple[str, ...]:
         """The names of the conditions that hold."""
         left_out = [name for name in ("stops", "old") if not getattr(self, name)]
-        given = ("imei", "site", "before", "since", "person")
+        given = ("imei", "site", "sites", "before", "since", "person")
         return (*left_out, *(name for name in given if getattr(self, name) is not None))
 
     def values(self) -> dict[str, Any]:
         """The values of the conditions' parameters."""
         given = ("imei", "site", "before", "since", "person")
         found = {name: value for name in given if (value := getattr(self, name)) is not None}
+        if self.sites is not None:
+            found["sites"] = sorted(self.sites)
         if self.person is not None:
             found["ends"] = "%:" + "".join(f"!{c}" if c in "!%_" else c for c in self.person)
         return found
@@ -159,14 +163,22 @@ _GROUPS = text(
 def _page(dialect: str, state: State, conditions: tuple[str, ...]) -> TextClause:
     # SQLite hands the rows of the scan on as they come, and would sort all of them once more.
     order = " ORDER BY place DESC, id DESC" if dialect == "postgresql" else ""
-    return text(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit")
+    return _bound(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit", conditions)
 
 
 @cache
 def _count(state: State, conditions: tuple[str, ...]) -> TextClause:
-    return text(
+    query = (
         f"SELECT count(*) FROM (SELECT 1 FROM {_found(state, conditions)} LIMIT :most) AS fitting"
     )
+    return _bound(query, conditions)
+
+
+def _bound(query: str, conditions: tuple[str, ...]) -> TextClause:
+    statement = text(query)
+    if "sites" in conditions:
+        return statement.bindparams(bindparam("sites", expanding=True))
+    return statement
 
 
 @cache

@@ -1,8 +1,8 @@
 """The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
 
 Here they stand as the statements see them; how a database gets them, and the triggers
-that count changes of devices, stands in `migrations`. Those of nodes, of webhooks and of alerts
-have files of their own.
+that count changes of devices, stands in `migrations`. Those of accounts, of nodes, of webhooks
+and of alerts have files of their own.
 """
 
 from __future__ import annotations
@@ -24,12 +24,17 @@ from sqlalchemy import (
     true,
 )
 
-from devgate.store import alert_tables, node_tables, webhook_tables  # noqa: F401 (of `metadata`)
+from devgate.store import (  # noqa: F401 (they belong to `metadata`)
+    account_tables,
+    alert_tables,
+    node_tables,
+    webhook_tables,
+)
 from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0014"  # the newest migration: what this version of devgate works with
+SCHEMA = "0015"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(
@@ -275,6 +280,19 @@ NOISE_TYPES = (
 NO_NOISE = " AND ".join(f"type <> '{name}'" for name in NOISE_TYPES)
 # Not `n` alone: both databases would at times prefer the table's own key, and read all the noise.
 BY_NUMBER = "n + 0"
+# Who changed what, and who came in (`events.kinds.AUDIT`).
+AUDIT_TYPES = (
+    "account.added", "account.changed", "account.removed", "session.began", "session.refused",
+    "session.ended", "webhook.added", "webhook.changed", "webhook.removed", "operation.done",
+    "device.added", "device.changed", "device.removed", "command.resolved",
+)  # fmt: skip
+IS_AUDIT = "type IN (" + ", ".join(f"'{name}'" for name in AUDIT_TYPES) + ")"
+Index(
+    "event_audit",
+    event.c.n + literal_column("0"),
+    sqlite_where=text(IS_AUDIT),
+    postgresql_where=text(IS_AUDIT),
+)
 Index(
     "event_without_noise",
     event.c.n + literal_column("0"),

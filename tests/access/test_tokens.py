@@ -191,7 +191,7 @@ def test_each_operation_has_its_role() -> None:
         "find", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
         "alerts", "alert_log", "alert_rules", "alert_receivers",
-        "bulk", "bulks", "story", "unknown",
+        "bulk", "bulks", "story", "unknown", "password", "sessions", "session_end",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",
@@ -203,6 +203,7 @@ def test_each_operation_has_its_role() -> None:
         "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
         "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receiver_add",
         "alert_receiver_edit", "alert_receiver_remove", "alert_receiver_test",
-        "bulk_edit",
+        "bulk_edit", "users", "user_add", "user_edit", "user_remove", "tokens", "token_add",
+        "token_edit", "token_remove", "audit", "audit_export",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.caller import Robot
 from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway
 from tests.http.harness import Site, site
@@ -158,3 +159,26 @@ def test_files_and_jobs_are_the_leaders_whichever_node_is_asked(two: tuple[Site,
         for other in two:
             until(lambda: other.ask({"type": "bulk", "bulk": f"move-{n}"})["done"] == 5)  # noqa: B023
         until(lambda: node.status(imeis[0])["site"] == f"hall {n}")  # noqa: B023
+
+
+def test_accounts_are_one_for_all_nodes(two: tuple[Site, Gateway]) -> None:
+    """A token of one node is known at the other, and so are its sites: also where a request goes
+    on to the node of the device."""
+    a, b = two
+    north, south = "860000000000101", "860000000000202"
+    for imei, place in ((north, "North"), (south, "South")):
+        assert b.ask({"type": "add", "imei": imei, "site": place})["status"] == "200"
+    made = b.ask({"type": "token_add", "name": "mine", "role": "admin", "sites": ["North"]})
+    with a.client(None) as client:
+        client.headers["Authorization"] = f"Bearer {made['token']}"
+        until(lambda: client.get("/api/devices").status_code == 200)
+        with Robot(b, north), Robot(b, south) as other:
+            for imei, status in ((north, 200), (south, 404)):
+                assert client.get(f"/api/devices/{imei}").status_code == status
+                start = client.post(f"/api/devices/{imei}/start", json={"long": 5})
+                assert start.status_code == status
+            assert client.patch(f"/api/devices/{north}", json={"site": "South"}).status_code == 403
+            assert client.patch(f"/api/devices/{south}", json={"name": "x"}).status_code == 404
+            assert other.seen == []
+        b.ask({"type": "token_remove", "name": "mine"})
+        until(lambda: client.get("/api/devices").status_code == 401)

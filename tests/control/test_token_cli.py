@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from devgate.access import tokens
-from devgate.cli.local import namefile
+from devgate.cli.local import account
 from devgate.cli.main import cli
 
 
@@ -68,7 +68,7 @@ def test_list_and_remove(file: str) -> None:
     ]  # fmt: skip
     assert run("remove", "shop", "--yes", "--file", file).stdout == "token shop removed\n"
     (line,) = run("list", "--json", "--file", file).stdout.splitlines()
-    assert set(json.loads(line)) == {"name", "role", "created"}
+    assert set(json.loads(line)) == {"name", "role", "sites", "enabled", "added_at"}
     assert json.loads(line)["name"] == "screen"
 
 
@@ -93,25 +93,28 @@ def test_what_cannot_be_done_is_a_complaint_and_changes_nothing(
     assert Path(file).read_bytes() == before
 
 
-def test_the_file_is_the_configurations(tmp_path: Path) -> None:
+def test_without_a_gateway_the_database_keeps_them(tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
-    config.write_text('[control]\ntokens = "etc/tokens"\n')
-    assert run("add", "shop", "--config", str(config)).exit_code == 0
-    assert [t.name for t in tokens.entries(tmp_path / "etc" / "tokens")] == ["shop"]
-    assert "shop" in run("list", DEVGATE_CONFIG=str(config)).stdout
-
-
-def test_without_a_file_it_says_what_to_set(tmp_path: Path) -> None:
-    config = tmp_path / "gateway.toml"
-    config.write_text("")
-    got = run("list", "--config", str(config))
-    assert got.exit_code == 2
-    assert f"[control] tokens is not set in {config}" in got.stderr
-    assert "--file" in got.stderr
+    config.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/devgate.db"\n')
+    env = {"DEVGATE_CONFIG": str(config), "DEVGATE_SOCKET": str(tmp_path / "none.sock")}
+    secret = run("add", "shop", "--site", "North", **env).stdout.strip()
+    assert secret.startswith("dg_")
+    assert run("add", "shop", **env).exit_code == 9, "the name is taken"
+    assert run("edit", "shop", "--role", "read", "--disable", **env).exit_code == 0
+    (row,) = run("list", "--json", **env).stdout.splitlines()
+    assert {**json.loads(row), "added_at": ""} == {
+        "name": "shop", "role": "read", "sites": ["North"], "enabled": False, "added_at": "",
+    }  # fmt: skip
+    new = run("edit", "shop", "--new-secret", "--all-sites", **env)
+    assert new.stdout.startswith("dg_")
+    assert "North" not in run("list", **env).stdout
+    assert run("edit", "shop", **env).exit_code == 2
+    assert run("remove", "shop", "--yes", **env).stdout == "token shop removed\n"
+    assert run("remove", "shop", "--yes", **env).exit_code == 2
 
 
 def test_the_roles_are_the_gateways() -> None:
-    assert namefile.ROLES == tokens.ROLES
+    assert account.ROLES == tokens.ROLES
 
 
 def test_help_needs_no_server() -> None:

@@ -145,5 +145,5 @@ def test_the_configuration_in_the_manual_is_sound(tmp_path: Path) -> None:
     given = tomli.loads(text)
     assert settings.control.socket == given["control"]["socket"]
     assert settings.store.url == given["store"]["url"]
-    assert settings.http.users == given["http"]["users"]
+    assert settings.http.public == given["http"]["public"]
     assert [webhook.called for webhook in settings.webhook] == ["shop"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -17,7 +17,7 @@ from devgate.http import sessions
 from devgate.http.login_limit import LoginLimit
 from devgate.http.sessions import COOKIE, Sessions
 from devgate.net.addresses import network
-from tests.e2e.harness import Gateway, run
+from tests.e2e.harness import run
 
 PASSWORD = "correct horse battery"
 
@@ -153,19 +153,16 @@ def test_whose_failures_they_are(address: str, one: str) -> None:
     assert network(address) == one
 
 
-def test_the_command_keeps_the_file() -> None:
-    known = Gateway({"http": {"users": "who"}})
-    folder = known.folder
-    done = run(folder, "user", "add", "wang", "--role", "admin", text=PASSWORD + "\n")
+def test_the_command_keeps_the_file(tmp_path: Path) -> None:
+    def user(*words: str, text: str = "") -> CompletedProcess[str]:
+        return run(tmp_path, "user", *words, "--file", "who", text=text)
+
+    done = user("add", "wang", "--role", "admin", text=PASSWORD + "\n")
     assert (done.returncode, done.stdout) == (0, "user wang is known with the role admin\n")
-    assert run(folder, "user", "add", "wang", text=PASSWORD).returncode == 2
-    assert run(folder, "user", "add", "wang", "--replace", text=PASSWORD).returncode == 0
-    row = json.loads(run(folder, "user", "list", "--json").stdout)
+    assert user("add", "wang", text=PASSWORD).returncode == 2
+    assert user("add", "wang", "--replace", text=PASSWORD).returncode == 0
+    row = json.loads(user("list", "--json").stdout)
     assert (row["name"], row["role"]) == ("wang", "command")
-    assert "NAME" in run(folder, "user", "list").stdout
-    assert run(folder, "user", "remove", "wang", "--yes").returncode == 0
-    assert "no users" in run(folder, "user", "list").stderr
-    known.configure({})
-    done = run(folder, "user", "list")
-    assert (done.returncode, "[http] users is not set" in done.stderr) == (2, True)
-    shutil.rmtree(folder)
+    assert "NAME" in user("list").stdout
+    assert user("remove", "wang", "--yes").returncode == 0
+    assert "no users" in user("list").stderr

@@ -1,18 +1,25 @@
-"""`devgate token`: who may ask over HTTP and TCP, kept in the token file.
-
-The gateway may run or not: it looks at the file with every request, so a change is in force when
-the command returns.
-"""
+"""`devgate token`: who may ask over HTTP and TCP. A change is in force when a command returns."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from devgate.cli.language import said
-from devgate.cli.local.namefile import Names, handed_over, role_option
-from devgate.cli.output import Where, common, finish, options, say
+from devgate.cli.local.account import (
+    Accounts,
+    all_sites_option,
+    columns,
+    enabled_option,
+    new_role_option,
+    rights,
+    role_option,
+    sites_option,
+    something,
+)
+from devgate.cli.local.namefile import Names, handed_over
+from devgate.cli.output import Where, common, exit_code, finish, options, say
 
 
 def _tokens() -> Any:
@@ -21,8 +28,8 @@ def _tokens() -> Any:
     return tokens
 
 
-TOKENS = Names(
-    "token", "[control] tokens", lambda settings: settings.control.tokens, _tokens, "shop",
+TOKENS = Accounts(
+    "token", Names("token", _tokens), "shop",
     "whoever shows it is refused from now on",
 )  # fmt: skip
 
@@ -34,11 +41,12 @@ def token() -> None:
 
     A token is shown over HTTP ([http] listen: the API, /metrics, the dashboard's login) and
     over TCP ([control] listen). The Unix socket needs none: there the file's mode decides.
-    The file holds only hashes, and a change is in force at once.
+    Only hashes are kept, and a change is in force at once, at every node of a cluster.
 
     \b
     Examples:
       devgate token add shop
+      devgate token add franchise --site "North Mall"
       devgate token list
       devgate token remove shop --yes
     """
@@ -47,9 +55,10 @@ def token() -> None:
 @token.command()
 @click.argument("name")
 @role_option
+@sites_option
 @TOKENS.option
 @common
-def add(where: Where, name: str, role: str, file: str | None) -> None:
+def add(where: Where, name: str, role: str, sites: tuple[str, ...], file: str | None) -> None:
     """Add the token NAME and print its secret, this once.
 
     Without --role it may look, start and stop, and change nothing else.
@@ -59,18 +68,77 @@ def add(where: Where, name: str, role: str, file: str | None) -> None:
     \b
     Examples:
       devgate token add shop
-      devgate token add screen --role read --file /etc/devgate/tokens
+      devgate token add screen --role read --site "North Mall"
     """
-    with handed_over(TOKENS.file(where, file)) as path:
-        secret = _tokens().add(path, name, role)
     message = f"token {name} added with the role {role}; keep it, it is not shown again"
+    if file is not None:
+        if sites:
+            raise click.UsageError("A token of a file is for all sites: leave --file out.")
+        with handed_over(file) as path:
+            secret = _tokens().add(path, name, role)
+    else:
+        reply = TOKENS.ask(where, "add", name=name, role=role, sites=list(sites) or None)
+        if reply is None:
+            from devgate.access.tokens import new_secret
+
+            secret, digest = new_secret()
+            TOKENS.add(where, name, role, sites, digest)
+        elif exit_code(reply):
+            finish(reply, where.as_json)
+        else:
+            secret = reply["token"]
+    _told(where, {"status": "200", "message": message, "name": name, "role": role}, secret)
+
+
+@token.command()
+@click.argument("name")
+@new_role_option
+@sites_option
+@all_sites_option
+@enabled_option
+@click.option("--new-secret", is_flag=True, help="Print another secret; the old one ends.")
+@common
+def edit(
+    where: Where,
+    name: str,
+    role: str | None,
+    sites: tuple[str, ...],
+    all_sites: bool,
+    enabled: bool | None,
+    new_secret: bool,
+) -> None:
+    """Change the token NAME: what is given, and nothing else.
+
+    \b
+    Examples:
+      devgate token edit shop --disable
+      devgate token edit shop --new-secret
+    """
+    fields = {**rights(role, sites, all_sites, enabled), "new_secret": new_secret or None}
+    something(fields, "--role, --site, --all-sites, --disable or --new-secret")
+    reply = TOKENS.ask(where, "edit", name=name, **fields)
+    if reply is not None:
+        if exit_code(reply) or not reply["token"]:
+            finish(reply, where.as_json)
+        _told(where, reply, reply["token"])
+    changes, secret = columns(fields), ""
+    if new_secret:
+        from devgate.access import tokens
+
+        secret, changes["proof"] = tokens.new_secret()
+    TOKENS.change(where, name, changes)
+    if not secret:
+        TOKENS.changed(where, name)
+    _told(where, {"status": "200", "message": f"changed the token {name}", "name": name}, secret)
+
+
+def _told(where: Where, reply: dict[str, Any], secret: str) -> NoReturn:
+    """The secret alone on stdout, or the reply with it."""
     if where.as_json:
-        finish(
-            {"status": "200", "message": message, "name": name, "role": role, "token": secret},
-            as_json=True,
-        )
+        finish({**reply, "token": secret}, as_json=True)
     say(secret)
-    click.echo(said(message), err=True)
+    click.echo(said(reply["message"]), err=True)
+    raise SystemExit(0)
 
 
 TOKENS.add_list_and_remove(token)

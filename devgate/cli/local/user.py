@@ -1,9 +1,4 @@
-"""`devgate user`: who may use the dashboard. Works on the user file, with the gateway running
-or not.
-
-The gateway looks at the file whenever somebody comes, so a change is in force when the command
-returns.
-"""
+"""`devgate user`: who may use the dashboard. A change is in force when the command returns."""
 
 from __future__ import annotations
 
@@ -13,7 +8,18 @@ from typing import Any
 import click
 
 from devgate.cli.language import said
-from devgate.cli.local.namefile import Names, handed_over, role_option
+from devgate.cli.local.account import (
+    Accounts,
+    all_sites_option,
+    columns,
+    enabled_option,
+    new_role_option,
+    rights,
+    role_option,
+    sites_option,
+    something,
+)
+from devgate.cli.local.namefile import Names, handed_over
 from devgate.cli.output import Where, common, finish, options
 
 
@@ -23,8 +29,8 @@ def _users() -> Any:
     return users
 
 
-USERS = Names(
-    "user", "[http] users", lambda settings: settings.http.users, _users, "wang",
+USERS = Accounts(
+    "user", Names("user", _users), "wang",
     "who is logged in by that name is so no longer",
 )  # fmt: skip
 
@@ -34,11 +40,13 @@ USERS = Names(
 def user() -> None:
     """Keep the people who may use the dashboard.
 
-    The file holds only hashes of their passwords (Argon2), and a change is in force at once.
+    Only hashes of their passwords are kept (Argon2), and a change is in force at once, at every
+    node of a cluster.
 
     \b
     Examples:
       devgate user add wang --role command
+      devgate user add 王芳 --site "North Mall" --invite
       devgate user list
       devgate user remove wang
     """
@@ -47,29 +55,141 @@ def user() -> None:
 @user.command()
 @click.argument("name")
 @role_option
+@sites_option
+@click.option("--invite", is_flag=True, help="No password: print a word to set one with, once.")
 @click.option("--replace", is_flag=True, help="Give one that is there this role and password.")
 @USERS.option
 @common
-def add(where: Where, name: str, role: str, replace: bool, file: str | None) -> None:
+def add(
+    where: Where,
+    name: str,
+    role: str,
+    sites: tuple[str, ...],
+    invite: bool,
+    replace: bool,
+    file: str | None,
+) -> None:
     """Add the user NAME; the password is asked for, or is the first line of stdin.
+
+    With --invite there is no password: the word that is printed sets one, once, within seven
+    days, at https://.../invitation?word=WORD of the dashboard.
 
     \b
     Examples:
       devgate user add wang
       devgate user add wang --replace      # another password
+      devgate user add 王芳 --site "North Mall" --invite
       echo "$PASSWORD" | devgate user add screen --role read
     """
-    file = USERS.file(where, file)
-    if sys.stdin.isatty():
-        password = click.prompt(
-            said("Password"), hide_input=True, confirmation_prompt=True, err=True
-        )
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    with handed_over(file) as path:
-        _users().add(path, name, role, password, replace=replace)
+    if invite and (replace or file):
+        raise click.UsageError("--invite goes with neither --replace nor --file.")
+    password = None if invite else _password()
     message = f"user {name} is known with the role {role}"
-    finish({"status": "200", "message": message, "name": name, "role": role}, where.as_json)
+    done = {"status": "200", "message": message, "name": name, "role": role}
+    if file is not None:
+        if sites:
+            raise click.UsageError("A user of a file is for all sites: leave --file out.")
+        with handed_over(file) as path:
+            _users().add(path, name, role, password, replace=replace)
+        finish(done, where.as_json)
+    fields: dict[str, Any] = {
+        "name": name,
+        "role": role,
+        "sites": list(sites) or None,
+        "password": password,
+    }
+    reply = USERS.ask(where, "add", **fields)
+    if reply is not None and reply.get("status") == "409" and replace:
+        if not sites:
+            fields["all_sites"] = True
+        reply = USERS.ask(where, "edit", **fields)
+    if reply is not None:
+        if reply.get("invitation"):
+            reply["message"] += f"; the invitation is {reply['invitation']}"
+        finish(reply, where.as_json)
+    if password is None:
+        raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
+    _add(where, name, role, sites, password, replace=replace)
+    finish(done, where.as_json)
+
+
+def _add(
+    where: Where, name: str, role: str, sites: tuple[str, ...], password: str, *, replace: bool
+) -> None:
+    """Add somebody to the database, or give one that is there this role and password."""
+    from devgate.access.names import check_password
+    from devgate.errors import CallerError
+
+    check_password(password)
+    proof = _users().hash_of(password)
+    if replace:
+        changes = {"role": role, "sites": frozenset(sites) or None, "proof": proof}
+        from devgate.cli.local.stored import store
+        from devgate.store import accounts
+
+        with store(where) as database, database.write() as conn:
+            try:
+                accounts.change(conn, "user", name, changes)
+            except CallerError:
+                pass
+            else:
+                return
+    USERS.add(where, name, role, sites, proof)
+
+
+@user.command()
+@click.argument("name")
+@new_role_option
+@sites_option
+@all_sites_option
+@enabled_option
+@click.option("--password", is_flag=True, help="Ask for another password; the sessions end.")
+@click.option("--invite", is_flag=True, help="Print a word to set another password with, once.")
+@common
+def edit(
+    where: Where,
+    name: str,
+    role: str | None,
+    sites: tuple[str, ...],
+    all_sites: bool,
+    enabled: bool | None,
+    password: bool,
+    invite: bool,
+) -> None:
+    """Change the user NAME: what is given, and nothing else.
+
+    \b
+    Examples:
+      devgate user edit wang --site North --site South
+      devgate user edit wang --disable
+      devgate user edit wang --password
+    """
+    given = rights(role, sites, all_sites, enabled)
+    fields = {**given, "password": _password() if password else None, "invite": invite or None}
+    something(fields, "--role, --site, --all-sites, --disable, --password or --invite")
+    reply = USERS.ask(where, "edit", name=name, **fields)
+    if reply is not None:
+        if reply.get("invitation"):
+            reply["message"] += f"; the invitation is {reply['invitation']}"
+        finish(reply, where.as_json)
+    if invite:
+        raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
+    changes = columns(given)
+    if password:
+        from devgate.access.names import check_password
+
+        check_password(fields["password"])
+        changes["proof"] = _users().hash_of(fields["password"])
+    USERS.change(where, name, changes)
+    USERS.changed(where, name)
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(
+            click.prompt(said("Password"), hide_input=True, confirmation_prompt=True, err=True)
+        )
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 USERS.add_list_and_remove(user)

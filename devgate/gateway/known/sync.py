@@ -12,7 +12,7 @@ import trio
 from devgate.gateway.background import Background
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
-from devgate.model import Imei
+from devgate.model import Imei, Source
 from devgate.store import devices
 from devgate.store.device import COLUMNS, Device
 from devgate.store.devices import Changes
@@ -122,7 +122,7 @@ class Knowledge:
     def _tell(self, before: Device | None, new: Device) -> None:
         if before is None:
             source = self._whose(new.imei)
-            self._records.event("device.added", new.imei, **_detail(new), source=source)
+            self._records.event("device.added", new.imei, **_detail(new), **_by(source))
             log.info("device added imei=%s source=%s", new.imei, source)
             return
         changes = {
@@ -137,7 +137,7 @@ class Knowledge:
         """`changes`: by field; None: they are not known."""
         source = self._whose(new.imei)
         more = {} if changes is None else {"changes": changes}
-        self._records.event("device.changed", new.imei, **_detail(new), source=source, **more)
+        self._records.event("device.changed", new.imei, **_detail(new), **_by(source), **more)
         log.info(
             "device changed imei=%s fields=%s source=%s",
             new.imei, "?" if changes is None else ",".join(changes), source,
@@ -145,7 +145,7 @@ class Knowledge:
 
     def _tell_removed(self, imei: Imei, called: dict[str, Any]) -> None:
         source = self._whose(imei)
-        self._records.event("device.removed", imei, **called, source=source)
+        self._records.event("device.removed", imei, **called, **_by(source))
         log.info("device removed imei=%s source=%s", imei, source)
 
     async def learn(self, imeis: Iterable[str]) -> None:
@@ -169,3 +169,9 @@ def _short(value: object) -> object:
     if isinstance(value, str) and len(value) > MAX_SHOWN:
         return value[: MAX_SHOWN - 1] + "…"
     return value
+
+
+def _by(source: str) -> dict[str, str]:
+    """Who has changed it, and from where, if that is known."""
+    who = Source.of(source)
+    return {"source": who.plain, **({"address": who.address} if who.address else {})}

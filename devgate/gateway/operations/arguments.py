@@ -19,6 +19,9 @@ MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
 MAX_AT_ONCE = 500  # devices that one request changes, all or none: some 30 ms
+# Not a name that a request can have: the sites that the caller is limited to, where a list is to
+# be narrowed to them (`operations.sites`).
+OWN = "sites of the caller"
 MAX_TIME = 2**37  # seconds since 1970 that a filter may name: ids reach no further
 
 
@@ -28,6 +31,12 @@ def device(args: Args) -> Imei:
     if type(given) is str and IMEI.fullmatch(given):  # as imei() does, without a call
         return Imei(given)
     return imei(given)
+
+
+def own_sites(args: Args) -> frozenset[str] | None:
+    """The sites that a list is to be narrowed to; None: to none."""
+    given = args.get(OWN)
+    return given if isinstance(given, frozenset) else None
 
 
 def devices(args: Args) -> list[Imei]:

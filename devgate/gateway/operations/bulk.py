@@ -112,7 +112,10 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
     after: object = None
     while True:
         page: dict[str, Any] = await device_list.devices(
-            gateway, {**match, "limit": PAGE} | ({} if after is None else {"after": after}), source
+            gateway,
+            {**match, arguments.OWN: args.get(arguments.OWN), "limit": PAGE}
+            | ({} if after is None else {"after": after}),
+            source,
         )
         found += [Imei(item["imei"]) for item in page["items"]]
         after = page["next"]

@@ -51,13 +51,17 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def wanted_of(args: Args) -> Wanted:
     """The filters of a request. Raises CallerError (400), which names the field."""
-    now = time()
+    now, own = time(), arguments.own_sites(args)
+    site = arguments.text(args, "site", MAX_NAME)
+    if own is not None and site is None and len(own) == 1:
+        (site,), own = own, None  # what is looked for at one site is found quicker
     away = arguments.seconds(args, "offline_for", MAX_SPAN)
     idle = arguments.seconds(args, "not_started_for", MAX_SPAN)
     failing = arguments.percent(args, "failing")
     return Wanted(
         text=arguments.text(args, "q", MAX_SEARCH),
-        site=arguments.text(args, "site", MAX_NAME),
+        site=site,
+        sites=own,
         enabled=arguments.maybe(args, "enabled"),
         online=arguments.maybe(args, "online"),
         running=arguments.maybe(args, "running"),

@@ -148,16 +148,19 @@ def check(fields: Mapping[str, Any]) -> None:
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All devices by IMEI, one a line. With `end`, a last line says that they were all."""
-    end = arguments.yes(args, "end", False)
-    first = await gateway.records.read(stored.page, None, PAGE)  # an error here is a reply
-    return Stream({"status": "200", "message": "all devices"}, _all(gateway, first, end))
+    end, sites = arguments.yes(args, "end", False), arguments.own_sites(args)
+    # An error here is a reply.
+    first = await gateway.records.read(stored.page, None, PAGE, sites)
+    return Stream({"status": "200", "message": "all devices"}, _all(gateway, first, end, sites))
 
 
-async def _all(gateway: Gateway, page: list[Device], end: bool) -> AsyncGenerator[Reply, None]:
+async def _all(
+    gateway: Gateway, page: list[Device], end: bool, sites: frozenset[str] | None
+) -> AsyncGenerator[Reply, None]:
     """Each device, by IMEI. Read page by page: who reads slowly keeps no transaction open."""
     while page:
         for one in page:
             yield one._asdict()
-        page = await gateway.records.read(stored.page, page[-1].imei, PAGE)
+        page = await gateway.records.read(stored.page, page[-1].imei, PAGE, sites)
     if end:
         yield {"end": True}

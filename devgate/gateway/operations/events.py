@@ -7,14 +7,14 @@ from contextlib import ExitStack, aclosing
 from typing import Self
 
 from devgate.errors import CallerError
-from devgate.events.kinds import Event, must_be_known, types_of
+from devgate.events.kinds import KINDS, PRIVATE, Event, must_be_known, types_of
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.taps import Tap
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import Imei
+from devgate.model import Imei, Source
 from devgate.store import history
 
 
@@ -23,7 +23,8 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
     `last` is where the next page starts, whether there is one yet or not.
     """
-    imei, types, limit = arguments.maybe_device(args), _types(args), arguments.limit(args)
+    imei, types = arguments.maybe_device(args), _types(args, source)
+    limit = arguments.limit(args)
     after = arguments.number(args, "after") or 0
     await gateway.records.flushed()
     size = arguments.MAX_LIMIT if types else limit
@@ -41,7 +42,7 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
     """Follow events behind the number `after`, or from now on; of one device or some types."""
-    imei, types = arguments.maybe_device(args), _types(args)
+    imei, types = arguments.maybe_device(args), _types(args, source)
     after = arguments.number(args, "after")
     if after is not None and after > gateway.events.last:
         # Another node of the cluster may be ahead; else it is of another log: from now on.
@@ -52,14 +53,19 @@ async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
     return Stream(reply, _events(gateway, imei, types, position))
 
 
-def _types(args: Args) -> frozenset[str]:
-    """The types that are asked for; none stand for all."""
+def _types(args: Args, source: str) -> frozenset[str]:
+    """The types that are asked for, as far as this one may see them; none stand for all."""
     names = arguments.names(args, "events") or frozenset()
     try:
         must_be_known(names)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
-    return types_of(names)
+    types = types_of(names)
+    if Source.of(source).role == "admin":
+        return types
+    if types and types <= PRIVATE:
+        raise CallerError("401", "events: these are for the role admin; nothing was done")
+    return (types or frozenset(KINDS)) - PRIVATE
 
 
 async def _events(

@@ -39,7 +39,7 @@ async def find(gateway: Gateway, args: Args, source: str) -> Reply:
     if not words:
         raise CallerError("400", "q: an order, an IMEI, a number, a name or a site expected")
     await gateway.records.flushed()
-    found = await gateway.records.read(_find, words)
+    found = await gateway.records.read(_find, words, arguments.own_sites(args))
     await gateway.knowledge.learn(Imei(row["imei"]) for row in found.commands)
     return {
         "status": "200",
@@ -54,7 +54,7 @@ async def find(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-def _find(conn: Reading, words: str) -> Found:
+def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> Found:
     exact: list[Device] = []
     if words.isascii() and words.isdigit():
         number = int(words)
@@ -66,7 +66,7 @@ def _find(conn: Reading, words: str) -> Found:
     known = {device.imei for device in exact}
     near: list[Device] = []
     if len(words) <= MAX_SEARCH:
-        rows = device_pages.find(conn, Wanted(text=words), FOUND).rows
+        rows = device_pages.find(conn, Wanted(text=words, sites=sites), FOUND).rows
         near = [row.device for row in rows if row.device.imei not in known]
     site = bool(device_pages.find(conn, Wanted(site=words), 1).rows)
     presence = history.presence_of(conn, [device.imei for device in (*exact, *near)])

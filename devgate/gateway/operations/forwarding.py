@@ -1,7 +1,10 @@
 """What one node of a cluster asks another: requests that came to it and are the other's to answer.
 
-    {"type": "forward", "source": "http:shop", "command": ID or null, "request": {...}}
+    {"type": "forward", "source": "http:shop", "command": ID or null, "request": {...},
+     "sites": ["North"], "person": "anna", "address": "203.0.113.9", "role": "read", ...}
     {"type": "ping"}
+
+`sites` are those that the caller is limited to: without them he may see all.
 
 Replies stand in an envelope, for a line of the link has fields of its own: {"reply": {...}}, for a
 refused request {"refused": {...}}, and behind the reply of a stream {"line": {...}} for each, then
@@ -22,13 +25,15 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, table
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import shown
+from devgate.model import Source, shown
 
 _TYPES = ("ping", "forward")
+_WHO = ("person", "address", "role", "session")  # of a Source, besides its sites
 _FIELDS = {
     "ping": frozenset({"type"}),
-    "forward": frozenset({"type", "source", "command", "request"}),
+    "forward": frozenset({"type", "source", "command", "request", "sites", *_WHO}),
 }
+MAX_SOURCE = 80  # characters: a name of 64 and the way it came
 _ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
 
 
@@ -36,13 +41,13 @@ class Forwarded(NamedTuple):
     """A request that came to another node."""
 
     request: Args
-    source: str  # that is recorded: who asked that node
+    source: Source  # who asked that node
     command: str | None  # the id that the order is to have
 
 
 def forwarded(args: Args) -> Forwarded:
     """The request in a `forward`. Raises CallerError (400) for one that is none."""
-    request, source = args.get("request"), arguments.text(args, "source")
+    request, source = args.get("request"), arguments.text(args, "source", MAX_SOURCE)
     command = args.get("command")
     if not isinstance(request, dict):
         raise CallerError("400", f"request: a request expected, not {shown(request)}")
@@ -52,7 +57,9 @@ def forwarded(args: Args) -> Forwarded:
         raise CallerError("400", f"command: an id of a command expected, not {shown(command)}")
     if command is not None and request.get("type") not in table.ORDERS:
         raise CallerError("400", "command: an id is for a start or a stop alone")
-    return Forwarded(request, source, command)
+    more = {name: text for name in _WHO if (text := arguments.text(args, name)) is not None}
+    who = Source(source, arguments.names(args, "sites"), **more)
+    return Forwarded(request, who, command)
 
 
 def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:

@@ -95,6 +95,7 @@ def wanted_of(args: Args) -> Wanted:
         outcomes=outcomes,
         kind=arguments.choice(args, "kind", KINDS),
         site=arguments.text(args, "site", MAX_NAME),
+        sites=arguments.own_sites(args),
         source=arguments.text(args, "source", MAX_SOURCE),
         since=since,
         until=until,

@@ -68,6 +68,7 @@ def _looked(args: Args) -> inbox.Looked:
         old=arguments.yes(args, "old", False),
         imei=arguments.maybe_device(args),
         site=arguments.text(args, "site", MAX_NAME),
+        sites=arguments.own_sites(args),
         before=None if older is None else now - older,
         since=None if newer is None else now - newer,
         person=arguments.text(args, "person", MAX_PERSON),

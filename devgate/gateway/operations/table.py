@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from devgate.access.tokens import NEEDS
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
+    accounts,
     alert_receivers,
     alerts,
+    audit,
     bulk,
     device_list,
     devices,
@@ -21,6 +24,8 @@ from devgate.gateway.operations import (
     inbox,
     nodes,
     reports,
+    sessions,
+    sites,
     status,
     unknown,
     upkeep,
@@ -30,7 +35,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.ordering import ORDERS as ORDERS
 from devgate.gateway.operations.ordering import order, submit
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import shown, unknown_field
+from devgate.model import Source, shown, unknown_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Operation:
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
     fields: tuple[str, ...] = ()
+    whole: bool = False  # it is told where its caller came from, besides what is recorded
 
 
 _LIST = ("after", "limit")
@@ -66,20 +72,23 @@ OPERATIONS: Mapping[str, Operation] = {
         device_list.FIELDS,
     ),
     "device": Operation("Show all that is known of one device.", devices.device, ("imei",)),
-    "add": Operation("Add a device.", devices.add, ("imei", *_KEPT)),
+    "add": Operation("Add a device.", devices.add, ("imei", *_KEPT), whole=True),
     "edit": Operation(
         "Change a device: what is given, and nothing else.",
         devices.edit,
         ("imei", "imeis", *_KEPT),
+        whole=True,
     ),
-    "remove": Operation("Forget a device; its history stays.", devices.remove, ("imei", "imeis")),
+    "remove": Operation(
+        "Forget a device; its history stays.", devices.remove, ("imei", "imeis"), whole=True
+    ),
     "unknown_devices": Operation(
         "List devices that were refused when they tried to register.",
         unknown.unknown_devices,
         ("reason", "dismissed", *_LIST),
     ),
     "approve": Operation(
-        "Add a device that tried to register.", unknown.approve, ("imei", *_KEPT)
+        "Add a device that tried to register.", unknown.approve, ("imei", *_KEPT), whole=True
     ),
     "dismiss": Operation(
         "Leave such a device out of the list.", unknown.dismiss, ("imei", "dismissed")
@@ -125,18 +134,22 @@ OPERATIONS: Mapping[str, Operation] = {
         "List unknown outcomes that a person has to resolve.", inbox.unknown, inbox.LOOKED
     ),
     "resolve": Operation("Say what became of unknown outcomes.", inbox.resolve, inbox.SAID),
-    "events": Operation("List events.", events.events, ("imei", "events", *_LIST)),
+    "events": Operation("List events.", events.events, ("imei", "events", *_LIST), whole=True),
     "webhooks": Operation("List the receivers of events.", webhooks.webhooks),
     "webhook_add": Operation(
         "Add a receiver of events.",
         webhooks.webhook_add,
         ("name", "url", "events", "secret", "after"),
+        whole=True,
     ),
     "webhook_edit": Operation(
-        "Change, enable or disable a receiver.", webhooks.webhook_edit, ("name", *webhooks.CHANGES)
+        "Change, enable or disable a receiver.",
+        webhooks.webhook_edit,
+        ("name", *webhooks.CHANGES),
+        whole=True,
     ),
     "webhook_remove": Operation(
-        "Remove a receiver that was added.", webhooks.webhook_remove, ("name",)
+        "Remove a receiver that was added.", webhooks.webhook_remove, ("name",), whole=True
     ),
     "webhook_test": Operation(
         "Post a test event to a receiver.", webhooks.webhook_test, ("name",)
@@ -180,9 +193,44 @@ OPERATIONS: Mapping[str, Operation] = {
         "Drain a node, or take that back.", nodes.node_drain, ("node", "draining")
     ),
     "node_remove": Operation("Forget a node that is dead.", nodes.node_remove, ("node",)),
-    "watch": Operation("Follow events.", events.watch, ("imei", "events", "after")),
+    "users": Operation("List the users.", accounts.users, _LIST),
+    "user_add": Operation(
+        "Add a user.",
+        accounts.user_add,
+        ("name", "role", "sites", "password"),
+        whole=True,
+    ),
+    "user_edit": Operation(
+        "Change a user.", accounts.user_edit, ("name", *accounts.USER_FIELDS), whole=True
+    ),
+    "user_remove": Operation("Remove a user.", accounts.user_remove, ("name",), whole=True),
+    "password": Operation(
+        "Change one's own password.", accounts.password, ("old", "new"), whole=True
+    ),
+    "sessions": Operation("List who is logged in.", sessions.sessions, ("user",), whole=True),
+    "session_end": Operation(
+        "End a session, or all others of a user.",
+        sessions.session_end,
+        ("session", "user"),
+        whole=True,
+    ),
+    "tokens": Operation("List the tokens.", accounts.tokens, _LIST),
+    "token_add": Operation(
+        "Add a token.", accounts.token_add, ("name", "role", "sites"), whole=True
+    ),
+    "token_edit": Operation(
+        "Change a token.", accounts.token_edit, ("name", *accounts.TOKEN_FIELDS), whole=True
+    ),
+    "token_remove": Operation("Remove a token.", accounts.token_remove, ("name",), whole=True),
+    "audit": Operation("List who changed what.", audit.audit, (*audit.FILTERS, "after", "limit")),
+    "audit_export": Operation("Give all changes that fit.", audit.export, audit.FILTERS),
+    "watch": Operation("Follow events.", events.watch, ("imei", "events", "after"), whole=True),
     "tap": Operation("Follow one device's frames.", events.tap, ("imei", "unregistered")),
 }
+# Changes that have no event of their own: the audit hears of them all the same.
+_TELLS = frozenset(OPERATIONS) - audit.OWN - {
+    name for name, role in NEEDS.items() if role == "read"
+}  # fmt: skip
 _FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
 
 
@@ -209,14 +257,24 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
                 "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
             )
         _must_be_known(name, args)
-        answer = await operation.run(gateway, args, source)
+        who = Source.of(source)
+        recorded: str = who if operation.whole else who.plain
+        if who.sites is None:
+            answer = await operation.run(gateway, args, recorded)
+        else:
+            run = operation.run
+            answer = await sites.ask(
+                gateway, name, args, who, lambda given: run(gateway, given, recorded)
+            )
         result = "done"
+        if name in _TELLS:
+            audit.tell(gateway, name, args, who)
         return answer
     except Exception as err:
         result = "refused" if isinstance(err, DevgateError) else "failed"
         raise
     finally:  # cancelled, its caller has left
-        gateway.requests.asked[name, source, result] += 1
+        gateway.requests.asked[name, str(source), result] += 1
 
 
 def begin(
@@ -234,6 +292,10 @@ def begin(
     name = args.get("type")
     if not isinstance(name, str) or name not in ORDERS:
         return False
+    if isinstance(source, Source):
+        if source.sites is not None:
+            return False  # where the device stands is looked at first
+        source = source.plain
     try:
         _must_be_known(name, args)
         submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done), id)

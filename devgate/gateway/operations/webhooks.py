@@ -17,7 +17,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.model import iso
+from devgate.model import Source, iso
 from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import SealError
@@ -90,6 +90,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
             await gateway.records.change(stored.add, sealed, webhook.shown, after)
             gateway.webhooks.begin(webhook, Position(name, webhook.shown, after))
     log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
+    _tell(gateway, "webhook.added", name, source)
     return {
         "status": "200",
         "message": f"added {name}; it gets every event after {after}",
@@ -116,6 +117,7 @@ async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     if not any(name in args for name in CHANGES):
         raise CallerError("400", f"nothing to change: one of {', '.join(CHANGES)} expected")
     target, enabled = _target(gateway, args), arguments.maybe(args, "enabled")
+    before, was_enabled = target, target.disabled is None
     values: dict[str, object] = {}
     if (url := _unsaid(args, "url")) is not None:
         values["url"] = url
@@ -136,6 +138,14 @@ async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
                 (target.enable if enabled else target.disable)()
                 await gateway.records.flushed()
     log.info("webhook changed target=%s source=%s", target.name, source)
+    _tell(gateway, "webhook.changed", target.name, source, changes={
+        name: {"old": old, "new": now} for name, old, now in (
+            ("url", before.url, target.url),
+            ("events", ", ".join(sorted(before.wanted)), ", ".join(sorted(target.wanted))),
+            ("enabled", was_enabled, target.disabled is None),
+            ("secret", *(("hidden", "hidden") if "secret" in values else ("", ""))),
+        ) if old != now or (name == "secret" and old)
+    })  # fmt: skip
     return {
         "status": "200",
         "message": f"changed {target.name}; it is {target.state}",
@@ -186,6 +196,7 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
                 await gateway.records.flushed()
                 await gateway.records.change(stored.forget, name)
     log.info("webhook removed target=%s source=%s", name, source)
+    _tell(gateway, "webhook.removed", name, source)
     return {"status": "200", "message": f"removed {name}; it gets nothing more", "name": name}
 
 
@@ -215,6 +226,14 @@ async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
         "name": target.name,
         "after": after,
     }
+
+
+def _tell(gateway: Gateway, event: str, name: str, source: str, **detail: object) -> None:
+    """Not with the whole URL: it may hold a secret."""
+    who = Source.of(source)
+    gateway.records.event(
+        event, None, name=name, source=who.plain, address=who.address or None, **detail
+    )
 
 
 def _target(gateway: Gateway, args: Args) -> Target:

@@ -11,6 +11,7 @@ from devgate.gateway.storage import Records
 from devgate.store import inbox
 
 FRESH_SECONDS = 1.0  # seconds that a count holds ...
+MAX_GROUPS = 1000  # of sites whose count is remembered
 FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
 
 
@@ -20,12 +21,15 @@ class Inbox:
 
     last: inbox.Counted = inbox.NONE
     _until: float = 0.0
+    _of_sites: dict[frozenset[str], tuple[float, inbox.Counted]] = field(default_factory=dict)
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def count(self, records: Records) -> inbox.Counted:
-        """Up to `inbox.MOST`; the last count while the database is known to be away, so that
-        no page waits for that. Raises StoreError."""
+    async def count(self, records: Records, sites: frozenset[str] | None = None) -> inbox.Counted:
+        """Up to `inbox.MOST`, or of these sites; the last count while the database is known to
+        be away, so that no page waits for that. Raises StoreError."""
         async with self._lock:
+            if sites is not None:
+                return await self._count_of(records, sites)
             away = records.state != "ok" or records.stuck
             if monotonic() >= self._until and not away:
                 began = monotonic()
@@ -34,6 +38,19 @@ class Inbox:
                 self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * (ended - began))
             return self.last
 
+    async def _count_of(self, records: Records, sites: frozenset[str]) -> inbox.Counted:
+        until, last = self._of_sites.get(sites, (0.0, inbox.NONE))
+        if monotonic() >= until and records.state == "ok" and not records.stuck:
+            began = monotonic()
+            last = await records.read(inbox.count, inbox.Looked(sites=sites))
+            ended = monotonic()
+            if len(self._of_sites) >= MAX_GROUPS:
+                self._of_sites.clear()
+            until = ended + max(FRESH_SECONDS, FRESH_TIMES * (ended - began))
+            self._of_sites[sites] = (until, last)
+        return last
+
     def changed(self) -> None:
         """Somebody has resolved some: the next one who looks counts anew."""
         self._until = 0.0
+        self._of_sites.clear()

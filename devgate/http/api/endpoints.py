@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import schemas as s
+from devgate.http.api.account_calls import CALLS as ACCOUNTS
 from devgate.http.api.alert_calls import CALLS as ALERTS
 from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
@@ -273,6 +274,7 @@ CALLS: tuple[Call, ...] = (
     ),
     *ALERTS,
     *SERVICE,
+    *ACCOUNTS,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.csv_export import CommandCsv, CsvWriter
+from devgate.store.csv_export import AuditCsv, CommandCsv, CsvWriter
 from devgate.store.device import Device
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
@@ -87,4 +87,18 @@ class CommandExport(Export):
         return CommandCsv(out, spreadsheet=self._spreadsheet).write
 
 
-KINDS: Mapping[str, type[Export]] = {"export": Export, "history_export": CommandExport}
+class AuditExport(Export):
+    """Changes and logins, the newest first."""
+
+    file_name = "audit.csv"
+
+    def writer(self, out: StringIO) -> Callable[[Reply], None]:
+        """Write the header, and return what writes a line."""
+        return AuditCsv(out, spreadsheet=self._spreadsheet).write
+
+
+KINDS: Mapping[str, type[Export]] = {
+    "export": Export,
+    "history_export": CommandExport,
+    "audit_export": AuditExport,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devgate.http.api.account_schemas import ACCOUNTS
 from devgate.http.api.alert_schemas import ALERTS
 from devgate.http.api.report_schemas import COMMAND, REPORTS
 from devgate.http.api.schemas import Schema
@@ -196,4 +197,5 @@ SHAPES: dict[str, Schema] = {
     "RemovedNode": shape(status=TEXT, message=TEXT, node=TEXT),
     **ALERTS,
     **REPORTS,
+    **ACCOUNTS,
 }  # fmt: skip

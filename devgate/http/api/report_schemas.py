@@ -34,6 +34,9 @@ TOLD: dict[str, Schema] = {
     "verdict": MAYBE, "note": MAYBE, "by": MAYBE,
     "reason": TEXT, "count": WHOLE, "left_out": WHOLE, "enabled": YES,
     "changes": counted(ref("Change")), "rule": TEXT, "receiver": TEXT, "subjects": listed(TEXT),
+    "role": TEXT,
+    "sites": {"type": ["array", "null"], "items": TEXT}, "skipped": WHOLE, "operation": TEXT,
+    "given": counted(ANY),
 }  # fmt: skip
 COMMAND: dict[str, Schema] = {
     "status": TEXT, "late": YES, "message": TEXT, "imei": TEXT, "type": TEXT,
@@ -55,7 +58,7 @@ STORY: dict[str, Schema] = {
 
 REPORTS: dict[str, Schema] = {
     "Keyed": shape("A command, and its key.", command=TEXT, key=MAYBE),
-    "Change": shape("A field of a device that was changed.", old=ANY, new=ANY),
+    "Change": shape("A field that was changed.", old=ANY, new=ANY),
     "Event": optional(
         shape(
             "What happened. Which members it has besides depends on its type.",

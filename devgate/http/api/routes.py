@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -16,7 +18,7 @@ from devgate.http.live.sse import EventStream
 from devgate.http.place import Handler, Place
 from devgate.http.problems import Answer, http_status, of, problem
 from devgate.http.web import Web
-from devgate.model import shown
+from devgate.model import limits, shown
 
 ORDERS = ("start", "stop")
 STREAMS = (
@@ -24,6 +26,7 @@ STREAMS = (
     "tap",
     "export",
     "history_export",
+    "audit_export",
 )  # operations that go on: for these there are other calls
 
 
@@ -70,7 +73,8 @@ def answer(call: Call, reply: Reply) -> Response:
         return problem(code, str(reply["message"]), status, more=more)
     headers = {}
     if call.created:
-        status, headers = 201, {"Location": f"{call.path}/{reply[call.created]}"}
+        name = quote(str(reply[call.created]), safe="")
+        status, headers = 201, {"Location": f"{call.path}/{name}"}
     return Answer(reply, "message", status, headers)
 
 
@@ -110,7 +114,8 @@ async def _asked(web: Web, caller: Caller, request: Request, args: arguments.Arg
         raise DevgateError("400", f"type: {kind} has a call of its own here")
     if isinstance(kind, str) and kind in OPERATIONS and not caller.may(kind):
         refuse(web, request, "role", caller, kind)
-        raise DevgateError("401", f"{caller.name} may {caller.role} only; nothing was done")
+        rights = limits(caller.role, caller.sites)
+        raise DevgateError("401", f"{caller.name} may {rights} only; nothing was done")
     reply = await web.dispatch(args, caller.source)
     assert isinstance(reply, dict), f"{shown(kind)} is no stream"
     return reply

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devgate.access.names import MAX_NAME as MAX_CALLED
+from devgate.access.names import MAX_PASSWORD, MIN_PASSWORD
 from devgate.alerts import rule, schemes
 from devgate.alerts.wording import LANGUAGES
 from devgate.config.webhook import MAX_URL
@@ -110,6 +112,14 @@ JOB = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
 }  # fmt: skip
+# A person or a token, in the same scripts: one blank between words, and no # in front.
+_SIGN = f"[!-.0-~{_KEY[4:]}"
+CALLED = {
+    "type": "string", "title": f"1 to {MAX_CALLED} letters, digits and signs but /",
+    "pattern": escaped(f"^(?!#){_SIGN}( ?{_SIGN})*$"), "minLength": 1, "maxLength": MAX_CALLED,
+}  # fmt: skip
+SESSION = {"type": "string", "title": "16 digits of hex", "pattern": "^[0-9a-f]{16}$"}
+PASSWORD = text(_KEY, "a password", MAX_PASSWORD, MIN_PASSWORD)
 HOOK_NAME = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
@@ -123,7 +133,7 @@ SECRET = {
     "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
 }  # fmt: skip
 # What is, or may hold, a secret: no message quotes it.
-UNSAID = {SECRET["title"], HOOK_URL["title"]}
+UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
 PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}

@@ -152,7 +152,7 @@ async def values(visit: Visit) -> Values:
         "page": page,
         "imeis": {device["imei"] for device in page["items"]},
         "chosen": chosen,
-        "total": len(visit.web.gateway.directory),
+        "total": len(visit.web.gateway.directory) if visit.sites is None else page["count"],
     }
 
 
@@ -198,4 +198,6 @@ async def _one(visit: Visit, words: str) -> str | None:
         return None
     with suppress(StoreError):  # then the list says what it can
         await visit.web.gateway.knowledge.learn([found])
-    return found if visit.web.gateway.directory.admits(found) is not None else None
+    called = visit.web.gateway.directory.called(found)
+    known = called is not None and (visit.sites is None or called.site in visit.sites)
+    return found if known else None

@@ -13,13 +13,15 @@ from devgate.gateway.reports import attention, past
 from devgate.http.board import Concern
 from devgate.http.pages import alerts, history
 from devgate.http.pages.live import Live, Values
-from devgate.http.pages.view import Visit
+from devgate.http.pages.view import Visit, to
 
 FIRING = 8  # alerts that the first page names
 
 
 async def show(visit: Visit) -> Response:
-    """The first page: the whole fleet."""
+    """The first page: the whole fleet. Who is limited to some sites begins with their devices."""
+    if visit.sites is not None:
+        return to("/devices")
     return visit.page("fleet.html", title=visit.t("Fleet"), live=True, **await values(visit))
 
 

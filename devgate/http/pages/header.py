@@ -6,6 +6,7 @@ import trio
 
 from devgate.errors import StoreError
 from devgate.http.pages.view import Visit
+from devgate.store import inbox
 
 
 async def count(visit: Visit) -> str:
@@ -13,11 +14,11 @@ async def count(visit: Visit) -> str:
     nothing if there are none."""
     if not visit.may("unknown"):
         return ""
-    gateway = visit.web.gateway
+    gateway, sites = visit.web.gateway, visit.sites
     try:
-        found = await gateway.inbox.count(gateway.records)
+        found = await gateway.inbox.count(gateway.records, sites)
     except StoreError as err:  # the page need not find that out once more
         visit.away = str(err)
         visit.web.unread = trio.current_time(), visit.away
-        found = gateway.inbox.last
+        found = gateway.inbox.last if sites is None else inbox.NONE
     return f"{found.n:,}{'+' if found.more else ''}" if found.n else ""

@@ -74,8 +74,12 @@ class Drawing:
         visit = self._visit
         query = [one for one in visit.request.query_params.multi_items() if one[0] != SEEN]
         place = sorted(visit.request.path_params.items())
-        role = visit.caller.role if visit.caller else ""
-        return self._page, *place, *query, visit.language, str(visit.zone), role
+        caller, rights = visit.caller, tuple[object, ...]()
+        if caller is not None:
+            # Who is limited to some sites sees his own jobs alone.
+            own = "" if caller.sites is None else caller.source.plain
+            rights = caller.role, caller.sites, own
+        return self._page, *place, *query, visit.language, str(visit.zone), *rights
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
         """The parts of the page; `whole`: read anew. None if it cannot be drawn now."""
@@ -171,7 +175,7 @@ class Followed(ServerSent):
         except Problem:
             return False
         # Another role sees other buttons: the page is to be loaded again.
-        return bool(now and caller and (now.source, now.role) == (caller.source, caller.role))
+        return bool(now and caller and now.is_as(caller))
 
 
 def _number(text: str) -> int:

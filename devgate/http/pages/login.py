@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 
 import trio
 from starlette.responses import Response
 
 from devgate.access.users import MAX_NAME, Busy
+from devgate.errors import StoreError
+from devgate.gateway.clock import time
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
 from devgate.http.sessions import LASTS
 from devgate.language.choice import LANGUAGES
+from devgate.store import sessions as stored
+from devgate.store.sessions import Session
 
 log = logging.getLogger("devgate.access")
 
+MAX_AGENT = 200  # characters of what a browser calls itself
 BUSY = 5.0  # seconds until somebody may try again for whom there was no turn
 
 
@@ -23,7 +29,7 @@ async def show(visit: Visit) -> Response:
     """The form; or, with a word that logs in once, the way in."""
     if word := visit.request.query_params.get("once"):
         if (cookie := visit.web.sessions.by_invitation(word)) is not None:
-            return _in(visit, cookie, "/")
+            return await begun(visit, cookie, "/")
         if visit.caller is None:
             return _form(visit, "This login was used already, or is too old. Ask for another.")
     if visit.caller is not None:
@@ -44,6 +50,10 @@ def _form(
         next=own_path(visit.request.query_params.get("next")),
         users=visit.web.users is not None,
         tokens=visit.web.tokens is not None,
+        nobody=not any(
+            known is not None and known.known.entries()
+            for known in (visit.web.users, visit.web.tokens)
+        ),
     )
 
 
@@ -74,7 +84,10 @@ async def enter(visit: Visit) -> Response:
             visit, "That is not right. Check the name and the password.", 403, name=account
         )
     limit.succeeded(address, account)
-    return _in(visit, cookie, own_path(fields.get("next")))
+    if not limit.begin(account or token, trio.current_time()):
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return _again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
+    return await begun(visit, cookie, own_path(fields.get("next")))
 
 
 async def _cookie(visit: Visit, token: str, name: str, password: str, address: str) -> str | None:
@@ -92,19 +105,38 @@ def _again(visit: Visit, wrong: str, status: int, wait: float) -> Response:
 
 def _tell_of_refusal(visit: Visit, account: str) -> None:
     """The name stands in the log if there is such a user: else it may be a password."""
-    source = f"web:{account}" if visit.web.sessions.is_user(account) else ""
-    visit.web.gateway.refusals.refuse(
-        "http", "login", address_of(visit.request), source=source, operation="login"
-    )
+    known, gateway = visit.web.sessions.is_user(account), visit.web.gateway
+    source, address = f"web:{account}" if known else "", address_of(visit.request)
+    gateway.refusals.refuse("http", "login", address, source=source, operation="login")
+    if (skipped := visit.web.told.turn(address, trio.current_time())) is not None:
+        gateway.records.event(
+            "session.refused", None, name=account if known else None, address=address,
+            skipped=skipped,
+        )  # fmt: skip
 
 
-def _in(visit: Visit, cookie: str, path: str) -> Response:
-    sessions = visit.web.sessions
+async def begun(visit: Visit, cookie: str, path: str) -> Response:
+    """Go on as who has just logged in. The session is listed from now on."""
+    sessions, address = visit.web.sessions, address_of(visit.request)
     if (session := sessions.of({sessions.cookie: cookie})) is not None:
         log.info(
             "login source=%s kind=%s role=%s address=%s",
-            f"web:{session.name}", session.kind, session.role, address_of(visit.request),
+            f"web:{session.name}", session.kind, session.role, address,
         )  # fmt: skip
+        gateway, now = visit.web.gateway, time()
+        gateway.records.event(
+            "session.began", None, name=session.name, kind=session.kind, role=session.role,
+            source=f"web:{session.name}", address=address,
+        )  # fmt: skip
+        agent = visit.request.headers.get("user-agent", "")[:MAX_AGENT]
+        try:
+            await gateway.records.change(
+                stored.begin,
+                Session(session.id, session.kind, session.name, now, now + LASTS, address,
+                        "".join(filter(str.isprintable, agent))),
+            )  # fmt: skip
+        except StoreError as err:  # nobody is kept out for that
+            log.warning("session not listed source=%s reason=%s", f"web:{session.name}", err)
     response = to(path)
     response.set_cookie(
         sessions.cookie, cookie, LASTS, httponly=True, samesite="lax", secure=visit.secure
@@ -119,6 +151,8 @@ async def leave(visit: Visit) -> Response:
     if caller is not None and caller.session is not None:
         await sessions.end(caller.session)
         log.info("logout source=%s address=%s", caller.source, address_of(visit.request))
+        with suppress(StoreError):  # it has ended here
+            await visit.web.gateway.accounts.change(stored.end, [caller.session.id])
     response = to("/login")
     response.delete_cookie(sessions.cookie, httponly=True, samesite="lax", secure=visit.secure)
     return response

@@ -120,6 +120,8 @@ class Visit:
         self, at_hand: Callable[[], Awaitable[Reply]], type: str, **args: object
     ) -> Reply:
         """ask(), or what is in memory where the database cannot be read: the page says so."""
+        if self.sites is not None:  # memory is not narrowed to them
+            return await self.ask(type, **args)
         records, (failed, why) = self.web.gateway.records, self.web.unread
         if records.stuck:
             self.away = records.state
@@ -132,6 +134,11 @@ class Visit:
                 self.away = str(err)
                 self.web.unread = trio.current_time(), self.away
         return await at_hand()
+
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The sites that who looks is limited to; None: to none."""
+        return self.caller.sites if self.caller else None
 
     @property
     def role(self) -> str:

@@ -33,6 +33,7 @@ OTHER_WORDS = [
     "replayWebhook", "listUnknownDevices", "startDevices", "stopDevices", "changeDevices",
     "resolveOutcomes", "listAlerts", "addAlertRule", "changeAlertRule", "addAlertReceiver",
     "changeAlertReceiver",
+    "addUser", "changeUser", "addToken", "changeToken",
 ]  # fmt: skip
 # A dry run answers 200 whatever the file is, and says what is wrong with it.
 ANSWERS_ANY = "importDevices"

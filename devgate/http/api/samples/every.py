@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from devgate.http.api.call import Call
+from devgate.http.api.samples.accounts import ACCOUNTS
 from devgate.http.api.samples.alerts import ALERTS
 from devgate.http.api.samples.bulk import BULK
 from devgate.http.api.samples.commands import COMMANDS
@@ -15,7 +16,7 @@ from devgate.http.api.samples.upkeep import UPKEEP
 
 # By the operation; "" is the raw request.
 SAMPLES: Mapping[str, Sample] = {
-    **COMMANDS, **DEVICES, **BULK, **REPORTS, **UPKEEP, **ALERTS
+    **COMMANDS, **DEVICES, **BULK, **REPORTS, **UPKEEP, **ALERTS, **ACCOUNTS
 }  # fmt: skip
 
 

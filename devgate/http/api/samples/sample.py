@@ -35,6 +35,7 @@ TAGS: Mapping[str, str] = {
     "Events": "What happened, in numbered lines without a gap.",
     "Webhooks": "Receivers to which the gateway posts events.",
     "Alerts": "Who is told when something needs people, and of what.",
+    "Users and tokens": "Who may ask, for what, and for which sites.",
     "Gateway": "How the gateway is, and what its operator asks of it.",
     "Cluster": "The nodes of a cluster.",
 }

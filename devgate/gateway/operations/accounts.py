@@ -1,0 +1,318 @@
+"""Operations on users and tokens: who they are, what they may, and for which sites."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from devgate.access.names import Busy, check_name, check_password
+from devgate.access.tokens import ROLES, new_secret
+from devgate.errors import CallerError, SetupError
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Source, iso, shown
+from devgate.store import accounts as stored
+from devgate.store.accounts import MAX_SITES, Account, Kind
+from devgate.store.device import MAX_NAME as MAX_SITE
+
+INVITED_SECONDS = 7 * 86400.0  # that an invitation can be used
+USER_FIELDS = ("role", "sites", "all_sites", "enabled", "password", "invite")
+TOKEN_FIELDS = ("role", "sites", "all_sites", "enabled", "new_secret")
+HIDDEN = {"old": "hidden", "new": "hidden"}  # what an event says of a secret that changed
+
+
+async def users(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of the users, by name."""
+    return _page(gateway, args, "user")
+
+
+async def tokens(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of the tokens, by name."""
+    return _page(gateway, args, "token")
+
+
+def _page(gateway: Gateway, args: Args, kind: Kind) -> Reply:
+    after, limit = arguments.text(args, "after"), arguments.limit(args)
+    found = [one for one in gateway.accounts.all(kind) if after is None or one.name > after]
+    return {
+        "status": "200",
+        "items": [_item(gateway, one) for one in found[:limit]],
+        "next": found[limit - 1].name if len(found) > limit else None,
+    }
+
+
+def _item(gateway: Gateway, one: Account) -> Reply:
+    item: Reply = {
+        "name": one.name,
+        "role": one.role,
+        "sites": None if one.sites is None else sorted(one.sites),
+        "enabled": one.enabled,
+        "added_at": iso(one.added_at),
+    }
+    if one.kind == "user":
+        until = one.invited_until if one.invited and (one.invited_until or 0) > time() else None
+        item |= {"has_password": bool(one.proof), "invited_until": iso(until)}
+    return item
+
+
+async def user_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Add a user: with a password, or with an invitation, which the reply has."""
+    name = _name(args, "user")
+    password = _secret(args, "password")
+    proof, invitation = "", None
+    if password is None:
+        invitation = secrets.token_urlsafe(24)
+    else:
+        proof = await _hashed(gateway, password)
+    return await _added(gateway, args, source, "user", name, proof, invitation=invitation)
+
+
+async def token_add(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Add a token. The reply has its secret, which nobody is told again."""
+    name = _name(args, "token")
+    secret, digest = new_secret()
+    return await _added(gateway, args, source, "token", name, digest, token=secret)
+
+
+async def _added(
+    gateway: Gateway,
+    args: Args,
+    source: str,
+    kind: Kind,
+    name: str,
+    proof: str,
+    **told: str | None,
+) -> Reply:
+    role = arguments.choice(args, "role", ROLES) or "command"
+    account = Account(kind, name, role, _sites(args), proof, True, time(), **_invited(told))
+    await gateway.accounts.change(stored.add, account)
+    rights = {"role": role, "sites": _shown_sites(account.sites)}
+    _tell(gateway, "account.added", kind, name, source, **rights)
+    return {
+        "status": "200",
+        "message": f"{kind} {name} is known with the role {role}",
+        "name": name,
+        **rights,
+        **told,
+    }
+
+
+def _invited(told: Mapping[str, str | None]) -> dict[str, Any]:
+    word = told.get("invitation")
+    if word is None:
+        return {}
+    return {"invited": hash_of(word), "invited_until": time() + INVITED_SECONDS}
+
+
+async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change a user: what is given, and nothing else. Another password ends the sessions."""
+    name, changes = _name(args, "user"), _rights(args, USER_FIELDS)
+    _must_not_be_own(args, source, name, changes)
+    password, told = _secret(args, "password"), dict[str, str | None]()
+    if password is not None:
+        changes |= {"proof": await _hashed(gateway, password), "invited": None}
+    if arguments.yes(args, "invite", False):
+        told = {"invitation": secrets.token_urlsafe(24)}
+        changes |= _invited(told)
+    return await _changed(gateway, source, "user", name, changes, {"invitation": None, **told})
+
+
+async def token_edit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Change a token: what is given, and nothing else."""
+    name, changes = _name(args, "token"), _rights(args, TOKEN_FIELDS)
+    secret = None
+    if arguments.yes(args, "new_secret", False):
+        secret, changes["proof"] = new_secret()
+    return await _changed(gateway, source, "token", name, changes, {"token": secret})
+
+
+def _rights(args: Args, fields: tuple[str, ...]) -> dict[str, Any]:
+    if not any(args.get(name) is not None for name in fields):
+        raise CallerError("400", f"nothing to change: one of {', '.join(fields)} expected")
+    changes: dict[str, Any] = {}
+    if (role := arguments.choice(args, "role", ROLES)) is not None:
+        changes["role"] = role
+    if arguments.yes(args, "all_sites", False):
+        if args.get("sites") is not None:
+            raise CallerError("400", "all_sites: either sites or all_sites expected, not both")
+        changes["sites"] = None
+    elif (sites := _sites(args)) is not None:
+        changes["sites"] = sites
+    if (enabled := arguments.maybe(args, "enabled")) is not None:
+        changes["enabled"] = enabled
+    return changes
+
+
+async def _changed(
+    gateway: Gateway,
+    source: str,
+    kind: Kind,
+    name: str,
+    changes: Mapping[str, Any],
+    told: Mapping[str, object],
+) -> Reply:
+    before = asdict(await gateway.accounts.change(stored.change, kind, name, changes))
+    said: dict[str, Any] = {}
+    for field, new in changes.items():
+        if field == "proof":
+            said["password" if kind == "user" else "secret"] = HIDDEN
+        elif field == "sites":
+            said[field] = {"old": _in_words(before[field]), "new": _in_words(new)}
+        elif field == "invited_until":
+            said["invitation"] = {"old": iso(before[field]), "new": iso(new)}
+        elif field != "invited" and before[field] != new:
+            said[field] = {"old": before[field], "new": new}
+    _tell(gateway, "account.changed", kind, name, source, changes=said)
+    now = {**before, **changes}
+    return {
+        "status": "200",
+        "message": f"changed the {kind} {name}",
+        "name": name,
+        "role": now["role"],
+        "sites": _shown_sites(now["sites"]),
+        "enabled": now["enabled"],
+        **told,
+    }
+
+
+async def user_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Remove a user; the sessions end."""
+    name = _name(args, "user")
+    _must_not_be_own(args, source, name, {"enabled": False})
+    return await _removed(gateway, source, "user", name)
+
+
+async def token_remove(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Remove a token; whoever shows it is refused from now on."""
+    return await _removed(gateway, source, "token", _name(args, "token"))
+
+
+async def _removed(gateway: Gateway, source: str, kind: Kind, name: str) -> Reply:
+    was: Account = await gateway.accounts.change(stored.remove, kind, name)
+    _tell(gateway, "account.removed", kind, name, source, role=was.role,
+          sites=_shown_sites(was.sites))  # fmt: skip
+    return {"status": "200", "message": f"{kind} {name} removed", "name": name}
+
+
+async def password(gateway: Gateway, args: Args, source: str) -> Reply:
+    """One's own password: `new` in the place of `old`. All other sessions end."""
+    who = Source.of(source)
+    if not who.person:
+        raise CallerError("400", "only a user who has logged in has a password of his own")
+    old, new = _secret(args, "old"), _secret(args, "new")
+    if old is None or new is None:
+        raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
+    _check(check_password, new)
+    known = gateway.accounts.users
+    try:
+        fits = await known.check(who.person, old, who.address)
+    except Busy:
+        raise CallerError("429", "too many passwords are being looked at: try again") from None
+    if fits is None:
+        raise CallerError("401", "old: that is not the password; nothing was changed")
+    changes = {"proof": await known.hashed(new), "invited": None}
+    await gateway.accounts.change(stored.change, "user", who.person, changes)
+    _tell(gateway, "account.changed", "user", who.person, source, changes={"password": HIDDEN})
+    return {"status": "200", "message": "the password is changed", "name": who.person}
+
+
+def invited(gateway: Gateway, word: str) -> str | None:
+    """The name of whom this word invites; None if it does so no longer."""
+    digest, now = hash_of(word), time()
+    for one in gateway.accounts.all("user"):
+        if one.invited == digest and one.enabled and (one.invited_until or 0) >= now:
+            return one.name
+    return None
+
+
+async def accept(gateway: Gateway, word: str, password: str, address: str) -> str | None:
+    """Set a password by an invitation. Returns whose it is; None if it counts no longer. Raises
+    StoreError."""
+    proof = await gateway.accounts.users.hashed(password)
+    found: Account | None
+    found = await gateway.accounts.change(stored.accept, hash_of(word), time(), proof)
+    if found is None:
+        return None
+    source = Source(f"web:{found.name}", address=address)
+    _tell(gateway, "account.changed", "user", found.name, source, changes={"password": HIDDEN})
+    return found.name
+
+
+def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, Any]) -> None:
+    """Nobody locks himself out by mistake: another one can."""
+    takes_away = changes.keys() & {"role", "sites"} or changes.get("enabled") is False
+    if takes_away and Source.of(source).person == name:
+        raise CallerError("409", "that is your own account: somebody else can change its rights")
+
+
+def _tell(
+    gateway: Gateway, event: str, kind: Kind, name: str, source: str, **detail: object
+) -> None:
+    who = Source.of(source)
+    gateway.records.event(
+        event, None, kind=kind, name=name, source=who.plain, address=who.address or None, **detail
+    )
+
+
+def _name(args: Args, kind: Kind) -> str:
+    given = args.get("name")
+    if not isinstance(given, str):
+        raise CallerError("400", f"name: a string expected, not {shown(given)}")
+    return str(_check(lambda text: check_name(text, kind), given))
+
+
+def _check(check: Any, text: str) -> Any:
+    try:
+        return check(text)
+    except SetupError as err:
+        raise CallerError("400", str(err)) from None
+
+
+def _secret(args: Args, name: str) -> str | None:
+    """A text that no message may quote."""
+    given = args.get(name)
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise CallerError("400", f"{name}: a string of at least one character expected")
+
+
+async def _hashed(gateway: Gateway, password: str) -> str:
+    _check(check_password, password)
+    return await gateway.accounts.users.hashed(password)
+
+
+def _sites(args: Args) -> frozenset[str] | None:
+    """The sites that are given; None: all."""
+    given = args.get("sites")
+    if given is None:
+        return None
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_SITES:
+        raise CallerError(
+            "400", f"sites: a list of 1 to {MAX_SITES} names expected, not {shown(given)}"
+        )
+    found = set()
+    for one in given:
+        text = arguments.text({"sites": one}, "sites", MAX_SITE)
+        if text is None:
+            raise CallerError("400", "sites: names of sites expected, not nothing")
+        found.add(text)
+    return frozenset(found)
+
+
+def _in_words(sites: frozenset[str] | None) -> str | None:
+    return None if sites is None else ", ".join(sorted(sites))
+
+
+def _shown_sites(sites: frozenset[str] | None) -> list[str] | None:
+    return None if sites is None else sorted(sites)
+
+
+def hash_of(word: str) -> str:
+    """What is kept of an invitation."""
+    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()

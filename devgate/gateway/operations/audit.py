@@ -1,0 +1,102 @@
+"""Operations on the audit: who changed what, and who came in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from devgate.errors import CallerError
+from devgate.events.kinds import AUDIT, Event, must_be_known, types_of
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.history import MAX_SOURCE
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.model import Source, shown
+from devgate.store import audit as stored
+from devgate.store.audit import Wanted
+
+FILTERS = ("source", "events", "since", "until")
+PAGE = 1000  # events of an export that are read at once
+ALL = 2**62  # above every number of an event
+# Operations that change nothing, whose events are their own, or which make a command.
+OWN = frozenset({
+    "start", "stop", "cancel", "resolve", "add", "edit", "remove", "approve", "import", "upload",
+    "bulk_start", "bulk_stop", "bulk_edit", "refresh", "users", "tokens", "sessions",
+    "user_add", "user_edit", "user_remove", "token_add", "token_edit", "token_remove", "password",
+    "session_end", "webhook_add", "webhook_edit", "webhook_remove", "audit", "audit_export",
+})  # fmt: skip
+# Fields of requests that an event may show as they were given: none of these is a secret.
+SAID = frozenset({
+    "name", "imei", "node", "enabled", "draining", "dismissed", "after", "site", "bulk", "id",
+    "until", "reason",
+})  # fmt: skip
+
+
+async def audit(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of changes and logins, the newest first. It may be short and have a `next`."""
+    wanted, limit = _wanted(args), arguments.limit(args)
+    after = arguments.number(args, "after")
+    await gateway.records.flushed()
+    before = ALL if after is None else after
+    rows, following = await gateway.records.read(stored.page, wanted, before, limit)
+    items = [Event.of(row).line() for row in rows]
+    return {"status": "200", "items": items, "next": following}
+
+
+async def export(gateway: Gateway, args: Args, source: str) -> Stream:
+    """All changes and logins that fit, one a line, the newest first."""
+    wanted = _wanted(args)
+    await gateway.records.flushed()
+    first = await gateway.records.read(stored.page, wanted, ALL, PAGE)  # an error is a reply
+    return Stream({"status": "200", "message": "all changes"}, _all(gateway, wanted, first))
+
+
+async def _all(
+    gateway: Gateway, wanted: Wanted, page: tuple[list[Any], int | None]
+) -> AsyncGenerator[Reply, None]:
+    while True:
+        rows, following = page
+        for row in rows:
+            yield Event.of(row).line()
+        if following is None:
+            return
+        page = await gateway.records.read(stored.page, wanted, following, PAGE)
+
+
+def _wanted(args: Args) -> Wanted:
+    names = arguments.names(args, "events") or frozenset()
+    try:
+        must_be_known(names)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    types = types_of(names)
+    if types and not types & set(AUDIT):
+        raise CallerError("400", f"events: some of {', '.join(AUDIT)} expected")
+    return Wanted(
+        source=arguments.text(args, "source", MAX_SOURCE),
+        types=types,
+        since=_time(args, "since"),
+        until=_time(args, "until"),
+    )
+
+
+def _time(args: Args, name: str) -> float | None:
+    given = arguments.number(args, name)
+    if given is not None and given > arguments.MAX_TIME:
+        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
+    return None if given is None else float(given)
+
+
+def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
+    """An operation has changed something: that is an event, if it makes none of its own."""
+    given: dict[str, object] = {}
+    for field, value in args.items():
+        if field == "type" or value is None:
+            continue
+        plain = field in SAID and isinstance(value, str | int | float)
+        given[field] = (value if not isinstance(value, str) else value[:200]) if plain else "given"
+    gateway.records.event(
+        "operation.done", None, operation=name, given=given, source=who.plain,
+        address=who.address or None,
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Statements on users and tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from devgate.errors import CallerError
+from devgate.store.account_tables import account as t
+from devgate.store.account_tables import account_revision
+
+MOST = 2000  # accounts of a kind: all of them are in memory at every node
+MAX_SITES = 200  # that one account may be limited to
+
+Kind = Literal["user", "token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user or token. `added_at` is seconds since 1970."""
+
+    kind: Kind
+    name: str
+    role: str
+    sites: frozenset[str] | None  # None: all
+    proof: str
+    enabled: bool
+    added_at: float
+    line: str | None = None
+    removed: bool = False
+    invited: str | None = None  # the SHA-256 of a word that sets a password, in hex
+    invited_until: float | None = None
+
+
+def revision(conn: Connection) -> int:
+    """Grows with every change of an account."""
+    return int(conn.scalar(select(account_revision.c.n)) or 0)
+
+
+def everyone(conn: Connection) -> tuple[int, Sequence[Account]]:
+    """All of them, also those whose removal is kept, and the revision that shows them."""
+    n = revision(conn)
+    return n, [_of(row._mapping) for row in conn.execute(select(t).order_by(t.c.kind, t.c.name))]
+
+
+def get(conn: Connection, kind: Kind, name: str) -> Account | None:
+    """The one of that name; None if there is none, or it was removed."""
+    found = _row(conn, kind, name)
+    return None if found is None or found.removed else found
+
+
+def one(conn: Connection, kind: Kind, name: str) -> Account:
+    """get(). Raises CallerError (404 of nobody: 400) if there is none."""
+    found = get(conn, kind, name)
+    if found is None:
+        raise CallerError("400", f"name: there is no {kind} named {name}")
+    return found
+
+
+def add(conn: Connection, account: Account) -> None:
+    """Add it. Raises CallerError (409) if the name is taken, or there are MOST of its kind."""
+    _lock(conn)
+    kept = _row(conn, account.kind, account.name)
+    if kept is not None and not kept.removed:
+        raise CallerError("409", f"name: there is a {account.kind} named {account.name} already")
+    if _count(conn, account.kind) >= MOST:
+        raise CallerError("409", f"there are {MOST} of that kind, and no more can be: remove one")
+    _put(conn, account if kept is None else replace(account, line=kept.line))
+
+
+def change(conn: Connection, kind: Kind, name: str, changes: Mapping[str, Any]) -> Account:
+    """Change these fields; returns what it was before. Raises CallerError (400)."""
+    _lock(conn)
+    before = one(conn, kind, name)
+    _put(conn, replace(before, **changes))
+    return before
+
+
+def accept(conn: Connection, invited: str, now: float, proof: str) -> Account | None:
+    """Spend the invitation that this hash stands for: its user has this proof of a password from
+    now on. None: it was spent, it is too old, or its user is disabled."""
+    _lock(conn)
+    row = conn.execute(
+        select(t).where(
+            t.c.invited == invited, t.c.invited_until >= now, t.c.enabled, ~t.c.removed
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    account = replace(_of(row._mapping), proof=proof, invited=None, invited_until=None)
+    _put(conn, account)
+    return account
+
+
+def remove(conn: Connection, kind: Kind, name: str) -> Account:
+    """Remove it; returns what it was. Raises CallerError (400) if there is none."""
+    _lock(conn)
+    before = one(conn, kind, name)
+    if before.line is None:
+        conn.execute(delete(t).where(t.c.kind == kind, t.c.name == name))
+    else:  # or the line in the file would bring it back
+        _put(conn, replace(before, removed=True, proof="", enabled=False))
+    return before
+
+
+def take(conn: Connection, accounts: Sequence[Account]) -> Sequence[Account]:
+    """Put the accounts of a file's lines in force, but for lines that were taken before. Returns
+    those that were put in force.
+
+    Raises CallerError (409) if there are too many: none was taken then.
+    """
+    _lock(conn)
+    taken = []
+    for account in accounts:
+        kept = _row(conn, account.kind, account.name)
+        if kept is None or kept.line != account.line:
+            _put(conn, account)
+            taken.append(account)
+    for kind in {one.kind for one in taken}:
+        if _count(conn, kind) > MOST:
+            raise CallerError(
+                "409", f"the file has too many {kind}s: at most {MOST} can be in the database"
+            )
+    return taken
+
+
+def _lock(conn: Connection) -> None:
+    """Count the change. Two that change at once do so one after the other."""
+    conn.execute(update(account_revision).values(n=account_revision.c.n + 1))
+
+
+def _count(conn: Connection, kind: Kind) -> int:
+    query = select(func.count()).select_from(t).where(t.c.kind == kind, ~t.c.removed)
+    return int(conn.scalar(query) or 0)
+
+
+def _row(conn: Connection, kind: Kind, name: str) -> Account | None:
+    row = conn.execute(select(t).where(t.c.kind == kind, t.c.name == name)).one_or_none()
+    return None if row is None else _of(row._mapping)
+
+
+def _put(conn: Connection, account: Account) -> None:
+    values = asdict(account)
+    values["sites"] = None if account.sites is None else json.dumps(sorted(account.sites))
+    same = (t.c.kind == account.kind, t.c.name == account.name)
+    if conn.execute(update(t).where(*same).values(values)).rowcount == 0:
+        conn.execute(insert(t).values(values))
+
+
+def _of(row: Mapping[Any, Any]) -> Account:
+    sites = None if row["sites"] is None else frozenset(json.loads(row["sites"]))
+    flags = {name: bool(row[name]) for name in ("enabled", "removed")}
+    return Account(**{**dict(row), "sites": sites, **flags})

@@ -1,0 +1,284 @@
+"""Somebody limited to some sites sees, starts and is told about devices there, whichever way he
+asks: every operation on every interface, made from the table of operations."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from devgate.access.tokens import FOR_SITES, NEEDS, ROLES, may
+from devgate.gateway.operations.sites import LIMITS
+from devgate.gateway.operations.table import OPERATIONS
+from tests.e2e.caller import Robot, eventually
+from tests.e2e.device import WAIT_SECONDS
+from tests.e2e.harness import address, read_reply, request_bytes
+from tests.http.harness import Site, site, streaming
+from tests.http.visitor import PASSWORD, Visitor, visitor
+
+Json = dict[str, Any]
+
+NORTH, SOUTH, NOWHERE = "860000000000101", "860000000000202", "860000000000303"
+# Words that stand for what is known of the other site's devices and of nothing else.
+SECRET = ("Geheimstuhl", "400-0815-007")
+DEVICES = [
+    {"imei": NORTH, "id": 101, "name": "Nordstuhl", "site": "North", "phone": ""},
+    {"imei": SOUTH, "id": 202, "name": SECRET[0], "site": "South", "phone": SECRET[1]},
+]
+MINE = frozenset({"North", "West"})
+STREAMS = ("watch", "tap", "export", "history_export", "audit_export")
+
+
+@dataclass
+class Franchise:
+    """A gateway with two sites, and what happened at the one that is not his."""
+
+    served: Site
+    tcp: tuple[str, int]
+    secrets: Mapping[str, str]  # of tokens for MINE, by role
+    command: str
+    key: str
+    job: str
+    robots: Mapping[str, Robot]
+
+    def ask(self, role: str, request: Mapping[str, object], lines: int = 0) -> list[Json]:
+        """The reply over TCP, and so many lines of the stream behind it."""
+        with closing(socket.create_connection(self.tcp, WAIT_SECONDS)) as caller:
+            caller.sendall(request_bytes({**request, "token": self.secrets[role]}))
+            return [read_reply(caller) for _ in range(1 + lines)]
+
+    def raw(self, role: str, request: Mapping[str, object]) -> Json:
+        """The reply to the same over HTTP."""
+        with self.served.client(None) as client:
+            head = {"Authorization": f"Bearer {self.secrets[role]}"}
+            found: Json = client.post(
+                "/api/command", content=request_bytes(request), headers=head
+            ).json()
+            return found
+
+
+@pytest.fixture(scope="module")
+def franchise() -> Iterator[Franchise]:
+    settings: dict[str, dict[str, object]] = {
+        "control": {"listen": "127.0.0.1:0"},
+        "command": {"ack_timeout": 0.5},
+    }
+    with site(settings, devices=DEVICES) as served, ExitStack() as robots:
+        ask = served.ask
+        secrets = {
+            role: ask({"type": "token_add", "name": f"mine-{role}", "role": role,
+                       "sites": sorted(MINE)})["token"]
+            for role in ROLES
+        }  # fmt: skip
+        user = {"type": "user_add", "name": "王芳", "role": "admin", "sites": sorted(MINE)}
+        assert ask({**user, "password": PASSWORD})["status"] == "200"
+        south = robots.enter_context(Robot(served, SOUTH, None))
+        north = robots.enter_context(Robot(served, NORTH))
+        start = {"type": "start", "imei": SOUTH, "long": 9, "key": "order-south"}
+        assert ask(start)["status"] == "408"
+        south.status = "200"
+        assert ask({"type": "start", "imei": NORTH, "long": 9, "key": "order-north"})[
+            "status"
+        ] == ("200")
+        job = ask({"type": "bulk_start", "imeis": [SOUTH], "long": 7})["bulk"]
+        eventually(lambda: ask({"type": "bulk", "bulk": job}), lambda r: r["state"] == "ended")
+        command = ask({"type": "history", "key": "order-south"})["items"][0]["command"]
+        tcp = next(a for a in ask({"type": "status"})["listen"]["control"] if ":" in a)
+        yield Franchise(served, address(tcp), secrets, command, "order-south", job,
+                        {NORTH: north, SOUTH: south})  # fmt: skip
+
+
+def about_south(franchise: Franchise, name: str) -> Json:
+    """A request for that operation that names the other site in each field that can."""
+    values = {
+        "imei": SOUTH, "imeis": [SOUTH], "match": {}, "command": franchise.command,
+        "commands": [franchise.command], "key": franchise.key, "bulk": franchise.job,
+        "q": "Geheim", "site": "South", "long": 5, "verdict": "ran", "since": 1, "name": "x",
+        "new": PASSWORD, "old": PASSWORD, "id": 202, "after": 0,
+    }  # fmt: skip
+    fields = OPERATIONS[name].fields
+    left_out = {"imeis"} if "imei" in fields or "match" in fields else set()
+    if name in ("start", "stop", "history", "history_export"):
+        left_out.add("key")
+    if name not in ("watch", "events"):
+        left_out.add("after")
+    if name.startswith("bulk_"):
+        left_out |= {"site", "bulk"} - ({"bulk"} if name == "bulk_cancel" else set())
+    return {"type": name, **{f: values[f] for f in fields if f in values and f not in left_out}}
+
+
+def refused(reply: Json) -> bool:
+    return reply["status"] == "401" and " only; nothing was done" in reply["message"]
+
+
+def tells(reply: object) -> bool:
+    text = json.dumps(reply, ensure_ascii=False)
+    return any(word in text for word in SECRET)
+
+
+def test_what_may_be_asked_has_a_limit() -> None:
+    assert set(LIMITS) == FOR_SITES
+    assert set(NEEDS) >= FOR_SITES
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_for_each_role_by_each_way(franchise: Franchise, name: str) -> None:
+    """What is refused for role and sites, and what is not: asked without a field, so nothing comes
+    of it. Then what is not his, in every field that can name it: it stays unknown, and nothing is
+    sent."""
+    for role in ROLES:
+        allowed = may(role, name, MINE)
+        (reply,) = franchise.ask(role, {"type": name})
+        assert refused(reply) is not allowed, reply
+        if name not in STREAMS:
+            reply = franchise.raw(role, {"type": name})
+            assert refused(reply) is not allowed, reply
+    before = {imei: len(robot.seen) for imei, robot in franchise.robots.items()}
+    requests = [about_south(franchise, name), {"type": name}]
+    for request in requests:
+        for role in ROLES:
+            (reply,) = franchise.ask(role, request)
+            assert not tells(reply), f"{role} is told by TCP: {reply}"
+            if name not in STREAMS:
+                reply = franchise.raw(role, request)
+                assert not tells(reply), f"{role} is told by HTTP: {reply}"
+    known = franchise.served.ask({"type": "device", "imei": SOUTH})
+    assert (known["name"], known["site"], known["enabled"]) == (SECRET[0], "South", True)
+    if name not in ("bulk_start", "bulk_stop"):  # of all that match, which is his own
+        assert before == {imei: len(robot.seen) for imei, robot in franchise.robots.items()}
+    assert before[SOUTH] == len(franchise.robots[SOUTH].seen)
+
+
+def test_his_own_device_is_his(franchise: Franchise) -> None:
+    start = {"type": "start", "imei": NORTH, "long": 3}
+    assert franchise.ask("command", start)[0]["status"] == "200"
+    assert franchise.raw("command", start)["status"] == "200"
+    assert franchise.robots[NORTH].seen[-2:] == ["QD3", "QD3"]
+    devices = franchise.raw("read", {"type": "devices", "count": True})
+    assert [one["imei"] for one in devices["items"]] == [NORTH]
+    assert (devices["count"], devices["more"]) == (1, False)
+    rows = franchise.raw("read", {"type": "history", "count": True})
+    assert {one["imei"] for one in rows["items"]} == {NORTH}
+    assert rows["count"] == len(rows["items"])
+    sites = franchise.raw("read", {"type": "sites"})["items"]
+    assert [one["site"] for one in sites] == ["North"]
+    assert franchise.raw("read", {"type": "unknown"})["count"] == 0
+    assert franchise.served.ask({"type": "unknown"})["count"] >= 1
+    edit = {"type": "edit", "imei": NORTH, "name": "Nordstuhl 1"}
+    assert franchise.raw("admin", edit)["status"] == "200"
+    away = franchise.raw("admin", {**edit, "site": "South"})
+    assert (away["status"], "site: one of North, West expected" in away["message"]) == (
+        "401",
+        True,
+    )
+    added = franchise.raw("admin", {"type": "add", "imei": NOWHERE, "site": "West"})
+    assert added["status"] == "200"
+    assert franchise.raw("admin", {"type": "remove", "imei": NOWHERE})["status"] == "200"
+    job = franchise.raw("command", {"type": "bulk_start", "match": {}, "long": 4})
+    assert job["count"] == 1, "all that match are his own"
+    jobs = franchise.raw("command", {"type": "bulks"})["items"]
+    assert jobs[0]["bulk"] == job["bulk"]
+    assert franchise.job not in {one["bulk"] for one in jobs}
+
+
+def test_streams_are_about_his_devices_alone(franchise: Franchise) -> None:
+    """Of all that happened, and of what happens: over TCP, and as server-sent events."""
+    served = franchise.served
+    rows = franchise.ask("read", {"type": "export", "end": True}, lines=2)
+    assert [row.get("imei") for row in rows[1:]] == [NORTH, None]
+    with served.client(None) as client:
+        client.headers["Authorization"] = f"Bearer {franchise.secrets['read']}"
+        for path in ("/api/devices/export", "/api/commands/export"):
+            text = client.get(path).text
+            assert NORTH in text
+            assert SOUTH not in text
+        with streaming(client, "/api/events/stream", "0") as stream:
+            for imei in (SOUTH, NORTH):
+                served.ask({"type": "start", "imei": imei, "long": 2, "key": f"last-{imei}"})
+            for _, event in stream:
+                assert event.get("imei", NORTH) == NORTH, event
+                if event.get("key") == f"last-{NORTH}" and event["type"] == "command.ended":
+                    break
+        assert client.get("/metrics").status_code == 403
+        frames = client.get(f"/devices/{SOUTH}/frames", headers={"Accept": "text/html"})
+        assert frames.status_code == 404
+    lines = franchise.ask("read", {"type": "watch", "after": 0}, lines=3)
+    assert {line["imei"] for line in lines[1:]} == {NORTH}
+
+
+PAGES = (
+    "/", "/devices", "/devices?q=Geheim", f"/devices?q={SOUTH}", f"/devices/{SOUTH}",
+    f"/devices/{SOUTH}/start?long=5", f"/devices/{SOUTH}/edit", f"/devices/{SOUTH}/remove",
+    "/orders", "/orders?site=South", "/orders?key=order-south", "/unknown", "/unknown?old=1",
+    "/labels?all=1", f"/labels?imei={SOUTH}", "/labels?site=South", "/find?q=Geheim",
+    "/find?q=order-south", "/bulk", f"/bulk?do=start&imei={SOUTH}&long=5m", "/unknown-devices",
+    "/commands/{command}", "/bulk/{job}", "/devices/import",
+    f"/devices/{NORTH}?command={{command}}", f"/live/devices/{SOUTH}", "/live/bulk/{job}",
+    "/live/commands/{command}",
+)  # fmt: skip
+
+
+@pytest.fixture
+def wang(franchise: Franchise) -> Iterator[Visitor]:
+    with visitor(franchise.served.url) as opened:
+        assert opened.log_in(name="王芳", password=PASSWORD) == "/"
+        yield opened
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_tells_of_the_others(franchise: Franchise, wang: Visitor, path: str) -> None:
+    path = path.format(command=franchise.command, job=franchise.job)
+    if path.startswith("/live/"):
+        with wang.client.stream("GET", path) as stream:  # it goes on, until we leave
+            text = next(stream.iter_text())
+    else:
+        response = wang.client.get(path, follow_redirects=True)
+        assert response.status_code < 500
+        text = response.text
+    text = re.sub(r'value="Geheim"|>Geheim<', "", text)
+    assert not any(word in text for word in SECRET), path
+
+
+def test_a_board_is_drawn_for_those_with_the_same_sites(
+    franchise: Franchise, wang: Visitor
+) -> None:
+    """Two look at one address: what each is sent is his own."""
+    served = franchise.served
+    served.ask({"type": "user_add", "name": "all", "role": "read", "password": PASSWORD})
+    with visitor(served.url) as other:
+        other.log_in(name="all", password=PASSWORD)
+        with ExitStack() as stack:
+            streams = []
+            for one in (other, wang):
+                page = one.get("/devices")
+                live = re.search(r'data-live="([^"]+)"', page)
+                assert live is not None
+                path = live[1].replace("&amp;", "&")
+                streams.append(stack.enter_context(one.client.stream("GET", path)).iter_text())
+            texts = ["", ""]
+            served.ask({"type": "edit", "imei": NORTH, "name": "Nordstuhl 2"})
+            for n, stream in enumerate(streams):
+                while "Nordstuhl 2" not in texts[n]:
+                    texts[n] += next(stream)
+    assert SECRET[0] in texts[0]
+    assert SECRET[0] not in texts[1]
+
+
+def test_other_sites_are_in_force_at_once(franchise: Franchise, wang: Visitor) -> None:
+    """And a stream of before does not go on."""
+    assert "Nordstuhl" in wang.get("/devices")
+    edit = {"type": "user_edit", "name": "王芳"}
+    franchise.served.ask({**edit, "sites": ["East"]})
+    assert "Nordstuhl" not in wang.get("/devices")
+    franchise.served.ask({**edit, "all_sites": True})
+    assert SECRET[0] in wang.get("/devices")
+    franchise.served.ask({**edit, "enabled": False})
+    assert wang.client.get("/devices").status_code == 303
+    franchise.served.ask({**edit, "enabled": True, "sites": sorted(MINE)})
+    assert "Nordstuhl" in wang.get("/devices")
