@@ -288,6 +288,13 @@ class Settings(Table):
                 "store.url",
                 "cluster.node",
             )
+        if self.cluster.node and self.store.after_loss == "resume":
+            raise Misfit(
+                "a node waits for `devgate db confirm-loss`, for it cannot know what the other "
+                'nodes have lost: "confirm" expected',
+                "store.after_loss",
+                "cluster.node",
+            )
         return self
 
     @model_validator(mode="after")
