@@ -76,7 +76,7 @@ def _alerts(
         alerts.add_receiver(conn, row)
     for rule in (
         Rule("away", "offline", ("ops",), minutes=15, quiet="22:00-07:00", zone="Asia/Shanghai"),
-        Rule("dark", "site_outage", ("night", "ops"), repeat=60),
+        Rule("dark", "site_outage", ("night", "ops"), repeat=60, enabled=False),
         Rule("certificates", "certificate", ("night",), days=21),
         Rule("unsure", "unknown_outcomes", ("ops", "shop"), minutes=30),
     ):

@@ -15,7 +15,7 @@ from devgate.store import alert_looks
 DAY = 86400.0
 # Rows are on disk a little later than the time in them.
 LATE_SECONDS = 120.0
-CHUNKS = 40  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
+CHUNKS = 100  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
 
 Items = Sequence[Mapping[str, Any]]
 Place = tuple[float, str]

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from devgate.store.unresolved import INBOX
 
-CHUNK = 5000  # rows of `presence` that one look passes
+CHUNK = 2000  # rows of `presence` that one look passes
 MOST = 500  # commands that one look finds
 
 

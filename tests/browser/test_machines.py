@@ -107,7 +107,31 @@ def test_many_are_ticked_and_what_came_of_each_is_seen(served: Site, page: Page)
     served.ask({"type": "bulk_edit", "match": {"q": "Bay"}, "site": "East"})
 
 
+def test_a_rule_is_made_and_what_it_finds_is_seen(served: Site, page: Page) -> None:
+    imei = "860000000000003"
+    page.goto("/alerts")
+    page.get_by_role("link", name="Add a receiver").click()
+    page.get_by_label("Name").fill("ops")
+    page.get_by_label("URL").fill("wecombot://0123456789abcdef")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("ops is saved")
+    page.get_by_role("link", name="Add a rule").click()
+    page.get_by_label("Name").fill("away")
+    page.get_by_label("Minutes that it has to last").fill("0")
+    page.get_by_label("ops").check()
+    with served.register(imei):
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("[data-part=rules]")).to_contain_text("Machine offline")
+        expect(page.locator("[data-part=firing]")).to_contain_text("Nothing fires")
+    served.until(imei, "online", False)
+    served.ask({"type": "alert_rule_edit", "name": "away", "repeat": 60})  # it looks at once
+    expect(page.locator("[data-part=firing]")).to_contain_text("Bay 3")  # without a reload
+    page.goto("/")
+    expect(page.locator("[data-part=firing]")).to_contain_text("Bay 3")
+
+
 PATHS = (
+    "/alerts", "/alerts/rules/add", "/alerts/receivers/add",
     "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
     "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
     "/bulk?do=move&imei=860000000000001", "/bulk/axe",

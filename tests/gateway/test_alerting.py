@@ -1,0 +1,195 @@
+"""What rules find in a real gateway, told to a real receiver. The wall clock is the test's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import trio
+
+from devgate.alerts.courier import Courier
+from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS
+from devgate.alerts.rule import Rule
+from devgate.gateway import alerting
+from devgate.gateway.alerting import Alerts
+from devgate.store import alerts as stored
+from devgate.store.engine import Database, open_database
+from devgate.store.journal import Journal
+from tests.gateway.rig import X
+from tests.gateway.whole import Whole
+from tests.store.commands import EPOCH, command_row
+from tests.stores import with_tables
+from tests.webhooks.receiver import SECRET, Receiver, receiving
+
+MINUTE = 60.0
+ID = f"01K{7:023}"
+
+
+@dataclass
+class Now:
+    at: float = EPOCH
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Now:
+    clock = Now()
+    monkeypatch.setattr(alerting, "time", clock)
+    monkeypatch.setattr(alerting, "STORE_EVERY", 0.01)
+    return clock
+
+
+@pytest.fixture
+def fresh(sqlite_url: str) -> Iterator[Database]:
+    opened = open_database(with_tables(sqlite_url))
+    yield opened
+    opened.close()
+
+
+def keep(database: Database, receiver: Receiver, *rules: Rule) -> None:
+    """As the operations keep them, but for the encryption."""
+    with database.write() as conn:
+        row = {"name": "ops", "url": receiver.url(), "secret": SECRET, "shown": "", "added_at": 0}
+        stored.add_receiver(conn, row)
+        for rule in rules:
+            stored.add_rule(conn, {**rule.row(), "added_at": EPOCH})
+
+
+@asynccontextmanager
+async def running(database: Database) -> AsyncIterator[tuple[Whole, Alerts]]:
+    whole = Whole(database)
+    alerts = whole.gateway.alerts
+    alerts.courier = Courier(allow_private=True)
+    async with whole.lives() as nursery:
+        nursery.start_soon(alerts.run)
+        with trio.fail_after(60):
+            while not alerts.mailboxes:  # noqa: ASYNC110
+                await trio.sleep(0.001)
+        yield whole, alerts
+    await whole.aclose()
+
+
+async def until(receiver: Receiver, count: int) -> list[dict[str, Any]]:
+    await trio.to_thread.run_sync(receiver.wait, lambda r: len(r.taken) >= count)
+    return [json.loads(got.body) for got in receiver.taken]
+
+
+def written(conn: Any) -> list[str]:
+    return [one["state"] for one in stored.log_page(conn, receiver=None, after=None, limit=9)]
+
+
+async def told(database: Database) -> None:
+    """Until what fires is on disk as told, or gone."""
+    with trio.fail_after(60):
+        while True:
+            with database.read() as conn:
+                rows = stored.firing(conn)
+            if all(row["told_at"] and not row["cleared_at"] for row in rows):
+                return
+            await trio.sleep(0.002)
+
+
+async def test_an_unknown_outcome_until_it_is_resolved(database: Database, now: Now) -> None:
+    rule = Rule("unsure", "unknown_outcomes", ("ops",), minutes=30)
+    journal = Journal(database)
+    row = command_row(ID, imei=X, key="order-1", spent="order-1", status="408",
+                      ended_at=EPOCH + MINUTE)  # fmt: skip
+    journal.commit([row])
+    journal.close()
+    with receiving() as receiver:
+        keep(database, receiver, rule)
+        async with running(database) as (_, alerts):
+            now.at = EPOCH + 30 * MINUTE
+            await alerts.round()
+            assert not receiver.got
+            now.at = EPOCH + 31.5 * MINUTE
+            await alerts.round()
+            [body] = await until(receiver, 1)
+            assert body["type"] == "alert.fired"
+            assert body["data"]["fired"][0]["subject"] == ID
+            assert "order-1" in body["data"]["title"]
+            await told(database)
+        async with running(database) as (whole, alerts):  # the next run does not say it again
+            now.at += GATHER_SECONDS
+            await alerts.round()
+            with database.write() as conn:
+                whole.gateway.alerts.soon()
+                conn.exec_driver_sql(
+                    "UPDATE command SET verdict = 'ran', resolved_status = '408', resolved_at = 1"
+                )
+            now.at += GATHER_SECONDS
+            await alerts.round()
+            bodies = await until(receiver, 2)
+            assert [one["type"] for one in bodies] == ["alert.fired", "alert.cleared"]
+            assert bodies[1]["data"]["cleared"][0]["subject"] == ID
+            await told(database)
+    with database.read() as conn:
+        assert stored.firing(conn) == []
+        assert written(conn) == ["sent", "sent"]
+
+
+async def test_a_database_that_fails_is_told_without_it(fresh: Database, now: Now) -> None:
+    with receiving() as receiver:
+        keep(fresh, receiver, Rule("store", "store", ("ops",), minutes=1))
+        async with running(fresh) as (whole, alerts):
+            whole.writer.away = "the disk is full"
+            whole.records.event("device.slow", X)
+            with trio.fail_after(60):
+                while whole.records.state == "ok":  # noqa: ASYNC110
+                    await trio.sleep(0.001)
+            await trio.sleep(0.05)  # it is seen, and has not lasted for a minute
+            assert not receiver.got
+            now.at += 61
+            [body] = await until(receiver, 1)
+            assert body["data"]["kind"] == "store"
+            assert "the disk is full" in body["data"]["text"]
+            whole.writer.away = ""
+            with trio.fail_after(60):
+                while whole.records.state != "ok":
+                    whole.records.event("device.slow", X)
+                    await trio.sleep(0.01)
+            now.at += CALM_SECONDS + GATHER_SECONDS
+            bodies = await until(receiver, 2)
+            assert bodies[1]["type"] == "alert.cleared"
+            with trio.fail_after(60):
+                while await alerts._records.read(written) != ["sent"] * 2:  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+
+
+async def test_what_needs_attention_and_who_is_disabled(fresh: Database, now: Now) -> None:
+    """Unknown devices are found by the look of the first page; a receiver at rest gets nothing."""
+    with receiving() as receiver:
+        keep(fresh, receiver, Rule("knocks", "unknown_devices", ("ops",)))
+        with fresh.write() as conn:
+            conn.exec_driver_sql(
+                "INSERT INTO unknown_device (imei, reason, address, network, first_at, last_at, "
+                "count) SELECT '860000000000099', 'unknown', 'a', 'a', t, t, 1 "
+                "FROM (SELECT unixepoch() AS t)"
+            )
+        async with running(fresh) as (_, alerts):
+            [body] = await until(receiver, 1)
+            assert body["data"]["kind"] == "unknown_devices"
+            await told(fresh)
+            with fresh.write() as conn:
+                stored.change_receiver(conn, "ops", {"enabled": False})
+                conn.exec_driver_sql("DELETE FROM unknown_device")
+            await alerts.reload()
+            alerts.watches["knocks"].firing["unknown_devices"].seen_at = now.at - CALM_SECONDS
+            now.at += GATHER_SECONDS
+            alerts._looks._look = _nothing
+            await alerts.round()
+            await told(fresh)
+            assert len(receiver.got) == 1
+    with fresh.read() as conn:
+        assert stored.firing(conn) == []
+
+
+async def _nothing() -> list[dict[str, Any]]:
+    await trio.lowlevel.checkpoint()
+    return []
