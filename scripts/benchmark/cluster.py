@@ -31,6 +31,7 @@ TITLES = {
     "one": "one node",
     "right": "two nodes, orders at the device's node",
     "wrong": "two nodes, orders at the other node",
+    "nodes": "serve --nodes 2, half of the orders at the other node",
 }
 STORMS = {
     "storm": "a storm at one gateway alone",
@@ -99,7 +100,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure starts of 32 callers, in turn: at a gateway that works alone on PostgreSQL, at one
-    node, and at two nodes whose orders arrive at the device's node, or at the other one.
+    node, at two nodes whose orders arrive at the device's node, or at the other one, and at the
+    two of `serve --nodes 2`: the kernel spreads devices over them, and one is asked.
 
     Nodes share the server's core, and PostgreSQL the generator's where there are only two: the
     CPU times can be compared, the rates of two nodes with those of one cannot.
@@ -172,7 +174,7 @@ def _prepare(folder: Path, rig: Rig, count: int | None) -> None:
 
 
 def _serve(stack: ExitStack, folder: Path, used: Cores, rig: Rig) -> list[Server]:
-    names = {"alone": [""], "one": ["a"], "storm": [""], "storm1": ["a"]}
+    names = {"alone": [""], "one": ["a"], "storm": [""], "storm1": ["a"], "nodes": ["n"]}
     return [
         stack.enter_context(serving(_node(folder, rig, name), folder, used.server, settled=1.5))
         for name in names.get(rig.key, ["a", "b"])
@@ -227,12 +229,13 @@ def _measure(generator: Path, folder: Path, used: Cores, rig: Rig, seconds: floa
         starts = running.phase("starts")
         spent = [now - then for now, then in zip(_times(servers), before, strict=True)]
         each = 1e6 / max(1, starts.operations)
+        two = key in ("wrong", "nodes")
         return {
             "starts": starts.operations / starts.seconds,
             "p50": starts.more["p50"] * 1e3,
             "p99": starts.more["p99"] * 1e3,
-            "cpu": starts.cpu_us,
-            "entry": spent[1] * each if key == "wrong" else 0.0,
+            "cpu": starts.cpu_us if key != "nodes" else spent[0] * each,
+            "entry": spent[1] * each if two else 0.0,
             "database": spent[-1] * each,
         }
 
@@ -240,9 +243,15 @@ def _measure(generator: Path, folder: Path, used: Cores, rig: Rig, seconds: floa
 def _times(servers: Sequence[Server]) -> list[float]:
     """CPU seconds of each gateway, and those of PostgreSQL's processes together."""
     return [
-        *(time_of(server.process.pid)[0] for server in servers),
+        *(time_of(pid)[0] for server in servers for pid in _gateways(server.process.pid)),
         sum(time_of(pid)[0] for pid in _postgres_processes()),
     ]
+
+
+def _gateways(pid: int) -> list[int]:
+    """The process itself, or those that it supervises, in the order of their start."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children] or [pid]
 
 
 def _postgres_processes() -> Iterator[int]:
@@ -265,6 +274,6 @@ def _node(folder: Path, rig: Rig, name: str) -> Kind:
         made = plain(port, control)
         config = folder / f"{rig.name}{name}.toml"
         config.write_text(config.read_text() + f'\n[cluster]\nnode = "{name}"\n')
-        return made
+        return [*made, "--nodes", "2"] if rig.key == "nodes" else made
 
     return kind if not name else replace(kind, command=command)
