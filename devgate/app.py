@@ -13,29 +13,26 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate import __version__, early
-from devgate.build import Parts, in_a_sentence, tls_of
+from devgate.build import Parts, tls_of
 from devgate.config.settings import Settings
-from devgate.control.caller import Group
-from devgate.control.server import ControlServer
-from devgate.gateway import clock
-from devgate.gateway.commands.recovery import recover
+from devgate.doors import Doors, end_at_once
 from devgate.gateway.operations.table import begin, dispatch
-from devgate.gateway.operations.ways import may_by_socket
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
+from devgate.loading import inherit, recover_from_disk
 from devgate.net.acceptor import Admit
-from devgate.net.addresses import bind, shown
 from devgate.net.filters import Handshakes, plug
-from devgate.net.limits import MAX_WEB, Crowd, budget
+from devgate.net.given import Given
+from devgate.net.limits import Crowd
 from devgate.net.link import Link
 from devgate.net.proxy import believed
 from devgate.reload import reload
-from devgate.stopping import LAST_WORDS, act_on_signals, drain
-from devgate.store import history
+from devgate.stopping import LAST_WORDS, act_on_signals
 from devgate.systemd import notify, report
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
     from devgate.joined import Joined
+    from devgate.upgrade.new import Successor
 
 log = logging.getLogger("devgate")
 
@@ -52,10 +49,14 @@ class App:
         guard: Guard,
         on_loaded: Callable[[], None] = lambda: None,
         joined: Joined | None = None,
+        successor: Successor | None = None,
+        given: Given | None = None,
+        why_no_upgrade: str = "",
     ) -> None:
         """`read_settings` is called on SIGHUP and may raise SetupError. `on_loaded` is called once
         all that is known from earlier runs is in memory, before the first door opens. `joined`:
-        what makes it one node of a cluster."""
+        what makes it one node of a cluster. `successor`: it takes over from a gateway that runs.
+        `given`: what listens already. `why_no_upgrade`: no other program can take over from it."""
         self.gateway = gateway = parts.gateway
         self.settings = gateway.settings  # as they were at the start
         self.ready = False  # all doors are open, or have been
@@ -70,8 +71,34 @@ class App:
         self._guard = guard
         self._on_loaded = on_loaded
         self._joined = joined
+        self._successor = successor
+        self._parts = parts
+        self._as_gateways: list[trio.CancelScope] = []  # of what another process does then
+        self._doors = Doors(
+            parts,
+            self.settings,
+            given or (successor.given if successor else Given()),
+            joined,
+            successor,
+            why_no_upgrade,
+            self._succeeded,
+        )
+        # Whatever cancels the rest, the writer writes until the last outcome has been posted.
+        self._writing = trio.CancelScope(shield=True)
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
+
+    def _succeeded(self) -> None:
+        """Another process is the gateway from now on."""
+        for scope in self._as_gateways:
+            scope.cancel()
+        self._writing.cancel()
+
+    async def _as_gateway(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run it until another process is the gateway."""
+        with trio.CancelScope() as scope:
+            self._as_gateways.append(scope)
+            await run()
 
     def _status(self) -> str:
         """For `systemctl status`, in a line."""
@@ -85,6 +112,8 @@ class App:
 
     def write_side_file(self) -> None:
         """Put what the database has not got beside it. For a process that ends; it blocks."""
+        if self._doors.left:
+            return  # what is still here is another process's by now
         self.gateway.late.write(self._writer.unwritten)
 
     async def run(self, on_ready: Ready) -> None:
@@ -99,10 +128,10 @@ class App:
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
-                outermost.start_soon(report, self._status)
+                outermost.start_soon(self._as_gateway, partial(report, self._status))
                 outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
                 async with self._store(stopping), self._devices() as admit:
-                    await self._doors(admit, stopping, on_ready)
+                    await self._open(admit, stopping, on_ready)
                 outermost.cancel_scope.cancel()
         if self._writer.fenced is not None:
             raise self._writer.fenced
@@ -126,14 +155,14 @@ class App:
     async def _store(self, stopping: trio.Event) -> AsyncIterator[None]:
         """The writer, from before the first row to after the last."""
         self._writer.thread.start()
-        # Whatever cancels the rest, it writes until the last outcome has been posted.
-        writing = trio.CancelScope(shield=True)
+        if self._successor is not None:
+            await inherit(self._parts, self._successor, self._link, self._on_loaded)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._writer.run, writing, stopping.set)
+            nursery.start_soon(self._writer.run, self._writing, stopping.set)
             try:
                 with self._guarded():
-                    with in_a_sentence(self._storage.database):
-                        await self._recover()
+                    if self._successor is None:
+                        await recover_from_disk(self._parts, self._joined, self._on_loaded)
                     nursery.start_soon(self._keys.load)
                     try:
                         yield
@@ -144,45 +173,33 @@ class App:
                                 log.error("stopped before all was written reason=%s", reason)
                                 self.write_side_file()
             finally:
-                writing.cancel()
+                self._writing.cancel()
                 nursery.cancel_scope.cancel()
         if self._joined is not None:
             with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS):
                 await self._joined.leave()
-
-    async def _recover(self) -> None:
-        """What the database has, before the first door opens."""
-        gateway, records = self.gateway, self._records
-        clock.shared.begin(await records.read(history.newest_trusted_at))
-        gateway.trimming.tell()  # ahead of every event with a time that is in doubt
-        await gateway.trimming.store_trusted_at()
-        if self._joined is not None:
-            await self._joined.check_files()
-        await gateway.accounts.load()
-        await gateway.knowledge.load()
-        if self._joined is None:
-            await gateway.late.import_file()
-            await recover(gateway.dispatcher, gateway.running, records)
-        gateway.orders.ids.after(await records.read(history.newest_id))
-        await self._keys.prepare()
-        self._on_loaded()
 
     @asynccontextmanager
     async def _devices(self) -> AsyncIterator[Admit]:
         """Runners around connections: what a command needs outlives it."""
         gateway, desk = self.gateway, self.gateway.desk
         async with trio.open_nursery() as commands:
-            await commands.start(gateway.dispatcher.serve, desk.rounds.caught_up)
+            pauses = gateway.pauses
+            await commands.start(gateway.dispatcher.serve, desk.rounds.caught_up, pauses)
             async with trio.open_nursery() as connections:
-                connections.start_soon(desk.rounds.run)
-                for task in (
-                    desk.watch.run, gateway.knowledge.watch, gateway.accounts.watch,
-                    gateway.bulk.run, gateway.alerts.run,
-                ):  # fmt: skip
-                    connections.start_soon(task)
+                if self._successor is not None:
+                    self._successor.serve_devices(gateway)
+                    connections.start_soon(self._successor.begin_tasks, gateway, connections)
+                    ask = partial(dispatch, gateway), partial(begin, gateway)
+                    connections.start_soon(self._successor.run, *ask)
+                for task in (desk.rounds.run, desk.watch.run, gateway.knowledge.watch):
+                    connections.start_soon(pauses.run, task)
+                connections.start_soon(gateway.bulk.run)
+                for task in (gateway.alerts.run, gateway.accounts.watch):
+                    connections.start_soon(self._as_gateway, task)
                 if self._joined is None:
-                    connections.start_soon(gateway.trimming.run)
-                    await connections.start(gateway.webhooks.run)
+                    connections.start_soon(self._as_gateway, gateway.trimming.run)
+                    await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)
                 own = desk.own
@@ -195,6 +212,17 @@ class App:
                 desk.close()
                 connections.cancel_scope.cancel()
             commands.cancel_scope.cancel()
+
+    async def _webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Deliver, but for pauses. Started once all positions are known."""
+
+        async def deliver() -> None:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.gateway.webhooks.run)
+                if not self.ready:
+                    task_status.started()
+
+        await self.gateway.pauses.run(deliver)
 
     def _link(self, fd: int, address: str, crowd: Crowd | None) -> Link:
         device = self.gateway.settings.device
@@ -210,84 +238,27 @@ class App:
             )
         return link
 
-    async def _doors(self, admit: Admit, stopping: trio.Event, on_ready: Ready) -> None:
-        device, control = self.settings.device, self.settings.control
-        self._tls = tls_of(device.tls)
-        shared = self.settings.cluster.share_ports
-        listeners = bind(device.listen, shared=shared)
-        listens = self.gateway.listens
-        listens["device"] = [shown(listener) for listener in listeners]
-        places = budget()
-        ask = partial(dispatch, self.gateway)
-        if self._joined is not None:
-            ask = partial(self._joined.dispatch, ask)
-        server = ControlServer(
-            ask,
-            begin=partial(begin, self.gateway),
-            access=self._tokens,
-            group=Group(lambda: self.gateway.settings.control.role, may_by_socket),
-            max_connections=min(MAX_WEB, places.unix),
-            max_tcp=min(MAX_WEB, places.web // 2 if self.settings.http.listen else places.web),
-            urgent=self._poller.urgent,
-            refusals=self.gateway.refusals,
-        )
-        async with trio.open_nursery() as doors:
-            if self._joined is not None:
-                listens["cluster"] = await doors.start(self._joined.serve)
-            device_doors = trio.CancelScope()
-            accept: Callable[..., Awaitable[None]]
-            accept = partial(self.gateway.acceptor.run, listeners, admit)
-            if self._joined is not None:
-                run = self.gateway.acceptor.run
-                accept = partial(self._joined.accept, run, listeners, admit)
-            await doors.start(self._within, device_doors, accept)
-            listens["control"] = []
-            if control.listen:
-                tcp = partial(server.serve_tcp, control.listen, tls_of(control.tls), shared=shared)
-                listens["control"] += await doors.start(tcp)
-            drains = [server.drain, self.gateway.webhooks.drain]
-            if self._joined is not None:
-                drains.append(self._joined.drain)
-            if self.settings.http.listen:
-                # Here, because a gateway without HTTP need not carry its libraries.
-                from devgate.http import server as web
-
-                web_server = web.WebServer(
-                    self.gateway,
-                    ask,
-                    self.gateway.accounts.tokens,
-                    places.web // 2 if control.listen else places.web,
-                )
-                listens["http"] = await doors.start(web_server.serve)
-                self.web = web_server.web
-                drains.append(web_server.drain)
-            path = await doors.start(server.serve_unix, control.socket, control.mode)
-            listens["control"] += path
+    async def _open(self, admit: Admit, stopping: trio.Event, on_ready: Ready) -> None:
+        """Open the doors, and close them once the gateway is to stop."""
+        self._tls = tls_of(self.settings.device.tls)
+        async with trio.open_nursery() as nursery:
+            await self._doors.open(nursery, admit, stopping)
             self._say_ready()
-            self.ready = True
+            self.web, self.ready = self._doors.web, True
             notify(f"READY=1\nSTATUS={self._status()}")
             if early.reload_noted():
                 self._reload()
-            doors.start_soon(on_ready, self)
+            nursery.start_soon(on_ready, self)
             with self._guarded():
                 await stopping.wait()
+                await self._doors.settled()
+                if self._doors.left:
+                    end_at_once()
             notify("STOPPING=1")
-            device_doors.cancel()
             # Results are no longer this gateway's to wait for when another one owns the database.
             fenced = self._writer.fenced is not None
-            patience = 0.0 if fenced else self.gateway.settings.command.drain
-            await drain(self.gateway, self._poller, drains, patience)
-            doors.cancel_scope.cancel()
-
-    @staticmethod
-    async def _within(
-        scope: trio.CancelScope,
-        run: Callable[..., Awaitable[None]],
-        *,
-        task_status: trio.TaskStatus[None],
-    ) -> None:
-        with scope:
-            await run(task_status=task_status)
+            await self._doors.drain(0.0 if fenced else self.gateway.settings.command.drain)
+            nursery.cancel_scope.cancel()
 
     def _say_ready(self) -> None:
         listens = self.gateway.listens

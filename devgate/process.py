@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,17 +25,29 @@ from devgate.control.listeners import must_be_free
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
+from devgate.net.given import Given, activated
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.standby import Told, possible, stand_by, until_told
 from devgate.store.engine import Database, claim_database
 from devgate.store.node_opening import node_database
 from devgate.store.nodes import Member
 from devgate.systemd import starting
+from devgate.upgrade.new import Successor
+from devgate.upgrade.program import inherited
 from devgate.webhooks.webhooks import secret_of
 
 AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
 SAY_SECONDS = 60.0  # between two lines about that
 WAIT_SECONDS = 60.0  # for which systemd is asked to be patient, each time
+
+IS_NODE = (
+    "this gateway is a node of a cluster, which is upgraded node by node: drain it "
+    "(`devgate nodes drain`), and restart it with the new version"
+)
+IS_PART = (
+    "this gateway was not started by `devgate serve`, or is a demo: stop it, and start the new "
+    "version"
+)
 
 T = TypeVar("T")
 
@@ -77,16 +91,28 @@ def serve(
     prepare: Callable[[Database], None] | None = None,
     *,
     standby: bool = False,
+    alone: bool = False,
 ) -> None:
     """Block until the gateway has stopped. Raises SetupError for what an operator can mend.
 
     `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes what shall be
     in the database: it is called once the database is claimed, and by nobody else's gateway.
     `standby`: while another gateway works with the database, wait until it does not any more.
+    `alone`: this process does nothing else, so that the command that began it begins a gateway,
+    which can take over from this one.
     """
     logs.set_up(settings.log.level, settings.log.format)
+    successor = None
     try:
-        _serve(settings, read_settings, on_ready, prepare, standby)
+        if (sock := inherited(os.environ)) is not None:
+            successor = Successor(sock)
+            successor.begin()
+        _serve(settings, read_settings, on_ready, prepare, standby, alone, successor)
+    except SetupError as err:
+        if successor is not None:
+            log.error("nothing is taken over reason=%s", err)
+            successor.fails(str(err))
+        raise
     finally:
         logs.close()
 
@@ -97,6 +123,8 @@ def _serve(
     on_ready: Ready,
     prepare: Callable[[Database], None] | None,
     standby: bool,
+    alone: bool,
+    successor: Successor | None,
 ) -> None:
     app: App | None = None
 
@@ -114,12 +142,20 @@ def _serve(
     check(settings, standby=standby)
     for words in exposed(settings):
         log.warning("exposed reason=%s", words)
+    given = None
     found: tuple[Database, Member | None] | None
-    if standby:
-        alone = stand_by(settings)
-        found = None if alone is None else (alone, None)
+    if successor is not None:
+        if settings.cluster.node:
+            raise SetupError(IS_NODE)
+        found = successor.open(settings.store.url), None
+    elif standby:
+        taken = stand_by(settings)
+        found = None if taken is None else (taken, None)
     else:
-        must_be_free(settings.control.socket)
+        opened = activated(os.environ, os.getpid())
+        given = Given(opened, must_be_used=True)
+        if not any(one.sock.family == socket.AF_UNIX for one in opened):
+            must_be_free(settings.control.socket)
         found = waiting_for(partial(_claimed, settings))
     if found is None:
         log.info("stopped")
@@ -137,7 +173,10 @@ def _serve(
 
                 made = build_node(settings, database, member, choose())
                 parts, joined = made.parts, Joined(made, settings)
-        app = App(parts, read_settings, guard, keep_what_is_loaded, joined)
+        why_not = IS_NODE if joined else "" if alone else IS_PART
+        app = App(
+            parts, read_settings, guard, keep_what_is_loaded, joined, successor, given, why_not
+        )
         try:
             trio.run(app.run, on_ready)
         finally:

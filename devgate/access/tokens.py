@@ -86,6 +86,7 @@ NEEDS: Mapping[str, str] = {
     "alert_receiver_edit": "admin",
     "alert_receiver_remove": "admin",
     "alert_receiver_test": "admin",
+    "upgrade": "admin",
     "node_drain": "admin",
     "node_remove": "admin",
     "password": "read",

@@ -61,6 +61,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "doctor": Entry(
             "devgate.cli.local.doctor:doctor", "Examine machine, database and gateway for faults."
         ),
+        "upgrade": Entry(
+            "devgate.cli.upgrade:upgrade", "Let another version take over, with every connection."
+        ),
         "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),

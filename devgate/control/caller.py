@@ -66,15 +66,19 @@ class Caller:
         *,
         door: str = "control",
         way: str = "tcp",
+        authenticated: bool = False,
     ) -> None:
         """`address` is the peer's, without its port. `shares` bound what each token has.
+        `authenticated`: a good token was shown to the process that had the connection before.
 
         `door` is the word of `counters.REFUSED` that refusals are counted under, `way` what
         sources begin with.
         """
         self._door = door
         self._way = way
-        self.unauthenticated = tokens is not None  # no good token was shown yet
+        self.unauthenticated = (
+            tokens is not None and not authenticated
+        )  # no good token was shown yet
         self._address = address
         self._tokens = tokens
         self._shares = shares

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from devgate.control.caller import Caller
 from devgate.control.door import Guest
 from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
+from devgate.control.moving import Moved
 from devgate.control.outbox import MAX_UNSENT, Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import RequestReader
@@ -71,12 +73,14 @@ class Connection:
         caller: Caller | None = None,
         guest: Guest | None = None,
         turns: Turns | None = None,
+        begun: bytes = b"",
     ) -> None:
         """Without a `caller` all is allowed, and the source is "socket".
 
         With `urgent` what comes is begun ahead of all devices, without this connection's task.
         `turns` are shared by those that have shown no token: one of them is read in each turn
-        of the loop. `guest` hears whether a request is under way.
+        of the loop. `guest` hears whether a request is under way. `begun` is what has come
+        already, of a request that is not whole.
         """
         self._turns = turns
         self._caller = caller
@@ -88,6 +92,7 @@ class Connection:
         self._limits = limits
         self._most = limits.outstanding
         self._reader = RequestReader()
+        self._reader.feed(begun)
         self._intake = Intake(transport, self._reader, urgent, turns)
         self._begun: deque[Asked] = deque()
         self._outstanding = 0
@@ -137,6 +142,23 @@ class Connection:
         """Read no more, end the streams; what is under way still gets its reply."""
         self._streams.end()
         self._reading.cancel()
+
+    def give(self) -> Moved | None:
+        """Between two requests: end here, and leave the socket to another process, which gets a
+        descriptor of its own. None: not now; a connection that can never be given is drained."""
+        if not self._transport.plain or self._streams or self._streams.closing:
+            self.drain()
+            return None
+        if self._outstanding or self._intake.ended or not self._outbox.empty:
+            return None
+        self._scope.cancel()
+        tcp = self._transport.sock.family != socket.AF_UNIX
+        return Moved(
+            "tcp" if tcp else "unix",
+            self._transport.sock.dup(),
+            self._reader.begun,
+            not self._unauthenticated,
+        )
 
     def recheck(self) -> None:
         """End the streams of a token that may not have them any longer."""

@@ -11,6 +11,7 @@ import trio
 
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor
+from devgate.control.moving import Moved
 from devgate.gateway.refusals import Refusals
 from devgate.net.accepting import BUDGET, Accepting, as_socket
 from devgate.net.addresses import host_of, spelled
@@ -22,9 +23,16 @@ log = logging.getLogger("devgate.control")
 class Guest:
     """One connection of a door, from its place to its end."""
 
-    def __init__(self, sock: socket.socket, address: str, guests: Guests[Guest] | None) -> None:
-        """`address` is the peer's, without its port."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        address: str,
+        guests: Guests[Guest] | None,
+        moved: Moved | None = None,
+    ) -> None:
+        """`address` is the peer's, without its port. `moved`: another process has had it."""
         self.sock = sock
+        self.moved = moved
         self.address = address
         self.scope = trio.CancelScope()
         self._guests = guests
@@ -57,12 +65,14 @@ class Door:
         most: int,
         refusals: Refusals,
     ) -> None:
-        self._listeners = listeners
+        self.listeners = listeners
         self._serve = serve
         self._guests = guests
         self._most = most
         self._refusals = refusals
         self._here: set[Guest] = set()
+        # Once it is open: have a connection, accepted here or by another process.
+        self.take: Callable[..., None]
         self._open = trio.CancelScope()
 
     def close(self) -> None:
@@ -77,31 +87,32 @@ class Door:
         Connections are served in the nursery `inside`.
         """
 
-        def accepted(sock: socket.socket, peer: Any) -> None:
+        def take(sock: socket.socket, peer: Any, moved: Moved | None = None) -> None:
             address = spelled(peer)
-            guest = Guest(sock, host_of(address), self._guests)
+            guest = Guest(sock, host_of(address), self._guests, moved)
             if self._guests is not None and not self._guests.enter(guest, address):
                 sock.close()
                 return
             self._here.add(guest)
             inside.start_soon(self._own, guest, hangups)
 
+        self.take = take
         accepting = Accepting(
             self._room,
             lambda: f"all {self._most} are in use",
-            as_socket(accepted),
+            as_socket(take),
             log,
             name="control accept",
         )
         try:
             with self._open:
                 async with trio.open_nursery() as outside:
-                    for one in self._listeners:
+                    for one in self.listeners:
                         sock = one.sock if isinstance(one, UnixDoor) else one
                         outside.start_soon(accepting.run, sock)
                     started()
         finally:
-            for one in self._listeners:
+            for one in self.listeners:
                 one.close()
 
     def _room(self) -> int:

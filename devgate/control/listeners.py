@@ -25,9 +25,11 @@ LOCK_PATIENCE = 5.0  # seconds that another starting gateway may look at the sam
 class UnixDoor:
     """A bound Unix socket, and the file that leads to it."""
 
-    def __init__(self, sock: socket.socket, path: str) -> None:
+    def __init__(self, sock: socket.socket, path: str, *, kept: bool = False) -> None:
+        """`kept`: the file is somebody else's to take away."""
         self.sock = sock
         self.path = path
+        self.kept = kept
         self._file = _identity(path)
 
     def close(self) -> None:
@@ -35,7 +37,7 @@ class UnixDoor:
         # In this order: while the socket is open, its inode's number is not used again.
         if self.sock.fileno() != -1:
             with suppress(OSError):
-                if _identity(self.path) == self._file:
+                if not self.kept and _identity(self.path) == self._file:
                     os.unlink(self.path)
             self.sock.close()
 

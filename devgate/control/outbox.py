@@ -69,6 +69,11 @@ class Outbox:
             self._flushing = True
             self._nursery.start_soon(self._flush)
 
+    @property
+    def empty(self) -> bool:
+        """Whether all was sent that there was to say."""
+        return not self._unsent
+
     def close(self) -> None:
         """Nothing is sent any more, and nobody is told. It lets go of who was."""
         self._broken = True

@@ -40,6 +40,11 @@ class RequestReader:
         self._data += data
         self.empty = not self._data
 
+    @property
+    def begun(self) -> bytes:
+        """What has come and was not taken: another reader may go on with it."""
+        return bytes(self._data[self._start :])
+
     def next_request(self) -> dict[str, object] | None:
         """Take one request, or None if the rest of it has not arrived.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -16,12 +16,14 @@ from devgate.control.connection import Connection, Limits
 from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
+from devgate.control.moving import Moved
 from devgate.control.shares import Shares
 from devgate.control.streams import Begin, Dispatch
 from devgate.control.transport import PlainTransport, wrap
 from devgate.errors import SetupError
 from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, is_loopback, shown
+from devgate.net.given import Open
 from devgate.net.guests import Guests
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 # On the Unix socket, and as many on TCP: unauthenticated peers there cannot lock the socket.
 MAX_CONNECTIONS = 1024
 RECHECK_SECONDS = 15.0  # between two looks whether streams may go on
+LOOK_SECONDS = 0.02  # between two looks which connections another process can have
 # Bytes unread that a client on TCP may leave: a token has 64 connections.
 MAX_UNSENT_TCP = 4 * 1024 * 1024
 
@@ -87,14 +90,21 @@ class ControlServer:
         self,
         path: str,
         mode: int,
+        given: Open | None = None,
         *,
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve at this path until cancelled or drained. Started, with the path, once it answers.
+        `given`: what listens there already.
 
         Raises SetupError (`listeners.open_unix`). The file is removed at the end if still ours.
         """
-        door = await open_unix(path, mode)
+        if given is None:
+            door = await open_unix(path, mode)
+        else:
+            await trio.lowlevel.checkpoint()
+            path = given.sock.getsockname()
+            door = UnixDoor(given.sock, path, kept=given.instead)
         try:
             await self._serve([door], self._plain, [path], task_status, None)
         finally:
@@ -129,6 +139,10 @@ class ControlServer:
             for sock in listeners:
                 sock.close()
 
+    def listeners(self) -> list[UnixDoor | socket.socket]:
+        """What it accepts connections on."""
+        return [one for door in self._doors for one in door.listeners]
+
     async def drain(self) -> None:
         """Close the doors, read no more, let replies out, end the streams; until all are closed.
 
@@ -141,6 +155,32 @@ class ControlServer:
             connection.drain()
         while self._doors:
             await self._served.park()
+
+    async def give_away(self, take: Callable[[Moved], Awaitable[None]]) -> None:
+        """Close the doors, and let another process have each connection once its requests have
+        their replies. Those with TLS or a stream are ended. Until all are gone."""
+        for door in self._doors:
+            door.close()
+        while self._connections:
+            for connection in list(self._connections):
+                if (moved := connection.give()) is not None:
+                    with moved.sock:
+                        await take(moved)
+            await trio.sleep(LOOK_SECONDS)
+
+    def take(self, moved: Moved) -> None:
+        """Go on with a connection that another process has had. Closed, if there is no such door
+        here."""
+        unix = moved.door == "unix"
+        for door in self._doors:
+            if unix is any(isinstance(one, UnixDoor) for one in door.listeners):
+                try:
+                    peer = None if unix else moved.sock.getpeername()
+                except OSError:
+                    break  # it has left meanwhile
+                door.take(moved.sock, peer, moved)
+                return
+        moved.sock.close()
 
     async def _serve(
         self,
@@ -183,6 +223,7 @@ class ControlServer:
                 self._limits,
                 self._urgent,
                 caller=caller,
+                begun=guest.moved.begun if guest.moved else b"",
             )
         )
 
@@ -206,9 +247,11 @@ class ControlServer:
                     self._refusals,
                     door=self._door,
                     way=self._way,
+                    authenticated=guest.moved is not None and guest.moved.authenticated,
                 ),
                 guest=guest,
                 turns=self._turns,
+                begun=guest.moved.begun if guest.moved else b"",
             )
         )
 

@@ -75,6 +75,9 @@ class Streams:
                     if self._caller is not None:
                         self._caller.end_stream(source)
 
+    def __len__(self) -> int:
+        return len(self._running)
+
     def end(self) -> None:
         """End them all, and each that begins from now on."""
         self.closing = True

@@ -75,6 +75,10 @@ class EventLog:
         """The number of the newest event; 0 if there never was one."""
         return int(self._last.value)
 
+    def begin_at(self, last: int) -> None:
+        """Another gateway has written until now, up to that number."""
+        self._last.value = last
+
     def publish(self, rows: Sequence[Sequence[Any]]) -> None:
         """These events are on disk now, as the columns of Event: their numbers go on from the
         last."""

@@ -153,6 +153,11 @@ class Command:
         else:
             self._callers.append((wait, on_done))
 
+    @property
+    def has_callers(self) -> bool:
+        """Whether somebody waits to be called back."""
+        return self._callers is not None
+
     def forget_callers(self) -> None:
         """Call nobody back: they have been told that a fault met their order."""
         self._callers = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -32,8 +32,11 @@ from devgate.gateway.trimming import Trimming
 from devgate.gateway.uploads import Uploads
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
+from devgate.pauses import Pauses
 from devgate.store.seal import Seal
 from devgate.webhooks.webhooks import Webhooks
+
+Reply = dict[str, object]
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -73,6 +76,9 @@ class Gateway:
     bulk: Jobs = field(default_factory=Jobs)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
+    pauses: Pauses = field(default_factory=Pauses)  # of what stands still in an upgrade
+    # Let a program (None: the one that this process was started with) take over. Set when ready.
+    upgrade: Callable[[str | None], Awaitable[Reply]] | None = None
 
     def apply(self, settings: Settings) -> None:
         """Let operations see these settings from now on."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import socket as stdlib
 import ssl
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -54,12 +55,16 @@ class WebServer:
         dispatch: Dispatch,
         tokens: Tokens | None,
         places: int = 1 << 62,
+        listen: Sequence[str | stdlib.socket] | None = None,
     ) -> None:
-        """`places`: how many connections the descriptors allow.
+        """`places`: how many connections the descriptors allow. `listen`: where, if not at the
+        configured addresses alone: sockets that listen already.
 
         Raises SetupError for a file of [http] that is of no use.
         """
         self.web = web = opened(gateway, dispatch, tokens)
+        self._listen = web.settings.listen if listen is None else listen
+        self.listeners: list[stdlib.socket] = []  # once they are open
         self._refusals = gateway.refusals
         self._shared = gateway.settings.cluster.share_ports
         self._config = _config()
@@ -81,8 +86,8 @@ class WebServer:
         """
         tls = self._tls()
         # A thread: the address may be a name that somebody must be asked for.
-        listen = self.web.settings.listen
-        doors = await trio.to_thread.run_sync(partial(bind, listen, shared=self._shared))
+        bound = await trio.to_thread.run_sync(partial(bind, self._listen, shared=self._shared))
+        doors = self.listeners = bound
         places = [shown(door) for door in doors]
         try:
             async with trio.open_nursery() as inside:

@@ -7,6 +7,7 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -15,6 +16,7 @@ from devgate.net.accepting import BUDGET, NEWS_SECONDS, Accepting
 from devgate.net.addresses import host_of, spelled
 from devgate.net.limits import Crowd, Crowds, capacity
 from devgate.net.tuning import Tuning
+from devgate.pauses import Pauses
 
 # Takes a connection: its descriptor, its address, and the crowd that it is counted in.
 Admit = Callable[[int, str, Crowd | None], None]
@@ -119,6 +121,7 @@ class Acceptor:
         self,
         listeners: Sequence[socket.socket],
         admit: Admit,
+        pauses: Pauses | None = None,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -126,16 +129,17 @@ class Acceptor:
 
         `admit(fd, address, crowd)` is called for each connection, at once and without awaiting;
         the descriptor is non-blocking and from then on the callee's. `crowd` is None where the
-        address is counted later (`proxied`).
+        address is counted later (`proxied`). Nobody is accepted while `pauses` are on.
         """
         self._admit = admit
+        pauses = pauses or Pauses()
         try:
             for listener in listeners:
                 listener.setblocking(False)
                 self._tuning.set(listener)
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
-                    nursery.start_soon(self._accepting.run, listener)
+                    nursery.start_soon(pauses.run, partial(self._accepting.run, listener))
                 task_status.started()
         finally:
             for listener in listeners:

@@ -43,19 +43,21 @@ def parse(text: str) -> tuple[str, int]:
 
 
 def bind(
-    listen: Sequence[str], backlog: int = BACKLOG, *, shared: bool = False
+    listen: Sequence[str | socket.socket], backlog: int = BACKLOG, *, shared: bool = False
 ) -> list[socket.socket]:
     """Listening, non-blocking TCP sockets, which are the caller's to close.
 
     A name gets a socket for each of its addresses. An IPv6 socket takes IPv6 alone, so that
     "0.0.0.0:12306" and "[::]:12306" may stand side by side. `shared`: other processes of this
-    user may listen there, too; the kernel gives each connection to one. Raises SetupError, with
-    everything closed again. May ask a name server: call it in a thread or before the loop.
+    user may listen there, too; the kernel gives each connection to one. A socket that listens
+    already is taken as it is. Raises SetupError, with everything closed again. May ask a name
+    server: call it in a thread or before the loop.
     """
     with ExitStack() as opened:
         sockets: list[socket.socket] = []
         for text in [listen] if isinstance(listen, str) else listen:
-            sockets.extend(opened.enter_context(sock) for sock in _bind(text, backlog, shared))
+            bound = [text] if isinstance(text, socket.socket) else _bind(text, backlog, shared)
+            sockets.extend(opened.enter_context(sock) for sock in bound)
         opened.pop_all()
         return sockets
 

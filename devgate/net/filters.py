@@ -52,6 +52,15 @@ class Proxied:
         self.ended = False
         self.opening = True
 
+    @property
+    def held(self) -> bytes:
+        """What has come of the header."""
+        return self._preamble.held
+
+    def go_on(self, held: bytes) -> None:
+        """So much of it had come to another process, which had the socket before."""
+        self._preamble.feed(held)
+
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """As Link.receive()."""
         if not data:

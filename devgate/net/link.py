@@ -138,6 +138,14 @@ class Link:
             meter = self.outbound = Meter(self.outbound)
         return Mark(self, meter)
 
+    def mark_at(self, place: int, written: int) -> Mark:
+        """A mark that another process had of this socket, which had been given so many bytes."""
+        meter = self.outbound
+        if not isinstance(meter, Meter):
+            meter = self.outbound = Meter(self.outbound)
+            meter.written = written
+        return Mark(self, meter, place)
+
     def unmark(self) -> None:
         """Count no longer: the marks that there are must not be asked again."""
         if isinstance(self.outbound, Meter):
@@ -213,17 +221,17 @@ class Meter:
 class Mark:
     """The place behind the last byte that a link had been given."""
 
-    __slots__ = ("_link", "_meter", "_place")
+    __slots__ = ("_link", "_meter", "place")
 
-    def __init__(self, link: Link, meter: Meter) -> None:
+    def __init__(self, link: Link, meter: Meter, place: int | None = None) -> None:
         self._link = link
         self._meter = meter
-        self._place = meter.written
+        self.place = meter.written if place is None else place
 
     def acknowledged(self) -> bool:
         """Whether the peer's TCP has acknowledged all bytes before it. To be asked while the
         socket is open, also if it has failed. Later bytes make no difference."""
-        return unacknowledged(self._link) <= self._meter.written - self._place
+        return unacknowledged(self._link) <= self._meter.written - self.place
 
 
 def unacknowledged(link: Link) -> int:

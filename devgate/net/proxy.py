@@ -60,6 +60,11 @@ class Preamble:
     def __init__(self) -> None:
         self._held = bytearray()
 
+    @property
+    def held(self) -> bytes:
+        """What has come of the header."""
+        return bytes(self._held)
+
     def feed(self, data: bytes) -> Source | Refused | None:
         """What these bytes decide. None: the header goes on. Not to be fed after an answer."""
         self._held += data

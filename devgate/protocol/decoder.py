@@ -86,6 +86,11 @@ class Decoder:
         """Replace the tail by this one, and forget what came before it: no event comes of that."""
         self.tail, self._before, self._reported = tail, b"", 0
 
+    @property
+    def state(self) -> tuple[bytes, bytes, int]:
+        """What a Decoder is made of that goes on where this one is."""
+        return self.tail, self._before, self._reported
+
     def beats(self) -> bool:
         """Whether the tail, should no frame come of it, would be no more than heartbeats.
 

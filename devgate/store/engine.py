@@ -153,6 +153,22 @@ class Database:
                 "stop that one, or give this one a database of its own"
             ) from None
 
+    @property
+    def lock_file(self) -> int | None:
+        """The descriptor that holds the lock of SQLite."""
+        return None if self._file_lock is None else self._file_lock.file
+
+    def locked_by(self, file: int) -> None:
+        """SQLite: this process has the lock by that descriptor, which another one has had."""
+        assert self.file, "open_database has looked"
+        self._file_lock = FileLock(self.file)
+        self._file_lock.take(file)
+
+    def name_holder(self) -> None:
+        """SQLite: let the lock's file name this process."""
+        if self._file_lock is not None:
+            self._file_lock.name_holder()
+
     def session(self) -> Connection:
         """PostgreSQL: the one that holds the lock, or is to. held() gives it away."""
         if self._claimed is None:

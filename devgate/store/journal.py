@@ -29,6 +29,7 @@ from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
 from devgate.store.schema import event
+from devgate.store.succession import unlock
 from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
@@ -58,6 +59,14 @@ def _loss(there: int, last: int, events: Sequence[tuple[Any, ...]]) -> str:
     )
 
 
+def _newest(database: Database) -> tuple[Recent, Numbering]:
+    with database.read() as conn:
+        newest = conn.execute(_EVENTS.order_by(event.c.n.desc()).limit(1)).first()
+    if newest is None:
+        return Recent(None), Numbering(0, 0.0)
+    return Recent(tuple(newest)), Numbering(newest.n, newest.at)
+
+
 def resume_of(settings: StoreSettings) -> bool:
     """`resume` of a Journal."""
     return settings.after_loss == "resume"
@@ -81,10 +90,7 @@ class Journal:
         self._one_trip = False  # ... with all that was before it
         mark = "?" if database.dialect == "sqlite" else "%s"
         self._statement = lru_cache(maxsize=128)(partial(statement, mark))
-        with database.read() as conn:
-            newest = conn.execute(_EVENTS.order_by(event.c.n.desc()).limit(1)).first()
-        self._recent = Recent(None if newest is None else tuple(newest))
-        self._numbering = Numbering(*((0, 0.0) if newest is None else (newest.n, newest.at)))
+        self._recent, self._numbering = _newest(database)
 
     def apply(self, settings: StoreSettings) -> None:
         """Act on a loss as these settings say, from the next one on."""
@@ -94,6 +100,21 @@ class Journal:
     def last(self) -> int:
         """The number of the newest event that is known to be on disk; 0 if there never was one."""
         return self._numbering.last
+
+    def begin_again(self) -> int:
+        """Another gateway has written until now: what it wrote last is where this one begins.
+        Returns the number of its newest event."""
+        self._recent, self._numbering = _newest(self._database)
+        return self.last
+
+    def unlock(self) -> None:
+        """PostgreSQL: give up the lock, which this journal's session holds, to the gateway that
+        waits for it. The next commit takes it again, if nobody has it."""
+        conn = self._conn = self._conn or self._database.held()
+        try:
+            unlock(conn)
+        finally:
+            self.close()
 
     def commit(self, rows: Sequence[Row]) -> list[Values]:
         """Write all of them, or raise and have written none. Returns the events, numbered.

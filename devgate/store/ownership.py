@@ -160,6 +160,19 @@ class FileLock:
         except OSError:
             who = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
             raise Held(who or "a process that does not name itself") from None
+        self.name_holder()
+
+    @property
+    def file(self) -> int:
+        """The descriptor that holds the lock: another process that gets it holds it, too."""
+        return self._file
+
+    def take(self, file: int) -> None:
+        """Hold the lock by a descriptor that another process had."""
+        self._file = file
+
+    def name_holder(self) -> None:
+        """Let the file say who has the lock."""
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, this_process().encode() + b"\n", 0)
 
@@ -172,12 +185,17 @@ class FileLock:
 
 def lock_session(conn: Connection) -> None:
     """PostgreSQL: the advisory lock, held while this session lives. Raises Held."""
-    conn.execute(_SET)
+    keep_alive(conn)
     taken = conn.scalar(_TRY, {"number": CLAIMING})
     holder = None if taken else holding_session(conn)
     conn.commit()
     if not taken:
         raise Held(holder or "a session that has just ended")
+
+
+def keep_alive(conn: Connection) -> None:
+    """PostgreSQL: let the server notice soon that this session is gone."""
+    conn.execute(_SET)
 
 
 def holding_session(conn: Connection) -> str | None:

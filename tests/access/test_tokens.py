@@ -198,7 +198,7 @@ def test_each_operation_has_its_role() -> None:
         "bulk_cancel", "resolve",
     }  # fmt: skip
     assert set(OPERATIONS) - commands == {
-        "confirm_loss", "take_late", "trim",
+        "confirm_loss", "take_late", "trim", "upgrade",
         "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",
         "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
         "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receiver_add",

@@ -13,8 +13,8 @@ MANUAL = ROOT / "docs" / "manual.md"
 PROTOCOL, CONTROL = ROOT / "docs" / "protocol.md", ROOT / "docs" / "control.md"
 READMES = (ENGLISH, CHINESE)
 ARCHITECTURE, CONTRIBUTING = ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"
-CLUSTER = ROOT / "docs" / "cluster.md"
-PAGES = (*READMES, MANUAL, CLUSTER, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
+CLUSTER, UPGRADE = ROOT / "docs" / "cluster.md", ROOT / "docs" / "upgrade.md"
+PAGES = (*READMES, MANUAL, CLUSTER, UPGRADE, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b(?:COMMAND|IMEI|LONG|NAME|N|FILE)\b")

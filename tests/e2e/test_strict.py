@@ -20,7 +20,7 @@ from tests.e2e.test_outcomes import order, post
 # one device, and `bulk` is for many.
 ONLY_CONTROL = {
     "edit": {"imeis"}, "export": {"end"}, "import": {"csv", "upload"}, "remove": {"imeis"},
-    "status": {"imei"}, "tap": {"unregistered"},
+    "status": {"imei"}, "tap": {"unregistered"}, "upgrade": {"program"},
 }  # fmt: skip
 
 NO_CALL = {"take_late", "upload"}  # the first is of the operator's command line alone

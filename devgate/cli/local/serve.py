@@ -113,7 +113,7 @@ def _run(settings: Settings, read_settings: Callable[[], Settings], standby: boo
     async def nothing_more(app: App) -> None:
         return
 
-    serve(settings, read_settings, nothing_more, standby=standby)
+    serve(settings, read_settings, nothing_more, standby=standby, alone=True)
 
 
 def _demo(where: Where, count: int) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NoReturn
 
 import trio
 
 from devgate.gateway.command import Command
+from devgate.gateway.commands.claims import Sent
+from devgate.gateway.commands.device_commands import DeviceCommands
 from devgate.gateway.commands.settling import Settler
 from devgate.model import Imei
+from devgate.pauses import Pauses
 
 PRUNE = 60.0  # seconds between two looks for devices whose last claim has lapsed
 
@@ -25,25 +29,62 @@ class Dispatcher(Settler):
     async def serve(
         self,
         caught_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        pauses: Pauses | None = None,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
         """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays.
 
-        `caught_up` returns when all that devices have said up to now is read.
+        `caught_up` returns when all that devices have said up to now is read. Deadlines are not
+        judged while `pauses` are on.
         """
+        watch = partial(self._deadlines.watch, self._judge, PRUNE, self._prune, caught_up)
         try:
             async with self._outcomes.patient():
-                self._serving = True
-                for device in list(self._devices.values()):
-                    self._next(device)
+                self._take_turns()
                 task_status.started()
-                await self._deadlines.watch(self._judge, PRUNE, self._prune, caught_up)
+                await (pauses or Pauses()).run(watch)
         finally:
             # Also if the gateway is stopped at once: what was sent has an outcome on disk.
             self._closed = True
             self.give_up()
         raise AssertionError("it watches for ever")
+
+    def hold(self) -> None:
+        """Let no command have its turn, until go_on(). What was taken goes on."""
+        self._serving = False
+
+    def go_on(self) -> None:
+        """After hold(): let waiting commands have their turn."""
+        for command in self.live.values():
+            self._deadlines.add(command)  # a pause may have come between taking and judging one
+        self._take_turns()
+
+    def _take_turns(self) -> None:
+        self._serving = True
+        for device in list(self._devices.values()):
+            self._next(device)
+
+    async def write_rates(self) -> None:
+        """Write how starts went, as far as that waits: for a process that ends."""
+        await self._outcomes.write_rates()
+
+    def devices(self) -> list[DeviceCommands]:
+        """Those that have commands, or had some lately."""
+        return list(self._devices.values())
+
+    def take(self, device: DeviceCommands) -> None:
+        """Have the commands of a device, which another program had, before serve()."""
+        self._devices[device.imei] = device
+        for command in (*device.waiting, *(c.command for c in _under_way(device))):
+            self.live[command.id] = command
+            self._deadlines.add(command)
+            if command.key is not None:
+                self.by_key[command.key] = command
+        for claim in _under_way(device):
+            self.in_flight += 1
+            self._awaited[device.imei] = None
+            assert claim.command.state == "sent", "it is between its first byte and its outcome"
 
     @property
     def waiting(self) -> int:
@@ -90,3 +131,7 @@ class Dispatcher(Settler):
             self._outcomes.end_all(device.waiting.undeferred(), "503")
             for command in device.waiting:
                 command.set_done()
+
+
+def _under_way(device: DeviceCommands) -> list[Sent[Command]]:
+    return [claim for claim in (device.claim, device.aside) if claim is not None]

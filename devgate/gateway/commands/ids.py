@@ -19,7 +19,7 @@ class Ids:
     """Makes ids. Each is higher than all before it, those of earlier runs included."""
 
     def __init__(self) -> None:
-        self._last = 0  # as a number of 128 bits
+        self.last = 0  # as a number of 128 bits
 
     def after(self, id: str | None) -> None:
         """All ids from now on are higher than this one, the highest in the database.
@@ -29,17 +29,17 @@ class Ids:
         """
         if id is not None and (number := _number(id)) is not None:
             fresh = ((number >> RANDOM_BITS) + 1) << RANDOM_BITS | randbits(FRESH_BITS)
-            self._last = max(self._last, fresh)
+            self.last = max(self.last, fresh)
 
     def next(self) -> str:
         """26 characters: a time in milliseconds, not below that of any id before, and a number
         that is random, or one more than that of the id before where the time is the same."""
         number = int(time() * 1000) << RANDOM_BITS
-        if number >> RANDOM_BITS > self._last >> RANDOM_BITS:
+        if number >> RANDOM_BITS > self.last >> RANDOM_BITS:
             number |= randbits(FRESH_BITS)
         else:
-            number = self._last + 1
-        self._last = number
+            number = self.last + 1
+        self.last = number
         return "".join([PAIRS[number >> shift & 1023] for shift in SHIFTS])
 
 

@@ -77,6 +77,11 @@ class Orders:
         """The gateway stops: no more orders are taken."""
         self.closed = True
 
+    @property
+    def looking(self) -> bool:
+        """Whether orders wait for their keys to be looked up."""
+        return bool(self._queues)
+
     def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Carry out the order. Calls back with the command once it has ended, or (not `wait`) once
         it is on disk.

@@ -64,6 +64,10 @@ class Outcomes:
         self._nursery.start_soon(task)
         return True
 
+    async def write_rates(self) -> None:
+        """Write how starts went, as far as that waits: for a process that ends."""
+        await self._rates.flush()
+
     def end_all(self, commands: Iterable[Command], status: str) -> None:
         """end_unsent() each of them with this status."""
         for command in commands:

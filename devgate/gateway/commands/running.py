@@ -22,6 +22,10 @@ class Running:
         """What the database says at the start: ends as wall clock."""
         self._until.update(until)
 
+    def all(self) -> dict[Imei, float]:
+        """As load() takes it."""
+        return dict(self._until)
+
     def until(self, imei: Imei) -> float | None:
         """When the device will have finished; None if it is not known to run."""
         until = self._until.get(imei)

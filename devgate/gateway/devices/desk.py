@@ -109,10 +109,28 @@ class Desk:
         connection.tap = self.taps.get(None)
         self.connections[connection.link] = connection
         self.unregistered.began(connection)
+        self.poll(connection)
+
+    def moved(self, connection: Connection) -> None:
+        """Another program has had this connection until now. It is not read before poll()."""
+        self.connections[connection.link] = connection
+        if connection.session.imei is None:
+            self.unregistered.began(connection)
+
+    def poll(self, connection: Connection) -> None:
+        """Read it from now on. It ends if the kernel can watch no more."""
         try:
             self._poller.add(connection.link)
         except OSError as err:
             connection.end(reason(err))
+
+    def started(self, connection: Connection) -> Coroutine[Any, Any, None]:
+        """The task of such a connection, for a nursery."""
+        return self._make_task(connection)
+
+    def hang_up(self, link: Link) -> None:
+        """Close a connection in a process that is the gateway no longer: nothing is told of it."""
+        self._poller.close(link)
 
     def close(self) -> None:
         """The gateway stops: end all connections, which costs less than to cancel each."""

@@ -108,6 +108,20 @@ class Presence:
             self._records.presence(_row(imei, connection, True, now))
         return displaced
 
+    @property
+    def generation(self) -> int:
+        """The number of the latest registration."""
+        return self._generation
+
+    def number_above(self, generation: int) -> None:
+        """Registrations from now on have higher numbers."""
+        self._generation = max(self._generation, generation)
+
+    def moved(self, imei: Imei, connection: Connection) -> None:
+        """The connection speaks for the device, as it did in the program that had it before:
+        nothing is told."""
+        self._registry.take_over(imei, connection)
+
     def claim(self, imei: Imei) -> None:
         """At a node: claim the device once more, with the time at which it registered.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 C = TypeVar("C")
@@ -27,6 +27,10 @@ class Tails(Generic[C]):
         """Its tail waits from now on (trio's clock), behind all others."""
         self._since.pop(connection, None)
         self._since[connection] = now
+
+    def since(self) -> Mapping[C, float]:
+        """Those that wait, and since when."""
+        return self._since
 
     def __contains__(self, connection: C) -> bool:
         return connection in self._since

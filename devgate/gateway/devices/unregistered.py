@@ -162,10 +162,19 @@ class Unregistered:
             return events
         for at, event in enumerate(events):
             if isinstance(event, Frame) and event.command == "HT" and event.status == "000":
-                self._events[connection] = list(events[at:])
-                self._delayed.waits(connection, now)
+                self.delay(connection, events[at:], now)
                 return events[:at]
         return events
+
+    def delay(self, connection: Connection, events: Sequence[Event], since: float) -> None:
+        """These events wait, since that time."""
+        self._events[connection] = list(events)
+        self._delayed.waits(connection, since)
+
+    def delayed(self) -> dict[Connection, tuple[float, Sequence[Event]]]:
+        """Whose registration waits, since when, with what came behind it."""
+        since = self._delayed.since()
+        return {one: (since[one], events) for one, events in self._events.items()}
 
     def due(self, now: float) -> Iterator[tuple[Connection, list[Event]]]:
         """Whose registration has waited long enough, and what came behind it."""

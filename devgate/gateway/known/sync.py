@@ -67,6 +67,19 @@ class Knowledge:
         self._directory.load(devices.all_devices(conn, ordered=False))
         return revision
 
+    @property
+    def revision(self) -> int:
+        """Up to which changes are in force."""
+        return self._revision
+
+    async def catch_up(self) -> None:
+        """Put in force what changed while another gateway told of it: no event comes of that."""
+        more = True
+        while more:
+            changes = await self._records.read(devices.changed, self._revision, PAGE)
+            self._apply(changes, quiet=True)
+            self._revision, more = changes.revision, changes.more
+
     async def refresh(self) -> int:
         """Put changed devices in force. Returns how many there were. Raises StoreError."""
         async with self._lock:

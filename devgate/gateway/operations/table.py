@@ -64,6 +64,9 @@ OPERATIONS: Mapping[str, Operation] = {
         "Accept starts again after the database lost rows.", upkeep.confirm_loss
     ),
     "trim": Operation("Trust the clock, and delete what is old enough.", upkeep.trim),
+    "upgrade": Operation(
+        "Let another program take over, with every connection.", upkeep.upgrade, ("program",)
+    ),
     "take_late": Operation("Take outcomes of a side file.", upkeep.import_late, ("lines",)),
     "status": Operation("Tell how the gateway is, or one device.", status.status, ("imei",)),
     "devices": Operation(

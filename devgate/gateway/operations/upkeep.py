@@ -7,11 +7,13 @@ import logging
 from devgate.errors import CallerError
 from devgate.gateway.command import Command
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import status
+from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.trimming import MAX_ROWS
 from devgate.store.late import parse
+
+MAX_PATH = 4095  # characters of a program's path: what Linux has room for
 
 log = logging.getLogger("devgate.commands")
 
@@ -71,6 +73,20 @@ async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
         **done._asdict(),
         "more": more,
     }
+
+
+async def upgrade(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Let another program take over, with every connection. Returns when it serves.
+
+    Raises CallerError and others where it does not: then nothing has changed.
+    """
+    program = arguments.text(args, "program", MAX_PATH)
+    if program is not None and source != "socket":
+        raise CallerError("401", "program: it can be named on the control socket alone")
+    if gateway.upgrade is None:
+        raise CallerError("503", "the gateway is starting: try again")
+    log.info("upgrade asked for program=%s source=%s", program or "the same", source)
+    return await gateway.upgrade(program)
 
 
 async def import_late(gateway: Gateway, args: Args, source: str) -> Reply:

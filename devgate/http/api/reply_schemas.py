@@ -173,6 +173,12 @@ SHAPES: dict[str, Schema] = {
         "What was deleted, in rows; keys are freed. `more`: there is more to delete.",
         status=TEXT, message=TEXT, events=WHOLE, commands=WHOLE, keys=WHOLE, more=YES,
     ),
+    "Upgraded": shape(
+        "Another process is the gateway now. `connections` of devices were handed over, those "
+        "with TLS are `closed`; devices waited for so many `seconds`.",
+        status=TEXT, message=TEXT, version=TEXT, former=TEXT, pid=WHOLE, connections=WHOLE,
+        closed=WHOLE, seconds=NUMBER,
+    ),
     "Webhook": shape(
         "A receiver of events: how far it has come, and how its deliveries go. `events`: none "
         "means all. `lag` counts events, `behind` seconds.",

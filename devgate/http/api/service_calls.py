@@ -1,4 +1,4 @@
-"""The calls of the API about the cluster's nodes and the webhooks."""
+"""The calls of the API about an upgrade, the cluster's nodes and the webhooks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ _HOOK_FIELDS = (
 _NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 
 CALLS: tuple[Call, ...] = (
+    Call(
+        "POST", "/api/upgrade", "upgrade", "Let another version take over", "Upgraded",
+        body="json",
+        about="The gateway starts its program again, as it is on disk now, which takes over with "
+        "every connection. 409 if it cannot: then nothing has changed.",
+    ),
     Call(
         "GET", "/api/nodes", "nodes", "List the nodes of the cluster", "Nodes",
         statuses={"400": 404}, about="404 for a gateway that works alone.",

@@ -23,8 +23,8 @@ from devgate.http.api.openapi import openapi
 from tests.http.harness import Site, site
 
 EXAMPLES = 5
-# They go on until somebody leaves; other tests read them.
-ENDLESS = ["followEvents", "followFrames"]
+# They go on until somebody leaves, or end the process; other tests try them.
+ENDLESS = ["followEvents", "followFrames", "upgradeGateway"]
 # What is right cannot be said in a schema: other languages, what depends on the time or on what is
 # there, and two fields of which only one may be given.
 OTHER_WORDS = [

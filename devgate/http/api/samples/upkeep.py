@@ -44,6 +44,12 @@ UPKEEP: Mapping[str, Sample] = {
         {"status": "200", "message": "deleted 1200 events and 90 commands, and freed 40 keys",
          "events": 1200, "commands": 90, "keys": 40, "more": False},
     ),
+    "upgrade": Sample(
+        "upgradeGateway", "Gateway",
+        {"status": "200", "message": "version 0.2.0 has taken over, with 2871 connections of "
+         "devices", "version": "0.2.0", "former": "0.1.0", "pid": 4711, "connections": 2871,
+         "closed": 0, "seconds": 0.093},
+    ),
     "nodes": Sample(
         "listNodes", "Cluster",
         {"status": "200", "items": [NODE], "leader": "a", "next": None},

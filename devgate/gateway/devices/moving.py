@@ -1,0 +1,216 @@
+"""The connections of devices, as values: one gateway hands them over to another program.
+
+A connection is its socket and what is known of it here: who it is, what it said last and what it
+has not been sent yet. Its socket is the kernel's, and the same one for both programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.desk import Desk
+from devgate.gateway.devices.presence import Presence
+from devgate.model import Imei
+from devgate.net.filters import Proxied
+from devgate.net.limits import Crowd, Crowds
+from devgate.net.link import Link, Mark, Meter
+from devgate.protocol.decoder import Decoder
+from devgate.protocol.frames import Event, Frame, Heartbeat, Malformed, ShortEcho
+from devgate.protocol.quick import own
+from devgate.protocol.session import Session
+
+# A connection of most devices, in this order; the rest is in the last place, if there is any.
+Row = Sequence[Any]
+# A link as the door for devices makes it, with a PROXY header still to come.
+MakeLink = Callable[[int, str, Crowd | None], Link]
+
+_KINDS: Mapping[str, Callable[..., Event]] = {
+    "heartbeat": Heartbeat, "echo": ShortEcho, "malformed": Malformed, "frame": Frame,
+}  # fmt: skip
+
+
+def moves(link: Link) -> bool:
+    """Whether another program can go on with it: TLS keeps secrets in memory that has no form."""
+    outbound = link.outbound
+    if isinstance(outbound, Meter):
+        outbound = outbound.inner
+    inbound = link.inbound
+    return outbound is None and (inbound is None or isinstance(inbound, Proxied))
+
+
+def pack(desk: Desk, presence: Presence) -> Iterator[tuple[int, Row]]:
+    """The descriptor of each connection that moves, and what is known of it. Times are trio's
+    clock of this process, but for `registered_at`."""
+    tails, grace = desk.watch.tails.since(), desk.watch.grace.since()
+    delayed = desk.unregistered.delayed()
+    for link, connection in desk.connections.items():
+        if connection.why or link.broken or not moves(link):
+            continue
+        session, decoder = connection.session, connection.decoder
+        more: dict[str, Any] = {}
+        if decoder.state != (decoder.tail, b"", 0):
+            _, before, reported = decoder.state
+            more["decoder"] = [_text(before), reported]
+        if link.unsent:
+            more["unsent"] = _text(link.unsent)
+        if isinstance(link.outbound, Meter):
+            more["written"] = link.outbound.written
+        if isinstance(link.inbound, Proxied):
+            more["header"] = _text(link.inbound.held)
+        if link.crowd is None:
+            more["uncounted"] = True
+        if session.echoing or session.malformed or session.receipts:
+            more["session"] = [
+                session.echoing, session.malformed, session.complained,
+                [[*key, at] for key, at in (session.receipts or {}).items()],
+            ]  # fmt: skip
+        if connection.waits:
+            more["tail_since"], more["grace_since"] = tails.get(connection), grace.get(connection)
+        if not connection.announced:
+            more["announced"] = False
+        if session.imei is None:
+            more["unregistered"] = [connection.received, connection.refused]
+            if connection in delayed:
+                since, events = delayed[connection]
+                more["delayed"] = [since, [_event(event) for event in events]]
+        elif presence.get(session.imei) is not connection:
+            continue  # another one has taken its place, and it is about to be closed
+        yield (
+            link.fd,
+            (
+                link.address, connection.connected, connection.heard, connection.registered_at,
+                connection.generation, session.imei, _text(decoder.tail), more or None,
+            ),
+        )  # fmt: skip
+
+
+class Moved(Connection):
+    """A connection of which the desk knows already when its task begins."""
+
+    __slots__ = ()
+
+    def begin(self) -> bool:
+        """As Connection.begin()."""
+        if self.why:
+            self.finish()
+        return not self.why
+
+
+class Unpacking:
+    """Puts connections into the desk of another program, which reads none of them yet."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        presence: Presence,
+        crowds: Crowds,
+        make_link: MakeLink,
+        max_unsent: int,
+        shift: float,
+    ) -> None:
+        """`shift` is added to times."""
+        self.connections: list[Moved] = []
+        self._desk = desk
+        self._presence = presence
+        self._crowds = crowds
+        self._make_link = make_link
+        self._max_unsent = max_unsent
+        self._shift = shift
+        # Who waits for the rest of a frame, and since when.
+        self._tails: list[tuple[float, Moved]] = []
+        self._grace: list[tuple[float, Moved]] = []
+        self._delayed: list[tuple[float, Moved, list[Event]]] = []
+
+    def one(self, fd: int, row: Row) -> None:
+        """One of pack(), with its descriptor here."""
+        address, connected, heard, registered_at, generation, imei, tail, more = row
+        more = more or {}
+        registered = imei is not None
+        crowd = None if "uncounted" in more else self._crowds.enter(address)
+        if "header" in more:
+            link = self._make_link(fd, address, crowd)
+            if isinstance(link.inbound, Proxied):
+                link.inbound.go_on(more["header"].encode("latin-1"))
+        else:
+            link = Link(fd, address, crowd, max_unsent=self._max_unsent, registered=registered)
+        connection = Moved(link, self._desk, connected + self._shift)
+        connection.heard = heard + self._shift
+        connection.registered_at = registered_at
+        connection.generation = generation
+        connection.decoder.rest(tail.encode("latin-1"))
+        if more:
+            self._more(connection, more)
+        if registered:
+            connection.session.imei = Imei(imei)
+            connection.own = own(Imei(imei))
+            if crowd is not None:
+                crowd.registered()
+            self._presence.moved(Imei(imei), connection)
+        self._desk.moved(connection)
+        self.connections.append(connection)
+
+    def _more(self, connection: Moved, more: Mapping[str, Any]) -> None:
+        shift, link = self._shift, connection.link
+        if "decoder" in more:
+            before, reported = more["decoder"]
+            tail = connection.decoder.tail
+            connection.decoder = Decoder(tail, before.encode("latin-1"), reported)
+        if "unsent" in more:
+            link.unsent = bytearray(more["unsent"].encode("latin-1"))
+        if "written" in more:
+            link.mark_at(0, more["written"])
+        if "session" in more:
+            echoing, malformed, complained, receipts = more["session"]
+            known = {(command, status): at + shift for command, status, at in receipts}
+            connection.session = Session(
+                None, echoing, malformed, complained + shift, known or None
+            )
+        connection.announced = more.get("announced", True)
+        connection.received, connection.refused = more.get("unregistered", (0, 0))
+        if more.get("tail_since") is not None:
+            connection.waits = True
+            self._tails.append((more["tail_since"] + shift, connection))
+        if more.get("grace_since") is not None:
+            self._grace.append((more["grace_since"] + shift, connection))
+        if "delayed" in more:
+            since, events = more["delayed"]
+            self._delayed.append((since + shift, connection, [_made(one) for one in events]))
+
+    def end(self) -> None:
+        """All of them are here."""
+        for since, connection in sorted(self._tails, key=itemgetter(0)):
+            self._desk.watch.tails.waits(connection, since)
+        for since, connection in sorted(self._grace, key=itemgetter(0)):
+            self._desk.watch.grace.waits(connection, since)
+        for since, connection, events in sorted(self._delayed, key=itemgetter(0)):
+            self._desk.unregistered.delay(connection, events, since)
+
+
+def remark(connection: object, place: int) -> Mark:
+    """The mark at that place of a connection that was handed over."""
+    assert isinstance(connection, Connection), "marks are of devices' connections"
+    return connection.link.mark_at(place, place)
+
+
+def _text(data: bytes | bytearray) -> str:
+    return data.decode("latin-1")
+
+
+def _event(event: Event) -> list[Any]:
+    if isinstance(event, Frame):
+        return ["frame", event.status, event.imei, event.command, _text(event.data)]
+    if isinstance(event, Malformed):
+        return ["malformed", _text(event.raw)]
+    return ["heartbeat" if isinstance(event, Heartbeat) else "echo"]
+
+
+def _made(packed: Sequence[Any]) -> Event:
+    kind, *values = packed
+    if values:
+        values[-1] = values[-1].encode("latin-1")
+    if kind == "frame":
+        values[1] = Imei(values[1])
+    return _KINDS[kind](*values)

@@ -1,0 +1,65 @@
+"""What a gateway knows before its first door opens: from disk, or from the one that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import trio
+
+from devgate.build import Parts, in_a_sentence
+from devgate.gateway import clock
+from devgate.gateway.commands.recovery import recover
+from devgate.gateway.devices.moving import MakeLink
+from devgate.store import history
+from devgate.store.journal import Journal
+from devgate.upgrade import new
+
+if TYPE_CHECKING:
+    from devgate.joined import Joined
+    from devgate.upgrade.new import Successor
+
+
+async def recover_from_disk(
+    parts: Parts, joined: Joined | None, on_loaded: Callable[[], None]
+) -> None:
+    """What the database has. Raises SetupError."""
+    gateway, records = parts.gateway, parts.storage.records
+    with in_a_sentence(parts.storage.database):
+        clock.shared.begin(await records.read(history.newest_trusted_at))
+        gateway.trimming.tell()  # ahead of every event with a time that is in doubt
+        await gateway.trimming.store_trusted_at()
+        if joined is not None:
+            await joined.check_files()
+        await gateway.accounts.load()
+        await gateway.knowledge.load()
+        if joined is None:
+            await gateway.late.import_file()
+            await recover(gateway.dispatcher, gateway.running, records)
+        gateway.orders.ids.after(await records.read(history.newest_id))
+        await parts.keys.prepare()
+        on_loaded()
+
+
+async def inherit(
+    parts: Parts, successor: Successor, make_link: MakeLink, on_loaded: Callable[[], None]
+) -> None:
+    """What the gateway has that runs, which has ended to be one when this returns. Nothing is
+    written before. Raises SetupError, and that one goes on."""
+    gateway, records, journal = parts.gateway, parts.storage.records, parts.storage.journal
+    assert isinstance(journal, Journal), "it works alone"
+    with in_a_sentence(parts.storage.database):
+        clock.shared.begin(await records.read(history.newest_trusted_at))
+        await gateway.accounts.load()
+        await gateway.knowledge.load()
+        await parts.keys.prepare()
+        if gateway.settings.http.listen:
+            # What the doors need is here before any device has to wait.
+            await trio.to_thread.run_sync(import_module, "devgate.http.server")
+        on_loaded()
+        await successor.take_over(
+            new.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
+        )
+        successor.follow(gateway)
+        gateway.trimming.tell()

@@ -1,0 +1,52 @@
+"""Tasks that can be stopped for a moment and go on: while a gateway hands over to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+
+class Pauses:
+    """Runs tasks that may be cancelled at any `await` of theirs, and begun again."""
+
+    def __init__(self) -> None:
+        self._running: set[trio.CancelScope] = set()
+        self._on: trio.Event | None = None  # set when they may run again; None: they run
+        self._ended = trio.lowlevel.ParkingLot()
+
+    @property
+    def paused(self) -> bool:
+        """Whether none of them runs, or shall run."""
+        return self._on is not None
+
+    async def run(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run it, and again after each pause, until it returns."""
+        while True:
+            if self._on is not None:
+                await self._on.wait()
+                continue
+            with trio.CancelScope() as scope:
+                self._running.add(scope)
+                try:
+                    await task()
+                finally:
+                    self._running.discard(scope)
+                    self._ended.unpark_all()
+            if not scope.cancelled_caught:
+                return
+
+    async def pause(self) -> None:
+        """Stop all of them; returns when none runs. The second time does nothing."""
+        if self._on is None:
+            self._on = trio.Event()
+        for scope in self._running:
+            scope.cancel()
+        while self._running:
+            await self._ended.park()
+
+    def go_on(self) -> None:
+        """Let them run again."""
+        on, self._on = self._on, None
+        if on is not None:
+            on.set()

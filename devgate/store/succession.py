@@ -1,0 +1,152 @@
+"""How a database passes from one running gateway to the next, without a moment in which it is
+nobody's: the lock goes from one to the other, and the epoch says whose the database is.
+
+Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from importlib.resources import files
+from time import time
+
+from sqlalchemy import Connection, select, text, update
+
+from devgate.errors import SetupError
+from devgate.store.engine import Database, opened
+from devgate.store.files import Files
+from devgate.store.migrating import MIGRATING, must_be_known, version_of
+from devgate.store.node_tables import owner
+from devgate.store.ownership import (
+    CLAIMING,
+    Fence,
+    Owner,
+    keep_alive,
+    note_loss,
+    this_process,
+)
+from devgate.store.schema import SCHEMA
+
+LOCK_SECONDS = 20  # that PostgreSQL lets the next gateway wait for the lock
+LOOK_SECONDS = 0.002  # between two looks whether it waits
+
+_WAIT = text("SELECT pg_advisory_lock(hashtext(current_schema()), :number)")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext(current_schema()), :number)")
+_WAITS = text("SELECT 1 FROM pg_locks WHERE pid = :pid AND locktype = 'advisory' AND NOT granted")
+_PID = text("SELECT pg_backend_pid()")
+
+log = logging.getLogger("devgate.store")
+
+
+def open_beside(url: str, former: Owner) -> Database:
+    """The database of a gateway that runs, for the program that is to follow it. It may be read;
+    nothing is written before claim_from().
+
+    Its schema is brought up to date first, if the gateway that runs may go on with that. Raises
+    SetupError.
+    """
+
+    def prepare(database: Database) -> None:
+        _bring_up_to_date(database)
+        database.owner = Owner(former.epoch + 1, time(), former.database, former.lost)
+        database.fence = Fence(database.owner, database.dialect)
+        database.loss = former.lost
+        if database.file is not None:
+            database.files = Files(database.file)
+
+    return opened(url, prepare)
+
+
+def claim_from(database: Database, former: Owner) -> None:
+    """Own the database, if `former` still does: it commits nothing more then. Raises SetupError if
+    somebody else does by now."""
+    own = database.owner
+    assert own is not None, "open_beside has made it"
+    o = owner.c
+    values = {"epoch": own.epoch, "taken_at": own.taken_at, "holder": this_process()}
+    with database.write() as conn:
+        is_formers = (o.epoch == former.epoch) & (o.taken_at == former.taken_at)
+        if conn.execute(update(owner).where(is_formers).values(**values)).rowcount != 1:
+            row = conn.execute(select(o.holder, o.epoch)).first()
+            raise SetupError(
+                "the database has another owner than the gateway that hands it over: "
+                f"{row.holder if row else 'none'}",
+                status="503",
+            )
+        lost = conn.scalar(select(o.lost))
+        if former.lost and not lost:
+            note_loss(conn, former.lost)
+    database.loss = former.lost
+    database.name_holder()
+
+
+def wait_for_lock(conn: Connection) -> None:
+    """PostgreSQL: take the lock, as the first that gets it once it is given up."""
+    keep_alive(conn)
+    conn.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+    conn.execute(_WAIT, {"number": CLAIMING})
+    conn.execute(text("RESET lock_timeout"))
+    conn.commit()
+
+
+def session_of(conn: Connection) -> int:
+    """PostgreSQL's number of this session."""
+    found: int = conn.scalar(_PID) or 0
+    conn.commit()
+    return found
+
+
+def waits(database: Database, session: int) -> bool:
+    """PostgreSQL: whether that session waits for the lock."""
+    with database.read() as conn:
+        return conn.execute(_WAITS, {"pid": session}).first() is not None
+
+
+def unlock(conn: Connection) -> None:
+    """PostgreSQL: give the lock up, to whoever waits for it."""
+    conn.execute(_UNLOCK, {"number": CLAIMING})
+    conn.commit()
+
+
+def _bring_up_to_date(database: Database) -> None:
+    with database.read() as conn:
+        found = version_of(conn)
+    if found == SCHEMA:
+        return
+    with database.write() as conn:
+        if database.dialect == "postgresql":
+            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
+        found = version_of(conn)
+        must_be_known(found, database)
+        if found == SCHEMA:
+            return
+        if alone := [name for name in steps_after(found or "") if not runs_beside(name)]:
+            raise SetupError(
+                f"the database has schema {found}, and the step to {alone[0][1:5]} cannot be made "
+                "while a gateway works with it: stop the gateway, and start the new version",
+                status="409",
+            )
+        from devgate.store.migrations.run import upgrade
+
+        upgrade(conn)
+        log.warning(
+            "schema of the database upgraded beside a gateway from=%s to=%s", found, SCHEMA
+        )
+
+
+def steps_after(schema: str) -> list[str]:
+    """The modules of all migrations behind that schema, oldest first."""
+    folder = files("devgate.store.migrations.versions")
+    names = sorted(
+        one.name.removesuffix(".py")
+        for one in folder.iterdir()
+        if one.name.startswith("v") and one.name.endswith(".py")
+    )
+    return [name for name in names if name[1:5] > schema]
+
+
+def runs_beside(name: str) -> bool:
+    """Whether the version before may go on working when this migration has been made."""
+    module = import_module(f"devgate.store.migrations.versions.{name}")
+    return bool(getattr(module, "beside", False))

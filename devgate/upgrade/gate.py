@@ -1,0 +1,146 @@
+"""Through which callers' requests pass: held while a gateway hands over, and forwarded then."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from devgate.errors import CallerError, DevgateError
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.operations.table import ORDERS
+from devgate.upgrade.messages import NOT_HERE
+
+Answer = Reply | Exception
+Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
+# Called once with what came of a request.
+OnDone = Callable[[Answer], None]
+Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
+Forward = Callable[[Args, str, OnDone], None]
+
+UPGRADE = "upgrade"  # the operation that waits for all others
+
+
+class _Held:
+    """A request that waits for the gate."""
+
+    def __init__(self, args: Args, source: str) -> None:
+        self.args = args
+        self.source = source
+        self._answer: Answer | None = None
+        self._over = trio.Event()
+
+    def let_in(self) -> None:
+        """It is to be carried out here, by its own task."""
+        self._over.set()
+
+    def answered(self, answer: Answer) -> None:
+        """What came of it, wherever it was carried out."""
+        self._answer = answer
+        self._over.set()
+
+    async def wait(self) -> Answer | None:
+        """What came of it; None: carry it out."""
+        await self._over.wait()
+        return self._answer
+
+
+class Gate:
+    """Open, a request goes straight in. Closed, requests wait, in their order. Once there is
+    another gateway they are asked of that one, and all later ones are."""
+
+    def __init__(self, dispatch: Dispatch, begin: Begin) -> None:
+        self._dispatch = dispatch
+        self._begin = begin
+        self._held: deque[_Held] | None = None  # while it is closed
+        self._forward: Forward | None = None
+        self._under_way = 0  # operations, but for orders, which may wait for a device
+        self._less = trio.lowlevel.ParkingLot()
+
+    def begin(self, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
+        """As operations.table.begin(): False where that is not possible, or not now."""
+        if self._held is not None or self._forward is not None:
+            return False
+        return self._begin(args, source, on_done)
+
+    async def dispatch(self, args: Args, source: str) -> Reply | Stream:
+        """As operations.table.dispatch()."""
+        if self._held is not None or self._forward is not None:
+            if args.get("type") == UPGRADE:
+                raise CallerError("409", "an upgrade is under way")
+            held = _Held(args, source)
+            if self._forward is not None:
+                self._forward(args, source, held.answered)
+            elif self._held is not None:
+                self._held.append(held)
+            answer = await held.wait()
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is not None:
+                return answer
+        if args.get("type") in ORDERS or args.get("type") == UPGRADE:
+            return await self._dispatch(args, source)
+        self._under_way += 1
+        try:
+            return await self._dispatch(args, source)
+        finally:
+            self._under_way -= 1
+            self._less.unpark_all()
+
+    def close(self) -> None:
+        """Hold what is asked from now on."""
+        if self._held is None:
+            self._held = deque()
+
+    async def idle(self) -> None:
+        """Wait until no operation is under way but orders."""
+        while self._under_way:
+            await self._less.park()
+
+    def open(self) -> None:
+        """Carry out what was held, in its order, and all that comes."""
+        held, self._held = self._held or deque(), None
+        for one in held:
+            try:
+                begun = self._begin(one.args, one.source, one.answered)
+            except DevgateError as err:
+                one.answered(err)
+            else:
+                if not begun:
+                    one.let_in()
+
+    def forward(self, forward: Forward) -> None:
+        """Ask all of it of another gateway, in its order."""
+        held, self._held, self._forward = self._held or deque(), None, forward
+        for one in held:
+            forward(one.args, one.source, one.answered)
+
+
+def carry_out(dispatch: Dispatch, begin: Begin, nursery: trio.Nursery) -> Forward:
+    """What a gateway does with requests that another one forwards to it: at once, in the order
+    of the calls."""
+
+    async def work(args: Args, source: str, on_done: OnDone) -> None:
+        try:
+            found = await dispatch(args, source)
+            if isinstance(found, Stream):
+                await found.lines.aclose()
+                on_done(DevgateError("503", NOT_HERE))
+            else:
+                on_done(found)
+        except Exception as err:
+            on_done(err)
+
+    def forward(args: Args, source: str, on_done: OnDone) -> None:
+        try:
+            begun = begin(args, source, on_done)
+        except Exception as err:
+            on_done(err)
+        else:
+            if not begun:
+                nursery.start_soon(partial(work, args, source, on_done))
+
+    return forward

@@ -1,0 +1,80 @@
+"""What one gateway says to the other, beside what it hands over: errors and requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from devgate.errors import DevgateError
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Source
+from devgate.store.ownership import Owner
+
+# The form of all messages. A program that knows another one is refused, and says so: raise it
+# whenever an older version could not read what this one says.
+FORMAT = 1
+
+NOT_HERE = (
+    "the gateway was upgraded at this moment, and this request cannot be passed on; nothing was "
+    "done: ask again"
+)
+
+
+class Former(NamedTuple):
+    """What the program that takes over must know first."""
+
+    format: int
+    version: str
+    owner: Owner  # of the database; a list, once it has been a message
+
+
+def packed(source: str) -> dict[str, Any]:
+    """Who asks, with all that limits what he may see."""
+    who = Source.of(source)
+    return {
+        "text": who.plain,
+        "sites": None if who.sites is None else sorted(who.sites),
+        "person": who.person,
+        "address": who.address,
+        "role": who.role,
+        "session": who.session,
+    }
+
+
+def unpacked(who: Mapping[str, Any]) -> Source:
+    """The same again."""
+    sites = None if who["sites"] is None else frozenset(who["sites"])
+    rest = {name: who[name] for name in ("person", "address", "role", "session")}
+    return Source(who["text"], sites, **rest)
+
+
+def answer(found: Reply | Exception) -> dict[str, Any]:
+    """What came of a request, as a message has it."""
+    if isinstance(found, dict):
+        try:
+            json.dumps(found)
+        except (TypeError, ValueError):
+            return answer(DevgateError("500", "it was done, and the answer cannot be passed on"))
+        return {"reply": found}
+    if isinstance(found, DevgateError):
+        return {
+            "error": {
+                "status": found.status,
+                "text": str(found),
+                "outcome": found.outcome,
+                "more": dict(found.more),
+            }
+        }
+    return answer(DevgateError("500", "the gateway failed: its log says how"))
+
+
+def answered(message: Mapping[str, Any]) -> Reply | Exception:
+    """The same again."""
+    if "reply" in message:
+        reply: Reply = message["reply"]
+        return reply
+    error = message["error"]
+    return DevgateError(
+        error["status"], error["text"], outcome=error["outcome"], more=error["more"]
+    )

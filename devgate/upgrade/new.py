@@ -1,0 +1,306 @@
+"""The program that was started to follow a gateway that runs: it takes everything over."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import trio
+
+from devgate import __version__
+from devgate.errors import SetupError
+from devgate.gateway.command import Command
+from devgate.gateway.commands import moving as commands
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.devices import moving as devices
+from devgate.gateway.gateway import Gateway
+from devgate.model import Imei
+from devgate.net.given import Given, Open
+from devgate.store import succession
+from devgate.store.engine import Database
+from devgate.store.journal import Journal
+from devgate.store.ownership import Owner
+from devgate.store.schema import SCHEMA
+from devgate.upgrade.channel import Broken, Channel, Message, close_all, raw
+from devgate.upgrade.gate import Begin, Dispatch, carry_out
+from devgate.upgrade.messages import FORMAT, Former, answer, unpacked
+
+HEAR_SECONDS = 30.0  # for the first words of the gateway that runs
+TASKS_A_TURN = 256  # tasks of connections that begin before others have their turn
+GAVE_UP = "the gateway that runs goes on by itself"
+TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
+
+# Goes on with a caller's connection: its door, its descriptor, what has come of its next request,
+# and whether it has shown a good token.
+TakeCaller = Callable[[str, int, bytes, bool], None]
+
+log = logging.getLogger("devgate.upgrade")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is filled."""
+
+    gateway: Gateway
+    database: Database
+    journal: Journal
+    make_link: devices.MakeLink
+    blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
+    """Run a function that blocks, in a thread."""
+
+
+class Successor:
+    """From the first word of the gateway that runs to the last one to its old process."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.given = Given()
+        self._channel = Channel(sock)
+        self._former: Former
+        self._moved: list[devices.Moved] = []
+        self._awaited: list[str] = []
+        self._left: list[tuple[str, bool]] = []
+        self._take_caller: TakeCaller | None = None
+        self._early: list[Message] = []  # of callers, before the doors are open
+        self._trouble: Exception | None = None  # of the wait for PostgreSQL's lock
+        self._outgoing, self._answers = trio.open_memory_channel[tuple[str, dict[str, Any]]](
+            1_000_000
+        )
+
+    # Before there is a run
+
+    def begin(self) -> None:
+        """Hear who that is. Raises SetupError."""
+        trio.run(self._begin)
+
+    async def _begin(self) -> None:
+        try:
+            with trio.fail_after(HEAR_SECONDS):
+                message = await self._channel.receive()
+        except (Broken, trio.TooSlowError) as err:
+            raise SetupError(f"the gateway that runs says nothing: {err}") from None
+        content = message.content
+        self._former = Former(*content["former"])
+        if self._former.format != FORMAT:
+            close_all(message.fds)
+            raise SetupError(
+                f"version {self._former.version} hands over in the form {self._former.format}, "
+                f"and version {__version__} takes over in the form {FORMAT}: restart the gateway"
+            )
+        self.given = Given(
+            [
+                Open(door, _listening(fd), instead)
+                for (door, instead), fd in zip(content["doors"], message.fds, strict=True)
+            ]
+        )
+
+    def open(self, url: str) -> Database:
+        """The database, which is the other gateway's as yet. Raises SetupError."""
+        return succession.open_beside(url, self._owner)
+
+    @property
+    def _owner(self) -> Owner:
+        return Owner(*self._former.owner)
+
+    def fails(self, why: str) -> None:
+        """Tell the gateway that runs why this program is of no use."""
+        trio.run(self._fails, why)
+
+    async def _fails(self, why: str) -> None:
+        try:
+            with trio.move_on_after(1.0):
+                await self._channel.send("failed", why=why)
+        except Broken:
+            return
+
+    # The handover
+
+    async def take_over(self, parts: Parts) -> None:
+        """Own all that the gateway had, when this returns. Raises SetupError, and it goes on.
+
+        Everything that takes time is to be done before.
+        """
+        try:
+            await self._channel.send("ready", version=__version__, schema=SCHEMA)
+            state = (await self._next("state")).content
+            gc.disable()  # ten thousand connections are no garbage
+            await self._fill(parts, state)
+            waiting = await self._stand_in_line(parts)
+            await self._channel.send("prepared")
+            await self._claim(parts, waiting)
+            await self._channel.send("claimed")
+        except Broken as err:
+            raise SetupError(f"nothing was taken over: {err}", status="503") from None
+        log.info(
+            "taken over from=%s connections=%s in_flight=%s",
+            self._former.version, len(self._moved), parts.gateway.dispatcher.in_flight,
+        )  # fmt: skip
+
+    async def _next(self, type: str) -> Message:
+        message = await self._channel.receive()
+        if message.type != type:
+            raise Broken(f"{GAVE_UP}: it says {message.type}, and {type} was expected")
+        return message
+
+    async def _fill(self, parts: Parts, state: Any) -> None:
+        gateway = parts.gateway
+        # Both programs count from the same boot; trio adds a number of its own.
+        shift = trio.current_time() - monotonic() - state["clock"]
+        found = devices.Unpacking(
+            gateway.desk,
+            gateway.presence,
+            gateway.acceptor.crowds,
+            parts.make_link,
+            gateway.settings.device.max_outbox,
+            shift,
+        )
+        known = commands.Unpacking(gateway.dispatcher, gateway.presence.get, devices.remark, shift)
+        while (message := await self._channel.receive()).type != "end":
+            content = message.content
+            if message.type == "connections":
+                for fd, row in zip(message.fds, content["rows"], strict=True):
+                    found.one(fd, row)
+            elif message.type == "commands":
+                for row in content["rows"]:
+                    known.command(row)
+            elif message.type == "devices":
+                for row in content["rows"]:
+                    known.device(row)
+            else:
+                raise Broken(f"{GAVE_UP}: it says {message.type}")
+        found.end()
+        self._moved = found.connections
+        counts = len(self._moved), gateway.dispatcher.in_flight
+        if counts != (message.content["connections"], message.content["in_flight"]):
+            raise Broken(f"{counts} arrived of {message.content}")
+        gateway.dispatcher.number_above(state["sequence"])
+        assert isinstance(gateway.orders, Orders), "it works alone"
+        gateway.orders.ids.last = int(state["last_id"])
+        gateway.presence.number_above(state["generation"])
+        gateway.running.load({Imei(imei): at for imei, at in state["running"].items()})
+        self._awaited, self._left = state["awaited"], state["left"]
+        await gateway.knowledge.catch_up()
+        if gateway.knowledge.revision != state["revision"]:
+            raise Broken("devices were changed in the database at this moment: try again")
+        last = await parts.blocking(parts.journal.begin_again)
+        if last != state["last_event"]:
+            raise Broken(f"the newest event is {last}, and {state['last_event']} was expected")
+        gateway.events.begin_at(last)
+
+    async def _stand_in_line(self, parts: Parts) -> trio.Event:
+        """PostgreSQL: be the first that gets the lock. Set once this process has it."""
+        has_it = trio.Event()
+        if parts.database.dialect == "sqlite":
+            has_it.set()
+            return has_it
+        session = await parts.blocking(parts.database.session)
+        number = await parts.blocking(partial(succession.session_of, session))
+
+        def wait() -> None:
+            succession.wait_for_lock(session)
+
+        async def wait_in_thread() -> None:
+            try:
+                await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+            except Exception as err:
+                self._trouble = err
+            has_it.set()
+
+        trio.lowlevel.spawn_system_task(wait_in_thread)
+        waits = partial(succession.waits, parts.database, number)
+        while not (has_it.is_set() or await parts.blocking(waits)):  # noqa: ASYNC110
+            await trio.sleep(succession.LOOK_SECONDS)
+        return has_it
+
+    async def _claim(self, parts: Parts, has_lock: trio.Event) -> None:
+        message = await self._next("claim")
+        for fd in message.fds:
+            parts.database.locked_by(fd)
+        await has_lock.wait()
+        if self._trouble is not None:
+            raise Broken(f"{GAVE_UP}: the lock cannot be had: {self._trouble}")
+        await parts.blocking(partial(succession.claim_from, parts.database, self._owner))
+
+    # Once it is this program's
+
+    def serve_devices(self, gateway: Gateway) -> None:
+        """Let the connections be read."""
+        for connection in self._moved:
+            gateway.desk.poll(connection)
+        self._outgoing.send_nowait(("serves", {}))
+        for imei, announced in self._left:
+            gateway.records.offline(Imei(imei), TLS_ENDS if announced else None)
+
+    async def begin_tasks(self, gateway: Gateway, nursery: trio.Nursery) -> None:
+        """Give each connection its task. Until then its end waits."""
+        moved, self._moved = self._moved, []
+        for number, connection in enumerate(moved, 1):
+            nursery.start_soon(gateway.desk.started, connection, name="device")
+            if not number % TASKS_A_TURN:
+                await trio.lowlevel.checkpoint()
+        gc.freeze()
+        gc.enable()
+
+    def follow(self, gateway: Gateway) -> None:
+        """Tell the old process of the ends of commands that its callers wait for."""
+        live = gateway.dispatcher.live
+        for id in self._awaited:
+            live[id].on_settled(True, self._tell)
+
+    def _tell(self, command: Command) -> None:
+        self._outgoing.send_nowait(("ended", {"row": command.row()}))
+
+    async def run(self, dispatch: Dispatch, begin: Begin) -> None:
+        """Work for the old process until that has ended."""
+        async with trio.open_nursery() as nursery:
+            forward = carry_out(dispatch, begin, nursery)
+            nursery.start_soon(self._speak)
+            try:
+                while True:
+                    message = await self._channel.receive()
+                    content = message.content
+                    if message.type == "caller":
+                        self._caller(message)
+                        continue
+                    on_done = partial(self._answered, content["number"])
+                    forward(content["args"], unpacked(content["source"]), on_done)
+            except Broken:
+                log.info("the old process has ended")
+            nursery.cancel_scope.cancel()
+        self._channel.close()
+
+    def callers_to(self, take: TakeCaller) -> None:
+        """The doors are open: connections of callers go there."""
+        self._take_caller = take
+        early, self._early = self._early, []
+        for message in early:
+            self._caller(message)
+
+    def _caller(self, message: Message) -> None:
+        content = message.content
+        if self._take_caller is None:
+            self._early.append(message)
+        else:
+            begun = raw(content["begun"])
+            self._take_caller(content["door"], message.fds[0], begun, content["authenticated"])
+
+    def _answered(self, number: int, found: Any) -> None:
+        self._outgoing.send_nowait(("answer", {"number": number, **answer(found)}))
+
+    async def _speak(self) -> None:
+        try:
+            async for type, content in self._answers:
+                await self._channel.send(type, **content)
+        except Broken:
+            return
+
+
+def _listening(fd: int) -> socket.socket:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,320 @@
+"""The gateway that runs: it starts the program that follows it, and hands everything over."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+import trio
+
+from devgate import __version__
+from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.gateway.commands.moving import pack_commands, pack_devices
+from devgate.gateway.commands.orders import Orders
+from devgate.gateway.completion import result_of
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.moving import moves, pack
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations.reply import Reply
+from devgate.store.engine import Database
+from devgate.store.journal import Journal
+from devgate.store.journals import Writes
+from devgate.upgrade.afterwards import Afterwards, Take
+from devgate.upgrade.channel import MOST_FDS, Broken, Channel, Message
+from devgate.upgrade.gate import Gate
+from devgate.upgrade.messages import FORMAT, Former
+from devgate.upgrade.program import Program, must_be_trusted, start
+
+LOAD_SECONDS = 300.0  # for the new program to read what is in the database, and to change its form
+QUIET_SECONDS = 30.0  # ... for operations under way here to end
+FREEZE_SECONDS = 10.0  # ... for all that is done while devices wait
+CLAIM_SECONDS = 10.0  # ... for the new program to own the database
+SERVE_SECONDS = 10.0  # ... and to answer devices, before that is told
+CHUNK = 200  # commands, or devices with commands, in a message
+
+Told = Callable[[Reply | DevgateError], None]
+
+log = logging.getLogger("devgate.upgrade")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the process around a gateway does for its upgrade."""
+
+    doors: Callable[[], Sequence[tuple[str, socket.socket, bool]]]
+    """All that listens: the door, its socket, and whether that stands for all its addresses."""
+
+    stopping: trio.Event
+    """Somebody has told the gateway to stop."""
+
+    succeeded: Callable[[int], None]
+    """The process with that number is the gateway from now on."""
+
+    drain: Callable[[Take], Awaitable[None]]
+    """End the doors of callers, once each has its reply; connections that the new process can go
+    on with are given to a function."""
+
+    end: Callable[[], None]
+    """End the process, and nothing else: what it had is another one's."""
+
+
+class Handover:
+    """At most one upgrade at a time."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        database: Database,
+        journal: Writes,
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        gate: Gate,
+        stage: Stage,
+        why_not: str = "",
+    ) -> None:
+        """`in_thread` runs a function where commits are made. `why_not`: why this gateway cannot
+        be upgraded, if that is so."""
+        self.settled = trio.Event()  # no handover is under way at the moment
+        self.settled.set()
+        self.over = False  # another process is the gateway now
+        self._gateway = gateway
+        self._database = database
+        self._journal = journal
+        self._in_thread = in_thread
+        self._gate = gate
+        self._stage = stage
+        self._why_not = why_not
+        self._busy = False
+        self._ask, self._asked = trio.open_memory_channel[tuple[str | None, Told]](1)
+
+    async def upgrade(self, program: str | None) -> Reply:
+        """Let another program take over; returns when it answers devices.
+
+        Raises DevgateError if that was not done: then this gateway goes on as before.
+        """
+        if program is not None:
+            must_be_trusted(program)
+        self._must_be_possible()
+        self._busy = True
+
+        def begin(on_done: Told) -> None:
+            self._ask.send_nowait((program, on_done))
+
+        found = await result_of(begin)
+        if isinstance(found, DevgateError):
+            raise found
+        return found
+
+    def _must_be_possible(self) -> None:
+        why = self._why_not
+        if os.getpid() == 1:
+            why = (
+                "the gateway is the first process of its container, which ends with it: start a "
+                "container with the new version instead"
+            )
+        elif self._busy:
+            why = "an upgrade is under way"
+        elif self._stage.stopping.is_set():
+            why = "the gateway is stopping"
+        if why:
+            raise CallerError("409", why)
+        self._must_be_quiet()
+
+    def _must_be_quiet(self) -> None:
+        gateway = self._gateway
+        if running := [job.id for job in gateway.bulk if not job.over]:
+            raise CallerError(
+                "409", f"the job {running[0]} for many machines is under way: wait for its end"
+            )
+        if (state := gateway.records.state) != "ok":
+            raise StoreError(f"nothing is handed over while orders are refused: {state}")
+
+    async def run(self) -> None:
+        """Work for upgrade(), as a task of the gateway's own: a caller that leaves ends none."""
+        async for program, on_done in self._asked:
+            try:
+                new = await start(program)
+                try:
+                    afterwards, reply = await self._hand_over(new)
+                except BaseException:
+                    if not self.over:
+                        await new.kill()
+                    raise
+            except (DevgateError, Broken) as err:
+                log.error("upgrade failed, the gateway goes on reason=%s", err)
+                on_done(err if isinstance(err, DevgateError) else DevgateError("500", str(err)))
+            except Exception as err:
+                log.exception("upgrade failed, the gateway goes on")
+                on_done(DevgateError("500", f"the gateway failed, its log says how: {err!r}"))
+            else:
+                await afterwards.run(on_done, reply)
+            finally:
+                self._busy = False
+
+    async def _hand_over(self, new: Program) -> tuple[Afterwards, dict[str, Any]]:
+        channel = Channel(new.sock)
+        owner = self._database.owner
+        assert owner is not None, "a gateway owns its database"
+        log.info("upgrade begins pid=%s", new.pid)
+        doors = self._stage.doors()
+        if len(doors) > MOST_FDS:
+            raise CallerError("409", f"more than {MOST_FDS} sockets listen")
+        await channel.send(
+            "former",
+            [sock.fileno() for _, sock, _ in doors],
+            former=Former(FORMAT, __version__, owner),
+            doors=[[door, instead] for door, _, instead in doors],
+        )
+        ready = await _expect(channel, "ready", LOAD_SECONDS)
+        log.info("the new program is ready version=%s", ready.content["version"])
+        with trio.move_on_after(QUIET_SECONDS):
+            await self._gate.idle()
+        self.settled = trio.Event()
+        try:
+            with trio.CancelScope(shield=True):
+                began, moved = await self._move(channel, new)
+            self.over = True
+        finally:
+            self.settled.set()
+        self._stage.succeeded(new.pid)
+        rest = [one for one in self._gateway.desk.connections.values() if one not in moved]
+        _let_go(moved)
+        afterwards = Afterwards(
+            channel, self._gateway, self._gate, rest, self._stage.drain, self._stage.end, began
+        )
+        log.info("handed over pid=%s connections=%s", new.pid, len(moved))
+        return afterwards, {
+            "version": ready.content["version"],
+            "former": __version__,
+            "pid": new.pid,
+            "connections": len(moved),
+            "closed": len(rest),
+        }
+
+    async def _move(self, channel: Channel, new: Program) -> tuple[float, dict[Connection, None]]:
+        """The part in which devices wait. Raises, and all is as it was, or another program has
+        the database."""
+        began = trio.current_time()
+        self._gate.close()
+        gc.disable()  # a look at all that is packed would take as long as to pack it
+        try:
+            with trio.fail_after(FREEZE_SECONDS):
+                await self._freeze()
+                moved = await self._tell(channel)
+                await _expect(channel, "prepared", FREEZE_SECONDS)
+            if self._stage.stopping.is_set():
+                raise CallerError("409", "the gateway is stopping")
+            lock = self._database.lock_file
+            if lock is None:
+                assert isinstance(self._journal, Journal), "it works alone"
+                await self._in_thread(self._journal.unlock)
+            # From here on the epoch in the database says whose it is.
+            await channel.send("claim", [] if lock is None else [lock])
+            await _expect(channel, "claimed", CLAIM_SECONDS)
+        except BaseException as err:
+            await new.kill()  # whatever it was about to do, it does not do any more
+            self._thaw()
+            if isinstance(err, trio.TooSlowError):
+                raise StoreError(
+                    "the database or the new program took too long; nothing is changed"
+                ) from None
+            raise
+        return began, moved
+
+    async def _freeze(self) -> None:
+        """Nothing is read, sent, begun or committed when this returns."""
+        gateway, records, orders = self._gateway, self._gateway.records, self._gateway.orders
+        await self._gate.idle()
+        self._must_be_quiet()
+        await gateway.pauses.pause()
+        await gateway.knowledge.refresh()  # of what changes is told here, and not twice
+        gateway.dispatcher.hold()
+        gateway.desk.unregistered.attempts.flush()
+        assert isinstance(orders, Orders), "it works alone"
+        while True:
+            if not await records.flushed():
+                raise StoreError(f"not all is on disk: {records.state}")
+            for _ in range(3):  # who was called back, and connections that have ended
+                await trio.lowlevel.checkpoint()
+            if not (records.backlog or orders.looking):
+                return
+            await trio.sleep(0.001)
+
+    def _thaw(self) -> None:
+        gc.enable()
+        self._gateway.dispatcher.go_on()
+        self._gateway.pauses.go_on()
+        self._gate.open()
+
+    async def _tell(self, channel: Channel) -> dict[Connection, None]:
+        """All that the new program must know. Returns the connections that it gets."""
+        gateway, dispatcher = self._gateway, self._gateway.dispatcher
+        now = trio.current_time()
+        orders = gateway.orders
+        moved: dict[Connection, None] = {}
+        await channel.send(
+            "state",
+            clock=now - monotonic(),
+            sequence=dispatcher.sequence,
+            last_id=str(orders.ids.last),
+            generation=gateway.presence.generation,
+            revision=gateway.knowledge.revision,
+            last_event=gateway.events.last,
+            running=gateway.running.all(),
+            awaited=[one.id for one in dispatcher.live.values() if one.has_callers],
+            left=[
+                [one.session.imei, one.announced]
+                for one in gateway.desk.connections.values()
+                if one.session.imei is not None and not moves(one.link)
+            ],
+        )
+        by_fd = {link.fd: one for link, one in gateway.desk.connections.items()}
+        connections = pack(gateway.desk, gateway.presence)
+        while some := list(islice(connections, MOST_FDS)):
+            fds = [fd for fd, _ in some]
+            moved.update((by_fd[fd], None) for fd in fds)
+            await channel.send("connections", fds, rows=[row for _, row in some])
+        await _chunks(channel, "commands", pack_commands(dispatcher))
+        links = {one.link for one in moved}
+        await _chunks(
+            channel,
+            "devices",
+            pack_devices(
+                dispatcher,
+                lambda one: isinstance(one, Connection) and one.link in links,
+                now,
+            ),
+        )
+        await channel.send("end", connections=len(moved), in_flight=dispatcher.in_flight)
+        return moved
+
+
+async def _chunks(channel: Channel, type: str, rows: Iterator[dict[str, Any]]) -> None:
+    while some := list(islice(rows, CHUNK)):
+        await channel.send(type, rows=some)
+
+
+async def _expect(channel: Channel, type: str, seconds: float) -> Message:
+    """The next message, of this type. Raises CallerError with what the new program says instead,
+    and Broken."""
+    with trio.move_on_after(seconds):
+        message = await channel.receive()
+        if message.type == "failed":
+            raise CallerError("409", f"the new program: {message.content['why']}")
+        if message.type != type:
+            raise Broken(f"the new program says {message.type}, and {type} was expected")
+        return message
+    raise Broken(f"the new program did not say {type} within {seconds:g} s")
+
+
+def _let_go(moved: dict[Connection, None]) -> None:
+    """Their sockets are another process's: no end of this one's is an end of theirs."""
+    for connection in moved:
+        fd, connection.link.fd = connection.link.fd, -1
+        os.close(fd)
