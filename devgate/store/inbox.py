@@ -23,6 +23,10 @@ from devgate.store.unresolved import CONTRADICTED, INBOX, INBOX_ORDER, RESOLVED
 
 MOST = 10_000  # that are counted
 WINDOW = 20_000  # entries of the index that one page, or one count, looks at
+# Devices of sites that are found first. Of a larger one each entry's device is looked up, which
+# costs more than the entry: but of these every fiftieth belongs to it, with a million devices.
+FEW = 20_000
+LOOKED_UP = 2_000
 GROUP = 1000  # commands of one group that are found
 
 State = Literal["unresolved", "contradicted", "resolved"]
@@ -37,9 +41,10 @@ _CONDITIONS = {
     "stops": "type = 'start'",
     "old": "ended_at >= (SELECT inbox_at FROM owner)",
     "imei": "imei = :imei",
-    # Not a join: with one, PostgreSQL reads all devices of a large site first.
-    "site": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) = :site",
-    "sites": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) IN :sites",
+    "site": "imei IN (SELECT imei FROM device WHERE site = :site)",
+    "sites": "imei IN (SELECT imei FROM device WHERE site IN :sites)",
+    "large site": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) = :site",
+    "large sites": "(SELECT d.site FROM device d WHERE d.imei = entry.imei) IN :sites",
     "before": "ended_at < :before",
     "since": "ended_at >= :since",
     "person": "(source = :person OR source LIKE :ends ESCAPE '!' "
@@ -107,8 +112,9 @@ NONE = Counted()
 def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> Page:
     """At most `limit` commands, the newest first, behind the one with the id `after`; resolved
     ones in the order in which they were resolved. Where few of many fit, a page may be short."""
-    conditions = looked.conditions() + (("after",) if after is not None else ())
-    values = {**looked.values(), "limit": limit + 1, "window": WINDOW}
+    conditions, window = _way(conn, looked)
+    conditions += ("after",) if after is not None else ()
+    values = {**looked.values(), "limit": limit + 1, "window": window}
     if after is not None:
         values["after"] = after
     ids = list(conn.scalars(_page(conn.dialect.name, looked.state, conditions), values))
@@ -123,19 +129,38 @@ def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> 
 
 def count(conn: Connection, looked: Looked) -> Counted:
     """How many there are, up to MOST."""
-    conditions = looked.conditions()
-    values = {**looked.values(), "most": MOST + 1, "window": WINDOW}
+    conditions, window = _way(conn, looked)
+    values = {**looked.values(), "most": MOST + 1, "window": window}
     n = int(conn.scalar(_count(looked.state, conditions), values) or 0)
     if n > MOST:
         return Counted(MOST, True)
     return Counted(n, _edge(conn, looked, conditions, values) is not None)
 
 
+def _way(conn: Connection, looked: Looked) -> tuple[tuple[str, ...], int]:
+    """The conditions, and how many entries are looked at with them."""
+    window, conditions = WINDOW, list[str]()
+    for name in looked.conditions():
+        if name in ("site", "sites") and _is_large(conn, name, looked):
+            conditions.append(f"large {name}")
+            window = min(WINDOW, LOOKED_UP)
+        else:
+            conditions.append(name)
+    return tuple(conditions), window
+
+
+def _is_large(conn: Connection, name: str, looked: Looked) -> bool:
+    values = {**looked.values(), "most": FEW + 1}
+    return int(conn.scalar(_DEVICES[name], values) or 0) > FEW
+
+
 def _edge(
     conn: Connection, looked: Looked, conditions: tuple[str, ...], values: dict[str, Any]
 ) -> str | None:
     """The id of the last one that was looked at, if there are others behind it."""
-    two = conn.scalars(_behind(looked.state, conditions), {**values, "ahead": WINDOW - 1}).all()
+    two = conn.scalars(
+        _behind(looked.state, conditions), {**values, "ahead": values["window"] - 1}
+    ).all()
     return str(two[0]) if len(two) > 1 else None
 
 
@@ -150,6 +175,11 @@ def by_ids(conn: Connection, ids: Sequence[str]) -> dict[str, Record]:
     return {row.id: row._asdict() for row in conn.execute(_BY_IDS, {"ids": list(ids)})}
 
 
+_DEVICES = {
+    name: text(f"SELECT count(*) FROM (SELECT 1 FROM device WHERE {which} LIMIT :most) AS known")
+    for name, which in (("site", "site = :site"), ("sites", "site IN :sites"))
+}
+_DEVICES["sites"] = _DEVICES["sites"].bindparams(bindparam("sites", expanding=True))
 _BY_IDS = text("SELECT * FROM command WHERE id IN :ids").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -163,7 +193,7 @@ _GROUPS = text(
 def _page(dialect: str, state: State, conditions: tuple[str, ...]) -> TextClause:
     # SQLite hands the rows of the scan on as they come, and would sort all of them once more.
     order = " ORDER BY place DESC, id DESC" if dialect == "postgresql" else ""
-    return _bound(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit", conditions)
+    return _bound(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit")
 
 
 @cache
@@ -171,12 +201,12 @@ def _count(state: State, conditions: tuple[str, ...]) -> TextClause:
     query = (
         f"SELECT count(*) FROM (SELECT 1 FROM {_found(state, conditions)} LIMIT :most) AS fitting"
     )
-    return _bound(query, conditions)
+    return _bound(query)
 
 
-def _bound(query: str, conditions: tuple[str, ...]) -> TextClause:
+def _bound(query: str) -> TextClause:
     statement = text(query)
-    if "sites" in conditions:
+    if ":sites" in query:
         return statement.bindparams(bindparam("sites", expanding=True))
     return statement
 

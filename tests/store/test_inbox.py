@@ -49,7 +49,9 @@ def test_groups_stand_together_and_stops_and_old_ones_are_left_out(
     assert listed(database) == [], "they had ended before"
 
 
-def test_filters_and_pages(database: Database, journal: Journal) -> None:
+def test_filters_and_pages(
+    database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database.write() as conn:
         devices.add(conn, Device(Imei(A), 1, name="Bay 1", site="North"))
         devices.add(conn, Device(Imei(B), 2, site="South"))
@@ -58,6 +60,9 @@ def test_filters_and_pages(database: Database, journal: Journal) -> None:
         unknown("3", ended_at=EPOCH + 120), unknown("4", source="http:anna_b"),
     ])  # fmt: skip
     assert listed(database, site="North") == ["4", "3", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "FEW", 0)
+        assert listed(database, site="North") == ["4", "3", "1"]
     assert listed(database, imei=B) == ["2"]
     assert listed(database, before=EPOCH + 60) == ["4", "1"]
     assert listed(database, since=EPOCH + 60) == ["3", "2"]
