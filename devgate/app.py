@@ -199,6 +199,7 @@ class App:
                     connections.start_soon(self._as_gateway, task)
                 if self._joined is None:
                     connections.start_soon(self._as_gateway, gateway.trimming.run)
+                    connections.start_soon(self._as_gateway, gateway.usage.run)
                     await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)

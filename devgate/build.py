@@ -39,6 +39,7 @@ from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.membership import Membership
 from devgate.gateway.operations.reports import attention_now
 from devgate.gateway.refusals import Refusals
+from devgate.gateway.reports.usage import Usage
 from devgate.gateway.storage import Names, Records
 from devgate.gateway.trimming import Trimming
 from devgate.net.acceptor import Acceptor
@@ -205,6 +206,7 @@ def build(
         leads=lambda: cluster is None or cluster.leads,
         node="" if cluster is None else cluster.node,
     )  # fmt: skip
+    trimming = Trimming(records, settings, background, wall_clock)
     gateway = Gateway(
         settings=settings,
         directory=directory,
@@ -217,7 +219,8 @@ def build(
         events=storage.events,
         desk=desk,
         acceptor=acceptor,
-        trimming=Trimming(records, settings, background, wall_clock),
+        trimming=trimming,
+        usage=Usage(records, settings, background, trimming.clock),
         webhooks=Webhooks(settings.webhook, storage.events, positions),
         seal=seal,
         alerts=alerts,

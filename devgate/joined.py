@@ -88,6 +88,7 @@ class Joined:
             nursery.start_soon(node.run)
             nursery.start_soon(self._watch_files)
             nursery.start_soon(node.leadership.run, gateway.trimming.run)
+            nursery.start_soon(node.leadership.run, gateway.usage.run)
             nursery.start_soon(node.leadership.run, gateway.webhooks.run)
             task_status.started()
 

@@ -24,6 +24,7 @@ from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
+from devgate.gateway.examination import Finding
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.given import Given, activated
 from devgate.net.limits import capacity, raise_descriptor_limit
@@ -177,6 +178,7 @@ def _serve(
         app = App(
             parts, read_settings, guard, keep_what_is_loaded, joined, successor, given, why_not
         )
+        app.gateway.examination.look = partial(_examined, app)
         try:
             trio.run(app.run, on_ready)
         finally:
@@ -189,6 +191,15 @@ def _serve(
     # What is left is the kernel's to take back: looking through it would only delay a restart.
     gc.freeze()
     log.info("stopped")
+
+
+def _examined(app: App) -> list[Finding]:
+    """What `devgate doctor` finds, by the settings that are in force. It blocks."""
+    from devgate.doctor.examine import examine_settings, worst_first  # when somebody asks
+
+    settings = app.gateway.settings
+    found = worst_first(examine_settings(settings, settings.control.socket))
+    return [Finding(one.severity.value, *one[1:]) for one in found]
 
 
 def keep_what_is_loaded() -> None:

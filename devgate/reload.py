@@ -34,6 +34,7 @@ def reload(
     settings = with_changes(gateway.settings, new, keys)
     gateway.apply(settings)
     gateway.trimming.apply(settings)
+    gateway.usage.apply(settings)
     gateway.directory.apply(settings.service)
     gateway.dispatcher.apply(settings.command)
     gateway.desk.apply(settings.device)

@@ -50,6 +50,10 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "import": ("/devices/import", "en", "light", DESKTOP),
     "bulk-start": ("/bulk?do=start&all=1&site={site}", "en", "light", (DESKTOP[0], 620)),
     "bulk-dark-zh": ("/bulk?do=stop&all=1&site={site}", "zh", "dark", DESKTOP),
+    "report": ("/reports?by=site", "en", "light", (DESKTOP[0], 0)),
+    "report-dark-zh": ("/reports?by=machine&sort=starts", "zh", "dark", DESKTOP),
+    "begin": ("/settings/begin", "en", "light", (DESKTOP[0], 0)),
+    "examination-zh": ("/settings/doctor", "zh", "light", (DESKTOP[0], 700)),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 

@@ -40,6 +40,9 @@ NEEDS: Mapping[str, str] = {
     "fleet": "read",
     "trend": "read",
     "sites": "read",
+    "report": "read",
+    "report_export": "read",
+    "zones": "read",
     "day": "read",
     "order": "read",
     "story": "read",
@@ -87,6 +90,9 @@ NEEDS: Mapping[str, str] = {
     "alert_receiver_remove": "admin",
     "alert_receiver_test": "admin",
     "upgrade": "admin",
+    "zone": "admin",
+    "settings": "admin",
+    "doctor": "admin",
     "node_drain": "admin",
     "node_remove": "admin",
     "password": "read",
@@ -110,7 +116,8 @@ FOR_SITES = frozenset({
     "start", "stop", "cancel", "status", "devices", "device", "export", "add", "edit", "remove",
     "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
     "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
-    "bulk_edit", "bulk_cancel", "password", "sessions", "session_end",
+    "bulk_edit", "bulk_cancel", "password", "sessions", "session_end", "report",
+    "report_export", "zones",
 })  # fmt: skip
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

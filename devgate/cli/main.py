@@ -37,6 +37,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
         "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
         "fleet": Entry("devgate.cli.fleet:fleet", "Show what needs attention, worst first."),
+        "report": Entry(
+            "devgate.cli.report:report", "Report what machines did, by day, month or site."
+        ),
         "unknown": Entry(
             "devgate.cli.inbox:unknown", "Resolve commands whose outcome is unknown."
         ),
@@ -50,8 +53,12 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "simulate": Entry(
             "devgate.cli.local.simulate:simulate", "Run a fleet of simulated devices."
         ),
+        "settings": Entry(
+            "devgate.cli.settings:settings", "Show the configuration that the gateway works by."
+        ),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
         "alert": Entry("devgate.cli.alert:alert", "Tell people when something needs them."),
+        "zones": Entry("devgate.cli.report:zones", "Keep the time zones of sites."),
         "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of web applications."),

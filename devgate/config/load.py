@@ -58,6 +58,8 @@ def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Setting
         if (more := len(wrong) + len(errors) - len(lines)) > 0:
             lines.append(f"and {more} more")
         raise SetupError("\n".join(lines))
+    if file is not None:
+        settings.read_from(str(file.absolute()))
     return settings
 
 

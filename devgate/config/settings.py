@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from devgate.config.addresses import addresses, loopback, networks
 from devgate.config.cluster import ClusterSettings
@@ -28,6 +28,7 @@ from devgate.config.kinds import (
     size,
     whole,
 )
+from devgate.config.report import ReportSettings
 from devgate.config.table import Table, setting
 from devgate.config.tls import TlsSettings
 from devgate.config.webhook import WebhookSettings, once_each
@@ -265,9 +266,26 @@ class Settings(Table):
     http: HttpSettings = setting({}, "The door for browsers and web applications.")
     command: CommandSettings = setting({}, "Starts and stops.")
     store: StoreSettings = setting({}, "The database.")
+    report: ReportSettings = setting({}, "Reports: what machines did by day and month.")
     cluster: ClusterSettings = setting({}, "Several gateways that are one fleet.")
     log: LogSettings = setting({}, "What the gateway says of itself.")
     webhook: list[WebhookSettings] = setting([], "Receivers of events.", restart=True)
+    _file: str | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        """By their values, wherever they were read from."""
+        return isinstance(other, Settings) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # as of all that has lists
+
+    @property
+    def file(self) -> str | None:
+        """The file that they were read from, as an absolute path; None without one."""
+        return self._file
+
+    def read_from(self, file: str) -> None:
+        """Say which file they were read from."""
+        self._file = file
 
     @model_validator(mode="after")
     def _keys_need_their_records(self) -> Settings:

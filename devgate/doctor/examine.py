@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from devgate import __version__
@@ -11,7 +11,7 @@ from devgate.config.load import load
 from devgate.config.settings import Settings
 from devgate.config.unused import unused
 from devgate.doctor import database, disk, doors, files, running, system
-from devgate.doctor.finding import Finding, Findings, error, ok, warning
+from devgate.doctor.finding import Finding, Findings, Severity, error, ok, warning
 from devgate.errors import SetupError
 
 
@@ -25,6 +25,11 @@ def examine(
         for line in str(err).splitlines():
             yield error("configuration", line, "mend it, then `devgate serve --check`")
         return
+    yield from examine_settings(settings, socket)
+
+
+def examine_settings(settings: Settings, socket: str) -> Findings:
+    """Look at everything, by settings that were read already."""
     yield from _configuration(settings)
     gateway = running.find(socket)
     yield from running.examine(socket, gateway, __version__)
@@ -42,6 +47,12 @@ def examine(
     yield from _guarded("ports", partial(doors.examine, settings, gateway))
     yield from _guarded("webhooks", partial(doors.webhooks, settings, socket, gateway))
     yield from _guarded("files", partial(files.examine, settings))
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """In the order in which they are shown."""
+    order = list(Severity)
+    return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
 def _configuration(settings: Settings) -> Findings:

@@ -21,12 +21,14 @@ from devgate.gateway.counters import RequestCounts, StoreCounts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
+from devgate.gateway.examination import Examination
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.membership import Membership
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.reports.fleet_day import Fleet
 from devgate.gateway.reports.inbox import Inbox
+from devgate.gateway.reports.usage import Usage
 from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
 from devgate.gateway.uploads import Uploads
@@ -58,6 +60,7 @@ class Gateway:
     desk: Desk
     acceptor: Acceptor  # of devices
     trimming: Trimming
+    usage: Usage
     webhooks: Webhooks
     seal: Seal  # of their secrets
     alerts: Alerts
@@ -74,6 +77,7 @@ class Gateway:
     requests: RequestCounts = field(default_factory=RequestCounts)
     uploads: Uploads = field(default_factory=Uploads)
     bulk: Jobs = field(default_factory=Jobs)
+    examination: Examination = field(default_factory=Examination)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
     pauses: Pauses = field(default_factory=Pauses)  # of what stands still in an upgrade

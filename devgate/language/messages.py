@@ -85,8 +85,9 @@ def sentences(file: Path) -> dict[str, str]:
 
 @cache
 def gateway() -> dict[str, str]:
-    """What the gateway says, by its English."""
-    return sentences(Path(__file__).parent / "zh.toml")
+    """What the gateway says, and what an examination of it finds, by its English."""
+    files = sorted(Path(__file__).parent.glob("zh*.toml"))
+    return {english: said for file in files for english, said in sentences(file).items()}
 
 
 @cache

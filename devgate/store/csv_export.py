@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from devgate.model import AUDIT_CSV, COMMAND_CSV, audit_row
@@ -48,22 +48,23 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.15g}"
 
 
-class CommandCsv:
-    """Writes the header at once, and then record after record of commands (`COMMAND_CSV`).
+class LinesCsv:
+    """Writes the header at once, and then line after line of these columns.
 
     For a `spreadsheet` no cell is a formula.
     """
 
-    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
+    def __init__(self, out: IO[str], columns: Sequence[str], *, spreadsheet: bool = False) -> None:
         self._spreadsheet = spreadsheet
+        self._columns = columns
         self._writer = csv.writer(out, lineterminator="\n")
         if spreadsheet:
             out.write(BOM)
-        self._writer.writerow(COMMAND_CSV)
+        self._writer.writerow(columns)
 
     def write(self, record: Mapping[str, object]) -> None:
         """One more line."""
-        cells = [record[name] for name in COMMAND_CSV]
+        cells = [record[name] for name in self._columns]
         row = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
         self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)
 
@@ -82,3 +83,10 @@ class AuditCsv:
         """One more line."""
         row = audit_row(event)
         self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)
+
+
+class CommandCsv(LinesCsv):
+    """Records of commands, in the columns of `COMMAND_CSV`."""
+
+    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
+        super().__init__(out, COMMAND_CSV, spreadsheet=spreadsheet)

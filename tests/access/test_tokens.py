@@ -192,6 +192,7 @@ def test_each_operation_has_its_role() -> None:
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
         "alerts", "alert_log", "alert_rules", "alert_receivers",
         "bulk", "bulks", "story", "unknown", "password", "sessions", "session_end",
+        "report", "report_export", "zones",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",
@@ -204,6 +205,6 @@ def test_each_operation_has_its_role() -> None:
         "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receiver_add",
         "alert_receiver_edit", "alert_receiver_remove", "alert_receiver_test",
         "bulk_edit", "users", "user_add", "user_edit", "user_remove", "tokens", "token_add",
-        "token_edit", "token_remove", "audit", "audit_export",
+        "token_edit", "token_remove", "audit", "audit_export", "settings", "doctor", "zone",
     }  # fmt: skip
     assert set(NEEDS) == set(OPERATIONS)

@@ -208,7 +208,8 @@ PATHS = (
     "/devices/860000000000001/start?long=1h",
     "/devices?q=Bay&state=never-seen&sort=-since", "/orders", "/orders?outcome=refused",
     "/orders?key=M2026-7", "/labels?site=East", "/unknown-devices", "/alerts", "/api/docs",
-    "/unknown?state=resolved", "/unknown",
+    "/unknown?state=resolved", "/unknown", "/reports", "/reports?by=day", "/settings/webhooks",
+    "/settings/zones",
 )  # fmt: skip
 
 

@@ -77,6 +77,10 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "keep_commands": "365d",
         "max_size": 0,
     },
+    "report": {
+        "zone": "UTC",
+        "keep": "1100d",
+    },
     "cluster": {
         "node": "",
         "listen": "",

@@ -32,7 +32,7 @@ DEVICES = [
     {"imei": SOUTH, "id": 202, "name": SECRET[0], "site": "South", "phone": SECRET[1]},
 ]
 MINE = frozenset({"North", "West"})
-STREAMS = ("watch", "tap", "export", "history_export", "audit_export")
+STREAMS = ("watch", "tap", "export", "history_export", "audit_export", "report_export")
 
 
 @dataclass

@@ -36,13 +36,11 @@ def doctor(where: Where, everything: bool) -> None:
     Exit codes: 0 nothing was found, 1 warnings only, 12 at least one error.
     """
     from devgate.config.locate import find_config
-    from devgate.doctor.examine import examine
+    from devgate.doctor.examine import examine, worst_first
     from devgate.doctor.finding import Severity
 
-    found = sorted(
-        examine(find_config(where.config_option, os.environ), os.environ, where.socket()),
-        key=lambda finding: list(Severity).index(finding.severity),
-    )
+    config = find_config(where.config_option, os.environ)
+    found = worst_first(examine(config, os.environ, where.socket()))
     counts = Counter(finding.severity for finding in found)
     for finding in found:
         if where.as_json:

@@ -15,6 +15,7 @@ from devgate.gateway.operations import (
     alerts,
     audit,
     bulk,
+    configuration,
     device_list,
     devices,
     events,
@@ -29,6 +30,7 @@ from devgate.gateway.operations import (
     status,
     unknown,
     upkeep,
+    usage,
     webhooks,
 )
 from devgate.gateway.operations.arguments import Args
@@ -128,6 +130,14 @@ OPERATIONS: Mapping[str, Operation] = {
         "Tell the fleet by the hour, over 1, 7 or 30 days.", reports.trend, ("days",)
     ),
     "sites": Operation("List the sites and how many devices each has.", reports.sites),
+    "report": Operation(
+        "Tell what machines did, by machine, site, day or month.",
+        usage.report,
+        (*usage.FILTERS, "offset", "limit"),
+    ),
+    "report_export": Operation("Give all lines of a report.", usage.export, usage.FILTERS),
+    "zones": Operation("List the sites with their time zones.", usage.zones),
+    "zone": Operation("Give a site a time zone of its own.", usage.zone, ("site", "zone")),
     "day": Operation("Tell one device's day.", reports.day, ("imei", "since")),
     "order": Operation(
         "Tell all that happened to the commands of a key.", reports.order, ("key",)
@@ -190,6 +200,10 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "alert_receiver_test": Operation(
         "Send a test to a receiver of alerts.", alert_receivers.alert_receiver_test, ("name",)
+    ),
+    "settings": Operation("Tell the configuration that is in force.", configuration.settings),
+    "doctor": Operation(
+        "Examine the gateway, its database and its machine for faults.", configuration.doctor
     ),
     "nodes": Operation("List the nodes of the cluster.", nodes.nodes),
     "node_drain": Operation(

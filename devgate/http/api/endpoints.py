@@ -11,6 +11,7 @@ from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.schemas import nullable
 from devgate.http.api.service_calls import CALLS as SERVICE
+from devgate.http.api.usage_calls import CALLS as USAGE
 
 _IMEI = Field("imei", s.IMEI, "The device.", True)
 _ABOUT_ONE = Field("imei", s.IMEI, "Only of this device.")
@@ -273,6 +274,7 @@ CALLS: tuple[Call, ...] = (
         query=(Field("key", s.KEY, "The key of its command.", True),),
     ),
     *ALERTS,
+    *USAGE,
     *SERVICE,
     *ACCOUNTS,
 )  # fmt: skip

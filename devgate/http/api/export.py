@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from io import StringIO
@@ -16,7 +16,7 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.csv_export import AuditCsv, CommandCsv, CsvWriter
+from devgate.store.csv_export import AuditCsv, CommandCsv, CsvWriter, LinesCsv
 from devgate.store.device import Device
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
@@ -97,8 +97,20 @@ class AuditExport(Export):
         return AuditCsv(out, spreadsheet=self._spreadsheet).write
 
 
+class ReportExport(Export):
+    """The lines of a report."""
+
+    file_name = "report.csv"
+
+    def writer(self, out: StringIO) -> Callable[[Reply], None]:
+        """Write the header, and return what writes a line."""
+        columns = cast("Sequence[str]", self._stream.reply["columns"])
+        return LinesCsv(out, columns, spreadsheet=self._spreadsheet).write
+
+
 KINDS: Mapping[str, type[Export]] = {
     "export": Export,
     "history_export": CommandExport,
     "audit_export": AuditExport,
+    "report_export": ReportExport,
 }

@@ -6,6 +6,7 @@ from devgate.http.api.account_schemas import ACCOUNTS
 from devgate.http.api.alert_schemas import ALERTS
 from devgate.http.api.report_schemas import COMMAND, REPORTS
 from devgate.http.api.schemas import Schema
+from devgate.http.api.settings_schemas import SETTINGS
 from devgate.http.api.shapes import (
     ANY,
     MAYBE,
@@ -25,6 +26,7 @@ from devgate.http.api.shapes import (
     ref,
     shape,
 )
+from devgate.http.api.usage_calls import REPORT
 
 LISTED: dict[str, Schema] = {
     "imei": TEXT, "id": WHOLE, "name": TEXT, "site": TEXT, "enabled": YES, "online": YES,
@@ -204,4 +206,6 @@ SHAPES: dict[str, Schema] = {
     **ALERTS,
     **REPORTS,
     **ACCOUNTS,
+    **SETTINGS,
+    **REPORT,
 }  # fmt: skip

@@ -27,6 +27,7 @@ STREAMS = (
     "export",
     "history_export",
     "audit_export",
+    "report_export",
 )  # operations that go on: for these there are other calls
 
 

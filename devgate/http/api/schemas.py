@@ -51,7 +51,7 @@ _KEY = (
     "[ -~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f"
     "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9ffc\uac00-\ud7a3]"
 )
-_LINE = f"[^\u0000-\u001f\u007f-\u009f{BIDI}]"
+LINE = f"[^\u0000-\u001f\u007f-\u009f{BIDI}]"
 _TEXT = "[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]"
 _ID = "[0-9A-HJKMNP-TV-Z]{26}"
 _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
@@ -99,15 +99,15 @@ LONG = whole(1, 366 * 86400)
 TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT), seconds(MAX_EXPIRES)
 UNIT = {"type": "string", "enum": list(UNITS)}
 NUMBER = whole(0, MAX_ID)
-NAME = text(_LINE, "a text of one line", MAX_NAME)
-SITE = text(_LINE, "a text of one line", MAX_NAME, 1)
-SEARCH = text(_LINE, "a text of one line", MAX_SEARCH, 1)
+NAME = text(LINE, "a text of one line", MAX_NAME)
+SITE = text(LINE, "a text of one line", MAX_NAME, 1)
+SEARCH = text(LINE, "a text of one line", MAX_SEARCH, 1)
 SPAN = whole(1, int(MAX_SPAN))
 PERCENT = whole(0, 99)
 SORT = {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}
-CURSOR = text(_LINE, "the `next` or `prev` of a page", MAX_CURSOR, 15)
-WORDS = text(_LINE, "a text of one line", MAX_WORDS, 1)
-HOOK = text(_LINE, "a text of one line", 64, 1)
+CURSOR = text(LINE, "the `next` or `prev` of a page", MAX_CURSOR, 15)
+WORDS = text(LINE, "a text of one line", MAX_WORDS, 1)
+HOOK = text(LINE, "a text of one line", 64, 1)
 JOB = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
@@ -134,7 +134,7 @@ SECRET = {
 }  # fmt: skip
 # What is, or may hold, a secret: no message quotes it.
 UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
-PHONE, QR = (text(_LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
+PHONE, QR = (text(LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
@@ -146,15 +146,15 @@ IDS = {
 }  # fmt: skip
 INBOX = {"type": "string", "enum": list(STATES), "default": STATES[0]}
 VERDICT = {"type": "string", "enum": list(VERDICTS)}
-NOTE = text(_LINE, "a text of one line", MAX_NOTE, 1)
-PERSON = text(_LINE, "a text of one line", MAX_PERSON, 1)
+NOTE = text(LINE, "a text of one line", MAX_NOTE, 1)
+PERSON = text(LINE, "a text of one line", MAX_PERSON, 1)
 AGE = whole(1, int(MAX_AGE))
 OUTCOMES = {
     "type": "string", "title": f"some of {', '.join(ALL_OUTCOMES)}, with commas between",
     "pattern": f"^({'|'.join(ALL_OUTCOMES)})(,({'|'.join(ALL_OUTCOMES)}))*$",
 }  # fmt: skip
 KIND = {"type": "string", "enum": list(KINDS_OF_COMMANDS)}
-SOURCE = text(_LINE, "a text of one line", MAX_SOURCE, 1)
+SOURCE = text(LINE, "a text of one line", MAX_SOURCE, 1)
 TIME = whole(0, MAX_TIME)
 SHEET = {"type": "string", "enum": ["program", "spreadsheet"], "default": "program"}
 EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
@@ -182,7 +182,7 @@ RECEIVER_URL = {
     "pattern": "^[a-z0-9]{2,20}://[^ ]+$", "maxLength": schemes.MAX_URL,
 }  # fmt: skip
 UNSAID.add(RECEIVER_URL["title"])
-PLACE = text(_LINE, "the `next` of a page", MAX_PLACE, 3)
+PLACE = text(LINE, "the `next` of a page", MAX_PLACE, 3)
 LETTER = {
     "type": "string", "title": "the id of a message, 26 letters and digits",
     "pattern": f"^{_ID}$",

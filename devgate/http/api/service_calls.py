@@ -22,6 +22,15 @@ CALLS: tuple[Call, ...] = (
         "every connection. 409 if it cannot: then nothing has changed.",
     ),
     Call(
+        "GET", "/api/settings", "settings", "The configuration that is in force", "Settings",
+        about="What stands in gateway.toml is changed there. Secrets are left out.",
+    ),
+    Call(
+        "GET", "/api/doctor", "doctor", "Examine the gateway and its machine", "Examined",
+        about="Limits, ports, disk, database, clock, certificates, receivers. It takes some "
+        "seconds; what was found in the last half minute is told again.",
+    ),
+    Call(
         "GET", "/api/nodes", "nodes", "List the nodes of the cluster", "Nodes",
         statuses={"400": 404}, about="404 for a gateway that works alone.",
     ),

@@ -15,6 +15,7 @@ from devgate.errors import DevgateError
 from devgate.http.pages import (
     alerts,
     api_docs,
+    begin,
     bulk,
     command,
     device,
@@ -30,8 +31,13 @@ from devgate.http.pages import (
     login,
     machine,
     orders,
+    report,
+    sections,
+    settings,
     unknown,
+    webhooks,
     words,
+    zones,
 )
 from devgate.http.pages.view import Visit
 from devgate.http.place import Place
@@ -88,6 +94,15 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/commands/{id}", command.show, POST=command.resolve),
         page("/unknown", inbox.show, POST=inbox.resolve),
         page("/labels", labels.show),
+        page("/reports", report.show),
+        page("/settings", sections.first),
+        page(begin.PATH, begin.show),
+        page(zones.PATH, zones.show, POST=zones.change),
+        page("/settings/configuration", settings.configuration),
+        page("/settings/texts", settings.texts),
+        page("/settings/doctor", settings.doctor),
+        page(webhooks.PATH, webhooks.show, POST=webhooks.act),
+        page(webhooks.PATH + "/{name}/remove", webhooks.remove),
         page("/live/", live.following(fleet.LIVE)),
         page("/live/commands/{id}", live.following(command.LIVE)),
         page("/live/unknown", live.following(inbox.LIVE)),

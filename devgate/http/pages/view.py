@@ -25,6 +25,7 @@ from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.i18n import chosen, translate
 from devgate.http.pages.messages import said
+from devgate.http.pages.sections import Section, sections
 from devgate.http.problems import Problem
 from devgate.http.web import Web
 from devgate.language.choice import FULL, LANGUAGES, Language
@@ -144,6 +145,11 @@ class Visit:
     def role(self) -> str:
         """The role of who looks, as a key of the translations."""
         return f"role.{self.caller.role}" if self.caller else ""
+
+    @property
+    def sections(self) -> list[Section]:
+        """The sections of the settings that who looks may open."""
+        return sections(self)
 
     @property
     def trouble(self) -> str:

@@ -23,6 +23,7 @@ PATHS = (
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
     "/alerts", "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
     "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
+    "/reports", "/reports?by=month&site=x&sort=failed", "/settings/webhooks", "/settings/zones",
 )  # fmt: skip
 
 

@@ -33,6 +33,10 @@ HOUR: dict[str, object] = {
     "at": "2026-11-24T12:00:00.000Z", "start": 41, "stop": 3, "done": 42, "failed": 0,
     "unknown": 1, "unsent": 1, "open": 0,
 }  # fmt: skip
+COUNTS: dict[str, object] = {
+    "starts": 41, "done": 40, "failed": 0, "unknown": 1, "refused": 0, "open": 0,
+    "seconds": 36_000, "times": 0, "availability": 99.4,
+}  # fmt: skip
 STORY: dict[str, object] = {
     "record": RECORD, **NAMED, "unit": "seconds", "before": ONLINE,
     "lines": [
@@ -86,6 +90,34 @@ REPORTS: Mapping[str, Sample] = {
         {"status": "200", "days": 1, "since": HOUR["at"], "complete": True,
          "hours": [{**HOUR, "online": 2871}]},
         query={"days": 1},
+    ),
+    "report": Sample(
+        "getReport", "Reports",
+        {
+            "status": "200", "by": "machine", "first": "2026-11-01", "last": "2026-11-24",
+            "zone": "Asia/Shanghai", "counted_to": "2026-11-24T12:30:00.000Z", "complete": True,
+            "items": [{"imei": IMEI, **NAMED, **COUNTS}], "total": COUNTS, "count": 1,
+            "next": None,
+        },
+        query={"by": "machine", "month": "2026-11", "site": "north"},
+    ),
+    "report_export": Sample(
+        "exportReport", "Reports",
+        "day,starts,done,failed,unknown,refused,open,seconds,times,availability\n"
+        "2026-11-24,41,40,0,1,0,0,36000,0,99.4\n",
+        query={"by": "day", "first": "2026-11-24", "last": "2026-11-24"},
+    ),
+    "zones": Sample(
+        "listZones", "Reports",
+        {"status": "200", "default": "Asia/Shanghai",
+         "items": [{"site": "north", "devices": 212, "zone": None}]},
+    ),
+    "zone": Sample(
+        "setZone", "Reports",
+        {"status": "200",
+         "message": "days of north are cut in the zone Europe/Berlin and counted anew",
+         "site": "north", "zone": "Europe/Berlin"},
+        json={"site": "north", "zone": "Europe/Berlin"},
     ),
     "day": Sample(
         "getDeviceDay", "Reports",

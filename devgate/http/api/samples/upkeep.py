@@ -50,6 +50,28 @@ UPKEEP: Mapping[str, Sample] = {
          "devices", "version": "0.2.0", "former": "0.1.0", "pid": 4711, "connections": 2871,
          "closed": 0, "seconds": 0.093},
     ),
+    "settings": Sample(
+        "getSettings", "Gateway",
+        {
+            "status": "200", "file": "/etc/devgate/gateway.toml",
+            "items": [{
+                "key": "command.ack_timeout", "value": 10.0, "secret": False, "unit": "seconds",
+                "from": "default", "restart": False,
+                "about": "How long a command that was sent waits for the device's result.",
+            }],
+        },
+    ),
+    "doctor": Sample(
+        "examineGateway", "Gateway",
+        {
+            "status": "200", "at": "2026-11-24T12:30:00.000Z",
+            "items": [{
+                "severity": "warning", "check": "disk",
+                "message": "1.7 GB are free in /var/lib/devgate",
+                "action": "make room, or set [store] max_size and keep_events",
+            }],
+        },
+    ),
     "nodes": Sample(
         "listNodes", "Cluster",
         {"status": "200", "items": [NODE], "leader": "a", "next": None},

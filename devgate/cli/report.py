@@ -1,0 +1,176 @@
+"""`devgate report` and `devgate zones`: what machines did, by machine, site, day or month."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from devgate.cli.output import (
+    Where,
+    common,
+    complain,
+    exit_code,
+    finish,
+    options,
+    say,
+    table,
+)
+from devgate.cli.params import ImeiType
+from devgate.control.client import ask
+from devgate.model import Imei, in_units
+
+MOST = 1000  # lines that are asked for at once
+BY = ("machine", "site", "day", "month")
+COUNTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
+          "availability")  # fmt: skip
+ABOUT = {"machine": ("imei", "name", "site"), "site": ("site",), "day": ("day",),
+         "month": ("month",)}  # fmt: skip
+SORTS = click.Choice(COUNTS)
+
+
+@click.command()
+@click.option("--by", type=click.Choice(BY), default=BY[0], help="What a line is about.",
+              show_default=True)  # fmt: skip
+@click.option("--month", metavar="YYYY-MM", help="All days of this month.")
+@click.option("--from", "first", metavar="DAY", help="From this day on (YYYY-MM-DD).")
+@click.option("--to", "last", metavar="DAY", help="Up to this day, which is included.")
+@click.option("--site", help="Only of this site.")
+@click.option("--imei", type=ImeiType(), help="Only of this device.")
+@click.option("--sort", type=SORTS, help="The largest first; of availability the smallest.")
+@click.option("--limit", type=click.IntRange(1), help="At most that many lines.")
+@click.option("--csv", "as_csv", is_flag=True, help="All lines, as CSV.")
+@common
+def report(
+    where: Where, /, by: str, month: str | None, first: str | None, last: str | None,
+    site: str | None, imei: Imei | None, sort: str | None, limit: int | None, as_csv: bool,
+) -> None:  # fmt: skip
+    """Report what machines did: starts and what became of them, time, availability.
+
+    Without --month, --from and --to it is the month up to now. A start counts on the day
+    on which it was taken, in the time zone of its site (`devgate zones`). DONE are starts
+    that the device confirmed, or of which a person says that it ran; RUN is what these
+    asked for, as a duration or in times. AVAILABLE is the share of time that machines were
+    connected, over days that are over.
+
+    \b
+    Examples:
+      devgate report --by site --month 2026-11
+      devgate report --by day --site north --from 2026-11-01 --to 2026-11-14
+      devgate report --sort failed --limit 20
+      devgate report --month 2026-11 --csv > november.csv
+      devgate report --json | jq '.total'
+    """
+    given: dict[str, object] = {
+        name: value
+        for name, value in (
+            ("by", by), ("month", month), ("first", first), ("last", last), ("site", site),
+            ("imei", imei), ("sort", sort),
+        )
+        if value is not None
+    }  # fmt: skip
+    if as_csv:
+        _csv(where, given, limit)
+    reply: Mapping[str, Any] = ask(
+        where.socket(), {"type": "report", **given, **({} if limit is None else {"limit": limit})}
+    )
+    if where.as_json or (code := exit_code(reply)):
+        finish(reply, where.as_json)
+    say(_listed(reply))
+    if reply["next"] is not None and limit is None:
+        complain(f"there are {reply['count']} lines: add --csv for all, or --limit")
+    if not reply["complete"]:
+        complain("days are still counted; ask again")
+    raise SystemExit(code)
+
+
+def _listed(reply: Mapping[str, Any]) -> str:
+    about = ABOUT[reply["by"]]
+    header = (*(name.upper() for name in about), "STARTS", "DONE", "FAILED", "UNKNOWN", "REFUSED",
+              "OPEN", "RUN", "AVAILABLE")  # fmt: skip
+    rows = [[one[name] for name in about] + _cells(one) for one in reply["items"]]
+    total = ["total", *[""] * (len(about) - 1), *_cells(reply["total"])]
+    lines = table(header, [*rows, total])
+    return f"{reply['first']} to {reply['last']}, zone {reply['zone']}\n\n{lines}"
+
+
+def _cells(one: Mapping[str, Any]) -> list[object]:
+    parts = []
+    if one["seconds"] or not one["times"]:
+        parts.append(" ".join(f"{count} {unit}" for count, unit in in_units(one["seconds"])))
+    if one["times"]:
+        parts.append(f"{one['times']} times")
+    share = "" if one["availability"] is None else f"{one['availability']:.1f} %"
+    return [*(one[name] for name in COUNTS[:6]), ", ".join(parts), share]
+
+
+def _csv(where: Where, given: Mapping[str, object], limit: int | None) -> NoReturn:
+    import csv  # not for every command
+
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    columns: Sequence[str] = (*ABOUT[str(given["by"])], *COUNTS)
+    out.writerow(columns)
+    left, offset = limit or sys.maxsize, 0
+    while True:
+        request = {"type": "report", **given, "limit": min(left, MOST), "offset": offset}
+        reply: Mapping[str, Any] = ask(where.socket(), request)
+        if code := exit_code(reply):
+            finish(reply, where.as_json)
+        for item in reply["items"]:
+            out.writerow([item[name] for name in columns])
+        sys.stdout.flush()
+        left -= len(reply["items"])
+        if left <= 0 or reply["next"] is None:
+            raise SystemExit(code)
+        offset = reply["next"]
+
+
+@click.group()
+@options
+def zones() -> None:
+    """Keep the time zones of sites: by them the days of reports are cut.
+
+    A site without one has that of `[report] zone` in gateway.toml.
+
+    \b
+    Examples:
+      devgate zones list
+      devgate zones set "Berlin Hbf" Europe/Berlin
+    """
+
+
+@zones.command("list")
+@common
+def list_(where: Where) -> None:
+    """List the sites, how many machines each has, and its time zone.
+
+    \b
+    Example:
+      devgate zones list --json | jq '.items[] | select(.zone != null)'
+    """
+
+    def listed(reply: Mapping[str, Any]) -> str:
+        default = f"({reply['default']})"
+        rows = [(one["site"], one["devices"], one["zone"] or default) for one in reply["items"]]
+        return table(("SITE", "DEVICES", "ZONE"), rows)
+
+    finish(ask(where.socket(), {"type": "zones"}), where.as_json, listed)
+
+
+@zones.command("set")
+@click.argument("site")
+@click.argument("zone", required=False, metavar="[ZONE]")
+@common
+def set_(where: Where, site: str, zone: str | None) -> None:
+    """Give SITE the time zone ZONE, such as Europe/Berlin; without one, the default again.
+
+    The days of its machines are counted anew, as far as commands are kept.
+
+    \b
+    Examples:
+      devgate zones set "Berlin Hbf" Europe/Berlin
+      devgate zones set "Berlin Hbf"
+    """
+    finish(ask(where.socket(), {"type": "zone", "site": site, "zone": zone}), where.as_json)

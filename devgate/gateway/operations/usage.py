@@ -1,0 +1,273 @@
+"""Reports: what machines did by machine, site, day or month; and the time zones of sites."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from typing import NamedTuple
+
+from devgate.errors import CallerError
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.reports.days import as_date, day_of, of_date, zone_of, zones_of
+from devgate.model import iso, shown
+from devgate.store import statistics, usage_report, usage_work
+from devgate.store import zones as stored
+from devgate.store.device import MAX_NAME
+from devgate.store.history import Reading
+from devgate.store.usage_report import Asked, Sums
+
+BY = ("machine", "site", "day", "month")
+SORTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
+         "availability")  # fmt: skip
+COLUMNS = (*SORTS[:-1], "availability")  # of a line, behind what it is about
+ABOUT: Mapping[str, tuple[str, ...]] = {
+    "machine": ("imei", "name", "site"), "site": ("site",), "day": ("day",), "month": ("month",),
+}  # fmt: skip
+FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
+MAX_DAYS = 3660
+# Device days that one report goes through: some 6 s of a thread, in which nothing else waits.
+MOST = 12_000_000
+MAX_LINES = 200_000  # of a CSV file
+MAX_OFFSET = 10_000_000
+NAMED = 500  # machines whose names are looked up at once
+
+log = logging.getLogger("devgate.reports")
+
+
+class Page(NamedTuple):
+    """What a look at the database gives."""
+
+    total: Sums
+    lines: Sequence[Sums]
+    names: Mapping[str, tuple[str, str]]
+    counted_to: float  # wall clock
+    complete: bool
+
+
+async def report(gateway: Gateway, args: Args, source: str) -> Reply:
+    """A page of lines, and the totals of all of them."""
+    by, asked, sort = _asked(gateway, args)
+    limit = arguments.limit(args)
+    offset = arguments.number(args, "offset") or 0
+    if offset > MAX_OFFSET:
+        raise CallerError("400", f"offset: a number from 0 to {MAX_OFFSET} expected, not {offset}")
+    gateway.usage.read()
+    page = await gateway.records.read(_page, by, asked, sort, limit, offset)
+    behind = offset + len(page.lines)
+    return {
+        **_head(gateway, by, asked, page),
+        "items": [_item(by, one, page.names) for one in page.lines],
+        "total": _counts(page.total),
+        "count": page.total.lines,
+        "next": behind if behind < page.total.lines else None,
+    }
+
+
+async def export(gateway: Gateway, args: Args, source: str) -> Stream:
+    """All lines, by what they are about. Raises CallerError (400) for more than MAX_LINES."""
+    by, asked, sort = _asked(gateway, args)
+    page = await gateway.records.read(_page, by, asked, sort, MAX_LINES, 0, names=False)
+    if page.total.lines > MAX_LINES:
+        raise CallerError(
+            "400", f"there are {page.total.lines} lines, and {MAX_LINES} fit: choose a site"
+        )
+    reply = {**_head(gateway, by, asked, page), "columns": [*ABOUT[by], *COLUMNS]}
+    return Stream(reply, _all(gateway, by, page.lines))
+
+
+async def _all(gateway: Gateway, by: str, lines: Sequence[Sums]) -> AsyncGenerator[Reply, None]:
+    for start in range(0, len(lines), NAMED):
+        some = lines[start : start + NAMED]
+        names: Mapping[str, tuple[str, str]] = {}
+        if by == "machine":
+            names = await gateway.records.read(statistics.names, {str(one.key) for one in some})
+        for one in some:
+            yield _item(by, one, names)
+
+
+def _head(gateway: Gateway, by: str, asked: Asked, page: Page) -> Reply:
+    return {
+        "status": "200",
+        "by": by,
+        "first": as_date(asked.first).isoformat(),
+        "last": as_date(asked.last).isoformat(),
+        "zone": gateway.settings.report.zone,
+        "counted_to": iso(page.counted_to),
+        "complete": page.complete,
+    }
+
+
+def _page(
+    conn: Reading,
+    by: str,
+    asked: Asked,
+    sort: str | None,
+    limit: int,
+    offset: int,
+    names: bool = True,
+) -> Page:
+    if by == "month":
+        total, days = usage_report.lines(conn, asked, None, MAX_DAYS, 0)
+        found = _by_month(days, sort)
+        total = total._replace(lines=len(found))
+        found = found[offset : offset + limit]
+    else:
+        total, found = usage_report.lines(conn, asked, sort, limit, offset)
+    called = {}
+    if by == "machine" and names:
+        called = statistics.names(conn, {str(one.key) for one in found})
+    state, (newest, _) = usage_work.state(conn), usage_work.newest(conn)
+    whole = state is not None and state.position >= newest
+    at = time() if whole or state is None else state.at
+    left = [one for one in usage_work.works(conn) if not one.name.startswith(usage_work.ZONE)]
+    return Page(total, found, called, at, state is not None and not left)
+
+
+def _by_month(days: Sequence[Sums], sort: str | None) -> list[Sums]:
+    def month(one: Sums) -> str:
+        return as_date(int(str(one.key))).strftime("%Y-%m")
+
+    found = []
+    for name, some in groupby(days, month):
+        columns = zip(*(row[2:] for row in some), strict=True)
+        found.append(Sums(name, 1, *(sum(column) for column in columns)))
+    if sort == "availability":
+        found.sort(key=lambda one: one.online / one.span if one.span else 2)
+    elif sort is not None:
+        found.sort(key=lambda one: -int(getattr(one, sort)))
+    return found
+
+
+def _item(by: str, one: Sums, names: Mapping[str, tuple[str, str]]) -> Reply:
+    key = one.key
+    about: Reply
+    if by == "machine":
+        name, site = names.get(str(key), ("", ""))
+        about = {"imei": key, "name": name, "site": site}
+    elif by == "day":
+        about = {"day": as_date(int(str(key))).isoformat()}
+    else:
+        about = {by: key}
+    return {**about, **_counts(one)}
+
+
+def _counts(one: Sums) -> Reply:
+    share = round(100 * one.online / one.span, 2) if one.span else None
+    return {**{name: getattr(one, name) for name in SORTS[:-1]}, "availability": share}
+
+
+def _asked(gateway: Gateway, args: Args) -> tuple[str, Asked, str | None]:
+    by = arguments.choice(args, "by", BY) or "machine"
+    first, last = _days(gateway, args)
+    imei = arguments.maybe_device(args)
+    days, known = last - first + 1, len(gateway.directory)
+    if imei is None and days * known > MOST:
+        raise CallerError(
+            "400",
+            f"{days} days of {known} devices are more than one report goes through: "
+            "choose fewer days",
+        )
+    asked = Asked(
+        by if by != "month" else "day",
+        first,
+        last,
+        arguments.text(args, "site", MAX_NAME),
+        imei,
+        arguments.own_sites(args),
+    )
+    return by, asked, arguments.choice(args, "sort", SORTS)
+
+
+def _days(gateway: Gateway, args: Args) -> tuple[int, int]:
+    """The first and the last day: of `month`, or as they are given; else the month so far."""
+    zone = zones_of((gateway.settings.report.zone,))[gateway.settings.report.zone]
+    today = day_of(time(), zone)
+    month, first, last = _month(args), _date(args, "first"), _date(args, "last")
+    if month is not None:
+        if first is not None or last is not None:
+            raise CallerError("400", "month: either a month or first and last expected, not both")
+        following = date.fromordinal(month.toordinal() + 31).replace(day=1)
+        return of_date(month), of_date(following) - 1
+    if last is None:
+        last = today if first is None or first <= today else first
+    if first is None:
+        first = of_date(as_date(last).replace(day=1))
+    if not first <= last < first + MAX_DAYS:
+        raise CallerError(
+            "400", f"last: a day from first on, at most {MAX_DAYS} days later, expected"
+        )
+    return first, last
+
+
+def _month(args: Args) -> date | None:
+    given = args.get("month")
+    if given is None:
+        return None
+    return _read(given, "month", "a month such as 2026-11", lambda text: f"{text}-01")
+
+
+def _date(args: Args, name: str) -> int | None:
+    given = args.get(name)
+    if given is None:
+        return None
+    return of_date(_read(given, name, "a day such as 2026-11-24", lambda text: text))
+
+
+def _read(given: object, name: str, what: str, as_day: Callable[[str], str]) -> date:
+    try:
+        if not isinstance(given, str) or len(as_day(given)) != 10:
+            raise ValueError
+        found = date.fromisoformat(as_day(given))
+        if not 1970 < found.year < 9999:
+            raise ValueError
+    except ValueError:
+        raise CallerError("400", f"{name}: {what} expected, not {shown(given)}") from None
+    return found
+
+
+async def zones(gateway: Gateway, args: Args, source: str) -> Reply:
+    """All sites, each with its own time zone, or with null: it has the default."""
+    own, sites = await gateway.records.read(_zones)
+    items = [
+        {"site": site, "devices": sites.get(site, 0), "zone": own.get(site)}
+        for site in sorted({*sites, *own})
+    ]
+    return {"status": "200", "default": gateway.settings.report.zone, "items": items}
+
+
+def _zones(conn: Reading) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    return stored.zones(conn), statistics.sites(conn)
+
+
+async def zone(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Give a site a time zone, or with null the default. Its days are counted anew."""
+    site = arguments.text(args, "site", MAX_NAME)
+    if site is None:
+        raise CallerError("400", "site: the name of a site expected, not nothing")
+    name = arguments.text(args, "zone")
+    if name is not None:
+        try:
+            zone_of(name)
+        except ValueError as err:
+            raise CallerError("400", f"zone: {err}") from None
+    own, sites = await gateway.records.read(_zones)
+    if site not in sites and site not in own:
+        raise CallerError("400", f"site: no device is at a site called {shown(site)}")
+    if name is not None and site not in own and len(own) >= stored.MAX_ZONES:
+        raise CallerError("400", f"at most {stored.MAX_ZONES} sites have a zone of their own")
+    tomorrow = day_of(time(), zone_of("UTC")) + 1
+    if await gateway.records.change(stored.set_zone, site, name, tomorrow):
+        log.info("zone of a site changed site=%s zone=%s source=%s", site, name, source)
+    used = name or gateway.settings.report.zone
+    return {
+        "status": "200",
+        "message": f"days of {site} are cut in the zone {used} and counted anew",
+        "site": site,
+        "zone": name,
+    }

@@ -1,0 +1,286 @@
+"""What reports are made of is counted beside the service: a little at a time, each thing once.
+
+Three things are counted, each in short steps: what changed of commands (the log of events says of
+which), days that are over, and days that are to be counted anew (towards the past: everything at
+first, a site whose zone was changed). How far each has come is on disk, in the transaction of its
+rows. So a restart, or another node that leads, goes on where this one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import trio
+
+from devgate.gateway.background import Background
+from devgate.gateway.clock import Clock, time
+from devgate.gateway.reports.days import bounds, day_of, online_seconds, row, zones_of
+from devgate.gateway.storage import Records
+from devgate.store import usage as stored
+from devgate.store import usage_work as work
+from devgate.store import zones as site_zones
+from devgate.store.history import TRIM, Reading
+from devgate.store.numbering import time_of
+from devgate.store.usage import Day, Machine
+from devgate.store.usage_work import ALL, SITE, SITES, ZONE, State, Work
+
+if TYPE_CHECKING:
+    from devgate.config.settings import Settings
+
+TURN_SECONDS = 60.0  # between two turns ...
+ASKED_SECONDS = 2.0  # ... and at least, where somebody reads a report
+EVENTS = 2000  # that one step looks through
+MACHINES = 200  # that one step counts: some 10 ms
+REST = 4  # times as long as a step took, before the next: a fifth of a core
+MOST_REST = 5.0  # seconds
+ANEW_SECONDS = 20.0  # of a turn for days that are counted anew: changes come in between
+STEPS = 100  # of a turn, that delete what is too old
+# A day that is over is counted once that has passed: what was posted last is on disk by then.
+GRACE_SECONDS = 90.0
+
+
+class Look(NamedTuple):
+    """What one turn works by."""
+
+    now: float
+    default: str  # the zone of sites without their own
+    zones: Mapping[str, str]  # of sites that have one
+    oldest: float  # what happened earlier is not kept
+    first: float  # the oldest command that is kept was taken then
+    floor: float  # of days that ended before this time the commands may be gone
+
+    def zone_of(self, site: str) -> str:
+        """The name of a site's zone."""
+        return self.zones.get(site, self.default)
+
+
+class Wanted(NamedTuple):
+    """A device's day that is to be counted."""
+
+    machine: Machine
+    day: int
+    zone: str
+
+
+class Usage:
+    """Keeps `usage_day` up. One at a time: in a cluster the node that leads."""
+
+    def __init__(
+        self, records: Records, settings: Settings, background: Background, clock: Clock
+    ) -> None:
+        self._records = records
+        self._settings = settings
+        self._background = background
+        self._clock = clock
+        self._more = False  # there is something left to be counted anew
+        self._read = trio.Event()  # somebody reads a report
+
+    def apply(self, settings: Settings) -> None:
+        """Count by what these settings say from now on."""
+        self._settings = settings
+
+    async def run(self) -> NoReturn:
+        """Count for ever."""
+        while True:
+            await self._background.until_done("reports", self.turn)
+            self._read = trio.Event()
+            if not self._more:
+                with trio.move_on_after(TURN_SECONDS):
+                    await trio.sleep(ASKED_SECONDS)
+                    await self._read.wait()
+
+    def read(self) -> None:
+        """Somebody reads a report: the next one is to know more."""
+        self._read.set()
+
+    async def turn(self) -> None:
+        """What has changed since the last turn, days that are over, and a part of what is to be
+        counted anew. Raises StoreError."""
+        now, default = time(), self._settings.report.zone
+        keep = self._settings.store.keep_commands
+        state, look, tasks = await self._records.change(_begun, now, default, keep)
+        await self._follow(state.position, look)
+        for task in tasks:
+            if task.name.startswith(ZONE):
+                await self._close(task, look)
+        self._more = await self._anew(
+            [one for one in tasks if not one.name.startswith(ZONE)], look
+        )
+        await self._forget()
+
+    async def _follow(self, position: int, look: Look) -> None:
+        while True:
+            began = monotonic()
+            found = await self._records.read(stored.changes, position, EVENTS)
+            if found is None:
+                return
+            for commands in _parts(sorted(found.commands)):
+                rows = await self._records.read(_changed, commands, look)
+                await self._records.change(stored.save, rows)
+                await self._rest(began)
+                began = monotonic()
+            await self._records.change(work.counted_up_to, found.upto, found.at)
+            position = found.upto
+            await self._rest(began)
+
+    async def _close(self, task: Work, look: Look) -> None:
+        """Days of a zone that are over, one after the other."""
+        zone = task.name.removeprefix(ZONE)
+        while look.now >= bounds(task.day + 1, _zone(zone))[1] + GRACE_SECONDS:
+            began = monotonic()
+            rows, last = await self._records.read(_closed, task, zone, look)
+            after = task._replace(imei=last) if last else Work(task.name, task.day + 1, "")
+            await self._records.change(_write, rows, task, after)
+            task = after
+            await self._rest(began)
+
+    async def _anew(self, tasks: Sequence[Work], look: Look) -> bool:
+        """Whether there is something left."""
+        ends = monotonic() + ANEW_SECONDS
+        for first in tasks:
+            task: Work | None = first
+            while task is not None:
+                if monotonic() >= ends:
+                    return True
+                began = monotonic()
+                rows, after = await self._records.read(_again, task, look)
+                await self._records.change(_write, rows, task, after)
+                task = after
+                await self._rest(began)
+        return False
+
+    async def _forget(self) -> None:
+        now = self._clock.trusted()
+        if now is None:
+            return
+        before = day_of(now - self._settings.report.keep, _zone("UTC"))
+        for _ in range(STEPS):
+            if await self._records.change(work.forget, before, TRIM) < TRIM:
+                return
+            await trio.sleep(0.1)
+
+    async def _rest(self, began: float) -> None:
+        await trio.sleep(min(MOST_REST, REST * (monotonic() - began)))
+
+
+def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State, Look, list[Work]]:
+    """What there is to do. Orders what follows from the zones, and from a database that is new, or
+    not the one that it was."""
+    zones = site_zones.zones(conn)
+    number, at = work.newest(conn)
+    state = work.state(conn)
+    first = work.oldest_command(conn) or now
+    oldest = min(first, work.oldest_event(conn) or now)
+    look = Look(now, default, zones, oldest, first, now - keep)
+    if state is None:
+        state = State(number, at, default)
+        work.begin(conn, state)
+        _order(conn, ALL, look)
+    elif state.position > number or work.oldest_number(conn) > state.position + 1:
+        # Another copy of the database, or events that were deleted before they were counted.
+        state = state._replace(position=number, at=at)
+        work.restart_at(conn, number, at)
+        _order(conn, ALL, look)
+    if state.zone != default:
+        work.set_zone(conn, default)
+        _order(conn, SITES, look)
+    wanted = {ZONE + name for name in (default, *zones.values())}
+    there = {one.name for one in work.works(conn) if one.name.startswith(ZONE)}
+    for name in sorted(wanted - there):
+        yesterday = day_of(now, _zone(name.removeprefix(ZONE))) - 1
+        work.keep(conn, Work(name, yesterday, ""))
+    for name in there - wanted:
+        work.drop(conn, name)
+    return state, look, work.works(conn)
+
+
+def _order(conn: Reading, name: str, look: Look) -> None:
+    """Count anew, from tomorrow back: somewhere it has begun."""
+    work.keep(conn, Work(name, day_of(look.now, _zone("UTC")) + 1, ""))
+
+
+def _zone(name: str) -> tzinfo:
+    return zones_of((name,))[name]
+
+
+def _changed(conn: Reading, commands: Sequence[tuple[str, str]], look: Look) -> list[Day]:
+    """The days of these commands, each once."""
+    machines = stored.machines(conn, {imei for imei, _ in commands})
+    wanted = set[Wanted]()
+    for imei, id in commands:
+        machine, at = machines.get(imei, Machine(imei)), time_of(id)
+        if at is not None and at >= look.floor:
+            zone = look.zone_of(machine.site)
+            wanted.add(Wanted(machine, day_of(at, _zone(zone)), zone))
+    return list(count(conn, wanted, look))
+
+
+def _closed(conn: Reading, task: Work, zone: str, look: Look) -> tuple[list[Day], str]:
+    """The next devices of the day that follows; "" as the last of them: that were all."""
+    found = stored.some_machines(conn, task.imei, MACHINES)
+    mine = [Wanted(one, task.day + 1, zone) for one in found if look.zone_of(one.site) == zone]
+    last = found[-1].imei if len(found) == MACHINES else ""
+    return list(count(conn, mine, look, presence=True)), last
+
+
+def _again(conn: Reading, task: Work, look: Look) -> tuple[list[Day], Work | None]:
+    """The next devices of that day; and where to go on, None if nothing is left."""
+    site = task.name.removeprefix(SITE) if task.name.startswith(SITE) else None
+    found = stored.some_machines(conn, task.imei, MACHINES, site)
+    wanted = [Wanted(one, task.day, look.zone_of(one.site)) for one in found]
+    if task.name == SITES:
+        wanted = [one for one in wanted if one.machine.site not in look.zones]
+    rows = list(count(conn, wanted, look, presence=True))
+    if len(found) == MACHINES:
+        return rows, task._replace(imei=found[-1].imei)
+    # A day earlier than in UTC: it begins at different times.
+    if task.day < day_of(max(look.oldest, look.floor), _zone("UTC")):
+        return rows, None
+    return rows, Work(task.name, task.day - 1, "")
+
+
+def count(
+    conn: Reading, wanted: Iterable[Wanted], look: Look, *, presence: bool = False
+) -> Iterator[Day]:
+    """The rows of these days. With `presence`, also how long the devices were online, of days that
+    are over."""
+    groups: dict[tuple[int, str], list[Machine]] = {}
+    for one in wanted:
+        groups.setdefault((one.day, one.zone), []).append(one.machine)
+    for (day, name), machines in groups.items():
+        zone = _zone(name)
+        begin, end = bounds(day, zone)
+        if end <= look.floor:
+            continue
+        imeis = [machine.imei for machine in machines]
+        starts = stored.starts(conn, imeis, begin, end)
+        known = stored.known(conn, day, imeis)
+        over = look.now >= end + GRACE_SECONDS
+        online = stored.presences(conn, imeis, begin, end) if presence and over else {}
+        for machine in machines:
+            before = known.get(machine.imei)
+            there = None
+            if machine.imei in online and machine.enabled:
+                there = online_seconds(machine, online[machine.imei], begin, end)
+            # A day that is over belongs to the site where the machine stood.
+            past = day < day_of(look.now, zone) or not machine.site
+            site = before.site if before is not None and past else machine.site
+            found = row(machine, day, site, starts.get(machine.imei, ()), there)
+            if before is None and not found.starts and there is None:
+                continue
+            if before is not None and found.starts < before.starts and begin < look.first:
+                continue  # the commands of that day are deleted bit by bit
+            yield found
+
+
+def _write(conn: Reading, rows: Sequence[Day], before: Work, after: Work | None) -> None:
+    stored.save(conn, rows)
+    work.advance(conn, before, after)
+
+
+def _parts(commands: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
+    for start in range(0, len(commands), MACHINES):
+        yield commands[start : start + MACHINES]

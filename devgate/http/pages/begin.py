@@ -1,0 +1,116 @@
+"""The first steps of an empty gateway: machines, where they call, and the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from ulid import ULID
+
+from devgate.gateway.operations import at_hand
+from devgate.http.api.endpoints import CALLS
+from devgate.http.api.samples.every import SAMPLES
+from devgate.http.api.snippets import curl, php
+from devgate.http.pages.view import Visit
+from devgate.model import host_port
+
+PATH = "/settings/begin"
+EXAMPLE = "860000000000001"  # where no machine is known yet
+SECONDS = 60  # of the start in the snippet
+TOKEN = "dg_..."  # in the place of a token that nobody has made yet
+EVERYWHERE = ("0.0.0.0", "::")  # what a door that listens at all addresses is bound to
+# What a shop does with an answer. An unknown outcome is neither a start nor a reason to refund.
+BRANCHES = """\
+switch ($reply['outcome']) {
+    case 'done': echo 'it runs', PHP_EOL; break;
+    case 'refused':
+    case 'failed': echo 'it does not run for this order', PHP_EOL; break;
+    default: echo 'nobody knows yet: ask again with the same key', PHP_EOL;
+}
+"""
+
+
+class Door(NamedTuple):
+    """Where machines call."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+async def show(visit: Visit) -> Response:
+    """The three steps, each with how far it is."""
+    visit.must("add")
+    gateway = visit.web.gateway
+    page: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(nothing), "devices", limit=1, sort="state", count=True
+    )
+    strangers: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.unknown_devices, gateway), "unknown_devices", limit=1
+    )
+    commands: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.history, gateway, limit=8), "history", limit=8
+    )
+    first = page["items"][0] if page["items"] else None
+    imei = first["imei"] if first else EXAMPLE
+    base = _base(visit)
+    return visit.page(
+        "begin.html",
+        title=visit.t("First steps"),
+        known=page.get("count", len(page["items"])),
+        online=len(gateway.presence),
+        doors=_doors(visit),
+        strangers=strangers["count"],
+        ordered=any(not one["source"].startswith("web:") for one in commands["items"]),
+        first=first,
+        tokens=gateway.settings.control.tokens,
+        file=gateway.settings.file,
+        curl=curl_of(base, imei, TOKEN),
+        php=php_of(base, imei, TOKEN),
+    )
+
+
+def nothing() -> dict[str, object]:
+    """What memory has of it."""
+    return {"items": [], "count": 0}
+
+
+def _base(visit: Visit) -> str:
+    url = visit.request.url
+    return visit.web.settings.public or f"{url.scheme}://{url.netloc}"
+
+
+def _doors(visit: Visit) -> Sequence[Door]:
+    """The addresses of the door for devices, as machines would have to know them: one that listens
+    everywhere is reached by the name by which this page was."""
+    here = urlsplit(_base(visit)).hostname or ""
+    tls = visit.web.gateway.settings.device.tls is not None
+    found = []
+    for address in visit.web.gateway.listens.get("device", ()):
+        host, port = host_port(address)
+        found.append(Door(here if host in EVERYWHERE else host, port, tls))
+    return list(dict.fromkeys(found))
+
+
+def curl_of(base: str, imei: str, token: str) -> str:
+    """A start, for a shell."""
+    return f"export TOKEN='{token}'\n{curl(*_start(imei), base)}"
+
+
+def php_of(base: str, imei: str, token: str) -> str:
+    """A start, in PHP, and what a shop does with the answer."""
+    code = php(*_start(imei), base).replace("<?php\n", f"<?php\nputenv('TOKEN={token}');\n", 1)
+    return f"{code}{BRANCHES}"
+
+
+def _start(imei: str) -> tuple[Any, Any]:
+    call = next(one for one in CALLS if one.operation == "start")
+    key = f"first-{str(ULID())[-8:].lower()}"  # another one each time: a key starts once
+    sample = replace(
+        SAMPLES["start"],
+        place={"imei": imei}, head={"Idempotency-Key": key}, json={"long": SECONDS},
+    )  # fmt: skip
+    return call, sample

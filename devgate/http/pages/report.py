@@ -1,0 +1,131 @@
+"""Reports: what machines did, by machine, site, day or month, with its CSV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from devgate.errors import CallerError
+from devgate.gateway.operations import at_hand
+from devgate.gateway.operations.usage import BY, SORTS
+from devgate.http.pages import words
+from devgate.http.pages.view import Visit
+
+SHOWN = 50
+DAYS, MONTHS = 62, 24  # lines of a page, where a line is a day or a month
+ABOUT: Mapping[str, str] = {
+    "machine": "Machines", "site": "Sites", "day": "Days", "month": "Months",
+}  # fmt: skip
+COLUMNS: Mapping[str, str] = {
+    "starts": "Starts", "done": "Done", "failed": "Failed", "unknown": "Unknown",
+    "refused": "Refused", "seconds": "Run time", "times": "Times", "availability": "Available",
+}  # fmt: skip
+
+
+class Chosen(NamedTuple):
+    """What is looked for. Days are those of the sites' zones, both included."""
+
+    by: str
+    month: str
+    first: str
+    last: str
+    site: str
+    imei: str
+    sort: str
+
+    @classmethod
+    def of(cls, visit: Visit) -> Chosen:
+        """What the query of the page asks for; what is of no use there is left out."""
+        query = visit.request.query_params
+        given = {name: query.get(name, "").strip() for name in cls._fields}
+        if given["by"] not in BY:
+            given["by"] = BY[0]
+        if given["sort"] not in SORTS:
+            given["sort"] = ""
+        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", given["month"], re.ASCII):
+            given["month"] = ""
+        for name in ("first", "last"):
+            if given["month"] or words.midnight(given[name], visit.zone) is None:
+                given[name] = ""
+        if not re.fullmatch("[0-9]{15}", given["imei"], re.ASCII):
+            given["imei"] = ""
+        return cls(**{**given, "site": given["site"][:200]})
+
+    def but(self, **others: str) -> str:
+        """It as a query, with something else in it."""
+        found = {**self._asdict(), **others}
+        return urlencode({name: value for name, value in found.items() if value})
+
+    @property
+    def query(self) -> str:
+        """It as a query, for the next page."""
+        return self.but()
+
+    def args(self) -> dict[str, object]:
+        """It as the fields of the operation."""
+        return {name: value or None for name, value in self._asdict().items()}
+
+
+async def show(visit: Visit) -> Response:
+    """The report that the query asks for; without one, the month up to now by machine."""
+    chosen = Chosen.of(visit)
+    given = visit.request.query_params.get("offset", "")
+    offset = int(given) if given.isascii() and given.isdigit() and len(given) < 8 else 0
+    problem, page = "", None
+    try:
+        page = await visit.ask_or(
+            nothing, "report", **chosen.args(), offset=offset, limit=_shown(chosen.by)
+        )
+    except CallerError as err:
+        problem = str(err)
+    sites = await visit.ask_or(at_hand.now(at_hand.sites, visit.web.gateway), "sites")
+    shown: Mapping[str, Any] = page or await nothing()
+    return visit.page(
+        "report.html",
+        400 if problem else 200,
+        title=visit.t("Reports"),
+        page=shown,
+        problem=problem,
+        chosen=chosen,
+        offset=offset,
+        step=_shown(chosen.by),
+        about=ABOUT,
+        columns={name: title for name, title in COLUMNS.items() if _there(name, shown["total"])},
+        sites=sites["items"],
+        months=_around(chosen, shown),
+        file=urlencode({**{n: v for n, v in chosen._asdict().items() if v}, "for": "spreadsheet"}),
+    )
+
+
+def _shown(by: str) -> int:
+    return {"day": DAYS, "month": MONTHS}.get(by, SHOWN)
+
+
+def _there(name: str, total: Mapping[str, Any]) -> bool:
+    """A column of times is for fleets that have machines which count them."""
+    return name != "times" or bool(total["times"])
+
+
+def _around(chosen: Chosen, page: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The month that is shown, or "", the one before and the one behind."""
+    if not page["first"]:
+        return "", "", ""
+    first = date.fromisoformat(page["first"])
+    before = (first.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+    behind = (first.replace(day=1) + timedelta(days=31)).strftime("%Y-%m")
+    whole = chosen.month or (not chosen.first and not chosen.last)
+    return (first.strftime("%Y-%m") if whole else "", before, behind)
+
+
+async def nothing() -> dict[str, Any]:
+    """What memory has of it."""
+    total = dict.fromkeys(COLUMNS, 0)
+    return {
+        "items": [], "total": {**total, "availability": None}, "count": 0, "next": None,
+        "first": "", "last": "", "zone": "", "counted_to": None, "complete": True,
+    }  # fmt: skip

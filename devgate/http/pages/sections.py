@@ -1,0 +1,49 @@
+"""The sections of the settings: which there are, and which of them who looks may open.
+
+A page of one of them has a line in SECTIONS, and its template extends `settings.html` and fills
+the block `section`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.responses import Response
+
+from devgate.http.problems import Problem
+
+if TYPE_CHECKING:
+    from devgate.http.pages.view import Visit
+
+
+class Section(NamedTuple):
+    """One section, in the order of the navigation."""
+
+    path: str
+    title: str  # as the translations have it
+    operation: str  # whoever may ask for it finds the section
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("/settings/configuration", "Configuration", "settings"),
+    Section("/settings/texts", "Texts", "settings"),
+    Section("/settings/zones", "Sites", "zones"),
+    Section("/settings/webhooks", "Webhooks", "webhooks"),
+    Section("/settings/doctor", "Examination", "doctor"),
+    Section("/settings/begin", "First steps", "add"),
+)
+
+
+def sections(visit: Visit) -> list[Section]:
+    """Those that who looks may open."""
+    return [one for one in SECTIONS if visit.may(one.operation)]
+
+
+async def first(visit: Visit) -> Response:
+    """The first of them. Raises Problem (403) if there is none."""
+    from devgate.http.pages.view import to
+
+    found = sections(visit)
+    if not found:
+        raise Problem("401", "your role does not allow this; nothing was done")
+    return to(found[0].path)

@@ -1,0 +1,108 @@
+"""Receivers of events: a list, what adds one, and what is done to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from devgate.errors import CallerError, DevgateError
+from devgate.events.kinds import GROUPS
+from devgate.http.pages.view import Visit, to
+from devgate.http.problems import http_status
+
+PATH = "/settings/webhooks"
+LOOKS: Mapping[str, str] = {"ok": "online", "failing": "failed", "disabled": "disabled"}
+# A button of the list: the operation, what it is asked besides, and what the page says then.
+ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
+    "test": ("webhook_test", {}, "tested"),
+    "pause": ("webhook_edit", {"enabled": False}, "paused"),
+    "resume": ("webhook_edit", {"enabled": True}, "resumed"),
+    "remove": ("webhook_remove", {}, "removed"),
+}
+DONE: Mapping[str, str] = {
+    "tested": "{name} took the test.",
+    "paused": "{name} gets nothing until it is resumed.",
+    "resumed": "{name} goes on with the first event that it has not taken.",
+    "removed": "{name} gets nothing more.",
+    "changed": "{name} was changed.",
+}
+
+
+async def show(visit: Visit) -> Response:
+    """The list, and what was done last."""
+    return await _page(visit)
+
+
+async def _page(
+    visit: Visit,
+    err: DevgateError | None = None,
+    *,
+    given: Mapping[str, str] | None = None,
+    secret: tuple[str, str] | None = None,
+) -> Response:
+    reply: Mapping[str, Any] = await visit.ask("webhooks")
+    query = visit.request.query_params
+    done, name = query.get("done", ""), query.get("name", "")[:64]
+    return visit.page(
+        "webhooks.html",
+        200 if err is None else http_status(err.status),
+        title=visit.t("Webhooks"),
+        items=reply["items"],
+        looks=LOOKS,
+        groups=sorted(GROUPS),
+        given=given or {},
+        problem="" if err is None else str(err),
+        done=visit.t(DONE[done], name=name) if done in DONE and not (err or secret) else "",
+        secret=secret,
+    )
+
+
+async def act(visit: Visit) -> Response:
+    """Add a receiver, or do what a button of the list asks. The secret of a new one is shown on
+    the answer itself, and nowhere again."""
+    fields = await visit.form()
+    if "add" in fields:
+        return await _add(visit, fields)
+    for name, (operation, more, done) in ACTS.items():
+        if name in fields:
+            try:
+                await visit.ask(operation, name=fields[name], **more)
+            except DevgateError as err:
+                return await _page(visit, err)
+            return to(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
+    raise CallerError("400", f"add or {' or '.join(ACTS)} expected, not nothing")
+
+
+async def _add(visit: Visit, fields: Mapping[str, str]) -> Response:
+    wanted = _wanted(fields)
+    try:
+        reply = await visit.ask(
+            "webhook_add",
+            name=fields.get("name", "").strip() or None,
+            url=fields.get("url", "").strip() or None,
+            events=wanted or None,
+        )
+    except DevgateError as err:
+        return await _page(visit, err, given=fields)
+    return await _page(visit, secret=(str(reply["name"]), str(reply["secret"])))
+
+
+def _wanted(fields: Mapping[str, str]) -> Sequence[str]:
+    """The groups of events that are ticked; all of them is the same as none."""
+    ticked = [name for name in sorted(GROUPS) if f"group.{name}" in fields]
+    return [] if len(ticked) == len(GROUPS) else ticked
+
+
+async def remove(visit: Visit) -> Response:
+    """What it means to remove a receiver, before it is done."""
+    visit.must("webhook_remove")
+    name = visit.request.path_params["name"]
+    reply: Mapping[str, Any] = await visit.ask("webhooks")
+    found = next((one for one in reply["items"] if one["name"] == name), None)
+    if found is None:
+        raise CallerError("400", "there is no such webhook")
+    title = visit.t("Remove {name}?", name=name)
+    return visit.page("webhook_remove.html", title=title, webhook=found)

@@ -1,0 +1,204 @@
+"""What devices did on a day, counted from their commands and events by the indexes there are.
+
+Counting is done again and gives the same: so what comes late is right, and so is a restart in the
+middle of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, TextClause, bindparam, text
+
+from devgate.store.finding import numbers_between
+from devgate.store.numbering import floor_id
+from devgate.store.usage_tables import usage_day
+
+# Events behind which a start may count otherwise than before.
+CHANGES = (
+    "command.accepted", "command.ended", "command.late", "command.corrected", "command.resolved",
+)  # fmt: skip
+
+
+class Machine(NamedTuple):
+    """A device, as far as it is counted by that."""
+
+    imei: str
+    site: str = ""
+    unit: str = "seconds"
+    enabled: bool = True
+    # Whether it is online now, and since when it is that or offline. None: never seen.
+    online: bool = False
+    since: float | None = None
+
+
+class Start(NamedTuple):
+    """Starts of one device that went alike."""
+
+    imei: str
+    state: str
+    status: str
+    verdict: str | None
+    number: int
+    long: int  # what they asked for, together
+
+
+class Presence(NamedTuple):
+    """An event after which a device is online or not. `online` is None for a device of which there
+    is no such event ahead of the day."""
+
+    imei: str
+    at: float
+    online: bool | None
+
+
+class Day(NamedTuple):
+    """A row of `usage_day`."""
+
+    day: int
+    imei: str
+    site: str
+    starts: int
+    done: int
+    failed: int
+    unknown: int
+    refused: int
+    open: int
+    seconds: int
+    times: int
+    online: int | None
+    span: int | None
+
+
+class Known(NamedTuple):
+    """What a row says already."""
+
+    site: str
+    starts: int
+
+
+class Changes(NamedTuple):
+    """Commands that some events tell of."""
+
+    upto: int  # the number of the last event, and its time
+    at: float
+    commands: set[tuple[str, str]]  # IMEI and id
+
+
+def _many(statement: str) -> TextClause:
+    return text(statement).bindparams(bindparam("imeis", expanding=True))
+
+
+_MACHINE = "d.imei, d.site, d.unit, d.enabled, coalesce(p.online, :no), p.since"
+_FROM = "FROM device d LEFT JOIN presence p ON p.imei = d.imei"
+_SOME = _many(f"SELECT {_MACHINE} {_FROM} WHERE d.imei IN :imeis")
+_ALL = text(f"SELECT {_MACHINE} {_FROM} WHERE d.imei > :after ORDER BY d.imei LIMIT :limit")
+_OF_SITE = text(
+    f"SELECT {_MACHINE} {_FROM} WHERE d.site = :site AND d.imei > :after "
+    "ORDER BY d.imei LIMIT :limit"
+)
+_STARTS = _many(
+    "SELECT c.imei, c.state, c.status, c.verdict, count(*), coalesce(sum(c.long), 0) "
+    "FROM command c WHERE c.imei IN :imeis AND c.id >= :low AND c.id < :high "
+    "AND c.type = 'start' GROUP BY c.imei, c.state, c.status, c.verdict"
+)
+_TELLING = "('device.online', 'device.offline', 'device.taken_over')"
+_PRESENCE = _many(
+    "SELECT e.imei, e.at, e.type <> 'device.offline', e.n FROM event e "
+    "WHERE e.by_device AND e.imei IN :imeis AND e.n >= :first AND e.n < :end "
+    f"AND e.type IN {_TELLING}"
+)
+_BEFORE = _many(
+    "SELECT d.imei, (SELECT e.type FROM event e WHERE e.by_device AND e.imei = d.imei "
+    f"AND e.n < :first AND e.type IN {_TELLING} ORDER BY e.n DESC LIMIT 1) "
+    "FROM device d WHERE d.imei IN :imeis"
+)
+_KNOWN = _many("SELECT imei, site, starts FROM usage_day WHERE day = :day AND imei IN :imeis")
+_CHANGES = text(
+    "SELECT n, at, type, imei, command FROM event WHERE n > :after ORDER BY n LIMIT :limit"
+)
+_COUNTED = [name for name in Day._fields if name not in ("day", "imei", "online", "span")]
+_SAVE = text(
+    f"INSERT INTO usage_day ({', '.join(Day._fields)}) "
+    f"VALUES ({', '.join(f':{name}' for name in Day._fields)}) "
+    f"ON CONFLICT (day, imei) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COUNTED)
+    # What no event tells any more stays as it was counted when there were some.
+    + ", online = coalesce(excluded.online, usage_day.online)"
+    ", span = coalesce(excluded.span, usage_day.span)"
+)
+assert set(Day._fields) == {column.name for column in usage_day.c}
+
+
+def machines(conn: Connection, imeis: Collection[str]) -> dict[str, Machine]:
+    """Those of these devices that are known, by IMEI."""
+    rows = conn.execute(_SOME, {"imeis": list(imeis), "no": False})
+    return {row[0]: Machine(*row) for row in rows}
+
+
+def some_machines(
+    conn: Connection, after: str, limit: int, site: str | None = None
+) -> list[Machine]:
+    """The devices behind that IMEI, or those of one site, by IMEI; at most `limit`."""
+    values = {"after": after, "limit": limit, "no": False}
+    if site is None:
+        return [Machine(*row) for row in conn.execute(_ALL, values)]
+    return [Machine(*row) for row in conn.execute(_OF_SITE, {**values, "site": site})]
+
+
+def starts(
+    conn: Connection, imeis: Collection[str], begin: float, end: float
+) -> dict[str, list[Start]]:
+    """Starts of these devices that were taken in that time, by IMEI."""
+    values = {"imeis": list(imeis), "low": floor_id(begin), "high": floor_id(end)}
+    found: dict[str, list[Start]] = {}
+    for row in conn.execute(_STARTS, values):
+        found.setdefault(row[0], []).append(
+            Start(row[0], row[1], row[2], row[3], row[4], int(row[5]))
+        )
+    return found
+
+
+def presences(
+    conn: Connection, imeis: Collection[str], begin: float, end: float
+) -> dict[str, list[Presence]]:
+    """When these devices went online and offline in that time, oldest first, by IMEI. The first of
+    each says, with the time `begin`, how it was then."""
+    first, last = numbers_between(conn, begin, end)
+    many = {"imeis": list(imeis), "first": first}
+    found: dict[str, list[Presence]] = {}
+    for imei, type in conn.execute(_BEFORE, many):
+        was = None if type is None else type != "device.offline"
+        found[imei] = [Presence(imei, begin, was)]
+    changes = sorted(conn.execute(_PRESENCE, {**many, "end": last}), key=lambda row: row[3])
+    for imei, at, online, _ in changes:
+        if imei in found:
+            found[imei].append(Presence(imei, at, bool(online)))
+    return found
+
+
+def known(conn: Connection, day: int, imeis: Collection[str]) -> dict[str, Known]:
+    """What the rows of that day say of these devices, by IMEI."""
+    rows = conn.execute(_KNOWN, {"day": day, "imeis": list(imeis)})
+    return {row[0]: Known(row[1], row[2]) for row in rows}
+
+
+def changes(conn: Connection, after: int, limit: int) -> Changes | None:
+    """Commands that the next `limit` events behind that number tell of; None: there is none."""
+    rows = conn.execute(_CHANGES, {"after": after, "limit": limit}).all()
+    if not rows:
+        return None
+    commands = {
+        (row.imei, row.command)
+        for row in rows
+        if row.type in CHANGES and row.imei is not None and row.command is not None
+    }
+    return Changes(rows[-1].n, rows[-1].at, commands)
+
+
+def save(conn: Connection, rows: Iterable[Day]) -> None:
+    """Write these rows in the place of those that are there."""
+    values = [row._asdict() for row in sorted(rows, key=lambda row: row[:2])]
+    if values:
+        conn.execute(_SAVE, values)

@@ -1,0 +1,140 @@
+"""How far reports are counted, and what is still to be counted: it outlives a restart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from devgate.store.numbering import time_of
+from devgate.store.schema import command, event
+from devgate.store.usage_tables import usage_day, usage_state, usage_work
+
+ZONE, SITE = "zone:", "site:"  # what names of work begin with
+SITES, ALL = "sites", "all"
+# In front of each name there may be no more than one row: a second order begins it anew.
+
+
+class Work(NamedTuple):
+    """A row of what is to be counted."""
+
+    name: str
+    day: int
+    imei: str
+
+
+class State(NamedTuple):
+    """How far changes of commands are counted."""
+
+    position: int  # the number of an event
+    at: float  # its time
+    zone: str  # of sites without their own
+
+
+def state(conn: Connection) -> State | None:
+    """None: nothing was ever counted."""
+    row = conn.execute(
+        select(usage_state.c.position, usage_state.c.at, usage_state.c.zone)
+    ).first()
+    return None if row is None else State(*row)
+
+
+def begin(conn: Connection, found: State) -> None:
+    """Begin to count: once in a database's life."""
+    if state(conn) is None:
+        conn.execute(insert(usage_state).values(found._asdict()))
+
+
+def counted_up_to(conn: Connection, position: int, at: float) -> None:
+    """Changes up to this event are counted."""
+    conn.execute(
+        update(usage_state)
+        .where(usage_state.c.position < position)
+        .values(position=position, at=at)
+    )
+
+
+def restart_at(conn: Connection, position: int, at: float) -> None:
+    """Go on behind this event, also if it is an earlier one: the database is another copy."""
+    conn.execute(update(usage_state).values(position=position, at=at))
+
+
+def set_zone(conn: Connection, zone: str) -> None:
+    """Sites without a zone of their own have this one."""
+    conn.execute(update(usage_state).values(zone=zone))
+
+
+def works(conn: Connection) -> list[Work]:
+    """All that is to be counted, by name."""
+    columns = usage_work.c.name, usage_work.c.day, usage_work.c.imei
+    return [Work(*row) for row in conn.execute(select(*columns).order_by(usage_work.c.name))]
+
+
+def keep(conn: Connection, work: Work) -> None:
+    """It has come so far, or is new."""
+    values = {"day": work.day, "imei": work.imei}
+    change = update(usage_work).where(usage_work.c.name == work.name).values(values)
+    if not conn.execute(change).rowcount:
+        conn.execute(insert(usage_work).values(name=work.name, **values))
+
+
+def advance(conn: Connection, before: Work, after: Work | None) -> None:
+    """It has come from there to here, or (None) to its end. Nothing, if it was begun anew or
+    another node has done that."""
+    here = (
+        (usage_work.c.name == before.name)
+        & (usage_work.c.day == before.day)
+        & (usage_work.c.imei == before.imei)
+    )
+    if after is None:
+        conn.execute(delete(usage_work).where(here))
+    else:
+        conn.execute(update(usage_work).where(here).values(day=after.day, imei=after.imei))
+
+
+def drop(conn: Connection, name: str) -> None:
+    """It is not to be done."""
+    conn.execute(delete(usage_work).where(usage_work.c.name == name))
+
+
+def queue_site(conn: Connection, site: str, day: int) -> None:
+    """Count the days of a site anew, from this one back."""
+    keep(conn, Work(SITE + site, day, ""))
+
+
+def newest(conn: Connection) -> tuple[int, float]:
+    """Number and time of the newest event; zeros if there is none."""
+    row = conn.execute(select(event.c.n, event.c.at).order_by(event.c.n.desc()).limit(1)).first()
+    return (0, 0.0) if row is None else (row.n, row.at)
+
+
+def oldest_number(conn: Connection) -> int:
+    """The number of the oldest event that is kept; 0 if there is none."""
+    return conn.scalar(select(func.min(event.c.n))) or 0
+
+
+def oldest_event(conn: Connection) -> float | None:
+    """When the oldest event that is kept happened; None if there is none."""
+    at: float | None = conn.scalar(select(event.c.at).order_by(event.c.n).limit(1))
+    return at
+
+
+def oldest_command(conn: Connection) -> float | None:
+    """When the oldest command that is kept was taken; None if there is none."""
+    id = conn.scalar(select(func.min(command.c.id)))
+    return None if id is None else time_of(id)
+
+
+def forget(conn: Connection, before: int, limit: int) -> int:
+    """Delete some rows of days before that one. Returns how many."""
+    some = select(usage_day.c.day, usage_day.c.imei).where(usage_day.c.day < before)
+    found = conn.execute(some.order_by(usage_day.c.day, usage_day.c.imei).limit(limit)).all()
+    if not found:
+        return 0
+    last = found[-1]
+    rows = delete(usage_day).where(
+        (usage_day.c.day < last.day)
+        | ((usage_day.c.day == last.day) & (usage_day.c.imei <= last.imei))
+    )
+    count: int = conn.execute(rows).rowcount
+    return count
