@@ -1,3 +1,9 @@
 """devgate: a gateway that starts rented machines over TCP, once, and honestly."""
 
+from contextlib import suppress
+
 __version__ = "0.1.0"
+with suppress(ImportError):  # a working tree changes; a package knows its commit (hatch_build.py)
+    from devgate._build import VERSION
+
+    __version__ = VERSION

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate import __version__, early
-from devgate.build import Parts, tls_of
+from devgate.build import Parts, door_tls
 from devgate.config.settings import Settings
 from devgate.doors import Doors, end_at_once
 from devgate.gateway.operations.table import begin, dispatch
@@ -241,9 +241,13 @@ class App:
 
     async def _open(self, admit: Admit, stopping: trio.Event, on_ready: Ready) -> None:
         """Open the doors, and close them once the gateway is to stop."""
-        self._tls = tls_of(self.settings.device.tls)
+        contexts, renewals = self.gateway.tls_contexts, self.gateway.renewals
+        self._tls = door_tls(contexts, "device", self.settings.device.tls)
         async with trio.open_nursery() as nursery:
             await self._doors.open(nursery, admit, stopping)
+            renewals.add("certificates", partial(trio.to_thread.run_sync, contexts.look))
+            renewals.add("webhook secrets", self.gateway.webhooks.renew)
+            nursery.start_soon(renewals.run)
             self._say_ready()
             self.web, self.ready = self._doors.web, True
             notify(f"READY=1\nSTATUS={self._status()}")
@@ -274,5 +278,6 @@ class App:
         """Once the doors are open: at once, or as soon as they are."""
         if self.ready:
             reload(self.gateway, self._storage.journal, self._tokens, self._read_settings)
+            self.gateway.renewals.look()
         else:
             early.note_reload()

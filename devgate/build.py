@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,12 @@ from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.log_level import LogLevel
 from devgate.gateway.membership import Membership
 from devgate.gateway.operations.reports import attention_now
+from devgate.gateway.quarantine import Quarantine
 from devgate.gateway.refusals import Refusals
+from devgate.gateway.renewals import Renewals
 from devgate.gateway.reports.usage import Usage
 from devgate.gateway.storage import Names, Records
 from devgate.gateway.trimming import Trimming
@@ -46,6 +49,7 @@ from devgate.net.acceptor import Acceptor
 from devgate.net.limits import Crowds
 from devgate.net.poller import Poller
 from devgate.net.tls import context
+from devgate.net.tls_contexts import TlsContexts
 from devgate.store import following, late
 from devgate.store.batch import Row, disposable
 from devgate.store.engine import Database
@@ -165,6 +169,7 @@ def build(
     gateway: Gateway
     device, control = settings.device, settings.control
     background, commits, refusals = Background(), StoreCounts(), Refusals()
+    tls_contexts, renewals = TlsContexts(), Renewals(background)
     directory = make_directory(settings.service.phone, settings.service.qr)
     storage = make_storage(
         database, directory, settings.store,
@@ -225,10 +230,14 @@ def build(
         seal=seal,
         alerts=alerts,
         certificates=certificates,
+        quarantine=Quarantine(records, orders.bar),
         late=LateOutcomes(
             records, running, dispatcher.live, database.owner, side_file, dispatcher.withdraw
         ),
         background=background,
+        tls_contexts=tls_contexts,
+        renewals=renewals,
+        log_level=LogLevel(settings.log.level, logs.set_level),
         commits=commits,
         refusals=refusals,
         accounts=Accounts(
@@ -265,6 +274,19 @@ def in_a_sentence(database: Database) -> Iterator[None]:
     except StoreError as err:
         text = f"[store] url: the database {database.url_shown} cannot be used: {err}"
         raise SetupError(text, status="503") from err
+
+
+def door_tls(
+    contexts: TlsContexts,
+    name: str,
+    settings: TlsSettings | None,
+    protocols: Sequence[str] = (),
+) -> ssl.SSLContext | None:
+    """tls_of() for a door, whose certificate is renewed while it serves."""
+    if settings is None:
+        return None
+    ca = Path(settings.client_ca) if settings.client_ca else None
+    return contexts.door(name, Path(settings.certificate), Path(settings.key), ca, protocols)
 
 
 def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:

@@ -30,7 +30,7 @@ from devgate.gateway.nodes.records import NodeRecords
 from devgate.gateway.nodes.registrations import Registrations
 from devgate.gateway.nodes.routing import Routing
 from devgate.gateway.storage import Names
-from devgate.net.tls import client_context
+from devgate.net.tls_contexts import TlsContexts
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.node_commits import Committed
@@ -123,9 +123,10 @@ def build_node(
     """
     node: ClusterNode
     parts: Parts
+    tls: Callable[[], ssl.SSLContext | None]
     session = NodeSession(database, member)
     hops = Hops(
-        Links(member.id, lambda: member.secret, lambda name: node.address(name), _tls(settings))
+        Links(member.id, lambda: member.secret, lambda name: node.address(name), lambda: tls())
     )
     refresh = min(settings.store.refresh, REFRESH_SECONDS)
     store = settings.store.model_copy(update={"refresh": refresh})
@@ -172,6 +173,7 @@ def build_node(
         ),
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
+    tls = _tls(settings, gateway.tls_contexts)
     dispatcher, records = gateway.dispatcher, gateway.records
     directory, knowledge, desk = gateway.directory, gateway.knowledge, gateway.desk
     assert isinstance(directory, NodeDirectory)
@@ -183,7 +185,15 @@ def build_node(
     assert isinstance(storage, NodeStorage)
     assert isinstance(dispatcher, NodeDispatcher)
     assert isinstance(records, NodeRecords)
-    following = Following(storage.events, records, lambda event: node.on_event(event))
+
+    def on_event(event: Sequence[Any]) -> None:
+        node.on_event(event)
+        if event[1].startswith("quarantine."):  # another node has changed it
+            dispatcher.soon(
+                partial(gateway.background.until_done, "quarantine", gateway.quarantine.load, 1.0)
+            )
+
+    following = Following(storage.events, records, on_event)
     node = ClusterNode(
         member, storage.node_journal, session, records, gateway.presence, claimed, dispatcher,
         gateway.running, following, gateway.background, registrations,
@@ -191,10 +201,10 @@ def build_node(
     return NodeParts(parts, member, node, routing, hops, session)
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def _tls(settings: Settings, contexts: TlsContexts) -> Callable[[], ssl.SSLContext | None]:
     """For the side that connects. Raises SetupError if a file cannot be used."""
     tls = settings.cluster.tls
     if tls is None:
-        return None
+        return lambda: None
     ca = Path(tls.client_ca) if tls.client_ca else None
-    return client_context(Path(tls.certificate), Path(tls.key), ca)
+    return contexts.client("cluster", Path(tls.certificate), Path(tls.key), ca)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from devgate import logs
-from devgate.build import Parts, tls_of
+from devgate.build import Parts, door_tls
 from devgate.config.settings import Settings
 from devgate.control.caller import Group
 from devgate.control.listeners import UnixDoor
@@ -137,7 +137,8 @@ class Doors:
         if control.listen:
             shared = self._settings.cluster.share_ports
             places = given.of("control", control.listen)
-            tcp = partial(server.serve_tcp, places, tls_of(control.tls), shared=shared)
+            tls = door_tls(gateway.tls_contexts, "control", control.tls)
+            tcp = partial(server.serve_tcp, places, tls, shared=shared)
             listens["control"] += await doors.start(tcp)
         if http.listen:
             # Here, because a gateway without HTTP need not carry its libraries.

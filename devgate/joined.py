@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from devgate.build import tls_of
+from devgate.build import door_tls
 from devgate.cluster.door import door
 from devgate.cluster.forwarding import Forwarding
 from devgate.control.server import ControlServer
@@ -111,7 +111,9 @@ class Joined:
         )
         async with trio.open_nursery() as nursery:
             places: list[str] = await nursery.start(
-                server.serve_tcp, listen, tls_of(self._settings.tls)
+                server.serve_tcp,
+                listen,
+                door_tls(gateway.tls_contexts, "cluster", self._settings.tls),
             )
             address = self._settings.advertise or places[0]
             await records.change(nodes.set_address, member, address)

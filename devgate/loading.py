@@ -34,6 +34,7 @@ async def recover_from_disk(
             await joined.check_files()
         await gateway.accounts.load()
         await gateway.knowledge.load()
+        await gateway.quarantine.load()
         if joined is None:
             await gateway.late.import_file()
             await recover(gateway.dispatcher, gateway.running, records)
@@ -53,6 +54,7 @@ async def inherit(
         clock.shared.begin(await records.read(history.newest_trusted_at))
         await gateway.accounts.load()
         await gateway.knowledge.load()
+        await gateway.quarantine.load()
         await parts.keys.prepare()
         if gateway.settings.http.listen:
             # What the doors need is here before any device has to wait.
@@ -61,5 +63,6 @@ async def inherit(
         await successor.take_over(
             new.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
+        await gateway.quarantine.load()  # it may have been lifted meanwhile
         successor.follow(gateway)
         gateway.trimming.tell()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from devgate import logs
 from devgate.access.tokens import Tokens
 from devgate.config.load import differences, with_changes
 from devgate.config.settings import Settings
@@ -46,7 +45,7 @@ def reload(
     journal.apply(settings.store)
     if tokens is not None:
         tokens.apply(settings.control)
-    logs.set_level(settings.log.level)
+    gateway.log_level.apply(settings.log.level)
     log.info("settings reloaded changed=%s", ",".join(keys) or "nothing")
     if restart:
         log.warning("a restart is needed for changed=%s", ",".join(restart))

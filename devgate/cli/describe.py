@@ -15,7 +15,7 @@ Reply = Mapping[str, Any]
 
 # What the first lines of a status tell; whatever else a gateway says is listed below them.
 GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
-           "devices", "in_flight", "waiting", "memory", "store", "draining",
+           "devices", "in_flight", "waiting", "memory", "store", "quarantine", "draining",
            "background", "clock", "node", "nodes")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
           "address", "heard", "running_until", "last", "slow")  # fmt: skip
@@ -49,6 +49,14 @@ def size(count: float) -> str:
     return f"{count:.1f} GiB"
 
 
+def quarantine(held: Reply | None) -> str | None:
+    """Why every start is refused, if that is so."""
+    if not held:
+        return None
+    made = f" (made at {clock(held['copied_at'])})" if held["copied_at"] else ""
+    return f"every start is refused: {held['reason']}{made}; {held['keys']:,} keys are untried"
+
+
 def gateway(reply: Reply) -> str:
     """The gateway's state."""
     listen: Mapping[str, Any] = reply.get("listen") or {}
@@ -66,6 +74,7 @@ def gateway(reply: Reply) -> str:
             said(f"{reply.get('in_flight', 0):,} in flight, {reply.get('waiting', 0):,} waiting"),
         ),
         ("store", _word(reply.get("store"))),
+        ("quarantine", quarantine(reply.get("quarantine"))),
         ("clock", reply["clock"] if in_doubt else None),
         *((task, state) for task, state in background.items() if state != "ok"),
         ("memory", size(reply["memory"]) if reply.get("memory") else None),

@@ -15,6 +15,7 @@ from devgate.control.client import ask
 # What each kind of thing to look at is called; the words are filled in from its item.
 SENTENCES: Mapping[str, str] = {
     "store": "the database: {detail}",
+    "quarantine": "every start is refused: {detail}",
     "unknown_outcomes": "{count:,} commands have an unknown outcome",
     "site_outage": "{name}: {count:,} of {of:,} devices went offline together",
     "offline": "{of:,} devices are offline, {count:,} of them for more than a day",

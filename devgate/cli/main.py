@@ -60,6 +60,14 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "alert": Entry("devgate.cli.alert:alert", "Tell people when something needs them."),
         "zones": Entry("devgate.cli.report:zones", "Keep the time zones of sites."),
         "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
+        "backup": Entry("devgate.cli.local.backup:backup", "Copy the database, and verify it."),
+        "restore": Entry(
+            "devgate.cli.local.backup:restore", "Put a backup in the database's place."
+        ),
+        "check": Entry("devgate.cli.local.backup:check", "Look whether a backup is whole."),
+        "quarantine": Entry(
+            "devgate.cli.local.quarantine:quarantine", "Refuse starts after a restore."
+        ),
         "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of web applications."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
@@ -72,6 +80,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "devgate.cli.upgrade:upgrade", "Let another version take over, with every connection."
         ),
         "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
+        "log-level": Entry("devgate.cli.log_level:log_level", "Log more or less."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
     },

@@ -33,10 +33,11 @@ class Links:
         node: str,
         secret: Callable[[], str],
         address_of: Callable[[str], str | None],
-        tls: ssl.SSLContext | None,
+        tls: Callable[[], ssl.SSLContext | None] | None,
     ) -> None:
         """`node` is this node's name. `secret` gives the cluster's, `address_of` a living one's
-        "HOST:PORT"; both may change. With `tls` (net.tls.client_context) all links speak TLS."""
+        "HOST:PORT"; both may change. Where `tls` gives a context (net.tls.client_context) links
+        speak TLS, each by what it gives when the link is opened."""
         self._node = node
         self._secret = secret
         self._address_of = address_of
@@ -144,7 +145,7 @@ class Links:
 
     async def _dial(self, node: str, address: str) -> Transport:
         try:
-            transport = await dial(node, address, self._token(), self._tls)
+            transport = await dial(node, address, self._token(), self._tls and self._tls())
         except Unreachable as err:
             if node not in self._away:
                 self._away.add(node)

@@ -237,6 +237,9 @@ class StoreSettings(Table):
         "<database>.key beside SQLite's file, devgate.key beside this one for PostgreSQL.",
         restart=True,
     )
+    backups: Annotated[str, path(optional=True)] = setting(
+        "", "Folder of `devgate backup`; `devgate doctor` looks how old the newest one is."
+    )
     keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
     keep_commands: Annotated[float, seconds(1, YEARS)] = setting(
         "365d", "How long the records of commands are kept."

@@ -10,7 +10,7 @@ from devgate import __version__
 from devgate.config.load import load
 from devgate.config.settings import Settings
 from devgate.config.unused import unused
-from devgate.doctor import database, disk, doors, files, running, system
+from devgate.doctor import backups, database, disk, doors, files, running, system
 from devgate.doctor.finding import Finding, Findings, Severity, error, ok, warning
 from devgate.errors import SetupError
 
@@ -40,6 +40,7 @@ def examine_settings(settings: Settings, socket: str) -> Findings:
     else:
         devices = health.devices
         yield from _guarded("database", partial(database.examine, settings, health))
+    yield from _guarded("backups", partial(backups.examine, settings))
     file = database.file_of(settings)
     if file is not None:
         yield from _guarded("disk", partial(disk.examine, file))

@@ -17,7 +17,7 @@ from devgate.doctor.finding import Finding, Findings, error, ok, warning
 from devgate.errors import SetupError
 
 SOON_DAYS, VERY_SOON_DAYS = 21, 3  # whoever renews by itself has done so by then
-RENEW = "renew it, and restart the gateway"
+RENEW = "renew it: the gateway takes it up by itself, within a minute"
 
 
 def examine(settings: Settings) -> Findings:

@@ -57,6 +57,13 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         return
     if (store := status.get("store")) != "ok":
         yield error(CHECK, f"no start is accepted: {store}", "mend the database; see the log")
+    if held := status.get("quarantine"):
+        yield error(
+            CHECK,
+            f"quarantine: every start is refused: {held['reason']}",
+            "`devgate quarantine allow` lists keys that were never tried; `devgate quarantine "
+            "lift` ends it",
+        )
     for name, state in dict(status.get("background") or {}).items():
         if state != "ok":
             yield warning(CHECK, f"the task '{name}' has failed: {state}", "see the log")
@@ -66,7 +73,7 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
             f"the gateway that runs is devgate {other}, and this program is {version}",
             "restart the gateway so that both are the same",
         )
-    if store == "ok":
+    if store == "ok" and not status.get("quarantine"):
         yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
 
 

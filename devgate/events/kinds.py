@@ -50,6 +50,8 @@ KINDS: Mapping[str, str] = {
     "webhook.removed": "a receiver of events was removed; its name, by whom and from where",
     "operation.done": "something was changed that has no event of its own; which operation, what"
     " was given, by whom and from where",
+    "quarantine.allowed": "keys were listed as untried, which may be started; how many, by whom",
+    "quarantine.lifted": "starts are accepted again; why they were not, and by whom it was lifted",
     "clock.doubted": "the wall clock is a day or more from the newest record, so that nothing is "
     "deleted; by how many seconds",
     "clock.trusted": "the wall clock is trusted again",

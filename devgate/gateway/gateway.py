@@ -24,8 +24,11 @@ from devgate.gateway.devices.presence import Presence
 from devgate.gateway.examination import Examination
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
+from devgate.gateway.log_level import LogLevel
 from devgate.gateway.membership import Membership
+from devgate.gateway.quarantine import Quarantine
 from devgate.gateway.refusals import Refusals
+from devgate.gateway.renewals import Renewals
 from devgate.gateway.reports.fleet_day import Fleet
 from devgate.gateway.reports.inbox import Inbox
 from devgate.gateway.reports.usage import Usage
@@ -34,6 +37,7 @@ from devgate.gateway.trimming import Trimming
 from devgate.gateway.uploads import Uploads
 from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
+from devgate.net.tls_contexts import TlsContexts
 from devgate.pauses import Pauses
 from devgate.store.seal import Seal
 from devgate.webhooks.webhooks import Webhooks
@@ -65,8 +69,12 @@ class Gateway:
     seal: Seal  # of their secrets
     alerts: Alerts
     certificates: Certificates  # of the doors
+    quarantine: Quarantine
     late: LateOutcomes
     background: Background
+    tls_contexts: TlsContexts
+    renewals: Renewals
+    log_level: LogLevel
     commits: StoreCounts
     refusals: Refusals
     accounts: Accounts  # people and tokens

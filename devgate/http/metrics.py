@@ -113,6 +113,8 @@ def _devices(gateway: Gateway) -> Iterator[Metric]:
         gateway.log_dropped(),
     )  # fmt: skip
     yield _gauge("draining", "1: the gateway is stopping.", gateway.orders.closed)
+    held = gateway.quarantine.held is not None
+    yield _gauge("quarantine", "1: every start is refused, for a copy was restored.", held)
 
 
 def _frames(gateway: Gateway) -> Iterator[Metric]:

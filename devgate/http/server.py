@@ -34,7 +34,6 @@ from devgate.http.web import Dispatch, opened
 from devgate.model import shown as shown_text
 from devgate.net.accepting import Accepting, as_socket
 from devgate.net.addresses import bind, host_of, shown, spelled
-from devgate.net.tls import context
 from devgate.net.tuning import Tuning
 from devgate.net.turns import Turns
 
@@ -89,6 +88,7 @@ class WebServer:
         bound = await trio.to_thread.run_sync(partial(bind, self._listen, shared=self._shared))
         doors = self.listeners = bound
         places = [shown(door) for door in doors]
+        self.web.gateway.renewals.add("http secret", self.web.renew)
         try:
             async with trio.open_nursery() as inside:
                 inside.start_soon(self._turns.run)
@@ -137,9 +137,9 @@ class WebServer:
         if files is None:
             return None
         ca = Path(files.client_ca) if files.client_ca else None
-        tls = context(Path(files.certificate), Path(files.key), ca)
-        tls.set_alpn_protocols(["h2", "http/1.1"])
-        return tls
+        return self.web.gateway.tls_contexts.door(
+            "http", Path(files.certificate), Path(files.key), ca, ("h2", "http/1.1")
+        )
 
     async def _accept(
         self, door: stdlib.socket, inside: trio.Nursery, tls: ssl.SSLContext | None

@@ -79,15 +79,19 @@ class Sessions:
         self._slowed = 0
         self._is_ended = is_ended
         self._ended = Ended(ended_file, LASTS)
-        self._signer = URLSafeTimedSerializer(
-            secret, salt="devgate session", signer_kwargs={"digest_method": hashlib.sha256}
-        )
-        self._key = hmac.digest(secret, b"devgate forms", "sha256")
+        self.sign_with(secret)
         self._users = users
         self._tokens = tokens
         self._run = secrets.token_hex(8)  # a guest's session ends with the process
         self.login_limit = LoginLimit()
         self._invitations: dict[str, tuple[float, str]] = {}
+
+    def sign_with(self, secret: bytes) -> None:
+        """Sign from now on with this secret. Sessions that were signed with another are over."""
+        self._signer = URLSafeTimedSerializer(
+            secret, salt="devgate session", signer_kwargs={"digest_method": hashlib.sha256}
+        )
+        self._key = hmac.digest(secret, b"devgate forms", "sha256")
 
     async def by_password(self, name: str, password: str, address: str = "") -> str | None:
         """The cookie of a new session, or None if name or password is wrong.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import secrets
@@ -26,6 +27,9 @@ from devgate.http.sessions import Sessions
 SECRET = 32  # bytes: what signs sessions
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
+
+
+log = logging.getLogger("devgate.http")
 
 
 @dataclass(slots=True)
@@ -57,8 +61,22 @@ class Web:
             ended_file=f"{settings.secret}.ended" if settings.secret else "",
             is_ended=lambda id: id in self.gateway.accounts.ended,
         )
-        records = self.gateway.records
-        self.boards = Boards(self.events, self.stopping, state=lambda: records.state)
+        self.boards = Boards(self.events, self.stopping, state=self._state)
+
+    async def renew(self) -> None:
+        """Take up a secret of sessions that was changed in its file: all sessions end. Raises
+        SetupError if it cannot be used; then the one before stays."""
+        if self.settings.secret:
+            found = await trio.to_thread.run_sync(secret_of, self.settings.secret)
+            if found != self.secret:
+                self.secret = found
+                self.sessions.sign_with(found)
+                log.info("secret of sessions renewed, all sessions have ended")
+
+    def _state(self) -> str:
+        """Why starts are refused; "ok": they are not."""
+        state = self.gateway.records.state
+        return "quarantine" if state == "ok" and self.gateway.quarantine.held else state
 
     @property
     def secure(self) -> bool:

@@ -94,6 +94,11 @@ def remove(place: Place, say: Say) -> None:
     say(f"{place.configuration.parent}, {state} and the user {place.user} were left as they are")
 
 
+def configuration(name: str, user: str) -> str:
+    """The lines of a configuration for a service of that name."""
+    return _CONFIGURATION.format(name=name, user=user)
+
+
 def _make_user(place: Place, say: Say) -> None:
     if place.live:
         try:
@@ -120,7 +125,7 @@ def _write_configuration(place: Place, say: Say) -> None:
     # Passwords may come into it: only root writes it, and only the service reads it.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
     with os.fdopen(descriptor, "w") as opened:
-        opened.write(_CONFIGURATION.format(name=place.name, user=place.user))
+        opened.write(configuration(place.name, place.user))
     if place.live:
         shutil.chown(file, group=place.user)
         shutil.chown(file.parent, group=place.user)

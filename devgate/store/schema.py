@@ -28,6 +28,7 @@ from devgate.store import (  # noqa: F401 (they belong to `metadata`)
     account_tables,
     alert_tables,
     node_tables,
+    quarantine_tables,
     usage_tables,
     webhook_tables,
 )
@@ -35,7 +36,7 @@ from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0016"  # the newest migration: what this version of devgate works with
+SCHEMA = "0017"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(

@@ -68,6 +68,11 @@ class Poster:
         self._tls = ssl.create_default_context() if url.startswith("https:") else None
         self._pool: httpcore.AsyncConnectionPool | None = None
 
+    def sign_with(self, key: bytes) -> bool:
+        """Sign with this key from the next try on. False: that is what it does already."""
+        changed, self._key = key != self._key, key
+        return changed
+
     async def post(self, id: str, body: bytes) -> Outcome:
         """Returns within TIMEOUT. Cancelled, the receiver may have it or not."""
         headers = {

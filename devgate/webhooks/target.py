@@ -68,6 +68,10 @@ class Target(Progress):
 
     # What is asked of it
 
+    def sign_with(self, key: bytes) -> bool:
+        """Sign with this key from the next try on. False: that is what it does already."""
+        return self._poster.sign_with(key)
+
     def replay(self, after: int) -> None:
         """Deliver every event after this number, whatever was delivered; also if disabled."""
         self._after = after

@@ -106,6 +106,24 @@ class Webhooks:
         if self._nursery is not None:
             self._nursery.start_soon(target.run, name=f"webhook {target.name}")
 
+    async def renew(self) -> None:
+        """Take up the secrets that were changed in their files. Raises SetupError for one that
+        cannot be used, once all were looked at: what was read before signs on."""
+        wrong: SetupError | None = None
+        for webhook in self._settings:
+            if not webhook.secret_file or webhook.called not in self.targets:
+                continue
+            try:
+                key = await trio.to_thread.run_sync(secret_of, webhook)
+            except SetupError as err:
+                wrong = err
+                continue
+            target = self.targets.get(webhook.called)
+            if target is not None and target.sign_with(key):
+                log.info("webhook secret renewed target=%s", webhook.called)
+        if wrong is not None:
+            raise wrong
+
     async def end(self, name: str) -> Position:
         """Deliver nothing more to one. Returns how far it has come."""
         position = await self.targets[name].end()

@@ -191,7 +191,7 @@ def test_each_operation_has_its_role() -> None:
         "find", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
         "alerts", "alert_log", "alert_rules", "alert_receivers",
-        "bulk", "bulks", "story", "unknown", "password", "sessions", "session_end",
+        "bulk", "bulks", "story", "unknown", "quarantine", "password", "sessions", "session_end",
         "report", "report_export", "zones",
     }  # fmt: skip
     assert commands - reads == {
@@ -199,7 +199,8 @@ def test_each_operation_has_its_role() -> None:
         "bulk_cancel", "resolve",
     }  # fmt: skip
     assert set(OPERATIONS) - commands == {
-        "confirm_loss", "take_late", "trim", "upgrade",
+        "confirm_loss", "take_late", "trim", "upgrade", "log_level",
+        "quarantine_allow", "quarantine_lift",
         "add", "edit", "remove", "import", "upload", "webhook_add", "webhook_edit",
         "webhook_remove", "webhook_test", "webhook_replay", "node_drain", "node_remove",
         "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receiver_add",

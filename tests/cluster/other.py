@@ -139,7 +139,7 @@ async def pair(
     async with trio.open_nursery() as nursery:
         other = await opened(nursery, tls=served)
         addresses = {"b": other.address}
-        links = Links("a", lambda: secret, addresses.get, tls)
+        links = Links("a", lambda: secret, addresses.get, lambda: tls)
         await nursery.start(links.run)
         yield Pair(links, other, addresses, nursery)
         nursery.cancel_scope.cancel()

@@ -73,6 +73,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "refresh": 30,
         "after_loss": "confirm",
         "key_file": "",
+        "backups": "",
         "keep_events": "30d",
         "keep_commands": "365d",
         "max_size": 0,

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ import pytest
 
 from devgate.config.webhook import key_of
 from devgate.webhooks.signature import signed
-from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, read, session
+from tests.docs.pages import ENGLISH, MANUAL, READMES, Step, blocks, session
 from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, environment, gateway
 
@@ -188,14 +187,3 @@ def test_the_receiver_in_the_manual_knows_what_is_ours() -> None:
     assert genuine(b"{}", now) is True
     assert genuine(b"{ }", now) is False
     assert genuine(b"{}", now - 1000) is False, "somebody has kept it and posts it again"
-
-
-def test_the_back_up_in_the_manual_is_a_whole_database(demo: Gateway, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.db"
-    [first, *_] = re.findall(r'"(VACUUM INTO) \'', read(MANUAL))
-    with sqlite3.connect(demo.folder / "devgate.db") as database:
-        database.execute(f"{first} '{copy}'")
-    database.close()
-    with gateway(store=f"sqlite:///{copy}") as restored:
-        listed = restored.ask({"type": "devices"})["items"]
-        assert len(listed) >= COUNT

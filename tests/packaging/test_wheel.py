@@ -61,7 +61,7 @@ def test_the_wheel_carries_every_file_of_the_package(wheel: Path) -> None:
     }
     with zipfile.ZipFile(wheel) as archive:
         there = {name for name in archive.namelist() if name.startswith("devgate/")}
-    assert there == here
+    assert there == here | {"devgate/_build.py"}
     assert "devgate/py.typed" in there
 
 
@@ -79,6 +79,8 @@ def test_the_command_of_an_installed_wheel_runs(python: Path, tmp_path: Path) ->
     version, place = run(python, "-c", code, cwd=tmp_path).strip().split(" ", 1)
     assert Path(place).is_relative_to(python.parents[1]), "the wheel's own, not the repository's"
     assert version in run(command, "--version", cwd=tmp_path)
+    commit = run("git", "rev-parse", "--short=12", "HEAD", cwd=ROOT).strip()
+    assert f"+g{commit}" in version, "it says which commit it was made of"
 
 
 def test_an_installed_wheel_makes_its_database(python: Path, tmp_path: Path) -> None:

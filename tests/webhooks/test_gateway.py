@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,6 +155,17 @@ def test_a_test_that_fails_says_why(served: Gateway, receiver: Receiver) -> None
     done = served.cli("webhooks", "test", "shop")
     assert done.returncode == 12
     assert done.stderr == "devgate: shop did not take the test: it answered 500\n"
+
+
+def test_a_secret_that_is_changed_in_its_file_signs(served: Gateway, receiver: Receiver) -> None:
+    file = served.folder / "shop.secret"
+    other = "whsec_" + base64.b64encode(bytes(32)).decode()
+    for times, (secret, genuine) in enumerate(((other, False), (SECRET, True)), 1):
+        file.write_text(secret)
+        served.signal(signal.SIGHUP)
+        eventually(lambda: served.log().count("webhook secret renewed"), times.__eq__)
+        assert served.cli("webhooks", "test", "shop").returncode == 0
+        assert receiver.taken[-1].genuine is genuine
 
 
 def test_without_webhooks_the_words_say_what_to_do() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from devgate.cli.output import Where, common, exit_code, fail, finish, options
+from devgate.cli.output import YES, Where, certain, common, exit_code, fail, finish, options
 from devgate.control.client import NoGateway, ask
 from devgate.errors import SetupError
 from devgate.model import EXIT
@@ -26,6 +28,7 @@ def db() -> None:
       devgate db upgrade                   # migrate the schema, with no gateway running
       devgate db confirm-loss              # after a failover that lost rows
       devgate db take devgate.db.late      # outcomes of another host's side file
+      devgate db move postgresql://devgate@db.example/devgate
     """
 
 
@@ -78,6 +81,51 @@ def confirm_loss(where: Where) -> None:
         message = f"confirmed: {lost}" if lost else "nothing was lost, nothing is changed"
         reply = {"status": "200", "message": message, "lost": lost}
     finish(reply, where.as_json)
+
+
+@db.command()
+@click.argument("target", metavar="URL")
+@YES
+@common
+def move(where: Where, target: str, yes: bool) -> None:
+    """Move the configured SQLite database to the PostgreSQL at URL, with no gateway running.
+
+    Devices, commands with their keys, events, webhooks and how far each has come: all go over in
+    one transaction, and are compared before that ends. The database at URL is empty. No start is
+    accepted in the old one any more, so that none runs twice. A password belongs into ~/.pgpass or
+    PGPASSWORD: others see the arguments of a command.
+
+    \b
+    Example:
+      systemctl stop devgate
+      devgate db move postgresql://devgate@db.example/devgate
+      # then [store] url and key_file in gateway.toml, as it says
+      systemctl start devgate
+    """
+    from devgate.cli.local.stored import key_file_of
+    from devgate.store.moving import move
+
+    url, key_file = key_file_of(where)
+    certain(f"Move all rows of {url} to PostgreSQL, and close the old database?", yes)
+    counts = move(url, target, _told(where))
+    rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
+    message = (
+        f"moved: {rows}\nset [store] url to that database"
+        + (f', and key_file = "{key_file}": it opens the secrets' if key_file else "")
+        + "; the old one accepts no start any more"
+    )
+    finish({"status": "200", "message": message, "rows": dict(counts)}, where.as_json)
+
+
+def _told(where: Where) -> Callable[[str, int, int], None]:
+    """A line for each table on a terminal, which counts."""
+    if where.as_json or not sys.stderr.isatty():
+        return lambda table, done, rows: None
+
+    def tell(table: str, done: int, rows: int) -> None:
+        click.echo(f"\r{table}: {done:,} of {rows:,}", nl=done >= rows, err=True)
+
+    return tell
 
 
 @db.command()

@@ -86,8 +86,9 @@ def remove(where: Where, name: str, user: str, root: str, yes: bool) -> None:
 @service.command()
 @NAME
 @USER
+@click.option("--program", metavar="PATH", help="The program.  [default: this one]")
 @common
-def unit(where: Where, name: str, user: str) -> None:
+def unit(where: Where, name: str, user: str, program: str | None) -> None:
     """Print the unit file for the configuration that is found.
 
     \b
@@ -102,8 +103,24 @@ def unit(where: Where, name: str, user: str) -> None:
     settings = load(config, os.environ)
     listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
     path = os.path.abspath(config) if config else f"/etc/{name}/gateway.toml"
-    command = [_program(), "serve", "--config", path]
+    command = [program or _program(), "serve", "--config", path]
     say(text(command, listen, name=name, user=user).rstrip())
+
+
+@service.command()
+@NAME
+@USER
+@common
+def configuration(where: Where, name: str, user: str) -> None:
+    """Print the configuration that `install` writes where there is none.
+
+    \b
+    Example:
+      devgate service configuration > gateway.toml
+    """
+    from devgate.service.install import configuration as text
+
+    say(text(name, user).rstrip())
 
 
 def _place(root: str, name: str, user: str) -> Place:

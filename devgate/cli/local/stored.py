@@ -94,6 +94,15 @@ def configured(where: Where) -> str:
     return load(find_config(where.config_option, os.environ), os.environ).store.url
 
 
+def key_file_of(where: Where) -> tuple[str, str | None]:
+    """The URL of the configured database, and its key file; None: there is none yet."""
+    from devgate.config.load import load
+    from devgate.config.locate import find_config
+
+    store = load(find_config(where.config_option, os.environ), os.environ).store
+    return store.url, store.key_file if os.path.exists(store.key_file) else None
+
+
 def _meant(where: Where, url: str) -> str:
     """The running gateway's database where it can be reached from here, else the configured one.
 

@@ -20,6 +20,7 @@ from devgate.gateway.commands.running import Running
 from devgate.gateway.commands.sending import CONTESTED, RUNS
 from devgate.gateway.commands.spent_keys import SpentKeys
 from devgate.gateway.known.directory import Directory
+from devgate.gateway.quarantine import Refusal, Rule
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import history
@@ -40,12 +41,14 @@ class TakesOrders(Protocol):
     def close(self) -> None:
         """The gateway stops: no more orders are taken."""
 
+    def bar(self, rule: Rule | None) -> None:
+        """Refuse from now on what this rule refuses; None: nothing."""
+
     def submit(self, order: Order, wait: bool, on_done: Callable[[Any], None]) -> None:
         """Carry out the order. Calls back with its Command, an error, or another node's reply."""
 
 
-# A status, words if they are not the usual ones, and why where there are several reasons.
-Refusal = tuple[str, str | None, str | None]
+STOPS: Refusal = "503", None, None
 
 
 class Orders:
@@ -61,6 +64,8 @@ class Orders:
         keys: Keys,
     ) -> None:
         self.closed = False  # the gateway is stopping
+        # By what all orders are refused that it refuses: one look for each start, whatever for.
+        self._rule: Rule | None = None
         self.ids = Ids()
         self._directory = directory
         self._connected = connected
@@ -76,6 +81,12 @@ class Orders:
     def close(self) -> None:
         """The gateway stops: no more orders are taken."""
         self.closed = True
+        self._rule = lambda order: STOPS
+
+    def bar(self, rule: Rule | None) -> None:
+        """As TakesOrders.bar()."""
+        if not self.closed:
+            self._rule = rule
 
     @property
     def looking(self) -> bool:
@@ -233,8 +244,8 @@ class Orders:
     def _refusal(self, order: Order) -> Refusal | None:
         """Why nothing may be sent, if so."""
         admitted = self._directory.admits(order.imei)
-        if self.closed:
-            return "503", None, None
+        if self._rule is not None and (barred := self._rule(order)) is not None:
+            return barred
         if admitted is None:
             return "300", None, None
         if not admitted:

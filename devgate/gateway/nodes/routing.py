@@ -23,6 +23,7 @@ from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
 from devgate.gateway.nodes.holders import Holders
 from devgate.gateway.nodes.records import NodeRecords, NotWritten
+from devgate.gateway.quarantine import Rule
 from devgate.store import history, nodes
 from devgate.store.node_commits import KEY_SPENT
 
@@ -88,6 +89,10 @@ class Routing:
         """The gateway stops: no more orders are taken."""
         self.closed = True
         self._orders.close()
+
+    def bar(self, rule: Rule | None) -> None:
+        """As TakesOrders.bar(). Orders for other nodes' devices are barred there."""
+        self._orders.bar(rule)
 
     def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Carry out the order, wherever its device is. Calls back as Orders.submit() does, or

@@ -109,6 +109,7 @@ async def _attention(
     usual = [*before, *(hour for number, hour in enumerate(hours) if number not in recent)]
     return attention.found(
         store=gateway.records.state,
+        quarantine=held.reason if (held := gateway.quarantine.held) else None,
         unknown=unresolved,
         dark=dark,
         absence=attention.absent(

@@ -15,7 +15,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.command import Command, record
 from devgate.gateway.devices.presence import heard
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, fleetwide, nodes
+from devgate.gateway.operations import arguments, fleetwide, nodes, quarantine
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
@@ -47,6 +47,7 @@ def _gateway(gateway: Gateway) -> Reply:
         "waiting": gateway.dispatcher.waiting,
         "memory": memory()[1],
         "store": gateway.records.state,
+        "quarantine": quarantine.found(gateway),
         "database": gateway.records.database,
         "draining": gateway.orders.closed,
         "takeovers": gateway.presence.takeovers,

@@ -24,6 +24,7 @@ from devgate.gateway.operations import (
     importing,
     inbox,
     nodes,
+    quarantine,
     reports,
     sessions,
     sites,
@@ -64,6 +65,16 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "confirm_loss": Operation(
         "Accept starts again after the database lost rows.", upkeep.confirm_loss
+    ),
+    "quarantine": Operation(
+        "Tell whether starts are refused after a restore.", quarantine.quarantine
+    ),
+    "quarantine_allow": Operation(
+        "List keys as untried: they may be started in a quarantine.", quarantine.allow, ("keys",)
+    ),
+    "quarantine_lift": Operation("Lift the quarantine.", quarantine.lift),
+    "log_level": Operation(
+        "Log from another level on, until a reload.", upkeep.log_level, ("level",)
     ),
     "trim": Operation("Trust the clock, and delete what is old enough.", upkeep.trim),
     "upgrade": Operation(

@@ -7,6 +7,7 @@ import logging
 from devgate.errors import CallerError
 from devgate.gateway.command import Command
 from devgate.gateway.gateway import Gateway
+from devgate.gateway.log_level import LEVELS
 from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
@@ -87,6 +88,20 @@ async def upgrade(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("503", "the gateway is starting: try again")
     log.info("upgrade asked for program=%s source=%s", program or "the same", source)
     return await gateway.upgrade(program)
+
+
+async def log_level(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Log from this level on, until a reload or a restart; without `level`, tell it."""
+    level, known = arguments.choice(args, "level", LEVELS), gateway.log_level
+    if level is not None:
+        known.say(level)
+        log.warning("lines are logged from another level on now=%s source=%s", level, source)
+    return {
+        "status": "200",
+        "message": f"lines are logged from the level {known.level} on",
+        "level": known.level,
+        "configured": known.configured,
+    }
 
 
 async def import_late(gateway: Gateway, args: Args, source: str) -> Reply:

@@ -85,6 +85,7 @@ def found(
     webhooks: Iterable[tuple[str, str, str, float | None]],
     odd: int,
     certificates: Iterable[Certificate] = (),
+    quarantine: str | None = None,
     now: float = 0.0,
 ) -> list[dict[str, object]]:
     """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
@@ -92,6 +93,8 @@ def found(
     items: list[Item] = []
     if store != "ok":
         items.append(Item("store", CRITICAL, 1, detail=store))
+    if quarantine is not None:
+        items.append(Item("quarantine", CRITICAL, 1, detail=quarantine))
     if unknown:
         items.append(Item("unknown_outcomes", CRITICAL, unknown))
     items += [

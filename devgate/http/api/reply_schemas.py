@@ -102,6 +102,7 @@ SHAPES: dict[str, Schema] = {
             registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE, memory=WHOLE,
             store=TEXT, database=TEXT, draining=YES, takeovers=WHOLE, last_event=WHOLE,
             log_dropped=WHOLE, clock=TEXT, background=counted(TEXT), tasks=WHOLE,
+            quarantine=either("Quarantine"),
         ),
         node=TEXT, nodes=listed(ref("Node")),
     ),
@@ -170,6 +171,19 @@ SHAPES: dict[str, Schema] = {
         "A job, and a page of what came of its devices.",
         status=TEXT, message=TEXT, count=WHOLE, **JOB, next=MAYBE_WHOLE,
         items=listed(ref("BulkResult")),
+    ),
+    "Quarantine": shape(
+        "Every start is refused, but for those with a key that is listed as untried: `keys` "
+        "counts these. `copied_at`: when the copy was made that was restored.",
+        since=TIME, copied_at=TIME, reason=TEXT, keys=WHOLE,
+    ),
+    "QuarantineState": shape(
+        "The quarantine; null if there is none.",
+        status=TEXT, message=TEXT, quarantine=either("Quarantine"),
+    ),
+    "LogLevel": shape(
+        "The level in force, and that of the configuration.",
+        status=TEXT, message=TEXT, level=TEXT, configured=TEXT,
     ),
     "Trimmed": shape(
         "What was deleted, in rows; keys are freed. `more`: there is more to delete.",

@@ -100,8 +100,8 @@ REPORTS: dict[str, Schema] = {
         "Something to look at. `count` and `of` say how much of it there is, `name` is a site's, "
         "a webhook's or a certificate's door, `usual` is the usual rate in percent.",
         kind={"type": "string", "enum": [
-            "store", "unknown_outcomes", "site_outage", "offline", "failures", "webhook",
-            "unknown_devices", "odd_devices", "certificate",
+            "store", "quarantine", "unknown_outcomes", "site_outage", "offline", "failures",
+            "webhook", "unknown_devices", "odd_devices", "certificate",
         ]},
         level={"type": "string", "enum": ["critical", "warning"]},
         count=WHOLE, of=MAYBE_WHOLE, name=MAYBE, since=TIME, detail=MAYBE, usual=MAYBE_NUMBER,

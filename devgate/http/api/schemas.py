@@ -15,6 +15,7 @@ from devgate.alerts import rule, schemes
 from devgate.alerts.wording import LANGUAGES
 from devgate.config.webhook import MAX_URL
 from devgate.events.kinds import GROUPS, KINDS
+from devgate.gateway.log_level import LEVELS
 from devgate.gateway.operations.alerts import MAX_CURSOR as MAX_PLACE
 from devgate.gateway.operations.arguments import (
     LIMIT,
@@ -145,6 +146,7 @@ IDS = {
     "pattern": f"^{_ID}(,{_ID}){{0,{MAX_COMMANDS - 1}}}$",
 }  # fmt: skip
 INBOX = {"type": "string", "enum": list(STATES), "default": STATES[0]}
+LEVEL = {"type": "string", "enum": list(LEVELS)}
 VERDICT = {"type": "string", "enum": list(VERDICTS)}
 NOTE = text(LINE, "a text of one line", MAX_NOTE, 1)
 PERSON = text(LINE, "a text of one line", MAX_PERSON, 1)

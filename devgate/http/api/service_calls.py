@@ -1,7 +1,8 @@
-"""The calls of the API about an upgrade, the cluster's nodes and the webhooks."""
+"""The calls of the API about a quarantine, an upgrade, the cluster's nodes and the webhooks."""
 
 from __future__ import annotations
 
+from devgate.gateway.operations.quarantine import MOST
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
@@ -12,9 +13,34 @@ _HOOK_FIELDS = (
           "`command.ended,device`; null for all."),
     Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
 )  # fmt: skip
+_KEYS = {
+    "type": "array", "title": f"a list of 1 to {MOST} keys", "items": s.KEY,
+    "minItems": 1, "maxItems": MOST,
+}  # fmt: skip
 _NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 
 CALLS: tuple[Call, ...] = (
+    Call(
+        "GET", "/api/quarantine", "quarantine", "Whether starts are refused after a restore",
+        "QuarantineState",
+    ),
+    Call(
+        "POST", "/api/quarantine/untried", "quarantine_allow", "List keys as untried",
+        "QuarantineState", body="json",
+        json=(Field("keys", _KEYS, "Keys of orders that were never tried.", True),),
+        about="Starts with them are accepted in the quarantine. 409 if there is none.",
+    ),
+    Call(
+        "POST", "/api/quarantine/lift", "quarantine_lift", "Lift the quarantine",
+        "QuarantineState", about="All starts are accepted again. 409 if there is none.",
+    ),
+    Call(
+        "POST", "/api/log-level", "log_level", "Log from another level on", "LogLevel",
+        body="json",
+        json=(Field("level", nullable(s.LEVEL), "The least that is logged."),),
+        about="Until the configuration is reloaded, or the gateway restarted. Without `level` it "
+        "is only told.",
+    ),
     Call(
         "POST", "/api/upgrade", "upgrade", "Let another version take over", "Upgraded",
         body="json",

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from devgate import __version__
 from devgate.errors import CallerError, StoreError
+from devgate.gateway.operations import quarantine
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.reports.past import group_of
 from devgate.http.api import arguments
@@ -158,6 +159,11 @@ class Visit:
             return ""
         state = self.web.gateway.records.state
         return self.away or ("" if state == "ok" else state)
+
+    @property
+    def held(self) -> Mapping[str, Any] | None:
+        """The quarantine; nothing if there is none, or for who is not known."""
+        return None if self.caller is None else quarantine.found(self.web.gateway)
 
     @property
     def live(self) -> str:

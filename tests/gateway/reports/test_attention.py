@@ -55,6 +55,7 @@ def test_the_list_has_what_is_critical_first() -> None:
     ]
     items = found(
         store="the disk is full",
+        quarantine="a copy was restored",
         unknown=2,
         dark=dark,
         absence=absent(NONE._replace(day=3), 5, 1000),
@@ -68,13 +69,14 @@ def test_the_list_has_what_is_critical_first() -> None:
         odd=1,
     )
     assert [(one["kind"], one["level"], one["name"], one["count"]) for one in items] == [
-        ("store", "critical", None, 1), ("unknown_outcomes", "critical", None, 2),
+        ("store", "critical", None, 1), ("quarantine", "critical", None, 1),
+        ("unknown_outcomes", "critical", None, 2),
         ("site_outage", "critical", "East", 7), ("webhook", "critical", "c", 1),
         ("failures", "warning", None, 50), ("offline", "warning", None, 3),
         ("webhook", "warning", "b", 1), ("unknown_devices", "warning", None, 4),
         ("odd_devices", "warning", None, 1),
     ]  # fmt: skip
     assert not found(
-        store="ok", unknown=0, dark=dark[1:], absence=None, failing=None, strangers=0,
-        webhooks=[("a", "ok", "", None)], odd=0,
+        store="ok", quarantine=None, unknown=0, dark=dark[1:], absence=None, failing=None,
+        strangers=0, webhooks=[("a", "ok", "", None)], odd=0,
     )  # fmt: skip

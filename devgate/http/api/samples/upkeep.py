@@ -9,6 +9,10 @@ from devgate.http.api.samples.sample import Sample
 HOOK = "shop"
 URL = "https://shop.example/devgate"
 HERE = {"name": HOOK}
+COPIED: dict[str, object] = {
+    "since": "2026-11-24T12:00:00.640Z", "copied_at": "2026-11-24T02:00:00.640Z",
+    "reason": "a copy was restored, and orders after it are unknown", "keys": 0,
+}  # fmt: skip
 NODE: dict[str, object] = {
     "id": "a", "alive": True, "draining": False, "address": "10.0.0.1:4000", "devices": 1480,
     "in_flight": 2, "version": "0.1.0", "since": "2026-11-20T03:00:12.000Z",
@@ -25,6 +29,7 @@ UPKEEP: Mapping[str, Sample] = {
             },
             "connections": 2874, "registered": 2871, "devices": 3000, "in_flight": 1,
             "waiting": 0, "memory": 94_371_840, "store": "ok",
+            "quarantine": None,
             "database": "sqlite:////var/lib/devgate/devgate.db", "draining": False,
             "takeovers": 12, "last_event": 4713, "clock": "ok",
             "background": {"refresh": "ok", "trim": "ok"}, "log_dropped": 0, "tasks": 2903,
@@ -38,6 +43,28 @@ UPKEEP: Mapping[str, Sample] = {
     "confirm_loss": Sample(
         "confirmLoss", "Gateway",
         {"status": "200", "message": "nothing was lost, nothing is changed", "lost": None},
+    ),
+    "quarantine": Sample(
+        "getQuarantine", "Gateway",
+        {"status": "200", "message": f"every start is refused: {COPIED['reason']}",
+         "quarantine": COPIED},
+    ),
+    "quarantine_allow": Sample(
+        "listUntriedKeys", "Gateway",
+        {"status": "200", "message": "2 keys are listed as untried, 2 in all",
+         "quarantine": {**COPIED, "keys": 2}},
+        json={"keys": ["order-4711", "order-4712"]},
+    ),
+    "quarantine_lift": Sample(
+        "liftQuarantine", "Gateway",
+        {"status": "200", "message": "the quarantine is lifted, starts are accepted again "
+         f"({COPIED['reason']})", "quarantine": None},
+    ),
+    "log_level": Sample(
+        "setLogLevel", "Gateway",
+        {"status": "200", "message": "lines are logged from the level debug on",
+         "level": "debug", "configured": "info"},
+        json={"level": "debug"},
     ),
     "trim": Sample(
         "trimDatabase", "Gateway",

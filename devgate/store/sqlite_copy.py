@@ -1,0 +1,137 @@
+"""A copy of an SQLite file that a gateway works with: one moment of it, in one file.
+
+It is made by SQLite's own backup, in slices, from a reading transaction: in WAL mode that waits
+for no writer and holds none up, and what is written meanwhile does not begin it anew. Each slice
+is on the disk before the next one is read, so that the gateway's own fsyncs never wait for more
+than a slice.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from devgate.errors import SetupError, StoreError
+from devgate.store.copies import Facts, facts
+from devgate.store.engine import opened
+from devgate.store.outage import in_words
+
+SLICE_PAGES = 512  # 2 MB: an fsync of as much takes some ms
+MOST_PAUSE = 0.05  # seconds behind a slice; as long as it took, up to that: half of a disk's time
+NAME = b"SQLite format 3\0"
+
+Told = Callable[[int, int], None]
+
+
+def is_sqlite(file: Path) -> bool:
+    """Whether a file is an SQLite database, by its first bytes. Raises OSError."""
+    with file.open("rb") as content:
+        return content.read(len(NAME)) == NAME
+
+
+def copy(url: str, target: Path, told: Told = lambda *_: None) -> Facts:
+    """Write a copy into the new file `target`, for its owner alone (0600), and onto the disk.
+    Returns how far the database went at that moment.
+
+    `told` is called with bytes that are copied and bytes in all. Raises SetupError for a source
+    that cannot be read, and OSError. What is there of the target then is removed.
+    """
+    made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        found = _copy(url, target, made, told)
+        _one_file(target)
+        os.fsync(made)
+        os.posix_fadvise(made, 0, 0, os.POSIX_FADV_DONTNEED)  # what reads it again reads the disk
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(made)
+    sync_folder(target.parent)
+    return found
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Connection]:
+    """A connection that reads a copy, and writes nothing at all: no log, no lock. Raises
+    SetupError if it cannot be opened."""
+    options = "mode=ro&immutable=1&uri=true"
+    engine = create_engine(f"sqlite:///file:{quote(str(file.resolve()))}?{options}")
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()
+
+
+def look(file: Path) -> Facts:
+    """How far a copy goes, once SQLite's own check has looked through it. Raises SetupError for
+    one that is damaged, or has no tables of devgate."""
+    try:
+        with reading(file) as conn:
+            found = facts(conn, str(file))
+            said = conn.scalar(text("PRAGMA integrity_check(1)"))
+    except DBAPIError as err:
+        raise SetupError(f"{file} is damaged: {err.orig}") from err
+    if said != "ok":
+        raise SetupError(f"{file} is damaged: {said}")
+    if found is None:
+        raise SetupError(f"{file} has no tables of devgate", status="400")
+    return found
+
+
+def _copy(url: str, target: Path, made: int, told: Told) -> Facts:
+    database = opened(url, lambda database: None)
+    began = time.monotonic()
+
+    def slice_done(status: int, left: int, pages: int) -> None:
+        nonlocal began
+        os.fdatasync(made)
+        told((pages - left) * page, pages * page)
+        time.sleep(min(time.monotonic() - began, MOST_PAUSE))
+        began = time.monotonic()
+
+    try:
+        with in_words(), database.read() as conn, closing(_connected(target)) as new:
+            found = facts(conn, database.url_shown)  # from here on it reads this moment
+            if found is None:
+                raise SetupError(f"{database.url_shown} has no tables of devgate", status="400")
+            new.execute("PRAGMA synchronous=OFF")  # the slices are synced here
+            page = conn.scalar(text("PRAGMA page_size")) or 0
+            source = conn.connection.driver_connection
+            assert isinstance(source, sqlite3.Connection), "the dialect is sqlite"
+            source.backup(new, pages=SLICE_PAGES, progress=slice_done)
+    except (sqlite3.Error, StoreError) as err:
+        raise SetupError(
+            f"the database {database.url_shown} cannot be copied: {err}", status="503"
+        ) from err
+    finally:
+        database.close()
+    return found
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(file, isolation_level=None)
+
+
+def _one_file(target: Path) -> None:
+    """Without a log beside it: the copy is this file alone."""
+    with closing(_connected(target)) as conn:
+        conn.execute("PRAGMA journal_mode=DELETE")
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in it are on disk. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
