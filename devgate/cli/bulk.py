@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli.language import said
+from devgate.cli.maintenance import SAID, decorated, given
 from devgate.cli.output import (
     YES,
     Where,
@@ -122,6 +123,37 @@ def edit(where: Where, /, to_site: str | None, enable: bool | None, **which: Any
     if not given:
         raise click.UsageError("Say what to change: --to-site, --enable or --disable.")
     _run(where, {"type": "bulk_edit", **given}, which, "Change")
+
+
+@bulk.command()
+@_which
+@click.option("--off", is_flag=True, help="End it.")
+@decorated(*SAID)
+@common
+def maintenance(
+    where: Where,
+    /,
+    off: bool,
+    reason: str | None,
+    length: float | None,
+    until: int | None,
+    **which: Any,
+) -> None:
+    """Put machines in maintenance: customers cannot start them; or end that.
+
+    A whole site is better named by `devgate maintenance on --site`: that holds for machines
+    that come there later, too.
+
+    \b
+    Examples:
+      devgate bulk maintenance --search "Hall 2" --reason "power works" --for 3h
+      devgate bulk maintenance --search "Hall 2" --off
+    """
+    said = given(reason, length, until)
+    if off and said:
+        raise click.UsageError("--off ends it: give no --reason, --for or --until.")
+    verb = "End maintenance of" if off else "Put in maintenance"
+    _run(where, {"type": "bulk_maintenance", "on": not off, **said}, which, verb)
 
 
 def _run(

@@ -18,7 +18,7 @@ GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connection
            "devices", "in_flight", "waiting", "memory", "store", "quarantine", "draining",
            "background", "clock", "node", "nodes")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
-          "address", "heard", "running_until", "last", "slow")  # fmt: skip
+          "address", "heard", "running_until", "last", "slow", "maintenance")  # fmt: skip
 
 
 def clock(at: object) -> str:
@@ -107,9 +107,10 @@ def device(reply: Reply) -> str:
         state = said(f"offline since {ago(reply['since'])}" if reply.get("since") else "offline")
     if not reply.get("enabled", True):
         state += said(", disabled")
-    last = reply.get("last")
+    last, maintained = reply.get("last"), reply.get("maintenance")
     rows = [
         ("state", state),
+        ("maintenance", _maintained(maintained) if maintained else None),
         ("last heard", ago(reply.get("heard"))),
         (
             "runs",
@@ -120,6 +121,16 @@ def device(reply: Reply) -> str:
         *_rest(reply, DEVICE),
     ]
     return _sheet(title, rows)
+
+
+def _maintained(entry: Mapping[str, Any]) -> str:
+    parts = [
+        said("yes, with its whole site" if entry.get("whole_site") else "yes"),
+        said(f"since {clock(entry.get('since'))}"),
+        said(f"until {clock(entry['until'])}") if entry.get("until") else "",
+        str(entry.get("reason") or ""),
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _slow(slow: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ NO_WAIT = click.option(
     "--from", "file", type=click.File("rb"), metavar="FILE",
     help="Start all devices of a file (imei,long,key); - is stdin.",
 )  # fmt: skip
+@click.option("--test", is_flag=True, help="A test by staff: also of a machine in maintenance.")
 @common
 def start(
     where: Where,
@@ -54,6 +55,7 @@ def start(
     no_wait: bool,
     expires: float | None,
     file: BinaryIO | None,
+    test: bool,
 ) -> None:
     """Start the device IMEI for LONG, and wait for its answer.
 
@@ -66,6 +68,7 @@ def start(
       devgate start 123456787654321 1h30m --key order-4711
       devgate start 123456787654321 15m --expires 1h    # wait for it to come online
       devgate start --from orders.csv
+      devgate start 123456787654321 5 --test
 
     With --key, the same start asked again gives the same result and never starts
     the device twice: use it, and repeat as often as you like. Without one, the
@@ -98,12 +101,15 @@ def start(
     if file is not None:
         if imei or key:
             raise click.UsageError("--from FILE names the devices and keys; give no others.")
+        if test:
+            raise click.UsageError("--test is for one device, not for a file.")
         from devgate.cli.batch import run
 
         run(where, file, extra, patience(extra))
     if imei is None or long is None:
         raise click.UsageError(f"Missing argument '{'LONG' if imei else 'IMEI'}'.")
-    request = {"imei": imei, "type": "start", **long.fields(), "key": key or own_key(), **extra}
+    type = "test_start" if test else "start"
+    request = {"imei": imei, "type": type, **long.fields(), "key": key or own_key(), **extra}
     command(where, request)
 
 

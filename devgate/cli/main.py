@@ -30,6 +30,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
         "devices": Entry("devgate.cli.local.devices:devices", "Keep the list of known devices."),
         "bulk": Entry("devgate.cli.bulk:bulk", "Start, stop or change many machines at once."),
+        "maintenance": Entry(
+            "devgate.cli.maintenance:maintenance", "Keep customers from starting machines."
+        ),
         "labels": Entry("devgate.cli.local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {

@@ -24,7 +24,8 @@ LOOKS = frozenset({"status", "device"})
 AT_LEADER = frozenset({
     "add", "edit", "remove", "import", "upload", "trim", "webhooks", "webhook_add", "webhook_edit",
     "webhook_remove", "webhook_test", "webhook_replay", "bulk", "bulks", "bulk_start",
-    "bulk_stop", "bulk_edit", "bulk_cancel", "alert_rule_add", "alert_rule_edit",
+    "bulk_stop", "bulk_edit", "bulk_maintenance", "bulk_cancel", "alert_rule_add",
+    "alert_rule_edit",
     "alert_rule_remove", "alert_receivers", "alert_receiver_add", "alert_receiver_edit",
     "alert_receiver_remove", "alert_receiver_test",
 })  # fmt: skip

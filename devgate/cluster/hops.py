@@ -65,7 +65,8 @@ def _forward(args: Args, source: str) -> dict[str, object]:
 
 def _request_of(order: Order, wait: bool) -> dict[str, object]:
     """The request by which another node gets the order."""
-    request: dict[str, object] = {"type": order.type, "imei": order.imei, "wait": wait}
+    type = "test_start" if order.test else order.type
+    request: dict[str, object] = {"type": type, "imei": order.imei, "wait": wait}
     if order.type == "start":
         request["long"] = order.long
         if order.seconds:

@@ -10,7 +10,7 @@ from devgate.model import to_ascii_json, to_json
 Args = Mapping[str, object]
 Reply = dict[str, object]
 
-DEVICE_COMMANDS = ("start", "stop")
+DEVICE_COMMANDS = ("start", "stop", "test_start")
 ORDER = ("status", "message", "imei", "type", "long", "command")
 
 

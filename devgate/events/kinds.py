@@ -31,6 +31,9 @@ KINDS: Mapping[str, str] = {
     "session.refused": "somebody could not log in; the name if there is one, from where, and how"
     " many refusals were not told since the last one",
     "session.ended": "sessions were ended, by their user or another one; whose, and by whom",
+    "maintenance.began": "a machine, or a whole site, takes no customer's start from now on; why,"
+    " until when, and who said so",
+    "maintenance.ended": "it takes starts again; by whom, or that its time is over",
     "command.accepted": "a start or stop was taken; what it asks",
     "command.sent": "it goes out to the device",
     "command.ended": "it has an outcome, or is unknown; its status",

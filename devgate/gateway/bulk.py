@@ -42,7 +42,7 @@ class Job:
     """One action on many machines."""
 
     id: str
-    action: str  # start, stop or edit
+    action: str  # start, stop, edit or maintenance
     source: str  # who asked
     asked: Mapping[str, Any]  # for what, as the request said it
     imeis: Sequence[Imei]

@@ -37,6 +37,7 @@ AMBIGUOUS = (
 )
 CORRECTED = "the node of the device was frozen before it could be sent; nothing was sent"
 DONE = {"start": "started", "stop": "stopped"}
+TEST = "test"
 ELSEWHERE = (
     "the database is away, and another node may have taken the command by now: the outcome is "
     "unknown, ask again with the key"
@@ -57,6 +58,7 @@ class Order:
     source: str = "socket"
     id: str | None = None  # that the command is to have; None: a new one
     seconds: bool = False  # the caller says that `long` is a duration
+    test: bool = False  # a start by staff: it goes to a machine in maintenance, too
 
     @property
     def content(self) -> tuple[str, str, int | None]:
@@ -94,7 +96,8 @@ class Command:
         self.sequence: int | None = None  # its place in the order of sending
         self.ambiguous = False  # a 408; fewer answers came than commands were sent
         self.group_id: str | None = None  # the newest command of those that were ambiguous with it
-        self.why: str | None = None  # of a 423: `running` or `flapping`
+        # Of a 423: `running`, `flapping` or `maintenance`; of a start by staff: `test`.
+        self.why: str | None = TEST if order.test else None
         self.new_address = False  # the answer came from another address than the one before
         self.accepted_at = now  # these are wall clock
         self.sent_at: float | None = None

@@ -1,8 +1,8 @@
 """The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
 
 Here they stand as the statements see them; how a database gets them, and the triggers
-that count changes of devices, stands in `migrations`. Those of accounts, of nodes, of webhooks
-and of alerts have files of their own.
+that count changes of devices, stands in `migrations`. Those of accounts, of nodes, of webhooks,
+of alerts and of maintenance have files of their own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from devgate.store import (  # noqa: F401 (they belong to `metadata`)
     account_tables,
     alert_tables,
+    maintenance_tables,
     node_tables,
     quarantine_tables,
     usage_tables,
@@ -36,7 +37,7 @@ from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0017"  # the newest migration: what this version of devgate works with
+SCHEMA = "0018"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(

@@ -193,10 +193,12 @@ def test_each_operation_has_its_role() -> None:
         "alerts", "alert_log", "alert_rules", "alert_receivers",
         "bulk", "bulks", "story", "unknown", "quarantine", "password", "sessions", "session_end",
         "report", "report_export", "zones",
+        "maintenance",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",
-        "bulk_cancel", "resolve",
+        "bulk_cancel", "resolve", "test_start", "maintenance_on", "maintenance_off",
+        "bulk_maintenance",
     }  # fmt: skip
     assert set(OPERATIONS) - commands == {
         "confirm_loss", "take_late", "trim", "upgrade", "log_level",

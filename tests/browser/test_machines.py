@@ -117,7 +117,8 @@ PATHS = (
     "/alerts", "/alerts/rules/add", "/alerts/receivers/add",
     "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
     "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
-    "/bulk?do=move&imei=860000000000001", "/bulk/axe",
+    "/bulk?do=move&imei=860000000000001", "/bulk/axe", "/maintenance",
+    "/devices/860000000000001/maintenance", "/bulk?do=maintain&imei=860000000000001",
 )  # fmt: skip
 
 
@@ -126,3 +127,42 @@ def test_nothing_stands_in_anybodys_way(served: Site, page: Page, scheme: str) -
     """axe-core finds no serious fault, and no page is wider than a phone."""
     served.ask({"type": "bulk_stop", "imeis": ["860000000000001"], "bulk": "axe"})
     assert serious_faults(page, PATHS, scheme) == []
+
+
+def test_a_machine_and_a_site_are_put_in_maintenance(served: Site, page: Page) -> None:
+    """Customers cannot start it, and staff test it; the page says why, and until when."""
+    imei = "860000000000004"
+    with served.register(imei) as device:
+        page.goto(f"/devices/{imei}")
+        page.get_by_role("link", name="Maintenance").click()
+        page.get_by_label("Reason").fill("new cushions")
+        page.get_by_label("How long it lasts").select_option("7200")
+        page.get_by_role("button", name="Begin maintenance").click()
+        notice = page.get_by_role("status").filter(has_text="In maintenance")
+        expect(notice).to_contain_text("new cushions")
+        assert served.ask({"type": "start", "imei": imei, "long": 5})["why"] == "maintenance"
+        page.get_by_role("link", name="Test for 5 s").click()
+        page.get_by_role("button", name="Start now").click()
+        device.expect(frame("000", imei, "QD", "5"))
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))
+        page.get_by_role("button", name="End maintenance").click()
+        expect(notice).to_have_count(0)
+
+        page.goto("/maintenance")
+        page.get_by_label("Site").fill("East")
+        page.get_by_role("button", name="Begin maintenance").click()
+        expect(page.get_by_role("row").last).to_contain_text("the whole site")
+        page.goto("/devices?q=Bay")
+        expect(page.get_by_role("row").filter(has_text="Maintenance")).to_have_count(9)
+        page.goto("/maintenance")
+        page.get_by_role("button", name="End it").click()
+        expect(page.get_by_text("None. Customers can start")).to_be_visible()
+
+    page.goto("/devices?q=Bay")
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    page.get_by_role("button", name="Maintenance", exact=False).first.click()
+    page.get_by_label("Reason").fill("floor")
+    page.get_by_role("button", name="Put 9 devices in maintenance").click()
+    expect(page.locator("[data-part=progress]")).to_contain_text("Ended")
+    served.ask({"type": "maintenance_off", "imeis": [f"8600000000000{n:02}" for n in range(9)]})

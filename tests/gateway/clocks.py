@@ -22,6 +22,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
     for name in (
         "commands.ids", "commands.orders", "commands.outcomes", "commands.recovery",
         "commands.running", "commands.sending", "details", "devices.presence", "devices.taps",
-        "storage", "trimming",
+        "known.maintenance", "known.sync", "operations.bulk", "operations.maintenance", "storage",
+        "trimming",
     ):  # fmt: skip
         monkeypatch.setattr(f"devgate.gateway.{name}.time", now)

@@ -274,6 +274,7 @@ def emptied(database: Database) -> None:
             "device_starts",
             "open_results",
             "unknown_device",
+            "maintenance",
         ):
             conn.execute(text(f"DELETE FROM {table}"))
 

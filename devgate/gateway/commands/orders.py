@@ -17,7 +17,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.ids import Ids
 from devgate.gateway.commands.keys import Keys
 from devgate.gateway.commands.running import Running
-from devgate.gateway.commands.sending import CONTESTED, RUNS
+from devgate.gateway.commands.sending import CONTESTED, MAINTAINED, RUNS
 from devgate.gateway.commands.spent_keys import SpentKeys
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.quarantine import Refusal, Rule
@@ -68,6 +68,7 @@ class Orders:
         self._rule: Rule | None = None
         self.ids = Ids()
         self._directory = directory
+        self._maintenance = directory.maintenance
         self._connected = connected
         self._dispatcher = dispatcher
         self._running = running
@@ -250,6 +251,13 @@ class Orders:
             return "300", None, None
         if not admitted:
             return "401", None, None
+        if (
+            not self._maintenance.empty
+            and order.type == "start"
+            and not order.test
+            and self._maintenance.of(order.imei) is not None
+        ):
+            return "423", MAINTAINED, "maintenance"
         if order.expires is None and self._connected.get(order.imei) is None:
             return "404", None, None
         if (

@@ -77,7 +77,8 @@ class Outcomes:
         self, command: Command, status: str, message: str | None = None, why: str | None = None
     ) -> None:
         """Nothing of it was sent. Its caller hears so once that is on disk."""
-        command.why = why
+        if why is not None:
+            command.why = why
         self.end(command, status, message)
         self._records.flush(partial(self.flushed, partial(self._unsent_flushed, command)))
 

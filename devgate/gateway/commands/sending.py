@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate.gateway.clock import time
-from devgate.gateway.command import Command
+from devgate.gateway.command import TEST, Command
 from devgate.gateway.commands.deadlines import Deadlines
 from devgate.gateway.commands.device_commands import Connected, DeviceCommands
 from devgate.gateway.commands.outcomes import Outcomes
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
 CONTESTED = "two connections claim this IMEI; nothing was sent"
+MAINTAINED = "the device is in maintenance; nothing was sent"
 
 DEVICES_A_TURN = 64  # devices before other tasks have their turn: some milliseconds
 
@@ -59,6 +60,7 @@ class Sender:
         self._connected = connected
         self._records = records
         self._running = running
+        self._maintenance = directory.maintenance
         self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
         self.results = Results(directory, records, outcomes, settings)
         self.settings = settings  # replaced by a reload, in the task that acts on signals
@@ -154,6 +156,8 @@ class Sender:
         # Of one that has just come Orders has asked that.
         if command.noted and self._contested(command):
             return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
+        if command.noted and self._maintained(command):
+            return self._outcomes.end_unsent(command, "423", MAINTAINED, "maintenance")
         device.current = command
         self.in_flight += 1
         self.sequence += 1
@@ -168,6 +172,13 @@ class Sender:
         imei, connected = command.imei, self._connected
         return (
             command.type == "start" and imei in connected.taken_over and connected.contested(imei)
+        )
+
+    def _maintained(self, command: Command) -> bool:
+        return (
+            command.type == "start"
+            and command.why != TEST
+            and self._maintenance.of(command.imei) is not None
         )
 
     def _written(self, device: DeviceCommands, command: Command, error: Exception | None) -> None:

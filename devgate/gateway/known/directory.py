@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from devgate.gateway.known.maintenance import Maintenance
 from devgate.model import MAX_TEXT, Called, Imei
 from devgate.store.device import Device
 
@@ -45,6 +46,7 @@ class Directory:
         self._ack_timeouts: dict[Imei, float] = {}  # of the few that have their own
         # A device's own seconds to answer a command; None: as configured.
         self.ack_timeout: Callable[[Imei], float | None] = self._ack_timeouts.get
+        self.maintenance = Maintenance(self.site)
 
     def apply(self, settings: ServiceSettings) -> None:
         """Serve these texts to every device without its own from now on."""
@@ -78,6 +80,15 @@ class Directory:
         packed = entry if isinstance(entry, bytes) else entry.packed
         _, id, site = HEAD.unpack_from(packed)
         return Called(id, packed[HEAD.size :].decode(), self._sites[site])
+
+    def site(self, imei: Imei) -> str | None:
+        """Where it stands; None if it is not known."""
+        entry = self._devices.get(imei)
+        if entry is None:
+            return None
+        packed = entry if isinstance(entry, bytes) else entry.packed
+        number: int = HEAD.unpack_from(packed)[2]
+        return self._sites[number]
 
     def known(self, imei: Imei) -> Device | None:
         """All that is known of it."""

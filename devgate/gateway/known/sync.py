@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import trio
 
 from devgate.gateway.background import Background
+from devgate.gateway.clock import time
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
-from devgate.model import Imei, Source
-from devgate.store import devices
+from devgate.model import Imei, Source, iso
+from devgate.store import devices, maintenance
 from devgate.store.device import COLUMNS, Device
 from devgate.store.devices import Changes
 from devgate.store.history import Reading
@@ -51,8 +52,9 @@ class Knowledge:
         self._tells = tells
         self._background = background or Background()
         self._revision = 0
+        self._maintained = maintenance.BEGIN
         self._sources: dict[object, str] = {}  # who changes what at the moment
-        self._lock = trio.Lock()
+        self._lock, self._maintaining = trio.Lock(), trio.Lock()
 
     def apply(self, settings: StoreSettings) -> None:
         """Look for changes as often as these settings say, from the next look on."""
@@ -61,6 +63,7 @@ class Knowledge:
     async def load(self) -> None:
         """Read all devices. In a thread, while nobody else looks at the directory."""
         self._revision = await self._records.read(self._load)
+        await self.refresh_maintenance()
 
     def _load(self, conn: Reading) -> int:
         revision = devices.revision(conn)
@@ -94,6 +97,36 @@ class Knowledge:
             if count > TOLD and self._tells():
                 self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
+
+    async def refresh_maintenance(self) -> None:
+        """Put in force what has begun or ended maintenance. Raises StoreError."""
+        async with self._maintaining:
+            while True:
+                found, place = await self._records.read(maintenance.changed, self._maintained)
+                self._directory.maintenance.apply(found)
+                self._maintained = place
+                if len(found) < maintenance.PAGE:
+                    return
+
+    async def _look(self) -> None:
+        await self.refresh()
+        # Of a gateway that works alone, or of the leader: the others see that it has ended.
+        if self._tells() and self._directory.maintenance.due():
+            for entry in await self._records.change(maintenance.end_over, time()):
+                self.tell_maintenance("maintenance.ended", entry, "its time is over")
+        await self.refresh_maintenance()
+
+    def tell_maintenance(self, type: str, entry: maintenance.Entry, source: str) -> None:
+        """Write the event that a machine or a site is in maintenance, or is so no longer."""
+        if entry.kind == maintenance.SITE:
+            imei, called = None, {"site": entry.name}
+        else:
+            imei = Imei(entry.name)
+            known = self._directory.called(imei)
+            called = {} if known is None else known._asdict()
+        self._records.event(
+            type, imei, **called, reason=entry.reason, until=iso(entry.until), source=source
+        )
 
     def _apply(self, changes: Changes, quiet: bool) -> None:
         for device in changes.changed:
@@ -169,7 +202,7 @@ class Knowledge:
         """See what other programs change."""
         while True:
             await trio.sleep(self._refresh_seconds)
-            await self._background.until_done("refresh", self.refresh, self._refresh_seconds)
+            await self._background.until_done("refresh", self._look, self._refresh_seconds)
 
 
 def _detail(device: Device) -> dict[str, object]:

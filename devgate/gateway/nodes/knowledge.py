@@ -54,6 +54,7 @@ class NodeKnowledge(Knowledge):
     async def load(self) -> None:
         """Begin at the newest revision, with no device in memory."""
         self._revision = await self._records.read(devices.revision)
+        await self.refresh_maintenance()
         await self._count()
 
     async def refresh(self) -> int:

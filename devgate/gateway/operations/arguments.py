@@ -128,6 +128,20 @@ def yes(args: Args, name: str, default: bool) -> bool:
     return given
 
 
+def later(args: Args, name: str, now: float) -> float | None:
+    """A field with a time that is still to come, in seconds since 1970; None without it."""
+    given = args.get(name)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
+    if not now < given <= MAX_TIME:
+        raise CallerError(
+            "400", f"{name}: a time that is still to come expected, not {shown(given)}"
+        )
+    return float(given)
+
+
 def maybe(args: Args, name: str) -> bool | None:
     """A field that is true or false; None without it."""
     return None if args.get(name) is None else yes(args, name, False)

@@ -14,12 +14,15 @@ from typing import Any, ParamSpec
 import trio
 
 from devgate.errors import CallerError
+from devgate.gateway.clock import time
 from devgate.gateway.command import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import fleetwide, status
+from devgate.gateway.operations import maintenance as maintained
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports import attention, fleet_day
 from devgate.model import Imei, iso
+from devgate.store.maintenance import SITE
 
 SCANS = trio.CapacityLimiter(1)  # of the whole directory at once: each takes its part of a core
 TRIES = 5  # of a scan, while other threads change what it goes through
@@ -207,6 +210,17 @@ def order(gateway: Gateway, key: str) -> Reply:
             }
         )
     return {"status": "200", "key": key, "items": items}
+
+
+def maintenance(gateway: Gateway, limit: int) -> Reply:
+    """As the first page of `maintenance`."""
+    now, items = time(), list[Reply]()
+    for entry in gateway.directory.maintenance.first(limit):
+        called = None if entry.kind == SITE else gateway.directory.called(Imei(entry.name))
+        if not entry.over(now):
+            name, site = (None, None) if called is None else (called.name, called.site)
+            items.append(maintained.item(entry, name, site))
+    return {"status": "200", "items": items, "next": None}
 
 
 def unknown_devices(gateway: Gateway) -> Reply:

@@ -10,8 +10,16 @@ from typing import Any
 
 from devgate.errors import CallerError
 from devgate.gateway.bulk import MAX_MACHINES, Job, Result
+from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, bulk_work, device_list, devices, fleetwide
+from devgate.gateway.operations import (
+    arguments,
+    bulk_work,
+    device_list,
+    devices,
+    fleetwide,
+    maintenance,
+)
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, imei, iso, shown
@@ -52,6 +60,15 @@ async def bulk_edit(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", f"nothing to change: one of {', '.join(CHANGES)} expected")
     devices.check(asked)
     return await _asked(gateway, args, source, "edit", asked)
+
+
+async def bulk_maintenance(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Put machines in maintenance; with `on` false end it."""
+    on = arguments.yes(args, "on", True)
+    asked = {"on": on, **(maintenance.given(args, time()) if on else {})}
+    if not on and (wrong := [name for name in ("reason", "until") if args.get(name) is not None]):
+        raise CallerError("400", f"{wrong[0]}: only maintenance that begins has one")
+    return await _asked(gateway, args, source, "maintenance", asked)
 
 
 async def _asked(
@@ -138,6 +155,7 @@ async def _looked_at(gateway: Gateway, imeis: Sequence[Imei]) -> Reply:
         "count": len(imeis),
         "online": sum(one in online for one in imeis),
         "running": sum(one in running for one in imeis),
+        "maintenance": sum(gateway.directory.maintenance.of(one) is not None for one in imeis),
         "disabled": sum(gateway.directory.admits(one) is False for one in imeis),
     }
 

@@ -14,7 +14,8 @@ from devgate.gateway.bulk import Job, Result
 from devgate.gateway.command import Command, Order
 from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import devices
+from devgate.gateway.operations import devices, maintenance
+from devgate.gateway.operations.arguments import Args
 from devgate.model import Imei
 
 IN_FLIGHT = 16  # machines that have been asked and have not answered
@@ -25,6 +26,8 @@ WRONG_UNIT = {  # by whether the machine counts times
     True: "this machine counts times, not seconds; nothing was sent",
     False: "this machine counts seconds, not times; nothing was sent",
 }
+# What some machines are to have, all or none.
+Change = Callable[[Gateway, Args, str], Awaitable[object]]
 STOPS = Result("503", outcome_of("503"), "the gateway stops; nothing was sent")
 
 
@@ -79,29 +82,42 @@ async def _ordered(gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: I
 
 async def edit(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
     """Change each machine, some in one transaction."""
+    await _some_at_once(gateway, asked, job, devices.edit)
+
+
+async def maintain(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
+    """Put each machine in maintenance, or end it, some in one transaction."""
+    given = {name: value for name, value in asked.items() if name != "on"}
+    change = maintenance.maintenance_on if asked["on"] else maintenance.maintenance_off
+    await _some_at_once(gateway, given, job, change)
+
+
+async def _some_at_once(
+    gateway: Gateway, asked: Mapping[str, Any], job: Job, change: Change
+) -> None:
     for start in range(0, len(job.imeis), EDITED_AT_ONCE):
         if job.state == "cancelling":
             return
         some = list(job.imeis[start : start + EDITED_AT_ONCE])
-        result = await _edited(gateway, asked, job, some)
+        result = await _changed(gateway, asked, job, some, change)
         if len(some) == 1 or result.outcome == "done":
             for imei in some:
                 job.note(imei, result)
         else:  # one of them was removed meanwhile, or cannot have it: which, is to be told
             for imei in some:
-                job.note(imei, await _edited(gateway, asked, job, [imei]))
+                job.note(imei, await _changed(gateway, asked, job, [imei], change))
         await trio.sleep(EDIT_PAUSE_SECONDS)
 
 
-async def _edited(
-    gateway: Gateway, asked: Mapping[str, Any], job: Job, imeis: list[Imei]
+async def _changed(
+    gateway: Gateway, asked: Mapping[str, Any], job: Job, imeis: list[Imei], change: Change
 ) -> Result:
     if gateway.orders.closed:
         return STOPS
     try:
         # What was begun is finished: a cancelled job knows what it has done.
         with trio.CancelScope(shield=True):
-            await devices.edit(gateway, {"imeis": imeis, **asked}, job.source)
+            await change(gateway, {"imeis": imeis, **asked}, job.source)
     except DevgateError as err:
         return Result(err.status, err.outcome, str(err))
     return Result("200", "done", "changed")
@@ -111,4 +127,5 @@ WORK: Mapping[str, Callable[[Gateway, Mapping[str, Any], Job], Awaitable[None]]]
     "start": order,
     "stop": order,
     "edit": edit,
+    "maintenance": maintain,
 }

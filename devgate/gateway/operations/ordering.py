@@ -34,6 +34,10 @@ def _start(gateway: Gateway, args: Args, source: str) -> Order:
     )
 
 
+def _test(gateway: Gateway, args: Args, source: str) -> Order:
+    return replace(_start(gateway, args, source), test=True)
+
+
 def _stop(gateway: Gateway, args: Args, source: str) -> Order:
     return Order(
         arguments.device(args),
@@ -46,7 +50,11 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
     )
 
 
-ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {"start": _start, "stop": _stop}
+ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {
+    "start": _start,
+    "stop": _stop,
+    "test_start": _test,
+}
 
 
 def submit(

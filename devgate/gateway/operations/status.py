@@ -23,6 +23,7 @@ from devgate.store import devices as stored
 from devgate.store import history as stored_history
 from devgate.store.device import Device
 from devgate.store.history import Reading
+from devgate.store.maintenance import SITE
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -122,6 +123,21 @@ def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Rep
         "heard": iso(last_heard),
         "running_until": iso(_running_until(gateway, device.imei, row)),
         "unit": device.unit,
+        "maintenance": maintained(gateway, device.imei),
+    }
+
+
+def maintained(gateway: Gateway, imei: Imei) -> Reply | None:
+    """Why customers may not start this device; None: they may."""
+    entry = gateway.directory.maintenance.of(imei)
+    if entry is None:
+        return None
+    return {
+        "whole_site": entry.kind == SITE,
+        "reason": entry.reason,
+        "since": iso(entry.since),
+        "until": iso(entry.until),
+        "source": entry.source,
     }
 
 

@@ -23,6 +23,7 @@ from devgate.gateway.operations import (
     history,
     importing,
     inbox,
+    maintenance,
     nodes,
     quarantine,
     reports,
@@ -59,6 +60,9 @@ _ORDER = ("imei", "key", "timeout", "wait", "expires")
 OPERATIONS: Mapping[str, Operation] = {
     "start": Operation("Start a device.", order, (*_ORDER, "long", "unit")),
     "stop": Operation("Stop a device.", order, (*_ORDER, "cancel")),
+    "test_start": Operation(
+        "Start a device, also one in maintenance: for staff.", order, (*_ORDER, "long", "unit")
+    ),
     "cancel": Operation("Cancel a command that waits.", upkeep.cancel, ("command",)),
     "refresh": Operation(
         "Put in force what other programs changed of the devices.", upkeep.refresh
@@ -124,6 +128,22 @@ OPERATIONS: Mapping[str, Operation] = {
         "Stop many devices.", bulk.bulk_stop, (*bulk.WHICH, "timeout", "expires", "cancel")
     ),
     "bulk_edit": Operation("Change many devices.", bulk.bulk_edit, (*bulk.WHICH, *bulk.CHANGES)),
+    "bulk_maintenance": Operation(
+        "Put many devices in maintenance, or end it.",
+        bulk.bulk_maintenance,
+        (*bulk.WHICH, "on", "reason", "until"),
+    ),
+    "maintenance": Operation("List what is in maintenance.", maintenance.maintenance, _LIST),
+    "maintenance_on": Operation(
+        "Refuse customers' starts of a device or of a whole site.",
+        maintenance.maintenance_on,
+        (*maintenance.WHICH, "reason", "until"),
+    ),
+    "maintenance_off": Operation(
+        "Let customers start a device or a whole site again.",
+        maintenance.maintenance_off,
+        maintenance.WHICH,
+    ),
     "bulk": Operation("Tell how far a job has come.", bulk.bulk, ("bulk", "failed", *_LIST)),
     "bulks": Operation("List the jobs for many devices.", bulk.bulks),
     "bulk_cancel": Operation("Cancel a job for many devices.", bulk.bulk_cancel, ("bulk",)),

@@ -7,6 +7,7 @@ from devgate.gateway.operations.bulk import MAX_LISTED
 from devgate.gateway.operations.device_list import FILTERS
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
+from devgate.http.api.maintenance_calls import SAID
 from devgate.http.api.schemas import nullable
 
 _FILTERS = {
@@ -75,6 +76,16 @@ CALLS: tuple[Call, ...] = (
             Field("enabled", s.YES, "false: they are refused when they register."),
         ),
         about=_ABOUT + "What is given is changed, and nothing else.",
+    ),
+    Call(
+        "POST", "/api/bulk/maintenance", "bulk_maintenance",
+        "Put many devices in maintenance, or end it", "Bulk", body="json",
+        json=(
+            *_WHICH,
+            Field("on", nullable(s.YES), "false: end it."),
+            *SAID,
+        ),
+        about=_ABOUT + "For a whole site there is a call of its own.",
     ),
     Call("GET", "/api/bulk", "bulks", "List the jobs for many devices", "Bulks"),
     Call(

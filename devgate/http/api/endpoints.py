@@ -9,6 +9,7 @@ from devgate.http.api.alert_calls import CALLS as ALERTS
 from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
+from devgate.http.api.maintenance_calls import CALLS as MAINTENANCE
 from devgate.http.api.schemas import nullable
 from devgate.http.api.service_calls import CALLS as SERVICE
 from devgate.http.api.usage_calls import CALLS as USAGE
@@ -71,6 +72,17 @@ CALLS: tuple[Call, ...] = (
         place=(_IMEI,), head=_HEAD, body="json", waits=True,
         json=(*_ORDER, Field("cancel", nullable(s.YES), "true: cancel the starts that wait.")),
     ),
+    Call(
+        "POST", "/api/devices/{imei}/test", "test_start", "Start a device to test it", "Ordered",
+        place=(_IMEI,), head=_HEAD, body="json", waits=True,
+        json=(
+            Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
+            *_ORDER,
+            Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
+        ),
+        about="As a start, but for staff: a device in maintenance is started, too. Its record has "
+        "`why` `test`.",
+    ),
     Call("GET", "/api/status", "status", "How the gateway is", "Status"),
     Call(
         "GET", "/api/devices", "devices", "List or search devices", "Devices",
@@ -128,6 +140,7 @@ CALLS: tuple[Call, ...] = (
         place=(_IMEI,), about="Its history stays.",
     ),
     *BULK,
+    *MAINTENANCE,
     Call(
         "GET", "/api/devices/{imei}/day", "day", "One device's day", "Day", place=(_IMEI,),
         query=(Field("since", s.whole(0, 2**40), "Seconds since 1970; without it, 24 h ago."),),

@@ -23,6 +23,7 @@ from devgate.http.api.shapes import (
     either,
     listed,
     optional,
+    page_of,
     ref,
     shape,
 )
@@ -31,10 +32,11 @@ from devgate.http.api.usage_calls import REPORT
 LISTED: dict[str, Schema] = {
     "imei": TEXT, "id": WHOLE, "name": TEXT, "site": TEXT, "enabled": YES, "online": YES,
     "since": TIME, "address": MAYBE, "heard": TIME, "running_until": TIME, "unit": TEXT,
+    "maintenance": either("InMaintenance"),
 }  # fmt: skip
 JOB: dict[str, Schema] = {
     "bulk": TEXT,
-    "action": {"type": "string", "enum": ["start", "stop", "edit"]},
+    "action": {"type": "string", "enum": ["start", "stop", "edit", "maintenance"]},
     "state": {
         "type": "string",
         "enum": ["waiting", "running", "cancelling", "ended", "cancelled", "broken"],
@@ -43,6 +45,7 @@ JOB: dict[str, Schema] = {
     "outcomes": counted(WHOLE), "asked": counted(ANY),
     "source": TEXT, "asked_at": TIME, "ended_at": TIME,
 }  # fmt: skip
+MAINTENANCE: dict[str, Schema] = {"reason": TEXT, "since": TIME, "until": TIME}
 WEBHOOK: dict[str, Schema] = {"status": TEXT, "message": TEXT, "name": TEXT}
 
 SHAPES: dict[str, Schema] = {
@@ -156,7 +159,7 @@ SHAPES: dict[str, Schema] = {
             "`dry_run` only the devices are counted.",
             status=TEXT, message=TEXT, count=WHOLE,
         ),
-        **JOB, online=WHOLE, running=WHOLE, disabled=WHOLE,
+        **JOB, online=WHOLE, running=WHOLE, disabled=WHOLE, maintenance=WHOLE,
     ),
     "BulkJob": shape(
         "A job for many devices.", status=TEXT, message=TEXT, count=WHOLE, **JOB
@@ -216,6 +219,23 @@ SHAPES: dict[str, Schema] = {
     "RemovedWebhook": shape(**WEBHOOK),
     "TestedWebhook": shape(**WEBHOOK),
     "ReplayedWebhook": shape(**WEBHOOK, after=WHOLE),
+    "InMaintenance": shape(
+        "Why customers may not start this device; `whole_site`: because its site is in "
+        "maintenance. `until` is null if somebody has to end it.",
+        whole_site=YES, **MAINTENANCE, source=TEXT,
+    ),
+    "Maintenance": shape(
+        "A device, or a site (without an `imei`), that takes no customer's start.",
+        imei=MAYBE, name=MAYBE, site=MAYBE, **MAINTENANCE, source=TEXT,
+    ),
+    "Maintenances": page_of("Maintenance"),
+    "Maintained": optional(
+        shape(
+            "Which devices, or which site. `reason`, `since` and `until` come where it began.",
+            status=TEXT, message=TEXT, imeis=listed(TEXT), site=MAYBE,
+        ),
+        **MAINTENANCE,
+    ),
     "RemovedNode": shape(status=TEXT, message=TEXT, node=TEXT),
     **ALERTS,
     **REPORTS,

@@ -20,7 +20,7 @@ from devgate.http.problems import Answer, http_status, of, problem
 from devgate.http.web import Web
 from devgate.model import limits, shown
 
-ORDERS = ("start", "stop")
+ORDERS = ("start", "stop", "test_start")
 STREAMS = (
     "watch",
     "tap",

@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
 from devgate.events.kinds import Event
+from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
-from devgate.http.pages import devices, words
+from devgate.http.pages import devices, maintenance, words
 from devgate.http.pages.device import PRESETS
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
@@ -25,7 +26,7 @@ ALL = "all"  # in the query: not those that are ticked, but all that match the f
 # What the bar can do, and the operation that it is.
 ACTIONS: Mapping[str, str] = {
     "start": "bulk_start", "stop": "bulk_stop", "move": "bulk_edit", "enable": "bulk_edit",
-    "disable": "bulk_edit",
+    "disable": "bulk_edit", "maintain": "bulk_maintenance", "unmaintain": "bulk_maintenance",
 }  # fmt: skip
 
 
@@ -70,7 +71,9 @@ async def _confirm(
     sites: Mapping[str, Any] = await visit.ask("sites") if what == "move" else {"items": []}
     names = {"move": "Move {count} devices", "start": "Start {count} devices",
              "stop": "Stop {count} devices", "enable": "Enable {count} devices",
-             "disable": "Disable {count} devices"}  # fmt: skip
+             "disable": "Disable {count} devices",
+             "maintain": "Put {count} devices in maintenance",
+             "unmaintain": "End maintenance of {count} devices"}  # fmt: skip
     unit = "times" if given.get("unit") == "times" else "seconds"
     shown = which.get("imeis", ())[:20]
     await visit.web.gateway.knowledge.learn(shown)
@@ -86,6 +89,8 @@ async def _confirm(
         sites=[one["site"] for one in sites["items"]],
         presets=_presets(visit, unit),
         given=given,
+        lengths=maintenance.LENGTHS,
+        most=MAX_REASON,
         # However often the form is sent, it is one job.
         job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
         problem=problem,
@@ -100,7 +105,10 @@ def _presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
 
 def _probe(what: str) -> dict[str, Any]:
     """What the operation wants to be told, for it to count only."""
-    return {"start": {"long": 1}, "stop": {}}.get(what, {"enabled": True})
+    probes: Mapping[str, dict[str, Any]] = {
+        "start": {"long": 1}, "stop": {}, "maintain": {}, "unmaintain": {"on": False}
+    }  # fmt: skip
+    return probes.get(what, {"enabled": True})
 
 
 async def begin(visit: Visit) -> Response:
@@ -134,6 +142,10 @@ def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
         return {"long": long, "unit": unit}
     if what == "stop":
         return {"cancel": fields.get("cancel") == "1"}
+    if what == "maintain":
+        return maintenance.said(fields)
+    if what == "unmaintain":
+        return {"on": False}
     if what == "move":
         return {"site": fields.get("site", "").strip()}
     return {"enabled": what == "enable"}
@@ -160,6 +172,8 @@ async def values(visit: Visit) -> Values:
 
 def _what(job: Mapping[str, Any]) -> str:
     """The name of what was asked, as the bar has it."""
+    if job["action"] == "maintenance":
+        return "maintain" if job["asked"]["on"] else "unmaintain"
     if job["action"] != "edit":
         return str(job["action"])
     if "enabled" in job["asked"]:

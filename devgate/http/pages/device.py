@@ -29,7 +29,9 @@ from devgate.protocol.frames import encode
 COMMANDS = 20  # that are shown
 EVENTS = 40
 TICK = 6 * HOUR
-FRAME = {"start": "QD", "stop": "ST"}
+FRAME = {"start": "QD", "stop": "ST", "test": "QD"}
+ASKED = {"start": "start", "stop": "stop", "test": "test_start"}  # the operations
+TEST = {"seconds": 5, "times": 1}
 LANES = (("Online", "online"), ("Running", "running"))
 PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
 
@@ -87,6 +89,7 @@ async def values(visit: Visit) -> Values:
         "device": status,
         "day": day,
         "presets": _presets(visit, status["unit"]),
+        "test": TEST[status["unit"]],
         "today": begin is None,
         "query": "" if begin is None else urlencode({"day": query["day"]}),
         "inside": after or before,
@@ -115,6 +118,8 @@ async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
     own = event.imei == visit.request.path_params["imei"]
+    # Of a whole site: it may be this one's.
+    own = own or (event.imei is None and event.type.startswith("maintenance."))
     return Concern.AT_ONCE if own else Concern.NONE
 
 
@@ -173,14 +178,14 @@ def _what(visit: Visit) -> str:
 async def confirm(visit: Visit) -> Response:
     """What exactly will be sent, before it is."""
     device, what = _imei(visit), _what(visit)
-    if not visit.may(what):
-        refuse(visit.web, visit.request, "role", visit.caller, what)
+    if not visit.may(ASKED[what]):
+        refuse(visit.web, visit.request, "role", visit.caller, ASKED[what])
         raise CallerError("401", "your role allows to look, not to command; nothing was sent")
     status = await _status(visit, device)
     unit, given = status["unit"], visit.request.query_params.get("long", "")
     most = visit.web.gateway.settings.command.max_long
-    long = words.read_long(given, unit) if what == "start" else None
-    if what == "start" and (long is None or not 1 <= long <= most):
+    long = None if what == "stop" else words.read_long(given, unit)
+    if what != "stop" and (long is None or not 1 <= long <= most):
         return visit.page(
             "start.html", title=visit.t("Start"), device=status, given=given, most=most,
             presets=_presets(visit, unit),
@@ -211,11 +216,11 @@ async def order(visit: Visit) -> Response:
     """Carry out what a form of the page asks for."""
     device, what, fields = _imei(visit), _what(visit), await visit.form()
     args: dict[str, object] = {"imei": device, "key": fields.get("key") or None, "wait": False}
-    if what == "start":
+    if what != "stop":
         args["long"] = fields.get("long", "")
     else:
         args["cancel"] = True if fields.get("cancel") else None
-    reply = await visit.ask(what, **args)
+    reply = await visit.ask(ASKED[what], **args)
     if reply["command"] is None:
         raise CallerError(str(reply["status"]), str(reply["message"]))
     return to(f"/devices/{device}?command={quote(str(reply['command']))}")

@@ -24,7 +24,10 @@ from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 
 SHOWN = 50
-KNOWN = ("device.added", "device.changed", "device.removed")  # these change what a list holds
+# These change what a list holds, or many of its rows.
+KNOWN = (
+    "device.added", "device.changed", "device.removed", "maintenance.began", "maintenance.ended",
+)  # fmt: skip
 HOUR, DAY = 3600, 86400
 # What the filter by state says to the operation.
 STATES: Mapping[str, Mapping[str, object]] = {

@@ -21,7 +21,9 @@ PATHS = (
     "/devices?q=7&state=never-seen&sort=-since", "/devices?state=failing-5&sort=state",
     "/orders?outcome=refused&since=2026-01-01&until=2026-12-31&kind=start&source=web:x",
     "/devices/860000000000001/stop", "/orders?key=none", "/labels", f"/labels?site={SITE}",
-    "/alerts", "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong",
+    "/alerts",
+    "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong", "/maintenance?site=East",
+    "/devices/860000000000001/maintenance", "/devices/860000000000001/test?long=5",
     "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
     "/reports", "/reports?by=month&site=x&sort=failed", "/settings/webhooks", "/settings/zones",
 )  # fmt: skip

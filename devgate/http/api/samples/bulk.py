@@ -42,6 +42,12 @@ BULK: Mapping[str, Sample] = {
         {**JOB, "bulk": "move", "action": "edit", "asked": {"site": "south"}},
         json={"bulk": "move", "imeis": [IMEI, NEXT], "site": "south"},
     ),
+    "bulk_maintenance": Sample(
+        "maintainDevices", TAG,
+        {**JOB, "bulk": "cushions", "action": "maintenance",
+         "asked": {"on": True, "reason": "new cushions"}},
+        json={"bulk": "cushions", "imeis": [IMEI, NEXT], "reason": "new cushions"},
+    ),
     "bulks": Sample("listJobs", TAG, {"status": "200", "items": [ENDED], "next": None}),
     "bulk": Sample(
         "getJob", TAG, {**ENDED, "items": RESULTS, "next": None}, place=HERE,

@@ -41,6 +41,10 @@ COMMANDS: Mapping[str, Sample] = {
         "startDevice", TAG, ORDERED, place=HERE, head={"Idempotency-Key": KEY},
         json={"long": 900, "unit": "seconds"},
     ),
+    "test_start": Sample(
+        "testDevice", TAG, {**ORDERED, "long": 5, "why": "test"}, place=HERE,
+        head={"Idempotency-Key": KEY}, json={"long": 5, "unit": "seconds"},
+    ),
     "stop": Sample(
         "stopDevice", TAG,
         {**ORDERED, "message": "stopped", "type": "stop", "long": None, "key": None},

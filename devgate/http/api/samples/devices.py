@@ -13,7 +13,7 @@ DEVICE: dict[str, object] = {
     "imei": IMEI, "id": 16, "name": "Bay 4", "site": "north", "enabled": True, "online": True,
     "since": "2026-11-24T06:30:11.208Z", "address": "203.0.113.9:40112",
     "heard": "2026-11-24T12:00:00.512Z", "running_until": "2026-11-24T12:15:00.512Z",
-    "unit": "seconds",
+    "unit": "seconds", "maintenance": None,
 }  # fmt: skip
 STORED: dict[str, object] = {
     "imei": IMEI, "id": 16, "name": "Bay 4", "site": "north", "phone": None, "qr": None,

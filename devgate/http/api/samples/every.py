@@ -10,13 +10,14 @@ from devgate.http.api.samples.alerts import ALERTS
 from devgate.http.api.samples.bulk import BULK
 from devgate.http.api.samples.commands import COMMANDS
 from devgate.http.api.samples.devices import DEVICES
+from devgate.http.api.samples.maintenance import MAINTENANCE
 from devgate.http.api.samples.reports import REPORTS
 from devgate.http.api.samples.sample import Sample
 from devgate.http.api.samples.upkeep import UPKEEP
 
 # By the operation; "" is the raw request.
 SAMPLES: Mapping[str, Sample] = {
-    **COMMANDS, **DEVICES, **BULK, **REPORTS, **UPKEEP, **ALERTS, **ACCOUNTS
+    **COMMANDS, **DEVICES, **BULK, **MAINTENANCE, **REPORTS, **UPKEEP, **ALERTS, **ACCOUNTS
 }  # fmt: skip
 
 

@@ -1,0 +1,65 @@
+"""What is in maintenance, in memory: whether a customer may start a machine waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import nsmallest
+
+from devgate.gateway.clock import time
+from devgate.model import Imei
+from devgate.store.maintenance import SITE, Entry
+
+
+class Maintenance:
+    """Machines and whole sites. A site's entry holds for every machine that stands there at the
+    moment of a start, so also for one that came later."""
+
+    def __init__(self, site_of: Callable[[Imei], str | None]) -> None:
+        """`site_of`: where a machine stands; None if it is not known."""
+        self._site_of = site_of
+        self._machines: dict[str, Entry] = {}
+        self._sites: dict[str, Entry] = {}
+        self._soonest: float | None = None  # no entry ends by itself before that
+
+    def __len__(self) -> int:
+        """How many entries there are; some may be over by now."""
+        return len(self._machines) + len(self._sites)
+
+    def of(self, imei: Imei) -> Entry | None:
+        """Why customers may not start this machine: its own entry, or its site's."""
+        if not self._machines and not self._sites:  # nearly always, and quick
+            return None
+        now = time()
+        entry = self._machines.get(imei)
+        if entry is not None and not entry.over(now):
+            return entry
+        if self._sites and (site := self._site_of(imei)):
+            entry = self._sites.get(site)
+            if entry is not None and not entry.over(now):
+                return entry
+        return None
+
+    def first(self, count: int) -> list[Entry]:
+        """Sites by name, then machines by IMEI: so many of them."""
+        sites = nsmallest(count, self._sites.values())
+        return [*sites, *nsmallest(count - len(sites), self._machines.values())]
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """What was written since the last look is in force."""
+        for entry in entries:
+            among = self._sites if entry.kind == SITE else self._machines
+            if entry.ended:
+                among.pop(entry.name, None)
+                continue
+            among[entry.name] = entry
+            if entry.until is not None and (self._soonest is None or entry.until < self._soonest):
+                self._soonest = entry.until
+
+    def due(self) -> bool:
+        """Whether an entry may have ended by itself since it was last asked."""
+        if self._soonest is None or self._soonest > (now := time()):
+            return False
+        entries = (*self._machines.values(), *self._sites.values())
+        later = [one.until for one in entries if one.until is not None and one.until > now]
+        self._soonest = min(later, default=None)
+        return True

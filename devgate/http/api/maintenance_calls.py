@@ -1,0 +1,51 @@
+"""The calls of the API about maintenance."""
+
+from __future__ import annotations
+
+from devgate.gateway.operations.arguments import MAX_AT_ONCE
+from devgate.gateway.operations.maintenance import MAX_REASON
+from devgate.http.api import schemas as s
+from devgate.http.api.call import Call, Field
+from devgate.http.api.schemas import nullable
+from devgate.store.device import MAX_NAME
+
+_IMEIS = {
+    "type": "array", "title": f"a list of 1 to {MAX_AT_ONCE} IMEIs", "items": s.IMEI,
+    "minItems": 1, "maxItems": MAX_AT_ONCE,
+}  # fmt: skip
+_WHICH = (
+    Field("imei", nullable(s.IMEI), "This device;"),
+    Field("imeis", nullable(_IMEIS), "or these, all or none;"),
+    Field("site", nullable(s.SITE), "or all devices that stand at this site, now or later."),
+)
+# Of a job for many devices, too.
+SAID = (
+    Field("reason", nullable(s.text(s.LINE, "a text of one line", MAX_REASON, 1)),
+          "Why, for those who look."),
+    Field("until", nullable(s.TIME),
+          "When it ends by itself, in seconds since 1970; without it, somebody ends it."),
+)  # fmt: skip
+_PLACE = s.text(s.LINE, "the `next` of a page", MAX_NAME + 5, 5)
+
+CALLS: tuple[Call, ...] = (
+    Call(
+        "GET", "/api/maintenance", "maintenance", "List what is in maintenance", "Maintenances",
+        query=(
+            Field("after", _PLACE, "Behind this place: the `next` of the page before."),
+            Field("limit", s.PAGE, "Most items of the page."),
+        ),
+        about="Sites first, then devices. A whole site has no `imei`.",
+    ),
+    Call(
+        "POST", "/api/maintenance", "maintenance_on", "Put devices or a site in maintenance",
+        "Maintained", body="json", json=(*_WHICH, *SAID),
+        about="They stay connected, and customers' starts are refused: 423, with `why` "
+        "`maintenance`. Staff may start them by a test. Who is in maintenance already gets this "
+        "reason and this end.",
+    ),
+    Call(
+        "POST", "/api/maintenance/end", "maintenance_off", "End maintenance", "Maintained",
+        body="json", json=_WHICH,
+        about="A device whose site is in maintenance stays so with its site.",
+    ),
+)  # fmt: skip

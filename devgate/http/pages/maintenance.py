@@ -1,0 +1,131 @@
+"""What is in maintenance: begin it for a machine or a whole site, and end it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time
+from typing import Any
+
+from starlette.responses import Response
+
+from devgate.errors import CallerError, DevgateError
+from devgate.events.kinds import Event
+from devgate.gateway.operations import at_hand
+from devgate.gateway.operations.maintenance import MAX_REASON
+from devgate.http.board import Concern
+from devgate.http.pages.live import Live, Values
+from devgate.http.pages.view import Visit, own_path, to
+from devgate.http.problems import http_status
+from devgate.model import imei
+from devgate.store.device import MAX_NAME
+
+PATH = "/maintenance"
+SHOWN = 100
+HOUR, DAY = 3600, 86400
+# How long it may last: seconds as the form has them; "": until somebody ends it.
+LENGTHS = ("", *(str(n) for n in (HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)))
+NEWS = "maintenance."
+
+
+async def show(visit: Visit) -> Response:
+    """The list, and a form for a site."""
+    return await _list(visit, {"site": visit.request.query_params.get("site", "")[:MAX_NAME]})
+
+
+async def _list(
+    visit: Visit, given: Mapping[str, str], err: DevgateError | None = None
+) -> Response:
+    sites: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.sites, visit.web.gateway), "sites"
+    )
+    return visit.page(
+        "maintenance.html",
+        200 if err is None else http_status(err.status),
+        title=visit.t("Maintenance"),
+        live=True,
+        sites=[one["site"] for one in sites["items"] if one["site"]],
+        lengths=LENGTHS,
+        most=MAX_REASON,
+        given=given,
+        problem=None if err is None else str(err),
+        **await values(visit),
+    )
+
+
+async def values(visit: Visit) -> Values:
+    """What changes while somebody looks."""
+    after = visit.request.query_params.get("after") or None
+    page: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.maintenance, visit.web.gateway, SHOWN),
+        "maintenance", after=after, limit=SHOWN,
+    )  # fmt: skip
+    return {"page": page, "after": after}
+
+
+def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
+    return Concern.AT_ONCE if event.type.startswith(NEWS) else Concern.NONE
+
+
+LIVE = Live("maintenance.html", values, _concern, pulse=60.0)
+
+
+async def act(visit: Visit) -> Response:
+    """Begin it for a site, or end it, as a button of the page asks."""
+    fields = await visit.form()
+    if site := fields.get("end-site"):
+        await visit.ask("maintenance_off", site=site)
+    elif device := fields.get("end-imei"):
+        await visit.ask("maintenance_off", imei=imei(device))
+    else:
+        try:
+            if not fields.get("site", "").strip():
+                raise CallerError("400", "site: the name of a site expected, not nothing")
+            await visit.ask("maintenance_on", site=fields["site"].strip(), **said(fields))
+        except DevgateError as err:
+            if err.status not in ("400", "409"):
+                raise
+            return await _list(visit, fields, err)
+    return to(own_path(fields.get("next")) if fields.get("next") else PATH)
+
+
+def said(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What a form says of maintenance that begins, as the operation takes it."""
+    reason, length = fields.get("reason", "").strip(), fields.get("length", "")
+    found: dict[str, Any] = {"reason": reason} if reason else {}
+    if length and length in LENGTHS:
+        found["until"] = int(time()) + int(length)
+    return found
+
+
+async def one(visit: Visit) -> Response:
+    """The form for one machine."""
+    visit.must("maintenance_on")
+    return await _one(visit, {})
+
+
+async def _one(
+    visit: Visit, given: Mapping[str, str], err: DevgateError | None = None
+) -> Response:
+    device = await visit.ask("status", imei=imei(visit.request.path_params["imei"]))
+    return visit.page(
+        "maintenance_one.html",
+        200 if err is None else http_status(err.status),
+        title=visit.t("Maintenance"),
+        device=device,
+        lengths=LENGTHS,
+        most=MAX_REASON,
+        given=given,
+        problem=None if err is None else str(err),
+    )
+
+
+async def begin(visit: Visit) -> Response:
+    """Put the machine in maintenance, or show the form again with what is wrong."""
+    fields, device = await visit.form(), imei(visit.request.path_params["imei"])
+    try:
+        await visit.ask("maintenance_on", imei=device, **said(fields))
+    except DevgateError as err:
+        if err.status not in ("400", "409"):
+            raise
+        return await _one(visit, fields, err)
+    return to(f"/devices/{device}")
