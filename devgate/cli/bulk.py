@@ -109,19 +109,39 @@ def stop(where: Where, /, cancel: bool, **which: Any) -> None:
 @_which
 @click.option("--to-site", help="Move them there.")
 @click.option("--enable/--disable", default=None, help="Let them register again, or refuse them.")
+@click.option("--tag", "add_tag", metavar="TAGS", help="Tags to add.")
+@click.option("--untag", metavar="TAGS", help="Tags to take away.")
+@click.option("--model", "set_model", metavar="MODEL", help="Their model.")
+@click.option("--firmware", help="The version of their firmware.")
 @common
-def edit(where: Where, /, to_site: str | None, enable: bool | None, **which: Any) -> None:
-    """Move machines to another site, enable or disable them.
+def edit(
+    where: Where,
+    /,
+    to_site: str | None,
+    enable: bool | None,
+    add_tag: str | None,
+    untag: str | None,
+    set_model: str | None,
+    firmware: str | None,
+    **which: Any,
+) -> None:
+    """Move machines to another site, enable, disable or tag them.
 
     \b
     Examples:
       devgate bulk edit --site north --to-site "North, hall 2"
       devgate bulk edit --site closed --disable
+      devgate bulk edit --site north --tag "leather,2026"
     """
-    changes = {"site": to_site, "enabled": enable}
+    changes = {
+        "site": to_site, "enabled": enable, "tag": add_tag, "untag": untag, "model": set_model,
+        "firmware": firmware,
+    }  # fmt: skip
     given = {name: value for name, value in changes.items() if value is not None}
     if not given:
-        raise click.UsageError("Say what to change: --to-site, --enable or --disable.")
+        raise click.UsageError(
+            "Say what to change: --to-site, --enable, --tag or --model for example."
+        )
     _run(where, {"type": "bulk_edit", **given}, which, "Change")
 
 
@@ -149,11 +169,11 @@ def maintenance(
       devgate bulk maintenance --search "Hall 2" --reason "power works" --for 3h
       devgate bulk maintenance --search "Hall 2" --off
     """
-    said = given(reason, length, until)
-    if off and said:
+    details = given(reason, length, until)
+    if off and details:
         raise click.UsageError("--off ends it: give no --reason, --for or --until.")
     verb = "End maintenance of" if off else "Put in maintenance"
-    _run(where, {"type": "bulk_maintenance", "on": not off, **said}, which, verb)
+    _run(where, {"type": "bulk_maintenance", "on": not off, **details}, which, verb)
 
 
 def _run(

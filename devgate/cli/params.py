@@ -108,6 +108,22 @@ class Moment(click.ParamType[int]):
         return max(0, int(found))
 
 
+class Position(click.ParamType[Any]):
+    """Degrees north and east, with a comma between; NONE for an empty text."""
+
+    name = "lat,long"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Two numbers, from `31.2304,121.4737`."""
+        if value in ("", NONE) or isinstance(value, tuple):
+            return NONE if value == "" else value
+        try:
+            north, east = map(float, str(value).split(","))
+        except ValueError:
+            self.fail(f"{shown(value)} is no position: 31.2304,121.4737 expected", param, ctx)
+        return north, east
+
+
 class OwnSpan(Span):
     """The same, with NONE for an empty text."""
 

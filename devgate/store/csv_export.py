@@ -31,8 +31,7 @@ class CsvWriter:
 
     def write(self, device: Device) -> None:
         """One more line; more than one where a QR text has line breaks."""
-        *cells, ack_timeout, enabled = device
-        row = [*cells, _seconds(ack_timeout), str(enabled).lower()]
+        row = [_cell(value) for value in device]
         returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
         writer = self._quoted if returns else self._plain
         writer.writerow(map(_harmless, row) if self._spreadsheet else row)
@@ -43,9 +42,11 @@ def _harmless(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
-def _seconds(seconds: float | None) -> str:
-    """`15`, `7.5`; empty for none."""
-    return "" if seconds is None else f"{seconds:.15g}"
+def _cell(value: object) -> object:
+    """`15`, `7.5`, `true`; empty for none."""
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class LinesCsv:

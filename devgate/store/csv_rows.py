@@ -9,7 +9,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from devgate.errors import CallerError
 from devgate.model import Imei, imei, shown
-from devgate.store.device import COLUMNS, MAX_ID, Device, Unit, checked
+from devgate.store.device import COLUMNS, MAX_ID, RECORD, Device, Unit, checked
+from devgate.store.machine_record import degrees
 
 MAX_LINE = 65536  # bytes: far more than a row can need; a file without newlines ends there
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
@@ -32,6 +33,16 @@ class Row(NamedTuple):
     unit: Unit
     ack_timeout: float | None
     enabled: bool
+    iccid: str | None = None
+    sim_phone: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+    installed_on: str | None = None
+    note: str | None = None
+    tags: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
     def device(self, id: int) -> Device:
         """The device that the row makes; with `id`, if the row has none itself."""
@@ -129,13 +140,21 @@ def _row(line: int, given: Mapping[str, str]) -> Row:
             ack_timeout=_seconds(given.get("ack_timeout", "").strip()),
             unit=cast("Unit", given.get("unit", "").strip() or "seconds"),
             enabled=enabled,
+            **_record(given),
         )
     )
-    return Row(
-        line, device.imei, device.id if number else None,
-        device.name, device.site, device.phone, device.qr, device.unit,
-        device.ack_timeout, device.enabled,
-    )  # fmt: skip
+    return Row(line, device.imei, device.id if number else None, *device[2:])
+
+
+def _record(given: Mapping[str, str]) -> dict[str, Any]:
+    """What the row says of the machine's record: empty cells say nothing."""
+    found: dict[str, Any] = {}
+    for name in RECORD:
+        if (text := given.get(name, "")).strip():
+            text = text if name == "note" else text.strip()
+            placed = name in ("latitude", "longitude")
+            found[name] = degrees(name, text) if placed else text
+    return found
 
 
 def _seconds(text: str) -> float | None:

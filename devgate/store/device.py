@@ -5,8 +5,9 @@ from __future__ import annotations
 import unicodedata
 from typing import Final, Literal, NamedTuple
 
-from devgate.errors import CallerError
 from devgate.model import MAX_TEXT, Imei, shown, turns_text
+from devgate.store.machine_record import bad as bad
+from devgate.store.machine_record import checked_record
 
 Unit = Literal["seconds", "times"]
 MAX_ACK_TIMEOUT = 300.0  # seconds
@@ -27,9 +28,23 @@ class Device(NamedTuple):
     unit: Unit = "seconds"
     ack_timeout: float | None = None  # seconds to answer a command; None: [command] ack_timeout
     enabled: bool = True
+    # The record of the machine (`machine_record`): of a device that is read by these columns.
+    iccid: str | None = None
+    sim_phone: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    serial: str | None = None
+    installed_on: str | None = None  # a day: 2026-11-24
+    note: str | None = None
+    tags: str | None = None  # sorted, with commas between
+    latitude: float | None = None  # degrees north
+    longitude: float | None = None  # degrees east
 
 
 COLUMNS: Final = Device._fields
+KEPT: Final = COLUMNS[: COLUMNS.index("enabled") + 1]  # that the gateway has in memory
+RECORD: Final = COLUMNS[len(KEPT) :]
+NULLABLE: Final = ("phone", "qr", *RECORD)  # a text or nothing
 
 
 def filled(text: str, imei: str, id: int) -> str:
@@ -65,6 +80,9 @@ def checked(device: Device) -> Device:
             size = max(len(filled(given, device.imei, device.id).encode()), len(given.encode()))
             if size > MAX_TEXT:
                 raise bad(name, f"at most {MAX_TEXT} bytes fit into a frame, and this is {size}")
+    record = device[len(KEPT) :]
+    if any(value is not None for value in record):
+        return device._replace(**checked_record(dict(zip(RECORD, record, strict=True))))
     return device
 
 
@@ -83,8 +101,3 @@ def _check_text(name: str, text: str) -> None:
             name == "qr" and character in "\r\n\t"
         ):
             raise bad(name, f"a text without {character!a} expected")
-
-
-def bad(name: str, text: str) -> CallerError:
-    """The error (400) for a field with a bad value; `text` says what was expected."""
-    return CallerError("400", f"{name}: {text}")

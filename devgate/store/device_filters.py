@@ -30,6 +30,8 @@ class Wanted(NamedTuple):
     away_since: float | None = None  # offline since before that time (wall clock)
     idle_since: float | None = None  # no start of it was confirmed since that time
     failing: float | None = None  # a larger share of its starts than this (0 to 1) went wrong
+    model: str | None = None
+    tag: str | None = None  # one of its tags
     now: float = 0.0  # wall clock, for `running`
     # The devices that run, where the caller knows them and they are few.
     running_now: Collection[str] | None = None
@@ -73,6 +75,13 @@ def conditions(wanted: Wanted, on_sqlite: bool) -> tuple[str, dict[str, Any]]:
     if wanted.failing is not None:
         parts.append("u.rate > :failing")
         values["failing"] = wanted.failing
+    if wanted.model is not None:
+        parts.append("d.model || '' = :model")
+        values["model"] = wanted.model
+    if wanted.tag is not None:
+        signs = str.maketrans({"%": "/%", "_": "/_", "/": "//"})
+        parts.append("',' || d.tags || ',' LIKE :tag ESCAPE '/'")
+        values["tag"] = f"%,{wanted.tag.translate(signs)},%"
     return "".join(f" AND {part}" for part in parts), values
 
 
@@ -104,7 +113,7 @@ def few(conn: Connection, wanted: Wanted, most: int) -> Sequence[str] | None:
 
 def alone(wanted: Wanted) -> bool:
     """Whether one thing is looked for, which an index gives: few() has counted it."""
-    known = ("site", "sites", "away_since", "idle_since", "failing", "online")
+    known = ("site", "sites", "model", "away_since", "idle_since", "failing", "online")
     if len(wanted.filters) != 1:
         return False
     name, value = next(iter(wanted.filters.items()))
@@ -125,6 +134,8 @@ def _sets(conn: Connection, wanted: Wanted, most: int) -> Iterator[Sequence[str]
         yield conn.scalars(_SITE, {**limit, "site": wanted.site}).all()
     if wanted.sites is not None:
         yield some(conn, wanted.sites, most)
+    if wanted.model is not None:
+        yield conn.scalars(_MODEL, {**limit, "model": wanted.model}).all()
     # PostgreSQL finds all that have the letters, however few are asked for.
     if wanted.text is not None and (conn.dialect.name == "sqlite" or most > SMALL + 1):
         yield _by_words(conn, wanted.text, most)
@@ -144,6 +155,7 @@ _FAILING = text(
 _IDLE = text("SELECT imei FROM device_starts WHERE started_hour < :hour LIMIT :limit")
 _DISABLED = text("SELECT imei FROM device WHERE NOT enabled LIMIT :limit")
 _SITE = text("SELECT imei FROM device WHERE site = :site LIMIT :limit")
+_MODEL = text("SELECT imei FROM device WHERE model IS NOT NULL AND model = :model LIMIT :limit")
 _NEVER = text("SELECT imei FROM presence WHERE online = false AND since IS NULL LIMIT :limit")
 _AWAY = text("SELECT imei FROM presence WHERE online = false AND since < :at LIMIT :limit")
 _ONLINE = text("SELECT imei FROM presence WHERE online = true LIMIT :limit")

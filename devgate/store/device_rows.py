@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.device import COLUMNS, Device
+from devgate.store.device import KEPT, Device
 from devgate.store.device_filters import Wanted, as_list, conditions, few
 from devgate.store.device_orders import KEYS, Key, Walk
 
 PRESENCE = ("online", "since", "heard", "address", "running_until", "incarnation")
-_SHOWN = ", ".join([*(f"d.{c}" for c in COLUMNS), *(f"p.{c}" for c in PRESENCE)])
+_SHOWN = ", ".join([*(f"d.{c}" for c in KEPT), *(f"p.{c}" for c in PRESENCE)])
 
 
 class Row(NamedTuple):
@@ -143,7 +143,7 @@ class Rows:
 
 
 def _row(values: tuple[Any, ...], keys: int) -> Row:
-    end = keys + len(COLUMNS)
+    end = keys + len(KEPT)
     enabled = bool(values[end - 1])
     device = Device(*values[keys : end - 1])._replace(enabled=enabled)
     presence = dict(zip(PRESENCE, values[end:], strict=True))

@@ -11,7 +11,8 @@ from sqlalchemy import ARRAY, Connection, bindparam, delete, func, insert, selec
 from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import schema
-from devgate.store.device import COLUMNS, MAX_ID, Device, bad, checked
+from devgate.store.device import COLUMNS, KEPT, MAX_ID, Device, bad, checked
+from devgate.store.machine_record import tagged
 from devgate.store.schema import device as t
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ CHUNK = 500  # values in one IN (...): both databases take far more, and gain no
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to devices up to `revision`, each device's last state alone."""
+    """What happened to devices up to `revision`, each device's last state without its record."""
 
     revision: int
     changed: list[Device]
@@ -31,7 +32,8 @@ class Changes:
 
 
 ALL = select(*(t.c[name] for name in COLUMNS))  # rows that Device is made from
-_CHANGED = ALL.add_columns(t.c.added)
+_KEPT = select(*(t.c[name] for name in KEPT))
+_CHANGED = _KEPT.add_columns(t.c.added)
 _ADD = insert(t)
 # PostgreSQL: a column an array, so that many rows are one statement. One each costs ten times
 # the time, most of it the triggers that run once for a statement.
@@ -62,6 +64,16 @@ def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
     """Those of the IMEIs that are there, in no order."""
     for some in in_chunks(list(imeis)):
         yield from map(Device._make, conn.execute(ALL.where(t.c.imei.in_(some))))
+
+
+def by_record(conn: Connection, words: str, limit: int) -> list[Device]:
+    """At most so many devices with just this serial number or ICCID: reads indexes."""
+    found: dict[str, Device] = {}
+    for column in (t.c.serial, t.c.iccid):
+        # As the indexes have it: otherwise SQLite does not use them.
+        query = ALL.where(column.is_not(None), column == words).limit(limit)
+        found |= {row.imei: Device._make(row) for row in conn.execute(query)}
+    return list(found.values())[:limit]
 
 
 def owners(conn: Connection, ids: Collection[int]) -> dict[int, Imei]:
@@ -96,8 +108,14 @@ def edit(conn: Connection, imei: Imei, changes: Mapping[str, Any]) -> Device:
     return edit_all(conn, [imei], changes)[0]
 
 
-def edit_all(conn: Connection, imeis: Sequence[Imei], changes: Mapping[str, Any]) -> list[Device]:
-    """Change the same fields of some devices, all or none. Returns them as they are now.
+def edit_all(
+    conn: Connection,
+    imeis: Sequence[Imei],
+    changes: Mapping[str, Any],
+    old: dict[Imei, Device] | None = None,
+) -> list[Device]:
+    """Change the same fields of some devices, all or none. Returns them as they are now; `old`
+    gets them as they were. `tag` and `untag` among the fields add and remove some of the tags.
 
     Raises CallerError as edit().
     """
@@ -105,13 +123,24 @@ def edit_all(conn: Connection, imeis: Sequence[Imei], changes: Mapping[str, Any]
     there = {device.imei: device for device in among(conn, imeis)}
     if missing := set(imeis) - set(there):
         raise unknown(min(missing))
-    found = [checked(there[imei]._replace(**changes)) for imei in imeis]
+    found = [_edited(there[imei], changes) for imei in imeis]
     changed = [device for device in found if device != there[device.imei]]
     if "id" in changes:
         for device in changed:
             _check_id(conn, device)
     update_all(conn, changed)
+    if old is not None:
+        old.update(there)
     return found
+
+
+def _edited(device: Device, changes: Mapping[str, Any]) -> Device:
+    fields = dict(changes)
+    more, less = fields.pop("tag", None), fields.pop("untag", None)
+    device = device._replace(**fields)
+    if more is not None or less is not None:
+        device = device._replace(tags=tagged(device.tags, more, less))
+    return checked(device)
 
 
 def remove(conn: Connection, imeis: Collection[Imei]) -> None:
@@ -192,9 +221,11 @@ def count(conn: Connection) -> int:
 
 
 def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
-    """All devices, in bounded memory; ordered by IMEI, or as they lie, which is sooner."""
-    query = ALL.order_by(t.c.imei) if ordered else ALL
-    return map(Device._make, conn.execute(query, execution_options={"yield_per": 2000}))
+    """All devices, in bounded memory; ordered by IMEI, or as they lie, which is sooner, and then
+    without their records."""
+    query = ALL.order_by(t.c.imei) if ordered else _KEPT
+    rows = conn.execute(query, execution_options={"yield_per": 2000})
+    return (Device(*row) for row in rows)
 
 
 def page(
@@ -228,7 +259,7 @@ def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
     removed = select(gone.imei).where(gone.revision > span[0], gone.revision <= span[1], ~back)
     return Changes(
         revision=upto,
-        changed=[Device._make(row[:-1]) for row in rows],
+        changed=[Device(*row[:-1]) for row in rows],
         added=frozenset(Imei(row.imei) for row in rows if row.added > since),
         removed=[Imei(imei) for imei in conn.scalars(removed)],
         more=upto < now,

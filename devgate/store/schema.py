@@ -33,11 +33,12 @@ from devgate.store import (  # noqa: F401 (they belong to `metadata`)
     usage_tables,
     webhook_tables,
 )
+from devgate.store.device import RECORD
 from devgate.store.metadata import NUMBER
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0018"  # the newest migration: what this version of devgate works with
+SCHEMA = "0019"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(
@@ -54,6 +55,8 @@ device = Table(
     Column("ack_timeout", Double),  # seconds; NULL: [command] ack_timeout
     Column("revision", BigInteger, nullable=False, server_default="0", index=True),
     Column("added", BigInteger, nullable=False, server_default="0"),  # its first revision
+    # The record of the machine (`machine_record`): read where it is shown, and never in memory.
+    *(Column(name, Double if name in ("latitude", "longitude") else Text) for name in RECORD),
     # Other programs write here, too: what they cannot mean is refused to them at once.
     CheckConstraint("length(imei) = 15", name="device_imei"),
     CheckConstraint("unit in ('seconds', 'times')", name="device_unit"),
@@ -62,6 +65,24 @@ device = Table(
 )
 Index("device_site", device.c.site, device.c.imei)  # pages of one site, and the list of sites
 Index("device_name", device.c.name, device.c.imei)
+for _name in ("serial", "iccid", "model"):  # by these machines are looked for
+    _given = text(f"{_name} is not null")
+    Index(
+        f"device_{_name}",
+        device.c[_name],
+        device.c.imei,
+        sqlite_where=_given,
+        postgresql_where=_given,
+    )
+PLACED = text("latitude is not null")
+Index(
+    "device_placed",
+    device.c.site,
+    device.c.latitude,
+    device.c.longitude,
+    sqlite_where=PLACED,
+    postgresql_where=PLACED,
+)
 DISABLED = text("not enabled")
 Index("device_disabled", device.c.imei, sqlite_where=DISABLED, postgresql_where=DISABLED)
 

@@ -18,10 +18,13 @@ PRAGMA synchronous = OFF;
 PRAGMA cache_size = -16000;
 CREATE TABLE row (
     line INTEGER PRIMARY KEY, imei TEXT NOT NULL UNIQUE, id INTEGER UNIQUE,
-    name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, ack_timeout REAL, enabled INTEGER
+    name TEXT, site TEXT, phone TEXT, qr TEXT, unit TEXT, ack_timeout REAL, enabled INTEGER,
+    iccid TEXT, sim_phone TEXT, model TEXT, firmware TEXT, serial TEXT, installed_on TEXT,
+    note TEXT, tags TEXT, latitude REAL, longitude REAL
 );
 """
-INSERT = "INSERT INTO row VALUES (?,?,?,?,?,?,?,?,?,?)"
+INSERT = f"INSERT INTO row VALUES ({','.join('?' * len(Row._fields))})"
+ENABLED = Row._fields.index("enabled")
 
 
 class Staging:
@@ -80,4 +83,6 @@ class Staging:
         found = self._db.execute(
             "SELECT * FROM row WHERE line > ? ORDER BY line LIMIT ?", (line, limit)
         )
-        return [Row._make((*rest, bool(enabled))) for *rest, enabled in found]
+        return [
+            Row._make((*row[:ENABLED], bool(row[ENABLED]), *row[ENABLED + 1 :])) for row in found
+        ]

@@ -166,3 +166,32 @@ def test_a_machine_and_a_site_are_put_in_maintenance(served: Site, page: Page) -
     page.get_by_role("button", name="Put 9 devices in maintenance").click()
     expect(page.locator("[data-part=progress]")).to_contain_text("Ended")
     served.ask({"type": "maintenance_off", "imeis": [f"8600000000000{n:02}" for n in range(9)]})
+
+
+def test_a_machine_has_a_record(served: Site, page: Page) -> None:
+    """What is written down of it is kept, shown and found; a mistake is named at its field."""
+    imei = "860000000000006"
+    page.goto(f"/devices/{imei}/edit")
+    page.get_by_text("Record of the machine").click()
+    page.get_by_label("Model").fill("MC-4")
+    page.get_by_label("Serial number").fill("S-6")
+    page.get_by_label("Tags").fill("leather, hall")
+    page.get_by_label("Latitude").fill("31.2")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("latitude is given")
+    page.get_by_label("Longitude").fill("121.5")
+    page.get_by_role("button", name="Save").click()
+    record = page.locator("#record")
+    expect(record).to_contain_text("MC-4")
+    record.get_by_role("link", name="leather").click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.goto("/find?q=S-6")
+    expect(page.locator("main")).to_contain_text(imei)
+    page.goto("/devices?q=Bay")
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    page.get_by_role("button", name="Tags").click()
+    page.get_by_label("Tags to add").fill("all")
+    page.get_by_role("button", name="Tag 9 devices").click()
+    expect(page.locator("[data-part=progress]")).to_contain_text("Ended")
+    assert served.ask({"type": "devices", "tag": "all", "count": True})["count"] == 9
+    served.ask({"type": "bulk_edit", "match": {"q": "Bay"}, "tags": ""})

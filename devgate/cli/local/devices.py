@@ -31,7 +31,9 @@ from devgate.cli.unknown import approve, dismiss, unknown
 from devgate.model import Imei, iso
 
 COLUMNS = (
-    "imei", "id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled"
+    "imei", "id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled", "iccid",
+    "sim_phone", "model", "firmware", "serial", "installed_on", "note", "tags", "latitude",
+    "longitude",
 )  # fmt: skip
 
 

@@ -9,8 +9,11 @@ import click
 
 from devgate.cli.local.stored import asked, done, store
 from devgate.cli.output import YES, Where, certain, common, exit_code, finish
-from devgate.cli.params import NONE, ImeiType, OwnSpan
+from devgate.cli.params import NONE, ImeiType, OwnSpan, Position
 from devgate.model import Imei
+
+# Texts of a machine's record. The store knows them, and is not imported for a request.
+RECORD = ("model", "serial", "firmware", "installed_on", "iccid", "sim_phone", "tags", "note")
 
 
 def _fields(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,14 +28,31 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
                      help="What the number of a start counts."),
         click.option("--ack-timeout", type=OwnSpan(),
                      help='Its own seconds to answer a command; "" for the gateway\'s.'),
+        click.option("--model", help='Its model; as of all below, "" for none.'),
+        click.option("--serial", help="The maker's own number, as on its plate."),
+        click.option("--firmware", help="The version of its firmware."),
+        click.option("--installed-on", metavar="DAY", help="Since when it stands there."),
+        click.option("--iccid", help="Of its SIM: 18 to 22 digits."),
+        click.option("--sim-phone", metavar="NUMBER", help="The telephone number of its SIM."),
+        click.option("--tags", help="Words to find it by, with commas between."),
+        click.option("--note", help="What people should know."),
+        click.option("--position", type=Position(), help="Degrees north and east."),
     )):  # fmt: skip
         command = decorate(command)
     return command
 
 
-def _own(value: Any) -> Any:
-    """None for what is the gateway's default again."""
-    return None if value is NONE else value
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given. None for what is the gateway's default again, or not known any more."""
+    given = {name: None if value is NONE else value for name, value in fields.items()
+             if value is not None}  # fmt: skip
+    for name in RECORD:
+        if given.get(name) == "":
+            given[name] = None
+    if "position" in given:
+        place = given.pop("position") or (None, None)
+        given |= dict(zip(("latitude", "longitude"), place, strict=True))
+    return given
 
 
 @click.command()
@@ -48,7 +68,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
       devgate devices add 123456787654321
       devgate devices add 123456787654322 --id 17 --name "Bay 5" --phone 400-500-5620
     """
-    given = {name: _own(value) for name, value in fields.items() if value is not None}
+    given = _given(fields)
     if disabled:
         given["enabled"] = False
     reply = asked(where, {"type": "add", "imei": imei, **given})
@@ -70,6 +90,8 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
 @click.command()
 @click.argument("imei", type=ImeiType())
 @_fields
+@click.option("--tag", help="Tags to add to those that are there.")
+@click.option("--untag", help="Tags to take away.")
 @common
 def edit(where: Where, /, imei: Imei, **fields: Any) -> None:
     """Change the device IMEI: what is given, and nothing else.
@@ -79,8 +101,10 @@ def edit(where: Where, /, imei: Imei, **fields: Any) -> None:
       devgate devices edit 123456787654321 --site south --unit times
       devgate devices edit 123456787654321 --phone ""
       devgate devices edit 123456787654321 --ack-timeout 30s
+      devgate devices edit 123456787654321 --model MC-4 --position 31.2304,121.4737
+      devgate devices edit 123456787654321 --tag leather
     """
-    changes = {name: _own(value) for name, value in fields.items() if value is not None}
+    changes = _given(fields)
     if not changes:
         raise click.UsageError("Say what to change, --name or --site for example.")
     _change(where, (imei,), changes, "changed")

@@ -54,7 +54,8 @@ def import_(
     """Import devices from the CSV file FILE, or - for standard input.
 
     A header names the columns, in any order: imei, and any of id, name, site, phone, qr,
-    unit, ack_timeout, enabled. The whole file is checked before anything is written. An
+    unit, ack_timeout, enabled, iccid, sim_phone, model, firmware, serial, installed_on,
+    note, tags, latitude, longitude. The whole file is checked before anything is written. An
     import that was cut short is completed by running it again.
 
     \b

@@ -15,7 +15,7 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
 from devgate.model import Imei, Source, iso
 from devgate.store import devices, maintenance
-from devgate.store.device import COLUMNS, Device
+from devgate.store.device import KEPT, RECORD, Device
 from devgate.store.devices import Changes
 from devgate.store.history import Reading
 
@@ -54,6 +54,7 @@ class Knowledge:
         self._revision = 0
         self._maintained = maintenance.BEGIN
         self._sources: dict[object, str] = {}  # who changes what at the moment
+        self._recorded: dict[Imei, dict[str, Any]] = {}  # changes of records, to be told
         self._lock, self._maintaining = trio.Lock(), trio.Lock()
 
     def apply(self, settings: StoreSettings) -> None:
@@ -158,6 +159,19 @@ class Knowledge:
             yield
         finally:
             self._sources.pop(key, None)
+            if imei is not None:
+                self._recorded.pop(imei, None)
+
+    def note_record(self, imei: Imei, old: Device, new: Device) -> None:
+        """Changes of the machine's record, which is not in memory, are told with the others that
+        the next refresh() sees."""
+        changes = {
+            name: {"old": _short(getattr(old, name)), "new": _short(getattr(new, name))}
+            for name in RECORD
+            if getattr(old, name) != getattr(new, name)
+        }
+        if changes:
+            self._recorded[imei] = changes
 
     def _whose(self, imei: Imei | None) -> str:
         if imei is not None and (source := self._sources.get(imei)) is not None:
@@ -173,9 +187,9 @@ class Knowledge:
             return
         changes = {
             name: {"old": _short(old), "new": _short(value)}
-            for name, old, value in zip(COLUMNS, before, new, strict=True)
+            for name, old, value in zip(KEPT, before, new, strict=False)
             if old != value
-        }
+        } | self._recorded.pop(new.imei, {})
         if changes:  # else it was written as it was
             self._tell_changed(new, changes)
 

@@ -26,7 +26,10 @@ from devgate.model import Imei, imei, iso, shown
 from devgate.store.device import UNITS
 
 WHICH = ("bulk", "imeis", "match", "most", "dry_run")  # of every job
-CHANGES = ("site", "phone", "qr", "unit", "ack_timeout", "enabled")  # that one edit can make
+CHANGES = (  # that one edit can make
+    "site", "phone", "qr", "unit", "ack_timeout", "enabled", "model", "firmware", "installed_on",
+    "note", "tags", "tag", "untag",
+)  # fmt: skip
 MAX_LISTED = 3000  # IMEIs in a request, which has 64 KiB
 PAGE = 250  # devices that are looked for at once, while devices wait
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -13,12 +13,13 @@ from devgate.store import device_pages
 from devgate.store.device import MAX_NAME
 from devgate.store.device_filters import MOST, Wanted
 from devgate.store.device_orders import MAX_CURSOR, SORTS
+from devgate.store.machine_record import MAX_TAG, MAX_WORD, one_tag
 
 MAX_SEARCH = 64  # characters of what is looked for
 MAX_SPAN = 400 * 86400.0  # seconds that a device may be offline or unused
 FILTERS = (
     "q", "site", "online", "running", "enabled", "seen", "offline_for", "not_started_for",
-    "failing",
+    "failing", "model", "tag",
 )  # fmt: skip
 FIELDS = (*FILTERS, "sort", "count", "before", "after", "limit")
 ORDERS = tuple(sign + name for name in SORTS for sign in ("", "-"))
@@ -58,6 +59,7 @@ def wanted_of(args: Args) -> Wanted:
     away = arguments.seconds(args, "offline_for", MAX_SPAN)
     idle = arguments.seconds(args, "not_started_for", MAX_SPAN)
     failing = arguments.percent(args, "failing")
+    tag = arguments.text(args, "tag", MAX_TAG)
     return Wanted(
         text=arguments.text(args, "q", MAX_SEARCH),
         site=site,
@@ -69,5 +71,7 @@ def wanted_of(args: Args) -> Wanted:
         away_since=None if away is None else now - away,
         idle_since=None if idle is None else now - idle,
         failing=None if failing is None else failing / 100,
+        model=arguments.text(args, "model", MAX_WORD),
+        tag=None if tag is None else one_tag("tag", tag),
         now=now,
     )

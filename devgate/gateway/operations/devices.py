@@ -18,10 +18,13 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
 from devgate.store import devices as stored
 from devgate.store import history
-from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, Device, checked
+from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, NULLABLE, RECORD, Device, checked
 from devgate.store.history import Reading
+from devgate.store.machine_record import tagged
 
 PAGE = 1000  # devices of an export that are read at once
+PLACE = ("latitude", "longitude")
+TAGGING = ("tag", "untag")  # of an edit: some tags more, or less
 ANY = Imei("0" * 15)  # stands for a device when what all are to have is checked
 
 
@@ -37,6 +40,7 @@ async def device(gateway: Gateway, args: Args, source: str) -> Reply:
         "phone": known.phone,
         "qr": known.qr,
         "ack_timeout": known.ack_timeout,
+        **{name: getattr(known, name) for name in RECORD},
     }
 
 
@@ -80,7 +84,8 @@ async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
     if "id" in fields and len(imeis) > 1:
         raise CallerError("400", "id: one device alone can have it")
 
-    found = await _changed(gateway, imeis, source, partial(_edited, imeis, fields))
+    old: dict[Imei, Device] = {}
+    found = await _changed(gateway, imeis, source, partial(_edited, imeis, fields, old), old)
     if "imei" in args:
         return {"status": "200", "message": f"changed {imeis[0]}", **found[0]._asdict()}
     return {"status": "200", "message": f"changed {len(imeis)} devices", "imeis": imeis}
@@ -95,8 +100,10 @@ async def remove(gateway: Gateway, args: Args, source: str) -> Reply:
     return {"status": "200", "message": f"removed {len(imeis)} devices", "imeis": imeis}
 
 
-def _edited(imeis: Sequence[Imei], fields: Mapping[str, Any], conn: Reading) -> list[Device]:
-    return stored.edit_all(conn, imeis, fields)
+def _edited(
+    imeis: Sequence[Imei], fields: Mapping[str, Any], old: dict[Imei, Device], conn: Reading
+) -> list[Device]:
+    return stored.edit_all(conn, imeis, fields, old)
 
 
 def _removed(imeis: Sequence[Imei], conn: Reading) -> list[Device]:
@@ -109,12 +116,15 @@ async def _changed(
     imeis: Sequence[Imei],
     source: str,
     change: Callable[[Reading], list[Device]],
+    old: Mapping[Imei, Device] = {},
 ) -> list[Device]:
     with ExitStack() as stack:
         for imei in imeis:
             stack.enter_context(gateway.knowledge.changing(source, imei))
         await gateway.knowledge.learn(imeis)  # events say what they were before
         found = await gateway.records.change(change)
+        for device in found:
+            gateway.knowledge.note_record(device.imei, old[device.imei], device)
         await gateway.knowledge.refresh()
     return found
 
@@ -123,7 +133,7 @@ def given(args: Args) -> dict[str, Any]:
     """What the request says of a device, by the columns' names. Values are the store's to check,
     types are ours."""
     found: dict[str, Any] = {}
-    for name in COLUMNS[1:]:
+    for name in (*COLUMNS[1:], *TAGGING):
         if name not in args:
             continue
         value = args[name]
@@ -133,7 +143,9 @@ def given(args: Args) -> dict[str, Any]:
             value = arguments.seconds(args, name, MAX_ACK_TIMEOUT)
         elif name == "enabled":
             value = arguments.yes(args, "enabled", True)
-        elif not isinstance(value, str) and not (value is None and name in ("phone", "qr")):
+        elif name in PLACE and value is not None:
+            pass  # a number: the store says what else is wrong with it
+        elif not isinstance(value, str) and not (value is None and name in NULLABLE):
             raise CallerError("400", f"{name}: a string expected, not {shown(value)}")
         if name == "id" and value is None:
             continue  # to be counted up, or left as it is
@@ -143,7 +155,9 @@ def given(args: Args) -> dict[str, Any]:
 
 def check(fields: Mapping[str, Any]) -> None:
     """Whether any device can have that. Raises CallerError (400), which names the field."""
-    checked(Device(ANY, 0, **fields))
+    alone = {name: value for name, value in fields.items() if name not in TAGGING}
+    checked(Device(ANY, 0, **alone))
+    tagged(None, fields.get("tag"), fields.get("untag"))
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:

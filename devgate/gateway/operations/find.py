@@ -26,7 +26,7 @@ MAX_WORDS = arguments.MAX_KEY  # characters
 class Found(NamedTuple):
     """What the words stand for."""
 
-    exact: Sequence[Device]  # those whose IMEI or number they are
+    exact: Sequence[Device]  # those whose IMEI, number, serial number or ICCID they are
     near: Sequence[Device]  # those that have them in IMEI, name or site
     commands: Sequence[Record]
     presence: Mapping[str, Record]
@@ -60,6 +60,8 @@ def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> Found:
         number = int(words)
         imeis = {words} | set(stored.owners(conn, [number] if number <= MAX_ID else []).values())
         exact = list(stored.among(conn, imeis))
+    known = {device.imei for device in exact}
+    exact += [one for one in stored.by_record(conn, words, FOUND) if one.imei not in known]
     commands = list(history.page(conn, key=words, limit=FOUND))
     if (one := history.by_id(conn, words.upper())) is not None:
         commands.insert(0, one)

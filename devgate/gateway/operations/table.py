@@ -40,6 +40,7 @@ from devgate.gateway.operations.ordering import ORDERS as ORDERS
 from devgate.gateway.operations.ordering import order, submit
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Source, shown, unknown_field
+from devgate.store.device import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Operation:
 
 
 _LIST = ("after", "limit")
-_KEPT = ("id", "name", "site", "phone", "qr", "unit", "ack_timeout", "enabled")  # of a device
+_KEPT = COLUMNS[1:]  # of a device
 _ORDER = ("imei", "key", "timeout", "wait", "expires")
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -96,7 +97,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "edit": Operation(
         "Change a device: what is given, and nothing else.",
         devices.edit,
-        ("imei", "imeis", *_KEPT),
+        ("imei", "imeis", *_KEPT, *devices.TAGGING),
         whole=True,
     ),
     "remove": Operation(

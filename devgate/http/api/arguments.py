@@ -19,7 +19,7 @@ from devgate.model import STRICT, shown, unknown_field
 MAX_JSON = 65536  # bytes: as on the control channel
 MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
 PIECE = 1024 * 1024  # bytes that are written to the disk at once
-MAX_FORM = 16384  # bytes of a form: the longest of ours has a password and a few words
+MAX_FORM = 32768  # bytes of a form: the longest of ours has all that is known of a machine, twice
 MAX_FORM_FIELDS = 100
 BODY_SECONDS = 30.0  # seconds in which the next part of a body must come
 # Who sends a byte now and then would hold a connection for days.

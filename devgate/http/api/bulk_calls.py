@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from devgate.gateway.bulk import MAX_MACHINES
-from devgate.gateway.operations.bulk import MAX_LISTED
+from devgate.gateway.operations.bulk import CHANGES, MAX_LISTED
 from devgate.gateway.operations.device_list import FILTERS
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.maintenance_calls import SAID
+from devgate.http.api.record_fields import RECORD, TAGGING
 from devgate.http.api.schemas import nullable
 
 _FILTERS = {
     "q": s.SEARCH, "site": s.SITE, "online": s.YES, "running": s.YES, "enabled": s.YES,
     "seen": s.YES, "offline_for": s.SPAN, "not_started_for": s.SPAN, "failing": s.PERCENT,
+    "model": s.SITE, "tag": s.TAG,
 }  # fmt: skip
 assert set(_FILTERS) == set(FILTERS), "all filters of the list, and no other"
 _MATCH = {
@@ -74,6 +76,8 @@ CALLS: tuple[Call, ...] = (
             Field("ack_timeout", nullable(s.TIMEOUT),
                   "Their own seconds to answer a command; null for the gateway's."),
             Field("enabled", s.YES, "false: they are refused when they register."),
+            *(one for one in RECORD if one.name in CHANGES),
+            *TAGGING,
         ),
         about=_ABOUT + "What is given is changed, and nothing else.",
     ),

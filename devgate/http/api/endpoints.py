@@ -10,6 +10,7 @@ from devgate.http.api.bulk_calls import CALLS as BULK
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.maintenance_calls import CALLS as MAINTENANCE
+from devgate.http.api.record_fields import RECORD, TAGGING
 from devgate.http.api.schemas import nullable
 from devgate.http.api.service_calls import CALLS as SERVICE
 from devgate.http.api.usage_calls import CALLS as USAGE
@@ -50,6 +51,7 @@ _DEVICE = (
     Field("ack_timeout", nullable(s.TIMEOUT),
           "Its own seconds to answer a command; null for the gateway's."),
     Field("enabled", s.YES, "false: it is refused when it registers."),
+    *RECORD,
 )  # fmt: skip
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
@@ -98,6 +100,8 @@ CALLS: tuple[Call, ...] = (
             Field("offline_for", s.SPAN, "Only those that are offline for so many seconds."),
             Field("not_started_for", s.SPAN,
                   "Only those of which no start was confirmed for so many seconds."),
+            Field("model", s.SITE, "Only of this model."),
+            Field("tag", s.TAG, "Only those with this tag."),
             Field("failing", s.PERCENT,
                   "Only those of whose latest starts a larger share, in percent, went wrong."),
             Field("sort", s.SORT, "By what they are sorted; with `-` the last first."),
@@ -119,8 +123,9 @@ CALLS: tuple[Call, ...] = (
             Field("dry_run", s.YES, "true: only say what would change, and what is wrong."),
         ),
         about="A header names the columns: imei, and any of id, name, site, phone, qr, unit, "
-        "ack_timeout, enabled. The whole file is checked first: an error names its line, and "
-        "nothing is taken. With `dry_run` all lines that are wrong are named, up to 200.",
+        "ack_timeout, enabled, and the fields of the machine's record. The whole file is checked "
+        "first: an error names its line, and nothing is taken. With `dry_run` all "
+        "lines that are wrong are named, up to 200.",
     ),
     Call(
         "GET", "/api/devices/export", "export", "Export all devices as CSV", "", stream="csv",
@@ -133,7 +138,8 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/devices/{imei}", "device", "One device", "KnownDevice", place=(_IMEI,)),
     Call(
         "PATCH", "/api/devices/{imei}", "edit", "Change a device", "StoredDevice",
-        place=(_IMEI,), body="json", json=_DEVICE, about="What is given, and nothing else.",
+        place=(_IMEI,), body="json", json=(*_DEVICE, *TAGGING),
+        about="What is given, and nothing else.",
     ),
     Call(
         "DELETE", "/api/devices/{imei}", "remove", "Forget a device", "RemovedDevice",

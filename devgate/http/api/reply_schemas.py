@@ -46,6 +46,11 @@ JOB: dict[str, Schema] = {
     "source": TEXT, "asked_at": TIME, "ended_at": TIME,
 }  # fmt: skip
 MAINTENANCE: dict[str, Schema] = {"reason": TEXT, "since": TIME, "until": TIME}
+RECORD: dict[str, Schema] = {
+    "iccid": MAYBE, "sim_phone": MAYBE, "model": MAYBE, "firmware": MAYBE, "serial": MAYBE,
+    "installed_on": MAYBE, "note": MAYBE, "tags": MAYBE, "latitude": MAYBE_NUMBER,
+    "longitude": MAYBE_NUMBER,
+}  # fmt: skip
 WEBHOOK: dict[str, Schema] = {"status": TEXT, "message": TEXT, "name": TEXT}
 
 SHAPES: dict[str, Schema] = {
@@ -117,13 +122,13 @@ SHAPES: dict[str, Schema] = {
     ),
     "KnownDevice": shape(
         "All that is known of a device; `last` is its last command.",
-        status=TEXT, **LISTED, phone=MAYBE, qr=MAYBE, ack_timeout=MAYBE_NUMBER,
+        status=TEXT, **LISTED, phone=MAYBE, qr=MAYBE, ack_timeout=MAYBE_NUMBER, **RECORD,
         slow=either("SlowAnswers"), last=either("Command"),
     ),
     "StoredDevice": shape(
         "A device as it is stored.",
         status=TEXT, message=TEXT, imei=TEXT, id=WHOLE, name=TEXT, site=TEXT, phone=MAYBE,
-        qr=MAYBE, unit=TEXT, ack_timeout=MAYBE_NUMBER, enabled=YES,
+        qr=MAYBE, unit=TEXT, ack_timeout=MAYBE_NUMBER, enabled=YES, **RECORD,
     ),
     "RemovedDevice": shape(status=TEXT, message=TEXT, imei=TEXT),
     "WrongLine": shape("A line of a CSV file, and what is wrong with it.",

@@ -43,6 +43,8 @@ from devgate.gateway.reports import past
 from devgate.model import BIDI, MAX_TEXT, shown
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 from devgate.store.device_orders import MAX_CURSOR
+from devgate.store.machine_record import MAX_NOTE as MAX_REMARK
+from devgate.store.machine_record import MAX_TAG, MAX_TAGS, MAX_WORD
 from devgate.store.unknown import REASONS
 
 Schema = Mapping[str, Any]
@@ -80,6 +82,11 @@ def whole(least: int, most: int) -> Schema:
 def seconds(most: float) -> Schema:
     """Seconds above 0, up to `most`."""
     return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
+
+
+def degrees(most: int) -> Schema:
+    """Degrees to both sides of 0."""
+    return {"type": "number", "minimum": -most, "maximum": most}
 
 
 def nullable(schema: Schema) -> Schema:
@@ -136,6 +143,21 @@ SECRET = {
 # What is, or may hold, a secret: no message quotes it.
 UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
 PHONE, QR = (text(LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
+WORD = text(LINE, "a text of one line", MAX_WORD)
+ICCID = {
+    "type": "string", "title": "18 to 22 digits", "pattern": "^[0-9]{18,21}[0-9F]?$",
+}  # fmt: skip
+SIM_PHONE = {
+    "type": "string", "title": "a telephone number", "pattern": "^[+]?[0-9][0-9 ()/-]{2,30}$",
+}  # fmt: skip
+INSTALLED = {
+    "type": "string", "title": "a day such as 2026-11-24",
+    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+}  # fmt: skip
+REMARK = text(_TEXT, "a text", MAX_REMARK)
+TAGS = text(LINE, "words with commas between", MAX_TAGS * (MAX_TAG + 2))
+TAG = text(f"{LINE[:-1]},]", "a text of one line without a comma", MAX_TAG, 1)
+LATITUDE, LONGITUDE = degrees(90), degrees(180)
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
@@ -242,6 +264,8 @@ def words(schema: Schema) -> str:
         return "true or false"
     if kind == "integer":
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+    if kind == "number" and "minimum" in schema:
+        return f"a number from {schema['minimum']} to {schema['maximum']}"
     if kind == "number":
         return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:.0f}"
     size = ""

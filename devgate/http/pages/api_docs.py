@@ -116,6 +116,9 @@ def words(language: Language, schema: Schema) -> str:
     if kind == "integer":
         least, most = schema["minimum"], schema["maximum"]
         return t("a whole number from {least} to {most}", least=least, most=most)
+    if kind == "number" and "minimum" in schema:
+        least, most = schema["minimum"], schema["maximum"]
+        return t("a number from {least} to {most}", least=least, most=most)
     if kind == "number":
         least, most = schema["exclusiveMinimum"], f"{schema['maximum']:.0f}"
         return t("a number above {least} and at most {most}", least=least, most=most)

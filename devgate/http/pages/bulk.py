@@ -25,7 +25,8 @@ SHOWN = 50
 ALL = "all"  # in the query: not those that are ticked, but all that match the filter
 # What the bar can do, and the operation that it is.
 ACTIONS: Mapping[str, str] = {
-    "start": "bulk_start", "stop": "bulk_stop", "move": "bulk_edit", "enable": "bulk_edit",
+    "start": "bulk_start", "stop": "bulk_stop", "move": "bulk_edit", "tag": "bulk_edit",
+    "enable": "bulk_edit",
     "disable": "bulk_edit", "maintain": "bulk_maintenance", "unmaintain": "bulk_maintenance",
 }  # fmt: skip
 
@@ -72,6 +73,7 @@ async def _confirm(
     names = {"move": "Move {count} devices", "start": "Start {count} devices",
              "stop": "Stop {count} devices", "enable": "Enable {count} devices",
              "disable": "Disable {count} devices",
+             "tag": "Tag {count} devices",
              "maintain": "Put {count} devices in maintenance",
              "unmaintain": "End maintenance of {count} devices"}  # fmt: skip
     unit = "times" if given.get("unit") == "times" else "seconds"
@@ -142,6 +144,11 @@ def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
         return {"long": long, "unit": unit}
     if what == "stop":
         return {"cancel": fields.get("cancel") == "1"}
+    if what == "tag":
+        tags = {name: fields.get(name, "").strip() for name in ("tag", "untag")}
+        if not any(tags.values()):
+            raise CallerError("400", "tag: a tag to add or to take away expected, not nothing")
+        return {name: text for name, text in tags.items() if text}
     if what == "maintain":
         return maintenance.said(fields)
     if what == "unmaintain":
@@ -178,7 +185,9 @@ def _what(job: Mapping[str, Any]) -> str:
         return str(job["action"])
     if "enabled" in job["asked"]:
         return "enable" if job["asked"]["enabled"] else "disable"
-    return "move" if "site" in job["asked"] else "edit"
+    if "site" in job["asked"]:
+        return "move"
+    return "tag" if {"tag", "untag"} & set(job["asked"]) else "edit"
 
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:

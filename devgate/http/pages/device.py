@@ -25,6 +25,7 @@ from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import Imei, imei, iso
 from devgate.protocol.frames import encode
+from devgate.store.device import RECORD
 
 COMMANDS = 20  # that are shown
 EVENTS = 40
@@ -53,6 +54,9 @@ async def show(visit: Visit) -> Response:
     shown = await values(visit)
     device = shown["device"]
     texts = visit.web.gateway.directory
+    record: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(at_hand.nothing), "device", imei=device["imei"]
+    )
     phone, qr = ((texts.text(device["imei"], name) or b"").decode() for name in ("TN", "QR"))
     return visit.page(
         "device.html",
@@ -61,6 +65,7 @@ async def show(visit: Visit) -> Response:
         phone=phone,
         qr=qr,
         code=_code(qr),
+        record=[(name, record[name]) for name in RECORD if record.get(name) is not None],
         **shown,
     )
 

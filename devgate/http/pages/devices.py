@@ -53,13 +53,13 @@ SORTS: Mapping[str, str] = {
     "imei": "IMEI", "name": "Name", "site": "Site", "state": "State", "since": "Since",
     "-since": "Since, newest first", "id": "No.",
 }  # fmt: skip
-FILTER = ("q", "site", "state")  # of the page's query: what a list is made by
+FILTER = ("q", "site", "state", "model", "tag")  # of the page's query: what a list is made by
 
 
 def match_of(query: Mapping[str, str]) -> dict[str, object]:
     """A filter of the page as the operations take it."""
     found: dict[str, object] = {**STATES.get(query.get("state", ""), {})}
-    for name in ("q", "site"):
+    for name in ("q", "site", "model", "tag"):
         if text := query.get(name, "").strip()[:64]:
             found[name] = text
     return found
@@ -74,6 +74,8 @@ class Chosen(NamedTuple):
     sort: str
     after: str
     before: str
+    model: str = ""
+    tag: str = ""
 
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
@@ -86,6 +88,7 @@ class Chosen(NamedTuple):
             words, query.get("site", ""), known,
             sort if sort.removeprefix("-") in SORTS and sort != "imei" else "",
             query.get("after", ""), query.get("before", ""),
+            query.get("model", "").strip()[:64], query.get("tag", "").strip()[:40],
         )  # fmt: skip
 
     @property
@@ -95,13 +98,21 @@ class Chosen(NamedTuple):
 
     def but(self, **changed: str) -> str:
         """It as a query, with something else: the first page of that."""
-        given = {"q": self.q, "site": self.site, "state": self.state, "sort": self.sort, **changed}
+        given = {
+            "q": self.q,
+            "site": self.site,
+            "state": self.state,
+            "sort": self.sort,
+            "model": self.model,
+            "tag": self.tag,
+            **changed,
+        }
         return urlencode({name: value for name, value in given.items() if value})
 
     @property
     def narrowed(self) -> bool:
         """Whether not all devices are looked for."""
-        return bool(self.q or self.site or self.state)
+        return bool(self.q or self.site or self.state or self.model or self.tag)
 
     def turned(self, sort: str) -> str:
         """What sorts by this column; the other way around, if it does already."""
@@ -141,6 +152,8 @@ async def values(visit: Visit) -> Values:
     wanted: dict[str, Any] = {
         "q": chosen.q or None,
         "site": chosen.site or None,
+        "model": chosen.model or None,
+        "tag": chosen.tag or None,
         "sort": chosen.sort or None,
         "after": chosen.after or None,
         "before": None if chosen.after else chosen.before or None,
@@ -149,7 +162,7 @@ async def values(visit: Visit) -> Values:
         **STATES[chosen.state],
     }
     page: Mapping[str, Any] = await visit.ask_or(
-        partial(at_hand.devices, visit.web.gateway, **wanted), "devices", **wanted
+        partial(at_hand.devices, visit.web.gateway, **_given(wanted)), "devices", **wanted
     )
     return {
         "page": page,
@@ -157,6 +170,12 @@ async def values(visit: Visit) -> Values:
         "chosen": chosen,
         "total": len(visit.web.gateway.directory) if visit.sites is None else page["count"],
     }
+
+
+def _given(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the filters that memory does not know, if they are not used."""
+    return {name: value for name, value in wanted.items()
+            if value is not None or name not in ("model", "tag")}  # fmt: skip
 
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:

@@ -12,13 +12,29 @@ from devgate.errors import DevgateError
 from devgate.http.pages.view import Visit, to
 from devgate.http.problems import http_status
 from devgate.model import Imei, duration, imei
-from devgate.store.device import COLUMNS, UNITS
+from devgate.store.device import COLUMNS, RECORD, UNITS
+from devgate.store.machine_record import degrees
 
 BLANK: Mapping[str, Any] = {
     "imei": "", "id": "", "name": "", "site": "", "phone": "", "qr": "", "unit": UNITS[0],
-    "ack_timeout": "", "enabled": True,
+    "ack_timeout": "", "enabled": True, **dict.fromkeys(RECORD, ""),
 }  # fmt: skip
-OWN = ("phone", "qr", "ack_timeout")  # nothing of its own: as configured for all
+OWN = ("phone", "qr", "ack_timeout", *RECORD)  # empty: as configured for all, or not known
+AS_TYPED = ("qr", "note")  # with white space at their ends
+# What the form says beneath a field of the record, how many characters it takes, and how it is
+# typed on a telephone.
+FIELDS = (
+    ("model", "", 64, ""),
+    ("serial", "The maker's own number, as on its plate.", 64, ""),
+    ("firmware", "", 64, ""),
+    ("installed_on", "", 10, "date"),
+    ("iccid", "18 to 22 digits, printed on the SIM.", 22, ""),
+    ("sim_phone", "", 32, "tel"),
+    ("tags", "Words to find it by, with commas between.", 840, ""),
+    ("latitude", "Degrees north, such as 31.2304; south is below 0.", 20, ""),
+    ("longitude", "Degrees east, such as 121.4737; west is below 0.", 20, ""),
+    ("note", "", 500, ""),
+)
 SAID = "said"  # in an address: what was done before this page
 
 
@@ -62,12 +78,11 @@ async def edited(visit: Visit) -> Response:
     shown = {**_shown(fields), "imei": device}
     old = {name: fields.get(f"old-{name}", BLANK[name]) for name in COLUMNS}
     old |= {"imei": device, "enabled": fields.get("old-enabled") == "1"}
-    changes = _given(shown, old)
-    if changes:
-        try:
+    try:
+        if changes := _given(shown, old):
             await _change(visit, device, changes)
-        except DevgateError as err:
-            return await _form(visit, shown, err, old=old)
+    except DevgateError as err:
+        return await _form(visit, shown, err, old=old)
     return to(f"/devices/{device}?{SAID}=changed")
 
 
@@ -82,12 +97,15 @@ def _of(known: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
     if known["ack_timeout"] is not None:
         shown["ack_timeout"] = f"{known['ack_timeout']:g}"
+    for name in ("latitude", "longitude"):
+        if known[name] is not None:
+            shown[name] = f"{known[name]:.15g}"
     return shown
 
 
 def _shown(fields: Mapping[str, str]) -> dict[str, Any]:
     """The form as it was sent. Line breaks come from browsers as CR LF."""
-    shown: dict[str, Any] = {name: fields.get(name, BLANK[name]) for name in COLUMNS[:-1]}
+    shown: dict[str, Any] = {name: fields.get(name, BLANK[name]) for name in COLUMNS}
     return {**shown, "enabled": fields.get("enabled") == "1"}
 
 
@@ -105,8 +123,12 @@ def _given(shown: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
             given[name] = int(text) if text.isascii() and text.isdigit() else text or None
         elif name == "ack_timeout":
             given[name] = _seconds(value)
+        elif name in ("latitude", "longitude"):
+            given[name] = degrees(name, value.strip())
         else:
-            given[name] = value.strip() if isinstance(value, str) and name != "qr" else value
+            given[name] = (
+                value.strip() if isinstance(value, str) and name not in AS_TYPED else value
+            )
     return given
 
 
@@ -135,6 +157,9 @@ async def _form(
         old=old,
         problem=None if err is None else str(err),
         wrong=wrong if wrong in COLUMNS else "",
+        record=RECORD,
+        record_fields=FIELDS,
+        recorded=any(shown[name] not in (None, "") for name in RECORD),
         sites=[one["site"] for one in sites["items"] if one["site"]],
         settings=visit.web.gateway.settings,
         added=said.removeprefix("added-") if said.startswith("added-") else "",

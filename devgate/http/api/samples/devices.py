@@ -15,9 +15,15 @@ DEVICE: dict[str, object] = {
     "heard": "2026-11-24T12:00:00.512Z", "running_until": "2026-11-24T12:15:00.512Z",
     "unit": "seconds", "maintenance": None,
 }  # fmt: skip
+MACHINE: dict[str, object] = {
+    "iccid": "89860012345678901234", "sim_phone": "1064 0000 1234", "model": "MC-4",
+    "firmware": "2.1", "serial": "MC4-00417", "installed_on": "2026-03-01",
+    "note": "left of the lift", "tags": "indoor,leather", "latitude": 31.2304,
+    "longitude": 121.4737,
+}  # fmt: skip
 STORED: dict[str, object] = {
     "imei": IMEI, "id": 16, "name": "Bay 4", "site": "north", "phone": None, "qr": None,
-    "unit": "seconds", "ack_timeout": None, "enabled": True,
+    "unit": "seconds", "ack_timeout": None, "enabled": True, **MACHINE,
 }  # fmt: skip
 UNKNOWN: dict[str, object] = {
     "imei": NEXT, "reason": "unknown", "address": "203.0.113.9:40377",
@@ -26,8 +32,10 @@ UNKNOWN: dict[str, object] = {
 }  # fmt: skip
 CSV = f"imei,name,site\n{IMEI},Bay 4,north\n{NEXT},Bay 5,north\n"
 EXPORTED = (
-    "imei,id,name,site,phone,qr,unit,ack_timeout,enabled\r\n"
-    f"{IMEI},16,Bay 4,north,,,seconds,,true\r\n"
+    "imei,id,name,site,phone,qr,unit,ack_timeout,enabled,iccid,sim_phone,model,firmware,serial,"
+    "installed_on,note,tags,latitude,longitude\r\n"
+    f"{IMEI},16,Bay 4,north,,,seconds,,true,89860012345678901234,,MC-4,2.1,MC4-00417,"
+    '2026-03-01,,"indoor,leather",31.2304,121.4737\r\n'
 )
 FRAME = (
     'data: {"at":"2026-11-24T12:00:00.013Z","imei":"123456787654321",'
@@ -48,7 +56,7 @@ DEVICES: Mapping[str, Sample] = {
     ),
     "device": Sample(
         "getDevice", TAG,
-        {"status": "200", **DEVICE, "phone": None, "qr": None, "ack_timeout": None,
+        {"status": "200", **DEVICE, "phone": None, "qr": None, "ack_timeout": None, **MACHINE,
          "slow": None, "last": RECORD},
         place=HERE,
     ),

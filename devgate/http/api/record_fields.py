@@ -1,0 +1,24 @@
+"""The fields of a machine's record, as calls of the API take them."""
+
+from __future__ import annotations
+
+from devgate.http.api import schemas as s
+from devgate.http.api.call import Field
+from devgate.http.api.schemas import nullable
+
+RECORD = (
+    Field("iccid", nullable(s.ICCID), "Of its SIM."),
+    Field("sim_phone", nullable(s.SIM_PHONE), "The telephone number of its SIM."),
+    Field("model", nullable(s.WORD), "Its model: answers are compared with others of it."),
+    Field("firmware", nullable(s.WORD), "The version of its firmware."),
+    Field("serial", nullable(s.WORD), "The maker's own number; found by the search."),
+    Field("installed_on", nullable(s.INSTALLED), "Since when it stands there."),
+    Field("note", nullable(s.REMARK), "What people should know."),
+    Field("tags", nullable(s.TAGS), "Words to find it by, with commas between."),
+    Field("latitude", nullable(s.LATITUDE), "Degrees north; given with `longitude`."),
+    Field("longitude", nullable(s.LONGITUDE), "Degrees east; given with `latitude`."),
+)
+TAGGING = (
+    Field("tag", nullable(s.TAGS), "Tags to add to those that are there."),
+    Field("untag", nullable(s.TAGS), "Tags to take away."),
+)
