@@ -44,6 +44,7 @@ NEEDS: Mapping[str, str] = {
     "report_export": "read",
     "zones": "read",
     "day": "read",
+    "diagnosis": "read",
     "order": "read",
     "story": "read",
     "unknown": "read",

@@ -46,6 +46,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "unknown": Entry(
             "devgate.cli.inbox:unknown", "Resolve commands whose outcome is unknown."
         ),
+        "diagnose": Entry(
+            "devgate.cli.diagnose:diagnose", "Say how well a machine's connection holds."
+        ),
         "top": Entry("devgate.cli.top:top", "Show what is going on, on one screen."),
         "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
         "tap": Entry("devgate.cli.follow:tap", "Follow the frames of a device as they pass."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
@@ -118,7 +119,8 @@ PATHS = (
     "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
     "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
     "/bulk?do=move&imei=860000000000001", "/bulk/axe", "/maintenance",
-    "/devices/860000000000001/maintenance", "/bulk?do=maintain&imei=860000000000001",
+    "/devices/860000000000001/maintenance", "/devices/860000000000001/diagnosis?days=30",
+    "/bulk?do=maintain&imei=860000000000001",
 )  # fmt: skip
 
 
@@ -195,3 +197,28 @@ def test_a_machine_has_a_record(served: Site, page: Page) -> None:
     expect(page.locator("[data-part=progress]")).to_contain_text("Ended")
     assert served.ask({"type": "devices", "tag": "all", "count": True})["count"] == 9
     served.ask({"type": "bulk_edit", "match": {"q": "Bay"}, "tags": ""})
+
+
+def test_a_machine_is_diagnosed_and_tested(served: Site, page: Page) -> None:
+    """Its reconnects over days, a test of 5 s, and a report that is copied."""
+    imei = "860000000000007"
+    with served.register(imei):
+        served.until(imei, "online", True)
+    served.until(imei, "online", False)
+    with served.register(imei) as device:
+        served.until(imei, "online", True)
+        page.goto(f"/devices/{imei}")
+        page.get_by_role("link", name="Diagnosis").click()
+        page.get_by_role("link", name="30 days").click()
+        expect(page.get_by_role("row")).to_have_count(31)
+        report = page.get_by_label("Report for the maker")
+        expect(report).to_have_value(re.compile(rf"IMEI {imei}[\s\S]*closed by the device"))
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == report.input_value()
+        page.get_by_role("link", name="Test for 5 s").click()
+        page.get_by_role("button", name="Start now").click()
+        device.expect(frame("000", imei, "QD", "5"))
+        device.send(frame("200", imei, "QD"))
+        device.expect(frame("200", imei, "QD"))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy import event as hooks
 from ulid import ULID
 
-from devgate.store import finding, following, history, statistics
+from devgate.store import diagnosis, finding, following, history, statistics
 from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -86,6 +86,8 @@ SEARCHES: dict[str, tuple[int, Callable[[Connection], Any]]] = {
     "of all for a reader": (1, lambda conn: following.page(conn, 5000, 9000, 100, frozenset())),
     "time": (2, lambda conn: statistics.events_of(conn, imei(3), MIDDLE, MIDDLE + 300, 2000)),
     "presence": (2, lambda conn: statistics.presence_before(conn, imei(3), MIDDLE)),
+    "diagnosis": (2, lambda conn: diagnosis.events_of(conn, imei(3), MIDDLE)),
+    "answers": (1, lambda conn: diagnosis.answers_of(conn, imei(3), MIDDLE, 500)),
     "key": (1, lambda conn: history.by_key(conn, "k100")),
     "commands with the key": (1, lambda conn: history.page(conn, key="k100", limit=50)),
     "commands of a device": (1, lambda conn: history.page(conn, imei=imei(3), limit=10)),

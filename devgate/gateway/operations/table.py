@@ -18,6 +18,7 @@ from devgate.gateway.operations import (
     configuration,
     device_list,
     devices,
+    diagnosis,
     events,
     find,
     history,
@@ -171,6 +172,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "zones": Operation("List the sites with their time zones.", usage.zones),
     "zone": Operation("Give a site a time zone of its own.", usage.zone, ("site", "zone")),
     "day": Operation("Tell one device's day.", reports.day, ("imei", "since")),
+    "diagnosis": Operation(
+        "Tell how well one device does: reconnects, silences, answers.",
+        diagnosis.diagnosis,
+        ("imei", "days"),
+    ),
     "order": Operation(
         "Tell all that happened to the commands of a key.", reports.order, ("key",)
     ),

@@ -1,4 +1,4 @@
-"""The calls of the API about maintenance."""
+"""The calls of the API about maintenance and diagnosis."""
 
 from __future__ import annotations
 
@@ -47,5 +47,12 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/maintenance/end", "maintenance_off", "End maintenance", "Maintained",
         body="json", json=_WHICH,
         about="A device whose site is in maintenance stays so with its site.",
+    ),
+    Call(
+        "GET", "/api/devices/{imei}/diagnosis", "diagnosis", "How well one device does",
+        "Diagnosis", place=(Field("imei", s.IMEI, "The device.", True),),
+        query=(Field("days", {**s.DAYS, "default": 7}, "How many days, up to now."),),
+        about="From its events and commands; at most the newest 5,000 events and 500 commands are "
+        "looked at, and 20 commands of each of 60 others of its model.",
     ),
 )  # fmt: skip

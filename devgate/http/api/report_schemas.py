@@ -31,7 +31,7 @@ TOLD: dict[str, Schema] = {
     "status": TEXT, "message": TEXT, "why": MAYBE, "new_address": YES, "address": MAYBE,
     "connection": WHOLE, "displaced": TEXT, "takeovers": WHOLE, "within": NUMBER,
     "seconds": NUMBER, "ack_timeout": NUMBER, "said": TEXT, "commands": listed(ref("Keyed")),
-    "verdict": MAYBE, "note": MAYBE, "by": MAYBE,
+    "verdict": MAYBE, "note": MAYBE, "by": MAYBE, "until": TIME,
     "reason": TEXT, "count": WHOLE, "left_out": WHOLE, "enabled": YES,
     "changes": counted(ref("Change")), "rule": TEXT, "receiver": TEXT, "subjects": listed(TEXT),
     "role": TEXT,
@@ -47,6 +47,11 @@ COMMAND: dict[str, Schema] = {
     "resolved_at": TIME,
 }  # fmt: skip
 
+ANSWERS: dict[str, Schema] = {
+    "commands": WHOLE, "unanswered": WHOLE, "failed": WHOLE, "median": MAYBE_NUMBER,
+    "nine_in_ten": MAYBE_NUMBER, "slowest": MAYBE_NUMBER,
+}  # fmt: skip
+
 STORY: dict[str, Schema] = {
     "record": ref("Command"),
     "name": TEXT,
@@ -57,6 +62,28 @@ STORY: dict[str, Schema] = {
 }
 
 REPORTS: dict[str, Schema] = {
+    "Diagnosis": shape(
+        "How well one device does. `away_seconds`: without a connection. `complete` is false if "
+        "there are more events than are looked at. `others`: of its model.",
+        status=TEXT, imei=TEXT, name=TEXT, site=TEXT, serial=MAYBE, model=MAYBE, firmware=MAYBE,
+        iccid=MAYBE, days=WHOLE, since=AT, until=AT, complete=YES, reconnects=WHOLE,
+        silences=WHOLE, away_seconds=WHOLE, by_day=listed(ref("DiagnosedDay")),
+        reasons=counted(WHOLE), odd=counted(WHOLE), longest=listed(ref("Absence")),
+        answers=ref("Answers"), others=ref("OtherAnswers"),
+    ),
+    "DiagnosedDay": shape(
+        "24 hours.", since=AT, reconnects=WHOLE, silences=WHOLE, away_seconds=WHOLE,
+    ),
+    "Absence": shape(
+        "A time without a connection; `until` is null if it lasts.",
+        since=AT, until=TIME, reason=TEXT, seconds=WHOLE,
+    ),
+    "Answers": shape(
+        "What became of commands that were sent, and within how many seconds half of them, nine "
+        "in ten and all were answered.",
+        **ANSWERS,
+    ),
+    "OtherAnswers": shape("The same of so many other devices.", devices=WHOLE, **ANSWERS),
     "Keyed": shape("A command, and its key.", command=TEXT, key=MAYBE),
     "Change": shape("A field that was changed.", old=ANY, new=ANY),
     "Event": optional(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from tests.e2e.device import frame
 from tests.http.harness import Site, problem
 
 IMEI, NEXT = "860000000000040", "860000000000041"
@@ -59,3 +60,27 @@ def test_it_is_kept_changed_and_found(served: Site, client: httpx.Client) -> Non
     assert '"b,c,floor 2"' in exported
     for imei in (IMEI, NEXT):
         client.delete(f"/api/devices/{imei}")
+
+
+def test_a_diagnosis(served: Site, client: httpx.Client) -> None:
+    client.post("/api/devices", json={"imei": IMEI, "model": "MC-9", "serial": "S-9"})
+    with served.register(IMEI) as device:
+        client.post(f"/api/devices/{IMEI}/start", json={"long": 5, "wait": False})
+        device.expect(frame("000", IMEI, "QD", "5"))
+        device.send(frame("200", IMEI, "QD"))
+        device.expect(frame("200", IMEI, "QD"))
+    served.until(IMEI, "online", False)
+    with served.register(IMEI):
+        served.until(IMEI, "online", True)
+        found = client.get(f"/api/devices/{IMEI}/diagnosis?days=1").json()
+        assert (found["model"], found["reconnects"], found["complete"]) == ("MC-9", 1, True)
+        assert found["reasons"] == {"closed by the device": 1}
+        assert (found["answers"]["commands"], found["others"]["devices"]) == (1, 0)
+        report = served.cli("diagnose", IMEI, "--days", "30").stdout
+        assert "serial       S-9" in report
+        assert "1 reconnects, 0 times silent" in report
+        assert "this machine: 1 commands, 0 unanswered, 0 failed; half within" in report
+    problem(client.get(f"/api/devices/{IMEI}/diagnosis?days=2"), 400, "400")
+    problem(client.get(f"/api/devices/{NEXT}/diagnosis"), 404, "300")
+    assert served.cli("diagnose", NEXT).returncode == 5
+    client.delete(f"/api/devices/{IMEI}")

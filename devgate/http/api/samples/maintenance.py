@@ -1,4 +1,4 @@
-"""Examples: maintenance of devices and of whole sites."""
+"""Examples: maintenance of devices and of whole sites, and diagnosis."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ MAINTENANCE: Mapping[str, Sample] = {
         {"status": "200", "message": f"{IMEI} is in maintenance", "imeis": [IMEI], "site": None,
          **SAID},
         json={"imei": IMEI, "reason": "new cushions", "until": UNTIL},
+    ),
+    "diagnosis": Sample(
+        "getDiagnosis", TAG,
+        {
+            "status": "200", "imei": IMEI, "name": "Bay 4", "site": "north",
+            "serial": "MC4-00417", "model": "MC-4", "firmware": "2.1",
+            "iccid": "89860012345678901234", "days": 1, "since": "2026-11-23T12:00:00.000Z",
+            "until": "2026-11-24T12:00:00.000Z", "complete": True, "reconnects": 3,
+            "silences": 2, "away_seconds": 190,
+            "by_day": [{"since": "2026-11-23T12:00:00.000Z", "reconnects": 3, "silences": 2,
+                        "away_seconds": 190}],
+            "reasons": {"silent for too long": 2, "closed by the device": 1},
+            "odd": {"device.slow": 1},
+            "longest": [{"since": "2026-11-24T03:10:00.000Z", "until": "2026-11-24T03:12:00.000Z",
+                         "reason": "silent for too long", "seconds": 120}],
+            "answers": {"commands": 41, "unanswered": 1, "failed": 0, "median": 0.61,
+                        "nine_in_ten": 1.4, "slowest": 6.2},
+            "others": {"devices": 60, "commands": 1180, "unanswered": 4, "failed": 2,
+                       "median": 0.42, "nine_in_ten": 0.9, "slowest": 8.1},
+        },
+        place={"imei": IMEI}, query={"days": 1},
     ),
     "maintenance_off": Sample(
         "endMaintenance", TAG,

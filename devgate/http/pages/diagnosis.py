@@ -1,0 +1,33 @@
+"""How well one machine does: its reconnects, silences and answers, and a report for the maker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from devgate.gateway.reports.diagnosis import DAYS
+from devgate.http.pages.device import TEST
+from devgate.http.pages.view import Visit
+from devgate.model import imei
+
+
+async def show(visit: Visit) -> Response:
+    """The page; its numbers are those of the moment at which it was asked for."""
+    device = imei(visit.request.path_params["imei"])
+    given = visit.request.query_params.get("days", "")
+    days = int(given) if given in map(str, DAYS) else DAYS[1]
+    found: Mapping[str, Any] = await visit.ask("diagnosis", imei=device, days=days)
+    status: Mapping[str, Any] = await visit.ask("status", imei=device)
+    most = max((one["reconnects"] for one in found["by_day"]), default=0)
+    return visit.page(
+        "diagnosis.html",
+        title=visit.t("Diagnosis"),
+        found=found,
+        device=status,
+        choices=DAYS,
+        days=days,
+        most=max(most, 1),
+        test=TEST[status["unit"]],
+    )
