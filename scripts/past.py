@@ -23,13 +23,17 @@ from devgate.store.devices import claim, insert_all
 from devgate.store.engine import open_database
 from devgate.store.history import Reading
 from devgate.store.journal import Journal
+from devgate.store.maintenance import IMEI, SITE, begin
 
 DAY = 86400
 # How many orders an hour brings, from midnight on, in a place eight hours east of Greenwich.
 BUSY = (1, 1, 0, 0, 0, 0, 1, 3, 5, 6, 8, 11, 14, 13, 10, 9, 9, 10, 12, 15, 16, 13, 8, 3)
 LONGS = (300, 600, 900, 900, 900, 1200, 1800)
+REASONS = {"en": "new cushions", "zh": "更换坐垫"}
 NAMES = {"en": "Massage chair {n}", "zh": "按摩椅 {n} 号"}
 PLACES = {"en": SITES, "zh": ("中央火车站", "江滨购物中心", "机场 T2 航站楼", "北城医院")}
+# Degrees north and east of these sites.
+WHERE = ((31.25, 121.46), (30.58, 114.30), (39.90, 116.40), (23.13, 113.26))
 
 Happened = tuple[float, str, str | None, str | None, dict[str, object]]
 
@@ -37,7 +41,17 @@ Happened = tuple[float, str, str | None, str | None, dict[str, object]]
 def fill(url: str, count: int, language: str) -> None:
     rng, now = Random(7), time()
     devices = [
-        Device(imei, n, NAMES[language].format(n=n), PLACES[language][n % len(SITES)])
+        Device(
+            imei,
+            n,
+            NAMES[language].format(n=n),
+            PLACES[language][n % len(SITES)],
+            model="MC-5" if n % 3 else "MC-4",
+            serial=f"MC-{4000 + n}",
+            firmware="2.1",
+            latitude=WHERE[n % len(SITES)][0],
+            longitude=WHERE[n % len(SITES)][1],
+        )
         for n, imei in enumerate(imeis(count), 1)
     ]
     database = open_database(url)
@@ -54,6 +68,13 @@ def fill(url: str, count: int, language: str) -> None:
         events = [
             Row("event", (*one[:4], json.dumps(one[4], separators=(",", ":")))) for one in told
         ]
+        with database.write() as conn:
+            begin(
+                conn, IMEI, [devices[12].imei], REASONS[language], now + 5400, "web:li", now - 900
+            )
+            begin(
+                conn, SITE, [PLACES[language][3]], REASONS[language], None, "web:anna", now - 7200
+            )
         journal = Journal(database)
         journal.commit(commands)
         for start in range(0, len(events), 5000):

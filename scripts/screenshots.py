@@ -54,6 +54,9 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "report-dark-zh": ("/reports?by=machine&sort=starts", "zh", "dark", DESKTOP),
     "begin": ("/settings/begin", "en", "light", (DESKTOP[0], 0)),
     "examination-zh": ("/settings/doctor", "zh", "light", (DESKTOP[0], 700)),
+    "maintenance": ("/maintenance", "en", "light", (DESKTOP[0], 700)),
+    "diagnosis-dark-zh": ("/devices/860000000000031/diagnosis?days=7", "zh", "dark", DESKTOP),
+    "map": ("/map", "en", "light", DESKTOP),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 

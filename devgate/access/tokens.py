@@ -45,6 +45,7 @@ NEEDS: Mapping[str, str] = {
     "zones": "read",
     "day": "read",
     "diagnosis": "read",
+    "places": "read",
     "order": "read",
     "story": "read",
     "unknown": "read",
@@ -127,7 +128,8 @@ FOR_SITES = frozenset({
     "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
     "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
     "bulk_edit", "bulk_cancel", "password", "sessions", "session_end", "report",
-    "report_export", "zones",
+    "report_export", "zones", "test_start", "diagnosis", "maintenance", "maintenance_on",
+    "maintenance_off", "bulk_maintenance", "places",
 })  # fmt: skip
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

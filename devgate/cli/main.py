@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "unknown": Entry(
             "devgate.cli.inbox:unknown", "Resolve commands whose outcome is unknown."
         ),
+        "sites": Entry("devgate.cli.sites:sites", "List the sites, and where they are."),
         "diagnose": Entry(
             "devgate.cli.diagnose:diagnose", "Say how well a machine's connection holds."
         ),

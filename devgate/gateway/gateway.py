@@ -31,6 +31,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.gateway.renewals import Renewals
 from devgate.gateway.reports.fleet_day import Fleet
 from devgate.gateway.reports.inbox import Inbox
+from devgate.gateway.reports.places import Places
 from devgate.gateway.reports.usage import Usage
 from devgate.gateway.storage import Records
 from devgate.gateway.trimming import Trimming
@@ -81,6 +82,7 @@ class Gateway:
     log_dropped: Callable[[], int]  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)
+    places: Places = field(default_factory=Places)
     inbox: Inbox = field(default_factory=Inbox)
     requests: RequestCounts = field(default_factory=RequestCounts)
     uploads: Uploads = field(default_factory=Uploads)

@@ -28,6 +28,7 @@ class Absence(NamedTuple):
     week: int
     never: int  # never seen
     sites: list[SiteAbsence]  # the WORST, by how many are offline there
+    by_site: dict[str, int]  # of each site with some, how many for more than an hour
 
 
 # Each goes through one table in the order of its key and looks the other one up by its key. With a
@@ -56,5 +57,6 @@ def absence(conn: Connection, now: float, sites: Mapping[str, int]) -> Absence:
         if site:
             found.append(SiteAbsence(site, sites.get(site, offline), offline))
     found.sort(key=lambda one: (-one.offline, one.devices, one.site))
+    by_site = {one.site: one.offline for one in found}
     disabled, never = conn.scalar(_DISABLED) or 0, conn.scalar(_NEVER) or 0
-    return Absence(disabled, hour, day, week, never, found[:WORST])
+    return Absence(disabled, hour, day, week, never, found[:WORST], by_site)

@@ -193,7 +193,7 @@ def test_each_operation_has_its_role() -> None:
         "alerts", "alert_log", "alert_rules", "alert_receivers",
         "bulk", "bulks", "story", "unknown", "quarantine", "password", "sessions", "session_end",
         "report", "report_export", "zones",
-        "maintenance", "diagnosis",
+        "maintenance", "diagnosis", "places",
     }  # fmt: skip
     assert commands - reads == {
         "start", "stop", "cancel", "refresh", "approve", "dismiss", "bulk_start", "bulk_stop",

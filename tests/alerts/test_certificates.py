@@ -32,7 +32,7 @@ async def test_the_first_of_a_chain_counts(tmp_path: Path) -> None:
     def found(day: int) -> list[tuple[object, object, object]]:
         items = attention.found(
             store="ok", unknown=0, dark=(), absence=attention.absent(
-                Absence(0, 0, 0, 0, 0, []), 0, 1
+                Absence(0, 0, 0, 0, 0, [], {}), 0, 1
             ), failing=None, strangers=0, webhooks=(), odd=0, certificates=known[:1],
             now=(NOW + timedelta(days=day)).timestamp(),
         )  # fmt: skip

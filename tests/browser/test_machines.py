@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
@@ -31,11 +32,11 @@ def test_a_device_is_added_and_a_file_imported(served: Site, page: Page) -> None
     expect(page.get_by_label("IMEI")).to_be_focused()
     page.get_by_label("IMEI").fill(NEW)
     page.get_by_label("Name").fill("Chair 9")
-    page.get_by_label("Number").fill("1")
+    page.locator("#id").fill("1")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("1 is the device")
-    expect(page.get_by_label("Number")).to_be_focused()
-    page.get_by_label("Number").fill("")
+    expect(page.locator("#id")).to_be_focused()
+    page.locator("#id").fill("")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Chair 9")
 
@@ -119,7 +120,7 @@ PATHS = (
     "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
     "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
     "/bulk?do=move&imei=860000000000001", "/bulk/axe", "/maintenance",
-    "/devices/860000000000001/maintenance", "/devices/860000000000001/diagnosis?days=30",
+    "/devices/860000000000001/maintenance", "/devices/860000000000001/diagnosis?days=30", "/map",
     "/bulk?do=maintain&imei=860000000000001",
 )  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_a_machine_and_a_site_are_put_in_maintenance(served: Site, page: Page) -
         expect(notice).to_have_count(0)
 
         page.goto("/maintenance")
-        page.get_by_label("Site").fill("East")
+        page.get_by_label("Site", exact=True).fill("East")
         page.get_by_role("button", name="Begin maintenance").click()
         expect(page.get_by_role("row").last).to_contain_text("the whole site")
         page.goto("/devices?q=Bay")
@@ -197,6 +198,7 @@ def test_a_machine_has_a_record(served: Site, page: Page) -> None:
     expect(page.locator("[data-part=progress]")).to_contain_text("Ended")
     assert served.ask({"type": "devices", "tag": "all", "count": True})["count"] == 9
     served.ask({"type": "bulk_edit", "match": {"q": "Bay"}, "tags": ""})
+    served.ask({"type": "edit", "imei": imei, "latitude": None, "longitude": None})
 
 
 def test_a_machine_is_diagnosed_and_tested(served: Site, page: Page) -> None:
@@ -222,3 +224,27 @@ def test_a_machine_is_diagnosed_and_tested(served: Site, page: Page) -> None:
         device.expect(frame("000", imei, "QD", "5"))
         device.send(frame("200", imei, "QD"))
         device.expect(frame("200", imei, "QD"))
+
+
+def test_sites_are_dots_on_a_map(served: Site, page: Page) -> None:
+    """A dot leads to the site's devices; the picture comes from here, and from no other host."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    imeis = [f"8600000000000{n:02}" for n in range(2)]
+    for imei, place in zip(imeis, ((31.2, 121.5), (48.1, 11.6)), strict=True):
+        served.ask({"type": "edit", "imei": imei, "latitude": place[0], "longitude": place[1],
+                    "site": f"city {imei[-1]}"})  # fmt: skip
+    page.goto("/map")
+    dots = page.locator("svg.map circle")
+    expect(dots).to_have_count(2)
+    page.get_by_role("link", name="Zoom in").click()
+    expect(dots).to_have_count(0)  # between the two there is none
+    page.get_by_role("link", name="All sites").click()
+    page.locator("svg.map a").filter(has_text="city 1").click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    assert asked
+    assert all(url.startswith(served.url) for url in asked)
+    assert any(url.endswith("/static/land.svg") for url in asked)
+    for imei in imeis:
+        served.ask({"type": "edit", "imei": imei, "site": "East", "latitude": None,
+                    "longitude": None})  # fmt: skip

@@ -100,7 +100,7 @@ def about_south(franchise: Franchise, name: str) -> Json:
         "imei": SOUTH, "imeis": [SOUTH], "match": {}, "command": franchise.command,
         "commands": [franchise.command], "key": franchise.key, "bulk": franchise.job,
         "q": "Geheim", "site": "South", "long": 5, "verdict": "ran", "since": 1, "name": "x",
-        "new": PASSWORD, "old": PASSWORD, "id": 202, "after": 0,
+        "new": PASSWORD, "old": PASSWORD, "id": 202, "after": 0, "on": False,
     }  # fmt: skip
     fields = OPERATIONS[name].fields
     left_out = {"imeis"} if "imei" in fields or "match" in fields else set()
@@ -218,7 +218,8 @@ PAGES = (
     "/orders", "/orders?site=South", "/orders?key=order-south", "/unknown", "/unknown?old=1",
     "/labels?all=1", f"/labels?imei={SOUTH}", "/labels?site=South", "/find?q=Geheim",
     "/find?q=order-south", "/bulk", f"/bulk?do=start&imei={SOUTH}&long=5m", "/unknown-devices",
-    "/commands/{command}", "/bulk/{job}", "/devices/import",
+    "/commands/{command}", "/bulk/{job}", "/devices/import", "/maintenance", "/map",
+    f"/devices/{SOUTH}/diagnosis", f"/devices/{SOUTH}/maintenance",
     f"/devices/{NORTH}?command={{command}}", f"/live/devices/{SOUTH}", "/live/bulk/{job}",
     "/live/commands/{command}",
 )  # fmt: skip

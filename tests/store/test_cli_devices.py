@@ -22,6 +22,7 @@ from sqlalchemy import update
 from devgate.cli.main import cli
 from devgate.model import iso
 from devgate.store import engines
+from devgate.store.device import RECORD
 from devgate.store.engine import open_database
 from devgate.store.schema import presence
 from tests.store.plain import A, B, C, connect
@@ -88,7 +89,7 @@ def test_a_device_from_its_addition_to_its_removal(run: Run) -> None:
     assert json.loads(added.stdout) == {
         "status": "200", "message": f"added {A} as number 1", "imei": A, "id": 1,
         "name": "Bay 4", "site": "", "phone": None, "qr": "http://x/{id}", "unit": "seconds",
-        "ack_timeout": None, "enabled": True,
+        "ack_timeout": None, "enabled": True, **dict.fromkeys(RECORD),
     }  # fmt: skip
     for given, kept in (("12.5", 12.5), ("1m", 60), ("", None)):
         assert run("edit", A, "--ack-timeout", given).exit_code == 0
@@ -146,8 +147,10 @@ def test_a_locked_database_is_12(
 
 def test_import_and_export(run: Run, tmp_path: Path) -> None:
     text = (
-        "imei,id,name,site,phone,qr,unit,ack_timeout,enabled\n"
-        f"{A},1,Bay 4,north,,,seconds,7.5,true\n{B},2,,,400,,times,,false\n"
+        "imei,id,name,site,phone,qr,unit,ack_timeout,enabled,iccid,sim_phone,model,firmware,"
+        "serial,installed_on,note,tags,latitude,longitude\n"
+        f"{A},1,Bay 4,north,,,seconds,7.5,true,,,,,,,,,,\n"
+        f"{B},2,,,400,,times,,false,,,MC-4,,,,,,,\n"
     )
     result = run("import", "-", "--json", input=text)
     assert json.loads(result.stdout) == {

@@ -89,6 +89,6 @@ def test_how_long_devices_are_offline(database: Database) -> None:
         edit(conn, imei(7), {"enabled": False})
     with database.read() as conn:
         found = absence(conn, NOW, {"East": 4, "West": 4})
-    assert found._replace(sites=[]) == (2, 4, 2, 1, 4, [])
+    assert found._replace(sites=[]) == (2, 4, 2, 1, 4, [], {"East": 1, "West": 2})
     # East is 3, 6, 9, 12; West 1, 4, 7, 10; 1 is offline for a minute or two.
     assert found.sites == [SiteAbsence("West", 4, 2), SiteAbsence("East", 4, 1)]

@@ -48,7 +48,8 @@ TRANSITIONS = (
     Transition(Place.WAITING, Place.SENT, (SENT,), "its turn has come"),
     Transition(
         Place.WAITING, Place.UNSENT, (ENDED,),
-        "it is cancelled, its time is over, its device has left, or the gateway stops",
+        "it is cancelled, its time is over, its device has left or takes no start now, or the "
+        "gateway stops",
     ),
     Transition(
         Place.SENT, Place.WAITING, (),

@@ -16,6 +16,7 @@ class Maintenance:
 
     def __init__(self, site_of: Callable[[Imei], str | None]) -> None:
         """`site_of`: where a machine stands; None if it is not known."""
+        self.empty = True  # nearly always: then a start asks nothing else
         self._site_of = site_of
         self._machines: dict[str, Entry] = {}
         self._sites: dict[str, Entry] = {}
@@ -25,15 +26,18 @@ class Maintenance:
         """How many entries there are; some may be over by now."""
         return len(self._machines) + len(self._sites)
 
-    def of(self, imei: Imei) -> Entry | None:
-        """Why customers may not start this machine: its own entry, or its site's."""
-        if not self._machines and not self._sites:  # nearly always, and quick
+    def of(self, imei: Imei, site: str | None = None) -> Entry | None:
+        """Why customers may not start this machine: its own entry, or its site's. `site`: where it
+        stands, if the caller knows that."""
+        if self.empty:
             return None
         now = time()
         entry = self._machines.get(imei)
         if entry is not None and not entry.over(now):
             return entry
-        if self._sites and (site := self._site_of(imei)):
+        if site is None and self._sites:
+            site = self._site_of(imei)
+        if site:
             entry = self._sites.get(site)
             if entry is not None and not entry.over(now):
                 return entry
@@ -54,6 +58,7 @@ class Maintenance:
             among[entry.name] = entry
             if entry.until is not None and (self._soonest is None or entry.until < self._soonest):
                 self._soonest = entry.until
+        self.empty = not self._machines and not self._sites
 
     def due(self) -> bool:
         """Whether an entry may have ended by itself since it was last asked."""

@@ -151,6 +151,11 @@ def found() -> Reply:
     return {"status": "200", "exact": 0, "devices": [], "commands": [], "site": None}
 
 
+def places() -> Reply:
+    """As `places`, without any."""
+    return {"status": "200", "items": [], "unplaced": 0, "next": None}
+
+
 def nothing() -> Reply:
     """For what memory does not hold at all."""
     return {"status": "200"}

@@ -21,7 +21,8 @@ PAGE = 1000  # events of an export that are read at once
 ALL = 2**62  # above every number of an event
 # Operations that change nothing, whose events are their own, or which make a command.
 OWN = frozenset({
-    "start", "stop", "cancel", "resolve", "add", "edit", "remove", "approve", "import", "upload",
+    "start", "stop", "test_start", "cancel", "resolve", "add", "edit", "remove", "approve",
+    "import", "upload",
     "bulk_start", "bulk_stop", "bulk_edit", "refresh", "users", "tokens", "sessions",
     "user_add", "user_edit", "user_remove", "token_add", "token_edit", "token_remove", "password",
     "session_end", "webhook_add", "webhook_edit", "webhook_remove", "audit", "audit_export",

@@ -70,6 +70,7 @@ async def add(gateway: Gateway, args: Args, source: str) -> Reply:
     with gateway.knowledge.changing(source, imei):
         device = await gateway.records.change(change)
         await gateway.knowledge.refresh()
+    gateway.places.changed()
     return {
         "status": "200", "message": f"added {imei} as number {device.id}", **device._asdict()
     }  # fmt: skip
@@ -126,6 +127,7 @@ async def _changed(
         for device in found:
             gateway.knowledge.note_record(device.imei, old[device.imei], device)
         await gateway.knowledge.refresh()
+    gateway.places.changed()
     return found
 
 

@@ -32,7 +32,7 @@ USUAL_DAYS = 7  # that say how many commands fail as a rule
 async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     """The fleet's last 24 hours: counts, hours, sites in the dark, odd devices, newest events."""
     now = time()
-    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
     _count_past(gateway, USUAL_DAYS)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
@@ -77,7 +77,7 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
 
 async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
     """What a person should look at, as `fleet` tells it. Raises StoreError."""
-    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
     _count_past(gateway, USUAL_DAYS)
     unresolved = (await gateway.inbox.count(gateway.records)).n
     online, _, _ = fleetwide.counts(gateway)
@@ -138,7 +138,7 @@ async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
     days = 1 if days is None else days
     if days not in past.DAYS:
         raise CallerError("400", f"days: one of 1, 7, 30 expected, not {shown(days)}")
-    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
     _count_past(gateway, days)
     online, _, _ = fleetwide.counts(gateway)
     hours, complete = fleet_day.by_hours(counted, gateway.fleet.past, days, online, now)
@@ -151,7 +151,9 @@ async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-def _soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
+def soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
+    """Count beside the service."""
+
     async def work() -> None:
         await gateway.background.attempt("fleet", task)
 
@@ -176,7 +178,7 @@ def _named(row: Record) -> Reply:
 
 async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
     """The names of all sites, each with the number of its devices."""
-    counted = await gateway.fleet.counted(gateway.records, partial(_soon, gateway))
+    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
     return {
         "status": "200",
         "items": [{"site": name, "devices": count} for name, count in counted.sites.items()],

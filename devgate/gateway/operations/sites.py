@@ -98,6 +98,14 @@ async def _devices(gateway: Gateway, args: Args, source: Source, sites: Sites) -
     return args
 
 
+async def _maintained(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
+    """A site as a whole, or devices."""
+    if args.get("site") is None:
+        return await _devices(gateway, args, source, sites)
+    _must_be_own_site(args, sites)
+    return args
+
+
 async def _new_device(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
     _must_be_own_site(args, sites, required=True)
     return args
@@ -209,6 +217,12 @@ async def _of_sites(gateway: Gateway, answer: Answer, source: Source, sites: Sit
     return {**answer, "items": [one for one in _items(answer) if one["site"] in sites]}
 
 
+async def _of_places(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
+    found = await _of_sites(gateway, answer, source, sites)
+    assert isinstance(found, dict)
+    return {**found, "unplaced": 0}  # of the others he hears nothing
+
+
 async def _of_jobs(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
     assert isinstance(answer, dict)
     own = [one for one in _items(answer) if one["source"] == source.plain]
@@ -259,11 +273,13 @@ class _Own:
 
 LIMITS: Mapping[str, Limit] = {
     "start": Limit(_device),
+    "test_start": Limit(_device),
     "stop": Limit(_device),
     "cancel": Limit(_command),
     "status": Limit(_device),
     "device": Limit(_device),
     "day": Limit(_device),
+    "diagnosis": Limit(_device),
     "tap": Limit(_tapped),
     "add": Limit(_new_device),
     "edit": Limit(_devices),
@@ -275,6 +291,10 @@ LIMITS: Mapping[str, Limit] = {
     "unknown": Limit(_listed, _of_devices),
     "find": Limit(_listed, _found),
     "sites": Limit(_anything, _of_sites),
+    "places": Limit(_anything, _of_places),
+    "maintenance": Limit(_anything, _of_sites),
+    "maintenance_on": Limit(_maintained),
+    "maintenance_off": Limit(_maintained),
     "command": Limit(_command),
     "story": Limit(_command),
     "order": Limit(_anything, _of_records),
@@ -284,6 +304,7 @@ LIMITS: Mapping[str, Limit] = {
     "bulk_start": Limit(_many),
     "bulk_stop": Limit(_many),
     "bulk_edit": Limit(_many),
+    "bulk_maintenance": Limit(_many),
     "bulk": Limit(_job),
     "bulk_cancel": Limit(_job),
     "bulks": Limit(_anything, _of_jobs),

@@ -123,13 +123,13 @@ def item(gateway: Gateway, device: Device, row: Mapping[str, Any] | None) -> Rep
         "heard": iso(last_heard),
         "running_until": iso(_running_until(gateway, device.imei, row)),
         "unit": device.unit,
-        "maintenance": maintained(gateway, device.imei),
+        "maintenance": maintained(gateway, device),
     }
 
 
-def maintained(gateway: Gateway, imei: Imei) -> Reply | None:
+def maintained(gateway: Gateway, device: Device) -> Reply | None:
     """Why customers may not start this device; None: they may."""
-    entry = gateway.directory.maintenance.of(imei)
+    entry = gateway.directory.maintenance.of(device.imei, device.site)
     if entry is None:
         return None
     return {

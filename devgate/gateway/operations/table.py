@@ -26,6 +26,7 @@ from devgate.gateway.operations import (
     inbox,
     maintenance,
     nodes,
+    places,
     quarantine,
     reports,
     sessions,
@@ -171,6 +172,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "report_export": Operation("Give all lines of a report.", usage.export, usage.FILTERS),
     "zones": Operation("List the sites with their time zones.", usage.zones),
     "zone": Operation("Give a site a time zone of its own.", usage.zone, ("site", "zone")),
+    "places": Operation("List where sites are, for a map.", places.places),
     "day": Operation("Tell one device's day.", reports.day, ("imei", "since")),
     "diagnosis": Operation(
         "Tell how well one device does: reconnects, silences, answers.",

@@ -1,4 +1,4 @@
-"""The calls of the API about maintenance and diagnosis."""
+"""The calls of the API about maintenance, diagnosis and the places of sites."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/maintenance/end", "maintenance_off", "End maintenance", "Maintained",
         body="json", json=_WHICH,
         about="A device whose site is in maintenance stays so with its site.",
+    ),
+    Call(
+        "GET", "/api/sites/places", "places", "Where the sites are", "Places",
+        about="The middle of those of its devices that have a latitude and a longitude in their "
+        "record. At most 2,000 sites, those with the most of these devices.",
     ),
     Call(
         "GET", "/api/devices/{imei}/diagnosis", "diagnosis", "How well one device does",

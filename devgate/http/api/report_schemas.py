@@ -71,6 +71,15 @@ REPORTS: dict[str, Schema] = {
         reasons=counted(WHOLE), odd=counted(WHOLE), longest=listed(ref("Absence")),
         answers=ref("Answers"), others=ref("OtherAnswers"),
     ),
+    "Place": shape(
+        "A site, in degrees north and east. `placed`: how many of its devices have a place in "
+        "their record. `offline`: for more than an hour.",
+        site=TEXT, latitude=NUMBER, longitude=NUMBER, placed=WHOLE, devices=WHOLE, offline=WHOLE,
+    ),
+    "Places": shape(
+        "Where the sites are; `unplaced` sites have no place.",
+        status=TEXT, items=listed(ref("Place")), unplaced=WHOLE, next={"type": "null"},
+    ),
     "DiagnosedDay": shape(
         "24 hours.", since=AT, reconnects=WHOLE, silences=WHOLE, away_seconds=WHOLE,
     ),

@@ -7,7 +7,7 @@ import pytest
 from devgate.gateway.reports.attention import Rate, absent, failures, found
 from devgate.store.absence import Absence
 
-NONE = Absence(0, 0, 0, 0, 0, [])
+NONE = Absence(0, 0, 0, 0, 0, [], {})
 
 
 @pytest.mark.parametrize(

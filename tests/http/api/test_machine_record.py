@@ -7,7 +7,7 @@ import httpx
 from tests.e2e.device import frame
 from tests.http.harness import Site, problem
 
-IMEI, NEXT = "860000000000040", "860000000000041"
+IMEI, NEXT = "861000000000040", "861000000000041"
 
 
 def test_it_is_kept_changed_and_found(served: Site, client: httpx.Client) -> None:
@@ -22,7 +22,9 @@ def test_it_is_kept_changed_and_found(served: Site, client: httpx.Client) -> Non
                                       "note": "left", "name": "Chair 40"}
     )  # fmt: skip
     assert changed.json()["tags"] == "a,b,c"
-    [event] = client.get(f"/api/events?after={last}&imei={IMEI}").json()["items"]
+    [event] = client.get(f"/api/events?after={last}&imei={IMEI}&events=device.changed").json()[
+        "items"
+    ]
     assert event["type"] == "device.changed"
     assert {name: one["new"] for name, one in event["changes"].items()} == {
         "name": "Chair 40", "note": "left", "tags": "a,b,c", "latitude": 31.2, "longitude": 121.5,
@@ -30,7 +32,9 @@ def test_it_is_kept_changed_and_found(served: Site, client: httpx.Client) -> Non
     # Of the record alone, too.
     last = client.get("/api/status").json()["last_event"]
     client.patch(f"/api/devices/{IMEI}", json={"note": None})
-    [event] = client.get(f"/api/events?after={last}&imei={IMEI}").json()["items"]
+    [event] = client.get(f"/api/events?after={last}&imei={IMEI}&events=device.changed").json()[
+        "items"
+    ]
     assert event["changes"] == {"note": {"old": "left", "new": None}}
 
     said = problem(client.patch(f"/api/devices/{IMEI}", json={"iccid": "5"}), 400, "400")
@@ -79,8 +83,23 @@ def test_a_diagnosis(served: Site, client: httpx.Client) -> None:
         report = served.cli("diagnose", IMEI, "--days", "30").stdout
         assert "serial       S-9" in report
         assert "1 reconnects, 0 times silent" in report
-        assert "this machine: 1 commands, 0 unanswered, 0 failed; half within" in report
+        assert "1 commands, 0 unanswered, 0 failed; half within" in report
     problem(client.get(f"/api/devices/{IMEI}/diagnosis?days=2"), 400, "400")
     problem(client.get(f"/api/devices/{NEXT}/diagnosis"), 404, "300")
     assert served.cli("diagnose", NEXT).returncode == 5
     client.delete(f"/api/devices/{IMEI}")
+
+
+def test_where_sites_are(served: Site, client: httpx.Client) -> None:
+    for imei, place in ((IMEI, (31.0, 121.0)), (NEXT, (32.0, 122.0))):
+        client.post(
+            "/api/devices",
+            json={"imei": imei, "site": "map", "latitude": place[0], "longitude": place[1]},
+        )
+    found = client.get("/api/sites/places").json()
+    [place] = [one for one in found["items"] if one["site"] == "map"]
+    assert (place["latitude"], place["longitude"], place["placed"]) == (31.5, 121.5, 2)
+    assert '"longitude": 121.5' in served.cli("sites", "--json").stdout
+    assert "LATITUDE" in served.cli("sites").stdout
+    for imei in (IMEI, NEXT):
+        client.delete(f"/api/devices/{imei}")

@@ -19,7 +19,7 @@ PAGES = (
     "/", "/devices", "/devices?q=bay", "/devices?state=online", "/devices?state=offline",
     f"/devices/{HERE}", f"/devices/{GONE}", "/orders", "/orders?key=none",
     f"/devices/{HERE}/start?long=1h", f"/devices/{HERE}/stop", "/labels?site=East",
-    f"/labels?imei={HERE}", "/unknown-devices", "/maintenance",
+    f"/labels?imei={HERE}", "/unknown-devices", "/maintenance", "/map",
 )  # fmt: skip
 
 

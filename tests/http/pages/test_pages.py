@@ -24,7 +24,7 @@ PATHS = (
     "/alerts",
     "/unknown-devices", "/unknown-devices?dismissed=1&reason=wrong", "/maintenance?site=East",
     "/devices/860000000000001/maintenance", "/devices/860000000000001/test?long=5",
-    "/devices/860000000000001/diagnosis?days=30",
+    "/devices/860000000000001/diagnosis?days=30", "/map?zoom=2&north=31&east=121",
     "/unknown", "/unknown?state=resolved&age=last+day&stops=1&old=1&person=anna",
     "/reports", "/reports?by=month&site=x&sort=failed", "/settings/webhooks", "/settings/zones",
 )  # fmt: skip

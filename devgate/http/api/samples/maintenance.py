@@ -32,6 +32,14 @@ MAINTENANCE: Mapping[str, Sample] = {
          **SAID},
         json={"imei": IMEI, "reason": "new cushions", "until": UNTIL},
     ),
+    "places": Sample(
+        "listPlaces", "Reports",
+        {
+            "status": "200", "unplaced": 2, "next": None,
+            "items": [{"site": "north", "latitude": 31.2304, "longitude": 121.4737, "placed": 20,
+                       "devices": 21, "offline": 1}],
+        },
+    ),
     "diagnosis": Sample(
         "getDiagnosis", TAG,
         {

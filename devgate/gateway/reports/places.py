@@ -1,0 +1,37 @@
+"""Where sites are, read once for all who look at the map within a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import trio
+
+from devgate.gateway.storage import Records
+from devgate.store.places import Place, places
+
+FRESH_SECONDS = 60.0
+SHARE = 0.02  # of the time may be spent with reading them
+
+
+@dataclass(slots=True)
+class Places:
+    """The last look. Those who ask at once wait for one."""
+
+    _found: Sequence[Place] = ()
+    _until: float = 0.0
+    _lock: trio.Lock = field(default_factory=trio.Lock)
+
+    async def found(self, records: Records) -> Sequence[Place]:
+        """Raises StoreError."""
+        async with self._lock:
+            if (began := monotonic()) >= self._until:
+                self._found = await records.read(places)
+                took = monotonic() - began
+                self._until = monotonic() + max(FRESH_SECONDS, took / SHARE)
+            return self._found
+
+    def changed(self) -> None:
+        """A machine was moved here: the next who asks sees that."""
+        self._until = 0.0

@@ -1,0 +1,130 @@
+"""The sites as dots on a plain outline of the land, which is a file of ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from devgate.gateway.operations import at_hand
+from devgate.http.pages.view import Visit
+
+LEAST = 2.0  # degrees of longitude that are shown at first, at least
+MARGIN = 1.25  # of what is shown around all sites
+ZOOMS = 8  # each shows half as much
+NAMED = 30  # sites whose names stand beside their dots: the largest of those that are shown
+WIDTH, HEIGHT = 1000.0, 560.0  # of the picture, in units of its own
+
+
+class Window(NamedTuple):
+    """What is shown. Its middle parallel keeps its shape."""
+
+    latitude: float  # of the middle
+    longitude: float
+    degrees: float  # of longitude, over the whole width
+
+    @property
+    def scale(self) -> float:
+        """Units of the picture for a degree of longitude."""
+        return WIDTH / self.degrees
+
+    @property
+    def stretch(self) -> float:
+        """How much longer a degree of latitude is."""
+        return 1 / max(0.2, math.cos(math.radians(self.latitude)))
+
+    def at(self, latitude: float, longitude: float) -> tuple[float, float]:
+        """A place in the picture."""
+        x = WIDTH / 2 + (longitude - self.longitude) * self.scale
+        y = HEIGHT / 2 - (latitude - self.latitude) * self.scale * self.stretch
+        return round(x, 1), round(y, 1)
+
+    def moved(self, east: float, north: float) -> Window:
+        """Another part, by so many widths and heights."""
+        high = self.degrees * HEIGHT / WIDTH / self.stretch
+        return self._replace(
+            latitude=min(85.0, max(-85.0, self.latitude + north * high)),
+            longitude=min(180.0, max(-180.0, self.longitude + east * self.degrees)),
+        )
+
+
+def around(places: Sequence[Mapping[str, Any]]) -> Window:
+    """The window that has all of them."""
+    if not places:
+        return Window(20.0, 0.0, 360.0)
+    north, east = ([one[name] for one in places] for name in ("latitude", "longitude"))
+    middle = Window((min(north) + max(north)) / 2, (min(east) + max(east)) / 2, 1.0)
+    wide = max(east) - min(east)
+    high = (max(north) - min(north)) * middle.stretch * WIDTH / HEIGHT
+    return middle._replace(degrees=min(360.0, max(LEAST, MARGIN * wide, MARGIN * high)))
+
+
+def _number(text: str, most: float) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if -most <= value <= most else None
+
+
+async def show(visit: Visit) -> Response:
+    """The map, and the same as a list."""
+    found: Mapping[str, Any] = await visit.ask_or(at_hand.now(at_hand.places), "places")
+    query = visit.request.query_params
+    items: Sequence[Mapping[str, Any]] = found["items"]
+    whole = around(items)
+    given = query.get("zoom", "")
+    zoom = min(ZOOMS, int(given)) if given.isascii() and given.isdigit() and len(given) < 3 else 0
+    north, east = _number(query.get("north", ""), 85), _number(query.get("east", ""), 180)
+    window = Window(
+        whole.latitude if north is None else north,
+        whole.longitude if east is None else east,
+        whole.degrees / 2**zoom,
+    )
+    dots = [dot for one in items if (dot := _dot(window, one)) is not None]
+    return visit.page(
+        "map.html",
+        title=visit.t("Map"),
+        found=found,
+        dots=dots[::-1],  # the largest lie beneath
+        names=dots[:NAMED],
+        land=_land(window),
+        size=(WIDTH, HEIGHT),
+        zoom=zoom,
+        links={
+            "in": _query(window, min(ZOOMS, zoom + 1)),
+            "out": _query(window, zoom - 1) if zoom > 1 else "",
+            **{
+                name: _query(window.moved(*by), zoom)
+                for name, by in (("west", (-0.5, 0.0)), ("east", (0.5, 0.0)),
+                                 ("north", (0.0, 0.5)), ("south", (0.0, -0.5)))
+            },
+        },
+    )  # fmt: skip
+
+
+def _query(window: Window, zoom: int) -> str:
+    place = {"north": f"{window.latitude:.4f}", "east": f"{window.longitude:.4f}"}
+    return "?" + urlencode({"zoom": zoom, **place})
+
+
+def _land(window: Window) -> dict[str, float]:
+    """Where the image of the whole land lies in the picture."""
+    x, y = window.at(90.0, -180.0)
+    return {
+        "x": x, "y": y, "width": round(360 * window.scale, 1),
+        "height": round(180 * window.scale * window.stretch, 1),
+    }  # fmt: skip
+
+
+def _dot(window: Window, one: Mapping[str, Any]) -> dict[str, Any] | None:
+    x, y = window.at(one["latitude"], one["longitude"])
+    if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
+        return None
+    share = one["offline"] / one["devices"] if one["devices"] else 0.0
+    state = "failed" if share >= 0.2 else "unknown" if one["offline"] else "online"
+    size = min(16.0, 5 + 1.5 * math.log2(1 + one["devices"]))
+    return {**one, "x": x, "y": y, "size": round(size, 1), "state": state}

@@ -1,0 +1,31 @@
+"""Where sites are: the middle of those of their machines whose place is written down."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+MAX_PLACES = 2000  # sites that are told, those with the most machines
+
+
+class Place(NamedTuple):
+    """A site, in degrees north and east."""
+
+    site: str
+    placed: int  # machines of it whose place is known
+    latitude: float
+    longitude: float
+
+
+# By its own index, which has all of it.
+_PLACES = text(
+    "SELECT site, count(*) AS placed, avg(latitude), avg(longitude) FROM device "
+    "WHERE latitude IS NOT NULL AND site <> '' GROUP BY site ORDER BY placed DESC, site "
+    "LIMIT :limit"
+)
+
+
+def places(conn: Connection) -> list[Place]:
+    """All of them, or the MAX_PLACES with the most machines."""
+    return [Place(*row) for row in conn.execute(_PLACES, {"limit": MAX_PLACES})]
