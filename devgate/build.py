@@ -210,6 +210,7 @@ def build(
         allow_private=control.private_webhooks,
         leads=lambda: cluster is None or cluster.leads,
         node="" if cluster is None else cluster.node,
+        zone=lambda: gateway.settings.report.zone,
     )  # fmt: skip
     trimming = Trimming(records, settings, background, wall_clock)
     gateway = Gateway(

@@ -54,7 +54,7 @@ class Rule:
     minutes: int = 0
     days: int = 0
     quiet: str = ""  # "22:00-07:00" in `zone`; nothing: never
-    zone: str = "UTC"
+    zone: str = ""  # nothing: that of its site, or the one of sites without their own
     repeat: int = 0  # minutes; 0: it is told once
     all_clear: bool = True
     enabled: bool = True
@@ -82,7 +82,7 @@ class Rule:
         if found is None:
             return False
         begin, end = (int(found[n]) * 60 + int(found[n + 1]) for n in (1, 3))
-        here = datetime.fromtimestamp(now, UTC).astimezone(zone_of(self.zone))
+        here = datetime.fromtimestamp(now, UTC).astimezone(zone_of(self.zone or "UTC"))
         minute = here.hour * 60 + here.minute
         if begin <= end:
             return begin <= minute < end
@@ -127,5 +127,6 @@ def checked(rule: Rule) -> Rule:
         raise ValueError(f'quiet: "22:00-07:00" or "" expected, not {shown(rule.quiet)}')
     if rule.repeat and not 5 <= rule.repeat <= MAX_REPEAT:
         raise ValueError(f"repeat: 5 to {MAX_REPEAT} minutes, or 0, expected, not {rule.repeat}")
-    zone_of(rule.zone)
+    if rule.zone:
+        zone_of(rule.zone)
     return rule

@@ -49,7 +49,7 @@ def words(message: Message, language: str) -> tuple[str, str]:
     part(name["over"], message.cleared, 0, "clear")
     if message.firing > new + len(message.still):
         lines.append(says["firing"].format(n=message.firing))
-    lines += ["", says["rule"].format(name=message.rule.name, zone=message.rule.zone)]
+    lines += ["", says["rule"].format(name=message.rule.name, zone=message.rule.zone or "UTC")]
     return says["semicolon"].join(titles), "\n".join(lines)
 
 
@@ -65,6 +65,8 @@ def _line(one: Firing, message: Message, says: Mapping[str, str]) -> str:
     if subject.site and not text.startswith(subject.site):
         text += f" · {subject.site}"
     if subject.since is not None and one.cleared_at is None:
-        here = datetime.fromtimestamp(subject.since, UTC).astimezone(zone_of(message.rule.zone))
+        here = datetime.fromtimestamp(subject.since, UTC).astimezone(
+            zone_of(message.rule.zone or "UTC")
+        )
         text += " · " + says["since"].format(at=f"{here:%Y-%m-%d %H:%M}")
     return f"- {text}"

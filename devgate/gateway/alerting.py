@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from devgate.gateway.background import Background
 from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
 from devgate.store import alerts as stored
+from devgate.store import zones
 from devgate.store.seal import Seal, SealError
 
 EVERY = 30.0  # seconds between two looks at what rules are about
@@ -52,8 +54,10 @@ class Alerts:
         allow_private: bool,
         leads: Callable[[], bool] = lambda: True,
         node: str = "",
+        zone: Callable[[], str] = lambda: "UTC",
     ) -> None:
-        """`look` gives what needs attention; `leads`: this node looks for all."""
+        """`look` gives what needs attention; `leads`: this node looks for all; `zone`: of sites
+        without their own."""
         self.changing = trio.Lock()
         self.receivers: dict[str, Receiver] = {}
         self.mailboxes: dict[str, Mailbox] = {}
@@ -64,17 +68,13 @@ class Alerts:
         self._background = background
         self._looks = Looks(records, certificates, look)
         self._leads = leads
+        self._zone = zone
         self._node = node
         self._led = False
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
         self._wake = trio.Event()
         self._unwritten: deque[dict[str, Any]] = deque(maxlen=UNWRITTEN)
-
-    @property
-    def rules(self) -> list[Rule]:
-        """All rules, by name."""
-        return [watch.rule for _, watch in sorted(self.watches.items())]
 
     async def run(self) -> NoReturn:
         """Look and tell for ever. What fails is tried again, and ends nothing else."""
@@ -97,7 +97,7 @@ class Alerts:
 
     async def reload(self) -> None:
         """Take up rules and receivers as the database has them. Raises StoreError."""
-        rules, receivers = await self._records.read(_kept)
+        rules, receivers = await self._records.read(_kept, self._zone())
         for name in [name for name in self.watches if name not in rules]:
             del self.watches[name]
         for name, rule in rules.items():
@@ -133,8 +133,8 @@ class Alerts:
         if leads != self._led:
             await self._begin_anew()
             self._led = leads
-        elif not leads:
-            await self.reload()
+        else:
+            await self.reload()  # other nodes change rules, and people zones of sites
         if not leads:
             return
         watches = [one for one in self.watches.values() if _is_looked_at(one)]
@@ -278,8 +278,13 @@ class Alerts:
                 raise
 
 
-def _kept(conn: Any) -> tuple[dict[str, Rule], dict[str, Receiver]]:
+def _kept(conn: Any, default: str) -> tuple[dict[str, Rule], dict[str, Receiver]]:
+    """Rules with the zones that are in force, and receivers."""
     rules = {row["name"]: Rule.of(row) for row in stored.rules(conn)}
+    own = zones.zones_of(conn, {one.site for one in rules.values() if one.site and not one.zone})
+    for name, rule in rules.items():
+        if not rule.zone:
+            rules[name] = replace(rule, zone=own.get(rule.site, default))
     return rules, {row["name"]: Receiver(**row) for row in stored.receivers(conn)}
 
 

@@ -17,7 +17,7 @@ alert_rule = Table(
     Column("days", Integer, nullable=False, server_default="0"),  # of certificates
     Column("receivers", Text, nullable=False),  # their names, with commas
     Column("quiet", String(11), nullable=False, server_default=""),  # 22:00-07:00
-    Column("zone", String(64), nullable=False, server_default="UTC"),
+    Column("zone", String(64), nullable=False, server_default="UTC"),  # nothing: its site's
     Column("repeat", Integer, nullable=False, server_default="0"),  # minutes; 0: never
     Column("all_clear", Boolean, nullable=False, server_default=true()),
     Column("enabled", Boolean, nullable=False, server_default=true()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -15,6 +15,12 @@ MAX_ZONES = 10_000  # sites with a zone of their own
 def zones(conn: Connection) -> dict[str, str]:
     """By site. Others have the configured one."""
     query = select(site_zone.c.site, site_zone.c.zone).order_by(site_zone.c.site)
+    return {row.site: row.zone for row in conn.execute(query)}
+
+
+def zones_of(conn: Connection, sites: Collection[str]) -> dict[str, str]:
+    """Those of these sites that have one of their own, by the site."""
+    query = select(site_zone.c.site, site_zone.c.zone).where(site_zone.c.site.in_(list(sites)))
     return {row.site: row.zone for row in conn.execute(query)}
 
 

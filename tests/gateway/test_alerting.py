@@ -17,6 +17,8 @@ from devgate.alerts.rule import Rule
 from devgate.gateway import alerting
 from devgate.gateway.alerting import Alerts
 from devgate.store import alerts as stored
+from devgate.store import devices
+from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.journal import Journal
 from tests.gateway.rig import X
@@ -193,3 +195,27 @@ async def test_what_needs_attention_and_who_is_disabled(fresh: Database, now: No
 async def _nothing() -> list[dict[str, Any]]:
     await trio.lowlevel.checkpoint()
     return []
+
+
+async def test_quiet_hours_are_those_of_the_site(fresh: Database, now: Now) -> None:
+    """EPOCH is 06:13 in Shanghai. The zone of a site may change while the gateway runs."""
+    rule = Rule("unsure", "unknown_outcomes", ("ops",), site="S", quiet="22:00-07:00")
+    with receiving() as receiver:
+        keep(fresh, receiver, rule)
+        with fresh.write() as conn:
+            devices.add(conn, Device(X, 1, site="S"))
+            conn.exec_driver_sql("INSERT INTO site_zone VALUES ('S', 'Asia/Shanghai')")
+        journal = Journal(fresh)
+        ended = EPOCH + MINUTE
+        journal.commit([command_row(ID, imei=X, status="408", ended_at=ended)])
+        journal.close()
+        async with running(fresh) as (_, alerts):
+            now.at = EPOCH + 10 * MINUTE
+            await alerts.round()
+            assert alerts.watches["unsure"].rule.zone == "Asia/Shanghai"
+            with fresh.write() as conn:
+                conn.exec_driver_sql("UPDATE site_zone SET zone = 'America/New_York'")
+            assert not receiver.got
+            await alerts.round()
+            [body] = await until(receiver, 1)
+            assert "times in America/New_York" in body["data"]["text"]

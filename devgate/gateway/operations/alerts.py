@@ -163,8 +163,6 @@ def _given(args: Args) -> dict[str, Any]:
         if field in args:
             given = args[field]
             values[field] = "" if given in (None, "") else arguments.text(args, field, most)
-    if values.get("zone") == "":
-        values["zone"] = "UTC"
     if (names := arguments.names(args, "receivers")) is not None:
         values["receivers"] = tuple(sorted(names))
     return values

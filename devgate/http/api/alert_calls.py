@@ -19,7 +19,11 @@ _FIELDS = (
     Field("minutes", s.MINUTES, "For so many minutes it has to be so."),
     Field("days", s.DAYS_AHEAD, "Of a certificate: so many days before it expires."),
     Field("quiet", nullable(s.QUIET), "Hours in which nobody is told; null for none."),
-    Field("zone", nullable(s.ZONE), "The time zone of `quiet`, and of times in messages."),
+    Field(
+        "zone",
+        nullable(s.ZONE),
+        "The time zone of `quiet`, and of times in messages; null for the site's own.",
+    ),
     Field("repeat", s.REPEAT, "Minutes until it is told again, as long as it lasts; 0: once."),
     Field("all_clear", s.YES, "Whether it is told when it is over."),
     Field("enabled", s.YES, "false: it rests until this is true again."),

@@ -25,8 +25,8 @@ ALERTS: dict[str, Schema] = {
     ),
     "AlertLog": page_of("AlertMessage"),
     "AlertRule": shape(
-        "What is told to whom. `site` is empty for all, `quiet` for never, and `repeat` is 0 for "
-        "once.",
+        "What is told to whom. `site` is empty for all, `quiet` for never, `zone` for that of "
+        "the site, and `repeat` is 0 for once.",
         name=TEXT, kind=ALERT, site=TEXT, minutes=WHOLE, days=WHOLE, receivers=listed(TEXT),
         quiet=TEXT, zone=TEXT, repeat=WHOLE, all_clear=YES, enabled=YES, added_at=AT,
     ),

@@ -104,7 +104,7 @@ async def rule(visit: Visit) -> Response:
     """The form of a rule: an empty one, or of one that is there."""
     if (name := visit.request.path_params.get("name")) is None:
         visit.must("alert_rule_add")
-        return await _rule(visit, {**BLANK, "zone": visit.zone_name or "UTC"})
+        return await _rule(visit, BLANK)
     visit.must("alert_rule_edit")
     page: Mapping[str, Any] = await visit.ask("alert_rules")
     for one in page["items"]:
@@ -122,7 +122,7 @@ async def keep_rule(visit: Visit) -> Response:
     shown: dict[str, Any] = {name: fields.get(name, "").strip() for name in BLANK}
     shown |= {"receivers": [name[3:] for name in fields if name.startswith("to.")]}
     shown |= {name: fields.get(name) == "1" for name in ("all_clear", "enabled")}
-    given: dict[str, Any] = {**shown, "name": old or shown["name"], "zone": shown["zone"] or "UTC"}
+    given: dict[str, Any] = {**shown, "name": old or shown["name"]}
     for name in NUMBERS:
         text = given.pop(name)
         if text:
@@ -157,6 +157,7 @@ async def _rule(
         kinds=KINDS,
         kind_words=KIND_WORDS,
         days=DAYS,
+        default_zone=visit.web.gateway.settings.report.zone,
         sites=[one["site"] for one in sites["items"] if one["site"]],
         receivers=[one["name"] for one in receivers["items"]],
     )
