@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from upgrading.load import Load
-from upgrading.wheels import ROOT, program
+from upgrading.wheels import program
 
 MUST_BE_ZERO = (
     "connections_lost", "callers_lost", "requests_without_an_answer", "frames_that_should_not_be",
@@ -153,5 +153,5 @@ def say(words: str) -> None:
     print(f"upgrade: {words}", file=sys.stderr, flush=True)
 
 
-assert ROOT.is_dir()
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

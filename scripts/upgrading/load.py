@@ -27,6 +27,7 @@ class Device:
     registered: bool = False
     acknowledged: int = 0
     lost: bool = False
+    half: bytes = b""  # of its request, which has not gone out
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +62,7 @@ class Load:
         self._imei_of: dict[int, str] = {}  # of each start
         self._idle: deque[Device] = deque()
         self._asks: deque[Device] = deque()
-        self._halves: deque[tuple[float, Device, bytes]] = deque()
+        self._halves: deque[tuple[float, Device]] = deque()
         self.halved = 0
         self.asked = 0
         self.answered = 0
@@ -116,8 +117,7 @@ class Load:
                 self._ask(now)
                 asked += 1
             while self._halves and self._halves[0][0] <= now:
-                _, device, rest = self._halves.popleft()
-                self._send(device, rest)
+                self._send(self._halves.popleft()[1])
             self._poll(0.002)
 
     def settle(self, seconds: float) -> None:
@@ -129,8 +129,7 @@ class Load:
             or any(one.asked is not None for one in self.devices)
         ):
             while self._halves:
-                _, device, rest = self._halves.popleft()
-                self._send(device, rest)
+                self._send(self._halves.popleft()[1])
             self._poll(0.01)
 
     def _start(self, now: float) -> None:
@@ -193,9 +192,14 @@ class Load:
             cut = 1 + self.asked // 4 % 21
             self.halved += 1
             self._send(device, frame[:cut])
-            self._halves.append((now + SPLIT_SECONDS, device, frame[cut:]))
+            device.half = frame[cut:]
+            self._halves.append((now + SPLIT_SECONDS, device))
 
-    def _send(self, device: Device, wire: bytes) -> None:
+    def _send(self, device: Device, wire: bytes = b"") -> None:
+        """What is left of its request goes ahead of it."""
+        wire, device.half = device.half + wire, b""
+        if not wire:
+            return
         try:
             if device.sock.send(wire) != len(wire):
                 raise OSError("no room")
@@ -274,6 +278,12 @@ class Load:
                 caller.number = 0
                 self._free.append(caller)
         return None
+
+    def close(self) -> None:
+        """Close all connections."""
+        for one in (*self.devices, *self._callers):
+            one.sock.close()
+        self._epoll.close()
 
     # What came of it
 

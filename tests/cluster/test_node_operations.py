@@ -46,6 +46,8 @@ def until(true: Callable[[], bool]) -> None:
 
 def test_nodes_over_every_way_in(two: tuple[Site, Gateway]) -> None:
     a, b = two
+    refused = b.ask({"type": "upgrade"})
+    assert (refused["status"], "drain it" in refused["message"]) == ("409", True)
     found = listed(b)
     assert set(found) == {"a", "b"}
     for node in found.values():

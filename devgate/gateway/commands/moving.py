@@ -117,7 +117,7 @@ def _held(held: Held, moves: Moves) -> Packed:
 
 
 def _place(mark: object) -> int | None:
-    return mark.place if isinstance(mark, Mark) else None
+    return getattr(mark, "place", None)
 
 
 class Unpacking:
