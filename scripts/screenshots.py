@@ -46,6 +46,10 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "alerts": ("/alerts", "en", "light", (DESKTOP[0], 0)),
     "alerts-phone-dark-zh": ("/alerts", "zh", "dark", PHONE),
     "alert-rule": ("/alerts/rules/away", "en", "light", DESKTOP),
+    "users": ("/settings/people", "en", "light", (DESKTOP[0], 0)),
+    "tokens-dark-zh": ("/settings/tokens", "zh", "dark", (DESKTOP[0], 0)),
+    "audit": ("/settings/audit", "en", "light", DESKTOP),
+    "account-phone-zh": ("/settings/account", "zh", "light", PHONE),
     "unknown": ("/unknown?old=1", "en", "light", (DESKTOP[0], 700)),
     "import": ("/devices/import", "en", "light", DESKTOP),
     "bulk-start": ("/bulk?do=start&all=1&site={site}", "en", "light", (DESKTOP[0], 620)),
@@ -100,6 +104,27 @@ def start_some(page: Page) -> None:
     page.wait_for_timeout(1500)
 
 
+def let_in(page: Page, language: str) -> None:
+    """Some who may use it, for their pages and the audit."""
+    place = PLACES[language][2]
+    people = (
+        {"en": "Anna Weber", "zh": "王芳"}[language],
+        {"en": "Night shift", "zh": "夜班"}[language],
+    )
+    for path, name, role, sites in (
+        ("people", people[0], "command", place), ("people", people[1], "read", ""),
+        ("tokens", "shop", "command", ""), ("tokens", "screen", "read", place),
+    ):  # fmt: skip
+        page.goto(f"/settings/{path}")
+        page.locator("#name").fill(name)
+        page.locator("#role").select_option(role)
+        if sites:
+            page.locator("input[value=some]").check()
+            page.locator("textarea[name=sites]").fill(sites)
+        page.locator("form.fields button.main").click()
+        page.locator(".notice.done").wait_for()
+
+
 def watch(page: Page) -> None:
     """Have frames to show: a stop and a start, in another page."""
     page.locator("#frames > summary").click()
@@ -141,6 +166,7 @@ def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
         page.goto(login)
         page.wait_for_timeout(2000)
         start_some(page)
+        let_in(page, language)
         page.goto("/")
         unknown = page.locator("[data-part=unknown] .key a").first.inner_text()
         done = page.locator("[data-part=latest] .key a", has_text="M2026").first.inner_text()

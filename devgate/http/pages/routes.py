@@ -13,8 +13,10 @@ from starlette.types import Scope
 
 from devgate.errors import DevgateError
 from devgate.http.pages import (
+    accounts,
     alerts,
     api_docs,
+    audit,
     begin,
     bulk,
     command,
@@ -33,6 +35,7 @@ from devgate.http.pages import (
     machine,
     maintenance,
     orders,
+    own_account,
     report,
     sections,
     settings,
@@ -111,6 +114,17 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/settings/doctor", settings.doctor),
         page(webhooks.PATH, webhooks.show, POST=webhooks.act),
         page(webhooks.PATH + "/{name}/remove", webhooks.remove),
+        *(
+            one
+            for kind in (accounts.OF_USERS, accounts.OF_TOKENS)
+            for one in (
+                page(kind.of.path, kind.show, POST=kind.add),
+                page(kind.of.path + "/edit", kind.edit, POST=kind.edited),
+                page(kind.of.path + "/remove", kind.remove),
+            )
+        ),
+        page(audit.PATH, audit.show),
+        page(own_account.PATH, own_account.show, POST=own_account.act),
         page("/live/", live.following(fleet.LIVE)),
         page("/live/commands/{id}", live.following(command.LIVE)),
         page("/live/unknown", live.following(inbox.LIVE)),

@@ -31,6 +31,10 @@ SECTIONS: tuple[Section, ...] = (
     Section("/settings/webhooks", "Webhooks", "webhooks"),
     Section("/settings/doctor", "Examination", "doctor"),
     Section("/settings/begin", "First steps", "add"),
+    Section("/settings/people", "Users", "users"),
+    Section("/settings/tokens", "Tokens", "tokens"),
+    Section("/settings/audit", "Audit", "audit"),
+    Section("/settings/account", "Your account", "sessions"),
 )
 
 

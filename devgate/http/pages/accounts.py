@@ -1,0 +1,201 @@
+"""Users and tokens: a list of each, what adds one, and a page for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from devgate.access.names import MIN_PASSWORD
+from devgate.access.tokens import ROLES
+from devgate.errors import CallerError, DevgateError
+from devgate.http.pages.view import Visit, to
+from devgate.http.problems import http_status
+
+SHOWN = 100
+MAX_SITES_SHOWN = 200  # sites that the form offers to copy from
+DONE: Mapping[str, str] = {
+    "changed": "{name} was changed.",
+    "removed": "{name} was removed.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The one or the other."""
+
+    kind: str
+    path: str
+    title: str
+    add: str  # the title of the form
+
+
+USERS = Kind("user", "/settings/people", "Users", "Add a user")
+TOKENS = Kind("token", "/settings/tokens", "Tokens", "Add a token")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of users, or of tokens."""
+
+    of: Kind
+
+    async def show(self, visit: Visit) -> Response:
+        """The list, and what was done last."""
+        return await self._list(visit)
+
+    async def add(self, visit: Visit) -> Response:
+        """Add one. What it is told once is shown on the answer itself, and nowhere again."""
+        fields = await visit.form()
+        try:
+            reply = await visit.ask(f"{self.of.kind}_add", **_given(fields, new=True))
+        except DevgateError as err:
+            return await self._list(visit, err, fields)
+        told = reply.get("invitation") or reply.get("token")
+        if told:
+            return await self._list(visit, told=(str(reply["name"]), self._link(visit, told)))
+        return self._done("changed", str(reply["name"]))
+
+    async def edit(self, visit: Visit) -> Response:
+        """The form for one."""
+        return await self._one(visit, visit.request.query_params.get("name", ""))
+
+    async def edited(self, visit: Visit) -> Response:
+        """Change or remove one, as a button of its page asks."""
+        fields = await visit.form()
+        name = fields.get("name", "")
+        try:
+            if "remove" in fields:
+                await visit.ask(f"{self.of.kind}_remove", name=name)
+                return self._done("removed", name)
+            reply = await visit.ask(f"{self.of.kind}_edit", **self._changes(fields))
+        except DevgateError as err:
+            return await self._one(visit, name, err, fields)
+        told = reply.get("invitation") or reply.get("token")
+        if told:
+            return await self._list(visit, told=(name, self._link(visit, told)))
+        return self._done("changed", name)
+
+    async def remove(self, visit: Visit) -> Response:
+        """What it means to remove one, before it is done."""
+        visit.must(f"{self.of.kind}_remove")
+        name = visit.request.query_params.get("name", "")
+        title = visit.t("Remove {name}?", name=name)
+        return visit.page("account_remove.html", title=title, name=name, of=self.of)
+
+    def _changes(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """What one of the buttons asks: each is a form's own."""
+        name: dict[str, Any] = {"name": fields.get("name", "")}
+        if "invite" in fields:
+            return {**name, "invite": True}
+        if "new_secret" in fields:
+            return {**name, "new_secret": True}
+        if "enable" in fields:
+            return {**name, "enabled": fields["enable"] == "1"}
+        if "set_password" in fields:
+            return {**name, "password": fields.get("password", "")}
+        return _given(fields, new=False)
+
+    def _link(self, visit: Visit, told: object) -> str:
+        """An invitation as the address that people open; a token as it is."""
+        if self.of is TOKENS:
+            return str(told)
+        url = visit.request.url
+        base = visit.web.settings.public or f"{url.scheme}://{url.netloc}"
+        return f"{base}/invitation?{urlencode({'word': told})}"
+
+    def _done(self, done: str, name: str) -> Response:
+        return to(f"{self.of.path}?{urlencode({'done': done, 'name': name})}")
+
+    async def _list(
+        self,
+        visit: Visit,
+        err: DevgateError | None = None,
+        given: Mapping[str, str] | None = None,
+        told: tuple[str, str] | None = None,
+    ) -> Response:
+        query = visit.request.query_params
+        after = query.get("after") or None
+        reply: Mapping[str, Any] = await visit.ask(f"{self.of.kind}s", after=after, limit=SHOWN)
+        done, name = query.get("done", ""), query.get("name", "")[:64]
+        return visit.page(
+            "accounts.html",
+            200 if err is None else http_status(err.status),
+            title=visit.t(self.of.title),
+            of=self.of,
+            page=reply,
+            given=given or {},
+            told=told,
+            problem="" if err is None else str(err),
+            done=visit.t(DONE[done], name=name) if done in DONE and not (err or told) else "",
+            **await _choices(visit),
+        )
+
+    async def _one(
+        self,
+        visit: Visit,
+        name: str,
+        err: DevgateError | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> Response:
+        visit.must(f"{self.of.kind}_edit")
+        known = {one.name: one for one in visit.web.gateway.accounts.all(_kind(self.of))}
+        if name not in known:
+            raise CallerError("400", f"name: there is no {self.of.kind} named {name}")
+        one = known[name]
+        return visit.page(
+            "account.html",
+            200 if err is None else http_status(err.status),
+            title=name,
+            of=self.of,
+            one=one,
+            own=visit.caller is not None and visit.caller.source.person == name,
+            given=given
+            or {
+                "role": one.role,
+                "scope": "all" if one.sites is None else "some",
+                "sites": "\n".join(sorted(one.sites or ())),
+            },
+            problem="" if err is None else str(err),
+            **await _choices(visit),
+        )
+
+
+def _kind(of: Kind) -> Any:
+    return of.kind
+
+
+async def _choices(visit: Visit) -> dict[str, Any]:
+    """What the forms offer."""
+    sites: Mapping[str, Any] = await visit.ask("sites")
+    names = [one["site"] for one in sites["items"] if one["site"]]
+    return {
+        "roles": ROLES,
+        "sites": names[:MAX_SITES_SHOWN],
+        "more": len(names) > MAX_SITES_SHOWN,
+        "least": MIN_PASSWORD,
+    }
+
+
+def _given(fields: Mapping[str, str], *, new: bool) -> dict[str, Any]:
+    """What the form says, as the operations take it. Raises CallerError (400)."""
+    given: dict[str, Any] = {
+        "name": fields.get("name", "").strip(),
+        "role": fields.get("role") or None,
+    }
+    if fields.get("scope") == "some":
+        sites = [line.strip() for line in fields.get("sites", "").splitlines() if line.strip()]
+        if not sites:
+            raise CallerError("400", "sites: at least one site expected, one on each line")
+        given["sites"] = list(dict.fromkeys(sites))
+    elif not new:
+        given["all_sites"] = True
+    if new and fields.get("password"):
+        given["password"] = fields["password"]
+    return given
+
+
+OF_USERS, OF_TOKENS = Pages(USERS), Pages(TOKENS)
