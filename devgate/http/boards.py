@@ -109,7 +109,9 @@ class Boards:
             await trio.sleep(STATE)
             state = self._state()
             for board in self._boards.values():
-                if state != "ok" or before != "ok":
+                if state != "ok" and not board.number:
+                    board.apply_all()  # nothing has been drawn of which there is a glance
+                elif state != "ok" or before != "ok":
                     board.glance()
                 if state == "ok" != before:
                     board.apply_all()

@@ -31,6 +31,8 @@ class Picture:
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
         if not whole:
+            if not self.drawn:
+                return None  # as a page, which knows none of its values yet
             self.glances.append(trio.current_time())
             self.spent += self.glance_cost
             return {self.glimpsed: f"about {self._seen()}"}

@@ -80,6 +80,22 @@ async def test_the_state_of_the_database_is_shown_though_it_makes_no_event(
     assert made.picture.drawn[1] <= 0.5 + CALM + STATE, "what was missed is read again"
 
 
+async def test_a_page_on_which_nothing_has_happened_shows_that_the_database_is_away(
+    autojump_clock: MockClock,
+) -> None:
+    """It is drawn for that: there is nothing to glance at, and the next pulse may be far."""
+    got: list[tuple[float, bytes]] = []
+    async with rig() as (made, nursery):
+        nursery.start_soon(made.look, got, 1000.0)
+        await trio.sleep(0.5)
+        made.state = "away"
+        await trio.sleep(2 * STATE)
+        assert len(made.picture.drawn) == 1
+        assert got
+        await trio.sleep(PULSE / 2)
+        assert len(made.picture.drawn) == 1, "from then on a glance is enough"
+
+
 async def test_who_comes_later_is_told_what_it_missed(autojump_clock: MockClock) -> None:
     first: list[tuple[float, bytes]] = []
     late: list[tuple[float, bytes]] = []
