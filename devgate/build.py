@@ -45,6 +45,7 @@ from devgate.gateway.renewals import Renewals
 from devgate.gateway.reports.usage import Usage
 from devgate.gateway.storage import Names, Records
 from devgate.gateway.trimming import Trimming
+from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.net.limits import Crowds
 from devgate.net.poller import Poller
@@ -211,6 +212,7 @@ def build(
         leads=lambda: cluster is None or cluster.leads,
         node="" if cluster is None else cluster.node,
         zone=lambda: gateway.settings.report.zone,
+        maintained=lambda imei, site: directory.maintenance.of(Imei(imei), site) is not None,
     )  # fmt: skip
     trimming = Trimming(records, settings, background, wall_clock)
     gateway = Gateway(

@@ -17,6 +17,8 @@ DAY = 86400.0
 LATE_SECONDS = 120.0
 CHUNKS = 100  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
 
+MOST_HELD = 1000  # machines of a rule that were in maintenance when they went offline
+
 Items = Sequence[Mapping[str, Any]]
 Place = tuple[float, str]
 
@@ -29,15 +31,21 @@ class Looks:
         records: Records,
         certificates: Certificates,
         look: Callable[[], Awaitable[Items]],
+        maintained: Callable[[str, str], bool],
     ) -> None:
+        """`maintained`: whether this machine, or its site, is in maintenance."""
         self._records = records
         self._certificates = certificates
         self._look = look
+        self._maintained = maintained
         self._places: dict[str, tuple[Watch, Place]] = {}  # by the rule
+        # By the rule: machines that went offline while they were in maintenance.
+        self._held: dict[str, dict[str, Subject]] = {}
 
     def forget(self) -> None:
         """Begin where each rule began."""
         self._places.clear()
+        self._held.clear()
 
     async def all(self, watches: Sequence[Watch], now: float) -> None:
         """Tell these watches what is so. Raises StoreError."""
@@ -53,7 +61,11 @@ class Looks:
             elif watch.rule.kind == "certificate":
                 watch.state([one async for one in self._expiring(watch, now)], now)
             else:
-                watch.state(list(_of_attention(watch, items)), now)
+                found = _of_attention(watch, items)
+                watch.state(
+                    [one for one in found if not (one.site and self._maintained("", one.site))],
+                    now,
+                )
 
     def at_store(self, watch: Watch, node: str, now: float) -> None:
         """Tell a watch whether the database can be written. Asks nothing of it."""
@@ -68,6 +80,7 @@ class Looks:
         if known is not None and known[0] is watch:
             return known[1]
         rule = watch.rule
+        self._held[rule.name] = {}
         return max(rule.added_at, now - DAY) - 60 * rule.minutes, ""
 
     async def _away(self, watch: Watch, now: float) -> None:
@@ -75,20 +88,30 @@ class Looks:
         begin, until = place[0], now - 60 * watch.rule.minutes
         for _ in range(CHUNKS):
             passed = await self._records.read(alert_looks.away, place, until, site=rule.site)
-            watch.found(
-                (
-                    Subject(one.imei, one.name or one.imei, one.site, one.since)
-                    for one in passed.found
-                ),
-                now,
-            )
+            watch.found(self._at_work(watch, passed.found), now)
             place = passed.place or (max(begin, until - LATE_SECONDS), "")
             if passed.place is None:
                 break
         self._places[rule.name] = watch, place
+        held = self._held[rule.name]
+        over = [one for one in held.values() if not self._maintained(one.id, one.site)]
         fires = _fires(watch)
-        still = await self._records.read(alert_looks.still_away, fires)
+        ids = {*fires, *(one.id for one in over)}
+        still = await self._records.read(alert_looks.still_away, ids)
         watch.clear([id for id in fires if id not in still], now)
+        watch.found([held.pop(one.id) for one in over if one.id in still], now)
+        for one in over:
+            held.pop(one.id, None)
+
+    def _at_work(self, watch: Watch, found: Sequence[alert_looks.Away]) -> Iterable[Subject]:
+        """Those that are not in maintenance. The others are looked at again when that is over."""
+        held = self._held[watch.rule.name]
+        for one in found:
+            subject = Subject(one.imei, one.name or one.imei, one.site, one.since)
+            if not self._maintained(one.imei, one.site):
+                yield subject
+            elif len(held) < MOST_HELD:
+                held[one.imei] = subject
 
     async def _unresolved(self, watch: Watch, now: float) -> None:
         rule, (begin, _) = watch.rule, self._place(watch, now)

@@ -55,9 +55,10 @@ class Alerts:
         leads: Callable[[], bool] = lambda: True,
         node: str = "",
         zone: Callable[[], str] = lambda: "UTC",
+        maintained: Callable[[str, str], bool] = lambda imei, site: False,
     ) -> None:
         """`look` gives what needs attention; `leads`: this node looks for all; `zone`: of sites
-        without their own."""
+        without their own; `maintained`: whether that machine or its site is in maintenance."""
         self.changing = trio.Lock()
         self.receivers: dict[str, Receiver] = {}
         self.mailboxes: dict[str, Mailbox] = {}
@@ -66,7 +67,7 @@ class Alerts:
         self._records = records
         self._seal = seal
         self._background = background
-        self._looks = Looks(records, certificates, look)
+        self._looks = Looks(records, certificates, look, maintained)
         self._leads = leads
         self._zone = zone
         self._node = node

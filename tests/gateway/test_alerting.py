@@ -21,7 +21,8 @@ from devgate.store import devices
 from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.journal import Journal
-from tests.gateway.rig import X
+from devgate.store.maintenance import SITE, Entry
+from tests.gateway.rig import X, Y
 from tests.gateway.whole import Whole
 from tests.store.commands import EPOCH, command_row
 from tests.stores import with_tables
@@ -219,3 +220,31 @@ async def test_quiet_hours_are_those_of_the_site(fresh: Database, now: Now) -> N
             await alerts.round()
             [body] = await until(receiver, 1)
             assert "times in America/New_York" in body["data"]["text"]
+
+
+async def test_a_machine_in_maintenance_is_told_once_that_is_over(
+    fresh: Database, now: Now
+) -> None:
+    away = "UPDATE presence SET online = 0, since = ? WHERE imei = ?"
+    with receiving() as receiver:
+        keep(fresh, receiver, Rule("away", "offline", ("ops",), minutes=1))
+        with fresh.write() as conn:
+            for number, (imei, site) in enumerate(((X, "S"), (Y, "T"))):
+                devices.add(conn, Device(imei, number, site=site))
+                conn.exec_driver_sql(away, (EPOCH + 1, imei))
+        async with running(fresh) as (whole, alerts):
+            maintenance = whole.gateway.directory.maintenance
+            entry = Entry(SITE, "S", "paint", EPOCH, None, "socket")
+            maintenance.apply([entry])
+            now.at = EPOCH + 2 * MINUTE
+            await alerts.round()
+            [body] = await until(receiver, 1)
+            assert [one["subject"] for one in body["data"]["fired"]] == [Y]
+            await told(fresh)
+            now.at += 10 * MINUTE
+            await alerts.round()
+            maintenance.apply([entry._replace(ended=True)])
+            await alerts.round()
+            bodies = await until(receiver, 2)
+            assert [one["subject"] for one in bodies[1]["data"]["fired"]] == [X]
+            await told(fresh)
