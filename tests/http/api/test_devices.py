@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from devgate.store.device import RECORD
 from tests.e2e.caller import Caller
 from tests.http.harness import Json, Site, problem
 
@@ -148,6 +149,7 @@ def test_what_is_exported_imports_again(client: httpx.Client) -> None:
     assert rows["777000000000009"] | {"id": ""} == {
         "imei": "777000000000009", "id": "", "name": '雷, "x"', "site": "", "phone": "",
         "qr": "a\r\nb\rc", "unit": "seconds", "ack_timeout": "", "enabled": "false",
+        **dict.fromkeys(RECORD, ""),
     }  # fmt: skip
     again = client.post("/api/devices/import", content=response.content)
     assert (again.json()["added"], again.json()["skipped"]) == (0, len(rows))
