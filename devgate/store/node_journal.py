@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
-from time import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -23,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
+from devgate.store.clock_ahead import ClockAhead
 from devgate.store.engine import Database
 from devgate.store.json_rows import write_plain
 from devgate.store.node_commands import Commands
@@ -67,7 +67,6 @@ class NodeJournal:
         """`seen`: the number of the newest event of all nodes that this one has seen."""
         self.member = member
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
-        self.clock_ahead = 0.0  # seconds by which the database's clock is ahead of this one's
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
         self._devices = Devices(member, late_window)
         self._commands = Commands(member)
@@ -75,8 +74,7 @@ class NodeJournal:
         self._database = database
         self._conn: Connection | None = None
         self._trips: Trips | None = None  # on that connection
-        self._asked = 0.0  # when the last transaction was begun, by time()
-        self._way = 0.1  # seconds to the database and back, at the most
+        self._clock = ClockAhead()
         self._beat = 0  # of the last commit that was confirmed
         # The rows of a commit of which nobody knows whether it was carried out.
         self._doubtful: Sequence[Row] = ()
@@ -86,6 +84,11 @@ class NodeJournal:
 
     def apply(self, settings: StoreSettings) -> None:
         """Nothing of a node's journal depends on them."""
+
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds by which the database's clock is ahead of this machine's."""
+        return self._clock.seconds
 
     def trusted(self) -> bool:
         """Whether nobody can have declared this node dead yet."""
@@ -187,7 +190,7 @@ class NodeJournal:
     def _begin(self, trips: Trips) -> Answer:
         """Begin with the beat: with this row locked nobody can declare this node dead."""
         trips.ask("BEGIN")
-        self._asked = time()
+        self._clock.ask()
         return trips.ask(
             _BEAT, self.member.id, self.member.incarnation,
             self.devices, self.running, self.in_flight,
@@ -200,11 +203,7 @@ class NodeJournal:
         number, draining, now, lost = beat.rows[0]
         if number <= self._beat:
             raise Lost
-        took = time() - self._asked
-        # What was asked with it takes its time, too: the quickest trip says how long the way is.
-        self._way = min(self._way * 1.01, took)
-        if took < 0.1:  # a longer one says too little of the clock
-            self.clock_ahead = now - self._asked - self._way / 2
+        self._clock.answered(now)
         done.draining = draining
         self._database.loss = lost
         return number, lost

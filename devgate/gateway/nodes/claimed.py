@@ -51,6 +51,11 @@ class Claimed:
         connection = self.get(imei)
         return None if connection is None else connection.generation
 
+    def again(self, imei: Imei) -> None:
+        """Another node had the device, or still has it: the later registration wins."""
+        if self.get(imei) is not None:
+            self._presence.claim(imei)
+
     def waits(self, imei: Imei) -> bool:
         """Whether the device is connected here, and its claim is not confirmed yet."""
         return self._presence.get(imei) is not None and self.get(imei) is None

@@ -18,6 +18,7 @@ from devgate.gateway.commands.recovery import ago, sent_before
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.records import NotWritten
 from devgate.model import Imei
+from devgate.store.node_commits import MOVED as TAKEN
 from devgate.store.node_commits import Claim
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class NodeDispatcher(Dispatcher):
 
     def _not_here(self, command: Command, why: str) -> None:
         """The row does not say what was to be written: nothing of it was sent here."""
+        if why == TAKEN:
+            self.claimed.again(command.imei)
         self.live.pop(command.id, None)
         if command.key is not None and self.by_key.get(command.key) is command:
             del self.by_key[command.key]

@@ -134,14 +134,14 @@ class ClusterNode:
         _, type, imei, command, _, _ = event
         if type in ("command.ended", "command.late") and self._dispatcher.follows(command):
             self._dispatcher.soon(partial(self._ended_elsewhere, command))
-        elif type in ("device.online", "device.taken_over") and imei is not None:
+        elif type in ("device.online", "device.taken_over", "device.offline") and imei is not None:
             self._claimed_by_somebody(Imei(imei))
 
     def _claimed_by_somebody(self, imei: Imei) -> None:
         """If it was not this node, it learns that by its own claim, which has the time of its
-        registration and loses to a later one."""
+        registration and loses to a later one. One that has died may have had the device, too."""
         if self._claimed.get(imei) is not None:
-            self._presence.claim(imei)
+            self._claimed.again(imei)
         elif self._dispatcher.has(imei):
             self._dispatcher.soon(partial(self._check, imei))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from sqlalchemy import text
 
 from devgate.gateway.command import Command
 from devgate.gateway.devices import presence
@@ -138,3 +139,32 @@ async def test_a_claim_made_again_is_not_later_for_a_clock_that_was_wrong(
         with node.database.read() as conn:
             since = history.presence_of(conn, [X])[X]["since"]
         assert abs(since - time.time()) < 60
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_device_that_a_dead_node_has_had_meanwhile_is_claimed_again(
+    node: Node, told: bool
+) -> None:
+    """It has been connected here all the time: found by scripts/jepsen. The other node had claimed
+    it without an event, which a claim that is made again has none of."""
+    async with node.lives():
+        node.registers()
+        await node.until(lambda: node.claimed.get(X) is not None)
+        await node.storage.records.flushed()
+        with node.database.write() as conn:
+            conn.execute(
+                text("UPDATE presence SET online = false, incarnation = 999 WHERE imei = :imei"),
+                {"imei": X},
+            )
+        if told:
+            node.cluster.on_event((0.0, "device.offline", X, None, "{}", 1))
+        else:
+            await node.submit().wait()
+        await node.until(lambda: at_home(node))
+        node.submit()
+        await node.until(lambda: node.received().endswith(b"QD500"))
+
+
+def at_home(node: Node) -> bool:
+    with node.database.read() as conn:
+        return bool(history.presence_of(conn, [X])[X]["incarnation"] == node.cluster.incarnation)
