@@ -148,7 +148,8 @@ def build_node(
         dispatcher = NodeDispatcher(
             claimed, directory, records, running, command, member.incarnation << 32
         )
-        dispatcher.begin(claimed, storage.node_journal.trusted)
+        journal = storage.node_journal
+        dispatcher.begin(claimed, journal.trusted, journal.database_time)
         keys = NodeKeys(records, background)
         orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
         routing = Routing(

@@ -7,6 +7,7 @@ from time import time
 
 from devgate.store.nodes import boottime
 
+RIGHT_SECONDS = 1.0  # a clock that is not further from the database's counts as right
 CLOSE_SECONDS = 0.1  # a trip that took less says enough of the clock
 STEP_SECONDS = 0.05  # by which two clocks may differ in a trip, or one of them was set meanwhile
 
@@ -22,6 +23,11 @@ class ClockAhead:
         self._wall, self._steady = wall, steady
         self._asked = self._began = 0.0
         self._way = CLOSE_SECONDS  # seconds to the database and back, at the most
+
+    @property
+    def wrong(self) -> float:
+        """`seconds`, or 0 where `wall` is right: its times go to the database as they are then."""
+        return self.seconds if abs(self.seconds) > RIGHT_SECONDS else 0.0
 
     def ask(self) -> None:
         """The question goes out."""

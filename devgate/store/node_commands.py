@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN, Committed
 from devgate.store.node_devices import Held, asks
-from devgate.store.node_rows import STATE, CommandRow, NodeBatch, ends
+from devgate.store.node_rows import STATE, CommandRow, NodeBatch, ends, later
 from devgate.store.node_statements import array, insert_fresh, update_known
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
@@ -21,13 +21,18 @@ class Commands:
     def __init__(self, member: Member) -> None:
         self._incarnation = member.incarnation
 
-    def ask(self, trips: Trips, rows: Iterable[CommandRow]) -> list[Answer]:
-        """Ask for these rows to be written. The answers are the ids of those that were."""
+    def ask(self, trips: Trips, rows: Iterable[CommandRow], ahead: float) -> list[Answer]:
+        """Ask for these rows to be written. The answers are the ids of those that were.
+
+        `ahead`: seconds that are added to their times. Another node that has the device next
+        compares them with the database's clock.
+        """
         fresh: list[Values] = []
         known: list[Values] = []
         ending: set[str] = set()
         for row in rows:
-            (fresh if row.fresh else known).append(row.values)
+            values = later(row.values, ahead) if ahead else row.values
+            (fresh if row.fresh else known).append(values)
             if ends(row):
                 ending.add(row.values[0])
         answers = [insert_fresh(trips, fresh, self._incarnation)] if fresh else []

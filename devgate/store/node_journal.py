@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
+from time import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -90,6 +91,10 @@ class NodeJournal:
         """Seconds by which the database's clock is ahead of this machine's."""
         return self._clock.seconds
 
+    def database_time(self) -> float:
+        """Seconds since 1970 by the clock that the times of commands on disk are of."""
+        return time() + self._clock.wrong
+
     def trusted(self) -> bool:
         """Whether nobody can have declared this node dead yet."""
         return boottime() < self.trusted_until
@@ -135,7 +140,7 @@ class NodeJournal:
         None, and nothing is written, if one of them may not."""
         began, done, events = boottime(), Committed(), list(batch.events)
         beat, locked = self._begin(trips), self._devices.lock(trips, batch)
-        orders = self._commands.ask(trips, batch.commands.values())
+        orders = self._commands.ask(trips, batch.commands.values(), self._clock.wrong)
         for kind, rows in batch.plain.items():
             write_plain(trips, kind, rows.values())
         trips.go()
@@ -163,7 +168,7 @@ class NodeJournal:
             if (why := self._commands.refusal(row, held, lost)) is not None:
                 done.refused[command] = why
         allowed = [row for one, row in batch.commands.items() if one not in done.refused]
-        orders = self._commands.ask(trips, allowed)
+        orders = self._commands.ask(trips, allowed, self._clock.wrong)
         for kind, plain in batch.plain.items():
             write_plain(trips, kind, plain.values())
         trips.go()

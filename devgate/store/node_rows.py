@@ -15,6 +15,9 @@ from devgate.store.numbering import Values
 from devgate.store.verdicts import VERDICT, Verdict
 
 STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
+TIMES = frozenset(
+    COMMAND.index(name) for name in ("accepted_at", "sent_at", "ended_at", "late_at", "expires_at")
+)
 
 
 class CommandRow(NamedTuple):
@@ -96,6 +99,14 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
 def ends(row: CommandRow) -> bool:
     """Whether the command ends with this row."""
     return any(event[1] == "command.ended" for event in row.events)
+
+
+def later(values: Values, seconds: float) -> Values:
+    """A command's row with times that are so much later."""
+    return tuple(
+        value + seconds if column in TIMES and value is not None else value
+        for column, value in enumerate(values)
+    )
 
 
 def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:

@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from devgate.store import verdicts
 from devgate.store.batch import COMMAND, KINDS, found_by_device, in_slices
+from devgate.store.clock_ahead import RIGHT_SECONDS
 from devgate.store.node_commits import Committed
 from devgate.store.node_devices import UNSEEN
-from devgate.store.node_rows import NodeBatch
+from devgate.store.node_rows import NodeBatch, later
 from devgate.store.numbering import Values
 from devgate.store.recent import Recent
 from devgate.store.verdicts import VERDICT
@@ -106,7 +107,11 @@ def _insert(
 def kept(batch: NodeBatch, done: Committed, clock_ahead: float) -> dict[str, dict[Any, Values]]:
     """The rows that a commit has written, as `Recent` remembers them: by kind and key."""
     rows: dict[str, dict[Any, Values]] = {kind: dict(some) for kind, some in batch.plain.items()}
-    commands = {id: row.values for id, row in batch.commands.items() if id not in done.refused}
+    wrong = clock_ahead if abs(clock_ahead) > RIGHT_SECONDS else 0.0
+    commands = {
+        id: later(row.values, wrong)
+        for id, row in batch.commands.items() if id not in done.refused
+    }  # fmt: skip
     others = {claim.imei for claim in done.claims if not claim.won} | {i for i, _ in done.moved}
     devices: dict[Any, Values] = {}
     for key, device in batch.devices.items():

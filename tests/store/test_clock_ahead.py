@@ -5,7 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devgate.store.batch import COMMAND
 from devgate.store.clock_ahead import ClockAhead
+from devgate.store.node_rows import later
+from tests.store.commands import EPOCH, command_row
+from tests.store.plain import A
 
 
 class Machine:
@@ -64,3 +68,19 @@ def test_after_a_trip_in_which_nothing_was_set_it_is_right_within_what_that_took
         machine.trip(there, back, step=within)
     machine.trip(0.3, 0.2)
     assert machine.error < 1.01
+
+
+def test_times_of_a_machine_whose_clock_is_wrong_are_put_right() -> None:
+    machine = Machine()
+    machine.set_by = 0.4
+    machine.trip(0.001, 0.001)
+    assert machine.ahead.wrong == 0.0, "as they are: machines that keep time differ a little"
+    machine.set_by = -3600.0
+    machine.trip(0.001, 0.001)
+    assert abs(machine.ahead.wrong - 3600.0) < 0.002
+    written = later(command_row("1").values, 3600.0)
+    row = dict(zip(COMMAND, written, strict=True))
+    assert (row["accepted_at"], row["ended_at"], row["late_at"]) == (
+        EPOCH + 3600, EPOCH + 3602, None,
+    )  # fmt: skip
+    assert row["imei"] == A

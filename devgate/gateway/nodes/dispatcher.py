@@ -42,13 +42,21 @@ class NodeDispatcher(Dispatcher):
     unsent: dict[str, int]
     claimed: Claimed
     trusted: Callable[[], bool]
+    wall: Callable[[], float]
 
-    def begin(self, claimed: Claimed, trusted: Callable[[], bool]) -> None:
-        """`trusted`: whether no other node can have declared this one dead."""
+    def begin(
+        self,
+        claimed: Claimed,
+        trusted: Callable[[], bool],
+        wall: Callable[[], float] = time,
+    ) -> None:
+        """`trusted`: whether no other node can have declared this one dead. `wall`: the clock of
+        times on disk."""
         self.away = {}
         self.unsent = {}
         self.claimed = claimed
         self.trusted = trusted
+        self.wall = wall
         self._outcomes.shared = True
 
     def _next(self, device: DeviceCommands) -> None:
@@ -167,7 +175,7 @@ class NodeDispatcher(Dispatcher):
         """The device was another node's, or nobody's: take over what is under way for it."""
         imei = Imei(claim.imei)
         self.release(imei)
-        now, wall = trio.current_time(), time()
+        now, wall = trio.current_time(), self.wall()
         # What is about to be journalled as sent waits on disk: it is not to be sent once more.
         commands = [
             self._known(row)
@@ -199,6 +207,9 @@ class NodeDispatcher(Dispatcher):
 
     def _take_in_flight(self, device: DeviceCommands, command: Command, at: float) -> None:
         """It was sent by another node, and its result may come here."""
+        patience = command.timeout or self.results.ack_timeout_of(command.imei)
+        if trio.current_time() - at > patience:
+            at = trio.current_time()  # nobody has listened meanwhile, or a clock was wrong
         entry = Sent(command, command.kind, command.sequence or 0, at)
         device.claims.reopen(entry)
         self._enter(command)
@@ -208,7 +219,7 @@ class NodeDispatcher(Dispatcher):
         elif device.claim is not None:  # more than two have never been in flight
             self._unanswered(device, device.claim, trio.current_time())
         device.current, device.claim = command, entry
-        command.until = at + (command.timeout or self.results.ack_timeout_of(command.imei))
+        command.until = at + patience
         self._awaited[device.imei] = None
         self._deadlines.add(command)
 
@@ -251,7 +262,7 @@ class NodeDispatcher(Dispatcher):
             return
         command.become(row)
         device = self._device(command.imei)
-        self._take_waiting(device, command, trio.current_time(), time())
+        self._take_waiting(device, command, trio.current_time(), self.wall())
         self._next(device)
 
     def ended_elsewhere(self, row: Mapping[str, Any]) -> None:
