@@ -217,11 +217,14 @@ class App:
     async def _webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Deliver, but for pauses. Started once all positions are known."""
 
+        run, begun = self.gateway.webhooks.run, False
+
         async def deliver() -> None:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.gateway.webhooks.run)
-                if not self.ready:
-                    task_status.started()
+            nonlocal begun
+            if begun:  # after a pause nobody waits for it, and a database that is away is
+                await self.gateway.background.until_done("webhooks", run)
+            begun = True
+            await run(task_status=task_status)
 
         await self.gateway.pauses.run(deliver)
 

@@ -109,7 +109,8 @@ class Doors:
         self._given.end()
         storage = self._parts.storage
         handover = self._handover = Handover(
-            gateway, storage.database, storage.journal, storage.writer.thread.run, gate,
+            gateway, storage.database, storage.journal, storage.writer.thread.run,
+            lambda: storage.writer.unwritten, gate,
             Stage(self._all, stopping, self._leave, self._drain_callers, end_at_once),
             self._why_no_upgrade,
         )  # fmt: skip

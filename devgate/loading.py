@@ -64,5 +64,5 @@ async def inherit(
             new.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
         await gateway.quarantine.load()  # it may have been lifted meanwhile
-        successor.follow(gateway)
+        successor.follow(gateway, parts.storage.writer.post)
         gateway.trimming.tell()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -23,6 +23,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.model import Imei
 from devgate.net.given import Given, Open
 from devgate.store import succession
+from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.ownership import Owner
@@ -65,6 +66,7 @@ class Successor:
         self._moved: list[devices.Moved] = []
         self._awaited: list[str] = []
         self._left: list[tuple[str, bool]] = []
+        self._post: Callable[[Sequence[Row]], object]
         self._take_caller: TakeCaller | None = None
         self._early: list[Message] = []  # of callers, before the doors are open
         self._trouble: Exception | None = None  # of the wait for PostgreSQL's lock
@@ -246,8 +248,10 @@ class Successor:
         gc.freeze()
         gc.enable()
 
-    def follow(self, gateway: Gateway) -> None:
-        """Tell the old process of the ends of commands that its callers wait for."""
+    def follow(self, gateway: Gateway, post: Callable[[Sequence[Row]], object]) -> None:
+        """Tell the old process of the ends of commands that its callers wait for. `post` writes
+        rows that it could not write any more."""
+        self._post = post
         live = gateway.dispatcher.live
         for id in self._awaited:
             live[id].on_settled(True, self._tell)
@@ -266,6 +270,10 @@ class Successor:
                     content = message.content
                     if message.type == "caller":
                         self._caller(message)
+                        continue
+                    if message.type == "left":
+                        for values in content["events"]:
+                            self._post([Row("event", tuple(values))])
                         continue
                     on_done = partial(self._answered, content["number"])
                     forward(content["args"], unpacked(content["source"]), on_done)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
@@ -23,6 +24,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.moving import moves, pack
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.reply import Reply
+from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.journals import Writes
@@ -74,11 +76,13 @@ class Handover:
         database: Database,
         journal: Writes,
         in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        unwritten: Callable[[], Sequence[Row]],
         gate: Gate,
         stage: Stage,
         why_not: str = "",
     ) -> None:
-        """`in_thread` runs a function where commits are made. `why_not`: why this gateway cannot
+        """`in_thread` runs a function where commits are made, `unwritten` are rows that were
+        posted and are not on disk. `why_not`: why this gateway cannot
         be upgraded, if that is so."""
         self.settled = trio.Event()  # no handover is under way at the moment
         self.settled.set()
@@ -87,6 +91,7 @@ class Handover:
         self._database = database
         self._journal = journal
         self._in_thread = in_thread
+        self._unwritten = unwritten
         self._gate = gate
         self._stage = stage
         self._why_not = why_not
@@ -143,8 +148,10 @@ class Handover:
                 try:
                     afterwards, reply = await self._hand_over(new)
                 except BaseException:
-                    if not self.over:
-                        await new.kill()
+                    if self.over:  # there is no way back
+                        log.exception("the rest of an upgrade failed")
+                        self._stage.end()
+                    await new.kill()
                     raise
             except (DevgateError, Broken) as err:
                 log.error("upgrade failed, the gateway goes on reason=%s", err)
@@ -175,6 +182,9 @@ class Handover:
         log.info("the new program is ready version=%s", ready.content["version"])
         with trio.move_on_after(QUIET_SECONDS):
             await self._gate.idle()
+        # Of what changes is told here, and not twice. Before devices wait: a read that hangs
+        # cannot be cancelled.
+        await self._gateway.knowledge.refresh()
         self.settled = trio.Event()
         try:
             with trio.CancelScope(shield=True):
@@ -182,12 +192,15 @@ class Handover:
             self.over = True
         finally:
             self.settled.set()
+        left = [list(row.values) for row in self._unwritten() if row.kind == "event"]
         self._stage.succeeded(new.pid)
         rest = [one for one in self._gateway.desk.connections.values() if one not in moved]
         _let_go(moved)
         afterwards = Afterwards(
             channel, self._gateway, self._gate, rest, self._stage.drain, self._stage.end, began
         )
+        with suppress(Broken):  # it is noticed, and told, where answers are awaited
+            await channel.send("left", events=left)
         log.info("handed over pid=%s connections=%s", new.pid, len(moved))
         return afterwards, {
             "version": ready.content["version"],
@@ -233,7 +246,6 @@ class Handover:
         await self._gate.idle()
         self._must_be_quiet()
         await gateway.pauses.pause()
-        await gateway.knowledge.refresh()  # of what changes is told here, and not twice
         gateway.dispatcher.hold()
         gateway.desk.unregistered.attempts.flush()
         assert isinstance(orders, Orders), "it works alone"

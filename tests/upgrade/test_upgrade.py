@@ -198,3 +198,23 @@ def test_a_demo_is_not_upgraded() -> None:
             running.process.kill()
             running.process.wait()
         shutil.rmtree(running.folder)
+
+
+def test_the_service_manager_is_told_which_process_it_is(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(WAIT_SECONDS)
+
+        def until(words: str) -> None:
+            while words not in manager.recv(4096).decode().splitlines():
+                pass
+
+        told = {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000",
+            "WATCHDOG_PID": "1",
+        }  # fmt: skip
+        with knowing({}, environment=told) as running:
+            until("READY=1")
+            reply = upgrade(running)
+            until(f"MAINPID={reply['pid']}")
+            until("WATCHDOG=1")  # which the former process did not, for another one was meant
