@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from ulid import ULID
 
+from devgate.errors import CallerError
 from devgate.gateway.operations import at_hand
 from devgate.http.api.endpoints import CALLS
 from devgate.http.api.samples.every import SAMPLES
@@ -20,6 +21,8 @@ from devgate.model import host_port
 PATH = "/settings/begin"
 EXAMPLE = "860000000000001"  # where no machine is known yet
 SECONDS = 60  # of the start in the snippet
+# What the token of the shop is called; the next one where one is taken.
+NAMES = ("shop", *(f"shop-{number}" for number in range(2, 21)))
 TOKEN = "dg_..."  # in the place of a token that nobody has made yet
 EVERYWHERE = ("0.0.0.0", "::")  # what a door that listens at all addresses is bound to
 # What a shop does with an answer. An unknown outcome is neither a start nor a reason to refund.
@@ -43,6 +46,24 @@ class Door(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """The three steps, each with how far it is."""
+    return await _page(visit)
+
+
+async def make_token(visit: Visit) -> Response:
+    """Make a token for the shop, and show the snippets with it: on the answer, and never again."""
+    await visit.form()
+    for name in NAMES:
+        try:
+            made: Mapping[str, Any] = await visit.ask("token_add", name=name, role="command")
+        except CallerError as err:
+            if err.status != "409" or name == NAMES[-1]:
+                raise
+        else:
+            return await _page(visit, name, made["token"])
+    raise AssertionError("the last name is made or refused")
+
+
+async def _page(visit: Visit, name: str = "", token: str = "") -> Response:
     visit.must("add")
     gateway = visit.web.gateway
     page: Mapping[str, Any] = await visit.ask_or(
@@ -66,10 +87,10 @@ async def show(visit: Visit) -> Response:
         strangers=strangers["count"],
         ordered=any(not one["source"].startswith("web:") for one in commands["items"]),
         first=first,
-        tokens=gateway.settings.control.tokens,
-        file=gateway.settings.file,
-        curl=curl_of(base, imei, TOKEN),
-        php=php_of(base, imei, TOKEN),
+        name=name,
+        token=token,
+        curl=curl_of(base, imei, token or TOKEN),
+        php=php_of(base, imei, token or TOKEN),
     )
 
 

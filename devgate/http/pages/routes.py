@@ -107,7 +107,7 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/labels", labels.show),
         page("/reports", report.show),
         page("/settings", sections.first),
-        page(begin.PATH, begin.show),
+        page(begin.PATH, begin.show, POST=begin.make_token),
         page(zones.PATH, zones.show, POST=zones.change),
         page("/settings/configuration", settings.configuration),
         page("/settings/texts", settings.texts),
