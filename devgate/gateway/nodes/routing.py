@@ -215,7 +215,8 @@ class Routing:
                 try:
                     reply = await self._links.order(node, attempt, wait)
                 except Unreachable as err:
-                    log.warning("node cannot be reached node=%s error=%s", node, err)
+                    # The link has said so once, at a higher level: this is for each order.
+                    log.debug("node cannot be reached node=%s error=%s", node, err)
                 except Lost:
                     return await self._lost(attempt, wait)
                 else:
