@@ -24,7 +24,7 @@ def program(version: str, folder: Path) -> Path:
     that runs this."""
     tree, place = folder / f"tree-{version}", folder / f"venv-{version}"
     tree.mkdir()
-    for name in ("devgate", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("devgate", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(

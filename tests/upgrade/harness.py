@@ -48,10 +48,14 @@ class Heir:
         self.send_signal(signal.SIGKILL)
 
 
+def adopt_orphans() -> None:
+    """A new process is the child of the old one, which ends: it becomes one of this process."""
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
 def upgrade(gateway: Gateway, *arguments: str) -> Json:
     """`devgate upgrade`, and it has worked: the gateway's process is another one from now on."""
-    # The new process is the child of the old one, which ends.
-    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    adopt_orphans()
     done = gateway.cli("upgrade", "--json", *arguments)
     assert done.returncode == 0, (done.stdout, done.stderr, gateway.log())
     reply: Json = json.loads(done.stdout)

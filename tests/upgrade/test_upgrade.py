@@ -15,8 +15,9 @@ import pytest
 from tests.e2e.caller import Caller, knowing, obey, settle
 from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
+from tests.http.harness import site
 from tests.net.papers import Papers
-from tests.upgrade.harness import events, refused, upgrade
+from tests.upgrade.harness import Heir, adopt_orphans, events, refused, upgrade
 
 QUIET, FLYING, DEFERRED, BUSY, TORN = (f"86000000000000{n}" for n in range(5))
 STRANGER = "999999999999999"
@@ -218,3 +219,17 @@ def test_the_service_manager_is_told_which_process_it_is(tmp_path: Path) -> None
             reply = upgrade(running)
             until(f"MAINPID={reply['pid']}")
             until("WATCHDOG=1")  # which the former process did not, for another one was meant
+
+
+def test_it_can_be_asked_for_over_http() -> None:
+    with site(devices=[{"imei": QUIET}]) as running, running.register(QUIET) as device:
+        adopt_orphans()
+        with running.client("command") as client:
+            assert client.post("/api/upgrade").status_code == 403
+        with running.client() as client:
+            reply = client.post("/api/upgrade").json()
+            running.process = Heir(reply["pid"], running.process)  # type: ignore[assignment]
+            device.expect_nothing(QUIET)
+            assert client.get("/api/status").json()["registered"] == 1
+            refused = client.post("/api/upgrade", json={"program": "/bin/true"})
+            assert refused.status_code == 400
