@@ -31,6 +31,7 @@ class Known(Generic[T]):
         # Names that were in the file since the start.
         self._had = set() if self._watched is None else set(self._watched.entries())
         self._entries: Mapping[str, T] = {}
+        self._nothing: Mapping[str, T] = {}  # the same one each time: nothing has changed then
 
     @property
     def path(self) -> str:
@@ -50,7 +51,7 @@ class Known(Generic[T]):
 
     def entries(self) -> Mapping[str, T]:
         """All that are in force. Looks at the file, so that a change there is so at once."""
-        file = {} if self._watched is None else self._watched.entries()
+        file = self._nothing if self._watched is None else self._watched.entries()
         if file is not self._seen:
             self._seen = file
             self._had |= file.keys()

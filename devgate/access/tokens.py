@@ -107,6 +107,7 @@ NEEDS: Mapping[str, str] = {
     "node_drain": "admin",
     "node_remove": "admin",
     "password": "read",
+    "second_factor": "read",
     "sessions": "read",
     "session_end": "read",
     "audit": "admin",
@@ -127,7 +128,7 @@ FOR_SITES = frozenset({
     "start", "stop", "cancel", "status", "devices", "device", "export", "add", "edit", "remove",
     "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
     "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
-    "bulk_edit", "bulk_cancel", "password", "sessions", "session_end", "report",
+    "bulk_edit", "bulk_cancel", "password", "second_factor", "sessions", "session_end", "report",
     "report_export", "zones", "test_start", "diagnosis", "maintenance", "maintenance_on",
     "maintenance_off", "bulk_maintenance", "places",
 })  # fmt: skip

@@ -18,6 +18,7 @@ DELAY, MAX_DELAY = 0.5, 8.0  # seconds for the next one, doubled with each, and 
 TOLD, TOLD_WITHIN = 20, 60.0  # refused logins that are told in events, in that many seconds
 # Sessions of one account that begin, in that many seconds: each has a row for half a day.
 BEGUN, BEGUN_WITHIN = 300, 300.0
+CODES, CODES_WITHIN = 10, 900.0  # wrong codes of a second factor, from anywhere, in seconds
 MAX_KEYS = 10_000  # that are remembered; the one that failed longest ago is forgotten first
 
 
@@ -80,6 +81,8 @@ class LoginLimit:
         self._by_both = Failures(tries, within)
         self._by_address = Failures(TRIES_OF_ADDRESS, within)
         self._by_account = Failures(FREE_TRIES + 16, within)
+        # Of a second factor: who comes to it knows the password, so it may be closed for a while.
+        self._codes = Failures(CODES, CODES_WITHIN)
         self._begun = Failures(BEGUN, BEGUN_WITHIN)
         # From where an account's owner has come: nobody else's attempts slow that one down.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -105,6 +108,17 @@ class LoginLimit:
             return False
         self._begun.add(account, now)
         return True
+
+    def code(self, name: str, now: float) -> bool:
+        """Whether one more code of this user may be tried; it counts until it was right."""
+        if len(self._codes.recent(name, now)) >= CODES:
+            return False
+        self._codes.add(name, now)
+        return True
+
+    def code_fits(self, name: str) -> None:
+        """The last code was right."""
+        self._codes.remove_last(name)
 
     def failed(self, address: str, name: str, now: float) -> None:
         """An attempt from this address with this name has failed at `now` (trio's clock)."""

@@ -30,6 +30,7 @@ COOKIE = "devgate_session"
 # Where browsers come by TLS: no other host, also none of the same domain, can set such a cookie.
 HOST = "__Host-"
 LASTS = 12 * 3600  # seconds: a working day, and then one has to show again who one is
+SECOND = 300  # seconds for the code of a second factor, once the password was right
 MAX_SLOWED = 64  # logins that are kept waiting at once, as their accounts are tried often
 INVITED = 3600.0  # seconds that a one-time login waits to be used
 
@@ -91,6 +92,9 @@ class Sessions:
         self._signer = URLSafeTimedSerializer(
             secret, salt="devgate session", signer_kwargs={"digest_method": hashlib.sha256}
         )
+        self._second = URLSafeTimedSerializer(
+            secret, salt="devgate second factor", signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._key = hmac.digest(secret, b"devgate forms", "sha256")
 
     async def by_password(self, name: str, password: str, address: str = "") -> str | None:
@@ -132,6 +136,21 @@ class Sessions:
         """The cookie of a new session for a word of invite(), which is spent by that, or None."""
         until, role = self._invitations.pop(_hash(word), (0.0, ""))
         return self._begin("guest", "guest", role, self._run) if until > monotonic() else None
+
+    def pending(self, session: Session) -> str:
+        """Shows for some minutes that the password was right, where a code is to come yet."""
+        _, proof, _ = self._standing(session.kind, session.name, session.role)
+        return str(self._second.dumps({"n": session.name, "p": _hash(proof)}))
+
+    def of_pending(self, text: str) -> str | None:
+        """Whose password was right; None if that is too long ago, or changed since."""
+        try:
+            says: dict[str, Any] = self._second.loads(text[:2000], max_age=SECOND)
+        except BadData:
+            return None
+        _, proof, _ = self._standing("user", says["n"], "")
+        fits = proof and hmac.compare_digest(_hash(proof), says["p"])
+        return str(says["n"]) if fits else None
 
     def by_name(self, name: str) -> str | None:
         """A session of a user who has shown who he is in another way, or None."""

@@ -37,6 +37,11 @@ account = Table(
     # A word that sets a password, once: its SHA-256 in hex, and until when.
     Column("invited", String(64)),
     Column("invited_until", Double),
+    # The second factor: its secret (see `seal`), the step of the last code that was used, and a
+    # JSON list of the SHA-256 of codes for when it is lost.
+    Column("totp", Text),
+    Column("totp_step", BigInteger),
+    Column("recovery", Text),
     CheckConstraint("kind in ('user', 'token')", name="account_kind"),
     CheckConstraint("role in ('read', 'command', 'admin')", name="account_role"),
 )

@@ -34,6 +34,9 @@ class Account:
     removed: bool = False
     invited: str | None = None  # the SHA-256 of a word that sets a password, in hex
     invited_until: float | None = None
+    totp: str | None = None  # the sealed secret of the second factor
+    totp_step: int | None = None  # of the last code that was used
+    recovery: str | None = None  # a JSON list of SHA-256 in hex
 
 
 def revision(conn: Connection) -> int:
@@ -94,6 +97,26 @@ def accept(conn: Connection, invited: str, now: float, proof: str) -> Account | 
     account = replace(_of(row._mapping), proof=proof, invited=None, invited_until=None)
     _put(conn, account)
     return account
+
+
+def use_step(conn: Connection, name: str, step: int) -> bool:
+    """Spend the code of this step, and all before it. False: it was used already."""
+    newer = t.c.totp_step.is_(None) | (t.c.totp_step < step)
+    mine = (t.c.kind == "user", t.c.name == name, t.c.totp.is_not(None))
+    done = conn.execute(update(t).where(*mine, newer).values(totp_step=step))
+    return done.rowcount > 0
+
+
+def use_recovery(conn: Connection, name: str, digest: str) -> bool:
+    """Spend the recovery code with this hash. False: there is none."""
+    _lock(conn)
+    one = get(conn, "user", name)
+    codes = [] if one is None or one.recovery is None else json.loads(one.recovery)
+    if one is None or digest not in codes:
+        return False
+    codes.remove(digest)
+    _put(conn, replace(one, recovery=json.dumps(codes)))
+    return True
 
 
 def remove(conn: Connection, kind: Kind, name: str) -> Account:

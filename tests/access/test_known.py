@@ -64,3 +64,11 @@ def test_what_was_gone_before_the_start_is_another_nodes(tmp_path: Path) -> None
     tokens.known.entries()
     assert tokens.known.gone(since_start=True) == []
     assert tokens.known.gone(since_start=False) == ["other"]
+
+
+def test_what_did_not_change_is_put_together_once(tmp_path: Path) -> None:
+    """A look at 2,000 tokens took 6 ms: it is done for each request."""
+    for path in (None, tmp_path / "tokens"):
+        tokens = Tokens(path)
+        tokens.known.put({"shop": Token("shop", "read", "", "x")}, {})
+        assert tokens.known.entries() is tokens.known.entries()

@@ -191,7 +191,8 @@ def test_each_operation_has_its_role() -> None:
         "find", "events", "fleet", "trend",
         "sites", "day", "order", "watch", "tap", "webhooks", "nodes", "unknown_devices",
         "alerts", "alert_log", "alert_rules", "alert_receivers",
-        "bulk", "bulks", "story", "unknown", "quarantine", "password", "sessions", "session_end",
+        "bulk", "bulks", "story", "unknown", "quarantine", "password", "second_factor",
+        "sessions", "session_end",
         "report", "report_export", "zones",
         "maintenance", "diagnosis", "places",
     }  # fmt: skip

@@ -145,6 +145,7 @@ def _add(
 @enabled_option
 @click.option("--password", is_flag=True, help="Ask for another password; the sessions end.")
 @click.option("--invite", is_flag=True, help="Print a word to set another password with, once.")
+@click.option("--no-second-factor", is_flag=True, help="Turn the second factor off.")
 @common
 def edit(
     where: Where,
@@ -155,6 +156,7 @@ def edit(
     enabled: bool | None,
     password: bool,
     invite: bool,
+    no_second_factor: bool,
 ) -> None:
     """Change the user NAME: what is given, and nothing else.
 
@@ -166,6 +168,7 @@ def edit(
     """
     given = rights(role, sites, all_sites, enabled)
     fields = {**given, "password": _password() if password else None, "invite": invite or None}
+    fields["no_second_factor"] = no_second_factor or None
     something(fields, "--role, --site, --all-sites, --disable, --password or --invite")
     reply = USERS.ask(where, "edit", name=name, **fields)
     if reply is not None:
@@ -175,6 +178,8 @@ def edit(
     if invite:
         raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
     changes = columns(given)
+    if no_second_factor:
+        changes |= {"totp": None, "totp_step": None, "recovery": None}
     if password:
         from devgate.access.names import check_password
 

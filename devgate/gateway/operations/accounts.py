@@ -22,7 +22,9 @@ from devgate.store.accounts import MAX_SITES, Account, Kind
 from devgate.store.device import MAX_NAME as MAX_SITE
 
 INVITED_SECONDS = 7 * 86400.0  # that an invitation can be used
-USER_FIELDS = ("role", "sites", "all_sites", "enabled", "password", "invite")
+USER_FIELDS = (
+    "role", "sites", "all_sites", "enabled", "password", "invite", "no_second_factor"
+)  # fmt: skip
 TOKEN_FIELDS = ("role", "sites", "all_sites", "enabled", "new_secret")
 HIDDEN = {"old": "hidden", "new": "hidden"}  # what an event says of a secret that changed
 
@@ -57,7 +59,11 @@ def _item(gateway: Gateway, one: Account) -> Reply:
     }
     if one.kind == "user":
         until = one.invited_until if one.invited and (one.invited_until or 0) > time() else None
-        item |= {"has_password": bool(one.proof), "invited_until": iso(until)}
+        item |= {
+            "has_password": bool(one.proof),
+            "invited_until": iso(until),
+            "second_factor": one.totp is not None,
+        }
     return item
 
 
@@ -117,6 +123,8 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     password, told = _secret(args, "password"), dict[str, str | None]()
     if password is not None:
         changes |= {"proof": await _hashed(gateway, password), "invited": None}
+    if arguments.yes(args, "no_second_factor", False):
+        changes |= {"totp": None, "totp_step": None, "recovery": None}
     if arguments.yes(args, "invite", False):
         told = {"invitation": secrets.token_urlsafe(24)}
         changes |= _invited(told)
@@ -166,7 +174,9 @@ async def _changed(
             said[field] = {"old": _in_words(before[field]), "new": _in_words(new)}
         elif field == "invited_until":
             said["invitation"] = {"old": iso(before[field]), "new": iso(new)}
-        elif field != "invited" and before[field] != new:
+        elif field == "totp":
+            said["second_factor"] = {"old": before["totp"] is not None, "new": False}
+        elif field not in ("invited", "totp_step", "recovery") and before[field] != new:
             said[field] = {"old": before[field], "new": new}
     _tell(gateway, "account.changed", kind, name, source, changes=said)
     now = {**before, **changes}

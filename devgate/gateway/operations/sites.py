@@ -312,6 +312,7 @@ LIMITS: Mapping[str, Limit] = {
     "report_export": Limit(_listed),
     "zones": Limit(_anything, _of_sites),
     "password": Limit(_anything),
+    "second_factor": Limit(_anything),
     "sessions": Limit(_anything),
     "session_end": Limit(_anything),
 }

@@ -29,6 +29,7 @@ from devgate.gateway.operations import (
     places,
     quarantine,
     reports,
+    second_factor,
     sessions,
     sites,
     status,
@@ -263,6 +264,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "user_remove": Operation("Remove a user.", accounts.user_remove, ("name",), whole=True),
     "password": Operation(
         "Change one's own password.", accounts.password, ("old", "new"), whole=True
+    ),
+    "second_factor": Operation(
+        "Turn one's own second factor on or off.",
+        second_factor.second_factor,
+        ("secret", "code", "off"),
+        whole=True,
     ),
     "sessions": Operation("List who is logged in.", sessions.sessions, ("user",), whole=True),
     "session_end": Operation(

@@ -55,6 +55,7 @@ CALLS: tuple[Call, ...] = (
             *_CHANGED_RIGHTS,
             Field("password", nullable(s.PASSWORD), "Another password: the sessions end."),
             Field("invite", nullable(s.YES), "true: make an invitation to set a password."),
+            Field("no_second_factor", nullable(s.YES), "true: turn the second factor off."),
         ),
         about="What is given, and nothing else. It is in force at once, at every node.",
     ),

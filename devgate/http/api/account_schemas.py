@@ -28,7 +28,7 @@ _SAID: dict[str, Schema] = {"status": TEXT, "message": TEXT}
 ACCOUNTS: dict[str, Schema] = {
     "User": shape(
         "A user. `sites` null: all of them.",
-        **_ONE, added_at=AT, has_password=YES, invited_until=TIME,
+        **_ONE, added_at=AT, has_password=YES, invited_until=TIME, second_factor=YES,
     ),
     "Users": page_of("User"),
     "AddedUser": shape("`invitation`: where no password was given.", **_SAID, **_RIGHTS,

@@ -93,6 +93,8 @@ class Pages:
             return {**name, "invite": True}
         if "new_secret" in fields:
             return {**name, "new_secret": True}
+        if "no_second_factor" in fields:
+            return {**name, "no_second_factor": True}
         if "enable" in fields:
             return {**name, "enabled": fields["enable"] == "1"}
         if "set_password" in fields:

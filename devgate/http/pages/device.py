@@ -64,7 +64,7 @@ async def show(visit: Visit) -> Response:
         live=True,
         phone=phone,
         qr=qr,
-        code=_code(qr),
+        code=picture(qr),
         record=[(name, record[name]) for name in RECORD if record.get(name) is not None],
         **shown,
     )
@@ -165,7 +165,7 @@ def _lanes(visit: Visit, day: Mapping[str, Any]) -> Lanes:
 
 
 @lru_cache(maxsize=256)  # it takes some milliseconds, and the page looks again often
-def _code(text: str) -> Markup | None:
+def picture(text: str) -> Markup | None:
     """The QR code as SVG, without style: the page's style sheet gives it its size."""
     if not text:
         return None

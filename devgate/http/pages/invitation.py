@@ -54,4 +54,4 @@ async def accept(visit: Visit) -> Response:
     cookie = None if name is None else visit.web.sessions.by_name(name)
     if cookie is None:  # another one was quicker
         return _form(visit, word, status=403)
-    return await login.begun(visit, cookie, "/")
+    return await login.known(visit, cookie, "/")

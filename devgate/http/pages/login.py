@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 
 import trio
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from devgate.access.users import MAX_NAME, Busy
 from devgate.errors import StoreError
 from devgate.gateway.clock import time
+from devgate.gateway.operations import second_factor
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
 from devgate.http.sessions import LASTS
@@ -60,6 +62,8 @@ def _form(
 async def enter(visit: Visit) -> Response:
     """Log in, by the form: with a token, or with a name and a password."""
     fields = await visit.form()
+    if pending := fields.get("second", ""):
+        return await _code(visit, pending, fields)
     token = fields.get("token", "").strip()
     # All tokens count as one account: nobody can guess one, and nobody waits for another's.
     account = "" if token else fields.get("name", "")[:MAX_NAME]
@@ -87,7 +91,47 @@ async def enter(visit: Visit) -> Response:
     if not limit.begin(account or token, trio.current_time()):
         refuse(visit.web, visit.request, "rate", operation="login")
         return _again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
-    return await begun(visit, cookie, own_path(fields.get("next")))
+    return await known(visit, cookie, own_path(fields.get("next")))
+
+
+async def known(visit: Visit, cookie: str, path: str) -> Response:
+    """Go on as who has shown a password; where that one has a second factor, ask for its code."""
+    sessions = visit.web.sessions
+    session = sessions.of({sessions.cookie: cookie})
+    if session is None or session.kind != "user":
+        return await begun(visit, cookie, path)
+    if not second_factor.needed(visit.web.gateway, session.name):
+        return await begun(visit, cookie, path)
+    return _code_form(visit, sessions.pending(session), path)
+
+
+def _code_form(
+    visit: Visit, pending: str, path: str, wrong: str = "", status: int = 200
+) -> Response:
+    return visit.page(
+        "login_code.html", status, title=visit.t("Log in"), pending=pending, next=path,
+        wrong=visit.t(wrong) if wrong else "",
+    )  # fmt: skip
+
+
+async def _code(visit: Visit, pending: str, fields: Mapping[str, str]) -> Response:
+    """The code of a second factor. Each is good once."""
+    sessions, path = visit.web.sessions, own_path(fields.get("next"))
+    name = sessions.of_pending(pending)
+    if name is None:
+        return _form(visit, "That took too long. Log in again.", 403)
+    limit = sessions.login_limit
+    if not limit.code(name, trio.current_time()):
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return _code_form(visit, pending, path, "Too many wrong codes. Try again later.", 429)
+    if not await second_factor.verify(visit.web.gateway, name, fields.get("code", "")):
+        _tell_of_refusal(visit, name)
+        return _code_form(visit, pending, path, "That is not the code of now.", 403)
+    limit.code_fits(name)
+    cookie = sessions.by_name(name)
+    if cookie is None:
+        return _form(visit, "That took too long. Log in again.", 403)
+    return await begun(visit, cookie, path)
 
 
 async def _cookie(visit: Visit, token: str, name: str, password: str, address: str) -> str | None:

@@ -10,14 +10,17 @@ from starlette.responses import Response
 
 from devgate.access.names import MIN_PASSWORD
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.operations import second_factor as operation
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
+from devgate.http.pages.device import picture as _code
 from devgate.http.pages.view import Visit, to
 from devgate.http.problems import http_status
 
 PATH = "/settings/account"
 DONE: Mapping[str, str] = {
     "password": "Your password is changed. You are logged out everywhere else.",
+    "off": "The second factor is off.",
     "ended": "That session has ended.",
     "others": "All other sessions have ended.",
 }
@@ -41,6 +44,7 @@ async def _page(visit: Visit, err: DevgateError | None = None) -> Response:
         title=visit.t("Your account"),
         person=caller.source.person,
         sessions=items,
+        second=operation.needed(visit.web.gateway, caller.source.person),
         least=MIN_PASSWORD,
         problem="" if err is None else str(err),
         done=visit.t(DONE[done]) if done in DONE and err is None else "",
@@ -54,12 +58,57 @@ async def act(visit: Visit) -> Response:
         if "end" in fields:
             await visit.ask("session_end", session=fields["end"])
             return to(f"{PATH}?done=ended")
+        if "off" in fields:
+            return await _off(visit, fields, caller.source.person)
         if "others" in fields:
             await visit.ask("session_end", user=caller.source.person)
             return to(f"{PATH}?done=others")
         return await _password(visit, fields, caller.source.person)
     except DevgateError as err:
         return await _page(visit, err)
+
+
+async def second(visit: Visit) -> Response:
+    """The form that turns the second factor on."""
+    return _second(visit, operation.new_secret())
+
+
+def _second(visit: Visit, secret: str, err: DevgateError | None = None) -> Response:
+    person = visit.must("second_factor").source.person
+    if not person:
+        raise CallerError("400", "only a user who has logged in has a second factor of his own")
+    return visit.page(
+        "second_factor.html",
+        200 if err is None else http_status(err.status),
+        title=visit.t("Second factor"),
+        secret=secret,
+        picture=_code(operation.address_of(secret, person)),
+        problem="" if err is None else str(err),
+        codes=(),
+    )
+
+
+async def turned_on(visit: Visit) -> Response:
+    """Turn it on, and show the codes for when it is lost, this once."""
+    fields = await visit.form()
+    secret = fields.get("secret", "")
+    try:
+        reply: Mapping[str, Any] = await visit.ask(
+            "second_factor", secret=secret, code=fields.get("code", "").strip() or None
+        )
+    except DevgateError as err:
+        return _second(visit, secret, err)
+    return visit.page("second_factor.html", title=visit.t("Second factor"), codes=reply["codes"])
+
+
+async def _off(visit: Visit, fields: Mapping[str, str], person: str) -> Response:
+    """With the same brake as at the login: who finds an open page guesses no code."""
+    limit = visit.web.sessions.login_limit
+    if not limit.code(person, trio.current_time()):
+        raise CallerError("429", "too many attempts: try again in some minutes")
+    await visit.ask("second_factor", off=True, code=fields.get("code", "").strip() or None)
+    limit.code_fits(person)
+    return to(f"{PATH}?done=off")
 
 
 async def _password(visit: Visit, fields: Mapping[str, str], person: str) -> Response:

@@ -125,6 +125,7 @@ def routes(web: Web) -> list[BaseRoute]:
         ),
         page(audit.PATH, audit.show),
         page(own_account.PATH, own_account.show, POST=own_account.act),
+        page(own_account.PATH + "/second-factor", own_account.second, POST=own_account.turned_on),
         page("/live/", live.following(fleet.LIVE)),
         page("/live/commands/{id}", live.following(command.LIVE)),
         page("/live/unknown", live.following(inbox.LIVE)),

@@ -24,7 +24,8 @@ ACCOUNTS: Mapping[str, Sample] = {
         "listUsers", "Users and tokens",
         {
             "status": "200", "next": None,
-            "items": [{**WANG, "added_at": ADDED, "has_password": True, "invited_until": None}],
+            "items": [{**WANG, "added_at": ADDED, "has_password": True,
+                       "invited_until": None, "second_factor": True}],
         },
     ),
     "user_add": Sample(

@@ -1,0 +1,146 @@
+"""The second factor: codes of an authenticator (TOTP, RFC 6238), and codes for when it is lost."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Sequence
+
+from devgate.errors import CallerError, StoreError
+from devgate.gateway.added_webhooks import closed, opened
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import arguments
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Source
+from devgate.store import accounts as stored
+from devgate.store import sealed
+from devgate.store.accounts import Account
+from devgate.store.seal import SealError
+
+STEP = 30  # seconds that a code is shown
+DIGITS = 6
+APART = 1  # steps that a clock may be ahead or behind
+CODES = 10  # for when the authenticator is lost
+MAX_CODE = 20  # characters
+CODE = re.compile(r"[0-9]{6}", re.ASCII)
+SECRET = re.compile(r"[A-Z2-7]{32,64}", re.ASCII)
+
+
+def new_secret() -> str:
+    """What an authenticator makes its codes from: 160 bits, in base32."""
+    return base64.b32encode(secrets.token_bytes(20)).decode()
+
+
+def address_of(secret: str, name: str) -> str:
+    """What an authenticator reads as a QR code."""
+    return str(_totp(secret).get_provisioning_uri(name, "devgate"))
+
+
+async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
+    """Turn one's own second factor on, with a code that shows that it works; or `off`."""
+    who = Source.of(source)
+    if not who.person:
+        raise CallerError("400", "only a user who has logged in has a second factor of his own")
+    off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE)
+    if code is None:
+        raise CallerError("400", "code: the code that the authenticator shows expected")
+    if off:
+        if not await verify(gateway, who.person, code):
+            raise wrong()
+        await _keep(gateway, who, None, None, ())
+        return {"status": "200", "message": "the second factor is off", "codes": []}
+    secret = args.get("secret")
+    if not isinstance(secret, str) or not SECRET.fullmatch(secret):
+        raise CallerError("400", "secret: 32 to 64 letters and digits of base32 expected")
+    if needed(gateway, who.person):
+        raise CallerError("409", "the second factor is on already: turn it off first")
+    step = _step(secret, code)
+    if step is None:
+        raise wrong()
+    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(CODES)]
+    await _keep(gateway, who, await _sealed(gateway, secret), step, codes)
+    return {"status": "200", "message": "the second factor is on", "codes": codes}
+
+
+def needed(gateway: Gateway, name: str) -> bool:
+    """Whether this user has one."""
+    return _of(gateway, name) is not None
+
+
+async def verify(gateway: Gateway, name: str, code: str) -> bool:
+    """Whether this code of the user's authenticator, or for when it is lost, is good; each is so
+    once. Raises StoreError."""
+    one = _of(gateway, name)
+    if one is None or one.totp is None:
+        return False
+    code = code.strip().lower().replace(" ", "")
+    if not CODE.fullmatch(code):
+        return bool(await gateway.accounts.change(stored.use_recovery, name, _digest(code)))
+    try:
+        step = _step(await opened(gateway.seal, one.totp), code)
+    except SealError as err:
+        raise StoreError(f"the second factor cannot be read: {err}") from None
+    return step is not None and await gateway.records.change(stored.use_step, name, step)
+
+
+def wrong() -> CallerError:
+    """For a code that is none."""
+    return CallerError("401", "code: that is not the code of now; nothing was changed")
+
+
+def _of(gateway: Gateway, name: str) -> Account | None:
+    found = (one for one in gateway.accounts.all("user") if one.name == name)
+    return next((one for one in found if one.totp is not None), None)
+
+
+async def _keep(
+    gateway: Gateway, who: Source, totp: str | None, step: int | None, codes: Sequence[str]
+) -> None:
+    recovery = json.dumps([_digest(one) for one in codes]) if codes else None
+    changes = {"totp": totp, "totp_step": step, "recovery": recovery}
+    await gateway.accounts.change(stored.change, "user", who.person, changes)
+    gateway.records.event(
+        "account.changed", None, kind="user", name=who.person, source=who.plain,
+        address=who.address or None,
+        changes={"second_factor": {"old": totp is None, "new": totp is not None}},
+    )  # fmt: skip
+
+
+async def _sealed(gateway: Gateway, secret: str) -> str:
+    try:
+        return await closed(gateway.seal, secret, await gateway.records.read(sealed.secrets))
+    except SealError as err:
+        raise StoreError(f"secret: {err}") from None
+
+
+def _step(secret: str, code: str) -> int | None:
+    """The step of this code, if it is one of now."""
+    totp, now = _totp(secret), int(time()) // STEP
+    for step in range(now - APART, now + APART + 1):
+        if hmac.compare_digest(totp.generate(step * STEP), code.encode()):
+            return step
+    return None
+
+
+def _totp(secret: str):  # type: ignore[no-untyped-def]  # imported when somebody needs it
+    from cryptography.hazmat.primitives.hashes import SHA1
+    from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+    try:
+        key = base64.b32decode(secret)
+    except binascii.Error:
+        raise CallerError(
+            "400", "secret: 32 to 64 letters and digits of base32 expected"
+        ) from None
+    return TOTP(key, DIGITS, SHA1(), STEP)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
