@@ -184,3 +184,24 @@ def test_accounts_are_one_for_all_nodes(two: tuple[Site, Gateway]) -> None:
             assert other.seen == []
         b.ask({"type": "token_remove", "name": "mine"})
         until(lambda: client.get("/api/devices").status_code == 401)
+
+
+def test_one_node_counts_for_reports_and_the_next_leader_goes_on(
+    two: tuple[Site, Gateway],
+) -> None:
+    a, b = two
+    imei = "860000000000001"
+    a.add_devices([{"imei": imei, "site": "East"}])
+
+    def starts() -> set[int]:
+        """As each node that lives tells it; who is asked counts sooner, if it leads."""
+        return {one.ask({"type": "report"})["total"]["starts"] for one in two if one.process}
+
+    for count in (1, 2):
+        assert b.ask({"type": "start", "imei": imei, "long": 60})["status"] == "404"
+        until(lambda count=count: starts() == {count})  # type: ignore[misc]
+        leader = a.ask({"type": "nodes"})["leader"] if count == 1 else "-"
+        if leader == "a":  # b leads from now on
+            a.terminate()
+            a.process = None
+            until(lambda: b.ask({"type": "nodes"})["leader"] == "b")
