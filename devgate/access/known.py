@@ -31,6 +31,7 @@ class Known(Generic[T]):
         # Names that were in the file since the start.
         self._had = set() if self._watched is None else set(self._watched.entries())
         self._entries: Mapping[str, T] = {}
+        self._offered: set[tuple[str, str]] = set()  # names and lines
         self._nothing: Mapping[str, T] = {}  # the same one each time: nothing has changed then
 
     @property
@@ -65,6 +66,12 @@ class Known(Generic[T]):
         """What the file has and the database has not taken over."""
         return self._untaken({} if self._watched is None else self._watched.entries())
 
+    def offered(self, entries: Sequence[T]) -> None:
+        """The database has been asked to take these over: from now on it decides. Another node
+        with another line of that name may have come behind us."""
+        self._offered |= {(one.name, line_of(one)) for one in entries}
+        self._seen = None
+
     def gone(self, *, since_start: bool) -> Sequence[str]:
         """Names that were taken over from lines that are there no longer. `since_start`: only of
         lines that were there when this gateway started."""
@@ -73,7 +80,12 @@ class Known(Generic[T]):
         return sorted(names & self._had if since_start else names)
 
     def _untaken(self, file: Mapping[str, T]) -> list[T]:
-        return [one for one in file.values() if self._taken.get(one.name) != line_of(one)]
+        return [
+            one
+            for one in file.values()
+            if self._taken.get(one.name) != line_of(one)
+            and (one.name, line_of(one)) not in self._offered
+        ]
 
     def _gone(self, file: Mapping[str, T]) -> set[str]:
         """A file that is missing altogether says nothing about what was taken from it."""

@@ -138,8 +138,11 @@ class Accounts:
         if self._users is not None:
             kinds.append(("user", self._users.known))
         for kind, known in kinds:
-            if lines := [_account(kind, one) for one in known.untaken()]:
-                for one in await self.change(stored.take, lines):
+            if untaken := known.untaken():
+                lines = [_account(kind, one) for one in untaken]
+                taken = await self.change(stored.take, lines)
+                known.offered(untaken)
+                for one in taken:
                     log.info("account taken over kind=%s name=%s file=%s", kind, one.name,
                              known.path)  # fmt: skip
                     self._tell("account.added", one)

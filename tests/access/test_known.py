@@ -72,3 +72,15 @@ def test_what_did_not_change_is_put_together_once(tmp_path: Path) -> None:
         tokens = Tokens(path)
         tokens.known.put({"shop": Token("shop", "read", "", "x")}, {})
         assert tokens.known.entries() is tokens.known.entries()
+
+
+def test_two_nodes_with_other_lines_do_not_take_turns(tmp_path: Path) -> None:
+    """Each line is offered once: the database's word is the last, also where it is another's."""
+    file = tmp_path / "tokens"
+    secret = add(file, "shop", "admin")
+    tokens = Tokens(file)
+    tokens.known.put({"shop": Token("shop", "read", "", "x")}, {"shop": "another node's"})
+    assert tokens.check(secret) is not None
+    tokens.known.offered(tokens.known.untaken())
+    assert tokens.known.untaken() == []
+    assert tokens.check(secret) is None

@@ -153,7 +153,7 @@ async def test_a_stream_goes_through(store: Database) -> None:
         ({"type": "ping", "x": 1}, "ping: it has no 'x'"),
         ({"type": "forward", "source": "s"}, "request: a request expected"),
         ({"type": "forward", "request": {}}, "source: who asked expected"),
-        ({"type": "forward", "request": {}, "source": "x" * 65}, "source: a string of 1 to 80"),
+        ({"type": "forward", "request": {}, "source": "x" * 81}, "source: a string of 1 to 80"),
         (
             {"type": "forward", "request": {"type": "stop"}, "source": "s", "command": "1"},
             "command: an id of a command expected",

@@ -26,6 +26,7 @@ def two(postgres_url: str) -> Iterator[tuple[Site, Gateway]]:
         for name in ("a", "b"):
             settings: dict[str, dict[str, object]] = {
                 "store": {"url": postgres_url}, "cluster": {"node": name},
+                "control": {"tokens": "tokens" if name == "a" else ""},
             }  # fmt: skip
             nodes.append(stack.enter_context(site(settings)))
         yield nodes[0], nodes[1]
