@@ -74,6 +74,9 @@ PRIVATE = frozenset(
     kind for kind in AUDIT if kind.partition(".")[0] in ("account", "session", "operation")
 )
 
+# What a webhook gets only if it asks for it by name: a shop's receiver is not to hear who logs in.
+NAMED = PRIVATE | {kind for kind in KINDS if kind.startswith("webhook.")}
+
 # `device` stands for all events of devices.
 GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
 
@@ -92,6 +95,11 @@ def types_of(wanted: Collection[str]) -> frozenset[str]:
         return frozenset()
     types = frozenset(t for t in KINDS if t in wanted or t.partition(".")[0] in wanted)
     return frozenset() if len(types) == len(KINDS) else types
+
+
+def types_for_webhook(wanted: Collection[str]) -> frozenset[str]:
+    """As types_of(); nothing is all but NAMED."""
+    return types_of(wanted) if wanted else frozenset(KINDS) - NAMED
 
 
 class Event(NamedTuple):

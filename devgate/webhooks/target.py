@@ -14,7 +14,7 @@ import trio
 from devgate.alarm import Alarm
 from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
-from devgate.events.kinds import Event, types_of
+from devgate.events.kinds import Event, types_for_webhook
 from devgate.events.log import EventLog
 from devgate.webhooks.backoff import PARALLEL, Backoff
 from devgate.webhooks.position import BY_HAND, Position
@@ -49,8 +49,9 @@ class Target(Progress):
         dice: random.Random | None = None,
     ) -> None:
         super().__init__(settings.called, settings.shown, events, save, dice or random.Random())
-        self.wanted = frozenset(settings.events)  # events and groups of events; none: all
-        self._types = types_of(self.wanted)
+        # Events and groups of events; none: all but those that are to be named.
+        self.wanted = frozenset(settings.events)
+        self._types = types_for_webhook(self.wanted)
         # Here, because a gateway without webhooks need not carry its library.
         from devgate.webhooks.poster import Poster
 
