@@ -69,9 +69,10 @@ class Commands:
         none."""
         there = {id for answer in answers for (id,) in answer.rows}
         nobodys = set()
+        written: list[Values] = []
         for id, row in batch.commands.items():
             if id in there:
-                events += row.events
+                written += row.events
                 imei = row.values[1]
                 waits = row.fresh and row.values[STATE] == "waiting"
                 if waits and held[imei][1] != self._incarnation:
@@ -84,6 +85,9 @@ class Commands:
                     done.refused[id] = MOVED
             if (refused := done.refused.get(id)) is not None:
                 done.fates += [(fate, refused) for fate in row.fates]
+        # Of two changes of a command the row is the later one's, and another command's event may
+        # have come in between.
+        events += sorted(written, key=lambda event: batch.place(event))
         if nobodys:
             # Whoever had the device before does not know of this, and this node not of what that
             # one has under way: whichever claims it next has to look.

@@ -60,6 +60,12 @@ class NodeBatch:
     events: list[Values] = field(default_factory=list)  # that depend on nothing
     verdicts: list[Verdict] = field(default_factory=list)
     stale: list[Fate] = field(default_factory=list)  # of rows that are not written
+    # Of each event of a command, by its id(): which of them all it is, in the order of happening.
+    places: dict[int, int] = field(default_factory=dict)
+
+    def place(self, event: Values) -> int:
+        """Which of the events of commands this one is."""
+        return self.places[id(event)]
 
 
 def gathered(rows: Iterable[Row]) -> NodeBatch:
@@ -68,6 +74,8 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
     for kind, values in rows:
         if kind == "order":
             row = CommandRow(*values)
+            for event in row.events:
+                batch.places[id(event)] = len(batch.places)
             # What comes later stands later: a device's next start behind the end of its last.
             if (before := batch.commands.pop(row.values[0], None)) is not None:
                 if ends(before) and (ends(row) or row.values[STATE] != "ended"):

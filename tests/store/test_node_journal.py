@@ -90,21 +90,28 @@ def test_a_408_that_another_node_has_written_has_one_end(two: tuple[OneNode, One
     assert [type for _, type in types(b)].count("command.ended") == 1
 
 
-def test_a_start_that_waited_is_told_behind_the_end_of_the_one_before(
+def test_what_became_of_several_commands_is_told_in_the_order_of_happening(
     two: tuple[OneNode, OneNode],
 ) -> None:
-    """It is accepted, the other one ends, and its turn comes: all in one commit."""
+    """A start is accepted, the one before it ends, its turn comes, and a late answer to the other
+    one is there: all in one commit, in which each has one row. Found by scripts/jepsen."""
     a, _ = two
     a.claims()
     a.commit(order("1"))
-    end = (2.0, "command.ended", A, "1", "{}")
+    end, late = ((2.0, f"command.{type}", A, "1", "{}") for type in ("ended", "late"))
+    unknown = command_row("1", status="408").values
+    known = command_row("1", late=True, late_at=3.0).values
     a.commit(
         order("2", state="waiting"),
-        Row("order", (command_row("1", state="ended", status="404").values, [end], False, None)),
+        Row("order", (unknown, [end], False, None)),
         order("2", fresh=False),
+        Row("order", (known, [late], False, None)),
     )
     told = [(row[1], row[3]) for row in a.read(history.events_after, 2, 1000)]
-    assert told == [("command.ended", "1"), ("command.waiting", "2"), ("command.sent", "2")]
+    assert told == [
+        ("command.waiting", "2"), ("command.ended", "1"), ("command.sent", "2"),
+        ("command.late", "1"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("then", ["ended", "sent"])
