@@ -111,8 +111,21 @@ class Came:
 
 def read_records(url: str, where: str = "true") -> list[Json]:
     """All records, named as in replies; or those for which this is true."""
-    with psycopg.connect(url, row_factory=dict_row) as conn:
-        rows = conn.execute(f"SELECT * FROM command WHERE {where} ORDER BY id").fetchall()
+    with psycopg.connect(url) as conn:
+        return _records(conn, where)
+
+
+def read_journal(url: str) -> tuple[list[Json], list[Event]]:
+    """All records and all events at one moment: a late answer may come at any time."""
+    with psycopg.connect(url) as conn:
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        query = "SELECT n, type, imei, command, detail FROM event ORDER BY n"
+        return _records(conn, "true"), [Event(*row) for row in conn.execute(query)]
+
+
+def _records(conn: psycopg.Connection, where: str) -> list[Json]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(f"SELECT * FROM command WHERE {where} ORDER BY id").fetchall()
     return [{"command": row.pop("id"), **row} for row in rows]
 
 
@@ -121,12 +134,6 @@ def newest_event(url: str) -> int:
         row = conn.execute("SELECT coalesce(max(n), 0) FROM event").fetchone()
     assert row is not None, "an aggregate has one"
     return int(row[0])
-
-
-def read_events(url: str) -> list[Event]:
-    with psycopg.connect(url) as conn:
-        query = "SELECT n, type, imei, command, detail FROM event ORDER BY n"
-        return [Event(*row) for row in conn.execute(query)]
 
 
 def wall_ahead() -> float:

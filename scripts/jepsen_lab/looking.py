@@ -18,7 +18,7 @@ from jepsen_lab.history import (
     History,
     newest_event,
     read_devices,
-    read_events,
+    read_journal,
     read_records,
     wall_ahead,
 )
@@ -118,12 +118,13 @@ class Looks:
         received = lab.nodes[0].received.read_text("ascii").splitlines()
         # Ahead of the database: a late answer may still come. What was told is on disk already.
         watched, watched_at = list(self.watcher.events), dict(self.watcher.at)
+        records, events = read_journal(url)
         history = History(
             list(lab.book.orders),
             dict(lab.book.attempts),
-            read_devices(lab.programs.record),
-            read_records(url),
-            read_events(url),
+            read_devices(lab.programs.record),  # behind the database: what it knows was answered
+            records,
+            events,
             watched,
             [line.split() for line in received],
             self._rested,
