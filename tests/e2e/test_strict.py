@@ -23,7 +23,8 @@ ONLY_CONTROL = {
     "status": {"imei"}, "tap": {"unregistered"}, "upgrade": {"program"},
 }  # fmt: skip
 
-NO_CALL = {"take_late", "upload"}  # the first is of the operator's command line alone
+# Of the operator's command line, of imports, and of the pages: a token has no password.
+NO_CALL = {"take_late", "upload", "password", "second_factor"}
 
 
 @pytest.fixture(scope="module")
