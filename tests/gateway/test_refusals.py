@@ -121,7 +121,7 @@ class TestStopping:
         await wait_all_tasks_blocked()
         second, kept = ask(rig, nursery), ask(rig, nursery, expires=60)
         await trio.sleep(1)
-        rig.orders.closed = True
+        rig.orders.close()
         rig.dispatcher.close()
         late = ask(rig, nursery)
         await trio.sleep(1)
@@ -140,7 +140,7 @@ class TestStopping:
         rig.online()
         asked = ask(rig, nursery, timeout=300)
         await trio.sleep(1)
-        rig.orders.closed = True
+        rig.orders.close()
         rig.dispatcher.close()
         await trio.sleep(1)
         rig.dispatcher.give_up()
