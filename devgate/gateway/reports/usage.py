@@ -49,7 +49,7 @@ class Look(NamedTuple):
     default: str  # the zone of sites without their own
     zones: Mapping[str, str]  # of sites that have one
     oldest: float  # what happened earlier is not kept
-    first: float  # the oldest command that is kept was taken then
+    first: float  # of days that began before this time some commands may be gone
     floor: float  # of days that ended before this time the commands may be gone
 
     def zone_of(self, site: str) -> str:
@@ -174,7 +174,9 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
     state = work.state(conn)
     first = work.oldest_command(conn) or now
     oldest = min(first, work.oldest_event(conn) or now)
-    look = Look(now, default, zones, oldest, first, now - keep)
+    floor = now - keep
+    # In a young database nothing is gone: its first day may be counted in another zone.
+    look = Look(now, default, zones, oldest, floor if work.all_kept(conn) else first, floor)
     if state is None:
         state = State(number, at, default)
         work.begin(conn, state)

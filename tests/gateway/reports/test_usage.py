@@ -280,6 +280,19 @@ async def test_a_zone_of_its_own_cuts_the_days_of_a_site_anew(world: World) -> N
     assert {day for day, one in world.report(site="east").items() if one.starts} == {"2026-11-22"}
 
 
+async def test_the_first_start_of_all_is_in_one_day_after_its_zone_was_changed(
+    world: World,
+) -> None:
+    world.start(at(f"{TODAY} 18:05"), C)  # tomorrow there, where today ended before it
+    world.now = at(f"{TODAY} 18:06")
+    await world.turn()
+    with world.database.write() as conn:
+        zones.set_zone(conn, "west", "Pacific/Kiritimati", 20_800)
+    await world.turn()
+    found = world.report(site="west")
+    assert {day: one.starts for day, one in found.items()} == {TODAY: 0, "2026-11-25": 1}
+
+
 async def test_what_was_counted_outlives_its_commands(world: World) -> None:
     old = world.start(at("2026-11-20 09:00"))
     kept = world.start(at("2026-11-20 10:00"), status="408")
