@@ -61,7 +61,6 @@ def _postgresql(url: str, kind: Hashable, make: Callable[[], object]) -> None:
         new = conn.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,)
         script = _scripts.get(kind)
         if new and script is not None:
-            conn.execute(f"DROP SCHEMA {found[1]}")
             conn.execute(re.sub(rf"\b{SCHEMA}\b", found[1], script).encode())
             return
     make()
@@ -79,9 +78,13 @@ def _dump(url: str, schema: str) -> str:
     programs = binaries()
     assert programs is not None, "its server runs"
     done = subprocess.run(
-        [programs / "pg_dump", "--inserts", "--no-owner", f"--schema={schema}", _server(url)],
+        [
+            programs / "pg_dump", "--inserts", "--no-owner", "--no-privileges",
+            f"--schema={schema}", _server(url),
+        ],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    # What begins with a backslash is for psql.
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("\\")]
+    # What begins with a backslash is for psql; and the schema is there, maybe another role's.
+    left_out = ("\\", "CREATE SCHEMA ")
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(left_out)]
     return re.sub(rf"\b{schema}\b", SCHEMA, "\n".join(lines))
