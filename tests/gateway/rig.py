@@ -150,17 +150,19 @@ class Rig:
     @contextlib.asynccontextmanager
     async def lives(self) -> AsyncIterator[trio.Nursery]:
         """From recovery to the end, which comes at once and without a word, like a kill."""
-        async with trio.open_nursery() as outer:
-            outer.start_soon(self.writer.run)
-            await recover(self.dispatcher, self.running, self.records)
-            self.orders.ids.after(await self.records.read(history.newest_id))
-            if self.knows_keys:
-                await self.keys.prepare()
-                await self.keys.load()
-            await outer.start(self.dispatcher.serve, self.caught_up)
-            yield outer
-            outer.cancel_scope.cancel()
-        self.journal.close()
+        try:
+            async with trio.open_nursery() as outer:
+                outer.start_soon(self.writer.run)
+                await recover(self.dispatcher, self.running, self.records)
+                self.orders.ids.after(await self.records.read(history.newest_id))
+                if self.knows_keys:
+                    await self.keys.prepare()
+                    await self.keys.load()
+                await outer.start(self.dispatcher.serve, self.caught_up)
+                yield outer
+                outer.cancel_scope.cancel()
+        finally:  # also where a test fails: the next one would be blamed
+            self.journal.close()
 
     # What the world does
 

@@ -45,12 +45,14 @@ async def successor(store: Database, rig: Rig, shift: float = 0.0) -> AsyncItera
         unpacking.command(command)
     for device in devices:
         unpacking.device(device)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(following.writer.run)
-        await nursery.start(following.dispatcher.serve, following.caught_up)
-        yield following
-        nursery.cancel_scope.cancel()
-    following.journal.close()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(following.writer.run)
+            await nursery.start(following.dispatcher.serve, following.caught_up)
+            yield following
+            nursery.cancel_scope.cancel()
+    finally:
+        following.journal.close()
 
 
 async def held(rig: Rig) -> None:
