@@ -81,7 +81,8 @@ class Gate:
                 raise answer
             if answer is not None:
                 return answer
-        if args.get("type") in ORDERS or args.get("type") == UPGRADE:
+        type = args.get("type")  # whatever a caller has sent
+        if isinstance(type, str) and (type in ORDERS or type == UPGRADE):
             return await self._dispatch(args, source)
         self._under_way += 1
         try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from devgate.store.device import RECORD
 from tests.e2e.caller import knowing
 from tests.e2e.harness import Gateway
 
@@ -45,7 +46,7 @@ def test_devices_from_the_first_to_the_last_by_the_socket(served: Gateway) -> No
     assert known | {"id": 0} == {
         "status": "200", "imei": C, "id": 0, "name": "雷 5", "site": "", "phone": None, "qr": None,
         "unit": "seconds", "ack_timeout": 60, "enabled": True, "online": False, "since": None,
-        "address": None, "heard": None, "running_until": None,
+        "address": None, "heard": None, "running_until": None, **dict.fromkeys(RECORD),
     }  # fmt: skip
     missing = served.cli("devices", "disable", A, "777000000000009", "--json")
     assert (missing.returncode, json.loads(missing.stdout)["status"]) == (5, "300")

@@ -29,6 +29,7 @@ def two(postgres_url: str) -> Iterator[tuple[Site, Gateway]]:
                 "control": {"tokens": "tokens" if name == "a" else ""},
             }  # fmt: skip
             nodes.append(stack.enter_context(site(settings)))
+        nodes[1].tokens = nodes[0].tokens  # they are in the database
         yield nodes[0], nodes[1]
 
 
