@@ -101,7 +101,8 @@ _OF_SITE = text(
 _STARTS = _many(
     "SELECT c.imei, c.state, c.status, c.verdict, count(*), coalesce(sum(c.long), 0) "
     "FROM command c WHERE c.imei IN :imeis AND c.id >= :low AND c.id < :high "
-    "AND c.type = 'start' GROUP BY c.imei, c.state, c.status, c.verdict"
+    "AND c.type = 'start' AND (c.why IS NULL OR c.why <> 'test') "  # no customer's
+    "GROUP BY c.imei, c.state, c.status, c.verdict"
 )
 _TELLING = "('device.online', 'device.offline', 'device.taken_over')"
 _PRESENCE = _many(

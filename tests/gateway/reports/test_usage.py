@@ -144,6 +144,7 @@ async def test_starts_are_counted_by_the_day_of_the_zone(world: World) -> None:
     world.start(at("2026-11-24 09:01"), C, status="404")
     world.start(at("2026-11-24 09:02"), C, "accepted", state="waiting", status="000")
     world.start(at("2026-11-24 09:03"), C, type="stop")
+    world.start(at("2026-11-24 09:04"), C, why="test")  # by staff
     await world.turn()  # ... and what comes, by its event
     found = world.report()
     assert {day: counts(one) for day, one in found.items()} == {
