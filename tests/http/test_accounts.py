@@ -105,6 +105,8 @@ def test_the_command_asks_the_gateway_that_runs(served: Site) -> None:
     done = served.cli("user", "add", "张伟", "--role", "read", text=PASSWORD + "\n")
     assert (done.returncode, done.stdout) == (0, "user 张伟 is known with the role read\n")
     assert served.cli("user", "add", "张伟", text=PASSWORD).returncode == 9
+    nothing = served.cli("user", "add", "李娜")
+    assert (nothing.returncode, "or use --invite" in nothing.stderr) == (2, True)
     assert served.cli("user", "add", "张伟", "--replace", text=OTHER).returncode == 0
     with visitor(served.url) as opened:
         assert opened.log_in(name="张伟", password=OTHER) == "/"

@@ -194,7 +194,9 @@ def _password() -> str:
         return str(
             click.prompt(said("Password"), hide_input=True, confirmation_prompt=True, err=True)
         )
-    return sys.stdin.readline().rstrip("\r\n")
+    if not (password := sys.stdin.readline().rstrip("\r\n")):
+        raise click.UsageError("No password came on stdin: give one there, or use --invite.")
+    return password
 
 
 USERS.add_list_and_remove(user)
