@@ -86,8 +86,11 @@ class Forwarding:
         until = trio.current_time() + LEADER_SECONDS
         while True:
             leader: str | None = await self._gateway.records.read(nodes.leader)
-            if leader is not None or self._node.leadership.held:
+            # Of a node that has just begun this one may not know the address yet.
+            if leader == self._node.node or (leader is not None and self._node.address(leader)):
                 return leader
+            if leader is None and self._node.leadership.held:
+                return None
             if trio.current_time() > until:
                 raise StoreError("no node leads the cluster at the moment; ask again")
             await trio.sleep(LEADER_LOOK_SECONDS)
