@@ -14,7 +14,11 @@ PROTOCOL, CONTROL = ROOT / "docs" / "protocol.md", ROOT / "docs" / "control.md"
 READMES = (ENGLISH, CHINESE)
 ARCHITECTURE, CONTRIBUTING = ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"
 CLUSTER, UPGRADE = ROOT / "docs" / "cluster.md", ROOT / "docs" / "upgrade.md"
-PAGES = (*READMES, MANUAL, CLUSTER, UPGRADE, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING)
+IN_CHINESE = ROOT / "docs" / "zh"
+PAGES = (
+    *READMES, MANUAL, CLUSTER, UPGRADE, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING,
+    *sorted(IN_CHINESE.glob("*.md")),
+)  # fmt: skip
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b(?:COMMAND|IMEI|LONG|NAME|N|FILE)\b")

@@ -3,7 +3,8 @@
 In code, comments and documents a section is named as "protocol.md section 4" or "control.md
 sections 1 and 2", a rule as "architecture.md section 7, rule 3". A section without a name is
 one of the document that the same file named last, a rule without a section one of the section
-named last. Within a document of docs/ a section without a name is its own.
+named last. Within a document of docs/ a section without a name is its own. A page of docs/zh says
+"protocol.md 第 4 节" and "规则 4", and its sections are those of the English page of that name.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ TOKEN = re.compile(
     rf"|\b[Rr]ules? (?P<rules>{NUMBERS})\b"
 )
 HEADING = re.compile(r"^## (\d+)\. ", re.MULTILINE)
+CHINESE = (
+    (re.compile(r" ?第 (\d+) 节[,\uff0c]?"), r" section \1,"),
+    (re.compile(r" ?规则 (\d+)"), r" rule \1"),
+)
+PLACES = (ROOT / "docs", ROOT / "docs" / "zh")
 SEARCHED = (
     ".py",
     ".md",
@@ -81,6 +87,8 @@ def found(text: str, own: str, home: int) -> Iterator[tuple[str, int, int]]:
     page, last = own, home
     # A comment goes on in its next line.
     joined = re.sub(r"\s*\n\s*(?:#|//|\*|--)?\s*", " ", text)
+    for chinese, english in CHINESE:
+        joined = chinese.sub(english, joined)
     for token in TOKEN.finditer(joined):
         if token["page"]:
             yield token["page"], 0, 0
@@ -108,7 +116,7 @@ def numbers(words: str) -> Iterator[int]:
 @cache
 def document(name: str) -> Path:
     """The document that a reference names, by its path or its name alone."""
-    for place in (ROOT / name, ROOT / "docs" / name):
+    for place in (ROOT / name, *(folder / name for folder in PLACES)):
         if place.is_file() and place.name == Path(name).name:
             return place
     raise ValueError(f"there is no document {name}")
@@ -144,7 +152,7 @@ def test_no_reference_is_dangling() -> None:
     wrong = {}
     for file in files():
         text = file.read_text("utf-8")
-        has_sections = file.parent == ROOT / "docs" and HEADING.search(text)
+        has_sections = file.parent in PLACES and HEADING.search(text)
         if said := dangling(references_of(file) if has_sections else references(text)):
             wrong[str(file.relative_to(ROOT))] = said
     assert wrong == {}
@@ -179,6 +187,9 @@ def test_references_are_found() -> None:
         ("RFC 9113 section 5.3.2", 0),
         ("nowhere.md", 1),
         ("docs/nowhere.md section 1", 2),
+        ("protocol.md 第 2 节，规则 4，以及规则 3", 0),  # noqa: RUF001
+        ("见 protocol.md 第 99 节", 1),
+        ("protocol.md 第 2 节，规则 99", 1),  # noqa: RUF001
     ],
 )
 def test_what_leads_nowhere_is_found(text: str, wrong: int) -> None:

@@ -24,6 +24,7 @@ from tests.docs.pages import (
     MANUAL,
     PAGES,
     READMES,
+    ROOT,
     arguments,
     blocks,
     commands,
@@ -79,7 +80,7 @@ def test_the_help_in_the_manual_is_the_real_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, PAGES[0].with_name("CHANGELOG.md")], ids=lambda p: p.name
+    "page", [*PAGES, PAGES[0].with_name("CHANGELOG.md")], ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
@@ -92,9 +93,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Where links may point to, as GitHub names headings."""
+    """Where links may point to: as GitHub names headings, and explicit places."""
     titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    named = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return named | set(re.findall(r'^<a id="([^"]+)"></a>$', prose(page), re.MULTILINE))
 
 
 def test_both_readmes_have_the_same_parts() -> None:

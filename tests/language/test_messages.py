@@ -161,7 +161,7 @@ def test_each_label_has_its_chinese(text: str) -> None:
         ),
         (
             "the gateway cannot write its journal (the disk is full); nothing was sent",
-            "网关无法写入指令日志（磁盘已满）；未发送任何内容",  # noqa: RUF001
+            "网关无法写入指令流水（磁盘已满）；未发送任何内容",  # noqa: RUF001
         ),
         ("it blinks; nothing was sent", "it blinks；未发送任何内容"),  # noqa: RUF001
         ("words that nobody has translated", "words that nobody has translated"),

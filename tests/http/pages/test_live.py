@@ -55,7 +55,7 @@ def following(client: httpx.Client, path: str) -> AbstractContextManager[Sse]:
     ("path", "words"),
     [
         ("/", {"Online now": "当前在线", "Latest commands": "最新指令"}),
-        ("/devices?q=Bay", {"Name": "名称", "Labels for the selected": "打印所选设备的标签"}),
+        ("/devices?q=Bay", {"Name": "名称", "Labels for the selected": "打印所选设备的贴纸"}),
         (f"/devices/{LISTED}?day=", {"Connected since": "上线时间"}),
     ],
 )
