@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from devgate.store.node_commits import Committed
 from devgate.store.node_journal import NodeJournal
 from devgate.store.node_session import NodeSession
 from devgate.store.nodes import BEAT_SECONDS, Member, Node
+from devgate.store.shared_secret import derived
 from devgate.store.writer import Writer
 
 REFRESH_SECONDS = 1.0  # until every node knows what was changed of the devices
@@ -99,7 +99,7 @@ class _Membership:
     secret: str
 
     def derived(self, purpose: str) -> bytes:
-        return hmac.digest(self.secret.encode(), purpose.encode(), "sha256")
+        return derived(self.secret, purpose)
 
     @property
     def nodes(self) -> Sequence[Node]:

@@ -33,6 +33,8 @@ async def recover_from_disk(
         if joined is not None:
             await joined.check_files()
         await gateway.accounts.load()
+        if gateway.settings.signs_by_database:
+            await gateway.accounts.keep_secret()
         await gateway.knowledge.load()
         await gateway.quarantine.load()
         if joined is None:
@@ -64,5 +66,7 @@ async def inherit(
             new.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
         await gateway.quarantine.load()  # it may have been lifted meanwhile
+        if gateway.settings.signs_by_database:
+            await gateway.accounts.keep_secret()
         successor.follow(gateway, parts.storage.writer.post)
         gateway.trimming.tell()

@@ -12,11 +12,11 @@ from pydantic import PrivateAttr, model_validator
 
 from devgate.config.addresses import addresses, loopback, networks
 from devgate.config.cluster import ClusterSettings
+from devgate.config.http import HttpSettings as HttpSettings
 from devgate.config.kinds import (
     KEY_FILE,
     MODE,
     PATTERN,
-    PUBLIC,
     SOCKET,
     TEXT,
     URL,
@@ -158,35 +158,6 @@ class ControlSettings(Table):
         return self
 
 
-class HttpSettings(Table):
-    """The door for browsers and web applications."""
-
-    listen: Annotated[list[str], addresses(required=False)] = setting(
-        "", "Addresses of the API and the dashboard; nothing turns HTTP off.", restart=True
-    )
-    users: Annotated[str, path(optional=True)] = setting(
-        "", "File of the dashboard's users, with hashed passwords.", restart=True
-    )
-    secret: Annotated[str, path(optional=True)] = setting(
-        "", "File of the secret that signs sessions; made if missing.", restart=True
-    )
-    public: Annotated[str, PUBLIC] = setting(
-        "", "The URL that people see, where a proxy stands in front.", restart=True
-    )
-    proxies: Annotated[list[str], networks()] = setting(
-        [], "Addresses or networks of proxies whose X-Forwarded-For is believed.", restart=True
-    )
-    metrics_public: Annotated[bool, YES_OR_NO] = setting(
-        False, "/metrics needs no token.", restart=True
-    )
-    plain: Annotated[bool, YES_OR_NO] = setting(
-        False,
-        "A proxy or a tunnel in front ends TLS: plain text off loopback is meant.",
-        restart=True,
-    )
-    tls: TlsSettings | None = setting(None, "TLS for the addresses.", restart=True)
-
-
 class CommandSettings(Table):
     """Starts and stops."""
 
@@ -285,6 +256,19 @@ class Settings(Table):
     def file(self) -> str | None:
         """The file that they were read from, as an absolute path; None without one."""
         return self._file
+
+    @property
+    def session_file(self) -> str:
+        """File of the secret that signs sessions; "": it is derived from the database's own."""
+        url = self.store.url
+        return self.http.secret or (
+            f"{url.removeprefix('sqlite:///')}.sessions" if url.startswith("sqlite:///") else ""
+        )
+
+    @property
+    def signs_by_database(self) -> bool:
+        """Whether there are sessions, and the database has the secret that signs them."""
+        return bool(self.http.listen) and not self.session_file
 
     def read_from(self, file: str) -> None:
         """Say which file they were read from."""

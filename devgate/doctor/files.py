@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from devgate.access import secret_file
 from devgate.build import tls_of
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
@@ -27,6 +28,15 @@ def examine(settings: Settings) -> Findings:
         for words in exposed(settings)
     ]
     yield from found or [ok("exposure", "no secret and no plain text lies open")]
+    if settings.http.listen and (file := settings.session_file):
+        try:
+            secret_file.secret_of(file, ours=not settings.http.secret, make=False)
+        except SetupError as err:
+            yield error("sessions", str(err), "the gateway does not start until then")
+        except FileNotFoundError:
+            yield ok("sessions", f"{file} is made at the next start")
+        else:
+            yield ok("sessions", f"a login outlives a restart: {file}")
     for name, tls in _tables(settings):
         yield _certificate(name, tls, datetime.now(UTC))
 

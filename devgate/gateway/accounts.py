@@ -20,7 +20,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
 from devgate.model import iso
 from devgate.store import accounts as stored
-from devgate.store import sessions
+from devgate.store import sessions, shared_secret
 from devgate.store.accounts import Account, Kind
 from devgate.store.history import Reading
 
@@ -58,6 +58,7 @@ class Accounts:
         self._revision = -1
         self._all: Sequence[Account] = ()
         self.ended: frozenset[str] = frozenset()  # ids of sessions that were ended
+        self.shared_secret = ""  # of the database, once keep_secret() was called
         self._lock = trio.Lock()
 
     @property
@@ -81,6 +82,12 @@ class Accounts:
         # Lines that cannot be taken over stay in force as lines.
         take_over = partial(self._take_over, since_start=self._shared)
         await self._background.attempt("accounts", take_over)
+
+    async def keep_secret(self) -> None:
+        """Have the secret of the database, which is made if it has none. Raises StoreError."""
+        self.shared_secret = await self._records.read(shared_secret.get)
+        if not self.shared_secret:
+            self.shared_secret = await self._records.change(shared_secret.kept)
 
     async def watch(self) -> NoReturn:
         """See what others change, here and in the files."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
+from devgate.access.secret_file import secret_of
 from devgate.access.tokens import Tokens
 from devgate.access.users import Users
 from devgate.config.settings import HttpSettings
-from devgate.errors import SetupError
 from devgate.events.log import EventLog
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
@@ -23,8 +22,7 @@ from devgate.http.boards import Boards
 from devgate.http.login_limit import Told
 from devgate.http.serving.quota import Quota
 from devgate.http.sessions import Sessions
-
-SECRET = 32  # bytes: what signs sessions
+from devgate.store.shared_secret import derived
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 
@@ -43,6 +41,7 @@ class Web:
     users: Users | None
     settings: HttpSettings
     secret: bytes
+    secret_file: str  # "": the secret is in the database
     sessions: Sessions = field(init=False)
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
     quota: Quota = field(default_factory=Quota)
@@ -52,13 +51,12 @@ class Web:
     unread: tuple[float, str] = (-math.inf, "")
 
     def __post_init__(self) -> None:
-        settings = self.settings
         self.sessions = Sessions(
             self.secret,
             self.users,
             self.tokens,
             secure=self.secure,
-            ended_file=f"{settings.secret}.ended" if settings.secret else "",
+            ended_file=f"{self.secret_file}.ended" if self.secret_file else "",
             is_ended=lambda id: id in self.gateway.accounts.ended,
         )
         self.boards = Boards(self.events, self.stopping, state=self._state)
@@ -66,8 +64,9 @@ class Web:
     async def renew(self) -> None:
         """Take up a secret of sessions that was changed in its file: all sessions end. Raises
         SetupError if it cannot be used; then the one before stays."""
-        if self.settings.secret:
-            found = await trio.to_thread.run_sync(secret_of, self.settings.secret)
+        if self.secret_file:
+            read = partial(secret_of, self.secret_file, ours=not self.settings.secret)
+            found = await trio.to_thread.run_sync(read)
             if found != self.secret:
                 self.secret = found
                 self.sessions.sign_with(found)
@@ -87,41 +86,13 @@ class Web:
 def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
     """The web of a gateway, by its settings.
 
-    Reads the file of the secret, which is made if it is missing. Raises
-    SetupError if one of them is of no use.
+    The secret of sessions is that of a file, which is made if it is missing, or the database's.
+    Raises SetupError if it is of no use.
     """
-    settings = gateway.settings.http
-    if settings.secret:
-        secret = secret_of(settings.secret)
-    elif gateway.cluster is not None:  # a session of one node is one of all
-        secret = gateway.cluster.derived("http sessions")
-    else:
-        secret = secrets.token_bytes(SECRET)
+    settings, file = gateway.settings.http, gateway.settings.session_file
+    if file:
+        secret = secret_of(file, ours=not settings.secret)
+    else:  # a session of one node, or of the gateway before this one, is one of all
+        secret = derived(gateway.accounts.shared_secret, "http sessions")
     users = gateway.accounts.users
-    return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret)
-
-
-def secret_of(path: str) -> bytes:
-    """The bytes in this file. A missing one is made, for its owner alone. Raises SetupError."""
-    try:
-        try:
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            with open(path, "rb") as file:
-                secret = file.read(4096).strip()
-        else:
-            secret = secrets.token_hex(SECRET).encode()
-            with os.fdopen(fd, "wb") as file:
-                file.write(secret + b"\n")
-    except OSError as err:
-        raise SetupError(
-            f"the file {path} cannot be used: {err.strerror};"
-            " let the gateway's user read it, or set another [http] secret"
-        ) from None
-    if len(secret) < SECRET:
-        raise SetupError(
-            f"the file {path} holds no secret of at least {SECRET} bytes;"
-            " remove it, and the gateway makes one, or set another [http] secret"
-        )
-    return secret
+    return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret, file)

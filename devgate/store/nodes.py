@@ -9,13 +9,13 @@ earlier than anybody may declare it dead.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from devgate.store import shared_secret
 from devgate.store.timelines import SYNCHRONOUS, TIMELINE, unheard
 
 BEAT_SECONDS = 0.5  # between two commits of a node that has nothing to write
@@ -137,7 +137,7 @@ def join(conn: Connection, id: str, version: str) -> Member:
             "n = greatest(n, (SELECT coalesce(max(n), 0) FROM event)), at = greatest(at, "
             "(SELECT e.at FROM event e ORDER BY e.n DESC LIMIT 1)) RETURNING incarnation, secret"
         ),
-        {"secret": secrets.token_urlsafe(32)},
+        {"secret": shared_secret.new()},
     ).one()
     conn.execute(
         text(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
@@ -39,8 +41,8 @@ class Inside:
 @asynccontextmanager
 async def serving(store: Database, papers: Papers | None = None) -> AsyncIterator[Inside]:
     """A server in this loop; with TLS, if there are papers for it."""
-    whole = Whole(store)
-    http = HttpSettings(listen=["127.0.0.1:0"])
+    whole, folder = Whole(store), tempfile.mkdtemp(prefix="dg-")
+    http = HttpSettings(listen=["127.0.0.1:0"], secret=f"{folder}/secret")
     if papers is not None:
         tls = TlsSettings(certificate=str(papers.certificate), key=str(papers.key))
         http = http.model_copy(update={"tls": tls})
@@ -52,6 +54,7 @@ async def serving(store: Database, papers: Papers | None = None) -> AsyncIterato
             yield Inside(server, peers)
         nursery.cancel_scope.cancel()
     await whole.aclose()
+    shutil.rmtree(folder)
 
 
 class Peers:

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devgate.access.secret_file import secret_of
 from devgate.access.tokens import ROLES, Tokens, may, remove
 from devgate.errors import SetupError
 from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.sessions import COOKIE, Sessions
-from devgate.http.web import secret_of
 from tests.e2e.harness import gateway
 from tests.http.harness import Site, problem, site
 
