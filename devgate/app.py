@@ -16,7 +16,7 @@ from devgate import __version__, early
 from devgate.build import Parts, door_tls
 from devgate.config.settings import Settings
 from devgate.doors import Doors, end_at_once
-from devgate.gateway.operations.table import begin, dispatch
+from devgate.gateway.operations.entry import begin, dispatch
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.loading import inherit, recover_from_disk
 from devgate.net.acceptor import Admit

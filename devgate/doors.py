@@ -18,7 +18,7 @@ from devgate.control.caller import Group
 from devgate.control.listeners import UnixDoor
 from devgate.control.moving import Moved
 from devgate.control.server import ControlServer
-from devgate.gateway.operations.table import begin, dispatch
+from devgate.gateway.operations.entry import begin, dispatch
 from devgate.gateway.operations.ways import may_by_socket
 from devgate.net.acceptor import Admit
 from devgate.net.addresses import bind, shown

@@ -10,8 +10,8 @@ import trio
 
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.entry import ORDERS
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.operations.table import ORDERS
 from devgate.upgrade.messages import NOT_HERE
 
 Answer = Reply | Exception
@@ -61,13 +61,13 @@ class Gate:
         self._less = trio.lowlevel.ParkingLot()
 
     def begin(self, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
-        """As operations.table.begin(): False where that is not possible, or not now."""
+        """As operations.entry.begin(): False where that is not possible, or not now."""
         if self._held is not None or self._forward is not None:
             return False
         return self._begin(args, source, on_done)
 
     async def dispatch(self, args: Args, source: str) -> Reply | Stream:
-        """As operations.table.dispatch()."""
+        """As operations.entry.dispatch()."""
         if self._held is not None or self._forward is not None:
             if args.get("type") == UPGRADE:
                 raise CallerError("409", "an upgrade is under way")

@@ -14,7 +14,8 @@ import trio
 from devgate.cluster.door import door
 from devgate.cluster.links import Links, Unreachable
 from devgate.errors import CallerError, DevgateError
-from devgate.gateway.operations import forwarding, table
+from devgate.gateway.operations import forwarding
+from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Reply
 from devgate.protocol.frames import encode
 from devgate.store.engine import Database
@@ -54,7 +55,7 @@ class Entry:
 
     async def record(self, command: object) -> Any:
         asked = {"type": "command", "command": command}
-        return await table.dispatch(self.holder.gateway, asked, "test")
+        return await dispatch(self.holder.gateway, asked, "test")
 
 
 @asynccontextmanager

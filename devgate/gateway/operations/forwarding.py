@@ -22,7 +22,7 @@ from typing import NamedTuple
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, table
+from devgate.gateway.operations import arguments, entry
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Source, shown
@@ -55,7 +55,7 @@ def forwarded(args: Args) -> Forwarded:
         raise CallerError("400", "source: who asked expected")
     if command is not None and not (isinstance(command, str) and _ID.fullmatch(command)):
         raise CallerError("400", f"command: an id of a command expected, not {shown(command)}")
-    if command is not None and request.get("type") not in table.ORDERS:
+    if command is not None and request.get("type") not in entry.ORDERS:
         raise CallerError("400", "command: an id is for a start or a stop alone")
     more = {name: text for name in _WHO if (text := arguments.text(args, name)) is not None}
     who = Source(source, arguments.names(args, "sites"), **more)
@@ -63,7 +63,7 @@ def forwarded(args: Args) -> Forwarded:
 
 
 def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
-    """dispatch() without a task, for orders and pings, as `table.begin` is."""
+    """dispatch() without a task, for orders and pings, as `entry.begin` is."""
     kind = _known(args)
     if kind == "ping":
         on_done({"status": "200", "node": _node(gateway)})
@@ -71,7 +71,7 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
     one = forwarded(args)
     try:
         answered = partial(_answered, on_done)
-        return table.begin(gateway, one.request, one.source, answered, one.command)
+        return entry.begin(gateway, one.request, one.source, answered, one.command)
     except DevgateError as err:
         on_done(_refused(err))
         return True
@@ -80,11 +80,11 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
     """Answer another node. Raises CallerError (400) for what no node asks."""
     kind = _known(args)
-    if kind == "ping" or forwarded(args).request.get("type") in table.ORDERS:
+    if kind == "ping" or forwarded(args).request.get("type") in entry.ORDERS:
         return await result_of(partial(begin, gateway, args, source))
     one = forwarded(args)
     try:
-        answer = await table.dispatch(gateway, one.request, one.source)
+        answer = await entry.dispatch(gateway, one.request, one.source)
     except DevgateError as err:
         return _refused(err)
     if isinstance(answer, Stream):

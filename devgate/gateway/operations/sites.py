@@ -1,6 +1,6 @@
 """Who is limited to some sites: what such a one may ask, and what of a reply is for him.
 
-There is one place for all ways in: `table.dispatch`. For each operation of `tokens.FOR_SITES`
+There is one place for all ways in: `entry.dispatch`. For each operation of `tokens.FOR_SITES`
 there is a limit here: what it looks at before the operation is asked, and what it leaves of the
 reply. A device elsewhere is answered like one that nobody knows. What has no limit is refused, so
 an operation that is added is not open by mistake.

@@ -16,7 +16,7 @@ from devgate.gateway.devices.attempts import (
     WINDOW_SECONDS,
     Attempts,
 )
-from devgate.gateway.operations.table import dispatch
+from devgate.gateway.operations.entry import dispatch
 from devgate.model import Imei
 from devgate.store.engine import Database
 from tests.gateway.rig import NOBODY, OFF, X, Y

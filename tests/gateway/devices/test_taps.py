@@ -10,8 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.gateway.devices import taps as module
 from devgate.gateway.devices.taps import TapLine, TapReader, Taps
+from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Stream
-from devgate.gateway.operations.table import dispatch
 from devgate.store.engine import Database
 from tests.gateway.rig import NOBODY, X
 from tests.gateway.whole import HT, Machine, Whole

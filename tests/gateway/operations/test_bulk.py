@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from devgate.errors import CallerError
 from devgate.gateway import bulk as jobs
 from devgate.gateway.operations import bulk, bulk_work
-from devgate.gateway.operations.table import dispatch
+from devgate.gateway.operations.entry import dispatch
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from devgate.errors import CallerError
-from devgate.gateway.operations.table import dispatch
+from devgate.gateway.operations.entry import dispatch
 from tests.gateway.rig import Rig, X, Y
 from tests.gateway.whole import Whole, registers
 

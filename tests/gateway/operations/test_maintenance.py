@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.errors import CallerError
-from devgate.gateway.operations.table import dispatch
+from devgate.gateway.operations.entry import dispatch
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.operations.table import OPERATIONS, dispatch
+from devgate.gateway.operations.table import OPERATIONS
 from devgate.store.engine import Database
 from tests.gateway.clocks import follow_trios_clock
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied
