@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import click
 
-from devgate.cli.language import said
+from devgate.cli.bulk_job import listed, results, rows, run, sentence
 from devgate.cli.maintenance import SAID, decorated, given
-from devgate.cli.output import (
-    YES,
-    Where,
-    certain,
-    common,
-    complain,
-    emit,
-    exit_code,
-    finish,
-    options,
-    say,
-    table,
-)
+from devgate.cli.output import YES, Where, common, emit, exit_code, finish, options, say
 from devgate.cli.params import Duration, ImeiType, Long
-from devgate.control.client import Reply, ask
-from devgate.model import Imei
-
-LOOK_SECONDS = 0.5  # between two questions how far the job has come
-PAGE = 500  # results that are read at once
-HEADER = ("IMEI", "NAME", "SITE", "OUTCOME", "STATUS", "MESSAGE")
-JOBS = ("JOB", "ACTION", "STATE", "DONE", "OF", "OUTCOMES", "BY", "ASKED")
+from devgate.control.client import ask
 
 
 @click.group()
@@ -88,7 +68,7 @@ def start(where: Where, /, long: Long, times: bool, **which: Any) -> None:
     if times and long.seconds:
         raise click.UsageError("LONG: a number expected with --times, not a duration.")
     unit = "times" if times else "seconds"
-    _run(where, {"type": "bulk_start", "long": long.number, "unit": unit}, which, "Start")
+    run(where, {"type": "bulk_start", "long": long.number, "unit": unit}, which, "Start")
 
 
 @bulk.command()
@@ -102,7 +82,7 @@ def stop(where: Where, /, cancel: bool, **which: Any) -> None:
     Example:
       devgate bulk stop --site north --running
     """
-    _run(where, {"type": "bulk_stop", "cancel": cancel}, which, "Stop")
+    run(where, {"type": "bulk_stop", "cancel": cancel}, which, "Stop")
 
 
 @bulk.command()
@@ -142,7 +122,7 @@ def edit(
         raise click.UsageError(
             "Say what to change: --to-site, --enable, --tag or --model for example."
         )
-    _run(where, {"type": "bulk_edit", **given}, which, "Change")
+    run(where, {"type": "bulk_edit", **given}, which, "Change")
 
 
 @bulk.command()
@@ -173,103 +153,7 @@ def maintenance(
     if off and details:
         raise click.UsageError("--off ends it: give no --reason, --for or --until.")
     verb = "End maintenance of" if off else "Put in maintenance"
-    _run(where, {"type": "bulk_maintenance", "on": not off, **details}, which, verb)
-
-
-def _run(
-    where: Where, request: Mapping[str, Any], which: Mapping[str, Any], verb: str
-) -> NoReturn:
-    """Count, ask, have it done, follow it, and end with what came of it."""
-    asked = {**request, **_selection(which)}
-    if which["id"] is not None:
-        asked["bulk"] = which["id"]
-    if not which["yes"]:
-        counted = ask(where.socket(), {**asked, "dry_run": True})
-        if (
-            exit_code(counted) or "online" not in counted
-        ):  # refused, or a job that is there already
-            _end(where, counted)
-        question = (
-            f"{verb} {counted['count']} machines ({counted['online']} online, "
-            f"{counted['running']} running, {counted['disabled']} disabled)?"
-        )
-        certain(question, yes=False)
-        asked["most"] = counted["count"]
-    begun = ask(where.socket(), asked)
-    if exit_code(begun) or which["no_wait"]:
-        _end(where, begun)
-    _end(where, _followed(where, begun))
-
-
-def _selection(which: Mapping[str, Any]) -> dict[str, Any]:
-    imeis: tuple[Imei, ...] = which["imeis"]
-    names = ("q", "site", "online", "running", "enabled")
-    match = {name: which[name] for name in names if which[name] is not None}
-    if bool(imeis) + bool(match) + which["everything"] != 1:
-        raise click.UsageError("Say which machines: IMEIs, filters such as --site, or --all.")
-    return {"imeis": list(imeis)} if imeis else {"match": match}
-
-
-def _followed(where: Where, job: Reply) -> Reply:
-    """Wait until the job is over, with a bar on a terminal."""
-    with click.progressbar(
-        length=job["count"], label=job["action"], file=sys.stderr,
-        hidden=where.as_json or not sys.stderr.isatty(),
-    ) as bar:  # fmt: skip
-        while True:
-            bar.update(job["done"] - bar.pos)
-            if job["state"] in ("ended", "cancelled", "broken"):
-                return job
-            time.sleep(LOOK_SECONDS)
-            job = ask(where.socket(), {"type": "bulk", "bulk": job["bulk"], "limit": 1})
-            if exit_code(job):
-                return job
-
-
-def _end(where: Where, job: Reply) -> NoReturn:
-    """Print a job and what of it was not done; end with the first such status."""
-    if exit_code(job) or "bulk" not in job:
-        finish(job, where.as_json)
-    failed = _results(where, job, failed=not where.as_json)
-    if where.as_json:
-        emit({**job, "items": failed, "next": None})
-        failed = [one for one in failed if one["outcome"] != "done"]
-    else:
-        if failed:
-            say(_rows(failed))
-        say(_sentence(job))
-    raise SystemExit(exit_code(failed[0]) if failed else 0 if job["state"] != "broken" else 12)
-
-
-def _results(where: Where, job: Reply, *, failed: bool) -> list[Reply]:
-    found: list[Reply] = []
-    after: int | None = 0
-    while after is not None:
-        request = {"type": "bulk", "bulk": job["bulk"], "failed": failed, "after": after}
-        page = ask(where.socket(), {**request, "limit": PAGE})
-        if exit_code(page):
-            finish(page, where.as_json)
-        found += page["items"]
-        after = page["next"]
-    return found
-
-
-def _rows(items: list[Reply]) -> str:
-    names = ("imei", "name", "site", "outcome", "status", "message")
-    rows = (
-        {**one, "outcome": said(one["outcome"]), "message": said(one["message"])} for one in items
-    )
-    return table(HEADER, [[one[name] for name in names] for one in rows])
-
-
-def _sentence(job: Mapping[str, Any]) -> str:
-    outcomes = _outcomes(job)
-    text = said(f"{job['bulk']}: {job['state']}, {job['done']} of {job['count']}")
-    return f"{text} ({outcomes})" if outcomes else text
-
-
-def _outcomes(job: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count} {said(name)}" for name, count in job["outcomes"].items())
+    run(where, {"type": "bulk_maintenance", "on": not off, **details}, which, verb)
 
 
 @bulk.command()
@@ -286,12 +170,12 @@ def show(where: Where, job: str, failed: bool) -> None:
     reply = ask(where.socket(), {"type": "bulk", "bulk": job, "limit": 1})
     if exit_code(reply):
         finish(reply, where.as_json)
-    items = _results(where, reply, failed=failed)
+    items = results(where, reply, failed=failed)
     if where.as_json:
         return emit({**reply, "items": items, "next": None})
     if items:
-        say(_rows(items))
-    return say(_sentence(reply))
+        say(rows(items))
+    return say(sentence(reply))
 
 
 @bulk.command("list")
@@ -303,20 +187,7 @@ def list_(where: Where) -> None:
     Example:
       devgate bulk list --json | jq -r '.items[].bulk'
     """
-    finish(ask(where.socket(), {"type": "bulks"}), where.as_json, _listed)
-
-
-def _listed(reply: Mapping[str, Any]) -> str:
-    if not reply["items"]:
-        complain("there is none; the gateway forgets them when it stops")
-    return table(JOBS, [
-        (
-            job["bulk"], job["action"], job["state"], job["done"], job["count"],
-            _outcomes(job),
-            job["source"], job["asked_at"],
-        )
-        for job in reply["items"]
-    ])  # fmt: skip
+    finish(ask(where.socket(), {"type": "bulks"}), where.as_json, listed)
 
 
 @bulk.command()
@@ -329,4 +200,4 @@ def cancel(where: Where, job: str) -> None:
     Example:
       devgate bulk cancel opening-2026-11-26
     """
-    finish(ask(where.socket(), {"type": "bulk_cancel", "bulk": job}), where.as_json, _sentence)
+    finish(ask(where.socket(), {"type": "bulk_cancel", "bulk": job}), where.as_json, sentence)
