@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
 
+from devgate.store.event_tables import BY_COMMAND, event
 from devgate.store.history import TRIM
-from devgate.store.schema import BY_COMMAND, command, event
+from devgate.store.schema import command
 from devgate.store.unresolved import INBOX
 
 # With NULLs in it the condition of the inbox is neither true nor false.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.schema import BY_NUMBER, IS_AUDIT
+from devgate.store.event_tables import BY_NUMBER, IS_AUDIT
 
 LOOKED = 2000  # events that are looked at for what no index knows, in one look
 

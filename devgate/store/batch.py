@@ -9,14 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Table
 
 from devgate.store import unknown
+from devgate.store.event_tables import event
 from devgate.store.numbering import NEAR, Values, id_prefix
-from devgate.store.schema import (
-    command,
-    event,
-    open_results,
-    presence,
-    unknown_device,
-)
+from devgate.store.schema import command, open_results, presence, unknown_device
 from devgate.store.verdicts import VERDICT, Verdict
 from devgate.store.webhook_tables import webhook_target
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
+from devgate.store.event_tables import BY_NUMBER, NO_NOISE, NOISE_TYPES
 from devgate.store.finding import COLUMNS, NUMBER
 from devgate.store.numbering import Values
-from devgate.store.schema import BY_NUMBER, NO_NOISE, NOISE_TYPES
 
 _NOISE = frozenset(NOISE_TYPES)
 

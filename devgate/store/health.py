@@ -13,10 +13,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
 from devgate.store.engine import Database, opened
+from devgate.store.event_tables import event
 from devgate.store.metadata import metadata
 from devgate.store.migrating import must_be_known, version_of
 from devgate.store.outage import one_line
-from devgate.store.schema import SCHEMA, device, event
+from devgate.store.schema import SCHEMA, device
 
 CHECK_SECONDS = 10.0  # of SQLite's own check; a database of some GB takes longer
 ROUND_TRIPS = 50

@@ -22,14 +22,9 @@ from sqlalchemy import (
 )
 
 from devgate.store import finding
+from devgate.store.event_tables import BY_DEVICE, event
 from devgate.store.node_tables import owner
-from devgate.store.schema import (
-    BY_DEVICE,
-    command,
-    event,
-    open_results,
-    presence,
-)
+from devgate.store.schema import command, open_results, presence
 
 Reading = Connection  # what reads take, for those who may not speak SQL themselves
 Record = Mapping[str, Any]  # the columns of a table, by their names

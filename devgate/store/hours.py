@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from devgate.store.event_tables import event
 from devgate.store.finding import number_at
 from devgate.store.numbering import floor_id
-from devgate.store.schema import command, event
+from devgate.store.schema import command
 
 HOUR = 3600
 

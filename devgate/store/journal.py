@@ -23,12 +23,12 @@ from devgate.store.batch import (
     statement,
 )
 from devgate.store.engine import Database
+from devgate.store.event_tables import event
 from devgate.store.files import FilesChanged
 from devgate.store.json_rows import write_plain
 from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
-from devgate.store.schema import event
 from devgate.store.succession import unlock
 from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again

@@ -15,12 +15,13 @@ from sqlalchemy import Boolean, Connection, Table, func, select, text
 
 from devgate.errors import SetupError
 from devgate.store.engine import Database, opened
+from devgate.store.event_tables import event
 from devgate.store.metadata import metadata
 from devgate.store.migrating import prepare, version_of
 from devgate.store.node_tables import cluster, node
 from devgate.store.outage import in_words
 from devgate.store.ownership import note_loss
-from devgate.store.schema import command, device, event
+from devgate.store.schema import command, device
 
 # Nodes of a cluster are PostgreSQL's alone, and the new database has none yet.
 TABLES = tuple(one for one in metadata.sorted_tables if one not in (cluster, node))

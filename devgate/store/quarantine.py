@@ -16,8 +16,9 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from devgate.errors import CallerError
 from devgate.model import to_json
 from devgate.store.batch import found_by_device
+from devgate.store.event_tables import event
 from devgate.store.quarantine_tables import quarantine, untried_key
-from devgate.store.schema import command, device, event
+from devgate.store.schema import command, device
 
 MAX_KEYS = 100_000  # they are in memory, at most 20 MB of it
 PAGE = 500  # rows of one statement

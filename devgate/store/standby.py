@@ -20,10 +20,11 @@ from devgate.errors import SetupError, StoreAway
 from devgate.store.batch import TOLD
 from devgate.store.engine import Database, cannot_be_opened
 from devgate.store.engines import make_engine
+from devgate.store.event_tables import event
 from devgate.store.migrating import must_be_known, prepare, version_of
 from devgate.store.node_tables import owner
 from devgate.store.ownership import Held, holding_session, lock_session
-from devgate.store.schema import SCHEMA, event
+from devgate.store.schema import SCHEMA
 
 # Seconds that the other gateway has to come back after a restart of the server: without traffic
 # it writes after 5 s (build.Storage.idle), and tries again at most 2 s later (store/writer.py).

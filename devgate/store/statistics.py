@@ -19,10 +19,11 @@ from sqlalchemy import (
     text,
 )
 
+from devgate.store.event_tables import event
 from devgate.store.finding import COLUMNS, in_time, number_at, numbers_between
 from devgate.store.history import Record
 from devgate.store.numbering import floor_id
-from devgate.store.schema import command, device, event
+from devgate.store.schema import command, device
 
 MINUTE = 60
 # A gateway that stops takes every device offline: that is no power cut.

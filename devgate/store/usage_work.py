@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from devgate.store.event_tables import event
 from devgate.store.numbering import time_of
-from devgate.store.schema import command, event
+from devgate.store.schema import command
 from devgate.store.usage_tables import usage_day, usage_state, usage_work
 
 ZONE, SITE = "zone:", "site:"  # what names of work begin with

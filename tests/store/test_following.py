@@ -15,8 +15,8 @@ from devgate.events.kinds import KINDS, Event
 from devgate.gateway.storage import NOISE
 from devgate.store import following, history
 from devgate.store.engine import Database
+from devgate.store.event_tables import NOISE_TYPES
 from devgate.store.journal import Journal
-from devgate.store.schema import NOISE_TYPES
 from tests.events.pages import page_of
 from tests.store.commands import event
 

@@ -7,8 +7,9 @@ import time
 from sqlalchemy import insert, text
 
 from devgate.store.engine import Database, open_database
+from devgate.store.event_tables import event
 from devgate.store.health import look
-from devgate.store.schema import SCHEMA, device, event
+from devgate.store.schema import SCHEMA, device
 
 
 def test_a_sound_database_lacks_nothing(database: Database, database_url: str) -> None:

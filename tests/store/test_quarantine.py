@@ -12,7 +12,8 @@ from devgate.errors import CallerError
 from devgate.store import quarantine
 from devgate.store.batch import KINDS
 from devgate.store.engine import Database
-from devgate.store.schema import command, event
+from devgate.store.event_tables import event
+from devgate.store.schema import command
 from tests.store.commands import command_row
 
 

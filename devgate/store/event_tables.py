@@ -1,0 +1,78 @@
+"""The table of events, and the conditions by which its indexes are used."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Index,
+    String,
+    Table,
+    Text,
+    literal_column,
+    text,
+    true,
+)
+
+from devgate.store.metadata import NUMBER, metadata
+
+event = Table(
+    "event",
+    metadata,
+    Column("n", NUMBER, primary_key=True, autoincrement=False),
+    # Never before that of the event before it: a time is found by a search over the numbers.
+    Column("at", Double, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("imei", String(15)),
+    Column("command", String(26)),
+    Column("detail", Text, nullable=False, server_default="{}"),
+    # Found by its device, and not by its command: see `numbering`.
+    Column("by_device", Boolean, nullable=False, server_default=true()),
+)
+# Written as the indexes have it: otherwise SQLite does not use them.
+BY_DEVICE, BY_COMMAND = text("by_device"), text("NOT by_device")
+Index(
+    "event_device",
+    event.c.imei,
+    event.c.n,
+    sqlite_where=BY_DEVICE,
+    postgresql_where=BY_DEVICE,
+)
+Index(
+    "event_command",
+    event.c.command,
+    sqlite_where=BY_COMMAND,
+    postgresql_where=BY_COMMAND,
+)
+
+# What devices cause as often as they like. Who follows the log for other types reads it by an
+# index without these: it grows in one place, as one page more in a commit, where an index by
+# type would grow in as many places as a commit has types.
+NOISE_TYPES = (
+    "device.online", "device.offline", "device.taken_over", "device.flapping", "device.unknown",
+    "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
+)  # fmt: skip
+# NOT IN takes SQLite five times as long, for each event that is written.
+NO_NOISE = " AND ".join(f"type <> '{name}'" for name in NOISE_TYPES)
+# Not `n` alone: both databases would at times prefer the table's own key, and read all the noise.
+BY_NUMBER = "n + 0"
+# Who changed what, and who came in (`events.kinds.AUDIT`).
+AUDIT_TYPES = (
+    "account.added", "account.changed", "account.removed", "session.began", "session.refused",
+    "session.ended", "webhook.added", "webhook.changed", "webhook.removed", "operation.done",
+    "device.added", "device.changed", "device.removed", "command.resolved",
+)  # fmt: skip
+IS_AUDIT = "type IN (" + ", ".join(f"'{name}'" for name in AUDIT_TYPES) + ")"
+Index(
+    "event_audit",
+    event.c.n + literal_column("0"),
+    sqlite_where=text(IS_AUDIT),
+    postgresql_where=text(IS_AUDIT),
+)
+Index(
+    "event_without_noise",
+    event.c.n + literal_column("0"),
+    sqlite_where=text(NO_NOISE),
+    postgresql_where=text(NO_NOISE),
+)
