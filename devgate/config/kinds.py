@@ -17,6 +17,9 @@ from pydantic import PlainValidator, ValidationInfo
 
 from devgate.model import MAX_TEXT, duration, shown
 
+SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
+DAY = 86400
+YEARS = 36500 * DAY
 MAX_SOCKET = 107  # bytes of a Unix socket's path that the kernel takes
 MAX_DURATION = 32  # characters: nobody writes a longer one, and a number of any length costs time
 WIDEST = {"id": "9" * 19, "imei": "9" * 15}  # the longest that a QR pattern is filled in with

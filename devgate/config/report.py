@@ -7,11 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import PlainValidator
 
-from devgate.config.kinds import came, seconds
+from devgate.config.kinds import DAY, YEARS, came, seconds
 from devgate.config.table import Table, setting
-
-DAY = 86400
-YEARS = 36500 * DAY
 
 
 def _zone(value: object) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devgate.config.settings import DeviceSettings, ServiceSettings
+from devgate.config.device import DeviceSettings
+from devgate.config.settings import ServiceSettings
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from devgate.config.settings import DeviceSettings
+from devgate.config.device import DeviceSettings
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence

@@ -10,7 +10,8 @@ from typing import Any
 import trio
 
 from devgate.build import build
-from devgate.config.settings import DeviceSettings, Settings
+from devgate.config.device import DeviceSettings
+from devgate.config.settings import Settings
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.parked_task import as_object
 from devgate.model import Imei

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.config.settings import DeviceSettings
+from devgate.config.device import DeviceSettings
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence

@@ -11,7 +11,7 @@ from devgate.protocol.decoder import Decoder
 from devgate.protocol.session import Session
 
 if TYPE_CHECKING:
-    from devgate.config.settings import DeviceSettings
+    from devgate.config.device import DeviceSettings
     from devgate.gateway.devices.taps import Tap
 
 

@@ -32,7 +32,7 @@ from devgate.protocol.quick import LONE, LONGEST, answer, lone
 from devgate.protocol.session import react
 
 if TYPE_CHECKING:
-    from devgate.config.settings import DeviceSettings
+    from devgate.config.device import DeviceSettings
 
 STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
 

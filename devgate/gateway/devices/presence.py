@@ -19,7 +19,7 @@ from devgate.net.addresses import network_of
 from devgate.protocol.quick import own
 
 if TYPE_CHECKING:
-    from devgate.config.settings import FlappingSettings
+    from devgate.config.device import FlappingSettings
 
 MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
 REGISTERS = 2.0  # seconds from a connection to its registration, usually

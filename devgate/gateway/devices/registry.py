@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from devgate.model import Imei
 
 if TYPE_CHECKING:
-    from devgate.config.settings import FlappingSettings
+    from devgate.config.device import FlappingSettings
 
 C = TypeVar("C")
 

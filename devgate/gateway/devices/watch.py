@@ -21,7 +21,7 @@ from devgate.net.poller import Poller
 from devgate.protocol.frames import Event, Heartbeat
 
 if TYPE_CHECKING:
-    from devgate.config.settings import DeviceSettings
+    from devgate.config.device import DeviceSettings
 
 SWEEP = 1.0  # seconds between two looks for silent connections
 SLICE = 4096  # connections that are passed before other tasks have their turn

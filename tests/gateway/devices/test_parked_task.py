@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devgate.config.settings import DeviceSettings
+from devgate.config.device import DeviceSettings
 from devgate.gateway.devices import parked_task as module
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.parked_task import (
