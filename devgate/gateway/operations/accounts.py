@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from devgate.access.names import Busy, check_name, check_password
+from devgate.access.names import check_name
 from devgate.access.tokens import ROLES, new_secret
-from devgate.errors import CallerError, SetupError
+from devgate.errors import CallerError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.passwords import (
+    HIDDEN,
+    checked,
+    hash_of,
+    hashed,
+    secret_text,
+    tell,
+)
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source, iso, shown
 from devgate.store import accounts as stored
@@ -26,7 +33,6 @@ USER_FIELDS = (
     "role", "sites", "all_sites", "enabled", "password", "invite", "no_second_factor"
 )  # fmt: skip
 TOKEN_FIELDS = ("role", "sites", "all_sites", "enabled", "new_secret")
-HIDDEN = {"old": "hidden", "new": "hidden"}  # what an event says of a secret that changed
 
 
 async def users(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -70,12 +76,12 @@ def _item(gateway: Gateway, one: Account) -> Reply:
 async def user_add(gateway: Gateway, args: Args, source: str) -> Reply:
     """Add a user: with a password, or with an invitation, which the reply has."""
     name = _name(args, "user")
-    password = _secret(args, "password")
+    password = secret_text(args, "password")
     proof, invitation = "", None
     if password is None:
         invitation = secrets.token_urlsafe(24)
     else:
-        proof = await _hashed(gateway, password)
+        proof = await hashed(gateway, password)
     return await _added(gateway, args, source, "user", name, proof, invitation=invitation)
 
 
@@ -99,7 +105,7 @@ async def _added(
     account = Account(kind, name, role, _sites(args), proof, True, time(), **_invited(told))
     await gateway.accounts.change(stored.add, account)
     rights = {"role": role, "sites": _shown_sites(account.sites)}
-    _tell(gateway, "account.added", kind, name, source, **rights)
+    tell(gateway, "account.added", kind, name, source, **rights)
     return {
         "status": "200",
         "message": f"{kind} {name} is known with the role {role}",
@@ -120,9 +126,9 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change a user: what is given, and nothing else. Another password ends the sessions."""
     name, changes = _name(args, "user"), _rights(args, USER_FIELDS)
     _must_not_be_own(args, source, name, changes)
-    password, told = _secret(args, "password"), dict[str, str | None]()
+    password, told = secret_text(args, "password"), dict[str, str | None]()
     if password is not None:
-        changes |= {"proof": await _hashed(gateway, password), "invited": None}
+        changes |= {"proof": await hashed(gateway, password), "invited": None}
     if arguments.yes(args, "no_second_factor", False):
         changes |= {"totp": None, "totp_step": None, "recovery": None}
     if arguments.yes(args, "invite", False):
@@ -178,7 +184,7 @@ async def _changed(
             said["second_factor"] = {"old": before["totp"] is not None, "new": False}
         elif field not in ("invited", "totp_step", "recovery") and before[field] != new:
             said[field] = {"old": before[field], "new": new}
-    _tell(gateway, "account.changed", kind, name, source, changes=said)
+    tell(gateway, "account.changed", kind, name, source, changes=said)
     now = {**before, **changes}
     return {
         "status": "200",
@@ -205,53 +211,9 @@ async def token_remove(gateway: Gateway, args: Args, source: str) -> Reply:
 
 async def _removed(gateway: Gateway, source: str, kind: Kind, name: str) -> Reply:
     was: Account = await gateway.accounts.change(stored.remove, kind, name)
-    _tell(gateway, "account.removed", kind, name, source, role=was.role,
+    tell(gateway, "account.removed", kind, name, source, role=was.role,
           sites=_shown_sites(was.sites))  # fmt: skip
     return {"status": "200", "message": f"{kind} {name} removed", "name": name}
-
-
-async def password(gateway: Gateway, args: Args, source: str) -> Reply:
-    """One's own password: `new` in the place of `old`. All other sessions end."""
-    who = Source.of(source)
-    if not who.person:
-        raise CallerError("400", "only a user who has logged in has a password of his own")
-    old, new = _secret(args, "old"), _secret(args, "new")
-    if old is None or new is None:
-        raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
-    _check(check_password, new)
-    known = gateway.accounts.users
-    try:
-        fits = await known.check(who.person, old, who.address)
-    except Busy:
-        raise CallerError("429", "too many passwords are being looked at: try again") from None
-    if fits is None:
-        raise CallerError("401", "old: that is not the password; nothing was changed")
-    changes = {"proof": await known.hashed(new), "invited": None}
-    await gateway.accounts.change(stored.change, "user", who.person, changes)
-    _tell(gateway, "account.changed", "user", who.person, source, changes={"password": HIDDEN})
-    return {"status": "200", "message": "the password is changed", "name": who.person}
-
-
-def invited(gateway: Gateway, word: str) -> str | None:
-    """The name of whom this word invites; None if it does so no longer."""
-    digest, now = hash_of(word), time()
-    for one in gateway.accounts.all("user"):
-        if one.invited == digest and one.enabled and (one.invited_until or 0) >= now:
-            return one.name
-    return None
-
-
-async def accept(gateway: Gateway, word: str, password: str, address: str) -> str | None:
-    """Set a password by an invitation. Returns whose it is; None if it counts no longer. Raises
-    StoreError."""
-    proof = await gateway.accounts.users.hashed(password)
-    found: Account | None
-    found = await gateway.accounts.change(stored.accept, hash_of(word), time(), proof)
-    if found is None:
-        return None
-    source = Source(f"web:{found.name}", address=address)
-    _tell(gateway, "account.changed", "user", found.name, source, changes={"password": HIDDEN})
-    return found.name
 
 
 def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, Any]) -> None:
@@ -261,40 +223,11 @@ def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, A
         raise CallerError("409", "that is your own account: somebody else can change its rights")
 
 
-def _tell(
-    gateway: Gateway, event: str, kind: Kind, name: str, source: str, **detail: object
-) -> None:
-    who = Source.of(source)
-    gateway.records.event(
-        event, None, kind=kind, name=name, source=who.plain, address=who.address or None, **detail
-    )
-
-
 def _name(args: Args, kind: Kind) -> str:
     given = args.get("name")
     if not isinstance(given, str):
         raise CallerError("400", f"name: a string expected, not {shown(given)}")
-    return str(_check(lambda text: check_name(text, kind), given))
-
-
-def _check(check: Any, text: str) -> Any:
-    try:
-        return check(text)
-    except SetupError as err:
-        raise CallerError("400", str(err)) from None
-
-
-def _secret(args: Args, name: str) -> str | None:
-    """A text that no message may quote."""
-    given = args.get(name)
-    if given is None or (isinstance(given, str) and given):
-        return given
-    raise CallerError("400", f"{name}: a string of at least one character expected")
-
-
-async def _hashed(gateway: Gateway, password: str) -> str:
-    _check(check_password, password)
-    return await gateway.accounts.users.hashed(password)
+    return str(checked(lambda text: check_name(text, kind), given))
 
 
 def _sites(args: Args) -> frozenset[str] | None:
@@ -321,8 +254,3 @@ def _in_words(sites: frozenset[str] | None) -> str | None:
 
 def _shown_sites(sites: frozenset[str] | None) -> list[str] | None:
     return None if sites is None else sorted(sites)
-
-
-def hash_of(word: str) -> str:
-    """What is kept of an invitation."""
-    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()

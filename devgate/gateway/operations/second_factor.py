@@ -17,6 +17,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.passwords import tell
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store import accounts as stored
@@ -106,11 +107,8 @@ async def _keep(
     recovery = json.dumps([_digest(one) for one in codes]) if codes else None
     changes = {"totp": totp, "totp_step": step, "recovery": recovery}
     await gateway.accounts.change(stored.change, "user", who.person, changes)
-    gateway.records.event(
-        "account.changed", None, kind="user", name=who.person, source=who.plain,
-        address=who.address or None,
-        changes={"second_factor": {"old": totp is None, "new": totp is not None}},
-    )  # fmt: skip
+    changed = {"second_factor": {"old": totp is None, "new": totp is not None}}
+    tell(gateway, "account.changed", "user", who.person, who, changes=changed)
 
 
 async def _sealed(gateway: Gateway, secret: str) -> str:

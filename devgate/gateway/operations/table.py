@@ -23,6 +23,7 @@ from devgate.gateway.operations import (
     inbox,
     maintenance,
     nodes,
+    passwords,
     places,
     quarantine,
     reports,
@@ -257,7 +258,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "user_remove": Operation("Remove a user.", accounts.user_remove, ("name",), whole=True),
     "password": Operation(
-        "Change one's own password.", accounts.password, ("old", "new"), whole=True
+        "Change one's own password.", passwords.password, ("old", "new"), whole=True
     ),
     "second_factor": Operation(
         "Turn one's own second factor on or off.",

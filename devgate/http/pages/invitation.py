@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from devgate.access.names import Busy, check_password
 from devgate.errors import SetupError
-from devgate.gateway.operations import accounts as operation
+from devgate.gateway.operations import passwords as operation
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
 from devgate.http.pages.view import Visit

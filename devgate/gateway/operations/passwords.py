@@ -1,0 +1,99 @@
+"""Passwords and secrets of accounts: one's own, those that an invitation sets, and their checks."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from devgate.access.names import Busy, check_password
+from devgate.errors import CallerError, SetupError
+from devgate.gateway.clock import time
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply
+from devgate.model import Source
+from devgate.store import accounts as stored
+from devgate.store.accounts import Account, Kind
+
+HIDDEN = {"old": "hidden", "new": "hidden"}  # what an event says of a secret that changed
+
+
+async def password(gateway: Gateway, args: Args, source: str) -> Reply:
+    """One's own password: `new` in the place of `old`. All other sessions end."""
+    who = Source.of(source)
+    if not who.person:
+        raise CallerError("400", "only a user who has logged in has a password of his own")
+    old, new = secret_text(args, "old"), secret_text(args, "new")
+    if old is None or new is None:
+        raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
+    checked(check_password, new)
+    known = gateway.accounts.users
+    try:
+        fits = await known.check(who.person, old, who.address)
+    except Busy:
+        raise CallerError("429", "too many passwords are being looked at: try again") from None
+    if fits is None:
+        raise CallerError("401", "old: that is not the password; nothing was changed")
+    changes = {"proof": await known.hashed(new), "invited": None}
+    await gateway.accounts.change(stored.change, "user", who.person, changes)
+    tell(gateway, "account.changed", "user", who.person, source, changes={"password": HIDDEN})
+    return {"status": "200", "message": "the password is changed", "name": who.person}
+
+
+def invited(gateway: Gateway, word: str) -> str | None:
+    """The name of whom this word invites; None if it does so no longer."""
+    digest, now = hash_of(word), time()
+    for one in gateway.accounts.all("user"):
+        if one.invited == digest and one.enabled and (one.invited_until or 0) >= now:
+            return one.name
+    return None
+
+
+async def accept(gateway: Gateway, word: str, password: str, address: str) -> str | None:
+    """Set a password by an invitation. Returns whose it is; None if it counts no longer. Raises
+    StoreError."""
+    proof = await gateway.accounts.users.hashed(password)
+    found: Account | None
+    found = await gateway.accounts.change(stored.accept, hash_of(word), time(), proof)
+    if found is None:
+        return None
+    source = Source(f"web:{found.name}", address=address)
+    tell(gateway, "account.changed", "user", found.name, source, changes={"password": HIDDEN})
+    return found.name
+
+
+def tell(
+    gateway: Gateway, event: str, kind: Kind, name: str, source: str, **detail: object
+) -> None:
+    """The event of a change of an account."""
+    who = Source.of(source)
+    gateway.records.event(
+        event, None, kind=kind, name=name, source=who.plain, address=who.address or None, **detail
+    )
+
+
+def checked(check: Any, text: str) -> Any:
+    """What `check` makes of the text. Raises CallerError (400) for its SetupError."""
+    try:
+        return check(text)
+    except SetupError as err:
+        raise CallerError("400", str(err)) from None
+
+
+def secret_text(args: Args, name: str) -> str | None:
+    """A text that no message may quote."""
+    given = args.get(name)
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise CallerError("400", f"{name}: a string of at least one character expected")
+
+
+async def hashed(gateway: Gateway, password: str) -> str:
+    """The hash of a password that is good enough. Raises CallerError (400)."""
+    checked(check_password, password)
+    return await gateway.accounts.users.hashed(password)
+
+
+def hash_of(word: str) -> str:
+    """What is kept of an invitation."""
+    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
