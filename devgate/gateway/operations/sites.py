@@ -8,26 +8,19 @@ an operation that is added is not open by mistake.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from devgate.errors import CallerError
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, status
+from devgate.gateway.operations import arguments, own_replies, status
 from devgate.gateway.operations.arguments import OWN, Args
-from devgate.gateway.operations.reply import Lines, Reply, Stream
+from devgate.gateway.operations.own_replies import Answer, Sites, site_of
 from devgate.model import IMEI, Imei, Source, shown
 from devgate.store import inbox
 
-Sites = frozenset[str]
-Answer = Reply | Stream
 Look = Callable[[Gateway, Args, Source, Sites], Awaitable[Args]]
 Keep = Callable[[Gateway, Answer, Source, Sites], Awaitable[Answer]]
-
-
-async def _as_it_is(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Limit:
     """`look` raises CallerError for what is not for this one, and returns what is to be asked."""
 
     look: Look
-    keep: Keep = _as_it_is
+    keep: Keep = own_replies.as_it_is
 
 
 async def ask(
@@ -58,12 +51,6 @@ async def ask(
 
 def _whose(source: Source) -> str:
     return f"{source.plain}, who is limited to some sites,"
-
-
-def site_of(gateway: Gateway, imei: str | None) -> str | None:
-    """Where a device stands; None if it is not known. It must have been learnt."""
-    called = None if imei is None else gateway.directory.called(Imei(imei))
-    return None if called is None else called.site
 
 
 async def _must_own(gateway: Gateway, imeis: Sequence[Imei], sites: Sites) -> None:
@@ -179,98 +166,6 @@ async def _anything(gateway: Gateway, args: Args, source: Source, sites: Sites) 
     return args
 
 
-# What is left of replies
-
-
-async def _own_of(gateway: Gateway, imeis: Iterable[object], sites: Sites) -> set[object]:
-    """Those of the IMEIs that stand at these sites."""
-    found = {imei for imei in imeis if isinstance(imei, str)}
-    await gateway.knowledge.learn(found)
-    return {imei for imei in found if site_of(gateway, imei) in sites}
-
-
-def _items(answer: Answer) -> list[Any]:
-    assert isinstance(answer, dict)
-    items: Any = answer["items"]
-    return list(items)
-
-
-async def _with_items(
-    gateway: Gateway, answer: Answer, sites: Sites, imei_of: Callable[[Mapping[str, Any]], object]
-) -> Answer:
-    assert isinstance(answer, dict)
-    items = _items(answer)
-    own = await _own_of(gateway, map(imei_of, items), sites)
-    return {**answer, "items": [one for one in items if imei_of(one) in own]}
-
-
-async def _of_devices(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    return await _with_items(gateway, answer, sites, lambda one: one.get("imei"))
-
-
-async def _of_records(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    return await _with_items(gateway, answer, sites, lambda one: one["record"]["imei"])
-
-
-async def _of_sites(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    assert isinstance(answer, dict)
-    return {**answer, "items": [one for one in _items(answer) if one["site"] in sites]}
-
-
-async def _of_places(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    found = await _of_sites(gateway, answer, source, sites)
-    assert isinstance(found, dict)
-    return {**found, "unplaced": 0}  # of the others he hears nothing
-
-
-async def _of_jobs(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    assert isinstance(answer, dict)
-    own = [one for one in _items(answer) if one["source"] == source.plain]
-    return {**answer, "items": own}
-
-
-async def _found(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    assert isinstance(answer, dict)
-    found: dict[str, Any] = answer
-    devices = [one for one in found["devices"] if one["site"] in sites]
-    exact = sum(one["site"] in sites for one in found["devices"][: found["exact"]])
-    commands = [one for one in found["commands"] if one["site"] in sites]
-    site = found["site"] if found["site"] in sites else None
-    return {**found, "exact": exact, "devices": devices, "commands": commands, "site": site}
-
-
-async def _stream(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    assert isinstance(answer, Stream)
-    return Stream(answer.reply, _Own(gateway, answer.lines, sites))
-
-
-class _Own:
-    """The lines about devices of these sites, and those that are about no device's affairs: what
-    was missed, and the end."""
-
-    def __init__(self, gateway: Gateway, lines: Lines, sites: Sites) -> None:
-        self._gateway = gateway
-        self._lines = lines
-        self._sites = sites
-
-    def __aiter__(self) -> AsyncIterator[Reply]:
-        return self
-
-    async def __anext__(self) -> Reply:
-        while True:
-            line = await anext(self._lines)
-            imei = line.get("imei")
-            if isinstance(imei, str):
-                await self._gateway.knowledge.learn([imei])
-                if site_of(self._gateway, imei) in self._sites:
-                    return line
-            elif "missed" in line or "end" in line:
-                return line
-
-    async def aclose(self) -> None:
-        await self._lines.aclose()
-
-
 LIMITS: Mapping[str, Limit] = {
     "start": Limit(_device),
     "test_start": Limit(_device),
@@ -284,33 +179,33 @@ LIMITS: Mapping[str, Limit] = {
     "add": Limit(_new_device),
     "edit": Limit(_devices),
     "remove": Limit(_devices),
-    "devices": Limit(_listed, _of_devices),
-    "export": Limit(_listed, _stream),
-    "history": Limit(_listed, _of_devices),
-    "history_export": Limit(_listed, _stream),
-    "unknown": Limit(_listed, _of_devices),
-    "find": Limit(_listed, _found),
-    "sites": Limit(_anything, _of_sites),
-    "places": Limit(_anything, _of_places),
-    "maintenance": Limit(_anything, _of_sites),
+    "devices": Limit(_listed, own_replies.of_devices),
+    "export": Limit(_listed, own_replies.stream),
+    "history": Limit(_listed, own_replies.of_devices),
+    "history_export": Limit(_listed, own_replies.stream),
+    "unknown": Limit(_listed, own_replies.of_devices),
+    "find": Limit(_listed, own_replies.found),
+    "sites": Limit(_anything, own_replies.of_sites),
+    "places": Limit(_anything, own_replies.of_places),
+    "maintenance": Limit(_anything, own_replies.of_sites),
     "maintenance_on": Limit(_maintained),
     "maintenance_off": Limit(_maintained),
     "command": Limit(_command),
     "story": Limit(_command),
-    "order": Limit(_anything, _of_records),
+    "order": Limit(_anything, own_replies.of_records),
     "resolve": Limit(_commands),
-    "events": Limit(_maybe_device, _of_devices),
-    "watch": Limit(_maybe_device, _stream),
+    "events": Limit(_maybe_device, own_replies.of_devices),
+    "watch": Limit(_maybe_device, own_replies.stream),
     "bulk_start": Limit(_many),
     "bulk_stop": Limit(_many),
     "bulk_edit": Limit(_many),
     "bulk_maintenance": Limit(_many),
     "bulk": Limit(_job),
     "bulk_cancel": Limit(_job),
-    "bulks": Limit(_anything, _of_jobs),
+    "bulks": Limit(_anything, own_replies.of_jobs),
     "report": Limit(_listed),
     "report_export": Limit(_listed),
-    "zones": Limit(_anything, _of_sites),
+    "zones": Limit(_anything, own_replies.of_sites),
     "password": Limit(_anything),
     "second_factor": Limit(_anything),
     "sessions": Limit(_anything),
