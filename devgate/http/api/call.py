@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from devgate.http.api.schemas import Schema
+from devgate.http.api.schemas import IMEI, PAGE, Schema
 
 Body = Literal["json", "csv", "command"]
 Stream = Literal["csv", "events"]
@@ -48,3 +48,8 @@ class Call:
     created: str = ""  # 201 with a Location, instead of 200: the part of the reply that ends it
     waits: bool = False  # 202 where the outcome was not waited for
     statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses of its own
+
+
+# What many calls take.
+ABOUT_ONE = Field("imei", IMEI, "Only of this device.")
+LIMIT = Field("limit", PAGE, "Most items of the page.")

@@ -7,8 +7,10 @@ from devgate.http.api import schemas as s
 from devgate.http.api.account_calls import CALLS as ACCOUNTS
 from devgate.http.api.alert_calls import CALLS as ALERTS
 from devgate.http.api.bulk_calls import CALLS as BULK
+from devgate.http.api.call import ABOUT_ONE, LIMIT
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
+from devgate.http.api.command_calls import CALLS as COMMANDS
 from devgate.http.api.maintenance_calls import CALLS as MAINTENANCE
 from devgate.http.api.record_fields import RECORD, TAGGING
 from devgate.http.api.schemas import nullable
@@ -16,22 +18,8 @@ from devgate.http.api.service_calls import CALLS as SERVICE
 from devgate.http.api.usage_calls import CALLS as USAGE
 
 _IMEI = Field("imei", s.IMEI, "The device.", True)
-_ABOUT_ONE = Field("imei", s.IMEI, "Only of this device.")
-_ID = Field("id", s.ID, "The command, by the id that the start or stop answered.", True, "command")
-_LIMIT = Field("limit", s.PAGE, "Most items of the page.")
 _KEY = "Your own name for the command, an order number: it is never done twice."
 _HEAD = (Field("Idempotency-Key", s.KEY, _KEY, becomes="key"),)
-_COMMANDS = (
-    _ABOUT_ONE,
-    Field("key", s.KEY, "Only under this key."),
-    Field("state", s.STATE, "Only in this state."),
-    Field("outcome", s.OUTCOMES, "Only with one of these outcomes: `failed,unknown`."),
-    Field("kind", s.KIND, "Only starts, or stops."),
-    Field("site", s.SITE, "Only of devices that stand at this site now."),
-    Field("source", s.SOURCE, "Only what was asked by this way: `web:anna`, `http:shop`."),
-    Field("since", s.TIME, "Taken at that time or later, in seconds since 1970."),
-    Field("until", s.TIME, "Taken before that time, in seconds since 1970."),
-)
 _ORDER = (
     Field("key", nullable(s.KEY), _KEY + " The header `Idempotency-Key` says the same."),
     Field("timeout", nullable(s.TIMEOUT), "Seconds to wait for the device's answer, once sent."),
@@ -109,7 +97,7 @@ CALLS: tuple[Call, ...] = (
             Field("after", s.CURSOR, "Devices behind this place: the `next` of the page before."),
             Field("before", s.CURSOR,
                   "Devices in front of this place: the `prev` of the page behind."),
-            _LIMIT,
+            LIMIT,
         ),
     ),
     Call(
@@ -162,7 +150,7 @@ CALLS: tuple[Call, ...] = (
             Field("reason", s.REASON, "Only those that were refused for this."),
             Field("dismissed", s.YES, "true: those that were dismissed, and no others."),
             Field("after", s.IMEI, "Behind this IMEI: the `next` of the page before."),
-            _LIMIT,
+            LIMIT,
         ),
         about="Who tried last comes first. At most 1,000 are kept: the first to go are those that "
         "tried once.",
@@ -180,70 +168,7 @@ CALLS: tuple[Call, ...] = (
         body="json", json=(Field("dismissed", s.YES, "false: take that back."),),
         about="It is refused as before.",
     ),
-    Call(
-        "GET", "/api/commands", "history", "List commands, newest first", "Commands",
-        query=(
-            *_COMMANDS,
-            Field("count", s.YES, "true: say how many there are, up to 10,000."),
-            Field("after", s.ID, "Commands behind this id: the `next` of the page before."),
-            Field("before", s.ID, "Commands in front of this id: the `prev` of the page behind."),
-            _LIMIT,
-        ),
-        about="A page may be shorter than `limit` and have a `next` all the same: what is looked "
-        "for by site, source or kind is looked for among some thousands of commands at a time.",
-    ),
-    Call(
-        "GET", "/api/commands/export", "history_export", "Export commands as CSV", "",
-        stream="csv",
-        query=(
-            *_COMMANDS,
-            Field("for", s.SHEET, "spreadsheet: no cell is taken for a formula there.",
-                  form=True),
-        ),
-    ),
-    Call(
-        "GET", "/api/commands/{id}", "command", "One command's record", "Command", place=(_ID,),
-        statuses={"400": 404},
-    ),
-    Call(
-        "POST", "/api/commands/{id}/cancel", "cancel", "Cancel a command that waits", "Command",
-        place=(_ID,), statuses={"400": 404}, about="409 if it was sent or has ended.",
-    ),
-    Call(
-        "GET", "/api/commands/{id}/story", "story", "All that happened to a command", "Story",
-        place=(_ID,), statuses={"400": 404}, about="Also to its device, around it.",
-    ),
-    Call(
-        "GET", "/api/unknown", "unknown", "List unknown outcomes", "Unknowns",
-        query=(
-            Field("state", s.INBOX, "resolved: what people have said."),
-            _ABOUT_ONE,
-            Field("site", s.SITE, "Only of this site."),
-            Field("person", s.PERSON, "Only those that this one asked for, or resolved."),
-            Field("older", s.AGE, "Only those that ended longer ago, in seconds."),
-            Field("newer", s.AGE, "Only those that ended at most so long ago, in seconds."),
-            Field("stops", s.YES, "true: also stops."),
-            Field("old", s.YES, "true: also those from before the inbox was there."),
-            Field("after", s.ID, "Behind this id: the `next` of the page before."),
-            _LIMIT,
-        ),
-        about="Commands that were sent and got no answer in time, and that nobody has resolved: "
-        "newest first, those of a group together. `contradicted`: the answer came behind the "
-        "verdict, and says otherwise.",
-    ),
-    Call(
-        "POST", "/api/unknown/resolve", "resolve", "Resolve unknown outcomes", "Resolved",
-        body="json", statuses={"400": 404},
-        json=(
-            Field("commands", s.IDS, "The commands, by their ids.", True),
-            Field("verdict", s.VERDICT, "What became of them.", True),
-            Field("note", nullable(s.NOTE), "A sentence for those who look at it later."),
-            Field("by", nullable(s.PERSON), "Who says so, where that is not the token's name."),
-            Field("together", nullable(s.YES), "true: also the others of their groups."),
-        ),
-        about="The first verdict counts. 409 names who was earlier; `resolved` has those of the "
-        "commands that are resolved by this request all the same.",
-    ),
+    *COMMANDS,
     Call(
         "POST", "/api/command", "", "A request of the control channel", "RawReply", body="command",
         about='`command{"imei":"123456787654321","type":"start","long":"0500"}`, for code that '
@@ -263,11 +188,11 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "GET", "/api/events", "events", "List events, oldest first", "Events",
-        query=(_AFTER, _ABOUT_ONE, _KINDS, _LIMIT),
+        query=(_AFTER, ABOUT_ONE, _KINDS, LIMIT),
     ),
     Call(
         "GET", "/api/events/stream", "watch", "Events as they happen", "", stream="events",
-        query=(_AFTER, _ABOUT_ONE, _KINDS),
+        query=(_AFTER, ABOUT_ONE, _KINDS),
         head=(Field("Last-Event-ID", s.POSITION, "Go on behind this event.", becomes="after"),),
         about=_STREAM + " Nothing is left out and nothing comes twice, if you come back with the "
         "last `id` as `Last-Event-ID`, as browsers do by themselves.",
