@@ -1,4 +1,4 @@
-"""Passwords and secrets of accounts: one's own, those that an invitation sets, and their checks."""
+"""Passwords and secrets of accounts: one's own, those that an invitation sets, their checks."""
 
 from __future__ import annotations
 

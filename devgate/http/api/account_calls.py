@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devgate.access.tokens import ROLES
 from devgate.http.api import schemas as s
-from devgate.http.api.call import Call, Field
+from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 from devgate.store.accounts import MAX_SITES
 
@@ -26,7 +26,7 @@ _CHANGED_RIGHTS = (
 )
 _PAGE = (
     Field("after", s.HOOK, "Those behind this name: the `next` of the page before."),
-    Field("limit", s.PAGE, "Most items of the page."),
+    LIMIT,
 )
 
 _AUDIT = (
@@ -78,7 +78,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/audit", "audit", "List who changed what, newest first", "Audit",
         query=(*_AUDIT, Field("after", s.POSITION, "Those before this number: the `next` of the "
-                              "page before."), Field("limit", s.PAGE, "Most items of the page.")),
+                              "page before."), LIMIT),
         about="Changes of accounts, devices, webhooks and settings, and logins: the events that "
         "tell them.",
     ),

@@ -6,7 +6,7 @@ from devgate.gateway.bulk import MAX_MACHINES
 from devgate.gateway.operations.bulk import CHANGES, MAX_LISTED
 from devgate.gateway.operations.device_list import FILTERS
 from devgate.http.api import schemas as s
-from devgate.http.api.call import Call, Field
+from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.maintenance_calls import SAID
 from devgate.http.api.record_fields import RECORD, TAGGING
 from devgate.http.api.schemas import nullable
@@ -98,7 +98,7 @@ CALLS: tuple[Call, ...] = (
         query=(
             Field("failed", s.YES, "true: only devices whose outcome is not `done`."),
             Field("after", s.whole(0, MAX_MACHINES), "The `next` of the page before."),
-            Field("limit", s.PAGE, "Most items of the page."),
+            LIMIT,
         ),
         about="The newest 16 jobs are remembered, until the gateway stops.",
     ),

@@ -27,6 +27,11 @@ _ORDER = (
     Field("expires", nullable(s.EXPIRES),
           "Seconds that it may be kept for a device that is not connected."),
 )  # fmt: skip
+_START = (
+    Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
+    *_ORDER,
+    Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
+)
 _AFTER = Field("after", s.POSITION, "Events behind this number.")
 _KINDS = Field("events", s.EVENTS, "Only of these types: `device`, or `command.ended,device`.")
 _DEVICE = (
@@ -49,11 +54,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/devices/{imei}/start", "start", "Start a device", "Ordered",
         place=(_IMEI,), head=_HEAD, body="json", waits=True,
-        json=(
-            Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
-            *_ORDER,
-            Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
-        ),
+        json=_START,
         about="The answer comes with the device's own. Anything but a start that the device "
         "confirmed is an error; 504 says that the outcome is unknown: ask for the command later.",
     ),
@@ -65,11 +66,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/devices/{imei}/test", "test_start", "Start a device to test it", "Ordered",
         place=(_IMEI,), head=_HEAD, body="json", waits=True,
-        json=(
-            Field("long", s.LONG, "Seconds; or times, for a device that counts them.", True),
-            *_ORDER,
-            Field("unit", nullable(s.UNIT), "What `long` is meant to count: checked, if given."),
-        ),
+        json=_START,
         about="As a start, but for staff: a device in maintenance is started, too. Its record has "
         "`why` `test`.",
     ),

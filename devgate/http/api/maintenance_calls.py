@@ -5,7 +5,7 @@ from __future__ import annotations
 from devgate.gateway.operations.arguments import MAX_AT_ONCE
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.api import schemas as s
-from devgate.http.api.call import Call, Field
+from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 from devgate.store.device import MAX_NAME
 
@@ -32,7 +32,7 @@ CALLS: tuple[Call, ...] = (
         "GET", "/api/maintenance", "maintenance", "List what is in maintenance", "Maintenances",
         query=(
             Field("after", _PLACE, "Behind this place: the `next` of the page before."),
-            Field("limit", s.PAGE, "Most items of the page."),
+            LIMIT,
         ),
         about="Sites first, then devices. A whole site has no `imei`.",
     ),

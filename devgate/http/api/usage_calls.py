@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.usage import BY, MAX_OFFSET, SORTS
 from devgate.http.api import schemas as s
-from devgate.http.api.call import Call, Field
+from devgate.http.api.call import ABOUT_ONE, LIMIT, Call, Field
 from devgate.http.api.schemas import Schema, nullable, whole
 from devgate.http.api.shapes import (
     AT,
@@ -40,7 +40,7 @@ _ASKED = (
     Field("first", _DAY, "From this day on; without it, from the first of the month."),
     Field("last", _DAY, "Up to this day, which is included; without it, up to today."),
     Field("site", s.SITE, "Only of this site."),
-    Field("imei", s.IMEI, "Only of this device."),
+    ABOUT_ONE,
     Field("sort", _SORT, "The largest of this first; of `availability` the smallest."),
 )
 _COUNTED = (
@@ -57,7 +57,7 @@ CALLS: tuple[Call, ...] = (
         query=(
             *_ASKED,
             Field("offset", whole(0, MAX_OFFSET), "Lines that are left out."),
-            Field("limit", s.PAGE, "Most items of the page."),
+            LIMIT,
         ),
         about=_COUNTED,
     ),
