@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from devgate.cluster.link import OUTSTANDING
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from devgate.control.server import ControlServer
 from devgate.control.streams import Begin, Dispatch
 from devgate.gateway.refusals import Refusals

@@ -8,7 +8,6 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -18,8 +17,9 @@ from devgate.control.caller import Caller
 from devgate.control.door import Guest
 from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
+from devgate.control.limits import Limits
 from devgate.control.moving import Moved
-from devgate.control.outbox import MAX_UNSENT, Outbox
+from devgate.control.outbox import Outbox
 from devgate.control.replies import Args, Reply, line, refusal
 from devgate.control.requests import RequestReader
 from devgate.control.streams import Begin, Dispatch, Streams
@@ -33,16 +33,6 @@ log = logging.getLogger(__name__)
 
 REQUESTS_A_TURN = 32  # of one read before other tasks have their turn: about two milliseconds
 LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one control connection."""
-
-    outstanding: int = 1024  # requests under way; then no more are read
-    patience: float = 30.0  # seconds that a client may leave its replies unread
-    login: float = 10.0  # seconds until a peer must have shown a token
-    unsent: int = MAX_UNSENT  # bytes that may wait for a client that does not read
 
 
 class Enough(Exception):

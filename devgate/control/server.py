@@ -12,9 +12,10 @@ from typing import NoReturn
 import trio
 
 from devgate.control.caller import Access, Caller, Group, Member, user_of
-from devgate.control.connection import Connection, Limits
+from devgate.control.connection import Connection
 from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
+from devgate.control.limits import Limits
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
 from devgate.control.moving import Moved
 from devgate.control.shares import Shares

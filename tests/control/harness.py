@@ -14,7 +14,7 @@ import trio
 
 from devgate.access.tokens import Tokens
 from devgate.control.caller import Group
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
 from devgate.net.urgent import Urgent

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import trio
 
-from devgate.control.connection import REQUESTS_A_TURN, Limits
+from devgate.control.connection import REQUESTS_A_TURN
+from devgate.control.limits import Limits
 from tests.control.harness import Caller, Json, serving
 
 DONE: Json = {"status": "200", "message": "done"}

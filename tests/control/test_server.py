@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 import trio
 
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from tests.control.harness import Json, serving
 
 ECHO = b'command{"type":"echo","id":1}'

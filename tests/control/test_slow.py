@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.control import outbox
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from devgate.net.accepting import PAUSE_SECONDS
 from tests.control.harness import serving
 

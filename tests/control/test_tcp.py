@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from devgate.access.tokens import Tokens, add, remove
 from devgate.control import transport
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from devgate.errors import SetupError
 from devgate.net.tls import context
 from tests.control.harness import Caller, Served, serving

@@ -9,7 +9,7 @@ import pytest
 
 from devgate.config.settings import Settings
 from devgate.control.caller import MAX_WRONG_TOKENS
-from devgate.control.connection import Limits
+from devgate.control.limits import Limits
 from devgate.control.outbox import FULL, MAX_UNSENT
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST
 from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS

@@ -10,7 +10,8 @@ import pytest
 
 from devgate.access.tokens import NEEDS
 from devgate.errors import outcome_of
-from devgate.gateway.command import Command, Order, record
+from devgate.gateway.command import Command, Order
+from devgate.gateway.command_record import record
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import EXIT, NO_GATEWAY, Imei
 from devgate.protocol.decoder import Decoder

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from ulid import ULID
 
-from devgate.gateway.command import record_outcome
+from devgate.gateway.command_record import record_outcome
 from devgate.store import command_pages, devices
 from devgate.store.command_pages import Wanted
 from devgate.store.device import Device

@@ -15,7 +15,7 @@ import trio
 
 from devgate.errors import CallerError
 from devgate.gateway.clock import time
-from devgate.gateway.command import record
+from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import fleetwide, status
 from devgate.gateway.operations import maintenance as maintained

@@ -9,7 +9,8 @@ from typing import Any
 
 from devgate.errors import CallerError, StoreError
 from devgate.gateway.clock import time
-from devgate.gateway.command import Command, record
+from devgate.gateway.command import Command
+from devgate.gateway.command_record import record
 from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments

@@ -9,7 +9,7 @@ from typing import Any
 
 from devgate.errors import CallerError
 from devgate.events.kinds import Event
-from devgate.gateway.command import record
+from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, fleetwide, status
 from devgate.gateway.operations.arguments import Args

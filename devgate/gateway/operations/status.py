@@ -12,7 +12,8 @@ import trio
 from devgate import __version__
 from devgate.errors import CallerError
 from devgate.gateway.clock import time
-from devgate.gateway.command import Command, record
+from devgate.gateway.command import Command
+from devgate.gateway.command_record import record
 from devgate.gateway.devices.presence import heard
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, fleetwide, nodes, quarantine

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from devgate.gateway.command import record_outcome
+from devgate.gateway.command_record import record_outcome
 from devgate.store.usage import Day, Machine, Presence, Start
 
 EPOCH = date(1970, 1, 1).toordinal()
