@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from devgate.app import App
 from devgate.demo import populate, throw_away
 from devgate.process import serve
-from scripts.past import PLACES, fill
+from scripts.past import NAMES, PLACES, fill
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 DEVICES = 200
@@ -40,27 +40,40 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "device": (f"/devices/{IMEI}", "en", "light", (DESKTOP[0], 0)),
     "device-phone-dark-zh": (f"/devices/{IMEI}", "zh", "dark", PHONE),
     "confirm": ("/devices/860000000000005/start?long=15m", "en", "light", (DESKTOP[0], 620)),
+    "confirm-zh": ("/devices/860000000000005/start?long=15m", "zh", "light", (DESKTOP[0], 620)),
     "order": ("/orders?key={unknown}", "en", "light", (DESKTOP[0], 760)),
+    "order-zh": ("/orders?key={unknown}", "zh", "light", (DESKTOP[0], 760)),
     "order-dark-zh": ("/orders?key={done}", "zh", "dark", (DESKTOP[0], 760)),
     "unknown-devices": ("/unknown-devices", "en", "light", (DESKTOP[0], 620)),
+    "unknown-devices-zh": ("/unknown-devices", "zh", "light", (DESKTOP[0], 620)),
     "alerts": ("/alerts", "en", "light", (DESKTOP[0], 0)),
+    "alerts-zh": ("/alerts", "zh", "light", (DESKTOP[0], 0)),
     "alerts-phone-dark-zh": ("/alerts", "zh", "dark", PHONE),
     "alert-rule": ("/alerts/rules/away", "en", "light", DESKTOP),
     "users": ("/settings/people", "en", "light", (DESKTOP[0], 0)),
+    "users-zh": ("/settings/people", "zh", "light", (DESKTOP[0], 0)),
     "tokens-dark-zh": ("/settings/tokens", "zh", "dark", (DESKTOP[0], 0)),
     "audit": ("/settings/audit", "en", "light", DESKTOP),
+    "audit-zh": ("/settings/audit", "zh", "light", DESKTOP),
     "account-phone-zh": ("/settings/account", "zh", "light", PHONE),
     "unknown": ("/unknown?old=1", "en", "light", (DESKTOP[0], 700)),
+    "unknown-zh": ("/unknown?old=1", "zh", "light", (DESKTOP[0], 700)),
     "import": ("/devices/import", "en", "light", DESKTOP),
+    "import-zh": ("/devices/import", "zh", "light", DESKTOP),
     "bulk-start": ("/bulk?do=start&all=1&site={site}", "en", "light", (DESKTOP[0], 620)),
+    "bulk-start-zh": ("/bulk?do=start&all=1&site={site}", "zh", "light", (DESKTOP[0], 620)),
     "bulk-dark-zh": ("/bulk?do=stop&all=1&site={site}", "zh", "dark", DESKTOP),
     "report": ("/reports?by=site", "en", "light", (DESKTOP[0], 0)),
+    "report-zh": ("/reports?by=site", "zh", "light", (DESKTOP[0], 0)),
     "report-dark-zh": ("/reports?by=machine&sort=starts", "zh", "dark", DESKTOP),
     "begin": ("/settings/begin", "en", "light", (DESKTOP[0], 0)),
+    "begin-zh": ("/settings/begin", "zh", "light", (DESKTOP[0], 0)),
     "examination-zh": ("/settings/doctor", "zh", "light", (DESKTOP[0], 700)),
     "maintenance": ("/maintenance", "en", "light", (DESKTOP[0], 700)),
+    "maintenance-zh": ("/maintenance", "zh", "light", (DESKTOP[0], 700)),
     "diagnosis-dark-zh": ("/devices/860000000000031/diagnosis?days=7", "zh", "dark", DESKTOP),
     "map": ("/map", "en", "light", DESKTOP),
+    "map-zh": ("/map", "zh", "light", DESKTOP),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
 }
 
@@ -139,10 +152,13 @@ def watch(page: Page) -> None:
     page.wait_for_timeout(2500)
 
 
-def look_at_a_file(page: Page) -> None:
+def look_at_a_file(page: Page, places: str = "en") -> None:
     """What a file would change."""
-    rows = "".join(f"8610000000000{n:02},Massage chair {200 + n},Airport T2\n" for n in range(40))
-    text = f"imei,name,site\n{IMEI},Massage chair 2,Railway station\n{rows}".encode()
+    here, there = PLACES[places][2], PLACES[places][0]
+    rows = "".join(
+        f"8610000000000{n:02},{NAMES[places].format(n=200 + n)},{here}\n" for n in range(40)
+    )
+    text = f"imei,name,site\n{IMEI},{NAMES[places].format(n=2)},{there}\n{rows}".encode()
     page.locator("#file").set_input_files(
         {"name": "machines.csv", "mimeType": "text/csv", "buffer": text}
     )
@@ -192,7 +208,8 @@ def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
 
 
 DONE_FIRST: Mapping[str, Callable[[Page], None]] = {
-    "device": watch, "import": look_at_a_file, "bulk-dark-zh": begin_a_job,
+    "device": watch, "bulk-dark-zh": begin_a_job, "import": look_at_a_file,
+    "import-zh": lambda page: look_at_a_file(page, "zh"),
 }  # fmt: skip
 
 
@@ -207,7 +224,8 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         for language in ("en", "zh"):
-            shoot(browser, language, sys.argv[1:])
+            if any(SHOTS[name][1] == language for name in sys.argv[1:] or SHOTS):
+                shoot(browser, language, sys.argv[1:])
         browser.close()
 
 
