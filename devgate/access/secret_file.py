@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from devgate.errors import SetupError
+from devgate.store.folders import sync_folder
 
 SECRET = 32  # bytes at least
 MAX_FILE = 4096  # bytes that are looked at
@@ -79,8 +80,4 @@ def _make(path: Path) -> None:
             return
     finally:
         part.unlink(missing_ok=True)
-    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)
+    sync_folder(path.parent)

@@ -18,6 +18,7 @@ from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts
 from devgate.store.engine import opened
+from devgate.store.folders import sync_folder
 from devgate.store.sqlite_copy import Told
 
 SUFFIX = {"sqlite": ".db", "postgresql": ".dump"}
@@ -59,7 +60,7 @@ def back_up(settings: Settings, place: Path, told: Told = lambda *_: None) -> tu
             )  # fmt: skip
             notes.write(file, note)
             part.rename(file)
-            sqlite_copy.sync_folder(file.parent)
+            sync_folder(file.parent)
     except OSError as err:
         raise SetupError(f"{file}: the backup cannot be written: {err.strerror}") from err
     return file, note

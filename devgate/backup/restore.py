@@ -19,6 +19,7 @@ from devgate.errors import SetupError
 from devgate.store import pg_programs, quarantine, sqlite_copy
 from devgate.store.copies import facts, unreadable
 from devgate.store.engine import Database, opened
+from devgate.store.folders import sync_folder
 from devgate.store.migrating import prepare, version_of
 from devgate.store.outage import in_words
 from devgate.store.ownership import FileLock, Held
@@ -91,7 +92,7 @@ def _put_sqlite(url: str, file: Path, at: float | None, held: bool, seal: Seal) 
                 raise SetupError(f"nothing was restored: another program reads {part}")
             aside = _set_aside(target)
             part.rename(target)
-            sqlite_copy.sync_folder(target.parent)
+            sync_folder(target.parent)
         finally:
             for name in ("", *BESIDE):
                 part.with_name(part.name + name).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from devgate import __version__
 from devgate.model import iso
 from devgate.store.batch import KINDS, Row
+from devgate.store.folders import sync_folder
 from devgate.store.ownership import Owner
 
 log = logging.getLogger("devgate.store")
@@ -55,11 +56,7 @@ def write(path: Path, owner: Owner, rows: Sequence[Row]) -> int:
     with open(file, "wb", buffering=0) as out:
         out.write(text.encode())
         os.fsync(file)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return len(commands)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -47,11 +49,7 @@ def _prepare(database: Database, may: bool) -> None:
         found = version_of(conn)
     if found == SCHEMA:
         return
-    with database.write() as conn:
-        if database.dialect == "postgresql":
-            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
-        found = version_of(conn)  # again, now that nobody else migrates
-        must_be_known(found, database)
+    with migrating(database) as (conn, found):
         if found is not None and found < SCHEMA and not may:
             raise SetupError(
                 f"[store] url: the database {database.url_shown} has schema {found}, and this "
@@ -66,6 +64,18 @@ def _prepare(database: Database, may: bool) -> None:
             upgrade(conn)
             if found is not None:
                 log.warning("schema of the database upgraded from=%s to=%s", found, SCHEMA)
+
+
+@contextmanager
+def migrating(database: Database) -> Iterator[tuple[Connection, str | None]]:
+    """A transaction in which nobody else migrates, and the schema that is there by then. Raises
+    SetupError for that of a newer devgate."""
+    with database.write() as conn:
+        if database.dialect == "postgresql":
+            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
+        found = version_of(conn)
+        must_be_known(found, database)
+        yield conn, found
 
 
 def must_be_known(found: str | None, database: Database) -> None:

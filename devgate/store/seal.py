@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from devgate.store.folders import sync_folder
+
 PREFIX = "fernet:"  # in front of what is encrypted; a secret without it stands there as it is
 
 
@@ -92,9 +94,5 @@ class Seal:
             return self._read()
         finally:
             os.unlink(part)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
         return key

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from devgate.errors import SetupError, StoreError
 from devgate.store.copies import Facts, facts
 from devgate.store.engine import opened
+from devgate.store.folders import sync_folder
 from devgate.store.outage import in_words
 
 SLICE_PAGES = 512  # 2 MB: an fsync of as much takes some ms
@@ -126,12 +127,3 @@ def _one_file(target: Path) -> None:
     """Without a log beside it: the copy is this file alone."""
     with closing(_connected(target)) as conn:
         conn.execute("PRAGMA journal_mode=DELETE")
-
-
-def sync_folder(folder: Path) -> None:
-    """The names in it are on disk. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select, text, update
 from devgate.errors import SetupError
 from devgate.store.engine import Database, opened
 from devgate.store.files import Files
-from devgate.store.migrating import MIGRATING, must_be_known, version_of
+from devgate.store.migrating import migrating, version_of
 from devgate.store.node_tables import owner
 from devgate.store.ownership import (
     CLAIMING,
@@ -114,11 +114,7 @@ def _bring_up_to_date(database: Database) -> None:
         found = version_of(conn)
     if found == SCHEMA:
         return
-    with database.write() as conn:
-        if database.dialect == "postgresql":
-            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
-        found = version_of(conn)
-        must_be_known(found, database)
+    with migrating(database) as (conn, found):
         if found == SCHEMA:
             return
         if alone := [name for name in steps_after(found or "") if not runs_beside(name)]:

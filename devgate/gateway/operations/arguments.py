@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from devgate.errors import CallerError
+from devgate.events.kinds import must_be_known, types_of
 from devgate.model import IMEI, Imei, duration, imei, shown
 
 Args = Mapping[str, object]
@@ -202,3 +203,13 @@ def names(args: Args, name: str) -> frozenset[str] | None:
     if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
         raise CallerError("400", f"{name}: a list of names expected, not {shown(given)}")
     return frozenset(given)
+
+
+def types(args: Args) -> frozenset[str]:
+    """`events`: the types that its names stand for; nothing without it, which means all."""
+    given = names(args, "events") or frozenset()
+    try:
+        must_be_known(given)
+    except ValueError as err:
+        raise CallerError("400", str(err)) from None
+    return types_of(given)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from devgate.errors import CallerError
-from devgate.events.kinds import AUDIT, Event, must_be_known, types_of
+from devgate.events.kinds import AUDIT, Event
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
@@ -66,12 +66,7 @@ async def _all(
 
 
 def _wanted(args: Args) -> Wanted:
-    names = arguments.names(args, "events") or frozenset()
-    try:
-        must_be_known(names)
-    except ValueError as err:
-        raise CallerError("400", str(err)) from None
-    types = types_of(names)
+    types = arguments.types(args)
     if types and not types & set(AUDIT):
         raise CallerError("400", f"events: some of {', '.join(AUDIT)} expected")
     return Wanted(
@@ -97,7 +92,10 @@ def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
             continue
         plain = field in SAID and isinstance(value, str | int | float)
         given[field] = (value if not isinstance(value, str) else value[:200]) if plain else "given"
-    gateway.records.event(
-        "operation.done", None, operation=name, given=given, source=who.plain,
-        address=who.address or None,
-    )  # fmt: skip
+    note(gateway, "operation.done", who, operation=name, given=given)
+
+
+def note(gateway: Gateway, event: str, source: str, **detail: object) -> None:
+    """The event of a change, with who made it and from where."""
+    who = Source.of(source)
+    gateway.records.event(event, None, source=who.plain, address=who.address or None, **detail)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, aclosing
 from typing import Self
 
 from devgate.errors import CallerError
-from devgate.events.kinds import KINDS, PRIVATE, Event, must_be_known, types_of
+from devgate.events.kinds import KINDS, PRIVATE, Event
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.taps import Tap
 from devgate.gateway.gateway import Gateway
@@ -55,12 +55,7 @@ async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
 
 def _types(args: Args, source: str) -> frozenset[str]:
     """The types that are asked for, as far as this one may see them; none stand for all."""
-    names = arguments.names(args, "events") or frozenset()
-    try:
-        must_be_known(names)
-    except ValueError as err:
-        raise CallerError("400", str(err)) from None
-    types = types_of(names)
+    types = arguments.types(args)
     if Source.of(source).role == "admin":
         return types
     if types and types <= PRIVATE:

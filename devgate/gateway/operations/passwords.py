@@ -9,6 +9,7 @@ from devgate.access.names import Busy, check_password
 from devgate.errors import CallerError, SetupError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import audit
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
@@ -66,10 +67,7 @@ def tell(
     gateway: Gateway, event: str, kind: Kind, name: str, source: str, **detail: object
 ) -> None:
     """The event of a change of an account."""
-    who = Source.of(source)
-    gateway.records.event(
-        event, None, kind=kind, name=name, source=who.plain, address=who.address or None, **detail
-    )
+    audit.note(gateway, event, source, kind=kind, name=name, **detail)
 
 
 def checked(check: Any, text: str) -> Any:

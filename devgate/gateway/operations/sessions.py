@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from devgate.errors import CallerError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source, iso, shown
@@ -56,10 +56,7 @@ async def session_end(gateway: Gateway, args: Args, source: str) -> Reply:
         ids = [one.id for one in found if one.id != who.session]
     if ids:
         await gateway.accounts.change(stored.end, ids)
-        gateway.records.event(
-            "session.ended", None, count=len(ids), name=name, source=who.plain,
-            address=who.address or None,
-        )  # fmt: skip
+        audit.note(gateway, "session.ended", who, count=len(ids), name=name)
     return {"status": "200", "message": f"ended {len(ids)} sessions", "count": len(ids)}
 
 

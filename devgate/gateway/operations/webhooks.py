@@ -14,10 +14,10 @@ from devgate.config.webhook import WebhookSettings, new_secret
 from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.added_webhooks import closed, opened, settings_of
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.model import Source, iso
+from devgate.model import iso
 from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import SealError
@@ -90,7 +90,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
             await gateway.records.change(stored.add, sealed, webhook.shown, after)
             gateway.webhooks.begin(webhook, Position(name, webhook.shown, after))
     log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
-    _tell(gateway, "webhook.added", name, source)
+    audit.note(gateway, "webhook.added", source, name=name)
     return {
         "status": "200",
         "message": f"added {name}; it gets every event after {after}",
@@ -138,7 +138,8 @@ async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
                 (target.enable if enabled else target.disable)()
                 await gateway.records.flushed()
     log.info("webhook changed target=%s source=%s", target.name, source)
-    _tell(gateway, "webhook.changed", target.name, source, changes={
+    # Not with the whole URL: it may hold a secret.
+    audit.note(gateway, "webhook.changed", source, name=target.name, changes={
         name: {"old": old, "new": now} for name, old, now in (
             ("url", before.url, target.url),
             ("events", ", ".join(sorted(before.wanted)), ", ".join(sorted(target.wanted))),
@@ -196,7 +197,7 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
                 await gateway.records.flushed()
                 await gateway.records.change(stored.forget, name)
     log.info("webhook removed target=%s source=%s", name, source)
-    _tell(gateway, "webhook.removed", name, source)
+    audit.note(gateway, "webhook.removed", source, name=name)
     return {"status": "200", "message": f"removed {name}; it gets nothing more", "name": name}
 
 
@@ -226,14 +227,6 @@ async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
         "name": target.name,
         "after": after,
     }
-
-
-def _tell(gateway: Gateway, event: str, name: str, source: str, **detail: object) -> None:
-    """Not with the whole URL: it may hold a secret."""
-    who = Source.of(source)
-    gateway.records.event(
-        event, None, name=name, source=who.plain, address=who.address or None, **detail
-    )
 
 
 def _target(gateway: Gateway, args: Args) -> Target:
