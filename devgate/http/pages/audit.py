@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from devgate.events.kinds import AUDIT
 from devgate.gateway.operations.history import MAX_SOURCE
-from devgate.http.pages import words
+from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
 from devgate.model import AUDIT_CSV, audit_row
 
@@ -31,28 +29,20 @@ class Chosen(NamedTuple):
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
         """What the query of the page asks for."""
-        query = visit.request.query_params
-        given = {name: query.get(name, "").strip() for name in cls._fields}
-        if given["events"] not in (*KINDS, *AUDIT):
-            given["events"] = ""
-        for name in ("since", "until"):
-            if words.midnight(given[name], visit.zone) is None:
-                given[name] = ""
-        return cls(**{**given, "source": given["source"][:MAX_SOURCE]})
+        found = given(visit, cls._fields)
+        if found["events"] not in (*KINDS, *AUDIT):
+            found["events"] = ""
+        return cls(**{**found, "source": found["source"][:MAX_SOURCE]})
 
     @property
     def query(self) -> str:
         """It as a query, for the next page."""
-        return urlencode({name: value for name, value in self._asdict().items() if value})
+        return as_query(self._asdict())
 
     def args(self, visit: Visit) -> dict[str, object]:
         """It as the fields of the operation."""
         args: dict[str, object] = {"source": self.source or None, "events": self.events or None}
-        for name, days in (("since", 0), ("until", 1)):
-            found = words.midnight(getattr(self, name), visit.zone)
-            at = None if found is None else (found + timedelta(days=days)).timestamp()
-            args[name] = None if at is None else max(0, int(at))
-        return args
+        return args | moments(visit, self.since, self.until)
 
 
 async def show(visit: Visit) -> Response:
@@ -70,5 +60,5 @@ async def show(visit: Visit) -> Response:
         rows=rows,
         after=after,
         following=page["next"],
-        file=urlencode({**{n: v for n, v in args.items() if v is not None}, "for": "spreadsheet"}),
+        file=as_query(args, **{"for": "spreadsheet"}),
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from devgate.gateway.operations import at_hand
 from devgate.gateway.operations import devices as operation
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
+from devgate.http.pages.chosen import as_query
 from devgate.http.pages.live import Live, Rows, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
@@ -107,7 +107,7 @@ class Chosen(NamedTuple):
             "tag": self.tag,
             **changed,
         }
-        return urlencode({name: value for name, value in given.items() if value})
+        return as_query(given)
 
     @property
     def narrowed(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from devgate.gateway.operations.inbox import STATES
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages import words
+from devgate.http.pages.chosen import as_query
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 
@@ -64,8 +64,7 @@ class Chosen(NamedTuple):
     @property
     def query(self) -> str:
         """It as a query, for the next page."""
-        return urlencode({name: value for name, value in self._asdict().items()
-                          if value and name != "after"})  # fmt: skip
+        return as_query({**self._asdict(), "after": ""})
 
 
 class Together(NamedTuple):

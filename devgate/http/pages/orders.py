@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.history import KINDS, MAX_SOURCE
 from devgate.http.pages import words
+from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
 
 SHOWN = 50
@@ -35,30 +34,22 @@ class Chosen(NamedTuple):
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
         """What the query of the page asks for."""
-        query = visit.request.query_params
-        given = {name: query.get(name, "").strip() for name in cls._fields}
-        if given["outcome"] not in CHOICES:
-            given["outcome"] = ""
-        if given["kind"] not in KINDS:
-            given["kind"] = ""
-        for name in ("since", "until"):
-            if words.midnight(given[name], visit.zone) is None:
-                given[name] = ""
-        return cls(**{**given, "source": given["source"][:MAX_SOURCE]})
+        found = given(visit, cls._fields)
+        if found["outcome"] not in CHOICES:
+            found["outcome"] = ""
+        if found["kind"] not in KINDS:
+            found["kind"] = ""
+        return cls(**{**found, "source": found["source"][:MAX_SOURCE]})
 
     @property
     def query(self) -> str:
         """It as a query, for the next page."""
-        return urlencode({name: value for name, value in self._asdict().items() if value})
+        return as_query(self._asdict())
 
     def args(self, visit: Visit) -> dict[str, object]:
         """It as the fields of the operation."""
         args: dict[str, object] = {name: value or None for name, value in self._asdict().items()}
-        for name, days in (("since", 0), ("until", 1)):
-            found = words.midnight(getattr(self, name), visit.zone)
-            at = None if found is None else (found + timedelta(days=days)).timestamp()
-            args[name] = None if at is None else max(0, int(at))
-        return args
+        return args | moments(visit, self.since, self.until)
 
 
 async def show(visit: Visit) -> Response:
@@ -96,7 +87,7 @@ async def show(visit: Visit) -> Response:
         kinds=KINDS,
         sites=sites["items"],
         inside=after or before,
-        file=urlencode({**{n: v for n, v in args.items() if v is not None}, "for": "spreadsheet"}),
+        file=as_query(args, **{"for": "spreadsheet"}),
     )
 
 

@@ -12,6 +12,7 @@ from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.http.board import Concern
+from devgate.http.pages.chosen import as_query
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
@@ -61,7 +62,7 @@ async def values(visit: Visit) -> Values:
         "dismissed": dismissed,
         "words": {name: f"refused.{name}" for name in REASONS},
         "after": query.get("after", ""),
-        "query": urlencode({name: value for name, value in chosen.items() if value}),
+        "query": as_query(chosen),
         "approves": page["registration"] == "approve" and visit.may("approve"),
     }
 

@@ -1,0 +1,37 @@
+"""What a list is narrowed by: taken from the query of its page, and put into others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from devgate.http.pages import words
+from devgate.http.pages.view import Visit
+
+
+def given(visit: Visit, names: Iterable[str]) -> dict[str, str]:
+    """What the query of the page says by these names; "" where it says nothing, or (`since` and
+    `until`) no day."""
+    query = visit.request.query_params
+    found = {name: query.get(name, "").strip() for name in names}
+    for name in ("since", "until"):
+        if name in found and words.midnight(found[name], visit.zone) is None:
+            found[name] = ""
+    return found
+
+
+def moments(visit: Visit, since: str, until: str) -> dict[str, int | None]:
+    """The fields `since` and `until` of an operation, in seconds since 1970. These are days of
+    the viewer's, both included; "" is none."""
+    first, last = words.midnight(since, visit.zone), words.midnight(until, visit.zone)
+    behind = None if last is None else last + timedelta(days=1)
+    return {
+        name: None if at is None else max(0, int(at.timestamp()))
+        for name, at in (("since", first), ("until", behind))
+    }
+
+
+def as_query(fields: Mapping[str, object], **more: object) -> str:
+    """These fields as a query; those that say nothing are left out."""
+    return urlencode({n: v for n, v in {**fields, **more}.items() if v not in (None, "")})
