@@ -117,6 +117,11 @@ def refused(reply: Json) -> bool:
     return reply["status"] == "401" and " only; nothing was done" in reply["message"]
 
 
+def ended(jobs: list[Json]) -> bool:
+    """Nothing is sent any more for a test that is over."""
+    return all(job["state"] in ("ended", "cancelled", "broken") for job in jobs)
+
+
 def tells(reply: object) -> bool:
     text = json.dumps(reply, ensure_ascii=False)
     return any(word in text for word in SECRET)
@@ -150,7 +155,9 @@ def test_each_operation_for_each_role_by_each_way(franchise: Franchise, name: st
                 assert not tells(reply), f"{role} is told by HTTP: {reply}"
     known = franchise.served.ask({"type": "device", "imei": SOUTH})
     assert (known["name"], known["site"], known["enabled"]) == (SECRET[0], "South", True)
-    if name not in ("bulk_start", "bulk_stop"):  # of all that match, which is his own
+    if name in ("bulk_start", "bulk_stop"):  # of all that match, which is his own
+        eventually(lambda: franchise.served.ask({"type": "bulks"})["items"], ended)
+    else:
         assert before == {imei: len(robot.seen) for imei, robot in franchise.robots.items()}
     assert before[SOUTH] == len(franchise.robots[SOUTH].seen)
 

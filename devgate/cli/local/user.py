@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -21,6 +21,7 @@ from devgate.cli.local.account import (
 )
 from devgate.cli.local.namefile import Names, handed_over
 from devgate.cli.output import Where, common, finish, options
+from devgate.control.client import Reply
 
 
 def _users() -> Any:
@@ -104,9 +105,7 @@ def add(
             fields["all_sites"] = True
         reply = USERS.ask(where, "edit", **fields)
     if reply is not None:
-        if reply.get("invitation"):
-            reply["message"] += f"; the invitation is {reply['invitation']}"
-        finish(reply, where.as_json)
+        _finish(where, reply)
     if password is None:
         raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
     _add(where, name, role, sites, password, replace=replace)
@@ -172,9 +171,7 @@ def edit(
     something(fields, "--role, --site, --all-sites, --disable, --password or --invite")
     reply = USERS.ask(where, "edit", name=name, **fields)
     if reply is not None:
-        if reply.get("invitation"):
-            reply["message"] += f"; the invitation is {reply['invitation']}"
-        finish(reply, where.as_json)
+        _finish(where, reply)
     if invite:
         raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
     changes = columns(given)
@@ -187,6 +184,13 @@ def edit(
         changes["proof"] = _users().hash_of(fields["password"])
     USERS.change(where, name, changes)
     USERS.changed(where, name)
+
+
+def _finish(where: Where, reply: Reply) -> NoReturn:
+    """Print the reply, with the invitation that it may have."""
+    if reply.get("invitation"):
+        reply["message"] += f"; the invitation is {reply['invitation']}"
+    finish(reply, where.as_json)
 
 
 def _password() -> str:

@@ -10,13 +10,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from devgate.errors import CallerError
 from devgate.gateway import bulk as jobs
 from devgate.gateway.operations import bulk, bulk_work
-from devgate.gateway.operations.entry import dispatch
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
+from tests.gateway.operations.asking import ask, refused
 from tests.gateway.rig import NOBODY, Rig
 from tests.gateway.whole import Whole, registers
 
@@ -40,18 +39,6 @@ async def working(whole: Whole, online: Sequence[Imei] = ()) -> AsyncIterator[tr
         for imei in online:
             registers(whole, imei)
         yield nursery
-
-
-async def ask(whole: Whole, type: str, **args: Any) -> dict[str, Any]:
-    reply = await dispatch(whole.gateway, {"type": type, **args}, "test")
-    assert isinstance(reply, dict)
-    return reply
-
-
-async def refused(whole: Whole, type: str, **args: Any) -> tuple[str, str]:
-    with pytest.raises(CallerError) as caught:
-        await ask(whole, type, **args)
-    return caught.value.status, str(caught.value)
 
 
 async def over(whole: Whole, id: object) -> dict[str, Any]:
@@ -93,7 +80,7 @@ async def test_each_is_started_once_and_few_at_a_time(
             found = await ask(whole, "history", imei=imei)
             [record] = found["items"]
             assert record["key"] == f"opening-{imei}"
-            assert record["source"] == "test"
+            assert record["source"] == "web:anna"
 
 
 async def test_another_job_of_the_same_id_is_a_conflict(

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from devgate.errors import CallerError
-from devgate.gateway.operations.entry import dispatch
+from tests.gateway.operations.asking import ask
 from tests.gateway.rig import Rig, X, Y
 from tests.gateway.whole import Whole, registers
 
@@ -18,12 +18,6 @@ async def whole(rig: Rig) -> Whole:
     whole = Whole(rig.database)
     whole.know()
     return whole
-
-
-async def ask(whole: Whole, type: str, source: str = "web:anna", **args: Any) -> Any:
-    reply = await dispatch(whole.gateway, {"type": type, **args}, source)
-    assert isinstance(reply, dict)
-    return reply
 
 
 async def unknown(whole: Whole, imei: str = X, **more: Any) -> str:

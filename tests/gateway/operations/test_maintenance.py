@@ -11,12 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from devgate.errors import CallerError
-from devgate.gateway.operations.entry import dispatch
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
 from tests.gateway.clocks import EPOCH
+from tests.gateway.operations.asking import ask, refused
 from tests.gateway.rig import NOBODY, Rig, X, Y
 from tests.gateway.whole import Whole, registers
 
@@ -38,18 +37,6 @@ async def working(whole: Whole) -> AsyncIterator[trio.Nursery]:
         for imei in (X, Y):
             registers(whole, imei)
         yield nursery
-
-
-async def ask(whole: Whole, type: str, **args: Any) -> dict[str, Any]:
-    reply = await dispatch(whole.gateway, {"type": type, **args}, "web:anna")
-    assert isinstance(reply, dict)
-    return reply
-
-
-async def refused(whole: Whole, type: str, **args: Any) -> tuple[str, str]:
-    with pytest.raises(CallerError) as caught:
-        await ask(whole, type, **args)
-    return caught.value.status, str(caught.value)
 
 
 async def start(whole: Whole, imei: Imei = X, type: str = "start", **more: Any) -> tuple[Any, Any]:

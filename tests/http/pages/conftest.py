@@ -32,3 +32,11 @@ def someone(served: Site) -> Iterator[Visitor]:
     with visitor(served.url) as opened:
         assert opened.log_in(token=served.tokens["command"]) == "/"
         yield opened
+
+
+@pytest.fixture
+def admin(served: Site) -> Iterator[Visitor]:
+    """One who is logged in and may do everything."""
+    with visitor(served.url) as opened:
+        opened.log_in(token=served.tokens["admin"])
+        yield opened

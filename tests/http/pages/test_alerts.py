@@ -25,13 +25,6 @@ def served() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def admin(served: Site) -> Iterator[Visitor]:
-    with visitor(served.url) as opened:
-        opened.log_in(token=served.tokens["admin"])
-        yield opened
-
-
 def test_from_an_empty_page_to_a_mail(served: Site, admin: Visitor) -> None:
     page = admin.get("/alerts")
     assert {RULE, RECEIVER} <= set(links(page))

@@ -32,13 +32,6 @@ def served() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def someone(served: Site) -> Iterator[Visitor]:
-    with visitor(served.url) as opened:
-        opened.log_in(token=served.tokens["command"])
-        yield opened
-
-
 def live(page: str) -> str:
     found = LIVE.search(page)
     assert found, "the page lives"

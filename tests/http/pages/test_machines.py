@@ -26,13 +26,6 @@ def served() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def admin(served: Site) -> Iterator[Visitor]:
-    with visitor(served.url) as opened:
-        opened.log_in(token=served.tokens["admin"])
-        yield opened
-
-
 def event_of(served: Site, imei: str, type: str) -> dict[str, object]:
     found = served.ask({"type": "events", "imei": imei, "events": type})["items"]
     return dict(found[-1])

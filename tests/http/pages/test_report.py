@@ -56,13 +56,6 @@ def counted(served: Site) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
-def admin(served: Site) -> Iterator[Visitor]:
-    with visitor(served.url) as opened:
-        opened.log_in(token=served.tokens["admin"])
-        yield opened
-
-
 def today() -> str:
     return datetime.now(ZoneInfo(ZONE)).date().isoformat()
 

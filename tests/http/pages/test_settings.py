@@ -31,13 +31,6 @@ def served() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def admin(served: Site) -> Iterator[Visitor]:
-    with visitor(served.url) as opened:
-        opened.log_in(token=served.tokens["admin"])
-        yield opened
-
-
 def keys(client: httpx.Client) -> dict[str, Json]:
     return {one["key"]: one for one in client.get("/api/settings").json()["items"]}
 
