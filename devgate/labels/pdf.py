@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from devgate.labels.sheet import A4, Sticker, width
+from devgate.labels.sheet import A4, Sticker
+from devgate.labels.wording import width
 
 POINT = 72 / 25.4  # points in a millimetre
 
@@ -93,7 +94,7 @@ def _manner(sign: str) -> tuple[bool, int]:
     """Whether a Latin font writes it in a line that is not Latin alone, and its stretch.
 
     The Chinese font has all signs a whole em wide, also Greek and Cyrillic ones. Those are
-    squeezed to what `sheet.width` takes them for: they would run into the next sticker.
+    squeezed to what `wording.width` takes them for: they would run into the next sticker.
     """
     # Quotes and dashes are in both; beside Chinese they are Chinese ones.
     if sign <= "\xff" or not _in(sign, "gbk"):

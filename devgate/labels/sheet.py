@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from unicodedata import east_asian_width
 
 import segno
 from markupsafe import Markup, escape
+
+from devgate.labels.wording import Row, long_name, one_row
 
 A4 = (210.0, 297.0)  # millimetres, as everything here
 FONT = "Arial, Helvetica, 'Liberation Sans', 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 PAD = 3.0
 QUIET = 1  # modules of white around a code, besides PAD: together the four that readers need
+MAX_LINE = 40  # characters of a line of one's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,12 @@ class Label:
     """What one sticker says."""
 
     imei: str
-    id: int
+    number: str  # in the reader's language: "No. 12"
     name: str
     site: str
     text: str  # of the QR code
+    line: str = ""  # of the operator's own: "scan to start"
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +104,27 @@ def sticker(label: Label, size: Size, number: int) -> Sticker:
     left = x + pad + side + pad
     room = x + size.width - pad - left
     unit = min(size.height / 8.5, room / 9.2)  # 15 digits of an IMEI fill the room
-    lines, baseline = [], y + size.height / 2 - 1.55 * unit
-    for text, scale, title in (
-        (label.name or f"No. {label.id}", 1.25, True),
-        (label.site, 1.0, False),
-        (f"No. {label.id}" if label.name else "", 1.0, False),
-        (label.imei, 1.0, False),
-    ):
-        if text:
-            scale = min(scale, max(0.9, room / (unit * width(text))))  # rather small than cut off
-            fitting = fitted(text, room / (unit * scale))
-            lines.append(TextLine(left, baseline, unit * scale, fitting, title))
-        baseline += 1.5 * unit
+    rows = wording(label, room / unit)
+    unit = min(unit, (size.height - 2 * pad) / sum(row.height for row in rows))
+    lines, top = [], y + (size.height - unit * sum(row.height for row in rows)) / 2
+    for row in rows:
+        baseline = top + unit * (row.height / 2 + 0.35 * row.scale)
+        lines.append(TextLine(left, baseline, unit * row.scale, row.text, row.title))
+        top += unit * row.height
     return Sticker(label, (x, y, size.width, size.height), dark, lines)
+
+
+def wording(label: Label, room: float) -> Sequence[Row]:
+    """The lines of a sticker that is so wide, in units of the height of its IMEI."""
+    rows = [
+        *long_name(label.name or label.number, room),
+        one_row(label.site, room),
+        one_row(label.number if label.name else "", room),
+        one_row(label.imei, room),
+        one_row(label.line, room, 1.1, title=True),
+        one_row(label.phone, room),
+    ]
+    return [row for row in rows if row.text]
 
 
 def _modules(
@@ -136,20 +148,6 @@ def _modules(
                 c = end
             c += 1
     return found
-
-
-def width(text: str) -> float:
-    """About how wide it is, in units of its height."""
-    return sum(1.0 if east_asian_width(sign) in "WF" else 0.6 for sign in text)
-
-
-def fitted(text: str, most: float) -> str:
-    """As much of it as has room."""
-    if width(text) <= most:
-        return text
-    while text and width(text) + 1 > most:
-        text = text[:-1]
-    return text.rstrip() + "\u2026"
 
 
 def svg(stickers: Iterable[Sticker], *, cut: bool) -> Markup:

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devgate.labels import sheet
 from devgate.labels.pdf import pdf, unwritable
-from devgate.labels.sheet import A4, SIZES, Label, fitted, pages, width
+from devgate.labels.sheet import A4, SIZES, Label, pages
+from devgate.labels.wording import long_name, shortened, width
 from tests.e2e.harness import Gateway
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def labels(count: int) -> list[Label]:
     return [
-        Label(f"8600000000000{n:02}", n, f"按摩椅 <{n}>", "A & B", f"http://x/{n}")
+        Label(f"8600000000000{n:02}", f"No. {n}", f"按摩椅 <{n}>", "A & B", f"http://x/{n}")
         for n in range(count)
     ]
 
@@ -53,11 +56,46 @@ def test_as_many_sheets_as_are_needed(count: int, sheets: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "most", "short"), [("abc", 2, "abc"), ("abcdef", 3, "abc…"), ("按摩椅", 2, "按…")]
+    ("text", "most", "short"),
+    [
+        ("abc", 2, "abc"),
+        ("abcdef 12", 4, "abc…12"),
+        ("按摩椅", 2, "按…"),
+        ("Chair 17b", 4.5, "Ch…17b"),
+    ],
 )
-def test_text_that_does_not_fit(text: str, most: float, short: str) -> None:
-    assert fitted(text, most) == short
+def test_text_that_does_not_fit_loses_its_middle(text: str, most: float, short: str) -> None:
+    assert shortened(text, most) == short
     assert width(short) <= most
+
+
+@given(st.text("Wagen Halle 按摩椅厅é", max_size=200), st.integers(0, 99999), st.floats(7, 12))
+def test_the_number_at_the_end_of_a_name_is_always_there(
+    name: str, number: int, room: float
+) -> None:
+    name = f"{name}{number}"
+    rows = long_name(name, room)
+    assert 1 <= len(rows) <= 2
+    assert rows[-1].text.endswith(str(number))
+    assert all(width(row.text) * row.scale <= room + 1e-9 for row in rows)
+    assert all(0.8 <= row.scale <= 1.25 for row in rows)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: f"{size.count}")
+def test_a_full_sticker_keeps_within_its_frame(size: sheet.Size) -> None:
+    name = "Massagesessel im Erdgeschoss der Schalterhalle 124"
+    one = Label(
+        "860000000000001", "编号 7", name, "Flughafen Berlin T2", "x", "扫码启动", "400-500"
+    )
+    ((sticker,),) = pages([one], size)
+    _, top, _, height = sticker.frame
+    assert [line.text for line in sticker.lines][-4:] == [
+        "编号 7", "860000000000001", "扫码启动", "400-500",
+    ]  # fmt: skip
+    ends = [line.y - line.size for line in sticker.lines], [line.y for line in sticker.lines]
+    assert min(ends[0]) >= top
+    assert max(ends[1]) <= top + height
+    assert all(up < down for up, down in zip(ends[1], ends[0][1:], strict=False)), "no overlap"
 
 
 def test_svg_is_xml_and_says_what_is_on_it() -> None:
@@ -101,7 +139,7 @@ def drawn(made: bytes) -> str:
 def test_a_pdf_writes_each_part_of_a_line_in_a_font_that_has_it(
     name: str, runs: list[tuple[str, int, str]]
 ) -> None:
-    made = pdf(pages([Label("860000000000001", 1, name, "", "")], SIZES["2"]), cut=False)
+    made = pdf(pages([Label("860000000000001", "No. 1", name, "", "")], SIZES["2"]), cut=False)
     title = drawn(made).partition("ET")[0]
     came = [
         (font, int(stretch), bytes.fromhex(text).decode("utf-16-be" if font == "F3" else "cp1252"))
@@ -147,10 +185,20 @@ def test_files_for_a_site(folder: Gateway) -> None:
     assert "http://csgxjk.com/qrcode/dev/4" in page
 
 
+def test_a_line_and_a_telephone_and_the_reader_s_language(folder: Gateway) -> None:
+    done = folder.cli(
+        "labels", "860000000000003", "--line", "扫码启动", "--phone", "--out", "x.svg",
+        through=["env", "DEVGATE_LANG=zh"],
+    )  # fmt: skip
+    assert done.stdout.startswith("1 张贴纸")
+    texts = re.findall("<text[^>]*>([^<]*)<", (folder.folder / "x.svg").read_text("utf-8"))
+    assert texts == ["Bay 3", "East", "编号 4", "860000000000003", "扫码启动", "400-500-5620"]
+
+
 def test_a_pdf_says_what_it_cannot_write(folder: Gateway) -> None:
     folder.add_devices([{"imei": "860000000000077", "name": "按摩椅 안마", "site": "North"}])
     done = folder.cli("labels", "--site", "North", "--out", "north.pdf")
-    assert (done.returncode, done.stdout) == (0, "1 labels in north.pdf\n")
+    assert (done.returncode, done.stdout) == (0, "1 label in north.pdf\n")
     assert "has '안마'" in done.stderr
     assert "north.html" in done.stderr
     done = folder.cli("labels", "--site", "North", "--out", "north.html")
@@ -165,6 +213,7 @@ def test_a_pdf_says_what_it_cannot_write(folder: Gateway) -> None:
         (["--out", "a.pdf"], 2, "--site SITE or"),
         (["860000000000001", "--site", "East", "--out", "a.pdf"], 2, "not both"),
         (["860000000000099", "--out", "a.pdf"], 5, "860000000000099"),
+        (["860000000000001", "--out", "a.pdf", "--line", "x" * 41], 2, "--line: at most 40"),
         (["860000000000001", "--out", "nowhere/a.pdf"], 2, "nowhere/a.pdf cannot be written"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.local.stored import store
 from devgate.cli.output import Where, common, complain, fail, finish
 from devgate.cli.params import ImeiType
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from devgate.labels.sheet import Label
 
 KINDS = (".html", ".svg", ".pdf")
-SIZES = ("65", "24", "21", "8", "2")  # as `http.pages.sheet` has them
+SIZES = ("65", "24", "21", "8", "2")  # as `labels.sheet` has them
+MAX_LINE = 40  # as `labels.sheet` has it
 PAGE = 500  # devices that are read at once
 
 
@@ -33,15 +35,21 @@ PAGE = 500  # devices that are read at once
     "--size", type=click.Choice(SIZES), default="24", show_default=True,
     help="How many stickers an A4 sheet has.",
 )  # fmt: skip
+@click.option("--line", metavar="TEXT", default="", help='A line of text: "scan to start".')
+@click.option("--phone", is_flag=True, help="With the service telephone, or the device's own.")
 @click.option("--cut/--no-cut", default=True, show_default=True, help="Draw lines to cut along.")
 @common
 def labels(
-    where: Where, imeis: tuple[str, ...], site: str | None, out: str, size: str, cut: bool
-) -> None:
+    where: Where, imeis: tuple[str, ...], site: str | None, out: str, size: str, line: str,
+    phone: bool, cut: bool,
+) -> None:  # fmt: skip
     """Make A4 sheets of QR stickers for a site, or for the devices named.
 
     65, 24, 21, 8 or 2 stickers on a sheet: 38 x 21, 65 x 34, 64 x 38, 99 x 68 or 200 x 144 mm.
     More than one sheet as .svg becomes FILE-1.svg, FILE-2.svg, ...
+
+    A name that is long is set smaller or in two lines; its end, which tells machines apart,
+    is always there. "No." is in the language of this command (DEVGATE_LANG).
 
     A .pdf shows Chinese in a Chinese font of whoever opens it, and has Latin and Chinese alone:
     names in other scripts want .html or .svg.
@@ -50,24 +58,31 @@ def labels(
     Examples:
       devgate labels --site "Airport T2" --out airport.pdf
       devgate labels 123456787654321 --size 8 --out one.svg
+      devgate labels --site 机场 --line 扫码启动 --phone --out 机场.pdf
     """
     kind = Path(out).suffix.lower()
     if kind not in KINDS:
         fail(f"--out: a file that ends with {', '.join(KINDS)} expected, not {out!r}")
     if bool(imeis) == (site is not None):
         fail("--site SITE or one IMEI or more expected, and not both")
-    found = _labels(where, imeis, site)
+    line = line.strip()
+    if len(line) > MAX_LINE or not line.isprintable():
+        fail(f"--line: at most {MAX_LINE} characters on one line expected, not {shown(line)}")
+    found = _labels(where, imeis, site, line, phone)
     if not found:
         fail(f"no device has the site {site!r}; `devgate devices list` shows what there is", 5)
     try:
         files = _write(found, Path(out), kind, size, cut)
     except OSError as err:
         fail(f"{out} cannot be written: {err.strerror}")
-    reply = {"status": "200", "message": f"{len(found)} labels in {', '.join(files)}"}
+    count = "1 label" if len(found) == 1 else f"{len(found)} labels"
+    reply = {"status": "200", "message": f"{count} in {', '.join(files)}"}
     finish(reply | {"labels": len(found), "files": files}, where.as_json)
 
 
-def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]:
+def _labels(
+    where: Where, imeis: Sequence[str], site: str | None, line: str, phone: bool
+) -> list[Label]:
     from devgate.config.load import load
     from devgate.config.locate import find_config
     from devgate.gateway.known.directory import Directory
@@ -97,7 +112,9 @@ def _labels(where: Where, imeis: Sequence[str], site: str | None) -> list[Label]
     for device in found:
         directory.put(device)
         text = (directory.text(device.imei, "QR") or b"").decode()
-        made.append(Label(device.imei, device.id, device.name, device.site, text))
+        called = (directory.text(device.imei, "TN") or b"").decode() if phone else ""
+        number = said(f"No. {device.id}")
+        made.append(Label(device.imei, number, device.name, device.site, text, line, called))
     return made
 
 
@@ -108,7 +125,9 @@ def _write(found: Sequence[Label], out: Path, kind: str, size: str, cut: bool) -
     pages = sheet.pages(found, sheet.SIZES[size])
     if kind == ".pdf":
         out.write_bytes(pdf.pdf(pages, cut=cut))
-        if missing := pdf.unwritable("".join(label.name + label.site for label in found)):
+        if missing := pdf.unwritable(
+            "".join(label.name + label.site + label.line for label in found)
+        ):
             complain(
                 f"no font of a PDF has {shown(missing)}: question marks stand for that;"
                 f" write {out.with_suffix('.html').name} instead, and print it with a browser"

@@ -27,6 +27,9 @@ async def show(visit: Visit) -> Response:
     query, gateway = visit.request.query_params, visit.web.gateway
     size = SIZES.get(query.get("size", ""), SIZES[DEFAULT])
     site, cut = query.get("site", ""), query.get("cut", "1") == "1"
+    line = "".join(filter(str.isprintable, query.get("line", "")))[: sheet.MAX_LINE].strip()
+    phone = query.get("phone") == "1"
+    label = partial(_label, visit, line=line, phone=phone)
     match: dict[str, object] = {"site": site} if site else {}
     chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MAX_STICKERS]
     if query.get("all") == "1":  # those that match the list's filter, whatever is ticked
@@ -34,7 +37,7 @@ async def show(visit: Visit) -> Response:
     labels: Sequence[Label] = []
     following = None
     if chosen:
-        labels = [_label(visit, await _status(visit, one)) for one in chosen]
+        labels = [label(await _status(visit, one)) for one in chosen]
     elif match or query.get("all") == "1":
         wanted: dict[str, Any] = {
             **match,
@@ -44,10 +47,12 @@ async def show(visit: Visit) -> Response:
         page: Mapping[str, Any] = await visit.ask_or(
             partial(at_hand.devices, gateway, **wanted), "devices", **wanted
         )
-        labels = [_label(visit, item) for item in page["items"]]
+        labels = list(map(label, page["items"]))
         following = page["next"]
     sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     kept = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
+    said = {"line": line, "phone": "1" if phone else ""}
+    kept |= {name: value for name, value in said.items() if value}
     query_string = urlencode({**kept, "size": size.name, "cut": "1" if cut else "0"})
     return visit.page(
         "labels.html",
@@ -57,6 +62,8 @@ async def show(visit: Visit) -> Response:
         sizes=SIZES,
         size=size,
         cut=cut,
+        line=line,
+        phone=phone,
         site=site,
         chosen=chosen,
         sites=sites["items"],
@@ -82,6 +89,14 @@ async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
     return await visit.ask_or(known, "status", imei=device)
 
 
-def _label(visit: Visit, item: Mapping[str, Any]) -> Label:
-    text = visit.web.gateway.directory.text(item["imei"], "QR") or b""
-    return Label(item["imei"], item["id"], item["name"], item["site"], text.decode())
+def _label(visit: Visit, item: Mapping[str, Any], *, line: str, phone: bool) -> Label:
+    texts = visit.web.gateway.directory.text
+    return Label(
+        item["imei"],
+        visit.t("No. {id}", id=item["id"]),
+        item["name"],
+        item["site"],
+        (texts(item["imei"], "QR") or b"").decode(),
+        line,
+        (texts(item["imei"], "TN") or b"").decode() if phone else "",
+    )

@@ -105,6 +105,10 @@ def test_labels_of_a_site_and_of_some(someone: Visitor) -> None:
     assert page.count('<svg xmlns="http://www.w3.org/2000/svg" class="sheet"') == 1
     assert page.count("<g><title>") == 60
     assert "stroke-dasharray" not in page
+    assert "No. 1<" in page
+    worded = someone.get("/labels?imei=860000000000002&line=scan+here&phone=1&lang=zh")
+    assert ">scan here</text>" in worded
+    assert ">400-500-5620</text>" in worded
     some = someone.get("/labels?imei=860000000000002&imei=860000000000001&size=2")
     assert some.index("860000000000002: http") < some.index("860000000000001: http")
 
