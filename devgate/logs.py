@@ -201,9 +201,10 @@ def _fields(logger: object, method: str, line: LogLine) -> LogLine:
 
 
 def _noted(logger: object, method: str, line: LogLine) -> LogLine:
-    """For structlog: when it was said, in the time of the place, and the traceback."""
+    """For structlog: when it was said, by the place's clock with its offset, and the traceback."""
     record = line["_record"]
-    line["timestamp"] = datetime.fromtimestamp(record.created).isoformat(" ", "seconds")
+    here = datetime.fromtimestamp(record.created).astimezone()
+    line["timestamp"] = here.isoformat(" ", "seconds")
     if record.exc_text:
         line["exception"] = record.exc_text
     return line

@@ -167,7 +167,9 @@ def test_a_terminal_is_shown_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     text = on_a_terminal(monkeypatch)
     assert "\x1b[" in text
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[info +\] device offline +imei=86", plain)
+    assert re.match(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d \[info +\] device offline +imei=86", plain
+    )
     assert "reason='silent for too long'" in plain
     assert "ValueError: of ours" in plain
 

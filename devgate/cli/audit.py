@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli.language import said
+from devgate.cli.moments import exact
 from devgate.cli.output import Where, common, exit_code, finish, say, table
 from devgate.cli.params import Moment
 from devgate.control.client import ask
@@ -45,7 +46,7 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
     rows = [audit_row(one) for one in reply["items"]]
     if rows:
         header = [name.upper() for name in AUDIT_CSV if name != "event"]
-        say(table(header, [[row[0], *row[2:]] for row in rows]))
+        say(table(header, [[exact(row[0]), *row[2:]] for row in rows]))
     else:
         click.echo(said("nothing is like that"), err=True)
 

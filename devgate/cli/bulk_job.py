@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli.language import said
+from devgate.cli.moments import clock
 from devgate.cli.output import Where, certain, complain, emit, exit_code, finish, say, table
 from devgate.control.client import Reply, ask
 from devgate.model import Imei
@@ -125,7 +126,7 @@ def listed(reply: Mapping[str, Any]) -> str:
         (
             job["bulk"], job["action"], job["state"], job["done"], job["count"],
             _outcomes(job),
-            job["source"], job["asked_at"],
+            job["source"], clock(job["asked_at"]),
         )
         for job in reply["items"]
     ])  # fmt: skip

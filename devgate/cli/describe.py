@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from devgate.cli.language import said
+from devgate.cli.moments import clock, exact
 from devgate.cli.output import plain, table, width
 from devgate.model import in_units
 
@@ -19,11 +20,6 @@ GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connection
            "background", "clock", "node", "nodes")  # fmt: skip
 DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
           "address", "heard", "running_until", "last", "slow", "maintenance")  # fmt: skip
-
-
-def clock(at: object) -> str:
-    """A time of control.md, shorter: `2025-01-31 12:00:00Z`."""
-    return f"{at[:10]} {at[11:19]}Z" if isinstance(at, str) else ""
 
 
 def ago(at: object, now: float | None = None) -> str:
@@ -246,7 +242,7 @@ def _brief(item: Reply) -> str:
 
 
 def _exact(at: object) -> str | None:
-    return at.replace("T", " ") if isinstance(at, str) else None
+    return exact(at) or None
 
 
 def _rest(reply: Reply, known: Iterable[str]) -> list[tuple[str, object]]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from devgate.cli.describe import clock, span
+from devgate.cli.describe import span
 from devgate.cli.language import said
+from devgate.cli.moments import clock
 from devgate.cli.output import Where, common, finish, plain, table
 from devgate.cli.params import ImeiType
 from devgate.control.client import ask

@@ -9,6 +9,7 @@ import click
 
 from devgate.cli.describe import Reply, ago
 from devgate.cli.language import said
+from devgate.cli.moments import minute
 from devgate.cli.output import Where, common, finish, plain, table
 from devgate.control.client import ask
 
@@ -89,4 +90,4 @@ def _rows(hours: list[dict[str, Any]], size: int) -> Iterator[tuple[object, ...]
         known = [one for one in some if one["start"] is not None]
         counts = [sum(one[name] for one in known) if known else "" for name in COUNTS]
         online = some[-1]["online"]
-        yield (some[0]["at"][:16] + "Z", "" if online is None else online, *counts)
+        yield (minute(some[0]["at"]), "" if online is None else online, *counts)

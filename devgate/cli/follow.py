@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from typing import Any
 
 import click
 
 from devgate.cli.language import said
-from devgate.cli.output import Where, common, complain, emit, fail, finish, plain, say
+from devgate.cli.moments import of_day
+from devgate.cli.output import Where, common, complain, emit, fail, finish, plain, say, width
 from devgate.cli.params import ImeiType
 from devgate.control.client import NoAnswer, stream
 from devgate.model import NO_GATEWAY, Imei
@@ -22,6 +23,10 @@ Parts = Sequence[tuple[str, str]]  # pieces of a line, each with its colour
 
 FAILED = 1
 QUIET = "dim"
+# Of an event: what stands at the end of its line, and what has a place of its own.
+LAST = ("source", "site", "command", "commands", "connection")
+PLACED = frozenset((*LAST, "event", "at", "type", "imei", "id", "name", "status", "outcome",
+                    "kind", "long"))  # fmt: skip
 STYLES = {
     "device.online": "green", "device.offline": "yellow", "command.sent": "cyan",
     "command.ended": "cyan", "command.late": "magenta", "command.corrected": "magenta",
@@ -165,35 +170,49 @@ def _missed(event: Event) -> Parts:
     return [(said(f"-- {event['missed']} missed: this reader was too slow --"), "red")]
 
 
-def event_parts(event: Event) -> Parts:
-    """An event as one line, in pieces."""
+def event_parts(event: Event, time: Callable[[object], str] = of_day) -> Parts:
+    """An event as one line, in pieces: what matters first, for a screen cuts the end off."""
     kind = str(event.get("type"))
-    rest = {
-        key: value
-        for key, value in event.items()
-        if key not in ("event", "at", "type", "imei", "id") and value is not None
-    }
+    name, imei = event.get("name"), event.get("imei")
+    who = plain(str(name or imei or "-"))
+    middle = _named(event, (key for key in event if key not in PLACED))
+    ids = [f"imei={imei}"] * bool(name and imei) + [f"event={event.get('event')}"]
     return [
-        (f"{event.get('event')!s:>8}  {_time(event)}  ", QUIET),
+        (f"{time(event.get('at'))}  ", QUIET),
         (f"{kind:<18}  ", STYLES.get(kind, "")),
-        (f"{event.get('imei') or '-':<15}  ", ""),
-        ("  ".join(f"{key}={plain(str(value))}" for key, value in rest.items()), ""),
+        (f"{who}{' ' * (15 - width(who))}  ", ""),
+        ("".join(f"{part}  " for part in _outcome(event)), "bold"),
+        ("  ".join((*middle, *ids, *_named(event, LAST))), ""),
     ]
+
+
+def _outcome(event: Event) -> Iterator[str]:
+    """What came of it, in the fewest words."""
+    told = [event.get("outcome") if event.get("status") else None, event.get("status")]
+    if any(told):
+        yield " ".join(plain(str(word)) for word in told if word)
+    if (kind := event.get("kind")) is not None:
+        long = event.get("long")
+        yield plain(str(kind)) + ("" if long is None else f" {long}")
+
+
+def _named(event: Event, names: Iterable[str]) -> Iterator[str]:
+    """These of its fields that say something."""
+    for name in names:
+        if (value := event.get(name)) is not None and value is not False:
+            yield f"{name}={plain(str(value))}"
 
 
 def _frame(frame: Event) -> Parts:
     inward = frame.get("direction") == "in"
     return [
-        (f"{_time(frame)}  {frame.get('address')!s:<21}  {frame.get('imei') or '-':<15}  ", QUIET),
+        (f"{of_day(frame.get('at'))}  {frame.get('address')!s:<21}  ", QUIET),
+        (f"{frame.get('imei') or '-':<15}  ", QUIET),
         (f"{frame.get('direction')!s:<3}  ", "green" if inward else "cyan"),
         (f"{shown_bytes(str(frame.get('bytes', '')).encode('latin-1', 'replace'))}  ", "bold"),
         (plain(str(frame.get("decoded") or "")), QUIET),
         (f"  ({plain(str(frame['why']))})" if frame.get("why") else "", "red"),
     ]
-
-
-def _time(event: Event) -> str:
-    return str(event.get("at"))[11:]
 
 
 def shown_bytes(data: bytes) -> str:

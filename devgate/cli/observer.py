@@ -105,7 +105,7 @@ class Observer:
                 self._seen = int(reply["last"])
 
 
-COLUMNS = ("IMEI", "NAME", "SITE", "STATE", "LEFT TO RUN", "LAST HEARD")
+COLUMNS = ("NAME", "STATE", "LEFT TO RUN", "SITE", "LAST HEARD", "IMEI")
 
 
 def header(gateway: Item) -> list[str]:
@@ -130,16 +130,16 @@ def cells(item: Item, now: float) -> tuple[str, ...]:
     if item["running_until"]:
         state = "running" if item["online"] else "running, offline"
     return (
-        item["imei"],
-        item["name"],
-        item["site"],
+        item["name"] or f"No. {item['id']}",
         said(state) + ("" if item["enabled"] else said(", disabled")),
         describe.span(max(0.0, _seconds(item["running_until"]) - now))
         if item["running_until"]
         else "",
+        item["site"],
         said(f"{describe.span(max(0.0, now - _seconds(item['heard'])))} ago")
         if item["heard"]
         else "",
+        item["imei"],
     )
 
 

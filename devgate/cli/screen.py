@@ -10,7 +10,7 @@ import signal
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from rich.text import Text
 
 from devgate.cli.follow import event_parts
 from devgate.cli.language import said
+from devgate.cli.moments import second_of_day
 from devgate.cli.observer import (
     COLUMNS,
     LOOK_SECONDS,
@@ -32,7 +33,7 @@ from devgate.cli.observer import (
     cells,
     header,
 )
-from devgate.cli.output import plain, sentence
+from devgate.cli.output import plain, sentence, width
 
 FRAME = 6  # lines that are neither a device nor an event
 EVENT_SHARE = 3  # of the lines that are left, one in this many shows an event
@@ -43,7 +44,10 @@ LEAVE = {b"q", b"Q"}
 NEXT = {b"\x1b[B", b"\x1bOB", b"\x1b[C", b"\x1bOC", b"\x1b[6~", b" "}
 BACK = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
 FIRST = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
-WIDTHS = {"IMEI": 15, "STATE": 7}  # columns that are of no use when they are cut
+WHOLE = ("STATE", "LEFT TO RUN", "IMEI")  # columns that are of no use when they are cut
+SHORT = {"NAME": 20, "SITE": 12, "LAST HEARD": 10}  # the others, and what is good for each
+LEAST = 6  # columns of a terminal: what would get fewer is left out
+GAP = 2
 HINT = "q leaves   arrows turn the pages"
 
 Keys = Callable[[float], list[bytes]]
@@ -66,7 +70,8 @@ def show(observer: Observer) -> NoReturn:
                 due = time.monotonic() + LOOK_SECONDS * looks
             observer.news(gateway)
             tail = list(observer.events)[-events:]
-            live.update(_drawn(gateway, page, tail, len(places), (rows, events)), refresh=True)
+            view = drawn(gateway, page, tail, len(places), (rows, events), console.width)
+            live.update(view, refresh=True)
             for key in keys(LOOK_SECONDS):
                 if key in LEAVE:
                     raise SystemExit(0)
@@ -105,15 +110,20 @@ def _turned(key: bytes, places: list[Place], page: Page) -> bool:
     return True
 
 
-def _drawn(
-    gateway: Item, page: Page, events: Iterable[Item], number: int, lines: tuple[int, int]
+def drawn(
+    gateway: Item,
+    page: Page,
+    events: Iterable[Item],
+    number: int,
+    lines: tuple[int, int],
+    columns: int,
 ) -> Group:
-    """The whole screen, always of the same height."""
+    """The whole screen, so wide and always of the same height."""
     title, state = header(gateway)
     well = gateway["store"] == "ok" and not gateway.get("draining")
-    devices = _devices(page)
+    devices = _devices(page, columns)
     place = f"page {number}, there are more" if page.next else f"page {number}"
-    event_lines = [_line(Text.assemble(*event_parts(event))) for event in events]
+    event_lines = [_line(Text.assemble(*event_parts(event, second_of_day))) for event in events]
     return Group(
         _line(Text(title, "bold")),
         _line(Text(state, "" if well else "red")),
@@ -126,18 +136,41 @@ def _drawn(
     )
 
 
-def _devices(page: Page) -> Table | Group:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in COLUMNS:
-        table.add_column(said(name), no_wrap=True, min_width=WIDTHS.get(name))
+def _devices(page: Page, room: int) -> Table | Group:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     now = time.time()
-    for item in page.items:
-        row = [Text(plain(cell)) for cell in cells(item, now)]
-        table.add_row(*row, style=_style(item))
+    rows = [[plain(cell) for cell in cells(item, now)] for item in page.items]
+    most = [max((width(row[n]) for row in rows), default=0) for n in range(len(COLUMNS))]
+    shown = _widths(most, room)
+    for place, columns in shown.items():
+        table.add_column(said(COLUMNS[place]), no_wrap=True, width=columns)
+    for item, row in zip(page.items, rows, strict=True):
+        table.add_row(*(Text(row[place]) for place in shown), style=_style(item))
     if not page.items:
         why = said("no devices are known") if page.failed is None else plain(sentence(page.failed))
         return Group(Text(""), _line(Text(why, "dim" if page.failed is None else "red")))
     return table
+
+
+def _widths(most: Sequence[int], room: int) -> dict[int, int]:
+    """How wide each column is that has room, by its place. `most`: what its texts take."""
+    wanted = {place: max(most[place], width(said(name))) for place, name in enumerate(COLUMNS)}
+    left = room - GAP * (len(COLUMNS) - 1)
+    left -= sum(wanted[place] for place, name in enumerate(COLUMNS) if name in WHOLE)
+    given = {}
+    for name, good in SHORT.items():
+        place = COLUMNS.index(name)
+        given[place] = min(wanted[place], good, left)
+        if given[place] < min(LEAST, wanted[place]):
+            del wanted[place], given[place]
+            left += GAP
+        else:
+            left -= given[place]
+    for place in given:  # what is left over
+        more = max(0, min(left, wanted[place] - given[place]))
+        given[place] += more
+        left -= more
+    return wanted | given
 
 
 def _style(item: Item) -> str:

@@ -11,6 +11,7 @@ import click
 
 from devgate.cli import describe
 from devgate.cli.language import said
+from devgate.cli.moments import clock
 from devgate.cli.output import Where, common, finish, table
 from devgate.control.client import ask
 
@@ -54,7 +55,7 @@ def _lines(story: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for line in [*before, *story["lines"]]:
         own = "*" if line.get("command") == record["command"] else " "
         after = (datetime.fromisoformat(line["at"]) - began).total_seconds()
-        yield describe.clock(line["at"]), _distance(after), f"{own} {line['type']}", _detail(line)
+        yield clock(line["at"]), _distance(after), f"{own} {line['type']}", _detail(line)
 
 
 def _distance(seconds: float) -> str:

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from devgate.cli.follow import event_parts
+from devgate.cli.moments import second_of_day
 from devgate.cli.observer import COLUMNS, LOOK_SECONDS, Observer, Place, cells, header
 from devgate.cli.output import (
     Where,
@@ -79,7 +80,8 @@ def _once(observer: Observer) -> NoReturn:
         say("\n" + table(COLUMNS, [cells(item, now) for item in page.items]))
     if observer.events:
         latest = list(observer.events)[-EVENTS:]
-        lines = ("".join(text for text, _ in event_parts(event)) for event in latest)
+        parts = (event_parts(event, second_of_day) for event in latest)
+        lines = ("".join(text for text, _ in line) for line in parts)
         say("\n" + "\n".join(line.rstrip() for line in lines))
     if page.failed is not None:
         fail(sentence(page.failed), exit_code(page.failed))

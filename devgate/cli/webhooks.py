@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from devgate.cli.language import said
+from devgate.cli.moments import clock
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
 from devgate.control.client import ask
 
@@ -244,4 +245,8 @@ def _listed(reply: Mapping[str, Any]) -> str:
             "no webhooks: `devgate webhooks add NAME URL` adds one, or add a [[webhook]] to"
             " gateway.toml"
         )
-    return table(HEADER, [[item.get(key) for key in KEYS] for item in items])
+    return table(HEADER, [[_cell(item, key) for key in KEYS] for item in items])
+
+
+def _cell(item: Mapping[str, Any], key: str) -> object:
+    return clock(item.get(key)) if key == "delivered_at" else item.get(key)

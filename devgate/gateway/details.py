@@ -46,6 +46,11 @@ def device_front(called: Called | None) -> str:
     return f'{{"id":{called.id},"name":{quoted(called.name)},"site":{quoted(called.site)}'
 
 
+def name_of(called: Called | None) -> str:
+    """What a line of the log calls a device besides its IMEI; nothing if it has no name."""
+    return "" if called is None else called.name
+
+
 def command_front(command: Command, called: Called | None) -> str:
     """What all events of a command tell but its outcome, as the beginning of a JSON object."""
     return (

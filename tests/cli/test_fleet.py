@@ -43,7 +43,7 @@ def test_the_last_days(run: Run, gateway: Answering) -> None:
         {"status": "200", "days": 7, "hours": hours, "complete": False}
     ]
     lines = run("fleet", "--days", "7").stdout.splitlines()
-    assert [line.split()[1:] for line in lines[1:4]] == [
+    assert [line.split()[2:] for line in lines[1:4]] == [
         [], ["5", "6", "0", "6", "0", "0", "0"], ["5", "6", "0", "6", "0", "0", "0"],
     ]  # fmt: skip
     assert lines[4] == "older hours are still counted; ask again"

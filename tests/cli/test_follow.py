@@ -19,6 +19,17 @@ ONLINE: Reply = {
     "event": 4711, "at": "2025-01-31T12:00:00.123Z", "type": "device.online", "imei": IMEI,
     "address": "1.2.3.4:5678", "reason": None,
 }  # fmt: skip
+ENDED: Reply = {
+    "event": 4713, "at": "2025-01-31T12:00:10.004Z", "type": "command.ended", "imei": IMEI,
+    "command": "01M8ACJXG58JF64186BWEAMZCP", "id": 7, "name": "按摩椅 7", "site": "North",
+    "kind": "start", "long": 500, "key": "o-1", "source": "socket", "outcome": "done",
+    "late": False, "status": "200", "message": "started", "why": None, "new_address": False,
+}  # fmt: skip
+RECORD: Reply = {
+    "command": "01M8ACJXG58JF64186BWEAMZCP", "imei": IMEI, "type": "start", "long": 500,
+    "state": "done", "status": "200", "late": False, "key": "o-1",
+    "accepted_at": "2025-01-31T12:00:00.000Z",
+}  # fmt: skip
 IN: Reply = {
     "at": "2025-01-31T12:00:01.000Z", "imei": None, "address": "1.2.3.4:5678", "direction": "in",
     "bytes": f"023000{IMEI}TN", "decoded": f"TN 000 {IMEI}", "why": None,
@@ -43,11 +54,53 @@ def test_events_as_text_and_as_json(run: Run, gateway: Answering) -> None:
     missed: Reply = {"missed": 3}
     gateway.answer = lambda request: [OPENED, ONLINE, missed]
     assert run("watch").stdout.splitlines() == [
-        f"    4711  12:00:00.123Z  device.online       {IMEI}  address=1.2.3.4:5678",
+        f"12:00:00.123Z  device.online       {IMEI}  address=1.2.3.4:5678  event=4711",
         "-- 3 missed: this reader was too slow --",
     ]
     lines = run("watch", "--json").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [ONLINE, missed]
+
+
+def test_what_came_of_a_command_stands_before_its_ids(run: Run, gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED, ENDED]
+    (line,) = run("watch").stdout.splitlines()
+    assert line == (
+        "12:00:10.004Z  command.ended       按摩椅 7         done 200  start 500  key=o-1"
+        f"  message=started  imei={IMEI}  event=4713  source=socket  site=North"
+        "  command=01M8ACJXG58JF64186BWEAMZCP"
+    )
+    assert line.index("start 500") + len("start 500") <= 80
+
+
+def test_a_terminal_has_times_of_its_zone(gateway: Answering) -> None:
+    gateway.answer = lambda request: [OPENED, ENDED]
+    shown = on_a_terminal(gateway, "watch", TZ="Asia/Kolkata")
+    assert b"17:30:10.004+05:30  " in shown
+    gateway.answer = lambda request: [{"status": "200", "items": [RECORD], "next": None}]
+    assert b"2025-01-31 13:00:00+01  " in on_a_terminal(gateway, "history", TZ="Europe/Berlin")
+    assert b"2025-01-31 12:00:00Z  " in on_a_terminal(gateway, "history", TZ="UTC")
+
+
+def on_a_terminal(gateway: Answering, *args: str, **given: str) -> bytes:
+    """What a command shows there."""
+    environ = {**os.environ, "TERM": "xterm"} | given
+    if "NO_COLOR" not in given:
+        environ.pop("NO_COLOR", None)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "devgate", "--socket", gateway.path, *args],
+        stdout=theirs, stderr=subprocess.DEVNULL, env=environ,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        try:
+            while data := os.read(ours, 1000):
+                shown += data
+        except OSError:
+            pass  # how a terminal ends, when the last program has left it
+        os.close(ours)
+    assert process.returncode in (0, 13)  # 13: the stream was ended
+    return shown
 
 
 def test_a_stream_that_the_gateway_ends_says_how_to_go_on(run: Run, gateway: Answering) -> None:
@@ -149,21 +202,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(spawn: Spawn, gateway: Answerin
 @pytest.mark.parametrize("no_color", [False, True])
 def test_only_a_terminal_gets_colours(gateway: Answering, no_color: bool) -> None:
     gateway.answer = lambda request: [OPENED, IN, OUT]
-    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "40"}
-    environ.pop("NO_COLOR", None)
-    if no_color:
-        environ["NO_COLOR"] = "1"
-    ours, theirs = pty.openpty()
-    args = [sys.executable, "-m", "devgate", "--socket", gateway.path, "tap", IMEI]
-    with subprocess.Popen(args, stdout=theirs, stderr=subprocess.DEVNULL, env=environ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while data := os.read(ours, 1000):
-                shown += data
-        except OSError:
-            pass  # how a terminal ends, when the last program has left it
-        os.close(ours)
-    assert process.returncode == 13
+    colours = {"NO_COLOR": "1"} if no_color else {}
+    shown = on_a_terminal(gateway, "tap", IMEI, COLUMNS="40", **colours)
     assert shown.count(b"\r\n") == 2, "a frame is one line, however narrow the terminal"
     assert (b"\x1b[31m" in shown or b"\x1b[1;31m" in shown) is not no_color

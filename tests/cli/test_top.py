@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -16,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from devgate.cli.observer import Observer, Place
+from devgate.cli.observer import Observer, Page, Place
+from devgate.cli.screen import drawn
 from tests.cli.answering import IMEI, OTHER, Answering
 from tests.cli.conftest import Run, Spawn
 
 EVENT = {
     "event": 7, "at": "2026-11-25T00:00:00.000Z", "type": "device.online", "imei": OTHER,
-    "address": "127.0.0.1:5",
+    "address": "127.0.0.1:5", "name": "Bay 8", "site": "North",
 }  # fmt: skip
 
 
@@ -60,8 +62,10 @@ def test_elsewhere_it_is_shown_once(run: Run) -> None:
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0].startswith("devgate 1.2, up 1 min")
-    rows = [line.split()[0] for line in lines if line[:1].isdigit()]
-    assert rows == [IMEI, OTHER], "who runs comes first, and nobody twice"
+    rows = [line.split() for line in lines if line.startswith("Chair")]
+    assert [row[-1] for row in rows] == [IMEI, OTHER], "who runs comes first, and nobody twice"
+    assert [row[1] for row in rows] == ["running", "online"]
+    assert lines[-1].startswith("00:00:00Z  device.online       Bay 8 ")
 
 
 def test_a_json_object_a_look(gateway: Answering, spawn: Spawn) -> None:
@@ -109,6 +113,33 @@ def test_a_terminal_is_filled_and_left_as_it_was(gateway: Answering) -> None:
         process.wait()
         os.close(theirs)
         os.close(ours)
+
+
+@pytest.mark.parametrize("columns", [80, 110])
+def test_nothing_that_matters_is_cut(columns: int) -> None:
+    from rich.console import Console
+
+    runs = item(IMEI, "2099-01-01T00:00:00.000Z") | {
+        "online": False, "name": "Massage chair at gate 12", "site": "Airport Terminal 2, north",
+        "heard": "2026-11-25T00:00:00.000Z",
+    }  # fmt: skip
+    ended = EVENT | {
+        "type": "command.ended", "command": "01M8ACJXG58JF64186BWEAMZCP", "kind": "start",
+        "long": 500, "outcome": "refused", "status": "423", "key": "order-4711", "id": 1,
+    }  # fmt: skip
+    gateway = {
+        "version": "1.2", "uptime": 61, "registered": 2, "devices": 3, "connections": 2,
+        "in_flight": 1, "waiting": 4, "store": "ok", "memory": 2**20,
+    }  # fmt: skip
+    console = Console(width=columns, height=20, record=True, file=io.StringIO())
+    console.print(drawn(gateway, Page([runs]), [ended], 1, (1, 1), columns))
+    lines = console.export_text().splitlines()
+    (row,) = [line for line in lines if line.startswith("Massage chair")]
+    assert row.startswith("Massage chair at gat")
+    assert "running, offline" in row
+    assert row.endswith(IMEI)
+    (event,) = [line for line in lines if "command.ended" in line]
+    assert "Bay 8            refused 423  start 500" in event
 
 
 def test_pages_go_from_those_that_run_to_those_offline(gateway: Answering) -> None:

@@ -15,6 +15,7 @@ import click
 from devgate.cli.language import said
 from devgate.cli.local.namefile import Names
 from devgate.cli.local.stored import asked, store
+from devgate.cli.moments import clock
 from devgate.cli.output import (
     YES,
     Where,
@@ -205,7 +206,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     sites = row["sites"]
     state = "enabled" if row["enabled"] else "disabled"
     if row.get("invited_until"):
-        state = f"invited until {row['invited_until']}"
+        state = f"invited until {clock(row['invited_until'])}"
     return row["name"], row["role"], "all" if sites is None else ", ".join(sites), state, (
-        row["added_at"] or "-"
+        clock(row["added_at"]) or "-"
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devgate.cli.moments import clock
 from devgate.cli.output import Where, certain, common, complain, emit, fail, finish, say
 from devgate.model import EXIT, iso
 
@@ -55,7 +56,7 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
     facts = note.facts
     lines = [
         f"{written}: {note.size:,} bytes, verified; up to event {facts.newest_event} "
-        f"({iso(note.made_at)})"
+        f"({clock(iso(note.made_at))})"
     ]
     if facts.sealed:
         lines.append(
@@ -113,7 +114,7 @@ def restore(where: Where, file: Path, held: str | None) -> None:
     done = restore(settings, file, held=held == "quarantine")
     for warning in done.warnings:
         complain(f"warning: {warning}")
-    lines = [f"restored; the database is as of {iso(done.made_at) or 'an unknown time'}"]
+    lines = [f"restored; the database is as of {clock(iso(done.made_at)) or 'an unknown time'}"]
     if done.aside is not None:
         lines.append(f"the former one is {done.aside}")
     if held == "quarantine":
@@ -171,7 +172,7 @@ def check(where: Where, file: Path | None) -> None:
 
 
 def _asked(file: Path, made_at: float | None) -> str:
-    when = iso(made_at) or "an unknown time"
+    when = clock(iso(made_at)) or "an unknown time"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         fail(
             f"{file} is as of {when}: were machines started since then? --quarantine if that may "

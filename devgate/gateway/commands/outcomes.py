@@ -14,7 +14,7 @@ from devgate.gateway.command import ANSWERS, Command
 from devgate.gateway.commands.running import Running
 from devgate.gateway.commands.start_rates import StartRates
 from devgate.gateway.counters import CommandCounts
-from devgate.gateway.details import ambiguous, ended, settled_late
+from devgate.gateway.details import ambiguous, ended, name_of, settled_late
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
@@ -113,10 +113,11 @@ class Outcomes:
             command.is_ambiguous(commands[-1].id)
         for command in commands[:-1]:
             self._records.post(command)
-        self._records.post(commands[-1], ambiguous(commands, self._records.called(imei)))
+        called = self._records.called(imei)
+        self._records.post(commands[-1], ambiguous(commands, called))
         log.warning(
-            "results are ambiguous imei=%s commands=%s",
-            imei, " ".join(command.id for command in commands),
+            "results are ambiguous imei=%s name=%s commands=%s",
+            imei, name_of(called), " ".join(command.id for command in commands),
         )  # fmt: skip
 
     def settle_late(self, command: Command, status: str) -> None:

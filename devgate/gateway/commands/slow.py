@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import trio
 
+from devgate.gateway.details import name_of
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
@@ -53,7 +54,10 @@ class Slow:
         now = trio.current_time()
         if count + 1 >= LATE_ANSWERS and now >= reported_at + REPORT_SECONDS:
             reported_at, shown = now, round(seconds, 1)
-            log.warning("device slow imei=%s seconds=%s limit=%s", imei, shown, ack_timeout)
+            log.warning(
+                "device slow imei=%s name=%s seconds=%s limit=%s",
+                imei, name_of(self._records.called(imei)), shown, ack_timeout,
+            )  # fmt: skip
             self._records.event("device.slow", imei, seconds=shown, ack_timeout=ack_timeout)
         self._remember(imei, Late(count + 1, seconds, ack_timeout, reported_at))
 

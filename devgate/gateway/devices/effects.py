@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.commands.dispatcher import Dispatcher
+from devgate.gateway.details import name_of
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.taps import Taps
@@ -71,7 +72,12 @@ class Acts:
             # Anybody may do so, as often as he likes: a count, and a line a minute and address.
             self._unregistered.refusals.refuse("device", "echo", host_of(address))
         elif self._tell("device.echoing", imei, {"address": address}):
-            log.warning("connection echoes imei=%s address=%s", imei, address)
+            log.warning(
+                "connection echoes imei=%s name=%s address=%s", imei, self._name(imei), address
+            )
+
+    def _name(self, imei: Imei) -> str:
+        return name_of(self._records.called(imei))
 
     def _tell(self, kind: str, imei: Imei, detail: Mapping[str, object]) -> bool:
         """Write an event, unless there were many of it within the minute."""
@@ -104,7 +110,8 @@ class Acts:
             "said": result.said,
         }
         if result.said != result.imei and self._tell("device.mismatch", result.imei, what):
-            log.warning("device mismatch imei=%s said=%s", result.imei, result.said)
+            name = self._name(result.imei)
+            log.warning("device mismatch imei=%s name=%s said=%s", result.imei, name, result.said)
         if not claimed and self._tell("result.unsolicited", result.imei, what):
             log.info("unsolicited result imei=%s status=%s", result.imei, result.status)
         return receipt

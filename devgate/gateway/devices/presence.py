@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
-from devgate.gateway.details import event_row
+from devgate.gateway.details import event_row, name_of
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.registry import Flapping, Registry
 from devgate.gateway.storage import Records
@@ -102,7 +102,10 @@ class Presence:
             if self.flapping.taken_over(imei, now):
                 self.flaps += 1
                 times, within = self.flapping.takeovers, self.flapping.within
-                log.warning("device flapping imei=%s takeovers=%s within=%s", imei, times, within)
+                log.warning(
+                    "device flapping imei=%s name=%s takeovers=%s within=%s",
+                    imei, name_of(self._records.called(imei)), times, within,
+                )  # fmt: skip
                 self._flapping(imei, 0)
         if self._records.claims:
             self._records.presence(_row(imei, connection, True, now))

@@ -34,7 +34,10 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
     more, last = len(rows) == size, read[-1].n if read else after
     if len(found) > limit:
         more, last = True, found[limit - 1].n
-    reply: Reply = {"status": "200", "items": [event.line() for event in found[:limit]]}
+        found = found[:limit]
+    await gateway.knowledge.learn({event.imei for event in found if event.imei is not None})
+    lines = [_line(gateway, event) for event in found]
+    reply: Reply = {"status": "200", "items": lines}
     if imei is None and read and read[0].n > after + 1:
         reply["missed"] = read[0].n - after - 1  # no longer kept
     return {**reply, "next": last if more else None, "last": last}
@@ -75,7 +78,18 @@ async def _events(
             if imei is not None and event.imei != imei:
                 continue
             if event.matches(types):
-                yield event.line()
+                yield _line(gateway, event)
+
+
+def _line(gateway: Gateway, event: Event) -> Reply:
+    """An event with what its device is called: then, where the event says so, else now. At a node
+    of a cluster that is so of the devices that it knows by now: a stream waits for no look-up."""
+    line = event.line()
+    if event.imei is not None and "name" not in line:
+        called = gateway.directory.called(Imei(event.imei))
+        if called is not None:
+            line["name"], line["site"] = called.name, called.site
+    return line
 
 
 async def tap(gateway: Gateway, args: Args, source: str) -> Stream:

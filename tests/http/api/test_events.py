@@ -63,7 +63,11 @@ def test_a_stream_goes_on_where_it_was(client: httpx.Client) -> None:
 
 def test_a_stream_begins_now(served: Site, client: httpx.Client, imei: str) -> None:
     with streaming(client, "/api/events/stream", imei=imei) as stream, Robot(served, imei):
-        assert next(iter(stream))[1]["type"] == "device.online"
+        event = next(iter(stream))[1]
+    known = client.get(f"/api/devices/{imei}").json()
+    assert (event["type"], event["name"]) == ("device.online", known["name"])
+    page = client.get("/api/events", params={"imei": imei, "events": "device"}).json()
+    assert {one["site"] for one in page["items"]} == {known["site"]}
     with streaming(client, "/api/events/stream", "", imei=imei, events="device"):
         pass
     problem(client.get("/api/events/stream", headers={"Last-Event-ID": "x"}), 400, "400")
