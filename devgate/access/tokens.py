@@ -130,7 +130,9 @@ FOR_SITES = frozenset({
     "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
     "bulk_edit", "bulk_cancel", "password", "second_factor", "sessions", "session_end", "report",
     "report_export", "zones", "test_start", "diagnosis", "maintenance", "maintenance_on",
-    "maintenance_off", "bulk_maintenance", "places",
+    "maintenance_off", "bulk_maintenance", "places", "alerts", "alert_log", "alert_rules",
+    "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receivers",
+    "alert_receiver_add", "alert_receiver_edit", "alert_receiver_remove", "alert_receiver_test",
 })  # fmt: skip
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -84,6 +84,12 @@ class Watch:
             "told_at": one.told_at, "cleared_at": one.cleared_at,
         }  # fmt: skip
 
+    def keep_within(self, sites: frozenset[str] | None) -> None:
+        """Forget what was found at other sites: nobody is told of it any more. None: keep all."""
+        if sites is not None:
+            for id in [id for id, one in self.firing.items() if one.subject.site not in sites]:
+                self._drop(id)
+
     # What is found
 
     def state(self, present: Sequence[Subject], now: float) -> None:

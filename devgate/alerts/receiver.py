@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from devgate.alerts.scope import with_sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +20,10 @@ class Receiver:
     language: str
     enabled: bool
     added_at: float
+    sites: frozenset[str] | None = None  # of who added it; None: he sees all
+    owner: str = ""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Receiver:
+        """The receiver in a row of the table."""
+        return cls(**with_sites(row))

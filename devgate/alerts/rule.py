@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from devgate.alerts.scope import stored_sites, with_sites
 from devgate.model import shown
+from devgate.store.alert_scope import Scope
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-MAX_RULES, MAX_RECEIVERS = 50, 50
+MAX_RULES, MAX_RECEIVERS = 200, 200
+MAX_OWN = 20  # of each, that are kept by those who see some sites alone, whoever of them
 MAX_MINUTES = 7 * 1440  # minutes that a thing may be so before it is told
 MAX_DAYS = 365  # days before a certificate expires
 MAX_REPEAT = 7 * 1440  # minutes
@@ -59,21 +62,30 @@ class Rule:
     all_clear: bool = True
     enabled: bool = True
     added_at: float = 0.0
+    tag: str = ""  # nothing: any
+    # Of who made it, if he may see some sites alone (`scope.Keeper`).
+    sites: frozenset[str] | None = None
+    owner: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Rule:
         """The rule in a row of the table."""
         names = tuple(name for name in row["receivers"].split(",") if name)
-        return cls(**{**row, "receivers": names})
+        return cls(**{**with_sites(row), "receivers": names})
 
     def row(self) -> dict[str, Any]:
         """The row of the table."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {**values, "receivers": ",".join(self.receivers)}
+        return {**values, "receivers": ",".join(self.receivers), "sites": stored_sites(self.sites)}
+
+    @property
+    def scope(self) -> Scope:
+        """The machines that it is for."""
+        return Scope(self.site, self.tag, self.sites)
 
     def finds_as(self, other: Rule) -> bool:
         """Whether what this one has found is what the other one would find."""
-        names = ("kind", "site", "minutes", "days")
+        names = ("kind", "site", "tag", "minutes", "days")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def is_quiet(self, now: float) -> bool:
@@ -113,6 +125,13 @@ def checked(rule: Rule) -> Rule:
         raise ValueError(f"kind: one of {', '.join(KINDS)} expected, not {shown(rule.kind)}")
     if rule.site and not kind.sited:
         raise ValueError(f"site: a rule about {rule.kind} is for all sites; leave it out")
+    if rule.tag and not kind.many:
+        raise ValueError(f"tag: a rule about {rule.kind} is not for single machines; leave it out")
+    if rule.sites is not None and not kind.sited:
+        sited = ", ".join(name for name, one in KINDS.items() if one.sited)
+        raise ValueError(
+            f"kind: a rule about {rule.kind} is for who sees all sites; there are {sited}"
+        )
     if not 0 <= rule.minutes <= MAX_MINUTES:
         raise ValueError(f"minutes: 0 to {MAX_MINUTES} expected, not {rule.minutes}")
     if kind.minutes is None and rule.minutes:

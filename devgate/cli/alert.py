@@ -25,7 +25,7 @@ KINDS = (
 )  # fmt: skip
 FIRING = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "TOLD")
 SENT = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
-RULES = ("RULE", "KIND", "SITE", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
+RULES = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
 
 
 @click.group()
@@ -84,7 +84,7 @@ def log(where: Where, receiver: str | None, limit: int | None, after: str | None
 @alert.group()
 @options
 def rule() -> None:
-    """Keep the rules: what is told, for which site, how soon, and to whom.
+    """Keep the rules: what is told, for which site or tag, how soon, and to whom.
 
     \b
     Example:
@@ -116,6 +116,7 @@ def _of_a_rule(command: F) -> F:
         click.option("--to", "receivers", metavar="A,B", help="The receivers."),
         click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
         click.option("--minutes", type=click.IntRange(0), help="So long has it to be so."),
+        click.option("--tag", help='Only of machines with this tag; "" for any.'),
         click.option("--site", help='Only of this site; "" for all.'),
     ):  # fmt: skip
         command = decorate(command)
@@ -135,6 +136,7 @@ def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
       devgate alert rule add away --kind offline --minutes 15 --to ops
       devgate alert rule add berlin --kind offline --site "Berlin Hbf" --minutes 5 --to anna \\
           --quiet 22:00-07:00 --zone Europe/Berlin --repeat 240
+      devgate alert rule add vip --kind offline --tag vip --minutes 5 --to ops
       devgate alert rule add certs --kind certificate --days 21 --to ops
     """
     request = {"type": "alert_rule_add", "name": name, "kind": kind, **_given(**given)}
@@ -222,5 +224,8 @@ def _rule(one: Mapping[str, Any]) -> list[object]:
     after = span(86400 * one["days"] if days else 60 * one["minutes"])
     quiet = f"{one['quiet']} {one['zone']}" if one["quiet"] else ""
     repeat = span(60 * one["repeat"]) if one["repeat"] else ""
-    return [one["name"], one["kind"], one["site"], after, ", ".join(one["receivers"]), quiet,
-            repeat, one["enabled"]]  # fmt: skip
+    site = one["site"] or ", ".join(one.get("sites") or ())
+    return [
+        one["name"], one["kind"], site, one.get("tag"), after, ", ".join(one["receivers"]), quiet,
+        repeat, one["enabled"],
+    ]  # fmt: skip

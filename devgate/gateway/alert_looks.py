@@ -87,7 +87,7 @@ class Looks:
         rule, place = watch.rule, self._place(watch, now)
         begin, until = place[0], now - 60 * watch.rule.minutes
         for _ in range(CHUNKS):
-            passed = await self._records.read(alert_looks.away, place, until, site=rule.site)
+            passed = await self._records.read(alert_looks.away, place, until, rule.scope)
             watch.found(self._at_work(watch, passed.found), now)
             place = passed.place or (max(begin, until - LATE_SECONDS), "")
             if passed.place is None:
@@ -116,9 +116,7 @@ class Looks:
     async def _unresolved(self, watch: Watch, now: float) -> None:
         rule, (begin, _) = watch.rule, self._place(watch, now)
         until = now - 60 * rule.minutes
-        rows = await self._records.read(
-            alert_looks.unresolved_between, begin, until, site=rule.site
-        )
+        rows = await self._records.read(alert_looks.unresolved_between, begin, until, rule.scope)
         watch.found(
             (
                 Subject(
@@ -153,7 +151,7 @@ def _of_attention(watch: Watch, items: Items) -> Iterable[Subject]:
         name, since = str(item["name"] or ""), item["since"]
         at = datetime.fromisoformat(since).timestamp() if since else None
         if item["kind"] == "site_outage":
-            if watch.rule.site in ("", name):
+            if watch.rule.scope.has_site(name):
                 yield Subject(name, f"{name} ({item['count']} / {item['of']})", name, at)
         elif item["kind"] == "webhook":
             yield Subject(name, f"{name}: {item['detail']}", since=at)

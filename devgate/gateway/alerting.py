@@ -27,8 +27,8 @@ from devgate.gateway.alert_looks import Looks
 from devgate.gateway.background import Background
 from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
+from devgate.store import accounts, zones
 from devgate.store import alerts as stored
-from devgate.store import zones
 from devgate.store.seal import Seal, SealError
 
 EVERY = 30.0  # seconds between two looks at what rules are about
@@ -107,6 +107,7 @@ class Alerts:
                 self.watches[name] = Watch(rule)
             else:
                 old.rule = rule
+                old.keep_within(rule.sites)  # its owner may see fewer by now
         self._receive(receivers)
 
     def _receive(self, receivers: Mapping[str, Receiver]) -> None:
@@ -280,13 +281,19 @@ class Alerts:
 
 
 def _kept(conn: Any, default: str) -> tuple[dict[str, Rule], dict[str, Receiver]]:
-    """Rules with the zones that are in force, and receivers."""
+    """Rules with the zones and the sites that are in force, and receivers."""
     rules = {row["name"]: Rule.of(row) for row in stored.rules(conn)}
     own = zones.zones_of(conn, {one.site for one in rules.values() if one.site and not one.zone})
+    owned = {rule.owner for rule in rules.values() if rule.sites is not None}
+    allowed = accounts.sites_of(conn, owned)
     for name, rule in rules.items():
         if not rule.zone:
-            rules[name] = replace(rule, zone=own.get(rule.site, default))
-    return rules, {row["name"]: Receiver(**row) for row in stored.receivers(conn)}
+            rule = replace(rule, zone=own.get(rule.site, default))
+        if rule.sites is not None:  # of its owner, as far as these are his by now
+            his = allowed.get(rule.owner, frozenset())
+            rule = replace(rule, sites=rule.sites if his is None else rule.sites & his)
+        rules[name] = rule
+    return rules, {row["name"]: Receiver.of(row) for row in stored.receivers(conn)}
 
 
 def _is_looked_at(watch: Watch) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -48,6 +48,17 @@ def everyone(conn: Connection) -> tuple[int, Sequence[Account]]:
     """All of them, also those whose removal is kept, and the revision that shows them."""
     n = revision(conn)
     return n, [_of(row._mapping) for row in conn.execute(select(t).order_by(t.c.kind, t.c.name))]
+
+
+def sites_of(conn: Connection, owners: Collection[str]) -> dict[str, frozenset[str] | None]:
+    """The sites (None: all) of those of these (`user:NAME`, `token:NAME`) that are enabled."""
+    found: dict[str, frozenset[str] | None] = {}
+    for owner in owners:
+        kind, _, name = owner.partition(":")
+        account = _row(conn, "token" if kind == "token" else "user", name)
+        if account is not None and account.enabled and not account.removed:
+            found[owner] = account.sites
+    return found
 
 
 def get(conn: Connection, kind: Kind, name: str) -> Account | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
+from devgate.store.alert_scope import Scope
 from devgate.store.unresolved import INBOX
 
 CHUNK = 2000  # rows of `presence` that one look passes
@@ -37,7 +38,7 @@ class Passed(NamedTuple):
 
 # A row value in the condition: both databases go by the index from there.
 _PASSED = text("""
-    SELECT p.imei, p.since, d.id, d.name, d.site, d.enabled
+    SELECT p.imei, p.since, d.id, d.name, d.site, d.enabled, d.tags
     FROM (SELECT imei, since FROM presence
           WHERE online = false AND since IS NOT NULL AND (since, imei) > (:since, :imei)
             AND since <= :until
@@ -54,9 +55,8 @@ _BETWEEN = """
     SELECT c.id, c.imei, c.key, c.ended_at, d.name, d.site
     FROM command c LEFT JOIN device d ON d.imei = c.imei
     WHERE c.status = '408' AND c.verdict IS NULL AND c.type = 'start'
-      AND c.ended_at > :since AND c.ended_at <= :until{site}
+      AND c.ended_at > :since AND c.ended_at <= :until{among}
     ORDER BY c.ended_at LIMIT :limit"""
-_OF_ALL, _OF_SITE = (text(_BETWEEN.format(site=one)) for one in ("", " AND d.site = :site"))
 _UNRESOLVED = text(f"SELECT id FROM command WHERE id IN :ids AND {INBOX}").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -71,13 +71,13 @@ _ONLINE = {
 
 
 def away(
-    conn: Connection, place: tuple[float, str], until: float, *, site: str, chunk: int = CHUNK
+    conn: Connection, place: tuple[float, str], until: float, scope: Scope, chunk: int = CHUNK
 ) -> Passed:
-    """Enabled devices that went offline behind that place (wall clock and IMEI), up to `until`;
-    at one site, or at any. The longest away come first."""
+    """Enabled devices that went offline behind that place (wall clock and IMEI), up to `until`.
+    The longest away come first."""
     values: dict[str, Any] = {"since": place[0], "imei": place[1], "until": until, "limit": chunk}
     rows = conn.execute(_PASSED, values).all()
-    found = [Away(*row[:5]) for row in rows if row[5] and (not site or row[4] == site)]
+    found = [Away(*row[:5]) for row in rows if row[5] and scope.has(row[4], row[6])]
     return Passed(found, (rows[-1][1], rows[-1][0]) if len(rows) == chunk else None)
 
 
@@ -87,12 +87,13 @@ def still_away(conn: Connection, imeis: Collection[str]) -> set[str]:
 
 
 def unresolved_between(
-    conn: Connection, since: float, until: float, *, site: str
+    conn: Connection, since: float, until: float, scope: Scope
 ) -> list[dict[str, Any]]:
-    """Starts that have had an unknown outcome since that time (wall clock), the longest first; at
-    one site, or at any. At most MOST."""
-    values = {"since": since, "until": until, "limit": MOST} | ({"site": site} if site else {})
-    rows = conn.execute(_OF_SITE if site else _OF_ALL, values)
+    """Starts that have had an unknown outcome since that time (wall clock), the longest first. At
+    most MOST."""
+    values: dict[str, Any] = {"since": since, "until": until, "limit": MOST}
+    query = text(_BETWEEN.format(among=scope.condition(values)))
+    rows = conn.execute(query, values)
     return [dict(row._mapping) for row in rows]
 
 

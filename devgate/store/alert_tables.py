@@ -22,6 +22,10 @@ alert_rule = Table(
     Column("all_clear", Boolean, nullable=False, server_default=true()),
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("added_at", Double, nullable=False),  # what was so before is not told
+    Column("tag", Text, nullable=False, server_default=""),  # nothing: any
+    # Of who made it, if he may see some sites alone: a JSON list of them, and who he is.
+    Column("sites", Text),
+    Column("owner", Text, nullable=False, server_default=""),
 )
 
 # Who is told.
@@ -36,6 +40,9 @@ alert_receiver = Table(
     Column("language", String(2), nullable=False, server_default="en"),
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("added_at", Double, nullable=False),
+    # As those of a rule.
+    Column("sites", Text),
+    Column("owner", Text, nullable=False, server_default=""),
 )
 
 # What each rule has found: at most `alerts.engine.MOST` rows for each.

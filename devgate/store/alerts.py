@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from devgate.store.alert_tables import alert_firing, alert_log, alert_receiver, alert_rule
@@ -86,10 +97,14 @@ def firing(conn: Connection) -> list[Row]:
     return _rows(conn, select(alert_firing).order_by(alert_firing.c.rule))
 
 
-def firing_page(conn: Connection, after: Key | None, limit: int) -> list[Row]:
-    """What fires now, the newest first, behind that place."""
+def firing_page(
+    conn: Connection, after: Key | None, limit: int, rules: Collection[str] | None = None
+) -> list[Row]:
+    """What fires now, the newest first, behind that place; of these rules (None: of all)."""
     f = alert_firing.c
     query = select(alert_firing).where(f.cleared_at.is_(None))
+    if rules is not None:
+        query = query.where(f.rule.in_(rules))
     if after is not None:
         at, rule, subject = after
         query = query.where(
@@ -103,9 +118,11 @@ def firing_page(conn: Connection, after: Key | None, limit: int) -> list[Row]:
     return _rows(conn, query.order_by(*order).limit(limit))
 
 
-def firing_count(conn: Connection) -> int:
-    """How many fire now."""
+def firing_count(conn: Connection, rules: Collection[str] | None = None) -> int:
+    """How many fire now; of these rules (None: of all)."""
     query = select(func.count()).select_from(alert_firing)
+    if rules is not None:
+        query = query.where(alert_firing.c.rule.in_(rules))
     return conn.scalar(query.where(alert_firing.c.cleared_at.is_(None))) or 0
 
 
@@ -146,13 +163,18 @@ def log_put(conn: Connection, rows: Sequence[Row]) -> None:
 
 
 def log_page(
-    conn: Connection, *, receiver: str | None, after: str | None, limit: int
-) -> list[Row]:
-    """Messages, the newest first, behind the one with the id `after`."""
+    conn: Connection, *, receiver: str | None, after: str | None, limit: int,
+    since: Mapping[str, float] | None = None,
+) -> list[Row]:  # fmt: skip
+    """Messages, the newest first, behind the one with the id `after`; with `since` only those to
+    these receivers, each since that time (wall clock)."""
     c = alert_log.c
     query = select(alert_log).order_by(c.id.desc()).limit(limit)
     if receiver is not None:
         query = query.where(c.receiver == receiver)
+    if since is not None:
+        own = [and_(c.receiver == name, c.at >= at) for name, at in since.items()]
+        query = query.where(or_(false(), *own))
     if after is not None:
         query = query.where(c.id < after)
     return _rows(conn, query)

@@ -13,7 +13,9 @@ RIGHT = Rule("away", "offline", ("ops", "anna"), "Mall", 15, 0, "22:00-07:00", "
 
 
 def test_a_row_is_a_rule_again() -> None:
-    assert Rule.of(checked(RIGHT).row()) == RIGHT
+    limited = replace(RIGHT, tag="vip", sites=frozenset({"北站", "Mall"}), owner="user:王芳")
+    for rule in (RIGHT, limited):
+        assert Rule.of(checked(rule).row()) == rule
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,8 @@ def test_a_row_is_a_rule_again() -> None:
         ({"name": "a b"}, "name: 1 to 64 letters"),
         ({"kind": "odd"}, "kind: one of offline,"),
         ({"kind": "failures"}, "site: a rule about failures is for all sites"),
+        ({"kind": "site_outage", "tag": "vip"}, "tag: a rule about site_outage is not for single"),
+        ({"kind": "store", "site": "", "sites": frozenset()}, "kind: a rule about store is for"),
         ({"minutes": 20_000}, "minutes: 0 to 10080"),
         ({"days": 3}, "days: a rule about offline has minutes"),
         ({"kind": "certificate", "site": "", "minutes": 0}, "days: 1 to 365"),

@@ -30,7 +30,11 @@ def test_lists(run: Run, gateway: Answering) -> None:
     for words, operation, first in (
         (("list",), "alerts", "away  offline  Chair 16  Mall North"),
         (("log",), "alert_log", "ops       away  sent   1      Machine offline: Chair 16"),
-        (("rule", "list"), "alert_rules", "away  offline        15 min  ops        22:00-07:00"),
+        (
+            ("rule", "list"),
+            "alert_rules",
+            "away  offline             15 min  ops        22:00-07:00",
+        ),
         (("receiver", "list"), "alert_receivers", "ops       wecombot://b...6/  zh        yes"),
     ):
         reply = sample(operation)
@@ -47,13 +51,13 @@ def test_a_rule_says_what_is_given_alone(run: Run, gateway: Answering) -> None:
     gateway.answer = lambda request: [{"status": "200", "message": "done"}]
     run("alert", "rule", "add", "away", "--kind", "offline", "--minutes", "0", "--to", "ops,anna",
         "--quiet", "22:00-07:00", "--zone", "Europe/Berlin", "--no-all-clear")  # fmt: skip
-    run("alert", "rule", "edit", "away", "--disable", "--site", "")
+    run("alert", "rule", "edit", "away", "--disable", "--site", "", "--tag", "vip")
     run("alert", "rule", "remove", "away", "--yes")
     assert gateway.requests == [
         {"type": "alert_rule_add", "name": "away", "kind": "offline", "minutes": 0,
          "receivers": "ops,anna", "quiet": "22:00-07:00", "zone": "Europe/Berlin",
          "all_clear": False},
-        {"type": "alert_rule_edit", "name": "away", "enabled": False, "site": ""},
+        {"type": "alert_rule_edit", "name": "away", "enabled": False, "site": "", "tag": "vip"},
         {"type": "alert_rule_remove", "name": "away"},
     ]  # fmt: skip
     assert run("alert", "rule", "edit", "away").exit_code == 2

@@ -16,8 +16,10 @@ from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS
 from devgate.alerts.rule import Rule
 from devgate.gateway import alerting
 from devgate.gateway.alerting import Alerts
+from devgate.model import Imei
+from devgate.store import accounts, devices
 from devgate.store import alerts as stored
-from devgate.store import devices
+from devgate.store.accounts import Account
 from devgate.store.device import Device
 from devgate.store.engine import Database, open_database
 from devgate.store.journal import Journal
@@ -135,6 +137,45 @@ async def test_an_unknown_outcome_until_it_is_resolved(database: Database, now: 
     with database.read() as conn:
         assert stored.firing(conn) == []
         assert written(conn) == ["sent", "sent"]
+
+
+async def test_a_rule_of_somebody_tells_of_his_sites_alone(database: Database, now: Now) -> None:
+    """As long as they are his: other sites of its owner are in force at the next look."""
+    mine = Account("token", "mine", "admin", frozenset({"North", "West"}), "x", True, 0.0)
+    rule = Rule("unsure", "unknown_outcomes", ("ops",), sites=mine.sites, owner="token:mine")
+    ids = {site: f"01K{n:023}" for n, site in enumerate(("North", "South", "West"))}
+    with database.write() as conn:
+        accounts.add(conn, mine)
+        for n, site in enumerate(ids):
+            devices.add(conn, Device(Imei(f"86{n:013}"), n + 1, site, site))
+    journal = Journal(database)
+    journal.commit([
+        command_row(id, imei=Imei(f"86{n:013}"), status="408", ended_at=EPOCH + MINUTE)
+        for n, id in enumerate(ids.values())
+    ])  # fmt: skip
+    journal.close()
+    with receiving() as receiver:
+        keep(database, receiver, rule)
+        async with running(database) as (_, alerts):
+            now.at = EPOCH + 2 * MINUTE
+            await alerts.round()
+            [body] = await until(receiver, 1)
+            assert {one["site"] for one in body["data"]["fired"]} == {"North", "West"}
+            await told(database)
+            with database.write() as conn:
+                accounts.change(conn, "token", "mine", {"sites": frozenset({"West"})})
+                conn.exec_driver_sql(
+                    "UPDATE command SET verdict = 'ran', resolved_status = '408', resolved_at = 1"
+                )
+            now.at += GATHER_SECONDS
+            await alerts.round()
+            bodies = await until(receiver, 2)
+            assert [one["site"] for one in bodies[1]["data"]["cleared"]] == ["West"]
+            await told(database)
+            with database.write() as conn:
+                accounts.remove(conn, "token", "mine")
+            await alerts.reload()
+            assert alerts.watches["unsure"].rule.sites == frozenset()
 
 
 async def test_a_database_that_fails_is_told_without_it(fresh: Database, now: Now) -> None:

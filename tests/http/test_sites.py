@@ -86,6 +86,10 @@ def franchise() -> Iterator[Franchise]:
         assert ask({"type": "start", "imei": NORTH, "long": 9, "key": "order-north"})[
             "status"
         ] == ("200")
+        hook = {"url": f"https://{SECRET[0].lower()}.example/x"}
+        assert ask({"type": "alert_receiver_add", "name": SECRET[0], **hook})["status"] == "200"
+        rule = {"name": SECRET[0], "kind": "unknown_outcomes", "minutes": 0}
+        assert ask({"type": "alert_rule_add", **rule, "receivers": [SECRET[0]]})["status"] == "200"
         job = ask({"type": "bulk_start", "imeis": [SOUTH], "long": 7})["bulk"]
         eventually(lambda: ask({"type": "bulk", "bulk": job}), lambda r: r["state"] == "ended")
         command = ask({"type": "history", "key": "order-south"})["items"][0]["command"]
@@ -100,7 +104,7 @@ def about_south(franchise: Franchise, name: str) -> Json:
         "imei": SOUTH, "imeis": [SOUTH], "match": {}, "command": franchise.command,
         "commands": [franchise.command], "key": franchise.key, "bulk": franchise.job,
         "q": "Geheim", "site": "South", "long": 5, "verdict": "ran", "since": 1, "name": "x",
-        "new": PASSWORD, "old": PASSWORD, "id": 202, "after": 0, "on": False,
+        "new": PASSWORD, "old": PASSWORD, "kind": "offline", "id": 202, "after": 0, "on": False,
     }  # fmt: skip
     fields = OPERATIONS[name].fields
     left_out = {"imeis"} if "imei" in fields or "match" in fields else set()
@@ -194,6 +198,59 @@ def test_his_own_device_is_his(franchise: Franchise) -> None:
     assert franchise.job not in {one["bulk"] for one in jobs}
 
 
+def test_alerts_are_about_his_machines_alone(franchise: Franchise) -> None:
+    """He keeps receivers and rules within his sites, and is told of these; others he cannot see,
+    name or change, not even those that had a name before him."""
+
+    def ask(role: str, **request: object) -> Json:
+        replies = (franchise.ask(role, request)[0], franchise.raw(role, request))
+        assert not any(map(tells, replies)), request
+        return replies[0]
+
+    served, theirs = franchise.served, SECRET[0]
+    hook = {"url": "https://hooks.invalid/x"}
+    assert (
+        franchise.raw("admin", {"type": "alert_receiver_add", "name": "mine", **hook})["status"]
+        == "200"
+    )
+    rule = {"name": "mine", "kind": "offline", "minutes": 0, "receivers": ["mine"], "site": ""}
+    added = franchise.raw("admin", {"type": "alert_rule_add", **rule})["rule"]
+    assert (added["sites"], added["owner"]) == (sorted(MINE), "token:mine-admin")
+    for operation in ("alert_rules", "alert_receivers"):
+        assert [one["name"] for one in ask("read", type=operation)["items"]] == ["mine"]
+        assert {one["name"] for one in served.ask({"type": operation})["items"]} == {
+            "mine",
+            theirs,
+        }
+    edit = {"type": "alert_rule_edit", "name": "mine"}
+    assert ask("admin", **edit, site="North")["status"] == "200"
+    assert ask("admin", **edit, site="South")["status"] == "401"
+    for changes in ({"receivers": [theirs]}, {"kind": "store"}):
+        request = {"type": "alert_rule_add", **rule, "name": "two", **changes}
+        assert franchise.raw("admin", request)["status"] == "400"
+    for operation in ("alert_rule_edit", "alert_rule_remove", "alert_receiver_edit",
+                      "alert_receiver_remove", "alert_receiver_test"):  # fmt: skip
+        request = {"type": operation, "name": theirs, "enabled": False}
+        if not operation.endswith("edit"):
+            del request["enabled"]
+        assert franchise.raw("admin", request)["status"] == "400", operation
+    assert all(one["enabled"] for one in served.ask({"type": "alert_rules"})["items"])
+
+    # The one test is his: of the other receiver, also by its name, he is told nothing.
+    for name in ("mine", theirs):
+        assert served.ask({"type": "alert_receiver_test", "name": name})["status"] == "503"
+    assert [one["receiver"] for one in ask("read", type="alert_log")["items"]] == ["mine"]
+    assert ask("read", type="alert_log", receiver="x")["items"] == []
+    for kind in ("rule", "receiver"):
+        assert served.ask({"type": f"alert_{kind}_remove", "name": "mine"})["status"] == "200"
+    assert (
+        franchise.raw("admin", {"type": "alert_receiver_add", "name": "mine", **hook})["status"]
+        == "200"
+    )
+    assert ask("read", type="alert_log")["items"] == [], "what was sent before is another's"
+    assert served.ask({"type": "alert_receiver_remove", "name": "mine"})["status"] == "200"
+
+
 def test_streams_are_about_his_devices_alone(franchise: Franchise) -> None:
     """Of all that happened, and of what happens: over TCP, and as server-sent events."""
     served = franchise.served
@@ -228,7 +285,8 @@ PAGES = (
     "/commands/{command}", "/bulk/{job}", "/devices/import", "/maintenance", "/map",
     f"/devices/{SOUTH}/diagnosis", f"/devices/{SOUTH}/maintenance",
     f"/devices/{NORTH}?command={{command}}", f"/live/devices/{SOUTH}", "/live/bulk/{job}",
-    "/live/commands/{command}",
+    "/live/commands/{command}", "/alerts", "/alerts/rules/add", "/alerts/receivers/add",
+    "/live/alerts",
 )  # fmt: skip
 
 

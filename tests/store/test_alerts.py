@@ -12,6 +12,7 @@ from ulid import ULID
 from devgate.model import Imei
 from devgate.store import alert_looks, alerts, devices
 from devgate.store.alert_looks import Away, away, online_among, still_away, unresolved_between
+from devgate.store.alert_scope import Scope
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -47,12 +48,39 @@ def numbers(found: Iterable[Away]) -> list[int]:
     return [int(one.imei[2:]) for one in found]
 
 
+def test_a_scope_is_the_same_in_memory_and_in_a_statement(fleet: Database) -> None:
+    """A tag, a site, some sites: by `has`, and by a condition of SQL."""
+    with fleet.write() as conn:
+        for n, tags in ((1, "vip"), (2, "a_c,vip"), (5, "abc"), (8, "VIP"), (9, None)):
+            devices.edit(conn, imei(n), {"tags": tags})
+    journal = Journal(fleet)
+    journal.commit([
+        command_row(f"01K{n:023}", imei=imei(n), status="408", ended_at=EPOCH + n)
+        for n in range(12)
+    ])  # fmt: skip
+    journal.close()
+    for scope, right in (
+        (Scope(tag="vip"), {1, 2}),
+        (Scope(tag="a_c"), {2}),
+        (Scope("S2", "vip"), {2}),
+        (Scope(sites=frozenset({"S1", "S2"}), tag="vip"), {1, 2}),
+        (Scope("S0", sites=frozenset({"S1"})), set()),
+        (Scope(sites=frozenset()), set()),
+        (Scope(sites=frozenset({"S2"})), {2, 5, 8, 11}),
+    ):
+        with fleet.read() as conn:
+            rows = unresolved_between(conn, EPOCH - 1, EPOCH + 60, scope)
+            assert {int(row["imei"][2:]) for row in rows} == right, scope
+            passed = away(conn, (EPOCH, ""), EPOCH + 11 * MINUTE, scope)
+            assert set(numbers(passed.found)) == right, scope
+
+
 def test_a_look_passes_each_device_once(fleet: Database) -> None:
     seen: list[int] = []
     place: tuple[float, str] | None = (EPOCH, "")
     with fleet.read() as conn:
         while place is not None:
-            passed = away(conn, place, EPOCH + 25 * MINUTE, site="", chunk=4)
+            passed = away(conn, place, EPOCH + 25 * MINUTE, Scope(), chunk=4)
             assert len(passed.found) <= 4
             seen += numbers(passed.found)
             place = passed.place
@@ -61,7 +89,7 @@ def test_a_look_passes_each_device_once(fleet: Database) -> None:
 
 def test_a_look_at_one_site(fleet: Database) -> None:
     with fleet.read() as conn:
-        passed = away(conn, (EPOCH + 3 * MINUTE, ""), EPOCH + 12 * MINUTE, site="S2")
+        passed = away(conn, (EPOCH + 3 * MINUTE, ""), EPOCH + 12 * MINUTE, Scope("S2"))
     assert passed.place is None
     [first, *_] = passed.found
     assert numbers(passed.found) == [5, 8, 11]
@@ -80,7 +108,7 @@ def test_a_look_goes_by_the_index(fleet: Database) -> None:
     with fleet.write() as conn:
         conn.execute(text("ANALYZE"))
     [plan] = plans(
-        fleet, lambda conn: away(conn, (EPOCH, ""), EPOCH + 9 * MINUTE, site=""), "seqscan"
+        fleet, lambda conn: away(conn, (EPOCH, ""), EPOCH + 9 * MINUTE, Scope()), "seqscan"
     )
     lines = "\n".join(plan)
     assert "presence_list" in lines, lines
@@ -100,10 +128,10 @@ def test_unresolved_outcomes(fleet: Database) -> None:
     journal.commit(rows)
     journal.close()
     with fleet.read() as conn:
-        found = unresolved_between(conn, EPOCH, EPOCH + 3 * MINUTE, site="")
+        found = unresolved_between(conn, EPOCH, EPOCH + 3 * MINUTE, Scope())
         assert [one["id"] for one in found] == ids[1:4]
         assert (found[0]["key"], found[0]["name"], found[0]["site"]) == ("o1", "Chair 1", "S1")
-        found = unresolved_between(conn, EPOCH - 1, EPOCH + 3 * MINUTE, site="S0")
+        found = unresolved_between(conn, EPOCH - 1, EPOCH + 3 * MINUTE, Scope("S0"))
         assert [one["id"] for one in found] == [ids[0], ids[3]]
     with fleet.write() as conn:
         resolve = "UPDATE command SET verdict = 'ran', resolved_status = '408' WHERE id = :id"

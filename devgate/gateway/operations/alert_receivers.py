@@ -10,14 +10,15 @@ import trio
 from devgate.alerts import wording
 from devgate.alerts.letters import test_letter
 from devgate.alerts.receiver import Receiver
-from devgate.alerts.rule import MAX_RECEIVERS, NAME
+from devgate.alerts.rule import MAX_RECEIVERS, NAME, Rule
 from devgate.alerts.schemes import WEBHOOK, scheme_of
+from devgate.alerts.scope import Keeper, stored_sites
 from devgate.config.webhook import new_secret
 from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.added_webhooks import closed
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import alerts, arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import iso, shown
@@ -33,10 +34,14 @@ log = logging.getLogger("devgate.alerts")
 
 
 async def alert_receivers(gateway: Gateway, args: Args, source: str) -> Reply:
-    """All receivers, and how their deliveries go."""
-    rows = await gateway.records.read(stored.receivers)
-    return {"status": "200", "items": [_item(gateway, Receiver(**row)) for row in rows],
-            "next": None}  # fmt: skip
+    """All receivers that this one may see, and how their deliveries go."""
+    found = await _receivers(gateway, Keeper.of(source))
+    return {"status": "200", "items": [_item(gateway, one) for one in found], "next": None}
+
+
+async def _receivers(gateway: Gateway, keeper: Keeper) -> list[Receiver]:
+    found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
+    return [one for one in found if keeper.sees(one.sites)]
 
 
 def _item(gateway: Gateway, receiver: Receiver) -> dict[str, object]:
@@ -47,6 +52,8 @@ def _item(gateway: Gateway, receiver: Receiver) -> dict[str, object]:
         "language": receiver.language,
         "enabled": receiver.enabled,
         "added_at": iso(receiver.added_at),
+        "sites": None if receiver.sites is None else sorted(receiver.sites),
+        "owner": receiver.owner,
         "failures": box.failures if box else 0,
         "error": box.error if box else None,
     }
@@ -66,14 +73,15 @@ async def alert_receiver_add(gateway: Gateway, args: Args, source: str) -> Reply
         "name": name, "language": arguments.choice(args, "language", wording.LANGUAGES) or "en",
         "enabled": arguments.yes(args, "enabled", True), "added_at": time(),
     }  # fmt: skip
+    keeper = Keeper.of(source)
+    values |= {"owner": keeper.owner, "sites": stored_sites(keeper.sites)}
     secret, told = await _sealed(gateway, url, values)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            rows = await gateway.records.read(stored.receivers)
-            if any(row["name"] == name for row in rows):
+            there = await _receivers(gateway, Keeper())
+            if any(one.name == name for one in there):
                 raise CallerError("409", f"name: there is a receiver {name}; edit or remove it")
-            if len(rows) >= MAX_RECEIVERS:
-                raise CallerError("409", f"there are {MAX_RECEIVERS} receivers; remove one")
+            alerts.must_have_room("receivers", [r.sites for r in there], MAX_RECEIVERS, keeper)
             await gateway.records.change(stored.add_receiver, values)
             await gateway.alerts.reload()
     log.info("alert receiver added receiver=%s url=%s source=%s", name, values["shown"], source)
@@ -90,12 +98,13 @@ async def alert_receiver_edit(gateway: Gateway, args: Args, source: str) -> Repl
         values["language"] = language
     if (enabled := arguments.maybe(args, "enabled")) is not None:
         values["enabled"] = enabled
-    receiver, secret = await _found(gateway, args), None
+    keeper, secret = Keeper.of(source), None
+    receiver = await _found(gateway, args, keeper)
     if (url := _url(args)) is not None:
         secret, _ = await _sealed(gateway, url, values)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            receiver = await _found(gateway, args)
+            receiver = await _found(gateway, args, keeper)
             if values:
                 await gateway.records.change(stored.change_receiver, receiver.name, values)
             await gateway.alerts.reload()
@@ -109,12 +118,14 @@ async def alert_receiver_remove(gateway: Gateway, args: Args, source: str) -> Re
     """Remove a receiver. Raises CallerError: 400, or 409 while a rule names it."""
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            receiver = await _found(gateway, args)
-            rules = await gateway.records.read(stored.rules)
-            using = [row["name"] for row in rows_of(rules, receiver.name)]
-            if using:
+            keeper = Keeper.of(source)
+            receiver = await _found(gateway, args, keeper)
+            rules = map(Rule.of, await gateway.records.read(stored.rules))
+            if using := [one for one in rules if receiver.name in one.receivers]:
+                his = ", ".join(one.name for one in using if keeper.sees(one.sites))
                 raise CallerError(
-                    "409", f"the rules {', '.join(using)} tell {receiver.name}: change them first"
+                    "409",
+                    f"the rules {his or 'of others'} tell {receiver.name}: change them first",
                 )
             await gateway.records.change(stored.remove_receiver, receiver.name)
             await gateway.alerts.reload()
@@ -123,14 +134,9 @@ async def alert_receiver_remove(gateway: Gateway, args: Args, source: str) -> Re
             "name": receiver.name}  # fmt: skip
 
 
-def rows_of(rules: list[stored.Row], receiver: str) -> list[stored.Row]:
-    """Those of the rules that tell this receiver."""
-    return [row for row in rules if receiver in row["receivers"].split(",")]
-
-
 async def alert_receiver_test(gateway: Gateway, args: Args, source: str) -> Reply:
     """Send a test, once. Raises DevgateError (503) if it is not taken."""
-    receiver = await _found(gateway, args)
+    receiver = await _found(gateway, args, Keeper.of(source))
     letter = test_letter(receiver.name, receiver.language)
     try:
         url, secret = await gateway.alerts.opened(receiver)
@@ -186,16 +192,16 @@ async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[s
     return secret, told
 
 
-async def _found(gateway: Gateway, args: Args) -> Receiver:
+async def _found(gateway: Gateway, args: Args, keeper: Keeper) -> Receiver:
     name = arguments.text(args, "name")
-    rows = await gateway.records.read(stored.receivers)
-    for row in rows:
-        if row["name"] == name:
-            return Receiver(**row)
-    if not rows:
+    known = await _receivers(gateway, keeper)
+    for one in known:
+        if one.name == name:
+            return one
+    if not known:
         raise CallerError(
             "400", "name: there is no receiver; `devgate alert receiver add` adds one"
         )
     given = "nothing" if name is None else shown(name)
-    raise CallerError("400", f"name: one of {', '.join(r['name'] for r in rows)} expected, "
+    raise CallerError("400", f"name: one of {', '.join(one.name for one in known)} expected, "
                       f"not {given}")  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import trio
 
-from devgate.alerts.rule import DAYS, KINDS, MAX_RULES, MAX_ZONE, NAME, Rule, checked
+from devgate.alerts.receiver import Receiver
+from devgate.alerts.rule import DAYS, KINDS, MAX_OWN, MAX_RULES, MAX_ZONE, NAME, Rule, checked
+from devgate.alerts.scope import Keeper, Sites
 from devgate.errors import CallerError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
@@ -18,9 +21,11 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import iso, shown
 from devgate.store import alerts as stored
 from devgate.store.device import MAX_NAME
+from devgate.store.machine_record import MAX_TAG, one_tag
 
 RULE = (
-    "site", "minutes", "days", "receivers", "quiet", "zone", "repeat", "all_clear", "enabled",
+    "site", "tag", "minutes", "days", "receivers", "quiet", "zone", "repeat", "all_clear",
+    "enabled",
 )  # fmt: skip
 MAX_CURSOR = 420  # characters
 
@@ -29,13 +34,15 @@ log = logging.getLogger("devgate.alerts")
 
 async def alerts(gateway: Gateway, args: Args, source: str) -> Reply:
     """A page of what fires now, the newest first."""
-    after, limit = _place(args), arguments.limit(args)
-    count = await gateway.records.read(stored.firing_count)
-    rows = await gateway.records.read(stored.firing_page, after, limit + 1)
+    after, limit, keeper = _place(args), arguments.limit(args), Keeper.of(source)
+    rules = await _rules(gateway, keeper)
+    own = None if keeper.sites is None else [one.name for one in rules]
+    count = await gateway.records.read(stored.firing_count, own)
+    rows = await gateway.records.read(stored.firing_page, after, limit + 1, own)
     items = [_firing(row) for row in rows[:limit]]
     more = rows[limit - 1] if len(rows) > limit else None
     cursor = None if more is None else f"{more['fired_at']!r}:{more['rule']}:{more['subject']}"
-    kinds = {row["name"]: row["kind"] for row in await gateway.records.read(stored.rules)}
+    kinds = {one.name: one.kind for one in rules}
     for item in items:
         item["kind"] = kinds.get(str(item["rule"]), "")
     return {"status": "200", "items": items, "next": cursor, "count": count}
@@ -72,8 +79,12 @@ async def alert_log(gateway: Gateway, args: Args, source: str) -> Reply:
     """A page of the messages that were sent, or were to be sent, the newest first."""
     receiver, after = arguments.text(args, "receiver"), arguments.text(args, "after", 26)
     limit = arguments.limit(args)
+    keeper, since = Keeper.of(source), None
+    if keeper.sites is not None:  # what receivers got before they were his is another's
+        found = map(Receiver.of, await gateway.records.read(stored.receivers))
+        since = {one.name: one.added_at for one in found if keeper.sees(one.sites)}
     rows = await gateway.records.read(
-        stored.log_page, receiver=receiver, after=after, limit=limit + 1
+        stored.log_page, receiver=receiver, after=after, limit=limit + 1, since=since
     )
     items = [{**row, "at": iso(row["at"])} for row in rows[:limit]]
     more = items[-1]["id"] if len(rows) > limit else None
@@ -81,14 +92,23 @@ async def alert_log(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def alert_rules(gateway: Gateway, args: Args, source: str) -> Reply:
-    """All rules."""
-    rows = await gateway.records.read(stored.rules)
-    return {"status": "200", "items": [_rule(Rule.of(row)) for row in rows], "next": None}
+    """All rules that this one may see."""
+    rules = await _rules(gateway, Keeper.of(source))
+    return {"status": "200", "items": [_rule(one) for one in rules], "next": None}
+
+
+async def _rules(gateway: Gateway, keeper: Keeper) -> list[Rule]:
+    found = [Rule.of(row) for row in await gateway.records.read(stored.rules)]
+    return [one for one in found if keeper.sees(one.sites)]
 
 
 def _rule(rule: Rule) -> dict[str, object]:
-    values = rule.row()
-    return {**values, "receivers": list(rule.receivers), "added_at": iso(rule.added_at)}
+    return {
+        **rule.row(),
+        "receivers": list(rule.receivers),
+        "sites": None if rule.sites is None else sorted(rule.sites),
+        "added_at": iso(rule.added_at),
+    }
 
 
 async def alert_rule_add(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -99,17 +119,17 @@ async def alert_rule_add(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", f"{missing}: a string expected, not nothing")
     if kind not in KINDS:
         raise CallerError("400", f"kind: one of {', '.join(KINDS)} expected, not {shown(kind)}")
-    usual = KINDS[kind].minutes
+    usual, keeper = KINDS[kind].minutes, Keeper.of(source)
     values: dict[str, Any] = {"minutes": usual or 0, "days": DAYS if usual is None else 0}
-    rule = Rule(name, kind, **{"receivers": (), **values, **_given(args)}, added_at=time())
+    values |= {"receivers": (), **_given(args), **keeper._asdict()}
+    rule = Rule(name, kind, **values, added_at=time())
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            rule = await _checked(gateway, rule)
-            rows = await gateway.records.read(stored.rules)
-            if any(row["name"] == name for row in rows):
+            rule = await _checked(gateway, rule, keeper)
+            rules = [Rule.of(row) for row in await gateway.records.read(stored.rules)]
+            if any(one.name == name for one in rules):
                 raise CallerError("409", f"name: there is a rule {name}; edit or remove it")
-            if len(rows) >= MAX_RULES:
-                raise CallerError("409", f"there are {MAX_RULES} rules; remove one")
+            must_have_room("rules", [one.sites for one in rules], MAX_RULES, keeper)
             await gateway.records.change(stored.add_rule, rule.row())
             await _in_force(gateway)
     log.info("alert rule added rule=%s kind=%s source=%s", name, kind, source)
@@ -121,11 +141,16 @@ async def alert_rule_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     name = arguments.text(args, "name")
     if not any(field in args for field in RULE):
         raise CallerError("400", f"nothing to change: one of {', '.join(RULE)} expected")
+    keeper = Keeper.of(source)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            old = await _found(gateway, name)
-            rule = await _checked(gateway, replace(old, **_given(args)))
+            old = await _found(gateway, name, keeper)
+            rule = replace(old, **_given(args))
+            if keeper.sites is not None:
+                rule = replace(rule, **keeper._asdict())
+            rule = await _checked(gateway, rule, keeper, old.receivers)
             anew = not rule.finds_as(old) or rule.enabled != old.enabled
+            anew |= rule.sites != old.sites
             if anew:  # what was so until now is not told
                 rule = replace(rule, added_at=time())
             await gateway.records.change(stored.change_rule, rule.name, rule.row(), anew=anew)
@@ -139,7 +164,7 @@ async def alert_rule_remove(gateway: Gateway, args: Args, source: str) -> Reply:
     name = arguments.text(args, "name")
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            rule = await _found(gateway, name)
+            rule = await _found(gateway, name, Keeper.of(source))
             await gateway.records.change(stored.remove_rule, rule.name)
             await _in_force(gateway)
     log.info("alert rule removed rule=%s source=%s", rule.name, source)
@@ -163,18 +188,34 @@ def _given(args: Args) -> dict[str, Any]:
         if field in args:
             given = args[field]
             values[field] = "" if given in (None, "") else arguments.text(args, field, most)
+    if "tag" in args:
+        tag = arguments.text(args, "tag", MAX_TAG) if args["tag"] not in (None, "") else None
+        values["tag"] = one_tag("tag", tag) if tag else ""
     if (names := arguments.names(args, "receivers")) is not None:
         values["receivers"] = tuple(sorted(names))
     return values
 
 
-async def _checked(gateway: Gateway, rule: Rule) -> Rule:
+def must_have_room(what: str, sites: Sequence[Sites], most: int, keeper: Keeper) -> None:
+    """Raises CallerError (409) where there are as many as there may be, of all or of this one's.
+    `sites` are those of each that is there."""
+    if len(sites) >= most:
+        raise CallerError("409", f"there are {most} {what}; remove one")
+    if keeper.sites is not None and sum(map(keeper.sees, sites)) >= MAX_OWN:
+        raise CallerError("409", f"there are {MAX_OWN} {what} of your sites; remove one")
+
+
+async def _checked(
+    gateway: Gateway, rule: Rule, keeper: Keeper, also: Collection[str] = ()
+) -> Rule:
+    """The rule. Raises CallerError (400). `also`: receivers that it had, whoever's they are."""
     try:
         checked(rule)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
-    known = [row["name"] for row in await gateway.records.read(stored.receivers)]
-    if unknown := [name for name in rule.receivers if name not in known]:
+    found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
+    known = [one.name for one in found if keeper.sees(one.sites)]
+    if unknown := [name for name in rule.receivers if name not in (*known, *also)]:
         there = ", ".join(known) or "none: add one first"
         raise CallerError(
             "400", f"receivers: no receiver is called {shown(unknown[0])}; there are {there}"
@@ -182,12 +223,12 @@ async def _checked(gateway: Gateway, rule: Rule) -> Rule:
     return rule
 
 
-async def _found(gateway: Gateway, name: str | None) -> Rule:
-    rows = await gateway.records.read(stored.rules)
-    for row in rows:
-        if row["name"] == name:
-            return Rule.of(row)
-    there = ", ".join(row["name"] for row in rows)
+async def _found(gateway: Gateway, name: str | None, keeper: Keeper) -> Rule:
+    rules = await _rules(gateway, keeper)
+    for one in rules:
+        if one.name == name:
+            return one
+    there = ", ".join(one.name for one in rules)
     given = "nothing" if name is None else shown(name)
     if not there:
         raise CallerError("400", "name: there is no rule; `devgate alert rule add` adds one")

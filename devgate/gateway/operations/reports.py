@@ -76,14 +76,14 @@ async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
-    """What a person should look at, as `fleet` tells it. Raises StoreError."""
+    """What a person should look at, as `fleet` tells it, with all sites. Raises StoreError."""
     counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
     _count_past(gateway, USUAL_DAYS)
     unresolved = (await gateway.inbox.count(gateway.records)).n
     online, _, _ = fleetwide.counts(gateway)
     offline = len(gateway.directory) - counted.absence.disabled - online
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
-    return await _attention(gateway, counted, hours, dark, unresolved, offline)
+    return await _attention(gateway, counted, hours, dark, unresolved, offline, len(dark))
 
 
 async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, Any]]:
@@ -100,6 +100,7 @@ async def _attention(
     dark: Sequence[dict[str, Any]],
     unresolved: int,
     offline: int,
+    most_sites: int = attention.MAX_SITES,
 ) -> list[dict[str, object]]:
     """What a person should look at."""
     now = time()
@@ -128,6 +129,7 @@ async def _attention(
         odd=len(counted.odd),
         certificates=await gateway.certificates.known(),
         now=now,
+        most_sites=most_sites,
     )
 
 

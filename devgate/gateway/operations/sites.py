@@ -166,6 +166,13 @@ async def _anything(gateway: Gateway, args: Args, source: Source, sites: Sites) 
     return args
 
 
+async def _alerted(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
+    """Rules and receivers of alerts: the operation keeps to those that are his (`Keeper`)."""
+    if args.get("site") != "":  # all of his
+        _must_be_own_site(args, sites)
+    return args
+
+
 LIMITS: Mapping[str, Limit] = {
     "start": Limit(_device),
     "test_start": Limit(_device),
@@ -206,6 +213,17 @@ LIMITS: Mapping[str, Limit] = {
     "report": Limit(_listed),
     "report_export": Limit(_listed),
     "zones": Limit(_anything, own_replies.of_sites),
+    "alerts": Limit(_alerted),
+    "alert_log": Limit(_alerted),
+    "alert_rules": Limit(_alerted),
+    "alert_rule_add": Limit(_alerted),
+    "alert_rule_edit": Limit(_alerted),
+    "alert_rule_remove": Limit(_alerted),
+    "alert_receivers": Limit(_alerted),
+    "alert_receiver_add": Limit(_alerted),
+    "alert_receiver_edit": Limit(_alerted),
+    "alert_receiver_remove": Limit(_alerted),
+    "alert_receiver_test": Limit(_alerted),
     "password": Limit(_anything),
     "second_factor": Limit(_anything),
     "sessions": Limit(_anything),

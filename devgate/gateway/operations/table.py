@@ -206,36 +206,55 @@ OPERATIONS: Mapping[str, Operation] = {
     "webhook_replay": Operation(
         "Post events to a receiver again.", webhooks.webhook_replay, ("name", "after")
     ),
-    "alerts": Operation("List what fires now.", alerts.alerts, _LIST),
+    "alerts": Operation("List what fires now.", alerts.alerts, _LIST, whole=True),
     "alert_log": Operation(
-        "List the messages that were sent.", alerts.alert_log, ("receiver", *_LIST)
+        "List the messages that were sent.",
+        alerts.alert_log,
+        ("receiver", *_LIST),
+        whole=True,
     ),
-    "alert_rules": Operation("List the rules of alerts.", alerts.alert_rules),
+    "alert_rules": Operation("List the rules of alerts.", alerts.alert_rules, whole=True),
     "alert_rule_add": Operation(
-        "Add a rule.", alerts.alert_rule_add, ("name", "kind", *alerts.RULE)
+        "Add a rule.",
+        alerts.alert_rule_add,
+        ("name", "kind", *alerts.RULE),
+        whole=True,
     ),
     "alert_rule_edit": Operation(
         "Change a rule: what is given, and nothing else.",
         alerts.alert_rule_edit,
         ("name", *alerts.RULE),
+        whole=True,
     ),
-    "alert_rule_remove": Operation("Remove a rule.", alerts.alert_rule_remove, ("name",)),
-    "alert_receivers": Operation("List the receivers of alerts.", alert_receivers.alert_receivers),
+    "alert_rule_remove": Operation(
+        "Remove a rule.", alerts.alert_rule_remove, ("name",), whole=True
+    ),
+    "alert_receivers": Operation(
+        "List the receivers of alerts.", alert_receivers.alert_receivers, whole=True
+    ),
     "alert_receiver_add": Operation(
         "Add a receiver of alerts.",
         alert_receivers.alert_receiver_add,
         ("name", *alert_receivers.CHANGES),
+        whole=True,
     ),
     "alert_receiver_edit": Operation(
         "Change a receiver of alerts.",
         alert_receivers.alert_receiver_edit,
         ("name", *alert_receivers.CHANGES),
+        whole=True,
     ),
     "alert_receiver_remove": Operation(
-        "Remove a receiver of alerts.", alert_receivers.alert_receiver_remove, ("name",)
+        "Remove a receiver of alerts.",
+        alert_receivers.alert_receiver_remove,
+        ("name",),
+        whole=True,
     ),
     "alert_receiver_test": Operation(
-        "Send a test to a receiver of alerts.", alert_receivers.alert_receiver_test, ("name",)
+        "Send a test to a receiver of alerts.",
+        alert_receivers.alert_receiver_test,
+        ("name",),
+        whole=True,
     ),
     "settings": Operation("Tell the configuration that is in force.", configuration.settings),
     "doctor": Operation(

@@ -87,6 +87,7 @@ def found(
     certificates: Iterable[Certificate] = (),
     quarantine: str | None = None,
     now: float = 0.0,
+    most_sites: int = MAX_SITES,
 ) -> list[dict[str, object]]:
     """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
     went wrong, when it had its last event); of `certificates` those are told that expire SOON."""
@@ -99,7 +100,7 @@ def found(
         items.append(Item("unknown_outcomes", CRITICAL, unknown))
     items += [
         Item("site_outage", CRITICAL, missing, one["of"], one["site"], one["first"])
-        for one in dark[:MAX_SITES]
+        for one in dark[:most_sites]
         if (missing := one["devices"] - one["back"]) > 0
     ]
     items += [one for one in (failing, absence) if one is not None]

@@ -8,6 +8,8 @@ from devgate.http.api.shapes import AT, MAYBE, TEXT, TIME, WHOLE, YES, listed, p
 _DONE: dict[str, Schema] = {"status": TEXT, "message": TEXT, "name": TEXT}
 _ALL: dict[str, Schema] = {"status": TEXT, "next": {"type": "null"}}
 
+SITES: Schema = {**listed(TEXT), "type": ["array", "null"]}
+
 ALERTS: dict[str, Schema] = {
     "Alert": shape(
         "What a rule has found. `subject` is an IMEI, a site, a command, a webhook or a door, "
@@ -25,17 +27,21 @@ ALERTS: dict[str, Schema] = {
     ),
     "AlertLog": page_of("AlertMessage"),
     "AlertRule": shape(
-        "What is told to whom. `site` is empty for all, `quiet` for never, `zone` for that of "
-        "the site, and `repeat` is 0 for once.",
-        name=TEXT, kind=ALERT, site=TEXT, minutes=WHOLE, days=WHOLE, receivers=listed(TEXT),
+        "What is told to whom. `site` is empty for all, `tag` for any, `quiet` for never, `zone` "
+        "for that of the site, and `repeat` is 0 for once. `sites` and `owner` are of who made "
+        "it, if he may see some sites alone: it is for these.",
+        name=TEXT, kind=ALERT, site=TEXT, tag=TEXT, minutes=WHOLE, days=WHOLE,
+        receivers=listed(TEXT), sites=SITES, owner=TEXT,
         quiet=TEXT, zone=TEXT, repeat=WHOLE, all_clear=YES, enabled=YES, added_at=AT,
     ),
     "AlertRules": shape("All rules.", items=listed(ref("AlertRule")), **_ALL),
     "ChangedAlertRule": shape("A rule as it is now.", **_DONE, rule=ref("AlertRule")),
     "RemovedAlertRule": shape(**_DONE),
     "AlertReceiver": shape(
-        "Who is told. `url` is without what is secret in it; `failures` counts those in a row.",
+        "Who is told. `url` is without what is secret in it; `failures` counts those in a row. "
+        "`sites` and `owner` are of who added it, if he may see some sites alone.",
         name=TEXT, url=TEXT, language=TEXT, enabled=YES, added_at=AT, failures=WHOLE, error=MAYBE,
+        sites=SITES, owner=TEXT,
     ),
     "AlertReceivers": shape("All receivers.", items=listed(ref("AlertReceiver")), **_ALL),
     "ChangedAlertReceiver": shape(

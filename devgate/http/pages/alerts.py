@@ -22,8 +22,8 @@ from devgate.http.problems import http_status
 PATH = "/alerts"
 SHOWN = 50  # of what fires, and of messages
 BLANK: Mapping[str, Any] = {
-    "name": "", "kind": "offline", "site": "", "minutes": "", "days": "", "receivers": [],
-    "quiet": "", "zone": "", "repeat": "", "all_clear": True, "enabled": True,
+    "name": "", "kind": "offline", "site": "", "tag": "", "minutes": "", "days": "",
+    "receivers": [], "quiet": "", "zone": "", "repeat": "", "all_clear": True, "enabled": True,
 }  # fmt: skip
 NUMBERS = ("minutes", "days", "repeat")
 KIND_WORDS = {kind: f"alert.{kind}" for kind in KINDS}
@@ -154,7 +154,7 @@ async def _rule(
         old=old,
         problem=None if err is None else str(err),
         wrong=wrong if wrong in BLANK else "",
-        kinds=KINDS,
+        kinds={name: one for name, one in KINDS.items() if one.sited or visit.sites is None},
         kind_words=KIND_WORDS,
         days=DAYS,
         default_zone=visit.web.gateway.settings.report.zone,

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from devgate.http.api.samples.sample import IMEI, Sample
 
 RULE: dict[str, object] = {
-    "name": "away", "kind": "offline", "site": "", "minutes": 15, "days": 0,
+    "name": "away", "kind": "offline", "site": "", "tag": "", "minutes": 15, "days": 0,
     "receivers": ["ops"], "quiet": "22:00-07:00", "zone": "Asia/Shanghai", "repeat": 240,
     "all_clear": True, "enabled": True, "added_at": "2026-11-20T03:00:12.000Z",
+    "sites": None, "owner": "",
 }  # fmt: skip
 GIVEN = {
     "name": "away", "kind": "offline", "minutes": 15, "receivers": ["ops"],
@@ -68,6 +69,7 @@ ALERTS: Mapping[str, Sample] = {
             "items": [{
                 "name": "ops", "url": URL, "language": "zh", "enabled": True,
                 "added_at": "2026-11-20T03:00:12.000Z", "failures": 0, "error": None,
+                "sites": None, "owner": "",
             }],
         },
     ),
