@@ -170,12 +170,15 @@ class Records:
         note: str | None,
         by: str,
         on_done: Callable[[Exception | None], None],
+        address: str = "",
     ) -> Verdict:
         """Call back with None once it is decided for which of these commands, by their ids, a
         person's verdict counts, and on disk with an event for each; or with an error. `resolved`
         of what is returned has them then."""
         fronts = {id: (Imei(one.imei), self._front(one)) for id, one in commands.items()}
         at, said = time(), {"verdict": given, "note": note, "by": by}
+        if address:  # where who says so is
+            said["address"] = address
 
         def tell(id: str, status: str) -> tuple[Any, ...]:
             return resolved(id, *fronts[id], at, status, said).values

@@ -1,4 +1,9 @@
-"""Reports: sums over `usage_day`, by device, site or day, in one pass over the days asked for."""
+"""Reports: sums over the days of devices, by device, site or day.
+
+By site and day, and the totals, they are sums of `usage_site`, which has a row for each site and
+day. By device they are sums of `usage_day`: in one pass over the days asked for where these are
+few, else only of the devices of a page.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.usage_tables import usage_day
+from devgate.store.usage_tables import SUMMED, usage_day, usage_site
 
-COUNTS = (
-    "starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
-    "online", "span",
-)  # fmt: skip
+COUNTS = SUMMED
 BY = {"machine": "imei", "site": "site", "day": "day"}  # what a line is about: the column
+MOST_LOOKS = 200_000  # into `usage_day`, for a page of devices
 
 
 class Asked(NamedTuple):
@@ -45,27 +48,33 @@ class Sums(NamedTuple):
 
 
 assert Sums._fields[2:] == COUNTS
+_COLUMNS = ", ".join(f"CAST(coalesce({name}, 0) AS BIGINT)" for name in COUNTS)
+_TOTALS = ", ".join(f"CAST(coalesce(sum({name}), 0) AS BIGINT)" for name in COUNTS)
 
 
 def lines(
-    conn: Connection, asked: Asked, sort: str | None, limit: int, offset: int
+    conn: Connection, asked: Asked, sort: str | None, limit: int, offset: int, *, summed: bool
 ) -> tuple[Sums, list[Sums]]:
     """The totals, and a page of lines: by their key, or with the largest of a column of COUNTS
-    first ("availability": the smallest first)."""
+    first ("availability": the smallest first). `summed`: the sums of sites are whole, and what
+    they can tell is read there."""
+    table = "usage_day"
+    if summed and asked.imei is None and asked.by != "machine":
+        table = "usage_site"
     where, values = _where(asked)
+    if table == "usage_site":
+        where += " AND u.machines > 0"
     sums = ", ".join(f"sum(u.{name}) AS {name}" for name in COUNTS)
-    columns = ", ".join(f"CAST(coalesce({name}, 0) AS BIGINT)" for name in COUNTS)
-    totals = ", ".join(f"CAST(coalesce(sum({name}), 0) AS BIGINT)" for name in COUNTS)
     column = BY[asked.by]
     key = "CAST(key AS TEXT)"
     statement = text(f"""
         WITH found AS MATERIALIZED (
-            SELECT u.{column} AS key, {sums} FROM usage_day u WHERE {where} GROUP BY u.{column}
+            SELECT u.{column} AS key, {sums} FROM {table} u WHERE {where} GROUP BY u.{column}
         )
-        SELECT 0 AS place, NULL AS key, count(*), {totals} FROM found
+        SELECT 0 AS place, NULL AS key, count(*), {_TOTALS} FROM found
         UNION ALL
         SELECT * FROM (
-            SELECT row_number() OVER (ORDER BY {_order(sort)}) AS place, {key}, 1, {columns}
+            SELECT row_number() OVER (ORDER BY {_order(sort)}) AS place, {key}, 1, {_COLUMNS}
             FROM found ORDER BY place LIMIT :limit OFFSET :offset
         ) AS page
     """)
@@ -74,9 +83,54 @@ def lines(
     return _sums(total[1:], asked.by), [_sums(row[1:], asked.by) for row in found]
 
 
-def days(conn: Connection, asked: Asked) -> list[Sums]:
-    """All lines by day, oldest first."""
-    return lines(conn, asked._replace(by="day"), None, asked.last - asked.first + 1, 0)[1]
+def total(conn: Connection, asked: Asked) -> tuple[Sums, int]:
+    """The totals by the sums of sites (as of one line), and how many days of devices these are."""
+    where, values = _where(asked)
+    query = text(
+        f"SELECT CAST(coalesce(sum(u.machines), 0) AS BIGINT), {_TOTALS} FROM usage_site u "
+        f"WHERE {where}"
+    )
+    number, *counts = conn.execute(query, values).one()
+    return Sums(None, 1, *counts), number
+
+
+def known(conn: Connection, asked: Asked) -> int:
+    """How many devices there are at these sites now: that many lines are by `machines`."""
+    where, values = _at_sites(asked)
+    return conn.scalar(text(f"SELECT count(*) FROM device d WHERE {where}"), values) or 0
+
+
+def machines(
+    conn: Connection, asked: Asked, limit: int, *, offset: int = 0, after: str = ""
+) -> list[Sums]:
+    """Lines of the devices that are known now, by IMEI, behind that one; also of those that did
+    nothing. At most `limit`, and fewer for very many days."""
+    listed = {f"day{n}": asked.first + n for n in range(asked.last - asked.first + 1)}
+    where, values = _at_sites(asked)
+    values |= {
+        "after": after,
+        "offset": offset,
+        "limit": min(limit, MOST_LOOKS // len(listed) + 1),
+    }
+    page = text(
+        f"SELECT d.imei FROM device d WHERE {where} AND d.imei > :after "
+        "ORDER BY d.imei LIMIT :limit OFFSET :offset"
+    )
+    imeis: Sequence[str] = conn.scalars(page, values).all()
+    if not imeis:
+        return []
+    sums = ", ".join(f"CAST(coalesce(sum(u.{name}), 0) AS BIGINT)" for name in COUNTS)
+    some = {f"imei{n}": imei for n, imei in enumerate(imeis)}
+    within, own = _within(asked)
+    # Both columns of the key as lists: a look for each, where a range of days is a pass over all.
+    query = text(
+        f"SELECT u.imei, {sums} FROM usage_day u "
+        f"WHERE u.day IN ({', '.join(f':{name}' for name in listed)}) "
+        f"AND u.imei IN ({', '.join(f':{name}' for name in some)}){within} GROUP BY u.imei"
+    )
+    found = {row[0]: row[1:] for row in conn.execute(query, {**listed, **some, **own})}
+    nothing = (0,) * len(COUNTS)
+    return [Sums(imei, 1, *found.get(imei, nothing)) for imei in imeis]
 
 
 def _where(asked: Asked) -> tuple[str, dict[str, object]]:
@@ -88,14 +142,26 @@ def _where(asked: Asked) -> tuple[str, dict[str, object]]:
         values = {f"day{number}": asked.first + number for number in range(len(listed))}
         where = f"u.day IN ({', '.join(listed)}) AND u.imei = :imei"
         values["imei"] = asked.imei
+    within, own = _within(asked)
+    return where + within, values | own
+
+
+def _within(asked: Asked, table: str = "u") -> tuple[str, dict[str, object]]:
+    where, values = "", dict[str, object]()
     if asked.site is not None:
-        where += " AND u.site = :site"
+        where += f" AND {table}.site = :site"
         values["site"] = asked.site
     if asked.sites is not None:
         listed = sorted(asked.sites)
         values |= {f"site{number}": name for number, name in enumerate(listed)}
-        where += f" AND u.site IN ({', '.join(f':site{number}' for number in range(len(listed)))})"
+        names = ", ".join(f":site{number}" for number in range(len(listed)))
+        where += f" AND {table}.site IN ({names})"
     return where, values
+
+
+def _at_sites(asked: Asked) -> tuple[str, dict[str, object]]:
+    within, values = _within(asked, "d")
+    return f"1 = 1{within}", values
 
 
 def _order(sort: str | None) -> str:
@@ -114,10 +180,4 @@ def _sums(row: Sequence[object], by: str) -> Sums:
     return Sums(key, *counts)  # type: ignore[arg-type]
 
 
-def oldest(conn: Connection) -> int | None:
-    """The first day that was counted; None if there is none."""
-    day: int | None = conn.scalar(text("SELECT min(day) FROM usage_day"))
-    return day
-
-
-assert all(name in usage_day.c for name in COUNTS)
+assert all(name in usage_day.c and name in usage_site.c for name in COUNTS)

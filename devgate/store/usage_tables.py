@@ -36,6 +36,33 @@ usage_day = Table(
     sqlite_with_rowid=False,
 )
 
+# What is added up over the machines of a site.
+SUMMED = (
+    "starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
+    "online", "span",
+)  # fmt: skip
+
+# The same by site and day: triggers of `usage_day` keep it, so that a report over a million
+# machines goes through no row of theirs.
+usage_site = Table(
+    "usage_site",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("site", Text, primary_key=True),
+    Column("machines", BigInteger, nullable=False, server_default="0"),  # how many rows
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in SUMMED),
+    sqlite_with_rowid=False,
+)
+
+# One row as long as the days up to this device's (in the order of the key) alone are in
+# `usage_site`: those that were there before it. No row: all are.
+usage_summing = Table(
+    "usage_summing",
+    metadata,
+    Column("day", Integer, nullable=False),
+    Column("imei", String(15), nullable=False),
+)
+
 # What is still to be counted: of the days that are over, those of one zone ("zone:NAME", towards
 # the present), and days that are counted once more ("site:NAME", "sites" without a zone, "all";
 # towards the past).

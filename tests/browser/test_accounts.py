@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 PATHS = (
     "/settings/people", "/settings/people/edit?name=boss", "/settings/people/remove?name=boss",
     "/settings/tokens", "/settings/tokens/edit?name=admin", "/settings/audit",
-    "/settings/account",
+    "/settings/account", "/settings/account/second-factor",
 )  # fmt: skip
 
 

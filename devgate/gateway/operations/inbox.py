@@ -17,7 +17,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.resolution import resolution
-from devgate.model import iso, shown
+from devgate.model import Source, iso, shown
 from devgate.store import inbox
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, Record
@@ -85,7 +85,8 @@ async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
     if verdict is None:
         raise CallerError("400", f"verdict: {' or '.join(VERDICTS)} expected, not nothing")
     note, by = arguments.text(args, "note", MAX_NOTE), arguments.text(args, "by", MAX_PERSON)
-    by = source if by is None else f"{source}:{by}"
+    who = Source.of(source)
+    by = who.plain if by is None else f"{who.plain}:{by}"
     together = arguments.yes(args, "together", False)
     await gateway.records.flushed()
     rows = await gateway.records.read(_rows, ids, together)
@@ -96,7 +97,7 @@ async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
     begun = []
 
     def begin(on_done: Any) -> None:
-        begun.append(gateway.records.resolve(commands, verdict, note, by, on_done))
+        begun.append(gateway.records.resolve(commands, verdict, note, by, on_done, who.address))
 
     if (error := await result_of(begin)) is not None:
         raise _away(error)

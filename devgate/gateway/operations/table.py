@@ -182,7 +182,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "unknown": Operation(
         "List unknown outcomes that a person has to resolve.", inbox.unknown, inbox.LOOKED
     ),
-    "resolve": Operation("Say what became of unknown outcomes.", inbox.resolve, inbox.SAID),
+    "resolve": Operation(
+        "Say what became of unknown outcomes.", inbox.resolve, inbox.SAID, whole=True
+    ),
     "events": Operation("List events.", events.events, ("imei", "events", *_LIST), whole=True),
     "webhooks": Operation("List the receivers of events.", webhooks.webhooks),
     "webhook_add": Operation(

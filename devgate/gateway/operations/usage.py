@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import date
 from itertools import groupby
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.reports.days import as_date, day_of, of_date, zone_of, zones_of
 from devgate.model import iso, shown
-from devgate.store import statistics, usage_report, usage_work
+from devgate.store import statistics, usage_report, usage_sums, usage_work
 from devgate.store import zones as stored
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
@@ -31,9 +32,10 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
 MAX_DAYS = 3660
-# Device days that one report goes through: some 6 s of a thread, in which nothing else waits.
-MOST = 12_000_000
-MAX_LINES = 200_000  # of a CSV file
+# Device days that one report goes through: some 6 s of a thread, in which nothing else waits. With
+# more than EXACT the lines of machines come page by page, of those that are known now.
+MOST, EXACT = 12_000_000, 1_000_000
+MAX_LINES = 200_000  # of a CSV file, where it has to be sorted
 MAX_OFFSET = 10_000_000
 NAMED = 500  # machines whose names are looked up at once
 
@@ -48,6 +50,7 @@ class Page(NamedTuple):
     names: Mapping[str, tuple[str, str]]
     counted_to: float  # wall clock
     complete: bool
+    paged: bool  # of the machines that are known now
 
 
 async def report(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -58,7 +61,8 @@ async def report(gateway: Gateway, args: Args, source: str) -> Reply:
     if offset > MAX_OFFSET:
         raise CallerError("400", f"offset: a number from 0 to {MAX_OFFSET} expected, not {offset}")
     gateway.usage.read()
-    page = await gateway.records.read(_page, by, asked, sort, limit, offset)
+    known = len(gateway.directory)
+    page = await gateway.records.read(_page, by, asked, sort, limit, offset, known)
     behind = offset + len(page.lines)
     return {
         **_head(gateway, by, asked, page),
@@ -70,15 +74,28 @@ async def report(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def export(gateway: Gateway, args: Args, source: str) -> Stream:
-    """All lines, by what they are about. Raises CallerError (400) for more than MAX_LINES."""
+    """All lines, by what they are about. Raises CallerError (400) for more than MAX_LINES that are
+    to be sorted."""
     by, asked, sort = _asked(gateway, args)
-    page = await gateway.records.read(_page, by, asked, sort, MAX_LINES, 0, names=False)
-    if page.total.lines > MAX_LINES:
+    known = len(gateway.directory)
+    page = await gateway.records.read(_page, by, asked, sort, MAX_LINES, 0, known, names=False)
+    if page.total.lines > MAX_LINES and not page.paged:
         raise CallerError(
             "400", f"there are {page.total.lines} lines, and {MAX_LINES} fit: choose a site"
         )
     reply = {**_head(gateway, by, asked, page), "columns": [*ABOUT[by], *COLUMNS]}
-    return Stream(reply, _all(gateway, by, page.lines))
+    lines = _walk(gateway, asked) if page.paged else _all(gateway, by, page.lines)
+    return Stream(reply, lines)
+
+
+async def _walk(gateway: Gateway, asked: Asked) -> AsyncGenerator[Reply, None]:
+    """The lines of all machines, some at a time."""
+    after = ""
+    while found := await gateway.records.read(usage_report.machines, asked, NAMED, after=after):
+        after = str(found[-1].key)
+        async with aclosing(_all(gateway, "machine", found)) as lines:
+            async for line in lines:
+                yield line
 
 
 async def _all(gateway: Gateway, by: str, lines: Sequence[Sums]) -> AsyncGenerator[Reply, None]:
@@ -110,15 +127,22 @@ def _page(
     sort: str | None,
     limit: int,
     offset: int,
+    known: int,
     names: bool = True,
 ) -> Page:
-    if by == "month":
-        total, days = usage_report.lines(conn, asked, None, MAX_DAYS, 0)
+    summed = usage_sums.whole(conn)
+    paged = _is_paged(conn, by, asked, sort, known, summed)
+    if paged:
+        total = usage_report.total(conn, asked)[0]
+        total = total._replace(lines=usage_report.known(conn, asked))
+        found = usage_report.machines(conn, asked, limit, offset=offset) if names else []
+    elif by == "month":
+        total, days = usage_report.lines(conn, asked, None, MAX_DAYS, 0, summed=summed)
         found = _by_month(days, sort)
         total = total._replace(lines=len(found))
         found = found[offset : offset + limit]
     else:
-        total, found = usage_report.lines(conn, asked, sort, limit, offset)
+        total, found = usage_report.lines(conn, asked, sort, limit, offset, summed=summed)
     called = {}
     if by == "machine" and names:
         called = statistics.names(conn, {str(one.key) for one in found})
@@ -126,7 +150,35 @@ def _page(
     whole = state is not None and state.position >= newest
     at = time() if whole or state is None else state.at
     left = [one for one in usage_work.works(conn) if not one.name.startswith(usage_work.ZONE)]
-    return Page(total, found, called, at, state is not None and not left)
+    return Page(total, found, called, at, state is not None and not left, paged)
+
+
+def _is_paged(
+    conn: Reading, by: str, asked: Asked, sort: str | None, known: int, summed: bool
+) -> bool:
+    """Whether there are too many days for one pass: then lines are those of the machines that are
+    known now. Raises CallerError (400) for what cannot be had of so many."""
+    days = asked.last - asked.first + 1
+    if asked.imei is not None:
+        return False
+    if not summed:
+        if days * known > MOST:
+            raise CallerError(
+                "400",
+                f"{days} days of {known} devices are more than one report goes through until the "
+                "sums of sites are made: choose fewer days, or ask later",
+            )
+        return False
+    if by != "machine":
+        return False
+    _, number = usage_report.total(conn, asked)
+    if sort is not None and number > MOST:
+        raise CallerError(
+            "400",
+            f"sort: {number} days of devices are more than one report sorts: choose a site or "
+            "fewer days",
+        )
+    return sort is None and number > EXACT
 
 
 def _by_month(days: Sequence[Sums], sort: str | None) -> list[Sums]:
@@ -165,20 +217,12 @@ def _counts(one: Sums) -> Reply:
 def _asked(gateway: Gateway, args: Args) -> tuple[str, Asked, str | None]:
     by = arguments.choice(args, "by", BY) or "machine"
     first, last = _days(gateway, args)
-    imei = arguments.maybe_device(args)
-    days, known = last - first + 1, len(gateway.directory)
-    if imei is None and days * known > MOST:
-        raise CallerError(
-            "400",
-            f"{days} days of {known} devices are more than one report goes through: "
-            "choose fewer days",
-        )
     asked = Asked(
         by if by != "month" else "day",
         first,
         last,
         arguments.text(args, "site", MAX_NAME),
-        imei,
+        arguments.maybe_device(args),
         arguments.own_sites(args),
     )
     return by, asked, arguments.choice(args, "sort", SORTS)

@@ -20,6 +20,7 @@ from devgate.gateway.clock import Clock, time
 from devgate.gateway.reports.days import bounds, day_of, online_seconds, row, zones_of
 from devgate.gateway.storage import Records
 from devgate.store import usage as stored
+from devgate.store import usage_sums
 from devgate.store import usage_work as work
 from devgate.store import zones as site_zones
 from devgate.store.history import TRIM, Reading
@@ -38,6 +39,7 @@ REST = 4  # times as long as a step took, before the next: a fifth of a core
 MOST_REST = 5.0  # seconds
 ANEW_SECONDS = 20.0  # of a turn for days that are counted anew: changes come in between
 STEPS = 100  # of a turn, that delete what is too old
+SUMMED = 1000  # rows of days that one step adds to the sums of sites: some 5 ms
 # A day that is over is counted once that has passed: what was posted last is on disk by then.
 GRACE_SECONDS = 90.0
 
@@ -109,6 +111,7 @@ class Usage:
         self._more = await self._anew(
             [one for one in tasks if not one.name.startswith(ZONE)], look
         )
+        self._more |= await self._sum_up()
         await self._forget()
 
     async def _follow(self, position: int, look: Look) -> None:
@@ -152,6 +155,17 @@ class Usage:
                 await self._rest(began)
         return False
 
+    async def _sum_up(self) -> bool:
+        """Days that were there before there were sums of sites. Whether there are more."""
+        ends = monotonic() + ANEW_SECONDS
+        began = monotonic()
+        while await self._records.change(usage_sums.sum_up, SUMMED):
+            if monotonic() >= ends:
+                return True
+            await self._rest(began)
+            began = monotonic()
+        return False
+
     async def _forget(self) -> None:
         now = self._clock.trusted()
         if now is None:
@@ -159,6 +173,7 @@ class Usage:
         before = day_of(now - self._settings.report.keep, _zone("UTC"))
         for _ in range(STEPS):
             if await self._records.change(work.forget, before, TRIM) < TRIM:
+                await self._records.change(usage_sums.forget, before, TRIM)
                 return
             await trio.sleep(0.1)
 

@@ -102,7 +102,9 @@ class World:
         """By the date, site or IMEI."""
         whole = Asked(by, 0, 40_000, **asked)
         with self.database.read() as conn:
-            total, lines = usage_report.lines(conn, whole, None, 1000, 0)
+            total, lines = usage_report.lines(conn, whole, None, 1000, 0, summed=False)
+            sums = usage_report.lines(conn, whole, None, 1000, 0, summed=True)
+            assert sums == (total, lines), "the sums of sites tell the same"
         assert total.lines == len(lines)
         for name in usage_report.COUNTS:
             assert getattr(total, name) == sum(getattr(one, name) for one in lines)

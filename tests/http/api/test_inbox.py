@@ -45,6 +45,7 @@ def test_an_unknown_outcome_is_resolved_once(
         [told] = events.json()["items"]
         assert (told["command"], told["key"]) == (id, f"order-{imei}")
         assert (told["verdict"], told["by"]) == ("refunded", "http:command:anna")
+        assert told["address"] == "127.0.0.1"
 
 
 def test_what_cannot_be_resolved(served: Site, client: httpx.Client, imei: str) -> None:
