@@ -10,8 +10,8 @@ import pytest
 
 from devgate.errors import CallerError
 from devgate.gateway.operations import usage
+from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Stream
-from devgate.gateway.operations.table import dispatch
 from devgate.model import Imei, Source
 from devgate.store import devices, usage_sums
 from devgate.store import usage as stored
