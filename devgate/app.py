@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
 
+LOOKS_SECONDS = 2.5  # two looks at the poller, which come each second, and a bit
+
 log = logging.getLogger("devgate")
 
 Ready = Callable[["App"], Awaitable[None]]
@@ -60,6 +62,7 @@ class App:
         self.gateway = gateway = parts.gateway
         self.settings = gateway.settings  # as they were at the start
         self.ready = False  # all doors are open, or have been
+        self._stopping = False
         self.web: Web | None = None  # once its door is open, if there is one
         self._storage = parts.storage
         self._writer = parts.storage.writer
@@ -110,6 +113,15 @@ class App:
             f"{gateway.dispatcher.in_flight} commands in flight"
         )
 
+    def _keeps_up(self, patience: float) -> bool:
+        """Whether the poller was seen to read within so many seconds, but for what looks at it
+        once a second. While its task is not to run, nothing is asked of it."""
+        gateway = self.gateway
+        if not self.ready or self._stopping or gateway.pauses.paused:
+            return True
+        behind = trio.current_time() - gateway.desk.counts.progress
+        return behind < max(patience, LOOKS_SECONDS)
+
     def write_side_file(self) -> None:
         """Put what the database has not got beside it. For a process that ends; it blocks."""
         if self._doors.left:
@@ -128,7 +140,8 @@ class App:
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
                 stopping = trio.Event()
-                outermost.start_soon(self._as_gateway, partial(report, self._status))
+                beats = partial(report, self._status, self._keeps_up)
+                outermost.start_soon(self._as_gateway, beats)
                 outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
                 async with self._store(stopping), self._devices() as admit:
                     await self._open(admit, stopping, on_ready)
@@ -262,6 +275,7 @@ class App:
                 await self._doors.settled()
                 if self._doors.left:
                     end_at_once()
+            self._stopping = True
             notify("STOPPING=1")
             # Results are no longer this gateway's to wait for when another one owns the database.
             fenced = self._writer.fenced is not None

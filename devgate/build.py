@@ -12,7 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 from devgate import logs
 from devgate.access.tokens import Tokens
 from devgate.alerts.certificates import Certificates
-from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.config.settings import CommandSettings, Settings
+from devgate.config.store import StoreSettings
 from devgate.config.tls import TlsSettings
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event

@@ -12,7 +12,8 @@ from typing import Any
 from devgate.build import Commands, Parts, Storage, build
 from devgate.cluster.hops import Hops
 from devgate.cluster.links import Links
-from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.config.settings import CommandSettings, Settings
+from devgate.config.store import StoreSettings
 from devgate.gateway.background import Background
 from devgate.gateway.commands.running import Running
 from devgate.gateway.devices.parked_task import MakeTask

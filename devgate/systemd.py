@@ -1,7 +1,8 @@
-"""What systemd is told: that the service is ready, and that its loop still turns.
+"""What systemd is told: that the service is ready, and that it still reads its devices.
 
 A process that is frozen keeps its sockets open, so its devices notice nothing. systemd's watchdog
-(`WatchdogSec=`) ends such a process: the kernel then closes them. Without systemd nothing is said.
+(`WatchdogSec=`) ends such a process: the kernel then closes them. The same goes for one whose
+loop turns while nobody reads the devices. Without systemd nothing is said.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import trio
 
 STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
+AGAIN_SECONDS = 0.25  # until it is looked again at what does not keep up
 
 
 def notify(state: str) -> None:
@@ -49,20 +51,28 @@ def pause(environment: Mapping[str, str], pid: int) -> float | None:
     return None if limit is None else limit / BEATS
 
 
-async def report(status: Callable[[], str]) -> None:
+async def report(
+    status: Callable[[], str], keeps_up: Callable[[float], bool] = lambda patience: True
+) -> None:
     """Beat until cancelled, as long as the loop turns, and say how the gateway is.
 
     `status` gives the line that `systemctl status` shows; it is asked every STATUS_SECONDS.
+    `keeps_up` says whether what the service is for was done within the seconds that it is given,
+    half of systemd's patience: there is no beat while it says no.
     Returns at once without a service manager.
     """
     if "NOTIFY_SOCKET" not in os.environ:
         return
-    beat = pause(os.environ, os.getpid())
+    limit, beat = limit_of(os.environ, os.getpid()), pause(os.environ, os.getpid())
     told = -math.inf
     while True:
-        if beat is not None:
-            notify("WATCHDOG=1")
+        sleeps = min(beat or STATUS_SECONDS, STATUS_SECONDS)
+        if beat is not None and limit is not None:
+            if keeps_up(limit / 2):
+                notify("WATCHDOG=1")
+            else:
+                sleeps = min(sleeps, AGAIN_SECONDS)
         if trio.current_time() - told >= STATUS_SECONDS:
             told = trio.current_time()
             notify(f"STATUS={status()}")
-        await trio.sleep(min(beat or STATUS_SECONDS, STATUS_SECONDS))
+        await trio.sleep(sleeps)

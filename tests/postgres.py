@@ -158,6 +158,41 @@ class Postgres:
             conn.execute(f"ALTER SYSTEM SET {name} = '{value}'")
             conn.execute("SELECT pg_reload_conf()")
 
+    def restart(self, **settings: str) -> None:
+        """End it and start it, from now on with these settings besides."""
+        self.stop()
+        self._settings.update(settings)
+        self.start()
+
+    def base_backup(self, target: Path) -> None:
+        """Copy it as a whole while it runs, as docs/manual.md says."""
+        self._run(
+            "pg_basebackup", "--checkpoint=fast", "--pgdata", str(target), "--dbname", self.url()
+        )
+
+    def restore(self, base: Path, archive: Path, *, readable: bool) -> None:
+        """Take the copy and all files of the archive in place of its data, and start. `readable`:
+        the log in its data can still be read. Returns when it takes writes."""
+        assert self._server is None, "it runs"
+        lost = self.data.rename(self.data.with_name("lost"))
+        shutil.copytree(base, self.data)
+        if readable:
+            for file in (lost / "pg_wal").glob("0*"):
+                if not (self.data / "pg_wal" / file.name).exists():
+                    shutil.copy(file, self.data / "pg_wal")
+        with (self.data / "postgresql.auto.conf").open("a") as conf:
+            conf.write(f"restore_command = 'cp {archive}/%f %p'\n")
+        (self.data / "recovery.signal").touch()
+        owner = self._folder.stat()
+        for path in (self.data, *self.data.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid)
+        self.start()
+        patience = time.monotonic() + START
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            while conn.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+                assert time.monotonic() < patience, "it does not come to the end of the archive"
+                time.sleep(0.02)
+
     def promote(self) -> None:
         """A replica becomes a primary."""
         with psycopg.connect(self.url(), autocommit=True) as conn:

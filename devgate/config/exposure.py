@@ -31,7 +31,7 @@ def exposed(settings: Settings) -> Iterator[str]:
             f"control.mode: {control.mode:04o} lets every user of this machine command devices; "
             '"0660" lets the socket\'s group'
         )
-    for key, file in _secrets(settings):
+    for key, file in secret_files(settings):
         try:
             mode = stat.S_IMODE(os.stat(file).st_mode)
         except OSError:
@@ -52,14 +52,16 @@ def _plain(table: str, listen: list[str], among: str, where: str) -> Iterator[st
             )
 
 
-def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
+def secret_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The files that hold secrets, each with its key. They need not be there."""
     if settings.store.url.startswith("sqlite:///"):
         yield "store.url", settings.store.url.removeprefix("sqlite:///")
     files = {
         "store.key_file": settings.store.key_file,
+        "store.password_file": settings.store.password_file,
         "control.tokens": settings.control.tokens,
         "http.users": settings.http.users,
-        "http.secret": settings.http.secret,
+        "http.secret": settings.session_file,
     }
     for name in ("device", "control", "http", "cluster"):
         tls = getattr(settings, name).tls

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import PlainValidator, ValidationInfo
 
+from devgate.config import credentials
 from devgate.model import MAX_TEXT, duration, shown
 
 SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
@@ -167,7 +168,7 @@ def path(*, optional: bool = False) -> PlainValidator:
     def check(value: object, info: ValidationInfo) -> str:
         if optional and value == "":
             return ""
-        return _placed(value, info)
+        return _file(value, info)
 
     return PlainValidator(check)
 
@@ -177,6 +178,13 @@ def _placed(value: object, info: ValidationInfo) -> str:
         raise ValueError(f"a path expected, not {came(value)}")
     folder = _folder(info)
     return str(value) if folder is None else str(folder / value)
+
+
+def _file(value: object, info: ValidationInfo) -> str:
+    """A file that may be a credential of systemd's."""
+    if isinstance(value, str) and value.startswith(credentials.PREFIX) and info.context:
+        return credentials.placed(value, info.context["credentials"])
+    return _placed(value, info)
 
 
 def _folder(info: ValidationInfo) -> Path | None:
@@ -242,7 +250,7 @@ def _key_file(value: object, info: ValidationInfo) -> str:
     url = str(info.data.get("url", ""))
     if value == "" and (file := url.removeprefix("sqlite:///")) != url:
         return f"{file}.key"
-    return _placed(value or "devgate.key", info)
+    return _file(value or "devgate.key", info)
 
 
 def _public(value: object) -> str:

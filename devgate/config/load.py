@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from devgate.config import credentials
 from devgate.config.environment import merge, overrides, variable
 from devgate.config.kinds import Misfit, came
 from devgate.config.lines import Lines
@@ -22,6 +23,7 @@ from devgate.config.table import Table, keys_of, needs_restart, table_of, tables
 from devgate.errors import SetupError
 from devgate.model import shown
 
+PASSWORD_FILE = ("store", "password_file")
 MAX_COMPLAINTS = 20  # lines: who wrote more mistakes has given us the wrong file
 
 Place = tuple[str, ...]
@@ -33,11 +35,15 @@ class Number(str):
     __slots__ = ()
 
 
-def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Settings:
+def load(
+    path: str | os.PathLike[str] | None, env: Mapping[str, str], *, password: bool = True
+) -> Settings:
     """The settings in a file, with the environment's over them; without a file, the defaults.
 
     Paths come out absolute: those that are relative start at the file's folder, or without
-    a file at the working directory. Raises SetupError with a line for each mistake.
+    a file at the working directory. `password`: that of `[store] password_file` is put into the
+    database's URL; without it the URL is of no use, and the file need not be readable.
+    Raises SetupError with a line for each mistake.
     """
     file = None if path is None else Path(path)
     folder = folder_of(file)
@@ -49,7 +55,8 @@ def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Setting
             data.setdefault(name, {})
     errors: list[ErrorDetails] = []
     try:
-        settings = Settings.model_validate(data, context={"folder": folder})
+        context = {"folder": folder, "credentials": credentials.folder(env, folder)}
+        settings = Settings.model_validate(data, context=context)
     except ValidationError as err:
         errors = err.errors(include_url=False)
     if wrong or errors:
@@ -58,6 +65,14 @@ def load(path: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Setting
         if (more := len(wrong) + len(errors) - len(lines)) > 0:
             lines.append(f"and {more} more")
         raise SetupError("\n".join(lines))
+    if password and settings.store.password_file:
+        try:
+            url = credentials.with_password(settings.store.url, settings.store.password_file)
+        except ValueError as err:
+            says = _Origin(file, Lines(text), frozenset(given)).says(PASSWORD_FILE)
+            raise SetupError(f"{says}: {err}") from None
+        store = settings.store.model_copy(update={"url": url})
+        settings = settings.model_copy(update={"store": store})
     if file is not None:
         settings.read_from(str(file.absolute()))
     return settings

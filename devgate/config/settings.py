@@ -16,23 +16,21 @@ from devgate.config.device import DeviceSettings
 from devgate.config.http import HttpSettings as HttpSettings
 from devgate.config.kinds import (
     DAY,
-    KEY_FILE,
     MODE,
     PATTERN,
     SHORTEST,
     SOCKET,
     TEXT,
-    URL,
     YEARS,
     YES_OR_NO,
     Misfit,
     one_of,
     path,
     seconds,
-    size,
     whole,
 )
 from devgate.config.report import ReportSettings
+from devgate.config.store import StoreSettings
 from devgate.config.table import Table, setting
 from devgate.config.tls import TlsSettings
 from devgate.config.webhook import WebhookSettings, once_each
@@ -119,36 +117,6 @@ class CommandSettings(Table):
     )
     keep_keys: Annotated[float, seconds(1, YEARS)] = setting(
         "90d", "How long a caller's key protects against a second start."
-    )
-
-
-class StoreSettings(Table):
-    """The database."""
-
-    url: Annotated[str, URL] = setting(
-        "sqlite:///devgate.db", "sqlite:///FILE or postgresql://...", restart=True, secret=True
-    )
-    refresh: Annotated[float, seconds(SHORTEST, DAY)] = setting(
-        30, "How long until changes by other programs are seen."
-    )
-    after_loss: Annotated[Literal["confirm", "resume"], one_of("confirm", "resume")] = setting(
-        "confirm", "What follows when the database has lost rows."
-    )
-    key_file: Annotated[str, KEY_FILE] = setting(
-        "",
-        "File of the key that encrypts webhook secrets; made if missing. Nothing: "
-        "<database>.key beside SQLite's file, devgate.key beside this one for PostgreSQL.",
-        restart=True,
-    )
-    backups: Annotated[str, path(optional=True)] = setting(
-        "", "Folder of `devgate backup`; `devgate doctor` looks how old the newest one is."
-    )
-    keep_events: Annotated[float, seconds(1, YEARS)] = setting("30d", "How long events are kept.")
-    keep_commands: Annotated[float, seconds(1, YEARS)] = setting(
-        "365d", "How long the records of commands are kept."
-    )
-    max_size: Annotated[int, size()] = setting(
-        0, 'Above it the oldest events are deleted, then starts are refused: "10GB"; 0: no bound.'
     )
 
 

@@ -11,11 +11,16 @@ from devgate.doctor.finding import Finding, Findings, error, in_bytes, ok, warni
 from devgate.errors import SetupError
 from devgate.store.health import Health, expected, look
 from devgate.store.promise import look as promises
+from devgate.store.server_health import Server
 
 CHECK = "database"
 DAY = 86400.0
 STEP_SECONDS = 5.0  # an event this far in the future tells of a clock that was set back
 SLOW_SECONDS = 0.05
+CLOCK_SECONDS = 1.0  # between this machine and the database's
+OLD_TRANSACTIONS, TOO_OLD_TRANSACTIONS = 1_000_000_000, 1_700_000_000
+CONNECTIONS_SHARE = 0.9
+LONG_SLOT = 2e9  # bytes
 LONG_LOG = 512 * 1024 * 1024  # bytes of SQLite's write-ahead log
 
 
@@ -96,7 +101,48 @@ def _faults(settings: Settings, found: Health) -> Findings:
             f"the newest event is {ahead:.0f} s in the future: the clock was set back",
             "set the clock right (timedatectl); see docs/manual.md about `devgate trim`",
         )
+    if found.postgresql is not None:
+        yield from _server(found.postgresql)
     yield from _growth(settings, found)
+
+
+def _server(server: Server) -> Findings:
+    if abs(server.ahead) > CLOCK_SECONDS + server.unsure:
+        where = "ahead of" if server.ahead > 0 else "behind"
+        yield warning(
+            "clock",
+            f"the database server's clock is {abs(server.ahead):.1f} s {where} this machine's",
+            "synchronise both clocks (chrony)",
+        )
+    if not server.autovacuum:
+        yield warning(
+            CHECK,
+            "PostgreSQL: autovacuum is off: tables grow, and in the end no write is taken",
+            "in postgresql.conf: autovacuum = on",
+        )
+    if server.age > OLD_TRANSACTIONS:
+        say = error if server.age > TOO_OLD_TRANSACTIONS else warning
+        yield say(
+            CHECK,
+            f"PostgreSQL: {server.age:,} transactions since all rows were frozen: from "
+            "2,100,000,000 on no write is taken",
+            "end transactions that stay open (pg_stat_activity), then: vacuumdb --all --freeze",
+        )
+    used, most = server.connections
+    if used > most * CONNECTIONS_SHARE:
+        yield warning(
+            CHECK,
+            f"PostgreSQL: {used:,} of {most:,} connections are taken",
+            "raise max_connections, or end other programs",
+        )
+    for slot in server.slots:
+        if slot.kept > LONG_SLOT:
+            yield warning(
+                CHECK,
+                f"PostgreSQL: nobody reads the replication slot {slot.name}, which keeps "
+                f"{in_bytes(slot.kept)} of the write-ahead log",
+                f"start its replica, or: SELECT pg_drop_replication_slot('{slot.name}')",
+            )
 
 
 def _growth(settings: Settings, found: Health) -> Findings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -56,6 +58,30 @@ def _free(key: str, address: str) -> Findings:
         yield error("ports", f"{key}: {err}", f"see who has it: ss -ltnp | grep {address}")
     except SetupError as err:
         yield error("ports", f"{key}: {err}", f"change {key}, or see the sentence")
+
+
+def socket_file(path: str, mode: int) -> Findings:
+    """The control socket of the gateway that runs: who may open it. `mode` is the configured."""
+    found, folder = os.stat(path), os.stat(os.path.dirname(path) or ".")
+    now = stat.S_IMODE(found.st_mode)
+    reached = folder.st_mode & stat.S_IXOTH or (
+        folder.st_mode & stat.S_IXGRP and folder.st_gid == found.st_gid
+    )
+    if now != mode:
+        yield warning(
+            "socket",
+            f"{path} has mode {now:04o}, and control.mode says {mode:04o}",
+            f"set it: chmod {mode:04o} {path}",
+        )
+    elif mode & stat.S_IWGRP and not reached:
+        where = os.path.dirname(path)
+        yield warning(
+            "socket",
+            f"the socket's group may open {path}, and may not enter {where}",
+            f"let it in: chgrp {found.st_gid} {where} && chmod g+x {where}",
+        )
+    else:
+        yield ok("socket", f"{path} has mode {now:04o}")
 
 
 def webhooks(settings: Settings, socket_path: str, running: Running | None) -> Findings:

@@ -10,7 +10,7 @@ from devgate import __version__
 from devgate.config.load import load
 from devgate.config.settings import Settings
 from devgate.config.unused import unused
-from devgate.doctor import backups, database, disk, doors, files, running, system
+from devgate.doctor import backups, database, disk, doors, files, owners, running, system
 from devgate.doctor.finding import Finding, Findings, Severity, error, ok, warning
 from devgate.errors import SetupError
 
@@ -34,20 +34,23 @@ def examine_settings(settings: Settings, socket: str) -> Findings:
     gateway = running.find(socket)
     yield from running.examine(socket, gateway, __version__)
     health = database.health(settings)
-    devices = 0
+    devices, found = 0, None
     if isinstance(health, Finding):
         yield health
     else:
-        devices = health.devices
+        devices, found = health.devices, health
         yield from _guarded("database", partial(database.examine, settings, health))
-    yield from _guarded("backups", partial(backups.examine, settings))
+    yield from _guarded("backups", partial(backups.examine, settings, found))
     file = database.file_of(settings)
     if file is not None:
         yield from _guarded("disk", partial(disk.examine, file))
     yield from _guarded("system", partial(system.examine, devices, gateway))
     yield from _guarded("ports", partial(doors.examine, settings, gateway))
+    if gateway is not None:
+        yield from _guarded("socket", partial(doors.socket_file, socket, settings.control.mode))
     yield from _guarded("webhooks", partial(doors.webhooks, settings, socket, gateway))
     yield from _guarded("files", partial(files.examine, settings))
+    yield from _guarded("owners", partial(owners.examine, settings, gateway))
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:

@@ -67,6 +67,22 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
     for name, state in dict(status.get("background") or {}).items():
         if state != "ok":
             yield warning(CHECK, f"the task '{name}' has failed: {state}", "see the log")
+    if (clock := status.get("clock")) not in (None, "ok"):
+        yield warning("clock", str(clock), "look at `date`; if it is right: `devgate trim`")
+    for node in status.get("nodes") or []:
+        if not node["alive"]:
+            yield warning(
+                CHECK,
+                f"the node {node['id']} is dead",
+                f"start it; if it is gone for good: `devgate nodes remove {node['id']}`",
+            )
+        elif node["version"] != status.get("version"):
+            yield warning(
+                CHECK,
+                f"the node {node['id']} is devgate {node['version']}, and this one is "
+                f"{status.get('version')}",
+                "give all nodes the same version, one after the other",
+            )
     if (other := status.get("version")) not in (None, version):
         yield warning(
             CHECK,

@@ -15,6 +15,7 @@ BACKLOG = 1024  # net.core.somaxconn below it drops connections when a whole fle
 # 4.5 KB in the kernel.
 DEVICE_BYTES = 7_000
 CONNTRACK_SHARE = 0.8
+FORGETS_SECONDS = 180  # three heartbeats
 UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
 PROC = Path("/proc")
 
@@ -67,7 +68,9 @@ def _memory(devices: int, proc: Path) -> Finding:
 
 def _kernel(devices: int, proc: Path) -> Findings:
     found = list(_kernel_faults(devices, proc))
-    yield from found or [ok("kernel", "its network settings suit this fleet")]
+    yield from found or [
+        ok("kernel", "its settings suit this fleet; devgate sets keepalive by itself")
+    ]
 
 
 def _kernel_faults(devices: int, proc: Path) -> Findings:
@@ -79,6 +82,23 @@ def _kernel_faults(devices: int, proc: Path) -> Findings:
                 f"{name} is {value}: connections are dropped when all devices come back at once",
                 f"sysctl -w {name}=4096, and write it into /etc/sysctl.d/devgate.conf",
             )
+    for name in ("fs.file-max", "fs.nr_open"):
+        value = _setting(proc, name)
+        if value is not None and value < 2 * devices:
+            yield warning(
+                "kernel",
+                f"{name} is {value:,}, and {devices:,} devices are known",
+                f"sysctl -w {name}={max(1_048_576, 4 * devices)}",
+            )
+    forgets = _setting(proc, "net.netfilter.nf_conntrack_tcp_timeout_established")
+    if forgets is not None and forgets < FORGETS_SECONDS:
+        yield warning(
+            "kernel",
+            f"the firewall forgets a connection after {forgets} s without a word "
+            "(nf_conntrack_tcp_timeout_established): devices are silent for 55 s, and an answer "
+            "may be lost",
+            "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7200",
+        )
     most = _setting(proc, "net.netfilter.nf_conntrack_max")
     now = _setting(proc, "net.netfilter.nf_conntrack_count") or 0
     if most is not None and max(now, devices) > most * CONNTRACK_SHARE:

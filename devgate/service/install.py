@@ -6,11 +6,13 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from devgate.config.credentials import named
 from devgate.config.load import load
+from devgate.config.locate import read
 from devgate.errors import SetupError
 from devgate.service.unit import unit
 
@@ -62,10 +64,11 @@ def install(place: Place, program: str, say: Say, *, start: bool) -> None:
         raise SetupError("only root may install a service: use sudo")
     _make_user(place, say)
     _write_configuration(place, say)
-    settings = load(place.configuration, {})
-    listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
     config = "/" + str(place.configuration.relative_to(place.root))
-    text = unit([program, "serve", "--config", config], listen, name=place.name, user=place.user)
+    text = unit_for(
+        place.configuration, {}, [program, "serve", "--config", config],
+        name=place.name, user=place.user,
+    )  # fmt: skip
     place.unit.parent.mkdir(parents=True, exist_ok=True)
     place.unit.write_text(text)
     place.unit.chmod(0o644)
@@ -92,6 +95,17 @@ def remove(place: Place, say: Say) -> None:
     say(f"removed {place.unit}")
     state = place.root / f"var/lib/{place.name}"
     say(f"{place.configuration.parent}, {state} and the user {place.user} were left as they are")
+
+
+def unit_for(
+    config: Path | None, env: Mapping[str, str], command: Sequence[str], *, name: str, user: str
+) -> str:
+    """The unit's text for this configuration: its ports, and the credentials that it names. They
+    need not be there yet. Raises SetupError."""
+    settings = load(config, env, password=False)
+    listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
+    used = [*named(read(config)[1] if config else {}), *named(dict(env))]
+    return unit(command, listen, name=name, user=user, credentials=used)
 
 
 def configuration(name: str, user: str) -> str:

@@ -10,6 +10,11 @@ from devgate.model import host_port
 DESCRIPTORS = 200_000
 WATCHDOG_SECONDS = 10
 PRIVILEGED_PORTS = 1024
+# What of a configuration is secret and a file, each behind the service's name.
+SECRETS = (
+    "store.password", "store.key", "http.secret", "http.tls.key", "control.tls.key",
+    "device.tls.key", "cluster.tls.key",
+)  # fmt: skip
 
 _UNIT = """\
 # Written by `devgate service install`; changes belong into `systemctl edit {name}`.
@@ -38,6 +43,10 @@ ExecReload=/bin/kill -HUP $MAINPID
 RuntimeDirectory={name}
 StateDirectory={name}
 ConfigurationDirectory={name}
+# Secrets: files of these names in /etc/credstore, or encrypted by systemd-creds in
+# /etc/credstore.encrypted, are "$CREDENTIALS_DIRECTORY/NAME" in the configuration. What is not
+# there is passed by.
+{credentials}
 # The group of the control socket may use it, others may not.
 UMask=0027
 LimitNOFILE={descriptors}
@@ -75,14 +84,24 @@ WantedBy=multi-user.target
 """
 
 
-def unit(command: Iterable[str], listen: Iterable[str], *, name: str, user: str) -> str:
-    """The unit's text. A port below 1024 among `listen` gives it the one capability for that."""
+def unit(
+    command: Iterable[str],
+    listen: Iterable[str],
+    *,
+    name: str,
+    user: str,
+    credentials: Iterable[str] = (),
+) -> str:
+    """The unit's text. A port below 1024 among `listen` gives it the one capability for that.
+    `credentials`: names of more of them than those that each service has."""
+    each = dict.fromkeys([*(f"{name}.{secret}" for secret in SECRETS), *credentials])
     low = any(0 < int(host_port(address)[1]) < PRIVILEGED_PORTS for address in listen)
     return _UNIT.format(
         name=name,
         user=user,
         command=shlex.join(command).replace("%", "%%").replace("$", "$$"),
         watchdog=WATCHDOG_SECONDS,
+        credentials="\n".join(f"LoadCredential={one}" for one in each),
         descriptors=DESCRIPTORS,
         capabilities="CAP_NET_BIND_SERVICE" if low else "",
     )

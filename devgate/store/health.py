@@ -18,15 +18,21 @@ from devgate.store.metadata import metadata
 from devgate.store.migrating import must_be_known, version_of
 from devgate.store.outage import one_line
 from devgate.store.schema import SCHEMA, device
+from devgate.store.server_health import Server
+from devgate.store.server_health import look as look_at_server
 
 CHECK_SECONDS = 10.0  # of SQLite's own check; a database of some GB takes longer
+MOST_DAMAGE = 400  # characters of what that says
 ROUND_TRIPS = 50
 RATE_EVENTS = 20_000  # the newest ones, of which the rate is taken
 DAY = 86400.0
 _INDEXES = {
     "sqlite": text("SELECT name FROM sqlite_schema WHERE type = 'index'"),
     "postgresql": text(
-        "SELECT indexname FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))"
+        # One that was not built to its end is no use, and is there.
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = ANY (current_schemas(false)) AND i.indisvalid"
     ),
 }
 
@@ -46,6 +52,7 @@ class Health(NamedTuple):
     damage: tuple[str, ...]  # what SQLite's own check says
     checked: bool  # it came to its end
     slowest: float  # of ROUND_TRIPS reads
+    postgresql: Server | None = None  # how that server is
 
 
 def expected() -> str:
@@ -84,6 +91,7 @@ def _look(database: Database) -> Health:
             damage=damage,
             checked=checked,
             slowest=_slowest(conn),
+            postgresql=None if lite else look_at_server(conn),
         )
 
 
@@ -98,8 +106,10 @@ def _missing(conn: Connection) -> Iterator[tuple[str, str]]:
     for table in metadata.sorted_tables:
         for one in sorted(table.indexes, key=lambda index: str(index.name)):
             if one.name not in there:
-                made = str(CreateIndex(one).compile(dialect=conn.dialect))
-                yield str(one.name), one_line(made)
+                made = one_line(str(CreateIndex(one).compile(dialect=conn.dialect)))
+                if conn.dialect.name == "postgresql":
+                    made = f"DROP INDEX IF EXISTS {one.name}; {made}"
+                yield str(one.name), made
 
 
 def _events(conn: Connection) -> tuple[float | None, int, float]:
@@ -141,7 +151,10 @@ def _checked(conn: Connection) -> tuple[tuple[str, ...], bool]:
     """What SQLite's check says, and whether it came to its end within CHECK_SECONDS."""
     try:
         with _limited(conn):
-            said = [row[0] for row in conn.execute(text("PRAGMA quick_check(10)"))]
+            said = [
+                one_line(row[0])[:MOST_DAMAGE]
+                for row in conn.execute(text("PRAGMA quick_check(10)"))
+            ]
     except OperationalError as err:
         if "interrupted" not in str(err.orig):
             raise

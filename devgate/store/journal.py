@@ -34,7 +34,7 @@ from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
 if TYPE_CHECKING:
-    from devgate.config.settings import StoreSettings
+    from devgate.config.store import StoreSettings
 
 log = logging.getLogger("devgate.store")
 

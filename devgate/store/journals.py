@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from devgate.config.settings import StoreSettings
+    from devgate.config.store import StoreSettings
 
 
 class Writes(Protocol):

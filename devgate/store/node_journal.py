@@ -38,7 +38,7 @@ from devgate.store.trips import Answer, Trips
 from devgate.store.verdicts import resolve
 
 if TYPE_CHECKING:
-    from devgate.config.settings import StoreSettings
+    from devgate.config.store import StoreSettings
 
 TRIES = 3  # of a transaction that ended in a deadlock or waited too long for a lock
 ROLLED_BACK = ("40P01", "55P03", "40001")  # deadlock, lock_timeout, serialization failure

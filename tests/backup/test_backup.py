@@ -135,11 +135,11 @@ def test_a_folder_keeps_the_newest(settings: Settings) -> None:
 def test_doctor_tells_how_old_the_newest_is(settings: Settings) -> None:
     def found(hours: float = 0.0) -> Severity:
         return max(
-            (one.severity for one in backups.examine(settings, note.made_at + 3600 * hours)),
+            (one.severity for one in backups.examine(settings, None, note.made_at + 3600 * hours)),
             key=lambda severity: list(Severity)[::-1].index(severity),
         )
 
-    assert [one.severity for one in backups.examine(settings)] == [Severity.ERROR], "none"
+    assert [one.severity for one in backups.examine(settings, None)] == [Severity.ERROR], "none"
     file, note = back_up(settings, Path(settings.store.backups))
     assert [found(1), found(37), found(8 * 24)] == [
         Severity.OK, Severity.WARNING, Severity.ERROR,

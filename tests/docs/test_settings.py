@@ -70,6 +70,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     },
     "store": {
         "url": "sqlite:///devgate.db",
+        "password_file": "",
         "refresh": 30,
         "after_loss": "confirm",
         "key_file": "",
@@ -101,7 +102,7 @@ RESTART = {
     "control.socket", "control.mode",
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",
     "http.secret", "http.public", "http.proxies", "http.metrics_public", "http.tls", "store.url",
-    "store.key_file", "control.plain", "http.plain",
+    "store.key_file", "store.password_file", "control.plain", "http.plain",
     "cluster.node", "cluster.listen", "cluster.advertise", "cluster.share_ports",
     "cluster.plain", "cluster.tls",
     "log.format", "webhook",

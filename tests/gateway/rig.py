@@ -19,7 +19,8 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from devgate.build import Storage, commands
-from devgate.config.settings import CommandSettings, ServiceSettings, StoreSettings
+from devgate.config.settings import CommandSettings, ServiceSettings
+from devgate.config.store import StoreSettings
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
 from devgate.gateway.command import Command, Order

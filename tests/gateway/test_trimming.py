@@ -6,7 +6,8 @@ import trio
 from sqlalchemy import select
 from trio.testing import MockClock
 
-from devgate.config.settings import CommandSettings, Settings, StoreSettings
+from devgate.config.settings import CommandSettings, Settings
+from devgate.config.store import StoreSettings
 from devgate.errors import StoreError
 from devgate.gateway.clock import Clock
 from devgate.gateway.trimming import ROUND_SECONDS, STEP_SECONDS, Trimmed, Trimming

@@ -44,6 +44,30 @@ def test_install_writes_what_a_service_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("program")
+def test_the_unit_has_the_credentials_that_the_configuration_names(tmp_path: Path) -> None:
+    """Each secret by its name, and a webhook's by the one that it has got. None is there yet."""
+    config = tmp_path / "etc/devgate/gateway.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("""
+[store]
+url = "postgresql://devgate@db.example/devgate"
+password_file = "$CREDENTIALS_DIRECTORY/devgate.store.password"
+[[webhook]]
+url = "https://shop.example/devgate"
+secret_file = "$CREDENTIALS_DIRECTORY/shop.secret"
+""")
+    done = run("install", "--root", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "etc/systemd/system/devgate.service").read_text()
+    found = re.findall(r"^LoadCredential=(.*)$", text, re.MULTILINE)
+    assert found == [
+        "devgate.store.password", "devgate.store.key", "devgate.http.secret",
+        "devgate.http.tls.key", "devgate.control.tls.key", "devgate.device.tls.key",
+        "devgate.cluster.tls.key", "shop.secret",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("program")
 def test_a_second_install_leaves_the_configuration(tmp_path: Path) -> None:
     """And the unit gets the capability that a port below 1024 needs."""
     assert run("install", "--root", str(tmp_path)).exit_code == 0

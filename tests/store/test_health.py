@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 
+import psycopg
 from sqlalchemy import insert, text
 
 from devgate.store.engine import Database, open_database
 from devgate.store.event_tables import event
 from devgate.store.health import look
 from devgate.store.schema import SCHEMA, device
+from devgate.store.server_health import Archive
+from tests.postgres import Postgres
+from tests.stores import with_tables
 
 
 def test_a_sound_database_lacks_nothing(database: Database, database_url: str) -> None:
@@ -45,3 +49,31 @@ def test_a_new_database_is_new(database_url: str) -> None:
     assert look(database_url).schema is None
     open_database(database_url).close()
     assert look(database_url).schema == SCHEMA
+
+
+def test_what_slowly_comes_to_an_end_on_a_server(postgres: Postgres) -> None:
+    """Its clock, its vacuum, its connections, and an index that is of no use."""
+    url = with_tables(postgres.create_database())
+    server = look(url).postgresql
+    assert server is not None
+    assert abs(server.ahead) <= server.unsure + 0.1, "it is this machine's"
+    assert (server.autovacuum, server.archive, list(server.slots)) == (False, None, [])
+    assert 0 < server.age < 1_000_000
+    used, most = server.connections
+    assert 1 <= used < most == 197
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+            "to_regclass(current_schema() || '.device_site')"
+        )
+        (statement,) = look(url).missing_indexes.values()
+        assert statement.startswith("DROP INDEX IF EXISTS device_site; CREATE INDEX device_site")
+        conn.execute(statement.encode())
+    assert look(url).missing_indexes == {}
+
+
+def test_an_archive_that_failed_last_fails() -> None:
+    assert not Archive(None, None, None).fails
+    assert Archive(None, 5.0, "a").fails
+    assert Archive(4.0, 5.0, "a").fails
+    assert not Archive(5.0, 4.0, "a").fails

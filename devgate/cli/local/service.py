@@ -95,16 +95,13 @@ def unit(where: Where, name: str, user: str, program: str | None) -> None:
     Example:
       devgate service unit --config /etc/devgate/gateway.toml
     """
-    from devgate.config.load import load
     from devgate.config.locate import find_config
-    from devgate.service.unit import unit as text
+    from devgate.service.install import unit_for
 
     config = find_config(where.config_option, os.environ)
-    settings = load(config, os.environ)
-    listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
     path = os.path.abspath(config) if config else f"/etc/{name}/gateway.toml"
     command = [program or _program(), "serve", "--config", path]
-    say(text(command, listen, name=name, user=user).rstrip())
+    say(unit_for(config, os.environ, command, name=name, user=user).rstrip())
 
 
 @service.command()

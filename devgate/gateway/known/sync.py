@@ -20,7 +20,7 @@ from devgate.store.devices import Changes
 from devgate.store.history import Reading
 
 if TYPE_CHECKING:
-    from devgate.config.settings import StoreSettings
+    from devgate.config.store import StoreSettings
 
 PAGE = 2000  # changed devices that are read at once
 TOLD = 1000  # of one refresh: an import of a million is one event more, not a million

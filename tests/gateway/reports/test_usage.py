@@ -14,7 +14,8 @@ from trio.testing import MockClock
 from ulid import ULID
 
 from devgate.config.report import ReportSettings
-from devgate.config.settings import Settings, StoreSettings
+from devgate.config.settings import Settings
+from devgate.config.store import StoreSettings
 from devgate.gateway.background import Background
 from devgate.gateway.clock import Clock
 from devgate.gateway.known.directory import Directory

@@ -1,0 +1,1 @@
+"""What scripts/doctor-test does: a gateway is broken on purpose, and examined."""
