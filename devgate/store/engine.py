@@ -17,6 +17,8 @@ from devgate.errors import SetupError, StoreAway, StoreError
 from devgate.store.engines import WRITER_CACHE_KIB, make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
+from devgate.store.moves.arrival import Arrival, arrive
+from devgate.store.moves.notes import clean
 from devgate.store.outage import away, one_line, outage
 from devgate.store.ownership import (
     Behind,
@@ -47,6 +49,8 @@ class Database:
         # Why no start is accepted although rows can be written: the database lost some.
         self.loss: str | None = None
         self.files: Files | None = None  # of a gateway's SQLite
+        # A copy of another gateway's SQLite, until that hands over.
+        self.arrival: Arrival | None = None
         self._file_lock: FileLock | None = None
         self._former_pools: list[Pool] = []  # with connections that were in use
         self._claimed: Connection | None = None  # PostgreSQL: holds the lock; held() gives it away
@@ -142,8 +146,13 @@ class Database:
         try:
             if self.dialect == "sqlite":
                 assert self.file, "open_database has looked"
-                self._file_lock = FileLock(self.file)
-                self._file_lock.acquire()
+                lock = FileLock(self.file)
+                try:
+                    lock.acquire()
+                except Held:
+                    lock.release()
+                    raise
+                self._file_lock = lock
                 restore_log(self.file)
             else:
                 lock_session(self.session())
@@ -153,6 +162,12 @@ class Database:
                 "stop that one, or give this one a database of its own"
             ) from None
 
+    def unlock(self) -> None:
+        """PostgreSQL: let other gateways in again, which nothing was said to as yet."""
+        conn, self._claimed = self._claimed, None
+        if conn is not None:
+            conn.close()
+
     @property
     def lock_file(self) -> int | None:
         """The descriptor that holds the lock of SQLite."""
@@ -160,6 +175,9 @@ class Database:
 
     def locked_by(self, file: int) -> None:
         """SQLite: this process has the lock by that descriptor, which another one has had."""
+        if self.arrival is not None:
+            self.arrival.locked_by(file)
+            return
         assert self.file, "open_database has looked"
         self._file_lock = FileLock(self.file)
         self._file_lock.take(file)
@@ -188,8 +206,11 @@ class Database:
         self.owner = owner
         self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
         if self.dialect == "sqlite":
-            self._checkpoint()
             assert self.file, "open_database has looked"
+            with self._sqlite() as own:
+                if clean(own, self.file):
+                    log.warning("a move of the database has ended halfway, its notes are removed")
+            self._checkpoint()
             self.files = Files(self.file)
         if self.loss:
             log.error("no start is accepted reason=%s", self.loss)
@@ -240,6 +261,8 @@ class Database:
         """
         if self._claimed is not None:
             self._claimed.close()
+        if self.arrival is not None:
+            self.arrival.close()
         if self.files is not None:
             self._look_before_closing(self.files)
         self._engine.dispose()
@@ -261,12 +284,14 @@ def open_database(url: str, *, upgrade: bool = False) -> Database:
 def claim_database(url: str) -> Database:
     """open_database() for a gateway, which owns the database from here on.
 
-    The schema is migrated once no other gateway works with the database, and owning it is a
-    row that was written. Raises SetupError; StoreAway if the server cannot be reached now.
+    A copy that `devgate db move` has made is finished. The schema is migrated once no other
+    gateway works with the database, and owning it is a row that was written. Raises SetupError;
+    StoreAway if the server cannot be reached now.
     """
 
     def claim(database: Database) -> None:
         database.lock()
+        arrive(database)
         prepare(database, upgrade=True)
         database.claim()
 

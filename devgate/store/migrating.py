@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Seconds to wait for a process that turns SQLite's write-ahead log on at the same moment.
 OPENING_SECONDS = 5.0
+# The version of a database that `devgate db move` has begun to fill: newer than any other, so that
+# no devgate of any version serves with it.
+MOVING = "moving"
 MIGRATING = 0x64657667  # PostgreSQL's advisory lock: one process migrates at a time
 
 
@@ -79,7 +82,14 @@ def migrating(database: Database) -> Iterator[tuple[Connection, str | None]]:
 
 
 def must_be_known(found: str | None, database: Database) -> None:
-    """Raises SetupError for the schema of a newer devgate."""
+    """Raises SetupError for the schema of a newer devgate, and for a copy that is not whole."""
+    if found == MOVING:
+        raise SetupError(
+            f"[store] url: the database {database.url_shown} is an unfinished copy of an SQLite "
+            "database, and not served with: run `devgate db move` again, and leave [store] url at "
+            "the SQLite database until it is done",
+            status="409",
+        )
     if found is not None and found > SCHEMA:
         raise SetupError(
             f"[store] url: the database {database.url_shown} has schema {found}, and this "

@@ -17,6 +17,7 @@ from devgate.errors import SetupError
 from devgate.store.engine import Database, opened
 from devgate.store.files import Files
 from devgate.store.migrating import migrating, version_of
+from devgate.store.moves.arrival import arriving
 from devgate.store.node_tables import owner
 from devgate.store.ownership import (
     CLAIMING,
@@ -43,12 +44,18 @@ def open_beside(url: str, former: Owner) -> Database:
     """The database of a gateway that runs, for the program that is to follow it. It may be read;
     nothing is written before claim_from().
 
-    Its schema is brought up to date first, if the gateway that runs may go on with that. Raises
+    Its schema is brought up to date first, if the gateway that runs may go on with that. It may
+    also be the copy in PostgreSQL of the SQLite database that the gateway works with. Raises
     SetupError.
     """
 
     def prepare(database: Database) -> None:
-        _bring_up_to_date(database)
+        database.arrival = arriving(database)
+        if database.arrival is None:
+            _bring_up_to_date(database)
+        else:
+            database.arrival.must_be_of(former)
+            database.arrival.catch_up()
         database.owner = Owner(former.epoch + 1, time(), former.database, former.lost)
         database.fence = Fence(database.owner, database.dialect)
         database.loss = former.lost
@@ -64,6 +71,12 @@ def claim_from(database: Database, former: Owner) -> None:
     own = database.owner
     assert own is not None, "open_beside has made it"
     o = owner.c
+    if database.arrival is not None:
+        database.arrival.end(own)
+        database.arrival.close()
+        database.arrival = None
+        database.loss = former.lost
+        return
     values = {"epoch": own.epoch, "taken_at": own.taken_at, "holder": this_process()}
     with database.write() as conn:
         is_formers = (o.epoch == former.epoch) & (o.taken_at == former.taken_at)

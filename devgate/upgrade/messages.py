@@ -13,7 +13,7 @@ from devgate.store.ownership import Owner
 
 # The form of all messages. A program that knows another one is refused, and says so: raise it
 # whenever an older version could not read what this one says.
-FORMAT = 1
+FORMAT = 2
 
 NOT_HERE = (
     "the gateway was upgraded at this moment, and this request cannot be passed on; nothing was "

@@ -128,10 +128,11 @@ class Successor:
         Everything that takes time is to be done before.
         """
         try:
+            if parts.database.dialect != "sqlite":  # to connect takes longer than all that follows
+                await parts.blocking(parts.database.session)
             await self._channel.send("ready", version=__version__, schema=SCHEMA)
-            state = (await self._next("state")).content
             gc.disable()  # ten thousand connections are no garbage
-            await self._fill(parts, state)
+            await self._fill(parts)
             waiting = await self._stand_in_line(parts)
             await self._channel.send("prepared")
             await self._claim(parts, waiting)
@@ -149,10 +150,11 @@ class Successor:
             raise Broken(f"{GAVE_UP}: it says {message.type}, and {type} was expected")
         return message
 
-    async def _fill(self, parts: Parts, state: Any) -> None:
+    async def _fill(self, parts: Parts) -> None:
         gateway = parts.gateway
+        message = await self._next("ahead")
         # Both programs count from the same boot; trio adds a number of its own.
-        shift = trio.current_time() - monotonic() - state["clock"]
+        shift = trio.current_time() - monotonic() - message.content["clock"]
         found = devices.Unpacking(
             gateway.desk,
             gateway.presence,
@@ -162,11 +164,23 @@ class Successor:
             shift,
         )
         known = commands.Unpacking(gateway.dispatcher, gateway.presence.get, devices.remark, shift)
+        while True:
+            _all_of(found, message)
+            if message.content["last"]:
+                break
+            message = await self._next("ahead")
+        await self._channel.send("aware")
+        state = (await self._next("state")).content
         while (message := await self._channel.receive()).type != "end":
             content = message.content
             if message.type == "connections":
-                for fd, row in zip(message.fds, content["rows"], strict=True):
-                    found.one(fd, row)
+                _all_of(found, message)
+            elif message.type == "again":
+                for place, row in content["rows"]:
+                    found.again(place, row)
+            elif message.type == "gone":
+                for place in content["places"]:
+                    found.gone(place)
             elif message.type == "commands":
                 for row in content["rows"]:
                     known.command(row)
@@ -176,7 +190,7 @@ class Successor:
             else:
                 raise Broken(f"{GAVE_UP}: it says {message.type}")
         found.end()
-        self._moved = found.connections
+        self._moved = list(found.connections.values())
         counts = len(self._moved), gateway.dispatcher.in_flight
         if counts != (message.content["connections"], message.content["in_flight"]):
             raise Broken(f"{counts} arrived of {message.content}")
@@ -186,6 +200,8 @@ class Successor:
         gateway.presence.number_above(state["generation"])
         gateway.running.load({Imei(imei): at for imei, at in state["running"].items()})
         self._awaited, self._left = state["awaited"], state["left"]
+        if (arrival := parts.database.arrival) is not None:  # from SQLite to PostgreSQL
+            await parts.blocking(arrival.catch_up)
         await gateway.knowledge.catch_up()
         if gateway.knowledge.revision != state["revision"]:
             raise Broken("devices were changed in the database at this moment: try again")
@@ -306,6 +322,11 @@ class Successor:
                 await self._channel.send(type, **content)
         except Broken:
             return
+
+
+def _all_of(found: devices.Unpacking, message: Message) -> None:
+    for fd, row in zip(message.fds, message.content["rows"], strict=True):
+        found.one(fd, row)
 
 
 def _listening(fd: int) -> socket.socket:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from time import monotonic
 from typing import Any
 
@@ -21,7 +21,7 @@ from devgate.gateway.commands.moving import pack_commands, pack_devices
 from devgate.gateway.commands.orders import Orders
 from devgate.gateway.completion import result_of
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.moving import moves, pack
+from devgate.gateway.devices.moving import moves
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.reply import Reply
 from devgate.store.batch import Row
@@ -29,6 +29,7 @@ from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.journals import Writes
 from devgate.upgrade.afterwards import Afterwards, Take
+from devgate.upgrade.ahead import Ahead, parts
 from devgate.upgrade.channel import MOST_FDS, Broken, Channel, Message
 from devgate.upgrade.gate import Gate
 from devgate.upgrade.messages import FORMAT, Former
@@ -96,6 +97,7 @@ class Handover:
         self._stage = stage
         self._why_not = why_not
         self._busy = False
+        self._took: list[float] = []  # seconds of each step of the last handover
         self._ask, self._asked = trio.open_memory_channel[tuple[str | None, Told]](1)
 
     async def upgrade(self, program: str | None) -> Reply:
@@ -185,10 +187,13 @@ class Handover:
         # Of what changes is told here, and not twice. Before devices wait: a read that hangs
         # cannot be cancelled.
         await self._gateway.knowledge.refresh()
+        ahead = Ahead(self._gateway)
+        await ahead.tell(channel, trio.current_time() - monotonic())
+        await _expect(channel, "aware", FREEZE_SECONDS)
         self.settled = trio.Event()
         try:
             with trio.CancelScope(shield=True):
-                began, moved = await self._move(channel, new)
+                began, moved = await self._move(channel, new, ahead)
             self.over = True
         finally:
             self.settled.set()
@@ -202,6 +207,7 @@ class Handover:
         with suppress(Broken):  # it is noticed, and told, where answers are awaited
             await channel.send("left", events=left)
         log.info("handed over pid=%s connections=%s", new.pid, len(moved))
+        log.info("devices waited freeze=%s told=%s prepared=%s claimed=%s", *self._took)
         return afterwards, {
             "version": ready.content["version"],
             "former": __version__,
@@ -210,7 +216,9 @@ class Handover:
             "closed": len(rest),
         }
 
-    async def _move(self, channel: Channel, new: Program) -> tuple[float, dict[Connection, None]]:
+    async def _move(
+        self, channel: Channel, new: Program, ahead: Ahead
+    ) -> tuple[float, dict[Connection, None]]:
         """The part in which devices wait. Raises, and all is as it was, or another program has
         the database."""
         began = trio.current_time()
@@ -219,8 +227,11 @@ class Handover:
         try:
             with trio.fail_after(FREEZE_SECONDS):
                 await self._freeze()
-                moved = await self._tell(channel)
+                times = [began, trio.current_time()]
+                moved = await self._tell(channel, ahead)
+                times.append(trio.current_time())
                 await _expect(channel, "prepared", FREEZE_SECONDS)
+                times.append(trio.current_time())
             if self._stage.stopping.is_set():
                 raise CallerError("409", "the gateway is stopping")
             lock = self._database.lock_file
@@ -230,6 +241,8 @@ class Handover:
             # From here on the epoch in the database says whose it is.
             await channel.send("claim", [] if lock is None else [lock])
             await _expect(channel, "claimed", CLAIM_SECONDS)
+            times.append(trio.current_time())
+            self._took = [round(end - start, 3) for start, end in pairwise(times)]
         except BaseException as err:
             await new.kill()  # whatever it was about to do, it does not do any more
             self._thaw()
@@ -264,15 +277,15 @@ class Handover:
         self._gateway.pauses.go_on()
         self._gate.open()
 
-    async def _tell(self, channel: Channel) -> dict[Connection, None]:
+    async def _tell(self, channel: Channel, ahead: Ahead) -> dict[Connection, None]:
         """All that the new program must know. Returns the connections that it gets."""
         gateway, dispatcher = self._gateway, self._gateway.dispatcher
         now = trio.current_time()
         orders = gateway.orders
-        moved: dict[Connection, None] = {}
+        rest = ahead.rest()
+        moved = rest.moved
         await channel.send(
             "state",
-            clock=now - monotonic(),
             sequence=dispatcher.sequence,
             last_id=str(orders.ids.last),
             generation=gateway.presence.generation,
@@ -283,23 +296,24 @@ class Handover:
             left=[
                 [one.session.imei, one.announced]
                 for one in gateway.desk.connections.values()
-                if one.session.imei is not None and not moves(one.link)
+                if one not in moved and one.session.imei is not None and not moves(one.link)
             ],
         )
-        by_fd = {link.fd: one for link, one in gateway.desk.connections.items()}
-        connections = pack(gateway.desk, gateway.presence)
-        while some := list(islice(connections, MOST_FDS)):
-            fds = [fd for fd, _ in some]
-            moved.update((by_fd[fd], None) for fd in fds)
-            await channel.send("connections", fds, rows=[row for _, row in some])
+        if rest.gone:
+            await channel.send("gone", places=rest.gone)
+        for some in parts(rest.again):
+            await channel.send("again", rows=some)
+        for some in parts(rest.fresh):
+            await channel.send(
+                "connections", [fd for fd, _ in some], rows=[row for _, row in some]
+            )
         await _chunks(channel, "commands", pack_commands(dispatcher))
-        links = {one.link for one in moved}
         await _chunks(
             channel,
             "devices",
             pack_devices(
                 dispatcher,
-                lambda one: isinstance(one, Connection) and one.link in links,
+                moved.__contains__,
                 now,
             ),
         )

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from devgate.cli.output import YES, Where, certain, common, exit_code, fail, finish, options
+from devgate.cli.output import (
+    YES,
+    Where,
+    certain,
+    common,
+    complain,
+    exit_code,
+    fail,
+    finish,
+    options,
+)
 from devgate.control.client import NoGateway, ask
 from devgate.errors import SetupError
 from devgate.model import EXIT
 
 # Lines in one request: a command has less than 3 KB, and a request at most 64.
 LINES = 15
+NICE = 10  # how much a copy leaves the processor to the gateway
 
 
 @click.group()
@@ -28,7 +40,7 @@ def db() -> None:
       devgate db upgrade                   # migrate the schema, with no gateway running
       devgate db confirm-loss              # after a failover that lost rows
       devgate db take devgate.db.late      # outcomes of another host's side file
-      devgate db move postgresql://devgate@db.example/devgate
+      devgate db move postgresql://devgate@db.example/devgate   # also while the gateway runs
     """
 
 
@@ -88,26 +100,42 @@ def confirm_loss(where: Where) -> None:
 @YES
 @common
 def move(where: Where, target: str, yes: bool) -> None:
-    """Move the configured SQLite database to the PostgreSQL at URL, with no gateway running.
+    """Move the configured SQLite database to the PostgreSQL at URL, also while the gateway runs.
 
-    Devices, commands with their keys, events, webhooks and how far each has come: all go over in
-    one transaction, and are compared before that ends. The database at URL is empty. No start is
-    accepted in the old one any more, so that none runs twice. A password belongs into ~/.pgpass or
-    PGPASSWORD: others see the arguments of a command.
+    Devices, commands with their keys, events, webhooks and how far each has come are copied, and
+    compared. What changes meanwhile is copied again, until the gateway goes over: set [store] url
+    in gateway.toml to URL, then `devgate upgrade` or `systemctl restart devgate`. With no gateway
+    running, the last step is made at once. No start is accepted in the old database any more, so
+    that none runs twice.
+
+    The database at URL is empty, or this command has begun to fill it. Whatever ends it, the
+    gateway goes on with SQLite, and none serves with the unfinished copy. A password belongs into
+    ~/.pgpass or PGPASSWORD: others see the arguments of a command.
 
     \b
     Example:
-      systemctl stop devgate
       devgate db move postgresql://devgate@db.example/devgate
-      # then [store] url and key_file in gateway.toml, as it says
-      systemctl start devgate
+      # when it says so: [store] url and key_file in gateway.toml, and in another terminal
+      devgate upgrade
     """
     from devgate.cli.local.stored import key_file_of
-    from devgate.store.moving import move
+    from devgate.store.moves.mover import move
 
     url, key_file = key_file_of(where)
     certain(f"Move all rows of {url} to PostgreSQL, and close the old database?", yes)
-    counts = move(url, target, _told(where))
+    os.nice(NICE)
+    settings = "[store] url" + (f', and key_file = "{key_file}"' if key_file else "")
+
+    def follows() -> None:
+        complain(
+            "all rows are there and compared, and the copy follows the gateway; "
+            f"set {settings} in gateway.toml, then run devgate upgrade"
+        )
+
+    try:
+        counts = move(url, target, _told(where), follows)
+    except KeyboardInterrupt:
+        fail("ended before the last step: the gateway goes on with SQLite", EXIT["503"])
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
     message = (
         f"moved: {rows}\nset [store] url to that database"

@@ -6,7 +6,8 @@ has not been sent yet. Its socket is the kernel's, and the same one for both pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -24,6 +25,7 @@ from devgate.protocol.session import Session
 
 # A connection of most devices, in this order; the rest is in the last place, if there is any.
 Row = Sequence[Any]
+IMEI = 5
 # A link as the door for devices makes it, with a PROXY header still to come.
 MakeLink = Callable[[int, str, Crowd | None], Link]
 
@@ -41,12 +43,18 @@ def moves(link: Link) -> bool:
     return outbound is None and (inbound is None or isinstance(inbound, Proxied))
 
 
-def pack(desk: Desk, presence: Presence) -> Iterator[tuple[int, Row]]:
-    """The descriptor of each connection that moves, and what is known of it. Times are trio's
-    clock of this process, but for `registered_at`."""
+def is_plain(row: Row) -> bool:
+    """Whether a row of pack() is of a device that has registered, and nothing is under way."""
+    return row[IMEI] is not None and row[-1] is None
+
+
+def pack(desk: Desk, presence: Presence, links: Iterable[Link]) -> Iterator[tuple[int, Row]]:
+    """The descriptor of each of these connections that moves, and what is known of it. Times are
+    trio's clock of this process, but for `registered_at`."""
     tails, grace = desk.watch.tails.since(), desk.watch.grace.since()
     delayed = desk.unregistered.delayed()
-    for link, connection in desk.connections.items():
+    for link in links:
+        connection = desk.connections[link]
         if connection.why or link.broken or not moves(link):
             continue
         session, decoder = connection.session, connection.decoder
@@ -112,7 +120,8 @@ class Unpacking:
         shift: float,
     ) -> None:
         """`shift` is added to times."""
-        self.connections: list[Moved] = []
+        self.connections: dict[int, Moved] = {}  # by their places: the order of their arrival
+        self._places = -1
         self._desk = desk
         self._presence = presence
         self._crowds = crowds
@@ -124,7 +133,30 @@ class Unpacking:
         self._grace: list[tuple[float, Moved]] = []
         self._delayed: list[tuple[float, Moved, list[Event]]] = []
 
-    def one(self, fd: int, row: Row) -> None:
+    def again(self, place: int, row: Row) -> None:
+        """One that is here, as it is by now."""
+        former = self._forget(place)
+        fd, former.link.fd = former.link.fd, -1
+        self.one(fd, row, place)
+
+    def gone(self, place: int) -> None:
+        """One that is here has ended."""
+        former = self._forget(place)
+        fd, former.link.fd = former.link.fd, -1
+        os.close(fd)
+
+    def _forget(self, place: int) -> Moved:
+        """A device's that has registered."""
+        former = self.connections.pop(place)
+        imei, crowd = former.session.imei, former.link.crowd
+        assert imei is not None, "the others are told at the end"
+        del self._desk.connections[former.link]
+        self._presence.forget(imei, former)
+        if crowd is not None:
+            self._crowds.leave(crowd, registered=True)
+        return former
+
+    def one(self, fd: int, row: Row, place: int | None = None) -> None:
         """One of pack(), with its descriptor here."""
         address, connected, heard, registered_at, generation, imei, tail, more = row
         more = more or {}
@@ -150,7 +182,8 @@ class Unpacking:
                 crowd.registered()
             self._presence.moved(Imei(imei), connection)
         self._desk.moved(connection)
-        self.connections.append(connection)
+        self._places += place is None
+        self.connections[self._places if place is None else place] = connection
 
     def _more(self, connection: Moved, more: Mapping[str, Any]) -> None:
         shift, link = self._shift, connection.link

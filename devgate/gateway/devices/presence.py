@@ -125,6 +125,10 @@ class Presence:
         nothing is told."""
         self._registry.take_over(imei, connection)
 
+    def forget(self, imei: Imei, connection: Connection) -> None:
+        """As if moved() had not been called."""
+        self._registry.release(imei, connection)
+
     def claim(self, imei: Imei) -> None:
         """At a node: claim the device once more, with the time at which it registered.
 

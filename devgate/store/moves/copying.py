@@ -1,0 +1,174 @@
+"""Copies rows from SQLite to PostgreSQL, and what has changed since; compares what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection
+
+from devgate.errors import SetupError
+from devgate.store.moves import target
+from devgate.store.moves.source import Source
+from devgate.store.moves.tables import BY_NAME, EVENTS, SINGLE, Key, Moved, Values, slices
+from devgate.store.moves.target import Move
+
+SLICE = 2_000  # rows in a transaction of SQLite
+CHUNK = 1_000  # keys in a statement of PostgreSQL
+MOST_PAUSE = 0.05  # seconds behind a slice; as long as it took, up to that
+
+# A table, rows that are done, and rows in all.
+Told = Callable[[str, int, int], None]
+
+
+class Differs(SetupError):
+    """What is in PostgreSQL is not what SQLite has."""
+
+    def __init__(self, table: str, rows: int) -> None:
+        super().__init__(
+            f"{rows} rows of the table {table} are not what they were in SQLite: was something "
+            "else written into the new database? Run `devgate db move` again, which begins anew"
+        )
+
+
+def copied(source: Source, conn: Connection, table: Moved, told: Told, *, patient: bool) -> None:
+    """Copy a table, slice by slice. Rows may change meanwhile: catch_up() comes next. `patient`:
+    leave disk and processor to a gateway in between."""
+    with source.reading():
+        count = source.count(table)
+    target.copy(conn, table, _rows(source, table, count, told, patient))
+    told(table.name, count, count)
+
+
+def _rows(source: Source, table: Moved, count: int, told: Told, patient: bool) -> Iterator[Values]:
+    done = 0
+    for some in _slices(source, table, patient):
+        yield from some
+        done += len(some)
+        told(table.name, done, max(count, done))
+
+
+def _slices(source: Source, table: Moved, patient: bool) -> Iterator[list[Values]]:
+    after: Key | None = None
+    while True:
+        began = time.monotonic()
+        with source.reading():
+            some = source.slice(table, after, SLICE)
+        if not some:
+            return
+        yield some
+        if len(some) < SLICE:
+            return  # and no race against what is added
+        after = table.key_of(some[-1])
+        if patient:
+            time.sleep(min(MOST_PAUSE, time.monotonic() - began))
+
+
+def catch_up(source: Source, conn: Connection, move: Move) -> Move:
+    """Let the target be what the source is at this moment. Within a transaction of both; the
+    caller has locked `move`. Returns how far it is.
+
+    What was written is read again, and compared. Raises Gap and Differs.
+    """
+    newest = source.newest(move.id)
+    event = source.newest_event()
+    if event > move.event:
+        fresh = _events(source, move.event, event)
+        target.copy(conn, EVENTS, fresh)
+    for name in source.changed_tables(move.change, newest):
+        _replace(source, conn, BY_NAME[name], move.change, newest)
+    for table in SINGLE:
+        rows = source.all(table)
+        conn.exec_driver_sql(f"DELETE FROM {table.name}")
+        target.copy(conn, table, rows)
+        if sorted(map(repr, target.all_rows(conn, table))) != sorted(map(repr, rows)):
+            raise Differs(table.name, len(rows))
+    target.note(conn, change=newest, event=event)
+    return move._replace(change=newest, event=event)
+
+
+def _events(source: Source, after: int, upto: int) -> Iterator[Values]:
+    last: Key = (after,)
+    while some := source.slice(EVENTS, last, SLICE):
+        yield from some
+        last = EVENTS.key_of(some[-1])
+        if last[0] >= upto:
+            return
+
+
+def _replace(source: Source, conn: Connection, table: Moved, after: int, upto: int) -> None:
+    """All that are changed go first: a value that is there once may have gone to another row."""
+    for keys in slices(source.changed(table.name, after, upto), CHUNK):
+        target.delete(conn, table, keys)
+    target.copy(
+        conn,
+        table,
+        (
+            row
+            for keys in slices(source.changed(table.name, after, upto), CHUNK)
+            for row in source.rows(table, keys)
+        ),
+    )
+    for keys in slices(source.changed(table.name, after, upto), CHUNK):
+        ours = {table.key_of(row): row for row in source.rows(table, keys)}
+        if (theirs := target.rows(conn, table, keys)) != ours:
+            raise Differs(table.name, _different(ours, theirs))
+
+
+def compared(
+    source: Source, conn: Connection, table: Moved, move: Move, told: Told, *, patient: bool
+) -> int:
+    """Compare all rows of a table, as they were at the note `move.change`. `conn` sees one state
+    of the target throughout. Returns how many there are. Raises Differs and Gap."""
+    changed = _Changed(source, table, move)
+    with source.reading():
+        count, done = source.count(table), 0
+    for some in _slices(source, table, patient):
+        ours = {table.key_of(row): row for row in some}
+        theirs = target.rows(conn, table, list(ours))
+        if ours != theirs:
+            _must_be_changed(changed, _keys_of_difference(ours, theirs))
+        done += len(some)
+        told(table.name, done, max(count, done))
+    for keys in slices(target.keys(conn, table), CHUNK):
+        with source.reading():
+            there = source.there(table, keys)
+        told(table.name, done, done)
+        if gone := [key for key in keys if key not in there]:
+            _must_be_changed(changed, gone)
+    return done
+
+
+class _Changed:
+    """Keys that were changed since the target was what the source is."""
+
+    def __init__(self, source: Source, table: Moved, move: Move) -> None:
+        self.table = table
+        self._source = source
+        self._move = move
+        self._read = move.change
+        self._keys: set[Key] = set()
+
+    def others(self, keys: list[Key]) -> list[Key]:
+        """Those of the keys that were not."""
+        with self._source.reading():
+            newest = self._source.newest(self._move.id)
+            self._keys.update(self._source.changed(self.table.name, self._read, newest))
+        self._read = newest
+        unchanged = [key for key in keys if key not in self._keys]
+        if self.table is EVENTS:  # those that came since are not noted
+            unchanged = [key for key in unchanged if key[0] <= self._move.event]
+        return unchanged
+
+
+def _must_be_changed(changed: _Changed, keys: list[Key]) -> None:
+    if others := changed.others(keys):
+        raise Differs(changed.table.name, len(others))
+
+
+def _keys_of_difference(ours: dict[Key, Values], theirs: dict[Key, Values]) -> list[Key]:
+    return [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+
+
+def _different(ours: dict[Key, Values], theirs: dict[Key, Values]) -> int:
+    return len(_keys_of_difference(ours, theirs))

@@ -1,0 +1,277 @@
+"""`devgate db move`: copies all rows, and what changes, until a gateway goes over."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from sqlite3 import Error as SqliteError
+
+from sqlalchemy import Connection, func, select
+
+from devgate.errors import SetupError
+from devgate.store.engine import Database, opened
+from devgate.store.engines import make_engine
+from devgate.store.event_tables import event
+from devgate.store.migrating import MOVING, prepare, version_of
+from devgate.store.moves import target
+from devgate.store.moves.arrival import arriving
+from devgate.store.moves.copying import Differs, Told, catch_up, compared, copied
+from devgate.store.moves.notes import MoverLock
+from devgate.store.moves.source import Gap, Source, path_of
+from devgate.store.moves.tables import KEYED, MOVED, SINGLE
+from devgate.store.moves.target import COMPARED, COPYING, FOLLOWING, Move
+from devgate.store.schema import SCHEMA, command, device
+
+FOLLOW_SECONDS = 1.0  # between two looks at what has changed
+DELETE_EVERY = 10_000  # notes that are read before they are deleted
+ROOM_SECONDS = 10.0  # between two times that room is made for notes
+
+# Called when the copy follows the gateway that runs: nothing but the last step is left.
+Follows = Callable[[], None]
+
+
+def move(
+    source: str, url: str, told: Told = lambda *_: None, follows: Follows = lambda: None
+) -> Mapping[str, int]:
+    """Move all rows of the SQLite database into the PostgreSQL one, which is empty, or was begun
+    to be filled. Returns how many rows each table has.
+
+    Where a gateway works with the SQLite database, this ends once that has gone over to the other
+    one, or another has begun there. Where none does, the last step is made here. Then no start is
+    accepted any more in the SQLite database, which stays.
+
+    Raises SetupError, and whatever ends it: the SQLite database is as it was.
+    """
+    if not source.startswith("sqlite") or not url.startswith("postgres"):
+        raise SetupError(
+            "a database is moved from SQLite (the configured one) to postgresql://...",
+            status="400",
+        )
+    make_engine(url)  # whether it can be one, before anything is begun
+    file = path_of(source)
+    lock = MoverLock(file)
+    if not lock.acquire():
+        raise SetupError(f"another `devgate db move` works with {file}", status="409")
+    try:
+        with target.in_sentences(), _new(url) as new, _alone(source) as alone:
+            return _Mover(Source(file), new, told, alone=alone).run(follows)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[bool]:
+    """Whether no gateway works with the SQLite database; then none begins to."""
+
+    def work(database: Database) -> None:
+        with suppress(SetupError):
+            database.lock()
+        prepare(database, upgrade=database.lock_file is not None)
+
+    database = opened(url, work)
+    try:
+        yield database.lock_file is not None
+    finally:
+        database.close()
+
+
+@contextmanager
+def _new(url: str) -> Iterator[Database]:
+    """The target, for one mover at a time."""
+
+    def work(database: Database) -> None:
+        with database.read() as conn:
+            found = version_of(conn)
+        if found != MOVING:
+            prepare(database, upgrade=True)
+
+    database = opened(url, work)
+    session = database.connected()
+    try:
+        if not target.lock(session):
+            raise SetupError(
+                f"another `devgate db move` works with {database.url_shown}", status="409"
+            )
+        yield database
+    finally:
+        session.close()
+        database.close()
+
+
+class _Mover:
+    def __init__(self, source: Source, new: Database, told: Told, *, alone: bool) -> None:
+        self._source = source
+        self._new = new
+        self._tell = told
+        self._room_at = 0.0
+        self._alone = alone
+        self._counts: dict[str, int] = {}
+        self._unread = 0
+
+    def _told(self, table: str, done: int, rows: int) -> None:
+        self._tell(table, done, rows)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if time.monotonic() >= self._room_at:
+            self._room_at = time.monotonic() + ROOM_SECONDS
+            self._source.make_room()
+
+    def run(self, follows: Follows) -> Mapping[str, int]:
+        try:
+            self._copied()
+            moved = self._source.move()
+            if self._alone or (moved is not None and moved[1]):
+                self._arrive()
+            else:
+                follows()
+                self._follow()
+        except Differs:  # nobody may serve with that
+            with self._new.write() as conn:
+                if target.state(conn, lock=True) is not None:
+                    target.note(conn, state=COPYING)
+            raise
+        finally:
+            self._source.close()
+        return self._counts
+
+    def _copied(self) -> None:
+        """All is there, and was compared."""
+        move = self._found()
+        if move is None:
+            move = self._begin()
+            try:
+                move = self._copy(move)
+            except BaseException:
+                with suppress(SqliteError):
+                    self._source.end()  # nothing is noted for nobody
+                raise
+        self._compare(move)
+
+    def _found(self) -> Move | None:
+        """The move that was begun, if it can go on."""
+        with self._new.read() as conn:
+            move = target.state(conn)
+        found = self._source.move()
+        if move is not None and found == (move.id, True):
+            return move  # moved, but for the end
+        if move is None or move.state == COPYING or found is None or found[0] != move.id:
+            return None
+        try:
+            return self._caught_up()
+        except Gap:
+            return None
+
+    def _begin(self) -> Move:
+        id = os.urandom(16).hex()
+        self._new.lock()
+        try:
+            with self._new.write() as conn:
+                if version_of(conn) == SCHEMA:
+                    self._must_be_empty(conn)
+                target.begin(conn, id, str(self._source.file), socket.gethostname())
+                move = target.state(conn)
+        finally:
+            self._new.unlock()
+        assert move is not None, "it was begun"
+        self._source.begin(id)
+        return move
+
+    def _must_be_empty(self, conn: Connection) -> None:
+        for table in (command, event, device):
+            if conn.scalar(select(func.count()).select_from(select(table).limit(1).subquery())):
+                raise SetupError(
+                    f"{self._new.url_shown} has rows in the table {table.name}; a database is "
+                    "moved into an empty one: make another (createdb)",
+                    status="400",
+                )
+
+    def _copy(self, move: Move) -> Move:
+        patient = not self._alone
+        for table in KEYED:
+            with self._new.write() as conn:
+                copied(self._source, conn, table, self._told, patient=patient)
+                if table.name == "event":
+                    last = conn.scalar(select(func.max(event.c.n))) or 0
+                    target.note(conn, event=last)
+        try:
+            self._caught_up()
+            with self._new.write() as conn:
+                target.make_indexes(conn)
+                target.note(conn, state=FOLLOWING)
+        except Gap as gap:
+            raise SetupError(f"{gap} while rows were copied: run it again") from None
+        conn = self._new.connected()
+        try:
+            target.analyze(conn)
+            conn.commit()
+        finally:
+            conn.close()
+        return move._replace(state=FOLLOWING)
+
+    def _compare(self, move: Move) -> None:
+        moved = self._source.move()
+        if move.state == COMPARED or (moved is not None and moved[1]):
+            self._count()
+            return
+        try:
+            for table in KEYED:
+                self._caught_up()
+                with self._new.read() as conn:
+                    seen = target.state(conn)
+                    if seen is None:
+                        return  # a gateway has gone over
+                    self._counts[table.name] = compared(
+                        self._source, conn, table, seen, self._told, patient=not self._alone
+                    )
+            with self._new.read() as conn:
+                for table in SINGLE:  # catch_up() compares them
+                    self._counts[table.name] = target.count(conn, table)
+        except Gap as gap:
+            raise SetupError(f"{gap} while rows were compared: run it again") from None
+        with self._new.write() as conn:
+            if target.state(conn, lock=True) is not None:
+                target.note(conn, state=COMPARED)
+
+    def _count(self) -> None:
+        """All was compared by another process, which has ended."""
+        for table in MOVED:
+            with self._new.read() as conn:
+                self._counts[table.name] = target.count(conn, table)
+
+    def _caught_up(self) -> Move | None:
+        """None: there is nothing to be filled any more."""
+        with self._new.write() as conn:
+            before = target.state(conn, lock=True)
+            if before is None:
+                return None
+            # Behind the lock: what is read is never older than what another process has written.
+            with self._source.reading():
+                move = catch_up(self._source, conn, before)
+        self._unread += move.change - before.change
+        if self._unread >= DELETE_EVERY:
+            self._source.was_read(move.change)
+            self._unread = 0
+        return move
+
+    def _follow(self) -> None:
+        try:
+            while self._caught_up() is not None:
+                self._make_room()
+                time.sleep(FOLLOW_SECONDS)
+        except Gap as gap:
+            with self._new.read() as conn:
+                if target.state(conn) is not None:
+                    raise SetupError(f"{gap}: run `devgate db move` again") from None
+
+    def _arrive(self) -> None:
+        arrival = arriving(self._new)
+        if arrival is None:
+            return
+        try:
+            arrival.end()
+        finally:
+            arrival.close()
