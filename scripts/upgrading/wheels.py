@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +20,11 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def program(version: str, folder: Path) -> Path:
+def program(
+    version: str, folder: Path, change: Callable[[Path], object] = lambda tree: None
+) -> Path:
     """A `devgate` of that version, in that folder. What it depends on is lent by the environment
-    that runs this."""
+    that runs this. `change` is called with the tree of which its wheel is built."""
     tree, place = folder / f"tree-{version}", folder / f"venv-{version}"
     tree.mkdir()
     for name in ("devgate", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"):
@@ -35,6 +38,7 @@ def program(version: str, folder: Path) -> Path:
     about = tree / "devgate" / "__init__.py"
     text = about.read_text("utf-8")
     about.write_text(re.sub(r'(__version__ = )".*"', rf'\1"{version}"', text), "utf-8")
+    change(tree)
     pip = (sys.executable, "-m", "pip", "--quiet", "--no-input")
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, tree)
     [wheel] = folder.glob(f"devgate-{version}-*.whl")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 IMEI = "860000000000001"
 SETTINGS = (
     "/settings/configuration?all=1", "/settings/texts", "/settings/zones", "/settings/webhooks",
-    "/settings/doctor", "/settings/begin", "/reports?by=site",
+    "/settings/doctor", "/settings/upgrade", "/settings/begin", "/reports?by=site",
 )  # fmt: skip
 
 

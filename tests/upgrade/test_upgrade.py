@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import ssl
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from devgate.http.pages.upgrading import PATH
 from tests.e2e.caller import Caller, knowing, obey, settle
 from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
 from tests.http.harness import site
+from tests.http.visitor import visitor
 from tests.net.papers import Papers
 from tests.upgrade.harness import Heir, adopt_orphans, events, refused, upgrade
 
@@ -124,6 +127,9 @@ PROGRAM = """\
         if {dies!r} == "at once":
             return
         await channel.send("ready", version="0", schema="")
+        while not (await channel.receive()).content["last"]:
+            pass
+        await channel.send("aware")
         while (await channel.receive()).type != "end":
             if {dies!r} == "in the middle":
                 return
@@ -233,3 +239,14 @@ def test_it_can_be_asked_for_over_http() -> None:
             assert client.get("/api/status").json()["registered"] == 1
             refused = client.post("/api/upgrade", json={"program": "/bin/true"})
             assert refused.status_code == 400
+        with visitor(running.url) as admin:
+            admin.log_in(token=running.tokens["admin"])
+            assert "The version that runs" in admin.get(PATH)
+            said = admin.post(PATH, admin.fields(PATH, PATH), 200)
+            pid = re.findall(r'"event": "handed over", "pid": (\d+)', running.log())[-1]
+            running.process = Heir(int(pid), running.process)  # type: ignore[assignment]
+            assert "has taken over" in said
+            device.expect_nothing(QUIET)
+        with visitor(running.url) as reader:
+            reader.log_in(token=running.tokens["command"])
+            reader.get(PATH, 403)

@@ -41,6 +41,7 @@ from devgate.http.pages import (
     settings,
     site_map,
     unknown,
+    upgrading,
     webhooks,
     words,
     zones,
@@ -112,6 +113,7 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/settings/configuration", settings.configuration),
         page("/settings/texts", settings.texts),
         page("/settings/doctor", settings.doctor),
+        page(upgrading.PATH, upgrading.show, POST=upgrading.act),
         page(webhooks.PATH, webhooks.show, POST=webhooks.act),
         page(webhooks.PATH + "/{name}/remove", webhooks.remove),
         *(

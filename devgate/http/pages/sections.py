@@ -30,6 +30,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("/settings/zones", "Sites", "zones"),
     Section("/settings/webhooks", "Webhooks", "webhooks"),
     Section("/settings/doctor", "Examination", "doctor"),
+    Section("/settings/upgrade", "Upgrade", "upgrade"),
     Section("/settings/begin", "First steps", "add"),
     Section("/settings/people", "Users", "users"),
     Section("/settings/tokens", "Tokens", "tokens"),

@@ -235,6 +235,7 @@ for (const button of all("[data-print]")) {
 for (const form of all("form[data-once]")) {
   // The key in the form makes it harmless; this only shows that the press was noticed.
   form.addEventListener("submit", () => all("button", form).forEach((b) => setTimeout(() => b.setAttribute("disabled", ""))));
+  form.addEventListener("submit", () => all("[data-busy]", form).forEach((one) => { one.hidden = false; }));
 }
 addEventListener("pageshow", () => all("form[data-once] button").forEach((b) => b.removeAttribute("disabled")));
 addEventListener("keydown", (event) => {
