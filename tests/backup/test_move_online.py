@@ -13,11 +13,11 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from tests.e2e.caller import Caller, Robot, eventually, knowing
-from tests.e2e.harness import Gateway, Json, environment
+from tests.e2e.harness import Gateway, Json, Settings, environment
 from tests.upgrade.harness import refused, upgrade
 
 IMEIS = [f"86000000000000{n}" for n in range(4)]
-LOAD = {"command": {"max_long": 10_000_000}, "log": {"level": "warning"}}
+LOAD: Settings = {"command": {"max_long": 10_000_000}, "log": {"level": "warning"}}
 
 
 class Mover:
