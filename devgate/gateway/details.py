@@ -16,6 +16,8 @@ from devgate.gateway.command import Command
 from devgate.model import Called, Imei, to_json
 from devgate.store.batch import Row
 
+FLAG = ("false", "true")  # in JSON, of False and True
+
 
 def encoded(detail: Mapping[str, object]) -> str:
     """A JSON object. Names are words of our own, and most values are text or whole numbers: the
@@ -77,7 +79,7 @@ def ended(command: Command, front: str, at: float) -> Row:
     return _of_command(
         "command.ended", command, front, at,
         f',"status":"{command.status}","message":{quoted(command.message)},'
-        f'"why":{_text(command.why)},"new_address":{_flag(command.new_address)}',
+        f'"why":{_text(command.why)},"new_address":{FLAG[command.new_address]}',
     )  # fmt: skip
 
 
@@ -85,7 +87,7 @@ def settled_late(command: Command, front: str, at: float) -> Row:
     """A result came after the 408."""
     return _of_command(
         "command.late", command, front, at,
-        f',"status":"{command.status}","new_address":{_flag(command.new_address)}',
+        f',"status":"{command.status}","new_address":{FLAG[command.new_address]}',
     )  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def resolved(
     `verdict` has the verdict, the note, and by whom."""
     outcome, late = outcome_of(status), status != "408"
     detail = (
-        f'{front},"outcome":"{outcome}","late":{_flag(late)},"status":"{status}",'
+        f'{front},"outcome":"{outcome}","late":{FLAG[late]},"status":"{status}",'
         f"{encoded(verdict)[1:]}"
     )
     return Row("event", (at, "command.resolved", imei, id, detail))
@@ -122,7 +124,7 @@ def ambiguous(commands: Sequence[Command], called: Called | None) -> Row:
 
 
 def _of_command(type: str, command: Command, front: str, at: float, more: str = "") -> Row:
-    detail = f'{front},"outcome":"{command.outcome}","late":{_flag(command.late)}{more}}}'
+    detail = f'{front},"outcome":"{command.outcome}","late":{FLAG[command.late]}{more}}}'
     return Row("event", (at, type, command.imei, command.id, detail))
 
 
@@ -132,7 +134,3 @@ def _text(value: str | None) -> str:
 
 def _optional(value: int | None) -> str:
     return "null" if value is None else str(value)
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from devgate.store.nodes import Node
@@ -43,36 +43,3 @@ class Membership(Protocol):
     @property
     def nodes(self) -> Sequence[Node]:
         """All nodes as they were seen last: half a second ago, or before the database went."""
-
-
-class Followed(Protocol):
-    """A stream of another node. Whoever has it closes it (contextlib.aclosing).
-
-    An iteration raises Lost when the other node ends, or says nothing for two seconds.
-    """
-
-    @property
-    def reply(self) -> Reply:
-        """The reply, which came in front of the lines."""
-
-    def __aiter__(self) -> AsyncIterator[Reply]: ...
-
-    async def __anext__(self) -> Reply: ...
-
-    async def aclose(self) -> None:
-        """End it. Called once, also if nothing was asked for."""
-
-
-class Peers(Protocol):
-    """The other nodes. `cluster.links.Links` is it."""
-
-    async def ask(
-        self, node: str, request: Mapping[str, object], patience: float | None = None
-    ) -> Reply:
-        """What that node answers, within `patience` seconds.
-
-        Raises Unreachable, Lost, or as the other node did DevgateError.
-        """
-
-    async def follow(self, node: str, request: Mapping[str, object]) -> Followed:
-        """The same for an operation that is a stream."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
@@ -95,8 +95,9 @@ class Batch(NamedTuple):
     by_kind: dict[str, dict[Any, Values]]  # the others, by kind and by their first column
     verdicts: Sequence[Verdict] = ()  # each under its condition
 
-    def written(self, events: list[Values]) -> Iterator[tuple[str, Sequence[Values]]]:
+    def written(self, events: list[Values]) -> list[tuple[str, Sequence[Values]]]:
         """The rows of each statement's kind; `events` are the batch's own, numbered."""
+        found: list[tuple[str, Sequence[Values]]] = []
         commands = self.by_kind.get("command", {})
         for kind, rows in self.by_kind.items():
             if kind == VERDICT:
@@ -105,12 +106,14 @@ class Batch(NamedTuple):
                 refused = [v for v in rows.values() if v[SPENT] is None and v[KEY] is not None]
                 if refused:
                     gone = {values[0] for values in refused}
-                    yield "refused", refused
-                    yield kind, [values for values in rows.values() if values[0] not in gone]
+                    found.append(("refused", refused))
+                    others = [values for values in rows.values() if values[0] not in gone]
+                    found.append((kind, others))
                     continue
-            yield kind, list(rows.values())
+            found.append((kind, list(rows.values())))
         by_device = found_by_device(events, commands)
-        yield "event", [(*values, by) for values, by in zip(events, by_device, strict=True)]
+        numbered = [(*values, by) for values, by in zip(events, by_device, strict=True)]
+        return [*found, ("event", numbered)]
 
 
 def sorted_out(rows: Iterable[Row]) -> Batch:
@@ -142,13 +145,15 @@ def statement(mark: str, kind: str, rows: int) -> str:
     return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
 
 
-def in_slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def in_slices(rows: Sequence[Any]) -> list[Sequence[Any]]:
     """The rows in slices of SIZES, the longest first."""
+    slices: list[Sequence[Any]] = []
     start = 0
     while left := len(rows) - start:
         size = SIZES[bisect_right(SIZES, left) - 1]
-        yield rows[start : start + size]
+        slices.append(rows[start : start + size])
         start += size
+    return slices
 
 
 def found_by_device(events: Sequence[Values], commands: Container[str]) -> list[bool]:

@@ -100,18 +100,18 @@ class Database:
         if conn is not None:
             return conn
         conn = self._engine.connect()
-        conn.detach()
-        if self.dialect == "sqlite":
-            conn.exec_driver_sql("PRAGMA busy_timeout=0")  # it looks for itself, and oftener
-            conn.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
-            conn.commit()
-            return conn.execution_options(devgate_writes=True, devgate_looks=True)
-        if self.fence is not None:
-            try:
+        conn.detach()  # nobody else closes it from here on
+        try:
+            if self.dialect == "sqlite":
+                conn.exec_driver_sql("PRAGMA busy_timeout=0")  # it looks for itself, and oftener
+                conn.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
+                conn.commit()
+                return conn.execution_options(devgate_writes=True, devgate_looks=True)
+            if self.fence is not None:
                 self._lock_again(conn, self.fence)
-            except BaseException:
-                conn.close()
-                raise
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def _lock_again(self, conn: Connection, fence: Fence) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -277,8 +277,8 @@ class Writer(Generic[Row, Done]):
             # They are on disk: written again, events would be there twice.
             log.exception("committed rows could not be told rows=%s", len(rows))
 
-    async def _in_thread(self, rows: Sequence[Row]) -> Done:
-        return await self.thread.run(partial(self._commit, rows))
+    def _in_thread(self, rows: Sequence[Row]) -> Awaitable[Done]:
+        return self.thread.run(partial(self._commit, rows))
 
     async def _rest(self) -> None:
         """Give a database that is away some time: until the next try, or a row that is urgent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -42,6 +43,24 @@ def tracked() -> list[Path]:
     ).stdout
     paths = [ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
     return [path for path in paths if path.is_file()]
+
+
+def test_what_catches_everything_raises_it_again() -> None:
+    """A cancellation and Ctrl-C are BaseExceptions: whoever cleans up behind one lets it go on."""
+    handlers = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.body[-1]
+        for path in (ROOT / "devgate").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or "BaseException" in ast.unparse(node.type))
+    }
+    assert handlers
+    swallowed = [
+        place
+        for place, last in handlers.items()
+        if not (isinstance(last, ast.Raise) and last.exc is None)
+    ]
+    assert swallowed == []
 
 
 @pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["path", "registry"])

@@ -23,12 +23,10 @@ _TELLS = frozenset(OPERATIONS) - audit.OWN - {
 _FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
 
 
-def _must_be_known(name: str, args: Args) -> None:
-    """Raises CallerError for a field that the operation does not take: nothing is done then."""
-    if not _FIELDS[name].issuperset(args):
-        known = OPERATIONS[name].fields
-        unknown = next(one for one in args if one not in _FIELDS[name])
-        raise CallerError("400", unknown_field(unknown, known))
+def _unknown_field(name: str, args: Args) -> CallerError:
+    """For a request with a field that the operation does not take: nothing is done then."""
+    unknown = next(one for one in args if one not in _FIELDS[name])
+    return CallerError("400", unknown_field(unknown, OPERATIONS[name].fields))
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
@@ -45,7 +43,8 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
             raise CallerError(
                 "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
             )
-        _must_be_known(name, args)
+        if not _FIELDS[name].issuperset(args):
+            raise _unknown_field(name, args)
         who = Source.of(source)
         recorded: str = who if operation.whole else who.plain
         if who.sites is None:
@@ -86,7 +85,8 @@ def begin(
             return False  # where the device stands is looked at first
         source = source.plain
     try:
-        _must_be_known(name, args)
+        if not _FIELDS[name].issuperset(args):
+            raise _unknown_field(name, args)
         submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done), id)
     except Exception as err:
         result = "refused" if isinstance(err, CallerError) else "failed"
