@@ -47,7 +47,7 @@ class User(NamedTuple):
     name: str
     role: str
     created: str  # ISO 8601
-    hash: str  # "": no password was set yet
+    hash: str  # "": no password was set yet; without "$" in front: there is none, but a provider
     sites: frozenset[str] | None = None  # that he is limited to; None: all
 
     def line(self) -> str:
@@ -110,11 +110,11 @@ class Users:
 
     async def _check(self, name: str, password: str) -> User | None:
         user = self.get(name)
-        hashed = user.hash if user and user.hash else self._nobody
+        hashed = user.hash if user and user.hash.startswith("$") else self._nobody
         fits = await trio.to_thread.run_sync(
             _fits, hashed, password[:MAX_PASSWORD], limiter=self._turns
         )
-        if user is None or not user.hash or not fits:
+        if user is None or not user.hash.startswith("$") or not fits:
             return None
         if _hasher.check_needs_rehash(user.hash):
             hashed = await self.hashed(password)

@@ -62,6 +62,7 @@ def secret_files(settings: Settings) -> Iterator[tuple[str, str]]:
         "control.tokens": settings.control.tokens,
         "http.users": settings.http.users,
         "http.secret": settings.session_file,
+        "http.oidc.client_secret_file": settings.http.oidc.client_secret_file,
     }
     for name in ("device", "control", "http", "cluster"):
         tls = getattr(settings, name).tls

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pydantic import model_validator
+
 from devgate.config.addresses import addresses, networks
-from devgate.config.kinds import PUBLIC, YES_OR_NO, path
+from devgate.config.kinds import PUBLIC, YES_OR_NO, Misfit, path
+from devgate.config.oidc import OidcSettings
 from devgate.config.table import Table, setting
 from devgate.config.tls import TlsSettings
 
@@ -39,4 +42,15 @@ class HttpSettings(Table):
         "A proxy or a tunnel in front ends TLS: plain text off loopback is meant.",
         restart=True,
     )
+    oidc: OidcSettings = setting({}, "Logging in through a provider of OpenID Connect.")
     tls: TlsSettings | None = setting(None, "TLS for the addresses.", restart=True)
+
+    @model_validator(mode="after")
+    def _provider_needs_our_address(self) -> HttpSettings:
+        if self.oidc.issuer and not self.public:
+            raise Misfit(
+                "the URL that people see expected: the provider sends them back there",
+                "public",
+                "oidc.issuer",
+            )
+        return self

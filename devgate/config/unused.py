@@ -13,6 +13,8 @@ def unused(settings: Settings) -> Iterator[str]:
     control, http, device = settings.control, settings.http, settings.device
     if not http.listen:
         yield from _set(http, "http", "http.listen is empty: HTTP is off")
+    elif not http.oidc.issuer:
+        yield from _set(http.oidc, "http.oidc", "http.oidc.issuer is empty: nobody logs in so")
     if not control.listen:
         yield from _set(
             control, "control", "control.listen is empty: there is no TCP for control",
@@ -29,6 +31,9 @@ def unused(settings: Settings) -> Iterator[str]:
 def _set(table: Table, name: str, why: str, only: tuple[str, ...] = ()) -> Iterator[str]:
     for key in sorted(table.model_fields_set):
         default = type(table).model_fields[key].default
-        if (only and key not in only) or key == "listen" or getattr(table, key) == default:
+        value = getattr(table, key)
+        if default == {}:  # a table
+            default = type(value)()
+        if (only and key not in only) or key == "listen" or value == default:
             continue
         yield f"{name}.{key} has no effect: {why}"

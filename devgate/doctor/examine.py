@@ -10,7 +10,17 @@ from devgate import __version__
 from devgate.config.load import load
 from devgate.config.settings import Settings
 from devgate.config.unused import unused
-from devgate.doctor import backups, database, disk, doors, files, owners, running, system
+from devgate.doctor import (
+    backups,
+    database,
+    disk,
+    doors,
+    files,
+    owners,
+    provider,
+    running,
+    system,
+)
 from devgate.doctor.finding import Finding, Findings, Severity, error, ok, warning
 from devgate.errors import SetupError
 
@@ -51,6 +61,7 @@ def examine_settings(settings: Settings, socket: str) -> Findings:
     yield from _guarded("webhooks", partial(doors.webhooks, settings, socket, gateway))
     yield from _guarded("files", partial(files.examine, settings))
     yield from _guarded("owners", partial(owners.examine, settings, gateway))
+    yield from _guarded("logins", partial(provider.examine, settings))
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:

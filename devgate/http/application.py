@@ -31,7 +31,10 @@ from devgate.http.serving.connection import WebConnection
 from devgate.http.web import Web
 
 # What needs no token and no session.
-OPEN = ("/healthz", "/readyz", "/login", "/invitation", "/preferences", "/favicon.ico")
+OPEN = (
+    "/healthz", "/readyz", "/login", "/login/oidc", "/login/oidc/callback", "/invitation",
+    "/preferences", "/favicon.ico",
+)  # fmt: skip
 OPEN_BELOW = "/static/"
 HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
 FULL = "all connections are in use; nothing was done"

@@ -110,6 +110,9 @@ class WebServer:
         finally:
             for door in doors:
                 door.close()
+            if self.web.oidc is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                    await self.web.oidc.aclose()
 
     async def drain(self) -> None:
         """Close the doors, end the streams, let replies out; until all connections are closed.

@@ -7,6 +7,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -23,6 +24,9 @@ from devgate.http.login_limit import Told
 from devgate.http.serving.quota import Quota
 from devgate.http.sessions import Sessions
 from devgate.store.shared_secret import derived
+
+if TYPE_CHECKING:
+    from devgate.http.oidc.login import Oidc
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 
@@ -42,6 +46,7 @@ class Web:
     settings: HttpSettings
     secret: bytes
     secret_file: str  # "": the secret is in the database
+    oidc: Oidc | None = None  # logins through a provider, if there is one
     sessions: Sessions = field(init=False)
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
     quota: Quota = field(default_factory=Quota)
@@ -70,12 +75,19 @@ class Web:
             if found != self.secret:
                 self.secret = found
                 self.sessions.sign_with(found)
+                if self.oidc is not None:
+                    self.oidc.sign_with(found)
                 log.info("secret of sessions renewed, all sessions have ended")
 
     def _state(self) -> str:
         """Why starts are refused; "ok": they are not."""
         state = self.gateway.records.state
         return "quarantine" if state == "ok" and self.gateway.quarantine.held else state
+
+    @property
+    def provider(self) -> str:
+        """What people call the provider of logins; "": there is none."""
+        return self.settings.oidc.called if self.oidc is not None else ""
 
     @property
     def secure(self) -> bool:
@@ -94,5 +106,11 @@ def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
         secret = secret_of(file, ours=not settings.secret)
     else:  # a session of one node, or of the gateway before this one, is one of all
         secret = derived(gateway.accounts.shared_secret, "http sessions")
+    oidc = None
+    if settings.oidc.issuer:
+        # Here, because a gateway without a provider need not carry its libraries.
+        from devgate.http.oidc.login import Oidc
+
+        oidc = Oidc(settings.oidc, settings.public, secret)
     users = gateway.accounts.users
-    return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret, file)
+    return Web(gateway, dispatch, gateway.events, tokens, users, settings, secret, file, oidc)

@@ -42,6 +42,10 @@ account = Table(
     Column("totp", Text),
     Column("totp_step", BigInteger),
     Column("recovery", Text),
+    # Whether the user logs in through the provider ([http.oidc]) and has no password; and as whom,
+    # once it was done: the issuer, a space, and what the provider calls the user.
+    Column("provider", Boolean, nullable=False, server_default=false()),
+    Column("subject", Text),
     CheckConstraint("kind in ('user', 'token')", name="account_kind"),
     CheckConstraint("role in ('read', 'command', 'admin')", name="account_role"),
 )

@@ -37,6 +37,8 @@ class Account:
     totp: str | None = None  # the sealed secret of the second factor
     totp_step: int | None = None  # of the last code that was used
     recovery: str | None = None  # a JSON list of SHA-256 in hex
+    provider: bool = False  # it logs in through the provider, and has no password
+    subject: str | None = None  # the issuer, a space, and what that calls the user
 
 
 def revision(conn: Connection) -> int:
@@ -130,6 +132,35 @@ def use_recovery(conn: Connection, name: str, digest: str) -> bool:
     return True
 
 
+def by_provider(
+    conn: Connection, subject: str, name: str, made: Account | None
+) -> tuple[Account | None, Account | None]:
+    """Whom the provider means: the user with this subject, else one of this name who was added for
+    it and has none yet. `made`: how the user should be; then one that there is not is added.
+
+    Returns the user as he is now, and as he was; (None, None) if there is none. Raises CallerError
+    (409) if the name belongs to somebody else.
+    """
+    _lock(conn)
+    row = conn.execute(
+        select(t).where(t.c.kind == "user", t.c.subject == subject, ~t.c.removed)
+    ).one_or_none()
+    before = _of(row._mapping) if row is not None else get(conn, "user", name)
+    other = before is not None and before.subject != subject
+    if before is not None and other and not (before.provider and before.subject is None):
+        raise CallerError("409", f"there is another user named {name}")
+    if before is None:
+        if made is not None:
+            add(conn, made)
+        return made, None
+    now = replace(before, subject=subject)
+    if made is not None:
+        now = replace(now, role=made.role, sites=made.sites)
+    if now != before:
+        _put(conn, now)
+    return now, before
+
+
 def remove(conn: Connection, kind: Kind, name: str) -> Account:
     """Remove it; returns what it was. Raises CallerError (400) if there is none."""
     _lock(conn)
@@ -187,5 +218,5 @@ def _put(conn: Connection, account: Account) -> None:
 
 def _of(row: Mapping[Any, Any]) -> Account:
     sites = None if row["sites"] is None else frozenset(json.loads(row["sites"]))
-    flags = {name: bool(row[name]) for name in ("enabled", "removed")}
+    flags = {name: bool(row[name]) for name in ("enabled", "removed", "provider")}
     return Account(**{**dict(row), "sites": sites, **flags})

@@ -38,7 +38,7 @@ from devgate.store.device import RECORD
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0022"  # the newest migration: what this version of devgate works with
+SCHEMA = "0023"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(

@@ -56,6 +56,21 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "proxies": [],
         "metrics_public": False,
         "plain": False,
+        "oidc": {
+            "issuer": "",
+            "client_id": "",
+            "client_secret": "",
+            "client_secret_file": "",
+            "ca_file": "",
+            "label": "",
+            "scopes": ["openid", "profile"],
+            "name_claim": "preferred_username",
+            "role_claim": "groups",
+            "read": [],
+            "command": [],
+            "admin": [],
+            "sites_claim": "",
+        },
     },
     "command": {
         "ack_timeout": 10,
@@ -97,7 +112,13 @@ WRITTEN: dict[str, dict[str, Any]] = {
 }
 TLS = {"certificate", "key", "client_ca"}
 
+OIDC = (
+    "issuer", "client_id", "client_secret", "client_secret_file", "ca_file", "label", "scopes",
+    "name_claim", "role_claim", "read", "command", "admin", "sites_claim",
+)  # fmt: skip
+
 RESTART = {
+    *(f"http.oidc.{name}" for name in OIDC),
     "device.listen", "device.tls", "device.proxy_protocol", "device.proxy_from",
     "control.socket", "control.mode",
     "control.listen", "control.private_webhooks", "control.tls", "http.listen", "http.users",

@@ -69,3 +69,22 @@ def test_there_are_only_so_many(database: Database, monkeypatch: pytest.MonkeyPa
         accounts.take(conn, [replace(SHOP, name="other", line="1")])
     with database.read() as conn:
         assert accounts.get(conn, "token", "other") is None
+
+
+def test_whom_a_provider_means(database: Database) -> None:
+    fang = replace(ANNA, proof="", provider=True, subject="https://sso 7")
+    with database.write() as conn:
+        assert accounts.by_provider(conn, "https://sso 7", "王芳", None) == (None, None)
+        assert accounts.by_provider(conn, "https://sso 7", "王芳", fang) == (fang, None)
+        assert accounts.by_provider(conn, "https://sso 7", "other", None) == (fang, fang)
+        more = replace(fang, role="admin", sites=None)
+        assert accounts.by_provider(conn, "https://sso 7", "王芳", more) == (more, fang)
+        assert accounts.get(conn, "user", "王芳") == more
+        accounts.add(conn, replace(fang, name="li", subject=None))
+        now, before = accounts.by_provider(conn, "https://sso 8", "li", None)
+        assert (now and now.subject, before and before.subject) == ("https://sso 8", None)
+    with database.write() as conn, pytest.raises(CallerError, match="another user named li"):
+        accounts.by_provider(conn, "https://sso 9", "li", fang)
+    with database.write() as conn:
+        accounts.remove(conn, "user", "li")
+        assert accounts.by_provider(conn, "https://sso 8", "li", None) == (None, None)

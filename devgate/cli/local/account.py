@@ -71,14 +71,17 @@ class Accounts(NamedTuple):
         reply = asked(where, {"type": f"{self.kind}_{operation}", **given})
         return None if reply is None else dict(reply)
 
-    def add(self, where: Where, name: str, role: str, sites: tuple[str, ...], proof: str) -> None:
+    def add(
+        self, where: Where, name: str, role: str, sites: tuple[str, ...], proof: str,
+        *, provider: bool = False,
+    ) -> None:  # fmt: skip
         """Add it to the database. Raises CallerError in `stored.store`, which ends the command."""
         from devgate.access.names import check_name
         from devgate.store import accounts
 
         account = accounts.Account(
             self.kind, check_name(name, self.kind), role, frozenset(sites) or None, proof, True,
-            time.time(),
+            time.time(), provider=provider,
         )  # fmt: skip
         with store(where) as database, database.write() as conn:
             accounts.add(conn, account)

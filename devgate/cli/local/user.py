@@ -35,6 +35,10 @@ USERS = Accounts(
     "who is logged in by that name is so no longer",
 )  # fmt: skip
 
+provider_option = click.option(
+    "--provider", is_flag=True, help="No password: the user logs in through [http.oidc]."
+)
+
 
 @click.group()
 @options
@@ -58,6 +62,7 @@ def user() -> None:
 @role_option
 @sites_option
 @click.option("--invite", is_flag=True, help="No password: print a word to set one with, once.")
+@provider_option
 @click.option("--replace", is_flag=True, help="Give one that is there this role and password.")
 @USERS.option
 @common
@@ -67,27 +72,33 @@ def add(
     role: str,
     sites: tuple[str, ...],
     invite: bool,
+    provider: bool,
     replace: bool,
     file: str | None,
 ) -> None:
     """Add the user NAME; the password is asked for, or is the first line of stdin.
 
     With --invite there is no password: the word that is printed sets one, once, within seven
-    days, at https://.../invitation?word=WORD of the dashboard.
+    days, at https://.../invitation?word=WORD of the dashboard. With --provider there is none,
+    either: the user logs in through the provider that [http.oidc] names, which calls him NAME.
 
     \b
     Examples:
       devgate user add wang
       devgate user add wang --replace      # another password
       devgate user add 王芳 --site "North Mall" --invite
+      devgate user add anna --role admin --provider
       echo "$PASSWORD" | devgate user add screen --role read
     """
     if invite and (replace or file):
         raise click.UsageError("--invite goes with neither --replace nor --file.")
-    password = None if invite else _password()
+    if provider and (invite or replace or file):
+        raise click.UsageError("--provider goes with neither --invite, --replace nor --file.")
+    password = None if invite or provider else _password()
     message = f"user {name} is known with the role {role}"
     done = {"status": "200", "message": message, "name": name, "role": role}
     if file is not None:
+        assert password is not None
         if sites:
             raise click.UsageError("A user of a file is for all sites: leave --file out.")
         with handed_over(file) as path:
@@ -98,6 +109,7 @@ def add(
         "role": role,
         "sites": list(sites) or None,
         "password": password,
+        "provider": provider or None,
     }
     reply = USERS.ask(where, "add", **fields)
     if reply is not None and reply.get("status") == "409" and replace:
@@ -106,6 +118,9 @@ def add(
         reply = USERS.ask(where, "edit", **fields)
     if reply is not None:
         _finish(where, reply)
+    if provider:
+        USERS.add(where, name, role, sites, "", provider=True)
+        finish(done, where.as_json)
     if password is None:
         raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
     _add(where, name, role, sites, password, replace=replace)
@@ -145,6 +160,7 @@ def _add(
 @click.option("--password", is_flag=True, help="Ask for another password; the sessions end.")
 @click.option("--invite", is_flag=True, help="Print a word to set another password with, once.")
 @click.option("--no-second-factor", is_flag=True, help="Turn the second factor off.")
+@provider_option
 @common
 def edit(
     where: Where,
@@ -156,6 +172,7 @@ def edit(
     password: bool,
     invite: bool,
     no_second_factor: bool,
+    provider: bool,
 ) -> None:
     """Change the user NAME: what is given, and nothing else.
 
@@ -167,7 +184,9 @@ def edit(
     """
     given = rights(role, sites, all_sites, enabled)
     fields = {**given, "password": _password() if password else None, "invite": invite or None}
-    fields["no_second_factor"] = no_second_factor or None
+    fields |= {"no_second_factor": no_second_factor or None, "provider": provider or None}
+    if provider and (password or invite):
+        raise click.UsageError("--provider goes with neither --password nor --invite.")
     something(fields, "--role, --site, --all-sites, --disable, --password or --invite")
     reply = USERS.ask(where, "edit", name=name, **fields)
     if reply is not None:
@@ -175,7 +194,11 @@ def edit(
     if invite:
         raise click.UsageError("Nobody can be invited while no gateway runs: give a password.")
     changes = columns(given)
-    if no_second_factor:
+    if provider:
+        changes |= {"provider": True, "subject": None, "proof": "", "invited": None}
+    elif password:
+        changes |= {"provider": False, "subject": None}
+    if no_second_factor or provider:
         changes |= {"totp": None, "totp_step": None, "recovery": None}
     if password:
         from devgate.access.names import check_password

@@ -22,6 +22,10 @@ from devgate.gateway.operations.passwords import (
     secret_text,
     tell,
 )
+from devgate.gateway.operations.provider_users import (
+    BY_PROVIDER,
+    must_have_no_password,
+)
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source, iso, shown
 from devgate.store import accounts as stored
@@ -30,9 +34,10 @@ from devgate.store.device import MAX_NAME as MAX_SITE
 
 INVITED_SECONDS = 7 * 86400.0  # that an invitation can be used
 USER_FIELDS = (
-    "role", "sites", "all_sites", "enabled", "password", "invite", "no_second_factor"
+    "role", "sites", "all_sites", "enabled", "password", "invite", "no_second_factor", "provider"
 )  # fmt: skip
 TOKEN_FIELDS = ("role", "sites", "all_sites", "enabled", "new_secret")
+UNSAID = ("invited", "totp_step", "recovery", "subject")  # of an account, in events
 
 
 async def users(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -69,20 +74,26 @@ def _item(gateway: Gateway, one: Account) -> Reply:
             "has_password": bool(one.proof),
             "invited_until": iso(until),
             "second_factor": one.totp is not None,
+            "provider": one.provider,
         }
     return item
 
 
 async def user_add(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Add a user: with a password, or with an invitation, which the reply has."""
-    name = _name(args, "user")
+    """Add a user: with a password, or with an invitation, which the reply has; or one who logs in
+    through the provider."""
+    name, provider = _name(args, "user"), arguments.yes(args, "provider", False)
     password = secret_text(args, "password")
     proof, invitation = "", None
-    if password is None:
+    if provider:
+        must_have_no_password(password)
+    elif password is None:
         invitation = secrets.token_urlsafe(24)
     else:
         proof = await hashed(gateway, password)
-    return await _added(gateway, args, source, "user", name, proof, invitation=invitation)
+    return await _added(
+        gateway, args, source, "user", name, proof, provider=provider, invitation=invitation
+    )
 
 
 async def token_add(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -99,10 +110,14 @@ async def _added(
     kind: Kind,
     name: str,
     proof: str,
+    *,
+    provider: bool = False,
     **told: str | None,
 ) -> Reply:
     role = arguments.choice(args, "role", ROLES) or "command"
-    account = Account(kind, name, role, _sites(args), proof, True, time(), **_invited(told))
+    account = Account(
+        kind, name, role, _sites(args), proof, True, time(), provider=provider, **_invited(told)
+    )
     await gateway.accounts.change(stored.add, account)
     rights = {"role": role, "sites": _shown_sites(account.sites)}
     tell(gateway, "account.added", kind, name, source, **rights)
@@ -127,11 +142,17 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     name, changes = _name(args, "user"), _rights(args, USER_FIELDS)
     _must_not_be_own(args, source, name, changes)
     password, told = secret_text(args, "password"), dict[str, str | None]()
+    invite = arguments.yes(args, "invite", False)
+    if arguments.yes(args, "provider", False):
+        must_have_no_password(password, invite)
+        changes |= BY_PROVIDER
+    elif password is not None or invite:
+        changes |= {"provider": False, "subject": None}
     if password is not None:
         changes |= {"proof": await hashed(gateway, password), "invited": None}
     if arguments.yes(args, "no_second_factor", False):
         changes |= {"totp": None, "totp_step": None, "recovery": None}
-    if arguments.yes(args, "invite", False):
+    if invite:
         told = {"invitation": secrets.token_urlsafe(24)}
         changes |= _invited(told)
     return await _changed(gateway, source, "user", name, changes, {"invitation": None, **told})
@@ -174,15 +195,15 @@ async def _changed(
     before = asdict(await gateway.accounts.change(stored.change, kind, name, changes))
     said: dict[str, Any] = {}
     for field, new in changes.items():
-        if field == "proof":
+        if field == "proof" and (new or before[field]):
             said["password" if kind == "user" else "secret"] = HIDDEN
         elif field == "sites":
             said[field] = {"old": _in_words(before[field]), "new": _in_words(new)}
         elif field == "invited_until":
             said["invitation"] = {"old": iso(before[field]), "new": iso(new)}
-        elif field == "totp":
+        elif field == "totp" and (new or before[field]):
             said["second_factor"] = {"old": before["totp"] is not None, "new": False}
-        elif field not in ("invited", "totp_step", "recovery") and before[field] != new:
+        elif field not in UNSAID and before[field] != new:
             said[field] = {"old": before[field], "new": new}
     tell(gateway, "account.changed", kind, name, source, changes=said)
     now = {**before, **changes}

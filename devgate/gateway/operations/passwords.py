@@ -11,6 +11,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import audit
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store import accounts as stored
@@ -28,6 +29,7 @@ async def password(gateway: Gateway, args: Args, source: str) -> Reply:
     if old is None or new is None:
         raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
     checked(check_password, new)
+    must_not_be_of_provider(gateway, who.person)
     known = gateway.accounts.users
     try:
         fits = await known.check(who.person, old, who.address)

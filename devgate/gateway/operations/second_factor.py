@@ -18,6 +18,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.passwords import tell
+from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store import accounts as stored
@@ -49,6 +50,7 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
     who = Source.of(source)
     if not who.person:
         raise CallerError("400", "only a user who has logged in has a second factor of his own")
+    must_not_be_of_provider(gateway, who.person)
     off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE)
     if code is None:
         raise CallerError("400", "code: the code that the authenticator shows expected")

@@ -271,7 +271,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "user_add": Operation(
         "Add a user.",
         accounts.user_add,
-        ("name", "role", "sites", "password"),
+        ("name", "role", "sites", "password", "provider"),
         whole=True,
     ),
     "user_edit": Operation(

@@ -44,6 +44,7 @@ CALLS: tuple[Call, ...] = (
         json=(
             _NEW_NAME, *_RIGHTS,
             Field("password", nullable(s.PASSWORD), "Without it, there is an invitation."),
+            Field("provider", nullable(s.YES), "true: through the provider alone, no password."),
         ),
         about="Without `password` the answer has an invitation: at `/invitation?word=` and that "
         "word the user sets a password, once, within seven days.",
@@ -56,6 +57,8 @@ CALLS: tuple[Call, ...] = (
             Field("password", nullable(s.PASSWORD), "Another password: the sessions end."),
             Field("invite", nullable(s.YES), "true: make an invitation to set a password."),
             Field("no_second_factor", nullable(s.YES), "true: turn the second factor off."),
+            Field("provider", nullable(s.YES), "true: from now on through the provider alone; a "
+                  "password or an invitation ends that."),
         ),
         about="What is given, and nothing else. It is in force at once, at every node.",
     ),

@@ -29,6 +29,7 @@ ACCOUNTS: dict[str, Schema] = {
     "User": shape(
         "A user. `sites` null: all of them.",
         **_ONE, added_at=AT, has_password=YES, invited_until=TIME, second_factor=YES,
+        provider=YES,
     ),
     "Users": page_of("User"),
     "AddedUser": shape("`invitation`: where no password was given.", **_SAID, **_RIGHTS,

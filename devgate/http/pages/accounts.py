@@ -95,6 +95,8 @@ class Pages:
             return {**name, "new_secret": True}
         if "no_second_factor" in fields:
             return {**name, "no_second_factor": True}
+        if "by_provider" in fields:
+            return {**name, "provider": True}
         if "enable" in fields:
             return {**name, "enabled": fields["enable"] == "1"}
         if "set_password" in fields:
@@ -129,6 +131,7 @@ class Pages:
             title=visit.t(self.of.title),
             of=self.of,
             page=reply,
+            provider=visit.web.provider,
             given=given or {},
             told=told,
             problem="" if err is None else str(err),
@@ -154,6 +157,7 @@ class Pages:
             title=name,
             of=self.of,
             one=one,
+            provider=visit.web.provider,
             own=visit.caller is not None and visit.caller.source.person == name,
             given=given
             or {
@@ -197,6 +201,8 @@ def _given(fields: Mapping[str, str], *, new: bool) -> dict[str, Any]:
         given["all_sites"] = True
     if new and fields.get("password"):
         given["password"] = fields["password"]
+    if new and fields.get("provider"):
+        given["provider"] = True
     return given
 
 

@@ -33,26 +33,30 @@ async def show(visit: Visit) -> Response:
         if (cookie := visit.web.sessions.by_invitation(word)) is not None:
             return await begun(visit, cookie, "/")
         if visit.caller is None:
-            return _form(visit, "This login was used already, or is too old. Ask for another.")
+            return form(visit, "This login was used already, or is too old. Ask for another.")
     if visit.caller is not None:
         return to("/")
-    return _form(visit)
+    return form(visit)
 
 
-def _form(
-    visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0, name: str = ""
-) -> Response:
-    """The form, with the name that was given, so that only the password is typed again."""
+def form(
+    visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0, name: str = "",
+    said: str = "", **named: str,
+) -> Response:  # fmt: skip
+    """The form, with the name that was given, so that only the password is typed again; and what
+    was wrong, with what it names: a sentence of ours, or `said` as it is."""
     return visit.page(
         "login.html",
         status,
         title=visit.t("Log in"),
-        wrong=visit.t(wrong, wait=math.ceil(wait)) if wrong else "",
+        wrong=visit.t(wrong, wait=math.ceil(wait), **named) if wrong else said,
         name=name,
         next=own_path(visit.request.query_params.get("next")),
         users=visit.web.users is not None,
         tokens=visit.web.tokens is not None,
-        nobody=not any(
+        provider=visit.web.provider,
+        nobody=not visit.web.provider
+        and not any(
             known is not None and known.known.entries()
             for known in (visit.web.users, visit.web.tokens)
         ),
@@ -70,7 +74,7 @@ async def enter(visit: Visit) -> Response:
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, account, trio.current_time())) > 0:
         refuse(visit.web, visit.request, "rate", operation="login")
-        return _again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
+        return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
     delay = 0.0 if token else limit.delay(address, account, trio.current_time())
     # Counted before it is looked at: attempts at once are all counted, too.
     limit.failed(address, account, trio.current_time())
@@ -81,16 +85,16 @@ async def enter(visit: Visit) -> Response:
     except Busy:
         limit.not_looked_at(address, account)
         refuse(visit.web, visit.request, "rate", operation="login")
-        return _again(visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY)
+        return again(visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY)
     if cookie is None:
-        _tell_of_refusal(visit, account)
-        return _form(
+        tell_of_refusal(visit, account)
+        return form(
             visit, "That is not right. Check the name and the password.", 403, name=account
         )
     limit.succeeded(address, account)
     if not limit.begin(account or token, trio.current_time()):
         refuse(visit.web, visit.request, "rate", operation="login")
-        return _again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
+        return again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
     return await known(visit, cookie, own_path(fields.get("next")))
 
 
@@ -119,18 +123,18 @@ async def _code(visit: Visit, pending: str, fields: Mapping[str, str]) -> Respon
     sessions, path = visit.web.sessions, own_path(fields.get("next"))
     name = sessions.of_pending(pending)
     if name is None:
-        return _form(visit, "That took too long. Log in again.", 403)
+        return form(visit, "That took too long. Log in again.", 403)
     limit = sessions.login_limit
     if not limit.code(name, trio.current_time()):
         refuse(visit.web, visit.request, "rate", operation="login")
         return _code_form(visit, pending, path, "Too many wrong codes. Try again later.", 429)
     if not await second_factor.verify(visit.web.gateway, name, fields.get("code", "")):
-        _tell_of_refusal(visit, name)
+        tell_of_refusal(visit, name)
         return _code_form(visit, pending, path, "That is not the code of now.", 403)
     limit.code_fits(name)
     cookie = sessions.by_name(name)
     if cookie is None:
-        return _form(visit, "That took too long. Log in again.", 403)
+        return form(visit, "That took too long. Log in again.", 403)
     return await begun(visit, cookie, path)
 
 
@@ -141,22 +145,26 @@ async def _cookie(visit: Visit, token: str, name: str, password: str, address: s
     return await sessions.by_password(name, password, address)
 
 
-def _again(visit: Visit, wrong: str, status: int, wait: float) -> Response:
-    response = _form(visit, wrong, status, wait)
+def again(visit: Visit, wrong: str, status: int, wait: float) -> Response:
+    """The form for who may try again after `wait` seconds."""
+    response = form(visit, wrong, status, wait)
     response.headers["Retry-After"] = str(math.ceil(wait))
     return response
 
 
-def _tell_of_refusal(visit: Visit, account: str) -> None:
-    """The name stands in the log if there is such a user: else it may be a password."""
+def tell_of_refusal(visit: Visit, account: str, **more: object) -> bool:
+    """The name stands in the log if there is such a user: else it may be a password. `more` is for
+    the event. False: too many were told already."""
     known, gateway = visit.web.sessions.is_user(account), visit.web.gateway
     source, address = f"web:{account}" if known else "", address_of(visit.request)
     gateway.refusals.refuse("http", "login", address, source=source, operation="login")
     if (skipped := visit.web.told.turn(address, trio.current_time())) is not None:
         gateway.records.event(
             "session.refused", None, name=account if known else None, address=address,
-            skipped=skipped,
+            skipped=skipped, **more,
         )  # fmt: skip
+        return True
+    return False
 
 
 async def begun(visit: Visit, cookie: str, path: str) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from devgate.access.names import MIN_PASSWORD
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations import second_factor as operation
+from devgate.gateway.operations.provider_users import of_provider
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
 from devgate.http.pages.device import picture as _code
@@ -43,6 +44,7 @@ async def _page(visit: Visit, err: DevgateError | None = None) -> Response:
         200 if err is None else http_status(err.status),
         title=visit.t("Your account"),
         person=caller.source.person,
+        of_provider=of_provider(visit.web.gateway, caller.source.person),
         sessions=items,
         second=operation.needed(visit.web.gateway, caller.source.person),
         least=MIN_PASSWORD,

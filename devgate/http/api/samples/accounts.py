@@ -25,7 +25,7 @@ ACCOUNTS: Mapping[str, Sample] = {
         {
             "status": "200", "next": None,
             "items": [{**WANG, "added_at": ADDED, "has_password": True,
-                       "invited_until": None, "second_factor": True}],
+                       "invited_until": None, "second_factor": True, "provider": False}],
         },
     ),
     "user_add": Sample(

@@ -1,0 +1,154 @@
+"""What the provider says of itself: where it is asked, and the keys that it signs with.
+
+Both are kept for an hour. Keys are asked for again, at most once a minute, where a token was
+signed with one that is not among them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import trio
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from devgate.http.oidc.asking import Asking, Away, shown
+
+log = logging.getLogger("devgate.access")
+
+KEPT = 3600.0  # seconds that an answer of the provider is good
+AGAIN = 10.0  # ... and that one who did not answer is not asked again
+KEYS_AGAIN = 60.0  # ... and at least between two looks for a key that is not known
+MAX_KEYS = 100  # of the provider that are looked at
+WELL_KNOWN = "/.well-known/openid-configuration"
+# Signatures with a public key. None with the client's secret, and never "none".
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "Ed25519",
+)  # fmt: skip
+
+Key = RSAKey | ECKey | OKPKey
+KINDS: Mapping[str, type[Key]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+
+
+class Endpoints(NamedTuple):
+    """Where the provider is asked for what."""
+
+    authorization: str
+    token: str
+    userinfo: str  # "": it has none
+    keys: str
+    basic: bool  # the client's secret goes into the head of a request, and not into its form
+    names_itself: bool  # `iss` is in the address of the callback (RFC 9207)
+
+
+class Provider:
+    """One provider. Belongs to one trio run."""
+
+    def __init__(self, issuer: str, asking: Asking) -> None:
+        self.issuer = issuer
+        self._asking = asking
+        self._lock = trio.Lock()
+        self._endpoints: Endpoints | None = None
+        self._until = 0.0  # trio's clock
+        self._failed: tuple[float, str] | None = None  # when it did not answer, and why
+        self._keys: Sequence[tuple[str | None, str, Key]] = ()  # (kid, kty, key)
+        self._keys_until = self._keys_asked = -KEYS_AGAIN
+
+    async def endpoints(self) -> Endpoints:
+        """Where it is asked. Raises Away."""
+        async with self._lock:
+            now = trio.current_time()
+            if self._endpoints is None or now >= self._until:
+                self._endpoints = await self._asked(now)
+                self._until = now + KEPT
+            return self._endpoints
+
+    async def _asked(self, now: float) -> Endpoints:
+        """Many may want it at once: who comes while it is away waits for nobody."""
+        if self._failed is not None and now < self._failed[0] + AGAIN:
+            raise Away(self._failed[1])
+        try:
+            found = self._read(await self._asking.get(self.issuer.rstrip("/") + WELL_KNOWN))
+        except Away as err:
+            if self._failed is None:
+                log.warning("provider of logins is away issuer=%s reason=%s", self.issuer, err)
+            self._failed = trio.current_time(), str(err)
+            raise
+        if self._failed is not None:
+            log.info("provider of logins answers again issuer=%s", self.issuer)
+        self._failed = None
+        return found
+
+    def _read(self, found: Mapping[str, Any]) -> Endpoints:
+        if found.get("issuer") != self.issuer:
+            raise Away(
+                f"it calls itself {str(found.get('issuer'))[:200]!r}: [http.oidc] issuer has to "
+                "be the same, letter by letter"
+            )
+
+        def place(name: str, *, needed: bool = True) -> str:
+            url = found.get(name)
+            if url is None and not needed:
+                return ""
+            if not isinstance(url, str) or not url.isprintable() or len(url) > 2000:
+                raise Away(f"its configuration has no {name}")
+            if not url.startswith("https://") and not self.issuer.startswith("http://"):
+                raise Away(f"its {name} is {shown(url)}: an address with https:// expected")
+            return url
+
+        methods = found.get("token_endpoint_auth_methods_supported")
+        return Endpoints(
+            place("authorization_endpoint"),
+            place("token_endpoint"),
+            place("userinfo_endpoint", needed=False),
+            place("jwks_uri"),
+            not isinstance(methods, list) or "client_secret_basic" in methods,
+            found.get("authorization_response_iss_parameter_supported") is True,
+        )
+
+    async def keys(self, kid: str | None, kind: str) -> Sequence[Key]:
+        """Those that may have signed a token: by its `kid`, if it has one, and the kind of key
+        that its algorithm needs. Raises Away."""
+        where = (await self.endpoints()).keys
+        async with self._lock:
+            now = trio.current_time()
+            known = self._fitting(kid, kind)
+            if now >= self._keys_until or (not known and now >= self._keys_asked + KEYS_AGAIN):
+                self._keys_asked = now
+                self._keys = _read_keys(await self._asking.get(where))
+                self._keys_until = now + KEPT
+            return self._fitting(kid, kind)
+
+    def _fitting(self, kid: str | None, kind: str) -> Sequence[Key]:
+        return [
+            key
+            for its_kid, its_kind, key in self._keys
+            if its_kind == kind and (kid is None or its_kid in (None, kid))
+        ]
+
+    async def userinfo(self, access_token: str) -> dict[str, Any]:
+        """The claims that are not in the ID token. Raises Away."""
+        where = (await self.endpoints()).userinfo
+        return await self._asking.get(where, {"Authorization": f"Bearer {access_token}"})
+
+
+def _read_keys(found: Mapping[str, Any]) -> Sequence[tuple[str | None, str, Key]]:
+    """Without those of other kinds, and those that only encrypt."""
+    listed = found.get("keys")
+    if not isinstance(listed, list):
+        raise Away("its jwks_uri has no keys")
+    keys: list[tuple[str | None, str, Key]] = []
+    for one in listed[:MAX_KEYS]:
+        kind = one.get("kty") if isinstance(one, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS or one.get("use", "sig") != "sig":
+            continue
+        kid = one.get("kid")
+        try:
+            key = KINDS[kind].import_key(one)
+        except (JoseError, ValueError, TypeError, KeyError):
+            continue  # another of them may have signed
+        keys.append((kid if isinstance(kid, str) else None, kind, key))
+    return keys

@@ -1,0 +1,109 @@
+"""Coming in through the provider of [http.oidc]: the way there, and the way back."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+from starlette.responses import Response
+
+from devgate.errors import DevgateError
+from devgate.gateway.operations.provider_users import Unwanted, known_as
+from devgate.http.auth import address_of, refuse
+from devgate.http.pages.login import BUSY, again, begun, form, tell_of_refusal
+from devgate.http.pages.view import Visit, own_path, to
+
+if TYPE_CHECKING:
+    from devgate.http.oidc.login import Oidc
+
+log = logging.getLogger("devgate.access")
+
+PATH = "/login/oidc"
+CALLBACK = "/login/oidc/callback"
+# For the brake of logins: who comes back with what is not good waits, as for wrong passwords. It
+# is no user's name, so that nobody else waits.
+ACCOUNT = "\0provider"
+AWAY = "{provider} cannot be reached. Try again later, or log in with a password."
+
+
+async def begin(visit: Visit) -> Response:
+    """Send the browser to the provider."""
+    oidc, path = visit.web.oidc, own_path(visit.request.query_params.get("next"))
+    if oidc is None:
+        return to("/login")
+    from devgate.http.oidc.asking import Away
+    from devgate.http.oidc.login import COOKIE, LASTS
+
+    try:
+        made = await oidc.begin(path)
+    except Away:
+        return form(visit, AWAY, 503, provider=visit.web.provider)
+    response = to(made.url)
+    response.set_cookie(
+        visit.web.sessions.prefix + COOKIE, made.cookie, LASTS, httponly=True, samesite="lax",
+        secure=visit.secure,
+    )  # fmt: skip
+    return response
+
+
+async def ended(visit: Visit) -> Response:
+    """Who comes back from the provider, once for each time that he was sent there."""
+    oidc = visit.web.oidc
+    if oidc is None:
+        return to("/login")
+    from devgate.http.oidc.login import COOKIE
+
+    name = visit.web.sessions.prefix + COOKIE
+    response = await _ended(visit, oidc, visit.request.cookies.get(name, ""))
+    response.delete_cookie(name, httponly=True, samesite="lax", secure=visit.secure)
+    return response
+
+
+async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
+    from devgate.http.oidc.asking import Away, Refused
+
+    given = visit.request.query_params
+    under_way = oidc.begun(cookie, given)
+    if under_way is None:
+        return form(
+            visit, "That took too long, or was begun in another window. Log in again.", 403
+        )
+    word, path = under_way
+    address, limit = address_of(visit.request), visit.web.sessions.login_limit
+    if (wait := limit.wait(address, ACCOUNT, trio.current_time())) > 0:
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
+    called = visit.web.provider
+    if "error" in given:
+        return form(visit, "{provider} did not let you in.", 403, provider=called)
+    limit.failed(address, ACCOUNT, trio.current_time())
+    try:
+        claims = await oidc.claims(word, given)
+        name = await known_as(
+            visit.web.gateway, oidc.settings, claims.subject, claims.found, address
+        )
+    except Away as err:
+        limit.not_looked_at(address, ACCOUNT)
+        log.warning("provider of logins is away issuer=%s reason=%s", oidc.settings.issuer, err)
+        return form(visit, AWAY, 503, provider=called)
+    except Refused as err:
+        if tell_of_refusal(visit, "", reason=str(err)):
+            log.warning(
+                "answer of the provider is not good issuer=%s reason=%s address=%s",
+                oidc.settings.issuer, err, address,
+            )  # fmt: skip
+        return form(visit, "The answer of {provider} is not good. Log in again.", 403,
+                    provider=called)  # fmt: skip
+    except Unwanted as err:
+        tell_of_refusal(visit, "", reason=str(err))
+        return form(visit, status=403, said=visit.said(str(err)))
+    except DevgateError:
+        limit.not_looked_at(address, ACCOUNT)
+        raise
+    limit.succeeded(address, ACCOUNT)
+    session = visit.web.sessions.by_name(name)
+    if session is None or not limit.begin(name, trio.current_time()):
+        refuse(visit.web, visit.request, "rate", operation="login")
+        return again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
+    return await begun(visit, session, path)
