@@ -17,7 +17,11 @@ ENGLISH_PAGES = sorted(
     {page for page in parity.DOCS.rglob("*.md") if not page.is_relative_to(IN_CHINESE)}
     | {CONTRIBUTING}
 )
-PROPER = {"HAProxy", "PostgreSQL", "Webhook", "FAQ"}  # names that no language changes
+# Names that no language changes.
+PROPER = {
+    "HAProxy", "PostgreSQL", "Webhook", "FAQ", "nginx", "PHP", "Python", "Java", "Node", "TLS",
+    "devgate",
+}  # fmt: skip
 
 
 def name(page: Path) -> str:
