@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
 
 from devgate.errors import DevgateError, StoreError
-from devgate.gateway.clock import time
 from devgate.gateway.command import Command, Order
 from devgate.gateway.commands.ids import Ids
 from devgate.gateway.commands.orders import Orders
 from devgate.gateway.completion import result_of
-from devgate.gateway.details import ended
 from devgate.gateway.membership import Lost, Unreachable
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.dispatcher import NodeDispatcher
+from devgate.gateway.nodes.elsewhere import LOST_HOP, Elsewhere, OnDone, Reply, in_question
 from devgate.gateway.nodes.holders import Holders
-from devgate.gateway.nodes.records import NodeRecords, NotWritten
+from devgate.gateway.nodes.records import NodeRecords
 from devgate.gateway.quarantine import Rule
 from devgate.store import history, nodes
 from devgate.store.node_commits import KEY_SPENT
 
-Reply = Mapping[str, Any]
-
 ROUTE_SECONDS = 5.0  # that an order may look for its device's node: longer than a lease
 CLAIM_SECONDS = 2.0  # that it may wait for a device that has just registered here
 RETRY_SECONDS = 0.1  # between two looks
-FOLLOW_SECONDS = 0.5  # between two looks at a record that another node writes
 # The reply to a node that has handed over an order for a device that is not here.
 MOVED: Reply = {"status": "404", "moved": True}
-LOST_HOP = "it could not be handed to the node of its device in time; nothing was sent"
-
-# A reply of another node is passed on as it is.
-OnDone = Callable[[Command | Exception | Reply], None]
 
 log = logging.getLogger("devgate.nodes")
 
@@ -78,6 +69,7 @@ class Routing:
         self._node = node
         self._links = links
         self._learn = learn
+        self._elsewhere = Elsewhere(dispatcher, records, learn)
         self._holders = Holders(lambda imeis: records.read(nodes.holders, imeis), dispatcher.soon)
 
     @property
@@ -140,7 +132,7 @@ class Routing:
             try:
                 row = await self._records.read(history.by_id, found.id)
             except StoreError as err:
-                return on_done(_in_question(order, err))
+                return on_done(in_question(order, err))
             if row is not None:  # whoever handed the order over has given it up
                 return on_done(Command.of(row))
             found = None  # the next try finds the command that has spent the key
@@ -167,20 +159,10 @@ class Routing:
         if isinstance(found, Command) and found.unwritten is not None:
             # Its key was spent elsewhere at this moment, or its device has left for another node.
             self._start(order, wait, on_done)
-        elif isinstance(found, Command) and self._is_a_record(found) and wait:
-            self._dispatcher.soon(partial(self._follow_for, found, on_done))
+        elif isinstance(found, Command) and self._elsewhere.is_a_record(found) and wait:
+            self._dispatcher.soon(partial(self._elsewhere.follow_for, found, on_done))
         else:
             on_done(found)
-
-    def _is_a_record(self, command: Command) -> bool:
-        """Whether another node works on the command: this is only what its row said."""
-        return command.state != "ended" and command.id not in self._dispatcher.live
-
-    async def _follow_for(self, command: Command, on_done: OnDone) -> None:
-        try:
-            on_done(await self._follow(command.id))
-        except DevgateError as err:
-            on_done(err)
 
     def _start(self, order: Order, wait: bool, on_done: OnDone) -> None:
         self._begin(partial(self._route, order, wait, on_done), on_done)
@@ -206,8 +188,8 @@ class Routing:
                 if isinstance(found, Exception):
                     raise found
                 if found.unwritten is None:
-                    if wait and self._is_a_record(found):
-                        return await self._follow(found.id)
+                    if wait and self._elsewhere.is_a_record(found):
+                        return await self._elsewhere.follow(found.id)
                     return found
                 if found.unwritten == KEY_SPENT:
                     continue  # the next try finds the command that has spent it
@@ -218,7 +200,7 @@ class Routing:
                     # The link has said so once, at a higher level: this is for each order.
                     log.debug("node cannot be reached node=%s error=%s", node, err)
                 except Lost:
-                    return await self._lost(attempt, wait)
+                    return await self._elsewhere.lost(attempt, wait)
                 else:
                     if reply is not None:
                         self._holders.note(order.imei, node)
@@ -226,7 +208,7 @@ class Routing:
                 if hint is not None:
                     continue  # the database knows where the device is by now
             if trio.current_time() > until:
-                if (earlier := await self._earlier(order, wait)) is not None:
+                if (earlier := await self._elsewhere.earlier(order, wait)) is not None:
                     return earlier
                 raise StoreError(LOST_HOP)
             await trio.sleep(RETRY_SECONDS)
@@ -247,69 +229,10 @@ class Routing:
                 await self._learn([order.imei])
                 return None
         except StoreError as err:
-            raise _in_question(order, err) from err
+            raise in_question(order, err) from err
         return node
-
-    async def _earlier(self, order: Order, wait: bool) -> Command | None:
-        """The command that has spent the order's key before, if there is one. Raises StoreError
-        if that cannot be looked up."""
-        if order.key is not None:
-            try:
-                row = await self._records.read(history.by_key, order.key)
-            except StoreError as err:
-                raise _in_question(order, err) from err
-            if row is not None:
-                return await self._follow(row["id"], wait)
-        return None
-
-    async def _lost(self, order: Order, wait: bool) -> Command | Reply:
-        """The other node has the order, or never had it. If a row of its id can be written here,
-        nobody can write it any more."""
-        assert order.id is not None, "it was given one"
-        with suppress(StoreError):  # its event says what the device is called
-            await self._learn([order.imei])
-        now = time()
-        command = Command(order.id, order, now)
-        command.ends("503", now, LOST_HOP)
-        error = await result_of(partial(self._records.tomb, command, ended, now))
-        if error is None:
-            command.set_recorded()
-            command.set_done()
-            return await self._earlier(order, wait) or command
-        if not (isinstance(error, NotWritten) and error.known):
-            raise StoreError(
-                "the node of the device was lost, and what it did cannot be looked up now "
-                f"({error}): the outcome is unknown, ask again with the key",
-                outcome="unknown",
-            )
-        return await self._follow(order.id, wait)
-
-    async def _follow(self, id: str, wait: bool = True) -> Command:
-        """The command once its record has ended, or (not `wait`) as it is there."""
-        while True:
-            try:
-                row = await self._records.read(history.by_id, id)
-            except StoreError as err:
-                raise StoreError(
-                    f"{err}: the outcome of the command {id} is unknown, ask again",
-                    outcome="unknown",
-                ) from err
-            if row is not None and (row["state"] == "ended" or not wait):
-                return Command.of(row)
-            await trio.sleep(FOLLOW_SECONDS)
 
 
 def _ends(found: Command) -> bool:
     """Whether it has ended since it was on disk. Another node may have it: that is told first."""
     return found.state == "ended" and not found.done
-
-
-def _in_question(order: Order, why: StoreError) -> StoreError:
-    """It cannot be handed on, nor its key looked up."""
-    if order.key is None:
-        return why
-    return StoreError(
-        f"{why}; nothing was sent for this request, but the key may have been used before: ask "
-        "again with it",
-        outcome="unknown",
-    )
