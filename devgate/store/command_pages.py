@@ -13,46 +13,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.errors import OUTCOMES
+from devgate.store.command_looks import ENDED, LAST_ID, Look, Stream, Wanted, prepared
 from devgate.store.history import Record, page
 from devgate.store.numbering import floor_id
-from devgate.store.site_devices import are_more, some
+from devgate.store.site_devices import some
 from devgate.store.statistics import names
 
 NEAR, FAR = 2000, 6000  # commands that are looked at for what no index knows, in two steps
 MAX_COUNT = 10_000  # up to which commands are counted
 FEW_DEVICES = 200  # of a site whose commands are looked up device by device
-MANY_DEVICES = 10_000  # of a site: beyond it each command's device is looked up
-LAST_ID = "Z" * 27  # behind every id
-
-ENDED = {
-    outcome: tuple(status for status, name in OUTCOMES.items() if name == outcome)
-    for outcome in ("done", "failed", "unknown")
-} | {"refused": ("300", "401", "404", "409", "410", "423", "429", "503")}
-OPEN = ("waiting", "sent")
-PEOPLE = "web:"  # what the sources of people at the dashboard begin with
-# As the indexes have it: otherwise SQLite does not use them.
-NO_SUCCESS = "c.state = 'ended' AND c.status <> '200'"
-IS_PERSON = f"substr(c.source, 1, 4) = '{PEOPLE}'"
-# Open commands are few and sorted, not looked for in the order of all: the second makes their own
-# index the best, and the first makes that of all useless.
-NO_ORDER = "(c.id || '')"
-IS_OPEN = " AND c.state <> 'ended' AND c.imei > ''"
-
-
-class Wanted(NamedTuple):
-    """Which commands are looked for: all that is given has to be so."""
-
-    imei: str | None = None
-    key: str | None = None
-    state: str | None = None
-    outcomes: frozenset[str] = frozenset()  # any of these; none: whatever the outcome
-    kind: str | None = None  # start, stop
-    site: str | None = None  # where their device stands now
-    sites: frozenset[str] | None = None  # one of these, where it stands now
-    source: str | None = None
-    since: float | None = None  # taken at that time or later (wall clock)
-    until: float | None = None  # taken before that time
 
 
 class Page(NamedTuple):
@@ -61,22 +30,6 @@ class Page(NamedTuple):
     rows: Sequence[Record]
     next: str | None
     prev: str | None
-
-
-class _Stream(NamedTuple):
-    """Commands that an index gives: by which expression in order, and those of which condition."""
-
-    id: str
-    condition: str
-    by: str = ""  # SQLite is told which: it would read all of a time rather than what is rare
-
-
-class _Look(NamedTuple):
-    """A search, prepared: `rest` is what has to be looked at in each command of the streams."""
-
-    streams: Sequence[_Stream]
-    rest: str
-    values: dict[str, Any]
 
 
 def find(
@@ -88,7 +41,7 @@ def find(
         return _of_key(conn, wanted, limit, after)
     back = after is None and before is not None
     start = (before if back else after) or LAST_ID
-    look = _prepared(conn, wanted)
+    look = prepared(conn, wanted)
     rows, ahead = _rows(conn, look, wanted, start, limit, back)
     if len(rows) > limit:
         rows, ahead = rows[:limit], rows[limit - 1]["id"]
@@ -99,7 +52,7 @@ def find(
 
 
 def _rows(
-    conn: Connection, look: _Look, wanted: Wanted, start: str, limit: int, back: bool
+    conn: Connection, look: Look, wanted: Wanted, start: str, limit: int, back: bool
 ) -> tuple[list[dict[str, Any]], str | None]:
     """At most one row more than `limit`; and how far was looked, if there may be more."""
     if not look.rest:
@@ -116,71 +69,8 @@ def _rows(
     return rows, start
 
 
-def _prepared(conn: Connection, wanted: Wanted) -> _Look:
-    values: dict[str, Any] = {"first": "", "last": LAST_ID}
-    if wanted.since is not None:
-        values["first"] = floor_id(wanted.since)
-    if wanted.until is not None:
-        values["last"] = floor_id(wanted.until)
-    stream, rest = _Stream("c.id", ""), ""
-    for name, column in (("imei", "imei"), ("state", "state"), ("kind", "type")):
-        if (given := getattr(wanted, name)) is not None:
-            values[name] = given
-            if name == "imei":
-                stream = _Stream("c.id", " AND c.imei = :imei", "command_device")
-            elif name == "state" and given in OPEN and wanted.imei is None:
-                stream = _Stream(NO_ORDER, f"{IS_OPEN} AND c.state = :state")
-            else:
-                rest += f" AND c.{column} = :{name}"
-    if wanted.source is not None:
-        values["source"] = wanted.source
-        by_index = wanted == Wanted(source=wanted.source, since=wanted.since, until=wanted.until)
-        if wanted.source.startswith(PEOPLE) and by_index:
-            stream = _Stream("c.id", f" AND {IS_PERSON} AND c.source = :source", "command_person")
-        else:
-            rest += " AND c.source = :source"
-    streams = [stream]
-    if wanted.outcomes:
-        streams, more = _by_outcome(wanted, stream)
-        rest += more
-    if wanted.site is not None:
-        values["site"] = wanted.site
-        rest += (
-            f" AND {_AT_LARGE_SITE if are_more(conn, [wanted.site], MANY_DEVICES) else _AT_SITE}"
-        )
-    if wanted.sites is not None:
-        named = {f"own{n}": site for n, site in enumerate(sorted(wanted.sites))}
-        values |= named
-        among = f"IN ({', '.join(f':{name}' for name in named)})"
-        if are_more(conn, wanted.sites, MANY_DEVICES):
-            rest += f" AND (SELECT d.site FROM device d WHERE d.imei = c.imei) {among}"
-        else:
-            rest += f" AND c.imei IN (SELECT d.imei FROM device d WHERE d.site {among})"
-    return _Look(streams, rest, values)
-
-
-_AT_SITE = "c.imei IN (SELECT d.imei FROM device d WHERE d.site = :site)"
-_AT_LARGE_SITE = "(SELECT d.site FROM device d WHERE d.imei = c.imei) = :site"
-
-
-def _by_outcome(wanted: Wanted, stream: _Stream) -> tuple[list[_Stream], str]:
-    """Those that did not succeed are few, and in an index by their status."""
-    statuses = [s for name, those in ENDED.items() if name in wanted.outcomes for s in those]
-    is_open = "pending" in wanted.outcomes
-    if "200" not in statuses and wanted.imei is None and wanted.state not in OPEN:
-        found = [
-            _Stream("c.id", f" AND {NO_SUCCESS} AND c.status = '{one}'", "command_failed")
-            for one in statuses
-        ]
-        return found + ([_Stream(NO_ORDER, IS_OPEN)] if is_open else []), ""
-    quoted = ", ".join(f"'{one}'" for one in statuses)
-    either = [f"(c.state = 'ended' AND c.status IN ({quoted}))"] if statuses else []
-    either += ["c.state <> 'ended'"] if is_open else []
-    return [stream], f" AND ({' OR '.join(either)})"
-
-
 def _select(
-    conn: Connection, look: _Look, start: str, bound: str | None, limit: int, back: bool
+    conn: Connection, look: Look, start: str, bound: str | None, limit: int, back: bool
 ) -> list[dict[str, Any]]:
     """From behind `start` up to `bound`, in the order that was asked for."""
     order = "ASC" if back else "DESC"
@@ -197,7 +87,7 @@ def _select(
     return [dict(row._mapping) for row in _run(conn, query, values)]
 
 
-def _table(conn: Connection, one: _Stream) -> str:
+def _table(conn: Connection, one: Stream) -> str:
     by = f" INDEXED BY {one.by}" if one.by and conn.dialect.name == "sqlite" else ""
     return f"command c{by}"
 
@@ -209,7 +99,7 @@ def _between(id: str, bounded: bool, back: bool) -> str:
     return f"{id} {beyond} :start{end} AND {id} >= :first AND {id} < :last"
 
 
-def _bound(conn: Connection, look: _Look, start: str, size: int, back: bool) -> str | None:
+def _bound(conn: Connection, look: Look, start: str, size: int, back: bool) -> str | None:
     """The id up to which about `size` commands are looked at; None: to the end."""
     found: list[str] = []
     for one in look.streams:
@@ -241,7 +131,7 @@ _OF_DEVICE = text(
 
 
 def _device_by_device(
-    conn: Connection, look: _Look, imeis: Sequence[str], start: str, limit: int
+    conn: Connection, look: Look, imeis: Sequence[str], start: str, limit: int
 ) -> list[dict[str, Any]]:
     bounds = {"first": look.values["first"], "last": look.values["last"]}
     ids: list[str] = []
@@ -291,7 +181,7 @@ def count(conn: Connection, wanted: Wanted) -> tuple[int, bool]:
     no index knows among the newest alone."""
     if wanted.key is not None:
         return len(_of_key(conn, wanted, MAX_COUNT, None).rows), False
-    look, total, bound = _prepared(conn, wanted), 0, None
+    look, total, bound = prepared(conn, wanted), 0, None
     if look.rest:
         bound = _bound(conn, look, LAST_ID, NEAR + FAR, back=False)
     for one in look.streams:

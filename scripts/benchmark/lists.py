@@ -23,9 +23,10 @@ from benchmark.machine import cores
 from benchmark.report import aligned
 from devgate.gateway.operations.find import _find
 from devgate.store import command_pages, device_pages, inbox
-from devgate.store.command_pages import Wanted as Commands
+from devgate.store.command_looks import Wanted as Commands
 from devgate.store.device_filters import Wanted as Devices
 from devgate.store.engine import Database, open_database
+from devgate.store.numbering import floor_id
 
 DEVICES, COMMANDS, ROUNDS, SHOWN = 1_000_000, 10_000_000, 9, 50
 UNKNOWN = 50_000
@@ -206,7 +207,7 @@ def measure(database: Database, rounds: int) -> dict[str, list[float]]:
         middle = conn.exec_driver_sql("SELECT count(*) / 2 FROM device").scalar_one()
         deep = f"{FIRST + int(middle):015}"
         newest = conn.exec_driver_sql("SELECT max(accepted_at) FROM command").scalar_one()
-        old = command_pages.floor_id(newest - 15 * DAY)
+        old = floor_id(newest - 15 * DAY)
     return {
         name: _timed(database, look, rounds) for name, look in pages(newest, deep, old).items()
     }

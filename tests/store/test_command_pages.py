@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from devgate.gateway.command_record import record_outcome
-from devgate.store import command_pages, devices
-from devgate.store.command_pages import Wanted
+from devgate.store import command_looks, command_pages, devices
+from devgate.store.command_looks import Wanted
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -151,7 +151,7 @@ def test_every_command_comes_once_forward_and_back(
     monkeypatch.setattr(command_pages, "NEAR", near)
     monkeypatch.setattr(command_pages, "FAR", far)
     monkeypatch.setattr(command_pages, "FEW_DEVICES", few)
-    monkeypatch.setattr(command_pages, "MANY_DEVICES", few)
+    monkeypatch.setattr(command_looks, "MANY_DEVICES", few)
     with filled.read() as conn:
         for name, (wanted, _) in WANTED.items():
             for size in (3, 40):

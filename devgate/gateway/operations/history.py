@@ -13,7 +13,8 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei, shown
 from devgate.store import command_pages
-from devgate.store.command_pages import ENDED, Page, Wanted
+from devgate.store.command_looks import ENDED, Wanted
+from devgate.store.command_pages import Page
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
 
