@@ -15,7 +15,7 @@ from devgate.cli.params import Moment
 from devgate.control.client import ask
 from devgate.model import AUDIT_CSV, audit_row
 
-LIMIT, MOST = 50, 1000  # events that are shown by default, and that are asked for at once
+LIMIT, PAGE = 50, 1000  # events that are shown by default, and that are asked for at once
 
 
 @click.command()
@@ -76,7 +76,7 @@ def _csv(where: Where, given: Mapping[str, Any]) -> NoReturn:
     more: dict[str, Any] = {}
     while True:
         reply: Mapping[str, Any]
-        reply = ask(where.socket(), {"type": "audit", **given, **more, "limit": MOST})
+        reply = ask(where.socket(), {"type": "audit", **given, **more, "limit": PAGE})
         if code := exit_code(reply):
             finish(reply, where.as_json)
         out.writerows(map(audit_row, reply["items"]))

@@ -15,7 +15,7 @@ from devgate.cli.story import story
 from devgate.control.client import ask
 from devgate.model import COMMAND_CSV, Imei
 
-MOST = 1000  # commands that are asked for at once
+PAGE = 1000  # commands that are asked for at once
 LIMIT = click.option("--limit", type=click.IntRange(1), help="At most that many.")
 AFTER = click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
 
@@ -167,7 +167,7 @@ def _csv(where: Where, fields: Mapping[str, object], limit: int | None) -> NoRet
     given = {name: value for name, value in fields.items() if value is not None}
     left = limit or sys.maxsize
     while True:
-        request = {"type": "history", **given, "limit": min(left, MOST)}
+        request = {"type": "history", **given, "limit": min(left, PAGE)}
         reply: Mapping[str, Any] = ask(where.socket(), request)
         if code := exit_code(reply):
             finish(reply, where.as_json)

@@ -10,7 +10,7 @@ import fcntl
 import os
 from contextlib import suppress
 
-MOST = 1000  # bytes of the sentence
+MAX_BYTES = 1000  # bytes of the sentence
 
 
 class StandbyFile:
@@ -35,7 +35,7 @@ class StandbyFile:
                     raise
                 self._fd = fd
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, words.encode()[:MOST], 0)
+            os.pwrite(self._fd, words.encode()[:MAX_BYTES], 0)
 
     def remove(self) -> None:
         """The standby waits no longer. The second time does nothing."""
@@ -56,7 +56,7 @@ def waiting(socket: str) -> str | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.pread(fd, MOST, 0).decode("utf-8", "replace")
+        return os.pread(fd, MAX_BYTES, 0).decode("utf-8", "replace")
     except OSError:
         return None
     finally:

@@ -13,7 +13,7 @@ from devgate.errors import CallerError
 from devgate.store.account_tables import account as t
 from devgate.store.account_tables import account_revision
 
-MOST = 2000  # accounts of a kind: all of them are in memory at every node
+MAX_EACH = 2000  # accounts of a kind: all of them are in memory at every node
 MAX_SITES = 200  # that one account may be limited to
 
 Kind = Literal["user", "token"]
@@ -78,13 +78,15 @@ def one(conn: Connection, kind: Kind, name: str) -> Account:
 
 
 def add(conn: Connection, account: Account) -> None:
-    """Add it. Raises CallerError (409) if the name is taken, or there are MOST of its kind."""
+    """Add it. Raises CallerError (409) if the name is taken, or there are MAX_EACH of its kind."""
     _lock(conn)
     kept = _row(conn, account.kind, account.name)
     if kept is not None and not kept.removed:
         raise CallerError("409", f"name: there is a {account.kind} named {account.name} already")
-    if _count(conn, account.kind) >= MOST:
-        raise CallerError("409", f"there are {MOST} of that kind, and no more can be: remove one")
+    if _count(conn, account.kind) >= MAX_EACH:
+        raise CallerError(
+            "409", f"there are {MAX_EACH} of that kind, and no more can be: remove one"
+        )
     _put(conn, account if kept is None else replace(account, line=kept.line))
 
 
@@ -186,9 +188,10 @@ def take(conn: Connection, accounts: Sequence[Account]) -> Sequence[Account]:
             _put(conn, account)
             taken.append(account)
     for kind in {one.kind for one in taken}:
-        if _count(conn, kind) > MOST:
+        if _count(conn, kind) > MAX_EACH:
             raise CallerError(
-                "409", f"the file has too many {kind}s: at most {MOST} can be in the database"
+                "409",
+                f"the file has too many {kind}s: at most {MAX_EACH} can be in the database",
             )
     return taken
 

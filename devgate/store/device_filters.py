@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from devgate.store.device import MAX_ID
 from devgate.store.site_devices import some
 
-MOST = 10_000  # devices of a set that is looked at as a whole; also up to which they are counted
+MAX_DEVICES = 10_000  # of a set that is looked at as a whole; also up to which devices are counted
 SMALL = 1000  # devices of a set that is looked at before all else
 TERMS = 200  # of the words' index: two letters that begin more of them are no help
 HOUR = 3600

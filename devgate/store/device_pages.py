@@ -6,7 +6,7 @@ Four steps find a page, each with a bound, so that none takes long with a millio
    looked at and sorted as a whole.
 2. Some hundreds of devices are looked at in the order of the page. What is found often is found
    near.
-3. What is neither is looked for in a larger set, of `device_filters.MOST` at most.
+3. What is neither is looked for in a larger set, of `device_filters.MAX_DEVICES` at most.
 4. Without one it is looked for among some thousands more. The page may then be shorter than was
    asked for; its cursor says how far was looked.
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.device_filters import MOST, SMALL, Wanted, alone
+from devgate.store.device_filters import MAX_DEVICES, SMALL, Wanted, alone
 from devgate.store.device_orders import (
     NEVER,
     RANKS,
@@ -54,7 +54,7 @@ def find(
     after: str | None = None, before: str | None = None, counted: bool = False,
 ) -> Page:  # fmt: skip
     """At most `limit` devices in that order; `down`: the last first. They come behind the cursor
-    `after`, or in front of `before`. `counted`: all are counted, up to MOST.
+    `after`, or in front of `before`. `counted`: all are counted, up to MAX_DEVICES.
 
     Raises CallerError (400) for a cursor of another order.
     """
@@ -93,21 +93,21 @@ class _Look:
         return self._walked(walk_of(self._sort, self._wanted), start, limit)
 
     def count(self) -> tuple[int, bool]:
-        """How many, at most MOST, and whether there may be more."""
+        """How many, at most MAX_DEVICES, and whether there may be more."""
         total, more = self._counted()
-        return min(total, MOST), more or total > MOST
+        return min(total, MAX_DEVICES), more or total > MAX_DEVICES
 
     def _counted(self) -> tuple[int, bool]:
         if not self._wanted.filters:
             query = "SELECT count(*) FROM (SELECT 1 FROM device LIMIT :limit) AS found"
-            return int(self._conn.scalar(text(query), {"limit": MOST + 1}) or 0), False
-        if (some := self._rows.few(self._wanted, MOST)) is not None:
+            return int(self._conn.scalar(text(query), {"limit": MAX_DEVICES + 1}) or 0), False
+        if (some := self._rows.few(self._wanted, MAX_DEVICES)) is not None:
             return int(self._rows.whole(some, self._wanted, "count(*)")[0][0]), False
         if alone(self._wanted):
-            return MOST + 1, True  # the index had more
+            return MAX_DEVICES + 1, True  # the index had more
         walk = walk_of("imei", self._wanted)
         bound = self._rows.bound(walk, None, NEAR + FAR)
-        return self._rows.count(walk, bound, MOST + 1), bound is not None
+        return self._rows.count(walk, bound, MAX_DEVICES + 1), bound is not None
 
     # Orders of several indexes
 
@@ -142,7 +142,7 @@ class _Look:
         near, horizon = self._merged(walks, start, limit, wanted, NEAR)
         if len(near) >= limit or horizon is None:
             return near[:limit], None
-        if (some := self._rows.few(wanted, MOST)) is not None:
+        if (some := self._rows.few(wanted, MAX_DEVICES)) is not None:
             return self._rows.sorted(some, wanted, "since", start, limit), None
         rows, end = self._merged(walks, horizon, limit - len(near), wanted, FAR)
         return near + rows, None if len(near) + len(rows) >= limit else end
@@ -184,7 +184,7 @@ class _Look:
         near, seen = self._step(walk, start, limit, wanted, NEAR)
         if len(near) >= limit or seen is None:
             return near, None
-        if (some := self._rows.few(wanted, MOST)) is not None:
+        if (some := self._rows.few(wanted, MAX_DEVICES)) is not None:
             return self._rows.sorted(some, wanted, self._sort, start, limit), None
         rows, end = self._step(walk, seen, limit - len(near), wanted, FAR)
         return near + rows, None if len(near) + len(rows) >= limit else end

@@ -21,7 +21,7 @@ from devgate.store import statistics
 from devgate.store.history import Record
 from devgate.store.unresolved import CONTRADICTED, INBOX, INBOX_ORDER, RESOLVED
 
-MOST = 10_000  # that are counted
+MAX_COUNT = 10_000  # that are counted
 WINDOW = 20_000  # entries of the index that one page, or one count, looks at
 # Devices of sites that are found first. Of a larger one each entry's device is looked up, which
 # costs more than the entry: but of these every fiftieth belongs to it, with a million devices.
@@ -128,12 +128,12 @@ def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> 
 
 
 def count(conn: Connection, looked: Looked) -> Counted:
-    """How many there are, up to MOST."""
+    """How many there are, up to MAX_COUNT."""
     conditions, window = _way(conn, looked)
-    values = {**looked.values(), "most": MOST + 1, "window": window}
+    values = {**looked.values(), "most": MAX_COUNT + 1, "window": window}
     n = int(conn.scalar(_count(looked.state, conditions), values) or 0)
-    if n > MOST:
-        return Counted(MOST, True)
+    if n > MAX_COUNT:
+        return Counted(MAX_COUNT, True)
     return Counted(n, _edge(conn, looked, conditions, values) is not None)
 
 

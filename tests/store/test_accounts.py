@@ -60,7 +60,7 @@ def test_a_line_is_taken_once(database: Database) -> None:
 
 
 def test_there_are_only_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MOST", 1)
+    monkeypatch.setattr(accounts, "MAX_EACH", 1)
     with database.write() as conn:
         accounts.add(conn, SHOP)
     with database.write() as conn, pytest.raises(CallerError, match="remove one"):

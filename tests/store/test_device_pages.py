@@ -135,7 +135,7 @@ def test_every_device_comes_once_forward_and_back(
     """Whichever step finds it: near, in a set as a whole, or further on."""
     near, far, most = bounds
     monkeypatch.setattr(device_pages, "SMALL", most and near)
-    monkeypatch.setattr(device_pages, "MOST", most)
+    monkeypatch.setattr(device_pages, "MAX_DEVICES", most)
     monkeypatch.setattr(device_pages, "NEAR", near)
     monkeypatch.setattr(device_pages, "FAR", far)
     with filled.read() as conn:
@@ -177,8 +177,8 @@ def test_counts(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
 
         for name, (wanted, fits) in WANTED.items():
             assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
-        monkeypatch.setattr(device_filters, "MOST", 10)
-        monkeypatch.setattr(device_pages, "MOST", 10)
+        monkeypatch.setattr(device_filters, "MAX_DEVICES", 10)
+        monkeypatch.setattr(device_pages, "MAX_DEVICES", 10)
         assert count(Wanted(online=False)) == (10, True)
         assert count(Wanted(site="North")) == (10, True)
         assert count(Wanted(text="浴室")) == (7, False)

@@ -90,7 +90,7 @@ def test_filters_and_pages(
 def test_the_count_ends_somewhere(
     database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "MOST", 5)
+    monkeypatch.setattr(inbox, "MAX_COUNT", 5)
     journal.commit([unknown(str(n)) for n in range(9)])
     with database.read() as conn:
         assert inbox.count(conn, Looked()) == (5, True)

@@ -149,7 +149,7 @@ class Sender:
         return None
 
     def _perform(self, device: DeviceCommands, command: Command) -> None:
-        """Put it down as sent; `_written` goes on from there."""
+        """Journal it as sent; `_written` goes on from there."""
         running = command.type == "start" and self._running.until(device.imei) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")

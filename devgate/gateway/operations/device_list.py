@@ -11,7 +11,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.store import device_pages
 from devgate.store.device import MAX_NAME
-from devgate.store.device_filters import MOST, Wanted
+from devgate.store.device_filters import MAX_DEVICES, Wanted
 from devgate.store.device_orders import MAX_CURSOR, SORTS
 from devgate.store.machine_record import MAX_TAG, MAX_WORD, one_tag
 
@@ -32,7 +32,7 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
     sort = arguments.choice(args, "sort", ORDERS) or "imei"
     counted = arguments.yes(args, "count", False)
     if wanted.running or sort.endswith("state"):
-        wanted = wanted._replace(running_now=await fleetwide.running_few(gateway, MOST))
+        wanted = wanted._replace(running_now=await fleetwide.running_few(gateway, MAX_DEVICES))
     await gateway.records.flushed()  # who is online is read where it is written
     page = await gateway.records.read(partial(
         device_pages.find, wanted=wanted, limit=limit, sort=sort.removeprefix("-"),

@@ -11,7 +11,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import iso
 
-MOST = 400  # keys in one request, which has 64 KiB at most
+MAX_KEYS = 400  # keys in one request, which has 64 KiB at most
 
 
 async def quarantine(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -27,8 +27,8 @@ async def allow(gateway: Gateway, args: Args, source: str) -> Reply:
     """List keys as untried: they may be started. Raises CallerError: 409 if there is no
     quarantine, 400 for what are no keys, or too many."""
     given = args.get("keys")
-    if not isinstance(given, list) or not 0 < len(given) <= MOST or None in given:
-        raise CallerError("400", f"keys: a list of 1 to {MOST} keys expected")
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_KEYS or None in given:
+        raise CallerError("400", f"keys: a list of 1 to {MAX_KEYS} keys expected")
     keys = [str(arguments.key({"key": key})) for key in given]
     count = await gateway.quarantine.allow(keys, source)
     return {

@@ -25,8 +25,8 @@ class Inbox:
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def count(self, records: Records, sites: frozenset[str] | None = None) -> inbox.Counted:
-        """Up to `inbox.MOST`, or of these sites; the last count while the database is known to
-        be away, so that no page waits for that. Raises StoreError."""
+        """Up to `inbox.MAX_COUNT`, or of these sites; the last count while the database is known
+        to be away, so that no page waits for that. Raises StoreError."""
         async with self._lock:
             if sites is not None:
                 return await self._count_of(records, sites)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devgate.gateway.operations.quarantine import MOST
+from devgate.gateway.operations.quarantine import MAX_KEYS
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
@@ -14,8 +14,8 @@ _HOOK_FIELDS = (
     Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
 )  # fmt: skip
 _KEYS = {
-    "type": "array", "title": f"a list of 1 to {MOST} keys", "items": s.KEY,
-    "minItems": 1, "maxItems": MOST,
+    "type": "array", "title": f"a list of 1 to {MAX_KEYS} keys", "items": s.KEY,
+    "minItems": 1, "maxItems": MAX_KEYS,
 }  # fmt: skip
 _NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 
