@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,23 +113,30 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _begin_immediate(conn: Connection) -> None:
-    """Take SQLite's one writer lock, looking often; after LOCK_SECONDS its error is raised."""
-    patience = time.monotonic() + LOCK_SECONDS
-    looks = conn.get_execution_options().get("devgate_looks")
-    if not looks:
-        conn.exec_driver_sql("PRAGMA busy_timeout=0")
+    if conn.get_execution_options().get("devgate_looks"):
+        begin_immediate(conn.exec_driver_sql)
+        return
+    conn.exec_driver_sql("PRAGMA busy_timeout=0")
     try:
-        while True:
-            try:
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
-                return
-            except DBAPIError as err:
-                if not busy(err) or time.monotonic() >= patience:
-                    raise
-            time.sleep(LOOK)
+        begin_immediate(conn.exec_driver_sql)
     finally:
-        if not looks:
-            conn.exec_driver_sql(f"PRAGMA busy_timeout={int(LOCK_SECONDS * 1000)}")
+        conn.exec_driver_sql(f"PRAGMA busy_timeout={int(LOCK_SECONDS * 1000)}")
+
+
+def begin_immediate(run: Callable[[str], object]) -> None:
+    """Take SQLite's one writer lock, looking often; after LOCK_SECONDS its error is raised.
+
+    `run` runs a statement on a connection whose `busy_timeout` is 0.
+    """
+    patience = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            run("BEGIN IMMEDIATE")
+            return
+        except (DBAPIError, sqlite3.Error) as err:
+            if not busy(err) or time.monotonic() >= patience:
+                raise
+        time.sleep(LOOK)
 
 
 def _postgresql(url: URL) -> Engine:

@@ -29,6 +29,7 @@ from devgate.store.json_rows import write_plain
 from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
+from devgate.store.sqlite_commit import own_session
 from devgate.store.succession import unlock
 from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
@@ -144,15 +145,12 @@ class Journal:
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
-            if (
-                not fresh
-                and rows
-                and not batch.verdicts
-                and self._fence is not None
-                and (self._database.dialect == "postgresql")
-            ):
+            if not fresh and rows and not batch.verdicts and self._fence is not None:
                 events = self._numbering.number(batch.events, found)
-                self._in_one_trip(conn, self._fence, batch, events)
+                if self._database.dialect == "postgresql":
+                    self._in_one_trip(conn, self._fence, batch, events)
+                else:
+                    self._in_sqlite(conn, self._fence, batch, events)
                 return self._done(batch, events)
             files = self._database.files
             with conn.begin():
@@ -207,6 +205,18 @@ class Journal:
         except DBAPIError:
             self._committing = not trips.skipped
             raise
+
+    def _in_sqlite(
+        self, conn: Connection, fence: Fence, batch: Batch, events: list[Values]
+    ) -> None:
+        """The usual commit, to SQLite, without SQLAlchemy's part of each statement."""
+        with own_session(conn) as session:
+            if self._database.files is not None:
+                self._database.files.look()
+            fence.check_sqlite(session)
+            for sql, values in self._statements(batch, events):
+                session.execute(sql, values)
+            self._committing = True
 
     def _check_newest(self, conn: Connection) -> None:
         """A database that answers on a new connection may be another one: a replica that took
@@ -264,9 +274,15 @@ class Journal:
         return [tuple(row) for row in conn.execute(query)]
 
     def _write(self, conn: Connection, batch: Batch, events: list[Values]) -> None:
+        for sql, values in self._statements(batch, events):
+            conn.exec_driver_sql(sql, values)
+
+    def _statements(self, batch: Batch, events: list[Values]) -> list[tuple[str, Values]]:
+        statements: list[tuple[str, Values]] = []
         for kind, rows in batch.written(events):
             for some in in_slices(rows):
                 values = tuple(chain.from_iterable(some))
-                conn.exec_driver_sql(self._statement(kind, len(some)), values)
+                statements.append((self._statement(kind, len(some)), values))
             if rows and kind in AFTER:
-                conn.exec_driver_sql(AFTER[kind](self._database.dialect))
+                statements.append((AFTER[kind](self._database.dialect), ()))
+        return statements

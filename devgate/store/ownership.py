@@ -15,11 +15,12 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sqlite3
 from pathlib import Path
 from time import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, select, text, update
+from sqlalchemy import Connection, Row, case, select, text, update
 
 from devgate.errors import Fenced
 from devgate.model import iso
@@ -96,6 +97,9 @@ _GUARD = (
 )
 
 
+_HOLDER = "SELECT epoch, holder, taken_at FROM owner"
+
+
 class Fence:
     """Compares the epoch of one gateway with the database's, inside a commit's transaction."""
 
@@ -119,11 +123,13 @@ class Fence:
         Raises Behind if the database does not know this gateway's takeover.
         """
         row = conn.exec_driver_sql(self._first if first else self._usual).first()
-        if row == self._expected:
-            return
-        if row is not None and row[0] < self.own.epoch:
-            raise Behind
-        raise self._fenced(conn)
+        if row != self._expected:
+            raise self._not_ours(conn.exec_driver_sql(_HOLDER).first())
+
+    def check_sqlite(self, session: sqlite3.Connection) -> None:
+        """check() on a connection to SQLite itself, which is no new one."""
+        if session.execute(self._usual).fetchone() != self._expected:
+            raise self._not_ours(session.execute(_HOLDER).fetchone())
 
     def restore(self, conn: Connection, lost: str | None) -> None:
         """Own a database that has lost rows, and note that there."""
@@ -134,11 +140,13 @@ class Fence:
         """Write a row that changes nothing, to find out whether rows can be written."""
         conn.exec_driver_sql("UPDATE owner SET epoch = epoch")
 
-    def _fenced(self, conn: Connection) -> Fenced:
-        row = conn.execute(select(owner.c.epoch, owner.c.holder, owner.c.taken_at)).first()
+    def _not_ours(self, row: Row[Any] | tuple[Any, ...] | None) -> Behind | Fenced:
         who = "the row of its owner is gone"
         if row is not None:
-            who = f"{row.holder} took it over at {iso(row.taken_at)} (epoch {row.epoch})"
+            epoch, holder, taken_at = row
+            if epoch < self.own.epoch:
+                return Behind()
+            who = f"{holder} took it over at {iso(taken_at)} (epoch {epoch})"
         return Fenced(
             f"the database has another owner: {who}, and this gateway's epoch is "
             f"{self.own.epoch}; it sends nothing more and ends"
