@@ -131,6 +131,11 @@ def tables(body: str) -> list[tuple[int, int]]:
     return [(table.count("\n"), bars(table.splitlines()[1])) for table in found]
 
 
+def rows(body: str) -> list[set[str]]:
+    """What each row of the tables has in backquotes, in order."""
+    return [set(CODE.findall(line)) for line in plain(body).splitlines() if line.startswith("|")]
+
+
 def bars(row: str) -> int:
     return row.count("|") - 1
 

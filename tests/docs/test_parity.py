@@ -64,6 +64,11 @@ def differences(page: Path, english: Part, chinese: Part) -> list[tuple[object, 
         for first, second in zip(ours, theirs, strict=False)
         if not parity.same_code(first, second)
     ]
+    wrong += [
+        ("rows in another order", first, second)
+        for first, second in zip(parity.rows(one), parity.rows(other), strict=False)
+        if first != second and parity.code(one) == parity.code(other)
+    ]
     if parity.code(one) != parity.code(other):
         wrong.append(
             (
