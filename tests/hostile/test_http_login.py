@@ -63,6 +63,9 @@ def test_a_refused_login_keeps_the_name(served: Site) -> None:
         fields = {**someone.fields("/login", "/login"), "name": 'o"brien', "password": "x"}
         assert 'name="name" ' in (page := someone.post("/login", fields, 403))
         assert 'value="o&#34;brien"' in page
+        for status in [403] * 9 + [429]:  # nor where one has to wait
+            page = someone.post("/login", fields, status)
+        assert 'value="o&#34;brien"' in page
 
 
 def test_logins_are_in_the_log(served: Site) -> None:

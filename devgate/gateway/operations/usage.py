@@ -34,7 +34,7 @@ FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
 MAX_DAYS = 3660
 # Device days that one report goes through: some 6 s of a thread, in which nothing else waits. With
 # more than EXACT the lines of machines come page by page, of those that are known now.
-MOST, EXACT = 12_000_000, 1_000_000
+MOST, EXACT = 12_000_000, 100_000
 MAX_LINES = 200_000  # of a CSV file, where it has to be sorted
 MAX_OFFSET = 10_000_000
 NAMED = 500  # machines whose names are looked up at once

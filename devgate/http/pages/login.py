@@ -74,7 +74,7 @@ async def enter(visit: Visit) -> Response:
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, account, trio.current_time())) > 0:
         refuse(visit.web, visit.request, "rate", operation="login")
-        return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
+        return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait, account)
     delay = 0.0 if token else limit.delay(address, account, trio.current_time())
     # Counted before it is looked at: attempts at once are all counted, too.
     limit.failed(address, account, trio.current_time())
@@ -85,7 +85,9 @@ async def enter(visit: Visit) -> Response:
     except Busy:
         limit.not_looked_at(address, account)
         refuse(visit.web, visit.request, "rate", operation="login")
-        return again(visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY)
+        return again(
+            visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY, account
+        )
     if cookie is None:
         tell_of_refusal(visit, account)
         return form(
@@ -94,7 +96,9 @@ async def enter(visit: Visit) -> Response:
     limit.succeeded(address, account)
     if not limit.begin(account or token, trio.current_time()):
         refuse(visit.web, visit.request, "rate", operation="login")
-        return again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
+        return again(
+            visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY, account
+        )
     return await known(visit, cookie, own_path(fields.get("next")))
 
 
@@ -145,9 +149,9 @@ async def _cookie(visit: Visit, token: str, name: str, password: str, address: s
     return await sessions.by_password(name, password, address)
 
 
-def again(visit: Visit, wrong: str, status: int, wait: float) -> Response:
-    """The form for who may try again after `wait` seconds."""
-    response = form(visit, wrong, status, wait)
+def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") -> Response:
+    """The form for who may try again after `wait` seconds, with the name that was given."""
+    response = form(visit, wrong, status, wait, name)
     response.headers["Retry-After"] = str(math.ceil(wait))
     return response
 
