@@ -118,12 +118,23 @@ def measure(options: argparse.Namespace, folder: Path, store: str) -> dict[str, 
             "waited_seconds": seconds,
             "waited_seconds_median": round(statistics.median(seconds), 3),
             "waited_seconds_most": max(seconds),
+            "steps": steps(gateway / "log"),
             "tracebacks": (gateway / "log").read_text().count("Traceback"),
         }
     finally:
         for one in {pid, first.pid}:
             end(one)
         log.close()
+
+
+def steps(log: Path) -> list[dict[str, float]]:
+    """For how many seconds devices waited in each step of each upgrade, as the log says."""
+    found = []
+    for line in log.read_text().splitlines():
+        if '"event": "devices waited"' in line:
+            said = json.loads(line)
+            found.append({name: said[name] for name in ("freeze", "told", "prepared", "claimed")})
+    return found
 
 
 def wait_for(command: list[str], folder: Path, own: dict[str, str]) -> dict:  # type: ignore[type-arg]
