@@ -16,8 +16,11 @@ ARCHITECTURE, CONTRIBUTING = ROOT / "docs" / "architecture.md", ROOT / "CONTRIBU
 CLUSTER, UPGRADE = ROOT / "docs" / "cluster.md", ROOT / "docs" / "upgrade.md"
 IN_CHINESE = ROOT / "docs" / "zh"
 PAGES = (
-    *READMES, MANUAL, CLUSTER, UPGRADE, PROTOCOL, CONTROL, ARCHITECTURE, CONTRIBUTING,
-    *sorted(IN_CHINESE.glob("*.md")),
+    *READMES, CONTRIBUTING,
+    *sorted(
+        file for file in (ROOT / "docs").rglob("*.md")
+        if file.parent.name not in ("notes", "screenshots") and file.name != "security.md"
+    ),
 )  # fmt: skip
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -93,7 +96,8 @@ def commands(page: Path) -> list[str]:
 
 def _command(line: str) -> str | None:
     """The part of a shell line that calls devgate; None if it is about something else."""
-    match = re.search(r"(?:^|[\s(])devgate (.*)", line)
+    # As a user or a group it stands behind an option.
+    match = re.search(r"(?:^|[\s(])(?<!-aG )(?<!-o )(?<!-g )devgate (.*)", line)
     if match is None or "…" in line:
         return None
     return re.split(r" \|\|? | \(|\)\"| #| \d?>| &$", match[1])[0].strip()

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from documenting.plan import GENERATED, OUTSIDE, pages
 
 from tests.docs.pages import ROOT, section
 
@@ -31,7 +32,10 @@ CHINESE = (
     (re.compile(r" ?第 (\d+) 节[,\uff0c]?"), r" section \1,"),
     (re.compile(r" ?规则 (\d+)"), r" rule \1"),
 )
-PLACES = (ROOT / "docs", ROOT / "docs" / "zh")
+DOCS = ROOT / "docs"
+# Pages that are made of the program when the site is built, or have another name there.
+OF_THE_SITE = {page for page in pages() if page.startswith(GENERATED)} | set(OUTSIDE)
+PLACES = (DOCS, DOCS / "guides", DOCS / "zh", DOCS / "zh" / "guides")
 SEARCHED = (
     ".py",
     ".md",
@@ -116,6 +120,8 @@ def numbers(words: str) -> Iterator[int]:
 @cache
 def document(name: str) -> Path:
     """The document that a reference names, by its path or its name alone."""
+    if name in OF_THE_SITE:
+        return ROOT / "scripts" / "documenting" / "plan.py"
     for place in (ROOT / name, *(folder / name for folder in PLACES)):
         if place.is_file() and place.name == Path(name).name:
             return place

@@ -1,0 +1,1 @@
+"""The documentation site: what scripts/site builds from docs/ and from the program itself."""

@@ -1,0 +1,43 @@
+"""Build the site. `python -m documenting OUT`, or by scripts/site."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from documenting import built, making, running
+from documenting.links import BrokenLink
+from documenting.plan import ROOT
+from documenting.staging import MissingPage
+from documenting.words import NoChinese
+
+DEFAULT = ROOT / "build" / "site"
+MARK = "openapi.json"  # a folder with this is one of ours, and may be made anew
+
+
+def main() -> int:
+    """Returns the exit code: 1 if something is wrong with the documents."""
+    parser = argparse.ArgumentParser(prog="site", description=__doc__)
+    parser.add_argument("out", nargs="?", type=Path, default=DEFAULT)
+    out: Path = parser.parse_args().out
+    if out.exists() and not (out / MARK).exists() and any(out.iterdir()):
+        print(f"site: {out} is there, and is no site: name an empty folder", file=sys.stderr)
+        return 1
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        making.make(out, running.metrics())
+    except (BrokenLink, MissingPage, NoChinese, making.NotBuilt) as err:
+        print(f"site: {err}", file=sys.stderr)
+        return 1
+    wrong = built.wrong(out)
+    for line in wrong:
+        print(f"site: {line}", file=sys.stderr)
+    if not wrong:
+        print(f"site: built {out}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
