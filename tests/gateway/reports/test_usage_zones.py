@@ -1,0 +1,74 @@
+"""Days are those of the zone where a machine stands, and each start is in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from devgate.store import zones
+from tests.gateway.reports.counted import TODAY, World, at
+from tests.store.plain import A, B, C
+
+
+async def test_a_day_has_25_hours_where_clocks_go_back(world: World) -> None:
+    world.zone = "Europe/Berlin"
+    world.presence(True, at("2026-10-24 12:00", world.zone))
+    world.now = at("2026-10-26 12:00", world.zone)
+    await world.turn()
+    assert world.report("day", imei=A)["2026-10-25"].span == 25 * 3600
+
+
+async def test_a_zone_of_its_own_cuts_the_days_of_a_site_anew(world: World) -> None:
+    world.start(at("2026-11-23 03:00"), C)  # the evening before in Berlin
+    world.start(at("2026-11-23 03:00"), A)
+    world.start(at("2026-11-24 05:00"), C)
+    await world.turn()
+    assert {day: one.starts for day, one in world.report(site="west").items()} == {
+        "2026-11-23": 1, TODAY: 1,
+    }  # fmt: skip
+    with world.database.write() as conn:
+        assert zones.set_zone(conn, "west", "Europe/Berlin", 20_800)
+        assert not zones.set_zone(conn, "west", "Europe/Berlin", 20_800)
+    await world.turn()
+    starts = {day: one.starts for day, one in world.report(site="west").items()}
+    assert starts == {"2026-11-22": 1, "2026-11-23": 1, TODAY: 0}
+    assert world.report(site="east")["2026-11-23"].starts == 1
+    world.zone = "UTC"  # the others follow the configuration
+    await world.turn()
+    assert {day for day, one in world.report(site="east").items() if one.starts} == {"2026-11-22"}
+
+
+async def test_the_first_start_of_all_is_in_one_day_after_its_zone_was_changed(
+    world: World,
+) -> None:
+    world.start(at(f"{TODAY} 18:05"), C)  # tomorrow there, where today ended before it
+    world.now = at(f"{TODAY} 18:06")
+    await world.turn()
+    with world.database.write() as conn:
+        zones.set_zone(conn, "west", "Pacific/Kiritimati", 20_800)
+    await world.turn()
+    found = world.report(site="west")
+    assert {day: one.starts for day, one in found.items()} == {TODAY: 0, "2026-11-25": 1}
+
+
+def expected(starts: Iterable[tuple[float, str]], zone: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for when, _ in starts:
+        day = datetime.fromtimestamp(when, UTC).astimezone(ZoneInfo(zone)).date().isoformat()
+        found[day] = found.get(day, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Pacific/Kiritimati", "Asia/Kathmandu"])
+async def test_in_any_zone_each_start_is_counted_once(world: World, zone: str) -> None:
+    world.zone = zone
+    some = [(at("2026-11-20 00:00") + n * 4567.0, (A, B, C)[n % 3]) for n in range(60)]
+    for when, imei in some:
+        world.start(when, imei)
+    await world.turn()
+    assert {day: one.starts for day, one in world.report().items() if one.starts} == expected(
+        some, zone
+    )
