@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devgate.cluster.links import Links, Lost, Unreachable
+from devgate.cluster.links import Links
 from devgate.errors import StoreError
 from devgate.gateway.command import Order
+from devgate.gateway.membership import Lost, Unreachable
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Source

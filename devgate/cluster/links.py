@@ -15,9 +15,7 @@ from devgate.cluster.link import NodeLink
 from devgate.cluster.wording import token_of
 from devgate.control.transport import Transport
 from devgate.gateway.completion import Completion
-from devgate.gateway.membership import Lost, Reply, Unreachable
-
-__all__ = ["Links", "Lost", "Unreachable"]
+from devgate.gateway.membership import Reply, Unreachable
 
 log = logging.getLogger("devgate.cluster")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,19 +12,19 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.exc import SQLAlchemyError
 
-from devgate.errors import SetupError, StoreAway, StoreError
+from devgate.errors import SetupError, StoreError
 from devgate.store.engines import WRITER_CACHE_KIB, make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
 from devgate.store.moves.arrival import Arrival, arrive
 from devgate.store.moves.notes import clean
-from devgate.store.outage import away, one_line, outage
+from devgate.store.outage import cannot_be_opened
 from devgate.store.ownership import (
-    Behind,
     Fence,
     FileLock,
     Held,
     Owner,
+    lock_again,
     lock_session,
     note_loss,
     take_over,
@@ -33,8 +32,6 @@ from devgate.store.ownership import (
 from devgate.store.postgres_url import shown
 
 log = logging.getLogger("devgate.store")
-
-CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed
 
 
 class Database:
@@ -108,28 +105,11 @@ class Database:
                 conn.commit()
                 return conn.execution_options(devgate_writes=True, devgate_looks=True)
             if self.fence is not None:
-                self._lock_again(conn, self.fence)
+                lock_again(conn, self.fence)
         except BaseException:
             conn.close()
             raise
         return conn
-
-    def _lock_again(self, conn: Connection, fence: Fence) -> None:
-        """The session that held the lock is gone: this one takes it, or the epoch decides."""
-        patience = time.monotonic() + CLOSING
-        while True:
-            try:
-                return lock_session(conn)
-            except Held as held:
-                # A database that lost the takeover decides nothing: the lock may still be that of
-                # this gateway's own session, which the server has not ended yet.
-                with suppress(Behind), conn.begin():
-                    fence.check(conn, first=True)
-                if time.monotonic() > patience:
-                    raise StoreError(
-                        f"another gateway works with this database ({held})"
-                    ) from None
-            time.sleep(0.02)
 
     def connected(self) -> Connection:
         """A connection of PostgreSQL for one task alone, which closes it."""
@@ -318,12 +298,5 @@ def opened(url: str, prepare: Callable[[Database], object]) -> Database:
         raise
     except (SQLAlchemyError, OSError) as err:
         database.close()
-        raise cannot_be_opened(database, err) from err
+        raise cannot_be_opened(database.url_shown, err) from err
     return database
-
-
-def cannot_be_opened(database: Database, err: SQLAlchemyError | OSError) -> SetupError:
-    """That, as a sentence; a StoreAway if it may well be possible a while later."""
-    why = outage(err) or str(getattr(err, "orig", None) or err).strip()
-    text = f"[store] url: the database {database.url_shown} cannot be opened: {one_line(why)}"
-    return StoreAway(text) if away(err) else SetupError(text, status="503")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from devgate.errors import StoreError
+from devgate.errors import SetupError, StoreAway, StoreError
 
 # SQLite's primary result codes. Not among them: a fault of ours (no such table).
 SQLITE: Mapping[int, str] = {
@@ -136,3 +136,11 @@ def _code(err: BaseException) -> int | str | None:
         return (getattr(cause, "sqlite_errorcode", 0) or 0) & 0xFF
     state = getattr(cause, "sqlstate", None)
     return state if isinstance(state, str) else None
+
+
+def cannot_be_opened(shown: str, err: SQLAlchemyError | OSError) -> SetupError:
+    """That the database of this name cannot be opened, as a sentence; a StoreAway if it may well
+    be possible a while later."""
+    why = outage(err) or str(getattr(err, "orig", None) or err).strip()
+    text = f"[store] url: the database {shown} cannot be opened: {one_line(why)}"
+    return StoreAway(text) if away(err) else SetupError(text, status="503")

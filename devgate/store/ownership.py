@@ -16,17 +16,19 @@ import fcntl
 import os
 import socket
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, select, text, update
 
-from devgate.errors import Fenced
+from devgate.errors import Fenced, StoreError
 from devgate.model import iso
 from devgate.store.node_tables import node, owner
 from devgate.store.trips import Trips
 
+CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 
 # Server-side keep-alives of the session that holds the lock: PostgreSQL's own default is the
@@ -199,6 +201,23 @@ def lock_session(conn: Connection) -> None:
     conn.commit()
     if not taken:
         raise Held(holder or "a session that has just ended")
+
+
+def lock_again(conn: Connection, fence: Fence) -> None:
+    """The session that held the lock is gone: this one takes it, or the epoch decides. Raises
+    StoreError if another gateway has it, and Fenced if that one owns the database by now."""
+    patience = monotonic() + CLOSING
+    while True:
+        try:
+            return lock_session(conn)
+        except Held as held:
+            # A database that lost the takeover decides nothing: the lock may still be that of
+            # this gateway's own session, which the server has not ended yet.
+            with suppress(Behind), conn.begin():
+                fence.check(conn, first=True)
+            if monotonic() > patience:
+                raise StoreError(f"another gateway works with this database ({held})") from None
+        sleep(0.02)
 
 
 def keep_alive(conn: Connection) -> None:

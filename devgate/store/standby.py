@@ -18,11 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway
 from devgate.store.batch import TOLD
-from devgate.store.engine import Database, cannot_be_opened
+from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.event_tables import event
 from devgate.store.migrating import must_be_known, prepare, version_of
 from devgate.store.node_tables import owner
+from devgate.store.outage import cannot_be_opened
 from devgate.store.ownership import Held, holding_session, lock_session
 from devgate.store.schema import SCHEMA
 
@@ -81,7 +82,7 @@ class Standby:
             raise
         except (SQLAlchemyError, OSError) as err:
             self.close()
-            trouble = cannot_be_opened(database, err)
+            trouble = cannot_be_opened(database.url_shown, err)
             # A session that worked and does not any more says nothing of the next one.
             raise (trouble if fresh else StoreAway(str(trouble))) from err
         if taken:

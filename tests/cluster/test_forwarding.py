@@ -12,8 +12,9 @@ import pytest
 import trio
 
 from devgate.cluster.door import door
-from devgate.cluster.links import Links, Unreachable
+from devgate.cluster.links import Links
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.membership import Unreachable
 from devgate.gateway.operations import forwarding
 from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Reply

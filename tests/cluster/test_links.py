@@ -11,10 +11,11 @@ import trio
 from devgate.cluster import link as link_module
 from devgate.cluster.door import Secret
 from devgate.cluster.link import OUTSTANDING
-from devgate.cluster.links import Links, Lost, Unreachable
+from devgate.cluster.links import Links
 from devgate.cluster.wording import MAX_LINE
 from devgate.control.requests import MAX_REQUEST
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.membership import Lost, Unreachable
 from tests.cluster.other import ECHO, SECRET, opened, pair
 
 

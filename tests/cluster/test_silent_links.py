@@ -14,7 +14,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from devgate.cluster.links import Links, Lost, Unreachable
+from devgate.cluster.links import Links
+from devgate.gateway.membership import Lost, Unreachable
 from tests.cluster.other import ECHO, SECRET, Pair, fails, pair
 from tests.docs.pages import ROOT
 

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trustme
 
-from devgate.cluster.links import Lost, Unreachable
 from devgate.errors import DevgateError
+from devgate.gateway.membership import Lost, Unreachable
 from tests.cluster.other import ECHO, fails, pair
 
 

@@ -8,13 +8,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 
 from devgate.errors import StoreError
-from devgate.store import engine, history, recent
+from devgate.store import history, ownership, recent
 from devgate.store.engine import Database, claim_database
 from devgate.store.journal import Journal
 from devgate.store.ownership import CLAIMING, confirm_loss
@@ -128,8 +127,8 @@ def test_f6_the_lock_may_still_be_held_when_the_takeover_is_lost(
         session.close()
         time.sleep(seconds)
 
-    monkeypatch.setattr(engine, "time", SimpleNamespace(sleep=ended, monotonic=time.monotonic))
-    monkeypatch.setattr(engine, "CLOSING", 60.0)
+    monkeypatch.setattr(ownership, "sleep", ended)
+    monkeypatch.setattr(ownership, "CLOSING", 60.0)
     with pytest.raises(StoreError, match=LOST):
         journal.commit([])
     assert waits, "the lock was held"

@@ -158,7 +158,8 @@ def at(place: Place) -> Places:
 
 
 def after_events(events: Iterable[tuple[str, str | None]]) -> Places:
-    """Likewise, behind all of these (type, status) of one command, from its first one on."""
+    """Where a record may stand behind all of these (type, status) of one command, from its first
+    one on."""
     return reduce(lambda places, event: after_event(places, *event), events, START)
 
 
