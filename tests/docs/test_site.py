@@ -13,7 +13,7 @@ import tomli
 from documenting import built, making, staging
 from documenting.links import BrokenLink, rewritten
 from documenting.plan import DOCS, LANGUAGES, ROOT, pages
-from documenting.reference import commands, metrics, settings
+from documenting.reference import commands, http_api, metrics, settings
 from documenting.words import NoChinese, own, said
 
 from devgate.config.settings import Settings
@@ -106,6 +106,10 @@ def test_a_default_of_the_reference_is_that_of_the_file() -> None:
 def test_help_is_in_the_language_of_the_page() -> None:
     assert "用法" in commands.page("zh") or "选项" in commands.page("zh")
     assert "Usage: devgate start" in commands.page("en")
+
+
+def test_a_group_of_calls_is_not_called_like_a_page() -> None:
+    assert "## 指令\n" in http_api.page("zh"), "of the API, where the command line has 命令"
 
 
 def test_a_sentence_without_chinese_is_refused() -> None:

@@ -17,7 +17,7 @@ COLUMNS = 92
 
 def page(language: Language) -> str:
     """The page as Markdown."""
-    parts = [f"# {said(language, 'Commands')}", said(language, "ABOUT COMMANDS")]
+    parts = [f"# {said(language, 'All commands')}", said(language, "ABOUT COMMANDS")]
     with speaking(language):
         top = click.Context(cli, info_name="devgate", terminal_width=COLUMNS)
         parts.append(_block(top))

@@ -12,7 +12,7 @@ SHORT = "short of room: not written"
 
 def page(language: Language) -> str:
     """The page as Markdown."""
-    parts = [f"# {said(language, 'Events')}", said(language, "ABOUT EVENTS")]
+    parts = [f"# {said(language, 'All events')}", said(language, "ABOUT EVENTS")]
     head = tuple(said(language, word) for word in ("Type", "What it tells", "Remarks"))
     for group in sorted(GROUPS):
         rows = [

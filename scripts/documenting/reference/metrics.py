@@ -44,7 +44,7 @@ def page(language: Language, text: str) -> str:
         if not metric.name.endswith("_created")
     ]
     head = tuple(said(language, word) for word in ("Name", "Kind", "Labels", "What it counts"))
-    parts = [f"# {said(language, 'Metrics')}", said(language, "ABOUT METRICS")]
+    parts = [f"# {said(language, 'All metrics')}", said(language, "ABOUT METRICS")]
     ours = [row for row in rows if row[0].startswith("`devgate_")]
     parts += [f"## {said(language, 'The gateway')}", table(head, *ours)]
     others = [row for row in rows if row not in ours]

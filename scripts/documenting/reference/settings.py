@@ -19,7 +19,7 @@ AT_START = "Taken up at the start only."
 
 def page(language: Language) -> str:
     """The page as Markdown."""
-    parts = [f"# {said(language, 'Configuration')}", said(language, "ABOUT SETTINGS")]
+    parts = [f"# {said(language, 'All settings')}", said(language, "ABOUT SETTINGS")]
     for kind, head in tables():
         parts += _table(language, kind, head)
     return "\n\n".join(parts) + "\n"
