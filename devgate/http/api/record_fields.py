@@ -19,6 +19,6 @@ RECORD = (
     Field("longitude", nullable(s.LONGITUDE), "Degrees east; given with `latitude`."),
 )
 TAGGING = (
-    Field("tag", nullable(s.TAGS), "Tags to add to those that are there."),
-    Field("untag", nullable(s.TAGS), "Tags to take away."),
+    Field("tag", s.TAGS, "Tags to add to those that are there."),
+    Field("untag", s.TAGS, "Tags to take away."),
 )

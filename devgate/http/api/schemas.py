@@ -152,7 +152,9 @@ SIM_PHONE = {
 }  # fmt: skip
 INSTALLED = {
     "type": "string", "title": "a day such as 2026-11-24",
-    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+    # Years from 1000 on, and no 31 June: what is left is a 29 February of a common year.
+    "pattern": "^[1-9][0-9]{3}-((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])"
+    "|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)$",
 }  # fmt: skip
 REMARK = text(_TEXT, "a text", MAX_REMARK)
 TAGS = text(LINE, "words with commas between", MAX_TAGS * (MAX_TAG + 2))
