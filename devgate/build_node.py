@@ -15,6 +15,7 @@ from devgate.cluster.links import Links
 from devgate.config.settings import CommandSettings, Settings
 from devgate.config.store import StoreSettings
 from devgate.gateway.background import Background
+from devgate.gateway.clock import time
 from devgate.gateway.commands.running import Running
 from devgate.gateway.devices.parked_task import MakeTask
 from devgate.gateway.devices.presence import Presence
@@ -62,7 +63,7 @@ class NodeStorage(Storage):
     ) -> None:
         self.database = database
         journal = NodeJournal(
-            database, member, late_window=late_window, seen=lambda: self.events.last
+            database, member, late_window=late_window, seen=lambda: self.events.last, clock=time
         )
         self.journal = self.node_journal = journal
         self.events = self.make_events(journal.last, self.older_events)

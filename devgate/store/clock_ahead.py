@@ -18,7 +18,8 @@ class ClockAhead:
     def __init__(
         self, wall: Callable[[], float] = time, steady: Callable[[], float] = boottime
     ) -> None:
-        """`wall` is this machine's clock, which may be set; `steady` one that never is."""
+        """`wall` is the clock that rows have their times of, which may be set, and which may stand
+        off the machine's own (gateway/clock.py); `steady` is one that never is."""
         self.seconds = 0.0  # the database's clock is ahead of `wall`
         self._wall, self._steady = wall, steady
         self._asked = self._began = 0.0

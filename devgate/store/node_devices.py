@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from time import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from devgate.store.json_rows import names
@@ -63,8 +62,10 @@ Held = dict[str, tuple[bool, int | None, int]]
 class Devices:
     """The rows of `presence`, as one node writes them."""
 
-    def __init__(self, member: Member, late_window: float) -> None:
-        """`late_window`: seconds for which a 408 may still be settled by a result."""
+    def __init__(self, member: Member, late_window: float, clock: Callable[[], float]) -> None:
+        """`late_window`: seconds for which a 408 may still be settled by a result. `clock`: the
+        one that the times of the rows are of."""
+        self._time = clock
         self._member = member
         self._late_window = late_window
 
@@ -124,7 +125,7 @@ class Devices:
                     alive = {incarnation for (incarnation,) in trips.rows(_ALIVE)}
                 if row.incarnation in alive:
                     other = row.incarnation
-            believed = time() + clock_ahead + BELIEVED_SECONDS
+            believed = self._time() + clock_ahead + BELIEVED_SECONDS
             if other is not None and since < (row.since or 0.0) < believed:
                 done.claims.append(Claim(imei, generation, False, other=other))
                 continue
@@ -157,7 +158,7 @@ class Devices:
         trips.ask(_TAKE, imeis, self._member.incarnation)
         # One that ended in the future was written by a node whose clock was wrong: it would take
         # answers to other starts until that time has come.
-        now = time() + clock_ahead
+        now = self._time() + clock_ahead
         theirs = trips.ask(_THEIRS, imeis, now - self._late_window, now + AHEAD_SECONDS)
         ids = [f"{imei}:{kind}" for imei in adopted for kind in ("QD", "ST")]
         held = trips.ask(_HELD, array(ids))

@@ -64,18 +64,20 @@ class NodeJournal:
         *,
         late_window: float,
         seen: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time,
     ) -> None:
-        """`seen`: the number of the newest event of all nodes that this one has seen."""
+        """`seen`: the number of the newest event of all nodes that this one has seen. `clock`:
+        the one that the times of the rows are of."""
         self.member = member
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
-        self._devices = Devices(member, late_window)
+        self._devices = Devices(member, late_window, clock)
         self._commands = Commands(member)
         self._losses = Losses(database, member, seen)
         self._database = database
         self._conn: Connection | None = None
         self._trips: Trips | None = None  # on that connection
-        self._clock = ClockAhead()
+        self._time, self._clock = clock, ClockAhead(clock)
         self._beat = 0  # of the last commit that was confirmed
         # The rows of a commit of which nobody knows whether it was carried out.
         self._doubtful: Sequence[Row] = ()
@@ -88,12 +90,12 @@ class NodeJournal:
 
     @property
     def clock_ahead(self) -> float:
-        """Seconds by which the database's clock is ahead of this machine's."""
+        """Seconds by which the database's clock is ahead of this gateway's."""
         return self._clock.seconds
 
     def database_time(self) -> float:
         """Seconds since 1970 by the clock that the times of commands on disk are of."""
-        return time() + self._clock.wrong
+        return self._time() + self._clock.wrong
 
     def trusted(self) -> bool:
         """Whether nobody can have declared this node dead yet."""

@@ -124,9 +124,12 @@ def may_be_now(answer: Json, record: Json) -> bool:
     told = Place.LATE if answer.get("late") else ended_as(status)
     if told is now:
         return bool(status == record["status"])
-    # An outcome that was not on disk yet may have become unknown by a kill.
-    not_yet = NOT_YET in answer["message"]
-    return reaches(told, now) or (not_yet and reaches(Place.UNKNOWN, now))
+    if reaches(told, now):
+        return True
+    # An outcome that was not on disk yet may be lost with its gateway: the command is still in
+    # flight then. The next one calls it unknown, or hears the answer in time.
+    lost = reaches(Place.UNKNOWN, now) or (told is Place.UNKNOWN and now is Place.ANSWERED)
+    return NOT_YET in answer["message"] and lost
 
 
 def events_of(verdict: Verdict, events: Sequence[Json]) -> None:

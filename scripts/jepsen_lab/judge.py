@@ -17,6 +17,7 @@ from crashing.verdict import Verdict, answers_of, events_of, starts_of
 from faulting.judge import HELD_UP, MOST_MISMATCHED, OPEN_FOR, Event, Noted
 from faulting.told import posted_as_due, watched_as_on_disk
 
+from devgate.events.kinds import NAMED
 from devgate.gateway.commands.transitions import TOLD, after_events, place_of
 from jepsen_lab.clocks import true_times
 from jepsen_lab.history import History
@@ -116,7 +117,8 @@ def _steps(verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json])
 
 def _flights(verdict: Verdict, events: Iterable[Event], by_id: Mapping[str, Json]) -> None:
     """One start in flight for each device. A deferred one may have gone back to wait, which has
-    no event; so may one that met another in flight, which came with the device's claim."""
+    no event; so may one that met another in flight, which came with the device's claim: nothing
+    of it was sent, if its record says so."""
     flying: dict[str, str] = {}
     for event in events:
         record = by_id.get(event.command or "")
@@ -124,6 +126,8 @@ def _flights(verdict: Verdict, events: Iterable[Event], by_id: Mapping[str, Json
             continue
         imei, command = str(event.imei), str(event.command)
         if event.type == "command.sent":
+            if record["state"] == "ended" and record["sent_at"] is None:
+                continue
             if flying.get(imei, command) != command:
                 verdict.other.append(
                     f"two in flight: {command} was sent to {imei} (event {event.n}) while "
@@ -152,7 +156,7 @@ def _posted(verdict: Verdict, history: History) -> None:
     due = [
         {"event": event.n, "imei": event.imei}
         for event in history.events
-        if event.n <= history.posted
+        if event.n <= history.posted and event.type not in NAMED
     ]
     posted_as_due(verdict, due, history.received)
 

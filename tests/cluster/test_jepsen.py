@@ -254,6 +254,40 @@ def test_a_wrong_clock_hides_no_breach_and_makes_none(clock: float) -> None:
     assert breaches(judge(well)) == []
 
 
+def test_an_outcome_that_was_lost_with_its_node_is_settled_by_the_next() -> None:
+    """Another node hears the answer in time, for it knows of no 408."""
+    history = good()
+    answer = told("408", "unknown") | {"message": "its outcome is unknown; not on disk yet"}
+    history.orders[0].answers = [answer]
+    assert breaches(judge(history)) == []
+    history.records[0] |= {"status": "404", "sent_at": None}
+    assert breaches(judge(history))
+
+
+def test_a_start_that_met_another_in_flight_went_back_and_was_refused() -> None:
+    history = good()
+    refused = record(2, 0, 11.5, status="404", sent_at=None)
+    history.orders, history.records = history.orders[:1], [history.records[0], refused]
+    history.events = [
+        *history.events[:3],
+        Event(4, "command.accepted", A, "id2", "{}"),
+        Event(5, "command.sent", A, "id2", "{}"),
+        ended(6, 2, "404"),
+        ended(7, 1),
+        history.events[7],
+    ]
+    history.watched = [line(event) for event in history.events]
+    del history.devices.starts[A, 2]
+    assert breaches(judge(history)) == []
+
+
+def test_a_webhook_that_asks_for_no_accounts_misses_none() -> None:
+    history = good()
+    history.events = [*history.events, Event(9, "account.added", None, None, "{}")]
+    history.watched, history.posted = [line(event) for event in history.events], 9
+    assert breaches(judge(history)) == []
+
+
 def failed_over(lost: int, noticed: float | None) -> Operator:
     operator = Operator.__new__(Operator)  # it looks at no database
     operator.failovers = [Failover(20.0, lost, noticed)]

@@ -193,6 +193,22 @@ def test_a_commit_without_an_answer_is_written_once(
     journal.close()
 
 
+def test_times_are_the_databases_though_the_gateways_clock_goes_its_own_way(
+    postgres_url: str,
+) -> None:
+    """A gateway whose machine's clock was set by days goes on from the newest record, which may be
+    in the future by another measure: found by scripts/jepsen."""
+    days = 259_200.0 - 553.0
+    node = OneNode(postgres_url, "a", lambda: time() + days)
+    node.claims(since=time() + days)
+    node.commit(order("1", sent_at=time() + days, accepted_at=time() + days))
+    row = node.read(history.by_id, "1")
+    assert row is not None
+    assert abs(row["sent_at"] - time()) < 60
+    assert abs(node.journal.database_time() - time()) < 60
+    node.close()
+
+
 def test_a_verdict_counts_once_over_all_nodes_and_the_late_answer_after_it(
     two: tuple[OneNode, OneNode],
 ) -> None:

@@ -20,9 +20,11 @@ LATE_WINDOW = 60.0
 class OneNode:
     """A node's database and journal, and short words for what it writes."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, clock: Callable[[], float] = time) -> None:
         self.database, self.member = node_database(url, name, "0.1.0")
-        self.journal = NodeJournal(self.database, self.member, late_window=LATE_WINDOW)
+        self.journal = NodeJournal(
+            self.database, self.member, late_window=LATE_WINDOW, clock=clock
+        )
 
     def close(self) -> None:
         self.journal.close()
