@@ -39,7 +39,8 @@ RestartPreventExitStatus=2
 User={user}
 Group={user}
 ExecStart={command}
-ExecReload=/bin/kill -HUP $MAINPID
+# Not /bin/kill: a small Debian has none.
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 RuntimeDirectory={name}
 StateDirectory={name}
 ConfigurationDirectory={name}
