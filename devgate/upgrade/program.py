@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 import trio
 
@@ -55,48 +57,84 @@ def environment(fd: int, of: Mapping[str, str]) -> dict[str, str]:
     return {**{name: of[name] for name in of if name not in OWN}, VARIABLE: str(fd)}
 
 
+# Run by a Python of its own, with a descriptor and the command as its arguments: it starts the
+# command, says its number by the descriptor, and ends. Behind that comes an error of exec.
+_LAUNCHER = """
+import os, signal, sys
+told = int(sys.argv[1])
+pid = os.fork()
+if pid:
+    os.write(told, b"%d;" % pid)
+    os._exit(0)
+os.set_inheritable(told, False)
+for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as err:
+    os.write(told, b"%d" % err.errno)
+os._exit(127)
+"""
+
+
 class Program:
     """A program that was started to take over."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    def __init__(self, pid: int, sock: socket.socket) -> None:
         self.sock = sock  # this end of the channel
-        self.pid = process.pid
-        self._process = process
-
-    async def ended(self) -> int:
-        """Wait for its end. Returns its exit code."""
-        if (code := self._process.poll()) is not None:
-            return code
-        handle = os.pidfd_open(self.pid)
-        try:
-            await trio.lowlevel.wait_readable(handle)
-        finally:
-            os.close(handle)
-        return self._process.wait()
+        self.pid = pid
+        self._handle: int | None = None  # None: it has ended
+        with suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(pid)
 
     async def kill(self) -> None:
         """End it, whatever it does; returns once it has ended."""
-        self._process.send_signal(signal.SIGKILL)  # nobody, if it has ended
-        with trio.CancelScope(shield=True):
-            await self.ended()
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        try:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.wait_readable(handle)
+        finally:
+            os.close(handle)
 
 
 async def start(program: str | None) -> Program:
-    """Start it. Raises CallerError (400) if it cannot be started."""
+    """Start it. Raises CallerError (400) if it cannot be started.
+
+    It is no child of this process but of the one that adopts orphans, which is systemd: a service
+    whose main process is another one's child is killed by `systemctl stop` without a moment to
+    end.
+    """
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
         try:
-            process = await trio.to_thread.run_sync(_run, program, there.fileno())
+            pid = await trio.to_thread.run_sync(_run, program, there.fileno())
         except OSError as err:
             here.close()
             raise CallerError("400", f"{command(program)[0]} cannot be run: {err}") from None
-    return Program(process, here)
+    return Program(pid, here)
 
 
-def _run(program: str | None, fd: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command(program), env=environment(fd, os.environ), pass_fds=[fd], close_fds=True
-    )
+def _run(program: str | None, fd: int) -> int:
+    """Returns its number. Raises OSError."""
+    read, told = os.pipe()
+    with open(read, "rb") as answer:
+        try:
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(told), *command(program)],
+                env=environment(fd, os.environ), pass_fds=[fd, told], check=True,
+            )  # fmt: skip
+        except subprocess.CalledProcessError as err:
+            raise OSError(errno.EAGAIN, f"no process can be started ({err})") from None
+        finally:
+            os.close(told)
+        pid, _, error = answer.read().partition(b";")
+    if error:
+        raise OSError(int(error), os.strerror(int(error)))
+    return int(pid)
 
 
 def inherited(of: dict[str, str] | os._Environ[str]) -> socket.socket | None:
