@@ -58,7 +58,8 @@ def environment(fd: int, of: Mapping[str, str]) -> dict[str, str]:
 
 
 # Run by a Python of its own, with a descriptor and the command as its arguments: it starts the
-# command, says its number by the descriptor, and ends. Behind that comes an error of exec.
+# command, says its number by the descriptor, and ends. An error of exec is a negative number, and
+# may come first.
 _LAUNCHER = """
 import os, signal, sys
 told = int(sys.argv[1])
@@ -72,7 +73,7 @@ for number in (signal.SIGPIPE, signal.SIGXFSZ):
 try:
     os.execvp(sys.argv[2], sys.argv[2:])
 except OSError as err:
-    os.write(told, b"%d" % err.errno)
+    os.write(told, b"-%d;" % err.errno)
 os._exit(127)
 """
 
@@ -131,10 +132,10 @@ def _run(program: str | None, fd: int) -> int:
             raise OSError(errno.EAGAIN, f"no process can be started ({err})") from None
         finally:
             os.close(told)
-        pid, _, error = answer.read().partition(b";")
-    if error:
-        raise OSError(int(error), os.strerror(int(error)))
-    return int(pid)
+        said = [int(number) for number in answer.read().split(b";")[:-1]]
+    if (error := min(said)) < 0:
+        raise OSError(-error, os.strerror(-error))
+    return said[0]
 
 
 def inherited(of: dict[str, str] | os._Environ[str]) -> socket.socket | None:

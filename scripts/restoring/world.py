@@ -34,6 +34,9 @@ class Figures:
     quarantined: int = 0  # asked again, and refused for the quarantine
     unknown: int = 0  # asked again, and 408: they waited in the copy
     untried: int = 0  # listed as never tried, and started
+    # ... and 408: what was in flight in the copy has the same device, and its late result may be
+    # the answer (protocol.md section 4)
+    ambiguous: int = 0
     twice: int = 0  # orders that started their machine more than once
     wrong: list[str] = field(default_factory=list)  # anything else that may not be
 
@@ -199,7 +202,9 @@ def _afterwards(served: Gateway, untried: list[Order], figures: Figures) -> None
     for order in untried:
         for _ in range(2):  # the second one is answered by the first one's record
             reply = served.ask(order.request())
-            if reply["status"] != "200":
+            if reply["status"] == "408" and reply["ambiguous"]:
+                figures.ambiguous += 1
+            elif reply["status"] != "200":
                 figures.wrong.append(f"{order.key}: {reply['status']}, and it is untried")
         figures.untried += 1
     served.terminate()
