@@ -14,7 +14,7 @@ from devgate.gateway.commands.recovery import recover
 from devgate.gateway.devices.moving import MakeLink
 from devgate.store import history
 from devgate.store.journal import Journal
-from devgate.upgrade import new
+from devgate.upgrade import filling
 
 if TYPE_CHECKING:
     from devgate.joined import Joined
@@ -63,7 +63,7 @@ async def inherit(
             await trio.to_thread.run_sync(import_module, "devgate.http.server")
         on_loaded()
         await successor.take_over(
-            new.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
+            filling.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
         await gateway.quarantine.load()  # it may have been lifted meanwhile
         if gateway.settings.signs_by_database:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import trio
@@ -16,8 +14,6 @@ import trio
 from devgate import __version__
 from devgate.errors import SetupError
 from devgate.gateway.command import Command
-from devgate.gateway.commands import moving as commands
-from devgate.gateway.commands.orders import Orders
 from devgate.gateway.devices import moving as devices
 from devgate.gateway.gateway import Gateway
 from devgate.model import Imei
@@ -25,16 +21,15 @@ from devgate.net.given import Given, Open
 from devgate.store import succession
 from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.journal import Journal
 from devgate.store.ownership import Owner
 from devgate.store.schema import SCHEMA
 from devgate.upgrade.channel import Broken, Channel, Message, close_all, raw
+from devgate.upgrade.filling import GAVE_UP, Parts, fill, next_of
 from devgate.upgrade.gate import Begin, Dispatch, carry_out
 from devgate.upgrade.messages import FORMAT, Former, answer, unpacked
 
 HEAR_SECONDS = 30.0  # for the first words of the gateway that runs
 TASKS_A_TURN = 256  # tasks of connections that begin before others have their turn
-GAVE_UP = "the gateway that runs goes on by itself"
 TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 
 # Goes on with a caller's connection: its door, its descriptor, what has come of its next request,
@@ -42,18 +37,6 @@ TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 TakeCaller = Callable[[str, int, bytes, bool], None]
 
 log = logging.getLogger("devgate.upgrade")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is filled."""
-
-    gateway: Gateway
-    database: Database
-    journal: Journal
-    make_link: devices.MakeLink
-    blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
-    """Run a function that blocks, in a thread."""
 
 
 class Successor:
@@ -132,7 +115,8 @@ class Successor:
                 await parts.blocking(parts.database.session)
             await self._channel.send("ready", version=__version__, schema=SCHEMA)
             gc.disable()  # ten thousand connections are no garbage
-            await self._fill(parts)
+            filled = await fill(self._channel, parts)
+            self._moved, self._awaited, self._left = filled
             waiting = await self._stand_in_line(parts)
             await self._channel.send("prepared")
             await self._claim(parts, waiting)
@@ -143,72 +127,6 @@ class Successor:
             "taken over from=%s connections=%s in_flight=%s",
             self._former.version, len(self._moved), parts.gateway.dispatcher.in_flight,
         )  # fmt: skip
-
-    async def _next(self, type: str) -> Message:
-        message = await self._channel.receive()
-        if message.type != type:
-            raise Broken(f"{GAVE_UP}: it says {message.type}, and {type} was expected")
-        return message
-
-    async def _fill(self, parts: Parts) -> None:
-        gateway = parts.gateway
-        message = await self._next("ahead")
-        # Both programs count from the same boot; trio adds a number of its own.
-        shift = trio.current_time() - monotonic() - message.content["clock"]
-        found = devices.Unpacking(
-            gateway.desk,
-            gateway.presence,
-            gateway.acceptor.crowds,
-            parts.make_link,
-            gateway.settings.device.max_outbox,
-            shift,
-        )
-        known = commands.Unpacking(gateway.dispatcher, gateway.presence.get, devices.remark, shift)
-        while True:
-            _all_of(found, message)
-            if message.content["last"]:
-                break
-            message = await self._next("ahead")
-        await self._channel.send("aware")
-        state = (await self._next("state")).content
-        while (message := await self._channel.receive()).type != "end":
-            content = message.content
-            if message.type == "connections":
-                _all_of(found, message)
-            elif message.type == "again":
-                for place, row in content["rows"]:
-                    found.again(place, row)
-            elif message.type == "gone":
-                for place in content["places"]:
-                    found.gone(place)
-            elif message.type == "commands":
-                for row in content["rows"]:
-                    known.command(row)
-            elif message.type == "devices":
-                for row in content["rows"]:
-                    known.device(row)
-            else:
-                raise Broken(f"{GAVE_UP}: it says {message.type}")
-        found.end()
-        self._moved = list(found.connections.values())
-        counts = len(self._moved), gateway.dispatcher.in_flight
-        if counts != (message.content["connections"], message.content["in_flight"]):
-            raise Broken(f"{counts} arrived of {message.content}")
-        gateway.dispatcher.number_above(state["sequence"])
-        assert isinstance(gateway.orders, Orders), "it works alone"
-        gateway.orders.ids.last = int(state["last_id"])
-        gateway.presence.number_above(state["generation"])
-        gateway.running.load({Imei(imei): at for imei, at in state["running"].items()})
-        self._awaited, self._left = state["awaited"], state["left"]
-        if (arrival := parts.database.arrival) is not None:  # from SQLite to PostgreSQL
-            await parts.blocking(arrival.catch_up)
-        await gateway.knowledge.catch_up()
-        if gateway.knowledge.revision != state["revision"]:
-            raise Broken("devices were changed in the database at this moment: try again")
-        last = await parts.blocking(parts.journal.begin_again)
-        if last != state["last_event"]:
-            raise Broken(f"the newest event is {last}, and {state['last_event']} was expected")
-        gateway.events.begin_at(last)
 
     async def _stand_in_line(self, parts: Parts) -> trio.Event:
         """PostgreSQL: be the first that gets the lock. Set once this process has it."""
@@ -236,7 +154,7 @@ class Successor:
         return has_it
 
     async def _claim(self, parts: Parts, has_lock: trio.Event) -> None:
-        message = await self._next("claim")
+        message = await next_of(self._channel, "claim")
         for fd in message.fds:
             parts.database.locked_by(fd)
         await has_lock.wait()
@@ -322,11 +240,6 @@ class Successor:
                 await self._channel.send(type, **content)
         except Broken:
             return
-
-
-def _all_of(found: devices.Unpacking, message: Message) -> None:
-    for fd, row in zip(message.fds, message.content["rows"], strict=True):
-        found.one(fd, row)
 
 
 def _listening(fd: int) -> socket.socket:

@@ -6,10 +6,10 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -17,11 +17,9 @@ import trio
 
 from devgate import __version__
 from devgate.errors import CallerError, DevgateError, StoreError
-from devgate.gateway.commands.moving import pack_commands, pack_devices
 from devgate.gateway.commands.orders import Orders
 from devgate.gateway.completion import result_of
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.moving import moves
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.reply import Reply
 from devgate.store.batch import Row
@@ -29,18 +27,17 @@ from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.journals import Writes
 from devgate.upgrade.afterwards import Afterwards, Take
-from devgate.upgrade.ahead import Ahead, parts
+from devgate.upgrade.ahead import Ahead
 from devgate.upgrade.channel import MOST_FDS, Broken, Channel, Message
 from devgate.upgrade.gate import Gate
 from devgate.upgrade.messages import FORMAT, Former
 from devgate.upgrade.program import Program, must_be_trusted, start
+from devgate.upgrade.telling import tell
 
 LOAD_SECONDS = 300.0  # for the new program to read what is in the database, and to change its form
 QUIET_SECONDS = 30.0  # ... for operations under way here to end
 FREEZE_SECONDS = 10.0  # ... for all that is done while devices wait
 CLAIM_SECONDS = 10.0  # ... for the new program to own the database
-SERVE_SECONDS = 10.0  # ... and to answer devices, before that is told
-CHUNK = 200  # commands, or devices with commands, in a message
 
 Told = Callable[[Reply | DevgateError], None]
 
@@ -228,7 +225,7 @@ class Handover:
             with trio.fail_after(FREEZE_SECONDS):
                 await self._freeze()
                 times = [began, trio.current_time()]
-                moved = await self._tell(channel, ahead)
+                moved = await tell(channel, self._gateway, ahead)
                 times.append(trio.current_time())
                 await _expect(channel, "prepared", FREEZE_SECONDS)
                 times.append(trio.current_time())
@@ -276,54 +273,6 @@ class Handover:
         self._gateway.dispatcher.go_on()
         self._gateway.pauses.go_on()
         self._gate.open()
-
-    async def _tell(self, channel: Channel, ahead: Ahead) -> dict[Connection, None]:
-        """All that the new program must know. Returns the connections that it gets."""
-        gateway, dispatcher = self._gateway, self._gateway.dispatcher
-        now = trio.current_time()
-        orders = gateway.orders
-        rest = ahead.rest()
-        moved = rest.moved
-        await channel.send(
-            "state",
-            sequence=dispatcher.sequence,
-            last_id=str(orders.ids.last),
-            generation=gateway.presence.generation,
-            revision=gateway.knowledge.revision,
-            last_event=gateway.events.last,
-            running=gateway.running.all(),
-            awaited=[one.id for one in dispatcher.live.values() if one.has_callers],
-            left=[
-                [one.session.imei, one.announced]
-                for one in gateway.desk.connections.values()
-                if one not in moved and one.session.imei is not None and not moves(one.link)
-            ],
-        )
-        if rest.gone:
-            await channel.send("gone", places=rest.gone)
-        for some in parts(rest.again):
-            await channel.send("again", rows=some)
-        for some in parts(rest.fresh):
-            await channel.send(
-                "connections", [fd for fd, _ in some], rows=[row for _, row in some]
-            )
-        await _chunks(channel, "commands", pack_commands(dispatcher))
-        await _chunks(
-            channel,
-            "devices",
-            pack_devices(
-                dispatcher,
-                moved.__contains__,
-                now,
-            ),
-        )
-        await channel.send("end", connections=len(moved), in_flight=dispatcher.in_flight)
-        return moved
-
-
-async def _chunks(channel: Channel, type: str, rows: Iterator[dict[str, Any]]) -> None:
-    while some := list(islice(rows, CHUNK)):
-        await channel.send(type, rows=some)
 
 
 async def _expect(channel: Channel, type: str, seconds: float) -> Message:

@@ -24,12 +24,12 @@ from devgate.store.device import MAX_NAME
 _DAY: Schema = {
     "type": "string",
     "title": "a day such as 2026-11-24",
-    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
 }
 _MONTH: Schema = {
     "type": "string",
     "title": "a month such as 2026-11",
-    "pattern": "^[0-9]{4}-[0-9]{2}$",
+    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$",
 }
 _BY: Schema = {"type": "string", "enum": list(BY), "default": BY[0]}
 _SORT: Schema = {"type": "string", "enum": list(SORTS)}
