@@ -243,8 +243,11 @@ def test_it_can_be_asked_for_over_http() -> None:
             admin.log_in(token=running.tokens["admin"])
             assert "The version that runs" in admin.get(PATH)
             said = admin.post(PATH, admin.fields(PATH, PATH), 200)
-            pid = re.findall(r'"event": "handed over", "pid": (\d+)', running.log())[-1]
-            running.process = Heir(int(pid), running.process)  # type: ignore[assignment]
+            pids = eventually(  # the line may be written after the reply
+                lambda: re.findall(r'"event": "handed over", "pid": (\d+)', running.log()),
+                lambda found: len(found) == 2,
+            )
+            running.process = Heir(int(pids[-1]), running.process)  # type: ignore[assignment]
             assert "has taken over" in said
             device.expect_nothing(QUIET)
         with visitor(running.url) as reader:
