@@ -25,7 +25,12 @@ from devgate.webhooks.public_addresses import is_public, not_public
 MAX_REQUEST = 256 * 1024  # bytes
 MAX_SENTENCE = 300  # characters
 NICE = 10  # below the gateway
-CPU_SECONDS = 20
+LIMITS: Mapping[int, int] = {
+    resource.RLIMIT_CPU: 20,  # seconds
+    resource.RLIMIT_CORE: 0,
+    # Apprise reads answers of any size, and unpacks them. It needs some 50 MB itself.
+    resource.RLIMIT_DATA: 256 * 1024 * 1024,  # bytes
+}
 LEAST_SECRET = 6  # characters: what is shorter hides nothing
 
 # Python's own files, and what its modules read of the system; elsewhere on its path, code alone.
@@ -163,10 +168,11 @@ def without_secrets(text: str, url: str) -> str:
 
 def main() -> None:
     """Deliver one message, as standard input says."""
-    with suppress(OSError, ValueError):  # a service of systemd may be forbidden to
+    with suppress(OSError):  # a service of systemd may not be nice
         os.nice(NICE)
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for what, most in LIMITS.items():
+        with suppress(OSError, ValueError):  # it has a lower one
+            resource.setrlimit(what, (most, most))
     request = json.loads(sys.stdin.buffer.read(MAX_REQUEST))
     out = os.dup(sys.stdout.fileno())
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever a library prints

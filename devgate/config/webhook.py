@@ -45,8 +45,9 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(NEW_KEY)).decode()
 
 
-def _url(value: object) -> str:
-    """It may hold a password in its query: no message quotes it."""
+def url_of(value: object) -> str:
+    """A URL that can be posted to. Raises ValueError with what was expected, never with the URL:
+    it may hold a password in its query."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -90,7 +91,7 @@ def _name(value: object) -> str:
 class WebhookSettings(Table):
     """A receiver of events."""
 
-    url: Annotated[str, PlainValidator(_url)] = setting(
+    url: Annotated[str, PlainValidator(url_of)] = setting(
         ..., "Where events are posted to; it answers 2xx once it has kept one.", secret=True
     )
     secret: Annotated[str, PlainValidator(_secret)] = setting(

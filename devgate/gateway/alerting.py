@@ -204,12 +204,14 @@ class Alerts:
             settled()
 
     async def _send(self, name: str, letter: Letter, slow: bool) -> Result:
-        receiver = self.receivers[name]
         try:
-            url, secret = await self.opened(receiver)
+            url, secret = await self.opened(self.receivers[name])
+            return await self.courier.send(url, secret, letter, slow=slow)
         except SealError as err:
             return Result(False, str(err))
-        return await self.courier.send(url, secret, letter, slow=slow)
+        except Exception:  # one receiver ends neither the others nor the gateway
+            log.exception("alert crashed receiver=%s", name)
+            return Result(False, "it could not be sent: the gateway's log says why")
 
     async def opened(self, receiver: Receiver) -> tuple[str, str]:
         """The URL and the secret of a receiver. Raises SealError."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trio
@@ -92,6 +97,59 @@ async def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
     result = await Courier(allow_private=True).send(url, "", LETTER)
     assert result == Result(False, "it took longer than 0.5 s", slow=True)
     await listener[0].aclose()
+
+
+@contextmanager
+def endless() -> Iterator[tuple[str, list[int]]]:
+    """A server that answers with up to 4 GB. Gives the URL of its receiver, and how many bytes of
+    that it could send."""
+    sent: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # it has read enough
+                while sum(sent) < 4 << 30:
+                    sent.append(self.wfile.write(bytes(1 << 20)))
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        try:
+            yield f"gotify://127.0.0.1:{server.server_address[1]}/AbCdEfGhIjKlMnO", sent
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+FORBIDDEN = """
+import os
+from devgate.alerts import messenger
+def forbidden(by):
+    raise PermissionError("as a service of systemd")
+os.nice = forbidden
+messenger.main()
+"""
+
+
+@pytest.mark.parametrize("program", [["-m", "devgate.alerts.messenger"], ["-c", FORBIDDEN]])
+async def test_an_answer_without_end_takes_no_memory_without_end(program: list[str]) -> None:
+    with endless() as (url, sent):
+        request = {
+            "url": url, "allow_private": True, "permit": "", "title": "t", "text": "t",
+            "kind": "info",
+        }  # fmt: skip
+        done = await trio.run_process(
+            [sys.executable, "-P", *program], stdin=json.dumps(request).encode(),
+            capture_stdout=True,
+        )  # fmt: skip
+    assert not json.loads(done.stdout)["ok"]
+    assert sum(sent) < 512 << 20, "it had no room for more"
 
 
 async def test_a_webhook_gets_it_signed() -> None:

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from devgate.alerts.courier import Courier
-from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS
+from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS, Subject
 from devgate.alerts.rule import Rule
 from devgate.gateway import alerting
 from devgate.gateway.alerting import Alerts
@@ -98,6 +98,25 @@ async def told(database: Database) -> None:
             if all(row["told_at"] and not row["cleared_at"] for row in rows):
                 return
             await trio.sleep(0.002)
+
+
+async def test_a_receiver_that_cannot_be_posted_to_ends_nobody(fresh: Database, now: Now) -> None:
+    """Earlier versions took such a URL, so that it may be on disk."""
+    with receiving() as receiver:
+        keep(fresh, receiver, Rule("store", "store", ("bad", "ops"), minutes=0))
+        with fresh.write() as conn:
+            row = {"name": "bad", "url": "https://host:abc/", "secret": SECRET, "shown": "",
+                   "added_at": 0}  # fmt: skip
+            stored.add_receiver(conn, row)
+        async with running(fresh) as (_, alerts):
+            watch = alerts.watches["store"]
+            watch.found([Subject("store", "away")], now.at)
+            alerts._tell(watch, now.at)
+            await until(receiver, 1)
+            with trio.fail_after(60):
+                while not alerts.mailboxes["bad"].error:  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+    assert "the gateway's log says why" in str(alerts.mailboxes["bad"].error)
 
 
 async def test_an_unknown_outcome_until_it_is_resolved(database: Database, now: Now) -> None:

@@ -13,7 +13,7 @@ from devgate.alerts.receiver import Receiver
 from devgate.alerts.rule import MAX_RECEIVERS, NAME, Rule
 from devgate.alerts.schemes import WEBHOOK, scheme_of
 from devgate.alerts.scope import Keeper, stored_sites
-from devgate.config.webhook import new_secret
+from devgate.config.webhook import new_secret, url_of
 from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.added_webhooks import closed
 from devgate.gateway.clock import time
@@ -161,10 +161,19 @@ def _url(args: Args) -> str | None:
     try:
         if not isinstance(given, str):
             raise ValueError("url: a string expected")
-        scheme_of(given)
+        if scheme_of(given) in WEBHOOK:
+            _posted_to(given)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
     return given
+
+
+def _posted_to(url: str) -> None:
+    """Raises ValueError for the URL of a webhook that nothing can be posted to."""
+    try:
+        url_of(url)
+    except ValueError as err:
+        raise ValueError(f"url: {err}") from None
 
 
 async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[str | None, str]:

@@ -175,3 +175,21 @@ def test_private_receivers_are_refused(client: httpx.Client) -> None:
             assert room.got == []
         finally:
             client.delete(f"{RECEIVERS}/m")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://[", "https://host:abc/", "https://host:99999/", "https:///hook", "https://门.example/",
+     "https://host.example/é", "https://user:hush@host.example/", "https://host.example/#there",
+     "https://host.example/\ud800"],
+)  # fmt: skip
+def test_a_url_that_nothing_can_be_posted_to_is_refused(admin: httpx.Client, url: str) -> None:
+    content = json.dumps({"name": "odd", "url": url}).encode()
+    head = {"Content-Type": "application/json"}
+    found = problem(admin.post(RECEIVERS, content=content, headers=head), 400, "400")
+    assert found["detail"].startswith("url: ")
+    assert "hush" not in found["detail"]
+    add(admin, RECEIVERS, name="odd", url="https://host.example/hook")
+    changed = admin.patch(f"{RECEIVERS}/odd", content=content, headers=head)
+    problem(changed, 400, "400")
+    assert admin.get(RECEIVERS).json()["items"][0]["url"] == "https://host.example/hook"
