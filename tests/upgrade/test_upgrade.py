@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from devgate.http.pages.upgrading import PATH
-from tests.e2e.caller import Caller, knowing, obey, settle
+from tests.e2e.caller import Caller, eventually, knowing, obey, settle
 from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
 from tests.http.harness import site
