@@ -151,7 +151,8 @@ def build_node(
             claimed, directory, records, running, command, member.incarnation << 32
         )
         journal = storage.node_journal
-        dispatcher.begin(claimed, journal.trusted, journal.database_time)
+        records.by_own_clock = journal.here
+        dispatcher.begin(claimed, journal.trusted)
         keys = NodeKeys(records, background)
         orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
         routing = Routing(

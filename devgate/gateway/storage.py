@@ -78,6 +78,10 @@ class Records:
         """What events call this device."""
         return self._names.called(imei)
 
+    def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command's row as it was read, with its times as a command here has them."""
+        return row
+
     def _front(self, command: Command) -> str:
         """What its events have in common (`details.command_front`), encoded once for as long as
         its device is called the same."""

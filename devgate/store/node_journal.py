@@ -13,24 +13,24 @@ the row `cluster` with the number of the newest event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store.batch import Row
-from devgate.store.clock_ahead import ClockAhead
+from devgate.store.clock_ahead import RIGHT_SECONDS, ClockAhead
 from devgate.store.engine import Database
 from devgate.store.json_rows import write_plain
 from devgate.store.node_commands import Commands
 from devgate.store.node_commits import MOVED, Committed
 from devgate.store.node_devices import Devices, found, held_of
 from devgate.store.node_losses import Losses
-from devgate.store.node_rows import NodeBatch, gathered
+from devgate.store.node_rows import NodeBatch, earlier, gathered
 from devgate.store.node_statements import DISAGREED, write_events
 from devgate.store.nodes import TRUST_SECONDS, Member, boottime, set_up_session
 from devgate.store.numbering import Values
@@ -93,9 +93,10 @@ class NodeJournal:
         """Seconds by which the database's clock is ahead of this gateway's."""
         return self._clock.seconds
 
-    def database_time(self) -> float:
-        """Seconds since 1970 by the clock that the times of commands on disk are of."""
-        return self._time() + self._clock.wrong
+    def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command's row as it was read, with its times by this node's clock: as they are in
+        memory, and from where commit() turns them into the database's again."""
+        return earlier(row, self._clock.wrong)
 
     def trusted(self) -> bool:
         """Whether nobody can have declared this node dead yet."""
@@ -142,13 +143,17 @@ class NodeJournal:
         None, and nothing is written, if one of them may not."""
         began, done, events = boottime(), Committed(), list(batch.events)
         beat, locked = self._begin(trips), self._devices.lock(trips, batch)
-        orders = self._commands.ask(trips, batch.commands.values(), self._clock.wrong)
+        wrong = self._clock.wrong
+        orders = self._commands.ask(trips, batch.commands.values(), wrong)
         for kind, rows in batch.plain.items():
             write_plain(trips, kind, rows.values())
         trips.go()
         number, lost = self._proven(trips, beat, done)
         held = held_of(found(locked))
-        if not all(self._commands.allowed(row, held, lost) for row in batch.commands.values()):
+        was_set = abs(self._clock.wrong - wrong) > RIGHT_SECONDS  # this node's clock
+        if was_set or not all(
+            self._commands.allowed(row, held, lost) for row in batch.commands.values()
+        ):
             trips.rows("ROLLBACK")
             return None
         self._commands.told(trips, batch, orders, held, events, done)
@@ -234,6 +239,8 @@ class NodeJournal:
         done: Committed,
     ) -> Committed:
         """The events, with their numbers, and COMMIT."""
+        if wrong := self._clock.wrong:
+            events = [(values[0] + wrong, *values[1:]) for values in events]
         told = write_events(trips, events, batch.commands.keys()) if events else Answer()
         self._committing = True
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -15,9 +15,8 @@ from devgate.store.numbering import Values
 from devgate.store.verdicts import VERDICT, Verdict
 
 STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
-TIMES = frozenset(
-    COMMAND.index(name) for name in ("accepted_at", "sent_at", "ended_at", "late_at", "expires_at")
-)
+TIMES = ("accepted_at", "sent_at", "ended_at", "late_at", "expires_at")
+_PLACES = frozenset(map(COMMAND.index, TIMES))
 
 
 class CommandRow(NamedTuple):
@@ -109,10 +108,18 @@ def ends(row: CommandRow) -> bool:
     return any(event[1] == "command.ended" for event in row.events)
 
 
+def earlier(row: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
+    """A command's row by its columns, with times that are so much earlier."""
+    if not seconds:
+        return row
+    times = {name: row[name] for name in TIMES if row[name] is not None}
+    return {**row, **{name: value - seconds for name, value in times.items()}}
+
+
 def later(values: Values, seconds: float) -> Values:
     """A command's row with times that are so much later."""
     return tuple(
-        value + seconds if column in TIMES and value is not None else value
+        value + seconds if column in _PLACES and value is not None else value
         for column, value in enumerate(values)
     )
 

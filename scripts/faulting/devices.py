@@ -139,7 +139,9 @@ class Unit:
         else:
             if fault == "reset":
                 linger = (1).to_bytes(4, "little") + bytes(4)
-                connection.stream.setsockopt(1, 13, linger)  # SOL_SOCKET, SO_LINGER: an RST
+                with contextlib.suppress(OSError):  # it has just ended
+                    # SOL_SOCKET, SO_LINGER: an RST
+                    connection.stream.setsockopt(1, 13, linger)
             self.current = None
             await trio.aclose_forcefully(connection.stream)
             if fault == "away":

@@ -205,7 +205,25 @@ def test_times_are_the_databases_though_the_gateways_clock_goes_its_own_way(
     row = node.read(history.by_id, "1")
     assert row is not None
     assert abs(row["sent_at"] - time()) < 60
-    assert abs(node.journal.database_time() - time()) < 60
+    assert abs(node.read(history.events_after, 0, 1000)[-1][0] - time()) < 60
+    here = node.journal.here(row)
+    assert (here["late_at"], here["id"]) == (None, "1")
+    assert here["sent_at"] - row["sent_at"] == pytest.approx(days, abs=1)
+    node.close()
+
+
+def test_a_commit_in_which_a_step_of_the_clock_is_found_has_the_right_times(
+    postgres_url: str,
+) -> None:
+    """An event three days in the future would take the time from all events of these days."""
+    step = 0.0
+    node = OneNode(postgres_url, "a", lambda: time() + step)
+    node.claims()
+    for id, step in (("1", 0.0), ("2", 259_200.0), ("3", 0.0), ("4", -7200.0)):
+        node.commit(order(id, sent_at=time() + step, accepted_at=time() + step))
+        row = node.read(history.by_id, id)
+        assert abs(row["sent_at"] - time()) < 60
+        assert abs(node.read(history.events_after, 0, 1000)[-1][0] - time()) < 60
     node.close()
 
 

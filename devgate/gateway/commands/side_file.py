@@ -97,9 +97,10 @@ class LateOutcomes:
             return f"it belongs to the database {line.database}"
         if id in self._live:
             return "the command is under way"
-        row = await self._records.read(history.by_id, id)
-        if row is None:
+        found = await self._records.read(history.by_id, id)
+        if found is None:
             return "no such command is on record"
+        row = self._records.here(found)
         if row["state"] == "ended" and row["status"] == status:
             return None
         if row["state"] == "sent" and line.command["state"] == "ended":

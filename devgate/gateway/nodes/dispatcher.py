@@ -42,21 +42,13 @@ class NodeDispatcher(Dispatcher):
     unsent: dict[str, int]
     claimed: Claimed
     trusted: Callable[[], bool]
-    wall: Callable[[], float]
 
-    def begin(
-        self,
-        claimed: Claimed,
-        trusted: Callable[[], bool],
-        wall: Callable[[], float] = time,
-    ) -> None:
-        """`trusted`: whether no other node can have declared this one dead. `wall`: the clock of
-        times on disk."""
+    def begin(self, claimed: Claimed, trusted: Callable[[], bool]) -> None:
+        """`trusted`: whether no other node can have declared this one dead."""
         self.away = {}
         self.unsent = {}
         self.claimed = claimed
         self.trusted = trusted
-        self.wall = wall
         self._outcomes.shared = True
 
     def _next(self, device: DeviceCommands) -> None:
@@ -175,7 +167,7 @@ class NodeDispatcher(Dispatcher):
         """The device was another node's, or nobody's: take over what is under way for it."""
         imei = Imei(claim.imei)
         self.release(imei)
-        now, wall = trio.current_time(), self.wall()
+        now, wall = trio.current_time(), time()
         # What is about to be journalled as sent waits on disk: it is not to be sent once more.
         commands = [
             self._known(row)
@@ -199,7 +191,7 @@ class NodeDispatcher(Dispatcher):
 
     def _known(self, row: Mapping[str, Any]) -> Command:
         """The command of this row: the one whose callers wait here, if there are any."""
-        command = self.away.pop(row["id"], None)
+        row, command = self._records.here(row), self.away.pop(row["id"], None)
         if command is None:
             return Command.of(row)
         command.become(row)
@@ -260,9 +252,9 @@ class NodeDispatcher(Dispatcher):
         command = self.away.pop(row["id"], None)
         if command is None:
             return
-        command.become(row)
+        command.become(self._records.here(row))
         device = self._device(command.imei)
-        self._take_waiting(device, command, trio.current_time(), self.wall())
+        self._take_waiting(device, command, trio.current_time(), time())
         self._next(device)
 
     def ended_elsewhere(self, row: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,10 +38,17 @@ class NodeRecords(Records):
     claims = True
     # The generation of the connection that a device's commands are sent on.
     generation_of: Callable[[Imei], int | None]
+    # See here(); its journal turns these times back into the database's.
+    by_own_clock: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.generation_of = lambda imei: None
+        self.by_own_clock = lambda row: row
+
+    def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As Records.here(): on disk they are by the database's clock."""
+        return self.by_own_clock(row)
 
     def write(
         self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone

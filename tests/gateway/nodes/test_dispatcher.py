@@ -9,6 +9,7 @@ import pytest
 import trio
 from sqlalchemy import text
 
+from devgate.gateway import clock
 from devgate.gateway.command import Command
 from devgate.gateway.devices import presence
 from devgate.model import Imei
@@ -122,6 +123,29 @@ async def test_a_claim_does_not_bring_what_is_about_to_be_sent(node: Node) -> No
             assert dispatcher.live == {found.id: found}
         dispatcher.ready = ready
         await node.until(lambda: node.received().endswith(b"QD500"))
+
+
+async def test_a_wrong_clock_moves_no_time_that_another_node_has_written(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database's clock counts, and each time is turned into it once: found by
+    scripts/jepsen."""
+    monkeypatch.setattr(clock.shared, "_wall", lambda: time.time() + 3 * clock.DAY)
+    sent_at = time.time() - 1
+    sent = order_row("1", state="sent", status="000", sent_at=sent_at, generation=5)
+    other_node(node.url, Row("device", ((X, True, sent_at, sent_at, None, 5), [])), sent)
+    async with node.lives():
+        await node.storage.records.flushed()  # the clocks are compared by each commit
+        node.registers()
+        await node.until(lambda: node.gateway.dispatcher.in_flight == 1)
+        command = node.gateway.dispatcher.live["1"]
+        assert command.sent_at == pytest.approx(sent_at + 3 * clock.DAY, abs=60)
+        answer = Result(X, "QD", "200", X)
+        assert node.gateway.dispatcher.settle(answer, trio.current_time(), node.connection)
+        await node.until(lambda: node.stored("1")["status"] == "200")
+    row = node.stored("1")
+    assert row["sent_at"] == pytest.approx(sent_at, abs=0.5)
+    assert row["ended_at"] == pytest.approx(time.time(), abs=60)
 
 
 async def test_a_claim_made_again_is_not_later_for_a_clock_that_was_wrong(
