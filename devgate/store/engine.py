@@ -76,13 +76,16 @@ class Database:
         """A connection in a transaction that is on disk when the block has ended without error.
 
         SQLite: the one writer's lock is taken at the start, so nothing fails for it later.
-        Raises StoreError if a gateway's SQLite file was replaced.
+        Raises StoreError if a gateway's SQLite file was replaced, or its log was damaged: the
+        journal opens that again.
         """
         self._check_file()
         with self._engine.connect() as conn:
             if self.dialect == "sqlite":
                 conn.execution_options(devgate_writes=True)
             with conn.begin():
+                if self.files is not None:
+                    self.files.look()
                 yield conn
 
     def held(self) -> Connection:

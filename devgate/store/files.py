@@ -7,9 +7,12 @@ import glob
 import logging
 import os
 import shutil
+import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import StoreError
 from devgate.store.wal import FRAME_HEAD, Index, Published, id_of, last_commit
@@ -17,6 +20,7 @@ from devgate.store.wal import FRAME_HEAD, Index, Published, id_of, last_commit
 log = logging.getLogger("devgate.store")
 
 REPLACED = ".of-replaced-"  # and the file's state: in the name of its log, which is set aside
+DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR}
 RESTART = "nothing is written to either file: restart the gateway"
 
 
@@ -27,7 +31,8 @@ class FilesChanged(StoreError):
 class Files:
     """The database's file and its write-ahead log: what they are, and what they should hold.
 
-    `check` may be called by any thread, all else by the one that writes.
+    `check` may be called by any thread, `look` by the one that holds SQLite's writer lock, all
+    else by the journal's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,17 +78,31 @@ class Files:
         found = os.fstat(self._log)
         self._wal = (found.st_dev, found.st_ino)
         self._seen = None
-        self.look()
+        self.look(thorough=True)
 
-    def look(self) -> None:
-        """Whether file and log hold what was written there. To be called while SQLite's writer
-        lock is held: nobody else may write into the log then.
+    def look_after(self, err: DBAPIError | sqlite3.Error) -> None:
+        """SQLite refused to begin a transaction, perhaps because a page that it needs for that is
+        in a hole of the log. So this cannot wait for the writer lock. What another connection
+        commits meanwhile is behind the hole, too, and the next look finds that.
+
+        Raises as look() does. Does nothing for an error that says nothing of the files.
+        """
+        if (
+            getattr(err.orig if isinstance(err, DBAPIError) else err, "sqlite_errorcode", 0) & 0xFF
+        ) in DAMAGED:
+            self.look(thorough=True)
+
+    def look(self, *, thorough: bool = False) -> None:
+        """Whether file and log hold what was written there; `thorough`: in all of the log. To be
+        called while SQLite's writer lock is held: nobody else may write into the log then.
 
         Raises FilesChanged, and StoreError as check() does. What was damaged is left so that
         SQLite's own recovery is right.
         """
         if self._index is None:
             return
+        if self._overwritten is not None:  # the log has been emptied
+            raise StoreError(self._overwritten)
         self._look_at_file()
         try:
             found = os.stat(self._wal_path)
@@ -91,22 +110,25 @@ class Files:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._wal:
             raise FilesChanged(f"the database's log {self._wal_path} was removed; it is made anew")
-        self._look_at_log(found.st_size)
+        self._look_at_log(found.st_size, thorough)
 
-    def _look_at_log(self, size: int) -> None:
+    def _look_at_log(self, size: int, thorough: bool) -> None:
         assert self._index is not None, "look() has looked"
         seen, self._seen = self._seen, self._index.published()
         if (now := self._seen) is None:
             return
         good = size >= now.size
-        if good and seen is not None and seen.frames and seen.salts == now.salts:
+        if good and not thorough:
+            if seen is None or not seen.frames or seen.salts != now.salts:
+                return
             # It may have been cut before the last commit, which has made it long again.
             head = os.pread(self._log, FRAME_HEAD.size, now.head_at(seen.frames))
-            good = head[8:16] == now.salts
-        if good:
+            if head[8:16] == now.salts:
+                return
+        end = last_commit(self._log, now)
+        if end == now.size or self._index.published() != now:  # see look_after()
             return
         # No checkpoint may take a hole for pages: what is behind the first one is cut off.
-        end = last_commit(self._log, now)
         os.ftruncate(self._log, end)
         self._seen = self._written = None
         log.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -142,6 +143,7 @@ class Journal:
         found: list[Values] = []
         events: list[Values] = []
         self._committing = self._one_trip = False
+        files = self._database.files
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
@@ -152,7 +154,6 @@ class Journal:
                 else:
                     self._in_sqlite(conn, self._fence, batch, events)
                 return self._done(batch, events)
-            files = self._database.files
             with conn.begin():
                 if files is not None:  # under the writer's lock
                     files.opened() if fresh else files.look()
@@ -172,14 +173,18 @@ class Journal:
                 self._committing = True
         except (Behind, _Lost):
             raise self._written_again() from None
-        except FilesChanged:
-            # Only with the last connection SQLite makes its log and the index of it anew.
-            self.close()
-            self._database.drop_connections()
-            raise
-        except BaseException:
-            self.close()  # another connection may find the database in better health
-            raise
+        except BaseException as err:
+            # Another connection may find the database in better health.
+            try:
+                if files is not None and isinstance(err, (DBAPIError, sqlite3.Error)):
+                    files.look_after(err)
+                raise
+            except FilesChanged:
+                # Only with the last connection SQLite makes its log and the index of it anew.
+                self._database.drop_connections()
+                raise
+            finally:
+                self.close()
         return self._done(batch, found + events)
 
     def _done(self, batch: Batch, events: list[Values]) -> list[Values]:

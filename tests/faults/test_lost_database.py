@@ -108,6 +108,31 @@ def test_f5_a_log_that_is_truncated_in_quiet_hours() -> None:
         assert whole(file)
 
 
+def test_f5_a_log_that_is_truncated_amid_a_transaction_of_another_program() -> None:
+    """F5: the first page of the database is in the hole, so that SQLite itself refuses to begin a
+    transaction, and a new connection. The gateway heals without a restart."""
+    with knowing(HTTP) as served, Robot(served, IMEI) as device:
+        file = served.folder / "devgate.db"
+        ordered(served, 3)
+        size = log_of(file).stat().st_size
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("CREATE TABLE theirs (x INTEGER)")  # page 1 is in the log behind `size`
+            other.execute("INSERT INTO theirs VALUES (1)")
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("UPDATE theirs SET x = 2")
+            os.truncate(log_of(file), size)
+            other.execute("COMMIT")
+            other.execute("PRAGMA wal_autocheckpoint = 0")
+        assert log_of(file).stat().st_size > size, "with a hole"
+        assert served.ask(start(key="new-0"))["outcome"] == "refused"
+        eventually(lambda: ready(served)[0], lambda status: status == 200)
+        ordered(served, 3)  # by their records
+        assert served.ask(start(key="new-1"))["status"] == "200"
+        assert len(device.seen) == 4
+        served.kill()
+        assert whole(file)
+
+
 def test_f5_a_checkpoint_by_another_program_is_no_loss() -> None:
     """It makes the log shorter and writes into the file, as it may."""
     with knowing({}) as served, Robot(served, IMEI) as device:
