@@ -39,7 +39,7 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.log_level import LogLevel
 from devgate.gateway.membership import Membership
-from devgate.gateway.operations.reports import attention_now
+from devgate.gateway.operations.fleet import attention_now
 from devgate.gateway.quarantine import Quarantine
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.renewals import Renewals

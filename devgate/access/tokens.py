@@ -127,10 +127,11 @@ NEEDS: Mapping[str, str] = {
 FOR_SITES = frozenset({
     "start", "stop", "cancel", "status", "devices", "device", "export", "add", "edit", "remove",
     "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
-    "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start", "bulk_stop",
-    "bulk_edit", "bulk_cancel", "password", "second_factor", "sessions", "session_end", "report",
-    "report_export", "zones", "test_start", "diagnosis", "maintenance", "maintenance_on",
-    "maintenance_off", "bulk_maintenance", "places", "alerts", "alert_log", "alert_rules",
+    "fleet", "trend", "order", "story", "unknown", "resolve", "bulk", "bulks", "bulk_start",
+    "bulk_stop", "bulk_edit", "bulk_cancel", "password", "second_factor", "sessions",
+    "session_end", "report", "report_export", "zones", "test_start", "diagnosis", "maintenance",
+    "maintenance_on", "maintenance_off", "bulk_maintenance", "places", "alerts", "alert_log",
+    "alert_rules",
     "alert_rule_add", "alert_rule_edit", "alert_rule_remove", "alert_receivers",
     "alert_receiver_add", "alert_receiver_edit", "alert_receiver_remove", "alert_receiver_test",
 })  # fmt: skip

@@ -29,7 +29,7 @@ from devgate.gateway.membership import Membership
 from devgate.gateway.quarantine import Quarantine
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.renewals import Renewals
-from devgate.gateway.reports.fleet_day import Fleet
+from devgate.gateway.reports.fleets import Fleet
 from devgate.gateway.reports.inbox import Inbox
 from devgate.gateway.reports.places import Places
 from devgate.gateway.reports.usage import Usage

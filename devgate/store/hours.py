@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from devgate.store.event_tables import event
 from devgate.store.finding import number_at
 from devgate.store.numbering import floor_id
+from devgate.store.own_sites import about, events_about
 from devgate.store.schema import command
 
 HOUR = 3600
@@ -21,13 +23,14 @@ class Hour(NamedTuple):
     outcomes: tuple[tuple[str, str, int], ...]  # start or stop, status, how many were accepted
 
 
-def hour(conn: Connection, begin: int) -> Hour:
-    """The hour that began then (seconds since 1970)."""
+def hour(conn: Connection, begin: int, sites: Collection[str] | None = None) -> Hour:
+    """The hour that began then (seconds since 1970), of the fleet or of these sites' devices."""
     first, end = number_at(conn, begin), number_at(conn, begin + HOUR)
     kinds = ("device.online", "device.offline")
     changes = (
         select(event.c.type, func.count())
         .where(event.c.n >= first, event.c.n < end, event.c.type.in_(kinds))
+        .where(*events_about(event.c.imei, sites))
         .group_by(event.c.type)
     )
     counts = {row[0]: row[1] for row in conn.execute(changes)} if first < end else {}
@@ -35,6 +38,7 @@ def hour(conn: Connection, begin: int) -> Hour:
     outcomes = (
         select(c.type, c.status, func.count())
         .where(c.id >= floor_id(begin), c.id < floor_id(begin + HOUR))
+        .where(*about(c.imei, sites))
         .group_by(c.type, c.status)
     )
     return Hour(

@@ -1,4 +1,7 @@
-"""What the dashboard counts, and one device's or one order's story. Times are wall clock."""
+"""What the dashboard counts, and one device's or one order's story. Times are wall clock.
+
+With `sites`, devices that stand there now are counted, and no others.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Select,
     and_,
     cast,
     distinct,
@@ -23,9 +25,11 @@ from devgate.store.event_tables import event
 from devgate.store.finding import COLUMNS, in_time, number_at, numbers_between
 from devgate.store.history import Record
 from devgate.store.numbering import floor_id
+from devgate.store.own_sites import about, events_about
 from devgate.store.schema import command, device
 
 MINUTE = 60
+Sites = Collection[str] | None
 # A gateway that stops takes every device offline: that is no power cut.
 OWN_END = '%"the gateway stop%'
 ODD = (
@@ -83,12 +87,15 @@ def newest_event(conn: Connection) -> int:
     return conn.scalar(select(func.max(event.c.n))) or 0
 
 
-def changes_of_presence(conn: Connection, some: Some, bucket: int) -> list[tuple[int, int]]:
+def changes_of_presence(
+    conn: Connection, some: Some, bucket: int, sites: Sites = None
+) -> list[tuple[int, int]]:
     """(number of the bucket since 1970, how many more were online then)."""
     number = _number(event.c.at, 0, bucket)
     query = (
         select(number, event.c.type, func.count())
         .where(some.are, event.c.type.in_(("device.online", "device.offline")))
+        .where(*events_about(event.c.imei, sites))
         .group_by(number, event.c.type)
     )
     return [
@@ -96,13 +103,15 @@ def changes_of_presence(conn: Connection, some: Some, bucket: int) -> list[tuple
     ]
 
 
-def outcomes(conn: Connection, since: int, bucket: int) -> list[tuple[int, str, str, int]]:
+def outcomes(
+    conn: Connection, since: int, bucket: int, sites: Sites = None
+) -> list[tuple[int, str, str, int]]:
     """(number of the bucket in which they were accepted, start or stop, status, how many)."""
     c = command.c
     number = _number(c.accepted_at, since, bucket)
     query = (
         select(number, c.type, c.status, func.count())
-        .where(c.id >= floor_id(since))
+        .where(c.id >= floor_id(since), *about(c.imei, sites))
         .group_by(number, c.type, c.status)
     )
     return [(row[0], row[1], row[2], row[3]) for row in conn.execute(query)]
@@ -113,14 +122,14 @@ def _number(at: ColumnElement[float], since: int, bucket: int) -> ColumnElement[
     return (cast(at, BigInteger) - since) // literal(bucket, BigInteger)
 
 
-def dark(conn: Connection, some: Some) -> list[Dark]:
+def dark(conn: Connection, some: Some, sites: Sites = None) -> list[Dark]:
     """How many devices of each site were lost in each minute, by site and time."""
     e, minute = event.c, cast(event.c.at, BigInteger) // literal(MINUTE, BigInteger)
     query = (
         select(device.c.site, minute, func.count(distinct(e.imei)), func.min(e.at), func.max(e.at))
         .select_from(event.join(device, device.c.imei == e.imei))
         .where(some.are, e.type == "device.offline", e.detail.not_like(OWN_END))
-        .where(device.c.site != "")
+        .where(device.c.site != "", *events_about(e.imei, sites))
         .group_by(device.c.site, minute)
         .order_by(device.c.site, minute)
     )
@@ -142,33 +151,40 @@ def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> 
     return conn.scalars(query).all()
 
 
-def sites(conn: Connection) -> dict[str, int]:
-    """How many devices each site has, by name; devices without one are left out."""
-    query = select(device.c.site, func.count()).where(device.c.site != "")
+def sites(conn: Connection, own: Sites = None) -> dict[str, int]:
+    """How many devices each site has, by name, or each of `own`; devices without one are left
+    out."""
+    which = device.c.site != "" if own is None else device.c.site.in_(sorted(own))
+    query = select(device.c.site, func.count()).where(which)
     query = query.group_by(device.c.site).order_by(device.c.site)
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
-def unknown(conn: Connection, since: float) -> int:
+def unknown(conn: Connection, since: float, sites: Sites = None) -> int:
     """How many outcomes are unknown of that time or later."""
     c = command.c
-    return conn.scalar(select(func.count()).where(c.status == "408", c.ended_at >= since)) or 0
+    query = select(func.count()).where(c.status == "408", c.ended_at >= since)
+    return conn.scalar(query.where(*about(c.imei, sites))) or 0
 
 
 def latest(conn: Connection, limit: int) -> Sequence[Record]:
     """The newest commands, with their device."""
-    return _named(conn, select(command).order_by(command.c.id.desc()).limit(limit))
+    query = select(command).order_by(command.c.id.desc()).limit(limit)
+    return with_names(conn, [row._asdict() for row in conn.execute(query)])
 
 
-def _named(conn: Connection, query: Select[Any]) -> Sequence[Record]:
-    rows = [dict(row._mapping) for row in conn.execute(query)]
+def with_names(conn: Connection, rows: Sequence[Record]) -> Sequence[Record]:
+    """These commands with name and site of their device."""
     known = names(conn, {row["imei"] for row in rows})
-    for row in rows:
-        row["name"], row["site"] = known.get(row["imei"], ("", ""))
-    return rows
+    found = (known.get(row["imei"], ("", "")) for row in rows)
+    return [
+        {**row, "name": name, "site": site} for row, (name, site) in zip(rows, found, strict=True)
+    ]
 
 
-def odd(conn: Connection, some: Some, bucket: int) -> list[tuple[str, str, int, int, float]]:
+def odd(
+    conn: Connection, some: Some, bucket: int, sites: Sites = None
+) -> list[tuple[str, str, int, int, float]]:
     """Devices that flap, mismatch, echo or report what nobody asked.
 
     (imei, type, number of the bucket since 1970, how often, when the last time).
@@ -176,7 +192,7 @@ def odd(conn: Connection, some: Some, bucket: int) -> list[tuple[str, str, int, 
     e, number = event.c, _number(event.c.at, 0, bucket)
     query = (
         select(e.imei, e.type, number, func.count(), func.max(e.at))
-        .where(some.are, e.type.in_(ODD), e.imei.is_not(None))
+        .where(some.are, e.type.in_(ODD), e.imei.is_not(None), *events_about(e.imei, sites))
         .group_by(e.imei, e.type, number)
     )
     return [(row[0], row[1], row[2], row[3], row[4]) for row in conn.execute(query)]

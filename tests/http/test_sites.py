@@ -7,7 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,17 @@ class Franchise:
 
 @pytest.fixture(scope="module")
 def franchise() -> Iterator[Franchise]:
-    settings: dict[str, dict[str, object]] = {
+    with franchised({}) as opened:
+        yield opened
+
+
+@contextmanager
+def franchised(store: Mapping[str, object]) -> Iterator[Franchise]:
+    """With these settings of its database."""
+    settings: dict[str, Mapping[str, object]] = {
         "control": {"listen": "127.0.0.1:0"},
         "command": {"ack_timeout": 0.5},
+        "store": store,
     }
     with site(settings, devices=DEVICES) as served, ExitStack() as robots:
         ask = served.ask
@@ -198,6 +206,46 @@ def test_his_own_device_is_his(franchise: Franchise) -> None:
     assert franchise.job not in {one["bulk"] for one in jobs}
 
 
+def test_the_fleet_on_postgresql_is_his_sites(postgres_url: str) -> None:
+    with franchised({"url": postgres_url}) as franchise:
+        his_own_figures(franchise)
+
+
+def test_the_fleet_is_his_sites(franchise: Franchise) -> None:
+    his_own_figures(franchise)
+
+
+def his_own_figures(franchise: Franchise) -> None:
+    """The same figures over TCP, over HTTP and on the page: those of his device, and not of the
+    one whose start has an unknown outcome."""
+    (told,) = franchise.ask("read", {"type": "fleet"})
+    raw = franchise.raw("read", {"type": "fleet"})
+    with franchise.served.client(None) as client:
+        client.headers["Authorization"] = f"Bearer {franchise.secrets['read']}"
+        called = client.get("/api/fleet").json()
+        hours = client.get("/api/fleet/trend?days=7").json()["hours"]
+    for fleet in (told, raw, called):
+        assert not tells(fleet)
+        assert fleet["sites"] == {"North": 1}
+        assert (fleet["known"], fleet["online"], fleet["offline"]) == (1, 1, 0)
+        assert (fleet["unknown"], fleet["unresolved"], fleet["to_look_at"]) == (0, 0, [])
+        assert {one["imei"] for one in fleet["latest"]} == {NORTH}
+        assert [one["kind"] for one in fleet["attention"]] == []
+        assert fleet["day"][-1]["online"] == 1
+    whole = franchise.served.ask({"type": "fleet"})
+    assert (whole["known"], whole["online"], whole["sites"]) == (2, 2, {"North": 1, "South": 1})
+    assert whole["unresolved"] >= 1
+    # Each of his starts is in the whole, and that of the other device is not in his.
+    assert 1 <= told["starts"] < whole["starts"]
+    assert sum(hour["start"] or 0 for hour in hours[-24:]) >= told["starts"]
+    assert len(hours) == 7 * 24
+    everybody = franchise.served.ask({"type": "trend"})["hours"]
+    assert everybody[-1]["online"] == 2
+    assert hours[-1]["online"] == 1
+    (other,) = franchise.ask("read", {"type": "trend", "days": 1})
+    assert [hour["online"] for hour in other["hours"]][-1] == 1
+
+
 def test_alerts_are_about_his_machines_alone(franchise: Franchise) -> None:
     """He keeps receivers and rules within his sites, and is told of these; others he cannot see,
     name or change, not even those that had a name before him."""
@@ -277,7 +325,8 @@ def test_streams_are_about_his_devices_alone(franchise: Franchise) -> None:
 
 
 PAGES = (
-    "/", "/devices", "/devices?q=Geheim", f"/devices?q={SOUTH}", f"/devices/{SOUTH}",
+    "/", "/?days=7", "/live/", "/devices", "/devices?q=Geheim", f"/devices?q={SOUTH}",
+    f"/devices/{SOUTH}",
     f"/devices/{SOUTH}/start?long=5", f"/devices/{SOUTH}/edit", f"/devices/{SOUTH}/remove",
     "/orders", "/orders?site=South", "/orders?key=order-south", "/unknown", "/unknown?old=1",
     "/labels?all=1", f"/labels?imei={SOUTH}", "/labels?site=South", "/find?q=Geheim",
@@ -307,6 +356,8 @@ def test_no_page_tells_of_the_others(franchise: Franchise, wang: Visitor, path: 
         response = wang.client.get(path, follow_redirects=True)
         assert response.status_code < 500
         text = response.text
+    if path in ("/", "/?days=7"):
+        assert "Nordstuhl" in text, "the first page has his own fleet"
     text = re.sub(r'value="Geheim"|>Geheim<', "", text)
     assert not any(word in text for word in SECRET), path
 

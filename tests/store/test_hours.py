@@ -35,10 +35,12 @@ def test_one_hour_has_its_own_rows_alone(database: Database) -> None:
     with database.read() as conn:
         found = hours.hour(conn, begin)
         empty = hours.hour(conn, begin - 40 * int(HOUR))
+        east = hours.hour(conn, begin, {"East"})
         oldest = hours.oldest_event(conn)
     assert found.change == 1
     assert sorted(found.outcomes) == [("start", "200", 1), ("start", "408", 1)]
     assert empty == hours.Hour(0, ())
+    assert east == hours.Hour(1, (("start", "408", 1),)), "3 stands there, neither 1 nor 2"
     assert oldest == begin - 1
 
 
@@ -89,6 +91,8 @@ def test_how_long_devices_are_offline(database: Database) -> None:
         edit(conn, imei(7), {"enabled": False})
     with database.read() as conn:
         found = absence(conn, NOW, {"East": 4, "West": 4})
+        west = absence(conn, NOW, {"West": 4}, {"West"})
     assert found._replace(sites=[]) == (2, 4, 2, 1, 4, [], {"East": 1, "West": 2})
     # East is 3, 6, 9, 12; West 1, 4, 7, 10; 1 is offline for a minute or two.
     assert found.sites == [SiteAbsence("West", 4, 2), SiteAbsence("East", 4, 1)]
+    assert west == (1, 2, 1, 1, 0, [SiteAbsence("West", 4, 2)], {"West": 2})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from devgate.gateway.operations.reports import _stories
 from devgate.gateway.reports import fleet_day
 from devgate.model import Imei, iso
-from devgate.store import statistics
+from devgate.store import own_sites, statistics
 from devgate.store.batch import KINDS, Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
@@ -146,6 +146,42 @@ def test_a_count_that_goes_on_says_what_a_new_one_says(database: Database) -> No
     journal.close()
     assert not going_on.presence
     assert not going_on.odd
+
+
+def test_some_sites_are_counted_by_themselves(database: Database) -> None:
+    """East is 3, 6, 9, 12, West 1, 4, 7, 10; 2, 5, 8, 11 stand nowhere, and 99 is not known."""
+    cut = NOW - 3 * HOUR
+    fill(
+        database,
+        *(event(cut + n, "device.offline", n, '{"reason":"silent"}') for n in (1, 3, 4, 7, 10)),
+        event(NOW - 60, "device.online", 3),
+        event(NOW - 50, "device.flapping", 3),
+        event(NOW - 50, "device.flapping", 4),
+        event(NOW - 30, "device.mismatch", 99),
+        command(NOW - 60, 3, "200"),
+        command(NOW - 50, 4, "408"),
+        command(NOW - 40, 5, "408"),
+        command(NOW - 30, 6, "000", state="sent", ended_at=None),
+    )
+    east, west = ({"East"}, {"West", "Nowhere"})
+    with database.read() as conn:
+        of_east = fleet_day.count(conn, NOW, fleet_day.Tally(east))
+        of_west = fleet_day.count(conn, NOW, fleet_day.Tally(west))
+        both = fleet_day.count(conn, NOW, fleet_day.Tally(east | west))
+        unknown = [statistics.unknown(conn, NOW - HOUR, one) for one in (None, east, west)]
+        here = own_sites.now(conn, east, NOW)
+    assert (of_east.sites, of_west.sites, both.sites) == (
+        {"East": 4}, {"West": 4}, {"East": 4, "West": 4},
+    )  # fmt: skip
+    assert [one.site for one, _ in of_west.outages] == ["West"]
+    assert not of_east.outages
+    assert sorted(change for _, change in of_east.presence) == [-1, 1]
+    assert [change for _, change in of_west.presence] == [-4]
+    assert [(one.imei, one.type) for one in of_east.odd] == [(imei(3), "device.flapping")]
+    assert fleet_day.by_hour(of_east)[-1]["start"] == 2
+    assert fleet_day.by_hour(of_west)[-1]["start"] == 1
+    assert unknown == [2, 0, 1]
+    assert here == own_sites.Now(known=4, online=0, running=0, in_flight=1, waiting=0)
 
 
 def test_which_losses_belong_together() -> None:

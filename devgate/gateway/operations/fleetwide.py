@@ -8,7 +8,8 @@ from typing import Any
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.model import Imei
-from devgate.store import alert_looks, node_list
+from devgate.store import alert_looks, node_list, own_sites
+from devgate.store.own_sites import Now
 
 ALL = 2**31 - 1  # more than there are
 
@@ -58,6 +59,14 @@ def counts(gateway: Gateway) -> tuple[int, int, int]:
                 for place, count in enumerate((node.devices, node.running, node.in_flight)):
                     found[place] += count
     return found[0], found[1], found[2]
+
+
+async def now(gateway: Gateway, sites: Collection[str] | None = None) -> Now:
+    """How the fleet is at this moment, or the devices of these sites. Raises StoreError."""
+    if sites is not None:
+        await gateway.records.flushed()
+        return await gateway.records.read(own_sites.now, sites, time())
+    return Now(len(gateway.directory), *counts(gateway), gateway.dispatcher.waiting)
 
 
 def elsewhere(gateway: Gateway, row: Mapping[str, Any] | None) -> bool:

@@ -6,8 +6,8 @@ from functools import partial
 
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.fleet import soon
 from devgate.gateway.operations.reply import Reply
-from devgate.gateway.operations.reports import soon
 
 
 async def places(gateway: Gateway, args: Args, source: str) -> Reply:

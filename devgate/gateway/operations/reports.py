@@ -1,9 +1,8 @@
-"""Operations for those who look back: the fleet's day, one device's day, one order's story."""
+"""Operations for those who look back: one device's day, one order's story."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from time import time
 from typing import Any
 
@@ -11,180 +10,19 @@ from devgate.errors import CallerError
 from devgate.events.kinds import Event
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments, fleetwide, status
+from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.gateway.reports import attention, fleet_day, past
+from devgate.gateway.reports import fleet_day
 from devgate.gateway.reports.spans import Span, online_spans, running_spans, settled_at
-from devgate.model import Imei, iso, shown
+from devgate.model import Imei, iso
 from devgate.store import devices as stored
-from devgate.store import history, inbox, statistics
+from devgate.store import history, statistics
 from devgate.store.history import Reading, Record
-from devgate.webhooks.position import BY_HAND
 
 MAX_ITEMS = 2000  # events or commands of one device that are told at once
 KEYED = 20  # commands of one key: more than one only where nothing was sent
 LOOK_BACK = 60.0  # seconds before an order that belong to its story
-UNKNOWN, LATEST = 20, 8
-USUAL_DAYS = 7  # that say how many commands fail as a rule
-
-
-async def whole_fleet(gateway: Gateway, args: Args, source: str) -> Reply:
-    """The fleet's last 24 hours: counts, hours, sites in the dark, odd devices, newest events."""
-    now = time()
-    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
-    _count_past(gateway, USUAL_DAYS)
-    await gateway.records.flushed()
-    unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY)
-    unresolved = (await gateway.inbox.count(gateway.records)).n
-    online, running, in_flight = fleetwide.counts(gateway)
-    hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
-    enabled = len(gateway.directory) - counted.absence.disabled
-    items = await _attention(gateway, counted, hours, dark, unresolved, enabled - online)
-    reply = gateway.fleet.last = {
-        "status": "200",
-        "at": iso(now),
-        "known": len(gateway.directory),
-        "online": online,
-        "offline": max(0, enabled - online),
-        "disabled": counted.absence.disabled,
-        "absent": {
-            "hour": counted.absence.hour,
-            "day": counted.absence.day,
-            "week": counted.absence.week,
-            "never": counted.absence.never,
-        },
-        "worst": [one._asdict() for one in counted.absence.sites],
-        "attention": items,
-        "running": running,
-        "in_flight": in_flight,
-        "waiting": gateway.dispatcher.waiting,
-        "unknown": unknown,
-        "unresolved": unresolved,
-        "failed": sum(int(str(hour["failed"])) for hour in hours),
-        "starts": sum(int(str(hour["start"])) for hour in hours),
-        "day": fleet_day.online_over_day(counted, online, now),
-        "hours": hours,
-        "dark": dark,
-        "to_look_at": [_named(row) for row in rows],
-        "odd": fleet_day.odd_items(counted),
-        "latest": [_named(row) for row in latest],
-        "sites": counted.sites,
-        "store": gateway.records.state,
-    }
-    return reply
-
-
-async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
-    """What a person should look at, as `fleet` tells it, with all sites. Raises StoreError."""
-    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
-    _count_past(gateway, USUAL_DAYS)
-    unresolved = (await gateway.inbox.count(gateway.records)).n
-    online, _, _ = fleetwide.counts(gateway)
-    offline = len(gateway.directory) - counted.absence.disabled - online
-    hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
-    return await _attention(gateway, counted, hours, dark, unresolved, offline, len(dark))
-
-
-async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, Any]]:
-    """Sites of which many devices went offline together, and how many are back."""
-    lost = {imei for _, imeis in counted.outages for imei in imeis}
-    here = await fleetwide.online_among(gateway, lost)
-    return fleet_day.dark_items(counted, here.__contains__)
-
-
-async def _attention(
-    gateway: Gateway,
-    counted: fleet_day.Counted,
-    hours: Sequence[dict[str, Any]],
-    dark: Sequence[dict[str, Any]],
-    unresolved: int,
-    offline: int,
-    most_sites: int = attention.MAX_SITES,
-) -> list[dict[str, object]]:
-    """What a person should look at."""
-    now = time()
-    under_way = int(now - counted.since) // fleet_day.HOUR
-    recent = range(under_way - attention.RECENT + 1, under_way + 1)
-    before = gateway.fleet.past.known(USUAL_DAYS, now, counted.since)
-    usual = [*before, *(hour for number, hour in enumerate(hours) if number not in recent)]
-    return attention.found(
-        store=gateway.records.state,
-        quarantine=held.reason if (held := gateway.quarantine.held) else None,
-        unknown=unresolved,
-        dark=dark,
-        absence=attention.absent(
-            counted.absence, offline, len(gateway.directory) - counted.absence.disabled
-        ),
-        failing=attention.failures(
-            attention.Rate.of(hours[number] for number in recent if 0 <= number < len(hours)),
-            attention.Rate.of(usual),
-        ),
-        strangers=counted.strangers,
-        webhooks=[
-            (one.name, one.state, one.disabled or one.error or "", one.delivered_at)
-            for one in gateway.webhooks.targets.values()
-            if one.disabled != BY_HAND
-        ],
-        odd=len(counted.odd),
-        certificates=await gateway.certificates.known(),
-        now=now,
-        most_sites=most_sites,
-    )
-
-
-async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
-    """The fleet by the hour, over 1, 7 or 30 days. `complete` is false while older hours are
-    still counted: these are null then."""
-    days, now = arguments.number(args, "days"), time()
-    days = 1 if days is None else days
-    if days not in past.DAYS:
-        raise CallerError("400", f"days: one of 1, 7, 30 expected, not {shown(days)}")
-    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
-    _count_past(gateway, days)
-    online, _, _ = fleetwide.counts(gateway)
-    hours, complete = fleet_day.by_hours(counted, gateway.fleet.past, days, online, now)
-    return {
-        "status": "200",
-        "days": days,
-        "since": hours[0]["at"],
-        "hours": hours,
-        "complete": complete,
-    }
-
-
-def soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
-    """Count beside the service."""
-
-    async def work() -> None:
-        await gateway.background.attempt("fleet", task)
-
-    return gateway.dispatcher.soon(work)
-
-
-def _count_past(gateway: Gateway, days: int) -> None:
-    if gateway.fleet.past.want(days):
-        fill = partial(gateway.fleet.past.fill, gateway.records, gateway.background)
-        if not gateway.dispatcher.soon(fill):
-            gateway.fleet.past.give_up()
-
-
-def _newest(conn: Reading, since: float) -> tuple[int, Sequence[Record], Sequence[Record]]:
-    rows = inbox.page(conn, inbox.Looked(), after=None, limit=UNKNOWN).rows
-    return statistics.unknown(conn, since), rows, statistics.latest(conn, LATEST)
-
-
-def _named(row: Record) -> Reply:
-    return {**record(row), "name": row["name"], "site": row["site"]}
-
-
-async def sites(gateway: Gateway, args: Args, source: str) -> Reply:
-    """The names of all sites, each with the number of its devices."""
-    counted = await gateway.fleet.counted(gateway.records, partial(soon, gateway))
-    return {
-        "status": "200",
-        "items": [{"site": name, "devices": count} for name, count in counted.sites.items()],
-    }
 
 
 async def day(gateway: Gateway, args: Args, source: str) -> Reply:

@@ -192,6 +192,8 @@ LIMITS: Mapping[str, Limit] = {
     "history_export": Limit(_listed, own_replies.stream),
     "unknown": Limit(_listed, own_replies.of_devices),
     "find": Limit(_listed, own_replies.found),
+    "fleet": Limit(_listed),
+    "trend": Limit(_listed),
     "sites": Limit(_anything, own_replies.of_sites),
     "places": Limit(_anything, own_replies.of_places),
     "maintenance": Limit(_anything, own_replies.of_sites),

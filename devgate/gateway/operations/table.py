@@ -18,6 +18,7 @@ from devgate.gateway.operations import (
     diagnosis,
     events,
     find,
+    fleet,
     history,
     importing,
     inbox,
@@ -155,11 +156,11 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "history_export": Operation("Give all commands that fit.", history.export, history.FILTERS),
     "find": Operation("Find an order, a device or a site.", find.find, ("q",)),
-    "fleet": Operation("Tell how the fleet was over the last day.", reports.whole_fleet),
+    "fleet": Operation("Tell how the fleet was over the last day.", fleet.fleet),
     "trend": Operation(
-        "Tell the fleet by the hour, over 1, 7 or 30 days.", reports.trend, ("days",)
+        "Tell the fleet by the hour, over 1, 7 or 30 days.", fleet.trend, ("days",)
     ),
-    "sites": Operation("List the sites and how many devices each has.", reports.sites),
+    "sites": Operation("List the sites and how many devices each has.", fleet.sites),
     "report": Operation(
         "Tell what machines did, by machine, site, day or month.",
         usage.report,

@@ -1,17 +1,12 @@
-"""How the fleet has been over the last day: counted seldom, and once for all who look."""
+"""How the fleet has been over the last day."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from time import monotonic, time
 from typing import Any, NamedTuple
 
-import trio
-
 from devgate.gateway.reports.past import NAMES, Past, counts
-from devgate.gateway.storage import Records
 from devgate.model import Imei, iso
 from devgate.store import statistics, unknown
 from devgate.store.absence import Absence, absence
@@ -21,19 +16,11 @@ from devgate.store.statistics import Dark, Odd
 DAY = 86400
 BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
 HOUR = 3600
-FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
-FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
-# Who asks waits for a count that takes no longer than that. A longer one is made beside the
-# service, and the last one is told meanwhile, if it is not too old.
-WAIT_SECONDS, OLD_SECONDS = 0.05, 600.0
 
 # A site went dark when at least MIN_LOST of its devices, and MIN_LOST_PART of them, were lost
 # within some minutes. A cut is noticed at different times: heartbeats are a minute apart.
 MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
 MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
-
-# Runs a task beside the service, whatever it raises; False: that has ended.
-Soon = Callable[[Callable[[], Awaitable[None]]], bool]
 
 
 class Counted(NamedTuple):
@@ -50,52 +37,13 @@ class Counted(NamedTuple):
 
 
 @dataclass(slots=True)
-class Fleet:
-    """The last count. Of those who ask at once, one counts and the others wait for it."""
-
-    _counted: Counted | None = None
-    _until: float = 0.0  # it is fresh
-    _took: float = 0.0  # seconds
-    _refreshed: bool = True  # nothing counts beside the service
-    past: Past = field(default_factory=Past)
-    _tally: Tally = field(default_factory=lambda: Tally())
-    _lock: trio.Lock = field(default_factory=trio.Lock)
-    last: Mapping[str, object] | None = None  # the last reply of `fleet`
-
-    async def counted(self, records: Records, soon: Soon) -> Counted:
-        """The counts of the last day, at most FRESH_SECONDS old where counting is quick.
-
-        Those who ask at once wait for one count. Where it takes long, it is left to `soon`, and
-        the last one is returned. Raises StoreError.
-        """
-        late = monotonic() - self._until
-        if self._counted is not None and self._took > WAIT_SECONDS and late < OLD_SECONDS:
-            if late >= 0 and self._refreshed:
-                self._refreshed = not soon(partial(self._refresh, records))
-            return self._counted
-        return await self._count(records)
-
-    async def _count(self, records: Records) -> Counted:
-        async with self._lock:
-            if self._counted is None or monotonic() >= self._until:
-                began = monotonic()
-                self._counted = await records.read(count, time(), self._tally)
-                ended = monotonic()
-                self._took = ended - began
-                self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * self._took)
-            return self._counted
-
-    async def _refresh(self, records: Records) -> None:
-        try:
-            await self._count(records)
-        finally:
-            self._refreshed = True
-
-
-@dataclass(slots=True)
 class Tally:
-    """What the events of the last day add up to. Each of them is read once."""
+    """What the events of the last day add up to. Each of them is read once.
 
+    With `sites`, only those about devices that stand there are: in this one and in all below.
+    """
+
+    sites: Collection[str] | None = None
     newest: int = 0  # the last event that is in it
     since: int = 0
     presence: dict[int, int] = field(default_factory=dict)  # by bucket since 1970
@@ -110,8 +58,9 @@ class Tally:
             self.forget()
             some = statistics.some(conn, since, 0)
         # All is read before anything is added: a database that goes away leaves no half of it.
-        presence = statistics.changes_of_presence(conn, some, BUCKET)
-        dark, odd = statistics.dark(conn, some), statistics.odd(conn, some, HOUR)
+        presence = statistics.changes_of_presence(conn, some, BUCKET, self.sites)
+        dark = statistics.dark(conn, some, self.sites)
+        odd = statistics.odd(conn, some, HOUR, self.sites)
         self.newest = some.upto
         for number, change in presence:
             self.presence[number] = self.presence.get(number, 0) + change
@@ -162,20 +111,20 @@ def together(one: Dark, other: Dark) -> Dark:
 def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
     """All of it; with what an earlier count left in `tally`, by the events since then."""
     tally = Tally() if tally is None else tally
-    since = int(now) // HOUR * HOUR + HOUR - DAY
+    since, own = int(now) // HOUR * HOUR + HOUR - DAY, tally.sites
     tally.add(conn, since)
-    sites = statistics.sites(conn)
+    sites = statistics.sites(conn, own)
     minutes = [tally.dark[key] for key in sorted(tally.dark)]
     found = outages(minutes, sites)[:MAX_DARK]
     return Counted(
         since,
         [(number - since // BUCKET, change) for number, change in tally.presence.items()],
-        statistics.outcomes(conn, since, HOUR),
+        statistics.outcomes(conn, since, HOUR, own),
         sites,
         [(one, statistics.lost(conn, one.site, one.first, one.last, MAX_LOST)) for one in found],
         tally.oddities(conn),
-        unknown.waiting(conn, now - DAY),
-        absence(conn, now, sites),
+        unknown.waiting(conn, now - DAY) if own is None else 0,
+        absence(conn, now, sites, own),
     )
 
 

@@ -38,6 +38,7 @@ REST = 4  # times as long as a slice took, before the next: a fifth of a core
 class Past:
     """Hours that were counted, by their number since 1970."""
 
+    sites: frozenset[str] | None = None  # whose devices are counted; None: all
     hours: dict[int, Hour] = field(default_factory=dict)
     oldest: float | None = None  # when the oldest event that is kept happened (wall clock)
     _final: set[int] = field(default_factory=set)
@@ -94,7 +95,7 @@ class Past:
         due = self._due(time())
         while due:
             began = monotonic()
-            for number, hour in await records.read(_count, due):
+            for number, hour in await records.read(_count, due, self.sites):
                 self.hours[number] = hour
                 if number <= time() // HOUR - YOUNG:
                     self._final.add(number)
@@ -123,11 +124,13 @@ def group_of(status: str) -> str:
     return GROUPS.get(outcome, outcome)
 
 
-def _count(conn: Reading, due: Sequence[int]) -> list[tuple[int, Hour]]:
+def _count(
+    conn: Reading, due: Sequence[int], sites: frozenset[str] | None
+) -> list[tuple[int, Hour]]:
     """At least one of them, and as many more as there is time for."""
     ends, found = monotonic() + SLICE_SECONDS, list[tuple[int, Hour]]()
     for number in due:
-        found.append((number, stored.hour(conn, number * HOUR)))
+        found.append((number, stored.hour(conn, number * HOUR, sites)))
         if monotonic() >= ends:
             break
     return found

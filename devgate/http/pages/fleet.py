@@ -13,15 +13,13 @@ from devgate.gateway.reports import attention, past
 from devgate.http.board import Concern
 from devgate.http.pages import alerts, history
 from devgate.http.pages.live import Live, Values
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit
 
 FIRING = 8  # alerts that the first page names
 
 
 async def show(visit: Visit) -> Response:
-    """The first page: the whole fleet. Who is limited to some sites begins with their devices."""
-    if visit.sites is not None:
-        return to("/devices")
+    """The first page: the whole fleet, or the sites of one who is limited to some."""
     return visit.page("fleet.html", title=visit.t("Fleet"), live=True, **await values(visit))
 
 
@@ -60,6 +58,8 @@ def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
 
 def _at_hand(visit: Visit, shown: Values) -> Values:
     """The numbers that the gateway has in memory; counting a day takes longer than that."""
+    if visit.sites is not None:  # memory is not kept by site
+        return shown
     gateway, fleet = visit.web.gateway, shown["fleet"]
     online, running, _ = fleetwide.counts(gateway)
     offline = max(0, len(gateway.directory) - fleet["disabled"] - online)

@@ -1,0 +1,89 @@
+"""The counts of the last day and month that are kept: of the fleet, and of the sites of those who
+are limited to some. Counted when somebody looks, seldom, and once for all who look."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic, time
+
+import trio
+
+from devgate.gateway.reports.fleet_day import Counted, Tally, count
+from devgate.gateway.reports.past import Past
+from devgate.gateway.storage import Records
+
+FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
+FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
+# Who asks waits for a count that takes no longer than that. A longer one is made beside the
+# service, and the last one is told meanwhile, if it is not too old.
+WAIT_SECONDS, OLD_SECONDS = 0.05, 600.0
+MAX_PARTS = 200  # groups of sites that are remembered
+
+# Runs a task beside the service, whatever it raises; False: that has ended.
+Soon = Callable[[Callable[[], Awaitable[None]]], bool]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The last count of the fleet, or of some sites. Of those who ask at once, one counts and the
+    others wait for it."""
+
+    sites: frozenset[str] | None = None  # None: all of them
+    _counted: Counted | None = None
+    _until: float = 0.0  # it is fresh
+    _took: float = 0.0  # seconds
+    _refreshed: bool = True  # nothing counts beside the service
+    last: Mapping[str, object] | None = None  # the last reply of `fleet`
+    past: Past = field(init=False)
+    _tally: Tally = field(init=False)
+    _lock: trio.Lock = field(default_factory=trio.Lock)
+    _parts: OrderedDict[frozenset[str], Fleet] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.past, self._tally = Past(self.sites), Tally(self.sites)
+
+    def of(self, sites: frozenset[str] | None) -> Fleet:
+        """The one of these sites: what is asked for is counted, and what was counted is kept for
+        those with the same sites. Of all such, one counts at a time."""
+        if sites is None:
+            return self
+        if (part := self._parts.pop(sites, None)) is None:
+            part = Fleet(sites)
+            if self._parts:
+                part._lock = next(iter(self._parts.values()))._lock
+        self._parts[sites] = part
+        if len(self._parts) > MAX_PARTS:
+            self._parts.popitem(last=False)
+        return part
+
+    async def counted(self, records: Records, soon: Soon) -> Counted:
+        """The counts of the last day, at most FRESH_SECONDS old where counting is quick.
+
+        Those who ask at once wait for one count. Where it takes long, it is left to `soon`, and
+        the last one is returned. Raises StoreError.
+        """
+        late = monotonic() - self._until
+        if self._counted is not None and self._took > WAIT_SECONDS and late < OLD_SECONDS:
+            if late >= 0 and self._refreshed:
+                self._refreshed = not soon(partial(self._refresh, records))
+            return self._counted
+        return await self._count(records)
+
+    async def _count(self, records: Records) -> Counted:
+        async with self._lock:
+            if self._counted is None or monotonic() >= self._until:
+                began = monotonic()
+                self._counted = await records.read(count, time(), self._tally)
+                ended = monotonic()
+                self._took = ended - began
+                self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * self._took)
+            return self._counted
+
+    async def _refresh(self, records: Records) -> None:
+        try:
+            await self._count(records)
+        finally:
+            self._refreshed = True
