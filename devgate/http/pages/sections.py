@@ -31,7 +31,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("/settings/webhooks", "Webhooks", "webhooks"),
     Section("/settings/doctor", "Examination", "doctor"),
     Section("/settings/upgrade", "Upgrade", "upgrade"),
-    Section("/settings/begin", "First steps", "add"),
+    Section("/settings/begin", "First steps", "token_add"),
     Section("/settings/people", "Users", "users"),
     Section("/settings/tokens", "Tokens", "tokens"),
     Section("/settings/audit", "Audit", "audit"),
