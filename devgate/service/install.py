@@ -62,6 +62,11 @@ def install(place: Place, program: str, say: Say, *, start: bool) -> None:
     but for the unit. Raises SetupError for what cannot be done."""
     if place.live and os.geteuid() != 0:
         raise SetupError("only root may install a service: use sudo")
+    if place.unit.is_symlink():
+        raise SetupError(
+            f"{place.unit} is a link to {os.readlink(place.unit)}, which would be written to: if "
+            f"the unit is masked, `systemctl unmask {place.name}`; else remove the link"
+        )
     _make_user(place, say)
     _write_configuration(place, say)
     config = "/" + str(place.configuration.relative_to(place.root))

@@ -22,15 +22,19 @@ class Scope(NamedTuple):
         return self.has_site(site) and (not self.tag or self.tag in (tags or "").split(","))
 
     def condition(self, values: dict[str, Any]) -> str:
-        """The same of a device `d`, for a statement with these values."""
-        parts = []
+        """The same of a device `d`, for a statement with these values.
+
+        The statement finds devices by what it looks for: were these conditions to be of use to an
+        index, SQLite would begin with all devices of a site and all that they ever did.
+        """
+        parts, at = [], "coalesce(d.site, '')"
         if self.site:
             values["site"] = self.site
-            parts.append("d.site = :site")
+            parts.append(f"{at} = :site")
         if self.sites is not None:
             named = {f"own{n}": site for n, site in enumerate(sorted(self.sites))}
             values |= named
-            parts.append(f"d.site IN ({', '.join(f':{name}' for name in named) or 'NULL'})")
+            parts.append(f"{at} IN ({', '.join(f':{name}' for name in named) or 'NULL'})")
         if self.tag:
             values["tag"] = f",{self.tag},"
             tags = "',' || d.tags || ','"

@@ -130,11 +130,7 @@ class Database:
             if self.dialect == "sqlite":
                 assert self.file, "open_database has looked"
                 lock = FileLock(self.file)
-                try:
-                    lock.acquire()
-                except Held:
-                    lock.release()
-                    raise
+                lock.acquire()
                 self._file_lock = lock
                 restore_log(self.file)
             else:
@@ -190,14 +186,21 @@ class Database:
         self.fence, self.loss = Fence(self.owner, self.dialect), self.owner.lost
         if self.dialect == "sqlite":
             assert self.file, "open_database has looked"
-            with self._sqlite() as own:
-                if clean(own, self.file):
-                    log.warning("a move of the database has ended halfway, its notes are removed")
+            self._remove_notes(self.file)
             self._checkpoint()
             self.files = Files(self.file)
         if self.loss:
             log.error("no start is accepted reason=%s", self.loss)
         return self.owner
+
+    def _remove_notes(self, file: Path) -> None:
+        """Of a move that has ended halfway. They have a bound, so no start fails for them."""
+        try:
+            with self._sqlite() as own:
+                if clean(own, file):
+                    log.warning("a move of the database has ended halfway, its notes are removed")
+        except (sqlite3.Error, OSError) as err:
+            log.warning("notes of a move that has ended cannot be removed reason=%s", err)
 
     def _checkpoint(self) -> None:
         """What SQLite's log holds goes into the file, as far as nobody reads. The takeover is in

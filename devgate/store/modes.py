@@ -28,11 +28,35 @@ def private(database: Path) -> None:
             _narrow(database.with_name(database.name + name))
         return
     try:
-        folder = database.parent.stat()
-        if os.geteuid() == 0 and folder.st_uid != 0:
-            os.fchown(made, folder.st_uid, folder.st_gid)
+        _give(made, database.parent)
     finally:
         os.close(made)
+
+
+def lock_file(path: Path, mode: int) -> int:
+    """Open a file beside a database that is there to be locked, made if it is missing. One that
+    root makes belongs to whoever owns the folder: the gateway must be able to lock it later.
+
+    Raises OSError, also for a link: who owns the folder must not lead root to another file.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        made = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return os.open(path, flags)
+    try:
+        _give(made, path.parent)
+    except BaseException:
+        os.close(made)
+        raise
+    return made
+
+
+def _give(file: int, folder: Path) -> None:
+    """A file that root has made goes to the owner of its folder."""
+    found = folder.stat()
+    if os.geteuid() == 0 and found.st_uid != 0:
+        os.fchown(file, found.st_uid, found.st_gid)
 
 
 def _narrow(file: Path) -> None:

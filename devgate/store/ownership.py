@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Row, case, select, text, update
 
 from devgate.errors import Fenced, StoreError
 from devgate.model import iso
+from devgate.store.modes import lock_file
 from devgate.store.node_tables import node, owner
 from devgate.store.trips import Trips
 
@@ -164,11 +165,12 @@ class FileLock:
 
     def acquire(self) -> None:
         """Lock the file, without waiting. Raises Held if another process has it, with its name."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        self._file = lock_file(self._path, 0o660)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             who = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
+            self.release()
             raise Held(who or "a process that does not name itself") from None
         self.name_holder()
 

@@ -9,8 +9,9 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import trio
 
@@ -22,27 +23,43 @@ VARIABLE = "_DEVGATE_SUCCEEDS"
 # one becomes; without the number each process takes itself for the one that is meant.
 OWN = ("WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
+MAX_LINKS = 40  # as many as the kernel follows
 
 
 def must_be_trusted(path: str) -> None:
     """Raises CallerError (400) for a program that others than root and this user could change."""
     if not os.path.isabs(path):
         raise CallerError("400", "program: the whole path of a devgate expected")
-    real = os.path.realpath(path)
-    for place in (real, os.path.dirname(real)):
+    for place in _led_through(path):
         try:
-            found = os.stat(place)
+            found = os.lstat(place)
         except OSError as err:
             raise CallerError("400", f"program: {place}: {err.strerror}") from None
-        if found.st_uid not in (0, os.geteuid()) or (
-            found.st_mode & OTHERS and not found.st_mode & stat.S_ISVTX
-        ):
+        # In a folder such as /tmp nobody else can replace what is there. A link has no mode.
+        shared = found.st_mode & OTHERS and not (
+            stat.S_ISLNK(found.st_mode)
+            or (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
+        )
+        if found.st_uid not in (0, os.geteuid()) or shared:
             raise CallerError(
                 "400",
                 f"program: {place} can be changed by others than root and the gateway's own user",
             )
-    if not os.access(real, os.X_OK):
+    if not os.access(path, os.X_OK):
         raise CallerError("400", f"program: {path} cannot be executed")
+
+
+def _led_through(path: str) -> Iterator[str]:
+    """The program, and whatever could be put in its place: each link on the way to it, and each
+    folder that one of them is in."""
+    for _ in range(MAX_LINKS):
+        folder = Path(os.path.realpath(os.path.dirname(path)))
+        path = str(folder / os.path.basename(path))
+        yield from map(str, (*reversed(folder.parents), folder, path))
+        if not os.path.islink(path):
+            return
+        path = os.path.join(folder, os.readlink(path))
+    raise CallerError("400", f"program: {path}: {os.strerror(errno.ELOOP)}")
 
 
 def command(program: str | None) -> list[str]:
@@ -89,7 +106,8 @@ class Program:
             self._handle = os.pidfd_open(pid)
 
     async def kill(self) -> None:
-        """End it, whatever it does; returns once it has ended."""
+        """End it, whatever it does; returns once it has ended. The channel to it is closed."""
+        self.sock.close()
         handle, self._handle = self._handle, None
         if handle is None:
             return

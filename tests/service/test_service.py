@@ -68,6 +68,21 @@ secret_file = "$CREDENTIALS_DIRECTORY/shop.secret"
 
 
 @pytest.mark.usefixtures("program")
+def test_a_masked_unit_is_not_written_through(tmp_path: Path) -> None:
+    """systemd masks a unit by a link to /dev/null, which would get the unit's mode."""
+    null = tmp_path / "null"
+    null.touch()
+    null.chmod(0o666)
+    masked = tmp_path / "etc/systemd/system/devgate.service"
+    masked.parent.mkdir(parents=True)
+    masked.symlink_to(null)
+    done = run("install", "--root", str(tmp_path))
+    assert done.exit_code != 0
+    assert "systemctl unmask devgate" in done.output
+    assert (null.read_text(), stat.S_IMODE(null.stat().st_mode)) == ("", 0o666)
+
+
+@pytest.mark.usefixtures("program")
 def test_a_second_install_leaves_the_configuration(tmp_path: Path) -> None:
     """And the unit gets the capability that a port below 1024 needs."""
     assert run("install", "--root", str(tmp_path)).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -114,6 +115,18 @@ def test_a_look_goes_by_the_index(fleet: Database) -> None:
     assert "presence_list" in lines, lines
     if fleet.dialect == "sqlite":
         assert "since>?" in lines or "(since,imei)>(?,?)" in lines, lines
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope("S1"), Scope(sites=frozenset({"S1"})), Scope("S1", tag="vip")]
+)
+def test_a_look_at_unknown_outcomes_goes_by_their_index(fleet: Database, scope: Scope) -> None:
+    """Also without statistics, which SQLite has not got: not by all commands of a site."""
+    between = partial(unresolved_between, since=EPOCH, until=EPOCH + 60, scope=scope)
+    [plan] = plans(fleet, between, "seqscan")
+    lines = "\n".join(plan)
+    assert "command_unknown" in lines, lines
+    assert "command_device" not in lines, lines
 
 
 def test_unresolved_outcomes(fleet: Database) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -20,6 +23,7 @@ from devgate.store.moves.tables import TABLES
 from tests.stores import with_tables
 
 COUNT = 60
+NOBODY = 65534
 
 
 class Stop(Exception):
@@ -237,3 +241,52 @@ def test_a_row_that_is_not_the_same_is_found(
     new = claim_database(postgres_url)
     assert rows_of(new) == expected
     new.close()
+
+
+def left_behind(file: Path) -> None:
+    """What a move leaves that was killed."""
+    lock = notes.MoverLock(file)
+    assert lock.acquire()
+    with closing(sqlite3.connect(file)) as conn:
+        notes.make(conn, "m")
+        conn.commit()
+    lock.release()
+
+
+def noted(file: Path) -> bool:
+    with closing(sqlite3.connect(file)) as conn:
+        return bool(notes.names(conn, "trigger"))
+
+
+def test_what_a_move_by_root_has_left_behind_is_removed_by_the_gateways_own_user() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, which may make files of two users")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        file = Path(name, "devgate.db")
+        os.chown(name, NOBODY, -1)
+        os.seteuid(NOBODY)
+        try:
+            claim_database(f"sqlite:///{file}").close()
+            os.seteuid(0)
+            left_behind(file)
+            os.seteuid(NOBODY)
+            claim_database(f"sqlite:///{file}").close()
+            assert not noted(file)
+        finally:
+            os.seteuid(0)
+
+
+def test_notes_that_cannot_be_removed_keep_no_gateway_from_starting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, other = tmp_path / "devgate.db", tmp_path / "other"
+    claim_database(f"sqlite:///{file}").close()
+    left_behind(file)
+    file.with_name("devgate.db.move").unlink()
+    file.with_name("devgate.db.move").symlink_to(other)
+    claim_database(f"sqlite:///{file}").close()
+    assert noted(file)
+    assert "notes of a move that has ended cannot be removed" in caplog.text
+    with pytest.raises(SetupError, match=r"devgate\.db: it cannot be locked for a move: "):
+        move(f"sqlite:///{file}", "postgresql://devgate@127.0.0.1:1/none")
+    assert not other.exists(), "a link leads nobody to another file"

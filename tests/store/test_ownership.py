@@ -256,3 +256,12 @@ def test_d16_a_file_of_another_user_is_not_claimed(sqlite_url: str, tmp_path: Pa
         finally:
             os.seteuid(0)
     assert refused.value.status == "503"
+
+
+def test_a_lock_that_is_a_link_leads_to_no_other_file(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    (tmp_path / "devgate.db.lock").symlink_to(other)
+    with pytest.raises(SetupError, match=r"cannot be opened: Too many levels of symbolic links"):
+        claim_database(f"sqlite:///{tmp_path}/devgate.db")
+    assert other.read_text() == "of somebody else"

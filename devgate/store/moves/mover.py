@@ -53,7 +53,11 @@ def move(
     make_engine(url)  # whether it can be one, before anything is begun
     file = path_of(source)
     lock = MoverLock(file)
-    if not lock.acquire():
+    try:
+        taken = lock.acquire()
+    except OSError as err:
+        raise SetupError(f"{file}: it cannot be locked for a move: {err.strerror}", "503") from err
+    if not taken:
         raise SetupError(f"another `devgate db move` works with {file}", status="409")
     try:
         with target.in_sentences(), _new(url) as new, _alone(source) as alone:

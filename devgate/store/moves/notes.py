@@ -11,6 +11,7 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
+from devgate.store.modes import lock_file
 from devgate.store.moves.tables import KEYED, Moved
 
 # Keys that may be noted and not read. What a move leaves behind that was killed has no more; the
@@ -93,8 +94,8 @@ class MoverLock:
         self._file = -1
 
     def acquire(self) -> bool:
-        """False: another process has it."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """False: another process has it. Raises OSError."""
+        self._file = lock_file(self._path, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -111,7 +112,8 @@ class MoverLock:
 
 def clean(conn: sqlite3.Connection, file: Path) -> bool:
     """Remove what a move has left behind that was killed. Returns whether there was something.
-    A move that goes on, or that was carried out, is left alone."""
+    A move that goes on, or that was carried out, is left alone. Raises sqlite3.Error and
+    OSError."""
     if not names(conn, "trigger"):
         return False
     lock = MoverLock(file)
