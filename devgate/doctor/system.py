@@ -51,11 +51,14 @@ def _descriptors(devices: int, running: Running | None) -> Finding:
 
 
 def _memory(devices: int, proc: Path) -> Finding:
-    total = 0
-    for line in (proc / "meminfo").read_text().splitlines():
+    total, need = 0, devices * DEVICE_BYTES
+    try:
+        lines = (proc / "meminfo").read_text().splitlines()
+    except OSError:  # the unit's ProcSubset=pid hides it from the gateway itself
+        return ok("memory", f"{devices:,} devices take some {in_bytes(need)}")
+    for line in lines:
         if line.startswith("MemTotal:"):
             total = int(line.split()[1]) * 1024
-    need = devices * DEVICE_BYTES
     if total and need > total * 0.7:
         return warning(
             "memory",
@@ -67,6 +70,9 @@ def _memory(devices: int, proc: Path) -> Finding:
 
 
 def _kernel(devices: int, proc: Path) -> Findings:
+    if not (proc / "sys").exists():  # hidden, too
+        yield ok("kernel", "its settings are not to be seen from here: `devgate doctor` as root")
+        return
     found = list(_kernel_faults(devices, proc))
     yield from found or [
         ok("kernel", "its settings suit this fleet; devgate sets keepalive by itself")

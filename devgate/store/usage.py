@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, text
 
+from devgate.store import usage_sums
 from devgate.store.finding import numbers_between
 from devgate.store.numbering import floor_id
 from devgate.store.usage_tables import usage_day
@@ -202,4 +203,5 @@ def save(conn: Connection, rows: Iterable[Day]) -> None:
     """Write these rows in the place of those that are there."""
     values = [row._asdict() for row in sorted(rows, key=lambda row: row[:2])]
     if values:
+        usage_sums.hold(conn)
         conn.execute(_SAVE, values)

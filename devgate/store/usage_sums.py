@@ -27,7 +27,10 @@ def whole(conn: Connection) -> bool:
 
 def sum_up(conn: Connection, limit: int) -> bool:
     """Add the next `limit` rows of `usage_day`. False: all of them are in the sums."""
-    place = conn.execute(select(usage_summing.c.day, usage_summing.c.imei)).first()
+    # Locked: a process that is about to end, or to lead no longer, may do the same.
+    place = conn.execute(
+        select(usage_summing.c.day, usage_summing.c.imei).with_for_update()
+    ).first()
     if place is None:
         return False
     values = {"day": place.day, "imei": place.imei, "limit": limit}
@@ -38,6 +41,12 @@ def sum_up(conn: Connection, limit: int) -> bool:
     conn.execute(_ADD, values)
     conn.execute(update(usage_summing).values(day=last.day, imei=last.imei))
     return True
+
+
+def hold(conn: Connection) -> None:
+    """Let no other process sum up while this transaction changes `usage_day`: it would pass rows
+    that it does not see, and the triggers count those behind it alone."""
+    conn.execute(select(usage_summing.c.day).with_for_update(read=True)).all()
 
 
 def anew(conn: Connection) -> None:

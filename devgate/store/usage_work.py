@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from devgate.store import usage_sums
 from devgate.store.event_tables import event
 from devgate.store.numbering import time_of
 from devgate.store.schema import command
@@ -143,6 +144,7 @@ def forget(conn: Connection, before: int, limit: int) -> int:
     if not found:
         return 0
     last = found[-1]
+    usage_sums.hold(conn)
     rows = delete(usage_day).where(
         (usage_day.c.day < last.day)
         | ((usage_day.c.day == last.day) & (usage_day.c.imei <= last.imei))

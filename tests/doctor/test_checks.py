@@ -58,6 +58,15 @@ def test_a_kernel_that_is_too_small(tmp_path: Path) -> None:
     assert any("this machine has 1.02 GB" in line for line in said)
 
 
+def test_a_service_to_which_the_kernel_hides_itself_is_looked_at_nevertheless(
+    tmp_path: Path,
+) -> None:
+    """ProcSubset=pid of the unit: the gateway examines itself for its page of settings."""
+    found = {one.check: one for one in system.examine(1_000, None, tmp_path)}
+    assert found.keys() == {"descriptors", "memory", "kernel", "clock"}
+    assert "not to be seen from here" in found["kernel"].message
+
+
 def test_a_firewall_that_forgets_and_few_files(tmp_path: Path) -> None:
     proc = machine(
         tmp_path, fs__file_max=1000, net__netfilter__nf_conntrack_tcp_timeout_established=60

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+from threading import Thread
+from time import sleep
 
+import pytest
 from sqlalchemy import text
 
 from devgate.model import Imei
 from devgate.store import devices, usage, usage_report, usage_sums, usage_work
 from devgate.store.device import Device
-from devgate.store.engine import Database
+from devgate.store.engine import Database, open_database
 from devgate.store.history import Reading
 from devgate.store.usage import Day
 from devgate.store.usage_report import Asked
@@ -93,3 +97,47 @@ def test_lines_page_by_page_are_those_of_one_pass(database: Database) -> None:
             assert there[2:] == total[2:]
             assert number >= len(right)
             assert usage_report.known(conn, some) == len(found) == 8
+
+
+def day(number: int, imei: int) -> Day:
+    return Day(number, f"86{imei:013}", "east", 1, 1, 0, 0, 0, 0, 5, 0, None, None)
+
+
+OTHERS: dict[str, Callable[[Reading], object]] = {
+    "adds a day": lambda conn: usage.save(conn, [day(20_001, 4)]),
+    "changes a day": lambda conn: usage.save(conn, [day(20_001, 1)._replace(site="west")]),
+    "deletes days": lambda conn: usage_work.forget(conn, 20_001, 9),
+    "sums up": lambda conn: usage_sums.sum_up(conn, 2),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_two_processes_do_at_once_is_counted_once(postgres_url: str, other: str) -> None:
+    """One that is about to end, or to lead no longer, and the one that follows it."""
+    database = open_database(postgres_url)
+
+    def sum_up() -> None:
+        with database.write() as conn:
+            usage_sums.sum_up(conn, 100)
+
+    def waits() -> bool:
+        with database.read() as conn:
+            return bool(conn.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+    with database.write() as conn:
+        usage.save(conn, [day(number, imei) for number in (20_000, 20_001, 20_002)
+                          for imei in (1, 2)])  # fmt: skip
+        usage_sums.anew(conn)
+    thread = Thread(target=sum_up)
+    with database.write() as conn:
+        OTHERS[other](conn)
+        thread.start()
+        while thread.is_alive() and not waits():
+            sleep(0.01)
+    thread.join()
+    with database.write() as conn:
+        while usage_sums.sum_up(conn, 100):
+            pass
+    with database.read() as conn:
+        assert kept(conn) == by_hand(conn)
+    database.close()

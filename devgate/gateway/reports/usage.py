@@ -205,11 +205,13 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
         work.set_zone(conn, default)
         _order(conn, SITES, look)
     wanted = {ZONE + name for name in (default, *zones.values())}
-    there = {one.name for one in work.works(conn) if one.name.startswith(ZONE)}
-    for name in sorted(wanted - there):
+    there = {one.name: one.day for one in work.works(conn) if one.name.startswith(ZONE)}
+    for name in sorted(wanted):
         yesterday = day_of(now, _zone(name.removeprefix(ZONE))) - 1
-        work.keep(conn, Work(name, yesterday, ""))
-    for name in there - wanted:
+        # Where the clock was ahead, days were counted that are still to come.
+        if there.get(name, yesterday + 1) > yesterday:
+            work.keep(conn, Work(name, yesterday, ""))
+    for name in there.keys() - wanted:
         work.drop(conn, name)
     return state, look, work.works(conn)
 

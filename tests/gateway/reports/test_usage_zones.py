@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from devgate.store import zones
-from tests.gateway.reports.counted import TODAY, World, at
+from tests.gateway.reports.counted import DAY, TODAY, World, at
 from tests.store.plain import A, B, C
 
 
@@ -19,6 +19,21 @@ async def test_a_day_has_25_hours_where_clocks_go_back(world: World) -> None:
     world.now = at("2026-10-26 12:00", world.zone)
     await world.turn()
     assert world.report("day", imei=A)["2026-10-25"].span == 25 * 3600
+
+
+async def test_a_day_that_a_clock_ahead_has_counted_is_counted_when_it_is_over(
+    world: World,
+) -> None:
+    world.presence(True, at("2026-11-20 12:00"))
+    world.now = at("2026-12-04 12:00")  # set ten days ahead
+    await world.turn()
+    assert world.report("day", imei=A)["2026-11-25"].online == DAY
+    world.now = at(f"{TODAY} 12:00")
+    await world.turn()
+    world.presence(False, at("2026-11-25 06:00"))
+    world.now = at("2026-11-26 12:00")
+    await world.turn()
+    assert world.report("day", imei=A)["2026-11-25"].online == DAY / 4
 
 
 async def test_a_zone_of_its_own_cuts_the_days_of_a_site_anew(world: World) -> None:
