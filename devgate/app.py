@@ -152,17 +152,16 @@ class App:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """The guard knows it when this block ends, in whatever way: a stop or a fault has begun.
+        After a fault nothing is drained.
 
         A block within each nursery, for a fault of any task in it cancels the block.
         """
+        drain = 0.0
         try:
             yield
+            drain = self.gateway.settings.command.drain
         finally:
-            self._arm()
-
-    def _arm(self) -> None:
-        patience = self.gateway.settings.command.drain + AFTER_DRAIN_SECONDS
-        self._guard.arm(patience, "a stop that does not end")
+            self._guard.arm(drain + AFTER_DRAIN_SECONDS, "a stop that does not end")
 
     @asynccontextmanager
     async def _store(self, stopping: trio.Event) -> AsyncIterator[None]:
