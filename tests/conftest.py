@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from devgate.store.engine import Database, open_database
+from tests.e2e import harness
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables
 
@@ -22,6 +23,15 @@ os.environ["DEVGATE_LANG"] = "en"  # whatever the locale of who runs the tests
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture(scope="module")
+def new_interpreters() -> Iterator[None]:
+    """Each process of devgate is a new interpreter, as it is in production: no fork of one that
+    has imported devgate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "forks", False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.e2e.device import WAIT_SECONDS, Device
+from tests.forked import Forked
 from tests.stores import make_once
 
 Json = dict[str, Any]
@@ -29,6 +31,9 @@ Settings = Mapping[str, Mapping[str, object]]
 
 # The device of protocol.md's samples: the id in its QR code is 16.
 SAMPLE = "123456787654321"
+
+# False: each process is a new interpreter, which the fixture `new_interpreters` asks for.
+forks = True
 
 
 def toml(value: object) -> str:
@@ -59,6 +64,8 @@ def run(
 
     `through` is a command that runs what is written behind it.
     """
+    if forks and not through:
+        return forked.run(arguments, folder, environment(folder), text, WAIT_SECONDS)
     return subprocess.run(
         [*through, sys.executable, "-m", "devgate", *arguments],
         cwd=folder,
@@ -80,7 +87,7 @@ class Gateway:
         self.folder = Path(tempfile.mkdtemp(prefix="dg-"))
         self.socket = self.folder / "run" / "devgate.sock"
         self.log_file = self.folder / "gateway.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.device: tuple[str, int] = ("", 0)
         self.killed = False
         self.environment: dict[str, str] = {}  # beside `environment(folder)`; for launch()
@@ -105,15 +112,17 @@ class Gateway:
 
     def launch(self, *arguments: str, stderr: int | None = None) -> None:
         """Start the process without waiting for it. `stderr`: a descriptor in place of the log."""
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "devgate", "serve", *arguments],
-                cwd=self.folder,
-                env={**environment(self.folder), **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log if stderr is None else stderr,
-            )
+        command = ["serve", *arguments]
+        env = {**environment(self.folder), **self.environment}
+        with open(os.devnull) as nothing, self.log_file.open("ab") as log:
+            fds = [nothing.fileno(), log.fileno(), log.fileno() if stderr is None else stderr]
+            if forks:
+                self.process = Forked(command, self.folder, env, fds)
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "devgate", *command],
+                    cwd=self.folder, env=env, stdin=fds[0], stdout=fds[1], stderr=fds[2],
+                )  # fmt: skip
         self.killed = False
 
     def start(self, *arguments: str, stderr: int | None = None) -> None:

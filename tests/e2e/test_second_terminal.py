@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.harness import Gateway, Json, gateway
 
+pytestmark = pytest.mark.usefixtures("new_interpreters")
+
 DEVICES = 5
 
 

@@ -14,6 +14,8 @@ from tests.e2e.caller import Caller, Robot, knowing, obey, settle
 from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
 
+pytestmark = pytest.mark.usefixtures("new_interpreters")
+
 IMEI, OTHER = "860000000000000", "860000000000001"
 
 

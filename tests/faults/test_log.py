@@ -160,7 +160,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
-def test_f19_a_reload_right_after_the_start_is_not_the_end() -> None:
+def test_f19_a_reload_right_after_the_start_is_not_the_end(new_interpreters: None) -> None:
     """F19 (a): SIGHUP killed `serve` for half a second, and then while the store was loaded."""
     with new() as served:
         served.launch()

@@ -136,7 +136,8 @@ static int64_t inode(int fd) {
 
 static int recorded(int fd) { return record >= 0 && page->recording && matches(fd); }
 
-__attribute__((constructor)) static void begin(void) {
+/* Called again in a fork of a process that was loaded without FAULTS_CONTROL. */
+__attribute__((constructor)) void faults_begin(void) {
     const char *control = getenv("FAULTS_CONTROL"), *file = getenv("FAULTS_RECORD");
     if (!control) return;
     int fd = open(control, O_RDWR | O_CLOEXEC);
