@@ -85,6 +85,7 @@ class Changes(NamedTuple):
     upto: int  # the number of the last event, and its time
     at: float
     commands: set[tuple[str, str]]  # IMEI and id
+    last: bool  # there were no more events
 
 
 def _many(statement: str) -> TextClause:
@@ -117,9 +118,21 @@ _BEFORE = _many(
     "FROM device d WHERE d.imei IN :imeis"
 )
 _KNOWN = _many("SELECT imei, site, starts FROM usage_day WHERE day = :day AND imei IN :imeis")
-_CHANGES = text(
-    "SELECT n, at, type, imei, command FROM event WHERE n > :after ORDER BY n LIMIT :limit"
+# Few of the events of a storm are about commands: the others do not leave the database.
+_IS_CHANGE = f"type IN {CHANGES} AND imei IS NOT NULL AND command IS NOT NULL"
+_CHANGES = text(f"""
+    WITH next AS MATERIALIZED (
+        SELECT n, at, type, imei, command FROM event WHERE n > :after ORDER BY n LIMIT :limit
+    )
+    SELECT n, at, CASE WHEN {_IS_CHANGE} THEN imei END, command, (SELECT count(*) FROM next)
+    FROM next WHERE {_IS_CHANGE} OR n = (SELECT max(n) FROM next) ORDER BY n
+""")
+_ANY = text(
+    "SELECT EXISTS (SELECT 1 FROM command WHERE id >= :low AND id < :high) "
+    "OR EXISTS (SELECT 1 FROM usage_day WHERE day = :day)"
 )
+_OLDEST = text("SELECT min(n) FROM event")
+_SEEN_BEFORE = text("SELECT EXISTS (SELECT 1 FROM presence WHERE since <= :begin)")
 _COUNTED = [name for name in Day._fields if name not in ("day", "imei", "online", "span")]
 _SAVE = text(
     f"INSERT INTO usage_day ({', '.join(Day._fields)}) "
@@ -191,12 +204,25 @@ def changes(conn: Connection, after: int, limit: int) -> Changes | None:
     rows = conn.execute(_CHANGES, {"after": after, "limit": limit}).all()
     if not rows:
         return None
-    commands = {
-        (row.imei, row.command)
-        for row in rows
-        if row.type in CHANGES and row.imei is not None and row.command is not None
-    }
-    return Changes(rows[-1].n, rows[-1].at, commands)
+    commands = {(imei, id) for _, _, imei, id, _ in rows if imei is not None}
+    upto, at, *_, read = rows[-1]
+    return Changes(upto, at, commands, read < limit)
+
+
+def anything(conn: Connection, day: int, begin: float, end: float, *, presence: bool) -> bool:
+    """Whether there may be something to count of a day that lies in that time: rows of it,
+    commands, or, with `presence`, what tells which devices were online. It is one look for all
+    devices, so that days of which nothing is kept cost no look for each."""
+    values = {"day": day, "low": floor_id(begin), "high": floor_id(end)}
+    if conn.scalar(_ANY, values):
+        return True
+    if not presence:
+        return False
+    if conn.scalar(_SEEN_BEFORE, {"begin": end}):
+        return True
+    # As `presences` looks for them.
+    oldest = conn.scalar(_OLDEST)
+    return oldest is not None and oldest < numbers_between(conn, begin, end)[1]
 
 
 def save(conn: Connection, rows: Iterable[Day]) -> None:

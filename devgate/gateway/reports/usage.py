@@ -8,16 +8,23 @@ rows. So a restart, or another node that leads, goes on where this one stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import tzinfo
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
 from devgate.gateway.background import Background
 from devgate.gateway.clock import Clock, time
-from devgate.gateway.reports.days import bounds, day_of, online_seconds, row, zones_of
+from devgate.gateway.reports.counting import (
+    GRACE_SECONDS,
+    Look,
+    Wanted,
+    anything,
+    count,
+    the_zone,
+)
+from devgate.gateway.reports.days import bounds, day_of
 from devgate.gateway.storage import Records
 from devgate.store import usage as stored
 from devgate.store import usage_sums
@@ -40,31 +47,6 @@ MOST_REST = 5.0  # seconds
 ANEW_SECONDS = 20.0  # of a turn for days that are counted anew: changes come in between
 STEPS = 100  # of a turn, that delete what is too old
 SUMMED = 1000  # rows of days that one step adds to the sums of sites: some 5 ms
-# A day that is over is counted once that has passed: what was posted last is on disk by then.
-GRACE_SECONDS = 90.0
-
-
-class Look(NamedTuple):
-    """What one turn works by."""
-
-    now: float
-    default: str  # the zone of sites without their own
-    zones: Mapping[str, str]  # of sites that have one
-    oldest: float  # what happened earlier is not kept
-    first: float  # of days that began before this time some commands may be gone
-    floor: float  # of days that ended before this time the commands may be gone
-
-    def zone_of(self, site: str) -> str:
-        """The name of a site's zone."""
-        return self.zones.get(site, self.default)
-
-
-class Wanted(NamedTuple):
-    """A device's day that is to be counted."""
-
-    machine: Machine
-    day: int
-    zone: str
 
 
 class Usage:
@@ -126,13 +108,15 @@ class Usage:
                 await self._rest(began)
                 began = monotonic()
             await self._records.change(work.counted_up_to, found.upto, found.at)
+            if found.last:
+                return  # what came meanwhile is the next turn's: else a busy gateway's never ends
             position = found.upto
             await self._rest(began)
 
     async def _close(self, task: Work, look: Look) -> None:
         """Days of a zone that are over, one after the other."""
         zone = task.name.removeprefix(ZONE)
-        while look.now >= bounds(task.day + 1, _zone(zone))[1] + GRACE_SECONDS:
+        while look.now >= bounds(task.day + 1, the_zone(zone))[1] + GRACE_SECONDS:
             began = monotonic()
             rows, last = await self._records.read(_closed, task, zone, look)
             after = task._replace(imei=last) if last else Work(task.name, task.day + 1, "")
@@ -170,7 +154,7 @@ class Usage:
         now = self._clock.trusted()
         if now is None:
             return
-        before = day_of(now - self._settings.report.keep, _zone("UTC"))
+        before = day_of(now - self._settings.report.keep, the_zone("UTC"))
         for _ in range(STEPS):
             if await self._records.change(work.forget, before, TRIM) < TRIM:
                 await self._records.change(usage_sums.forget, before, TRIM)
@@ -207,7 +191,7 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
     wanted = {ZONE + name for name in (default, *zones.values())}
     there = {one.name: one.day for one in work.works(conn) if one.name.startswith(ZONE)}
     for name in sorted(wanted):
-        yesterday = day_of(now, _zone(name.removeprefix(ZONE))) - 1
+        yesterday = day_of(now, the_zone(name.removeprefix(ZONE))) - 1
         # Where the clock was ahead, days were counted that are still to come.
         if there.get(name, yesterday + 1) > yesterday:
             work.keep(conn, Work(name, yesterday, ""))
@@ -218,11 +202,7 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
 
 def _order(conn: Reading, name: str, look: Look) -> None:
     """Count anew, from tomorrow back: somewhere it has begun."""
-    work.keep(conn, Work(name, day_of(look.now, _zone("UTC")) + 1, ""))
-
-
-def _zone(name: str) -> tzinfo:
-    return zones_of((name,))[name]
+    work.keep(conn, Work(name, day_of(look.now, the_zone("UTC")) + 1, ""))
 
 
 def _changed(conn: Reading, commands: Sequence[tuple[str, str]], look: Look) -> list[Day]:
@@ -233,7 +213,7 @@ def _changed(conn: Reading, commands: Sequence[tuple[str, str]], look: Look) -> 
         machine, at = machines.get(imei, Machine(imei)), time_of(id)
         if at is not None and at >= look.floor:
             zone = look.zone_of(machine.site)
-            wanted.add(Wanted(machine, day_of(at, _zone(zone)), zone))
+            wanted.add(Wanted(machine, day_of(at, the_zone(zone)), zone))
     return list(count(conn, wanted, look))
 
 
@@ -248,7 +228,8 @@ def _closed(conn: Reading, task: Work, zone: str, look: Look) -> tuple[list[Day]
 def _again(conn: Reading, task: Work, look: Look) -> tuple[list[Day], Work | None]:
     """The next devices of that day; and where to go on, None if nothing is left."""
     site = task.name.removeprefix(SITE) if task.name.startswith(SITE) else None
-    found = stored.some_machines(conn, task.imei, MACHINES, site)
+    passes = not task.imei and not anything(conn, task.day, look)
+    found = [] if passes else stored.some_machines(conn, task.imei, MACHINES, site)
     wanted = [Wanted(one, task.day, look.zone_of(one.site)) for one in found]
     if task.name == SITES:
         wanted = [one for one in wanted if one.machine.site not in look.zones]
@@ -256,43 +237,9 @@ def _again(conn: Reading, task: Work, look: Look) -> tuple[list[Day], Work | Non
     if len(found) == MACHINES:
         return rows, task._replace(imei=found[-1].imei)
     # A day earlier than in UTC: it begins at different times.
-    if task.day < day_of(max(look.oldest, look.floor), _zone("UTC")):
+    if task.day < day_of(max(look.oldest, look.floor), the_zone("UTC")):
         return rows, None
     return rows, Work(task.name, task.day - 1, "")
-
-
-def count(
-    conn: Reading, wanted: Iterable[Wanted], look: Look, *, presence: bool = False
-) -> Iterator[Day]:
-    """The rows of these days. With `presence`, also how long the devices were online, of days that
-    are over."""
-    groups: dict[tuple[int, str], list[Machine]] = {}
-    for one in wanted:
-        groups.setdefault((one.day, one.zone), []).append(one.machine)
-    for (day, name), machines in groups.items():
-        zone = _zone(name)
-        begin, end = bounds(day, zone)
-        if end <= look.floor:
-            continue
-        imeis = [machine.imei for machine in machines]
-        starts = stored.starts(conn, imeis, begin, end)
-        known = stored.known(conn, day, imeis)
-        over = look.now >= end + GRACE_SECONDS
-        online = stored.presences(conn, imeis, begin, end) if presence and over else {}
-        for machine in machines:
-            before = known.get(machine.imei)
-            there = None
-            if machine.imei in online and machine.enabled:
-                there = online_seconds(machine, online[machine.imei], begin, end)
-            # A day that is over belongs to the site where the machine stood.
-            past = day < day_of(look.now, zone) or not machine.site
-            site = before.site if before is not None and past else machine.site
-            found = row(machine, day, site, starts.get(machine.imei, ()), there)
-            if before is None and not found.starts and there is None:
-                continue
-            if before is not None and found.starts < before.starts and begin < look.first:
-                continue  # the commands of that day are deleted bit by bit
-            yield found
 
 
 def _write(conn: Reading, rows: Sequence[Day], before: Work, after: Work | None) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from devgate.gateway.reports import usage
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.batch import Row
 from devgate.store.history import Reading
-from devgate.store.schema import command
+from devgate.store.schema import command, presence
 from devgate.store.usage_tables import usage_day, usage_state, usage_work
 from devgate.store.verdicts import VERDICT, Verdict
 from tests.gateway.reports.counted import DAY, TODAY, World, at, counts
@@ -139,6 +139,36 @@ async def test_a_restart_anywhere_counts_the_same(
     await world.turn()
     assert (world.report("day"), world.report("machine")) == resumed
     assert sum(one.starts for one in resumed[0].values()) == 14
+
+
+async def test_a_day_of_which_nothing_is_kept_is_one_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "MACHINES", 1)
+    world.presence(True, at(f"{TODAY} 00:30"), A)
+    written, change = list[object](), world.records.change
+
+    async def counted(function: Callable[..., Any], *args: Any) -> Any:
+        if function is usage._write:
+            written.append(args[1])
+        return await change(function, *args)
+
+    monkeypatch.setattr(world.records, "change", counted)
+    await world.turn()
+    assert len(written) == 4, "from tomorrow back, and no day for each of the three machines"
+    world.start(at(f"{TODAY} 09:00"), B)
+    await world.turn()
+    assert world.report("machine")[B].starts == 1, "what comes later is counted as ever"
+
+
+async def test_who_was_online_all_day_is_counted_without_an_event_of_it(world: World) -> None:
+    with world.database.write() as conn:
+        since = {"online": True, "since": at("2026-11-01 00:00")}
+        conn.execute(update(presence).where(presence.c.imei == A).values(since))
+    await world.turn()
+    lines = world.report("machine")
+    assert set(lines) == {A}
+    assert lines[A].online == lines[A].span == DAY
 
 
 async def test_what_was_counted_outlives_its_commands(world: World) -> None:
