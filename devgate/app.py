@@ -6,7 +6,7 @@ import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from devgate import __version__, early
 from devgate.build import Parts, door_tls
 from devgate.config.settings import Settings
 from devgate.doors import Doors, end_at_once
-from devgate.gateway.operations.entry import begin, dispatch
+from devgate.gateway.operations.entry import begin, dispatch, load
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.loading import inherit, recover_from_disk
 from devgate.net.acceptor import Admit
@@ -56,7 +56,8 @@ class App:
         why_no_upgrade: str = "",
     ) -> None:
         """`read_settings` is called on SIGHUP and may raise SetupError. `on_loaded` is called once
-        all that is known from earlier runs is in memory, before the first door opens. `joined`:
+        all that is known from earlier runs is in memory, before the first door opens, and once
+        all operations are, in a thread. `joined`:
         what makes it one node of a cluster. `successor`: it takes over from a gateway that runs.
         `given`: what listens already. `why_no_upgrade`: no other program can take over from it."""
         self.gateway = gateway = parts.gateway
@@ -269,6 +270,7 @@ class App:
             if early.reload_noted():
                 self._reload()
             nursery.start_soon(on_ready, self)
+            nursery.start_soon(self._load_operations)
             with self._guarded():
                 await stopping.wait()
                 await self._doors.settled()
@@ -280,6 +282,16 @@ class App:
             fenced = self._writer.fenced is not None
             await self._doors.drain(0.0 if fenced else self.gateway.settings.command.drain)
             nursery.cancel_scope.cancel()
+
+    async def _load_operations(self) -> None:
+        """Once no device waits for it. Soon nevertheless: an upgrade may put other files there."""
+
+        def in_thread() -> None:
+            load()
+            self._on_loaded()
+
+        with suppress(RuntimeError, MemoryError):  # there is no thread: who asks first loads it
+            await trio.to_thread.run_sync(in_thread)
 
     def _say_ready(self) -> None:
         listens = self.gateway.listens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,6 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
 from devgate.gateway.log_level import LogLevel
 from devgate.gateway.membership import Membership
-from devgate.gateway.operations.fleet import attention_now
 from devgate.gateway.quarantine import Quarantine
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.renewals import Renewals
@@ -208,7 +207,7 @@ def build(
     positions = Positions(records, seal, allow_private=control.private_webhooks)
     certificates = Certificates(lambda: certificate_files(gateway.settings))
     alerts = Alerts(
-        records, seal, background, certificates, lambda: attention_now(gateway),
+        records, seal, background, certificates, lambda: _attention(gateway),
         allow_private=control.private_webhooks,
         leads=lambda: cluster is None or cluster.leads,
         node="" if cluster is None else cluster.node,
@@ -256,6 +255,13 @@ def build(
     )
     tokens = gateway.accounts.tokens if control.tokens else None
     return Parts(gateway, storage, keys, poller, tokens)
+
+
+async def _attention(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
+    # Here, because it belongs to what is loaded later (`operations.entry`).
+    from devgate.gateway.operations.fleet import attention_now
+
+    return await attention_now(gateway)
 
 
 def certificate_files(settings: Settings) -> dict[str, str]:

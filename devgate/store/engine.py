@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +17,6 @@ from devgate.errors import SetupError, StoreError
 from devgate.store.engines import WRITER_CACHE_KIB, make_engine
 from devgate.store.files import Files, restore_log
 from devgate.store.migrating import prepare
-from devgate.store.moves.arrival import Arrival, arrive
 from devgate.store.moves.notes import clean
 from devgate.store.outage import cannot_be_opened
 from devgate.store.ownership import (
@@ -30,6 +30,9 @@ from devgate.store.ownership import (
     take_over,
 )
 from devgate.store.postgres_url import shown
+
+if TYPE_CHECKING:
+    from devgate.store.moves.arrival import Arrival
 
 log = logging.getLogger("devgate.store")
 
@@ -277,7 +280,11 @@ def claim_database(url: str) -> Database:
 
     def claim(database: Database) -> None:
         database.lock()
-        arrive(database)
+        if database.dialect == "postgresql":
+            # Here, because a gateway with SQLite need not load this and psycopg.
+            from devgate.store.moves.arrival import arrive
+
+            arrive(database)
         prepare(database, upgrade=True)
         database.claim()
 

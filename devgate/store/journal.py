@@ -32,11 +32,11 @@ from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
 from devgate.store.sqlite_commit import own_session
 from devgate.store.succession import unlock
-from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
 if TYPE_CHECKING:
     from devgate.config.store import StoreSettings
+    from devgate.store.trips import Trips
 
 log = logging.getLogger("devgate.store")
 
@@ -197,7 +197,12 @@ class Journal:
     ) -> None:
         """The usual commit, to PostgreSQL: half of the CPU time of one statement by statement."""
         self._one_trip = True
-        trips = self._trips = self._trips or Trips(conn, shared=True)
+        trips = self._trips
+        if trips is None:
+            # With it comes psycopg, which a gateway with SQLite need not load.
+            from devgate.store.trips import Trips
+
+            trips = self._trips = Trips(conn, shared=True)
         trips.ask("BEGIN")
         fence.guard(trips)
         for kind, rows in batch.written(events):

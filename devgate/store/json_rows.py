@@ -10,10 +10,13 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from devgate.store.batch import AFTER, KINDS
 from devgate.store.numbering import Values
-from devgate.store.trips import Trips
+
+if TYPE_CHECKING:
+    from devgate.store.trips import Trips
 
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 

@@ -19,7 +19,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep, time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, select, text, update
 
@@ -27,7 +27,9 @@ from devgate.errors import Fenced, StoreError
 from devgate.model import iso
 from devgate.store.modes import lock_file
 from devgate.store.node_tables import node, owner
-from devgate.store.trips import Trips
+
+if TYPE_CHECKING:
+    from devgate.store.trips import Trips
 
 CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema

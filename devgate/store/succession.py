@@ -17,7 +17,6 @@ from devgate.errors import SetupError
 from devgate.store.engine import Database, opened
 from devgate.store.files import Files
 from devgate.store.migrating import migrating, version_of
-from devgate.store.moves.arrival import arriving
 from devgate.store.node_tables import owner
 from devgate.store.ownership import (
     CLAIMING,
@@ -50,7 +49,11 @@ def open_beside(url: str, former: Owner) -> Database:
     """
 
     def prepare(database: Database) -> None:
-        database.arrival = arriving(database)
+        if database.dialect == "postgresql":
+            # Here, because a gateway with SQLite need not load this and psycopg.
+            from devgate.store.moves.arrival import arriving
+
+            database.arrival = arriving(database)
         if database.arrival is None:
             _bring_up_to_date(database)
         else:

@@ -66,6 +66,8 @@ def test_a_gateway_without_webhooks_carries_no_http_client() -> None:
     modules = set(done.stdout.split())
     assert {"devgate.webhooks.target", "trio", "sqlalchemy"} <= modules
     assert not modules & {"httpcore", "h2", "starlette", "hypercorn", "jinja2", "alembic", "rich"}
+    assert "psycopg" not in modules, "it is for PostgreSQL alone"
+    assert "devgate.gateway.operations.table" not in modules, "it is loaded behind the doors"
 
 
 @pytest.mark.parametrize("args", [["--help"], ["start", "--help"], ["--version"]])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from devgate.errors import CallerError
 from devgate.events.kinds import must_be_known, types_of
-from devgate.model import IMEI, Imei, duration, imei, shown
+from devgate.model import IMEI, Imei, duration, imei, shown, unknown_field
 
 Args = Mapping[str, object]
 T = TypeVar("T")
@@ -32,6 +32,12 @@ def device(args: Args) -> Imei:
     if type(given) is str and IMEI.fullmatch(given):  # as imei() does, without a call
         return Imei(given)
     return imei(given)
+
+
+def unknown(args: Args, fields: Sequence[str]) -> CallerError:
+    """For a request with a field that is neither `type` nor one of these: nothing is done then."""
+    given = next(one for one in args if one != "type" and one not in fields)
+    return CallerError("400", unknown_field(given, fields))
 
 
 def own_sites(args: Args) -> frozenset[str] | None:

@@ -1,32 +1,29 @@
-"""The way into the operations: what every way in calls, and nothing else."""
+"""The way into the operations: what every way in calls, and nothing else.
+
+What can be asked is a third of all that a gateway is made of, and no device needs it. So it is not
+imported here: a gateway loads it once its doors are open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 
-from devgate.access.tokens import NEEDS
-from devgate.errors import CallerError, DevgateError
+from devgate.errors import CallerError
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import audit, sites
-from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.arguments import Args, unknown
+from devgate.gateway.operations.ordering import FIELDS, submit
 from devgate.gateway.operations.ordering import ORDERS as ORDERS
-from devgate.gateway.operations.ordering import submit
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.operations.table import OPERATIONS
-from devgate.model import Source, shown, unknown_field
+from devgate.model import Source
 
-# Changes that have no event of their own: the audit hears of them all the same.
-_TELLS = frozenset(OPERATIONS) - audit.OWN - {
-    name for name, role in NEEDS.items() if role == "read"
-}  # fmt: skip
-_FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
+_FIELDS = {name: frozenset(("type", *fields)) for name, fields in FIELDS.items()}
 
 
-def _unknown_field(name: str, args: Args) -> CallerError:
-    """For a request with a field that the operation does not take: nothing is done then."""
-    unknown = next(one for one in args if one not in _FIELDS[name])
-    return CallerError("400", unknown_field(unknown, OPERATIONS[name].fields))
+def load() -> None:
+    """Load what dispatch() needs. For a thread: it takes a tenth of a second."""
+    import_module("devgate.gateway.operations.dispatching")
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
@@ -35,34 +32,10 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
     Raises DevgateError where nothing was done. Cancelled, a command that was taken
     runs on.
     """
-    given = args.get("type")
-    operation = OPERATIONS.get(given) if isinstance(given, str) else None
-    name, result = str(given) if operation else "unknown", "left"
-    try:
-        if operation is None:
-            raise CallerError(
-                "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
-            )
-        if not _FIELDS[name].issuperset(args):
-            raise _unknown_field(name, args)
-        who = Source.of(source)
-        recorded: str = who if operation.whole else who.plain
-        if who.sites is None:
-            answer = await operation.run(gateway, args, recorded)
-        else:
-            run = operation.run
-            answer = await sites.ask(
-                gateway, name, args, who, lambda given: run(gateway, given, recorded)
-            )
-        result = "done"
-        if name in _TELLS:
-            audit.tell(gateway, name, args, who)
-        return answer
-    except Exception as err:
-        result = "refused" if isinstance(err, DevgateError) else "failed"
-        raise
-    finally:  # cancelled, its caller has left
-        gateway.requests.asked[name, str(source), result] += 1
+    # Who asks before it is loaded waits for it.
+    from devgate.gateway.operations import dispatching
+
+    return await dispatching.dispatch(gateway, args, source)
 
 
 def begin(
@@ -86,7 +59,7 @@ def begin(
         source = source.plain
     try:
         if not _FIELDS[name].issuperset(args):
-            raise _unknown_field(name, args)
+            raise unknown(args, FIELDS[name])
         submit(gateway, args, source, partial(_begun_done, gateway, name, source, on_done), id)
     except Exception as err:
         result = "refused" if isinstance(err, CallerError) else "failed"

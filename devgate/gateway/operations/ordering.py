@@ -50,6 +50,12 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
     )
 
 
+_FIELDS = ("imei", "key", "timeout", "wait", "expires")
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "start": (*_FIELDS, "long", "unit"),
+    "stop": (*_FIELDS, "cancel"),
+    "test_start": (*_FIELDS, "long", "unit"),
+}
 ORDERS: Mapping[str, Callable[[Gateway, Args, str], Order]] = {
     "start": _start,
     "stop": _stop,

@@ -37,7 +37,7 @@ from devgate.gateway.operations import (
     webhooks,
 )
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.ordering import order
+from devgate.gateway.operations.ordering import FIELDS, order
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.store.device import COLUMNS
 
@@ -55,13 +55,12 @@ class Operation:
 
 _LIST = ("after", "limit")
 _KEPT = COLUMNS[1:]  # of a device
-_ORDER = ("imei", "key", "timeout", "wait", "expires")
 
 OPERATIONS: Mapping[str, Operation] = {
-    "start": Operation("Start a device.", order, (*_ORDER, "long", "unit")),
-    "stop": Operation("Stop a device.", order, (*_ORDER, "cancel")),
+    "start": Operation("Start a device.", order, FIELDS["start"]),
+    "stop": Operation("Stop a device.", order, FIELDS["stop"]),
     "test_start": Operation(
-        "Start a device, also one in maintenance: for staff.", order, (*_ORDER, "long", "unit")
+        "Start a device, also one in maintenance: for staff.", order, FIELDS["test_start"]
     ),
     "cancel": Operation("Cancel a command that waits.", upkeep.cancel, ("command",)),
     "refresh": Operation(

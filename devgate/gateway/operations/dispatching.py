@@ -1,0 +1,50 @@
+"""From a request to what the table says of it. `entry` says when this is loaded."""
+
+from __future__ import annotations
+
+from devgate.access.tokens import NEEDS
+from devgate.errors import CallerError, DevgateError
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import audit, sites
+from devgate.gateway.operations.arguments import Args, unknown
+from devgate.gateway.operations.reply import Reply, Stream
+from devgate.gateway.operations.table import OPERATIONS
+from devgate.model import Source, shown
+
+# Changes that have no event of their own: the audit hears of them all the same.
+_TELLS = frozenset(OPERATIONS) - audit.OWN - {
+    name for name, role in NEEDS.items() if role == "read"
+}  # fmt: skip
+_FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
+
+
+async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
+    """As `entry.dispatch`."""
+    given = args.get("type")
+    operation = OPERATIONS.get(given) if isinstance(given, str) else None
+    name, result = str(given) if operation else "unknown", "left"
+    try:
+        if operation is None:
+            raise CallerError(
+                "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
+            )
+        if not _FIELDS[name].issuperset(args):
+            raise unknown(args, operation.fields)
+        who = Source.of(source)
+        recorded: str = who if operation.whole else who.plain
+        if who.sites is None:
+            answer = await operation.run(gateway, args, recorded)
+        else:
+            run = operation.run
+            answer = await sites.ask(
+                gateway, name, args, who, lambda given: run(gateway, given, recorded)
+            )
+        result = "done"
+        if name in _TELLS:
+            audit.tell(gateway, name, args, who)
+        return answer
+    except Exception as err:
+        result = "refused" if isinstance(err, DevgateError) else "failed"
+        raise
+    finally:  # cancelled, its caller has left
+        gateway.requests.asked[name, str(source), result] += 1
