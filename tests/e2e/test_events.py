@@ -119,6 +119,21 @@ def test_changes_of_devices_are_events(served: Gateway) -> None:
     ]  # fmt: skip
 
 
+def test_a_devices_number_is_given_beside_the_name_of_the_request(served: Gateway) -> None:
+    """`id` names the request; over the socket a device's own is `number`."""
+    imei, other = "860000000008871", "860000000008872"
+    assert "as number 8871" in served.cli("devices", "add", imei, "--id", "8871").stdout
+    assert served.status(imei)["id"] == 8871
+    assert served.cli("devices", "edit", imei, "--id", "8872").returncode == 0
+    assert served.status(imei)["id"] == 8872
+    added = served.ask({"type": "add", "imei": other, "number": 8873, "id": "mine"})
+    assert (added["status"], added["id"]) == ("200", "mine")
+    assert served.status(other)["id"] == 8873
+    taken = served.ask({"type": "edit", "imei": other, "number": 8872})
+    assert (taken["status"], taken["message"].startswith("id: ")) == ("409", True)
+    assert served.cli("devices", "remove", imei, other, "--yes").returncode == 0
+
+
 def test_a_watcher_that_does_not_read_holds_nothing_up(served: Gateway, imei: str) -> None:
     """It gets all of it when it reads again: what has left the memory is in the database."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as slow:

@@ -55,6 +55,11 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _asking(given: Mapping[str, Any]) -> dict[str, Any]:
+    """These as the fields of a request, where `id` names the request itself."""
+    return {"number" if name == "id" else name: value for name, value in given.items()}
+
+
 @click.command()
 @click.argument("imei", type=ImeiType())
 @_fields
@@ -71,7 +76,7 @@ def add(where: Where, /, imei: Imei, disabled: bool, **fields: Any) -> None:
     given = _given(fields)
     if disabled:
         given["enabled"] = False
-    reply = asked(where, {"type": "add", "imei": imei, **given})
+    reply = asked(where, {"type": "add", "imei": imei, **_asking(given)})
     if reply is not None:
         finish(reply, where.as_json)
 
@@ -139,7 +144,7 @@ def disable(where: Where, imeis: tuple[Imei, ...]) -> None:
 def _change(
     where: Where, imeis: tuple[Imei, ...], changes: Mapping[str, Any], word: str
 ) -> NoReturn:
-    _ask(where, imeis, {"type": "edit", **changes}, word)
+    _ask(where, imeis, {"type": "edit", **_asking(changes)}, word)
 
     from devgate.store import devices
 

@@ -133,7 +133,11 @@ async def _changed(
 
 def given(args: Args) -> dict[str, Any]:
     """What the request says of a device, by the columns' names. Values are the store's to check,
-    types are ours."""
+    types are ours. `number` is the device's `id` where that names the request: on the socket."""
+    if "number" in args:
+        if "id" in args:
+            raise CallerError("400", "number: either number or id expected, not both")
+        args = {**args, "id": args["number"]}
     found: dict[str, Any] = {}
     for name in (*COLUMNS[1:], *TAGGING):
         if name not in args:

@@ -91,11 +91,11 @@ OPERATIONS: Mapping[str, Operation] = {
         device_list.FIELDS,
     ),
     "device": Operation("Show all that is known of one device.", devices.device, ("imei",)),
-    "add": Operation("Add a device.", devices.add, ("imei", *_KEPT), whole=True),
+    "add": Operation("Add a device.", devices.add, ("imei", "number", *_KEPT), whole=True),
     "edit": Operation(
         "Change a device: what is given, and nothing else.",
         devices.edit,
-        ("imei", "imeis", *_KEPT, *devices.TAGGING),
+        ("imei", "imeis", "number", *_KEPT, *devices.TAGGING),
         whole=True,
     ),
     "remove": Operation(
@@ -107,7 +107,10 @@ OPERATIONS: Mapping[str, Operation] = {
         ("reason", "dismissed", *_LIST),
     ),
     "approve": Operation(
-        "Add a device that tried to register.", unknown.approve, ("imei", *_KEPT), whole=True
+        "Add a device that tried to register.",
+        unknown.approve,
+        ("imei", "number", *_KEPT),
+        whole=True,
     ),
     "dismiss": Operation(
         "Leave such a device out of the list.", unknown.dismiss, ("imei", "dismissed")
