@@ -1,8 +1,8 @@
 """Sessions that were logged out of.
 
 A session is a signed cookie, which a copy outlives. So the id of each session that was ended is
-kept for as long as its cookie could be used: in memory, and in a file where sessions outlive the
-process.
+kept for as long as its cookie could be used: in memory and in the database, and in a file for the
+time when that is away.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Ended:
             except OSError as err:
                 # The secret may be where the gateway only reads: that is no reason to stay down.
                 log.warning(
-                    "logouts are not kept over a restart file=%s reason=%s", path, err.strerror
+                    "logouts are kept in the database alone file=%s reason=%s", path, err.strerror
                 )
                 self.path = ""
 

@@ -39,6 +39,26 @@ def test_a_login_outlives_a_restart_without_a_setting() -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_logout_outlives_a_restart_where_there_is_no_place_for_its_file() -> None:
+    """As beside a credential of systemd: the database has it."""
+    with site({"http": {"secret": "given"}}) as served:
+        served.terminate()
+        (served.folder / "given.ended").unlink()
+        for name in ("given.ended", "given.ended.new"):
+            (served.folder / name).mkdir()
+        served.start()
+        assert served.logged("logouts are kept in the database alone", "Is a directory")
+        with visitor(served.url) as leaving:
+            leaving.log_in(token=served.tokens["read"])
+            left = dict(leaving.client.cookies)
+            leaving.post("/logout", leaving.fields("/", "/logout"))
+        served.terminate()
+        served.start()
+        with visitor(served.url) as later:
+            later.client.cookies.update(left)
+            later.get("/", 303)
+
+
 def test_a_gateway_on_postgresql_has_it_in_the_database(postgres_url: str) -> None:
     """D21. A standby, and the nodes of a later cluster, work with the same database."""
     with site({"http": DEFAULT, "store": {"url": postgres_url}}) as served:
