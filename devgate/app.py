@@ -270,7 +270,8 @@ class App:
             if early.reload_noted():
                 self._reload()
             nursery.start_soon(on_ready, self)
-            nursery.start_soon(self._load_operations)
+            if self._successor is None:  # which has them already
+                nursery.start_soon(self._load_operations)
             with self._guarded():
                 await stopping.wait()
                 await self._doors.settled()

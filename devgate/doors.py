@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
@@ -142,7 +143,9 @@ class Doors:
             tcp = partial(server.serve_tcp, places, tls, shared=shared)
             listens["control"] += await doors.start(tcp)
         if http.listen:
-            # Here, because a gateway without HTTP need not carry its libraries.
+            # Here, because a gateway without HTTP need not carry its libraries; and in a thread,
+            # because devices come in already.
+            await trio.to_thread.run_sync(import_module, "devgate.http.server")
             from devgate.http.server import WebServer
 
             self._web = WebServer(

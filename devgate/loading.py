@@ -12,6 +12,7 @@ from devgate.build import Parts, in_a_sentence
 from devgate.gateway import clock
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.devices.moving import MakeLink
+from devgate.gateway.operations.entry import load
 from devgate.store import history
 from devgate.store.journal import Journal
 from devgate.upgrade import filling
@@ -58,8 +59,9 @@ async def inherit(
         await gateway.knowledge.load()
         await gateway.quarantine.load()
         await parts.keys.prepare()
+        # What doors and callers need is here before anybody has to wait.
+        await trio.to_thread.run_sync(load)
         if gateway.settings.http.listen:
-            # What the doors need is here before any device has to wait.
             await trio.to_thread.run_sync(import_module, "devgate.http.server")
         on_loaded()
         await successor.take_over(
