@@ -179,7 +179,7 @@ class Orders:
                 break
             await looking.wait()
         if command is not None and command.content != order.content:
-            # Every role that may order has a right to every machine, so also to that one.
+            # Who may not see that one is not told of it: see `operations.own_replies.of_order`.
             raise CallerError(
                 "409",
                 f"key: {key!r} was used for another command, {command.id}; nothing was sent",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations import status
 from devgate.gateway.operations.reply import Lines, Reply, Stream
 from devgate.model import Imei, Source
 
@@ -49,6 +50,20 @@ async def _with_items(
 async def of_devices(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
     """Items about devices."""
     return await _with_items(gateway, answer, sites, lambda one: one.get("imei"))
+
+
+async def of_order(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
+    """An order's reply: which command has its key is told if that one is about his device."""
+    assert isinstance(answer, dict)
+    earlier = answer.get("earlier")
+    if not isinstance(earlier, str):
+        return answer
+    imei = await status.imei_of(gateway, earlier)
+    if imei in await _own_of(gateway, [imei], sites):
+        return answer
+    kept = {name: value for name, value in answer.items() if not name.startswith("earlier")}
+    message = f"key: {answer['key']!r} was used for another command; nothing was sent"
+    return {**kept, "message": message}
 
 
 async def of_records(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:

@@ -17,7 +17,8 @@ from devgate.gateway.operations import arguments, own_replies, status
 from devgate.gateway.operations.arguments import OWN, Args
 from devgate.gateway.operations.own_replies import Answer, Sites, site_of
 from devgate.model import IMEI, Imei, Source, shown
-from devgate.store import inbox
+from devgate.store import devices, inbox
+from devgate.store.device import MAX_ID
 
 Look = Callable[[Gateway, Args, Source, Sites], Awaitable[Args]]
 Keep = Callable[[Gateway, Answer, Source, Sites], Awaitable[Answer]]
@@ -82,6 +83,7 @@ async def _devices(gateway: Gateway, args: Args, source: Source, sites: Sites) -
     """Devices that are changed: they stay at his sites."""
     _must_be_own_site(args, sites)
     await _must_own(gateway, arguments.devices(args), sites)
+    await _must_be_free(gateway, args, sites)
     return args
 
 
@@ -95,7 +97,20 @@ async def _maintained(gateway: Gateway, args: Args, source: Source, sites: Sites
 
 async def _new_device(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
     _must_be_own_site(args, sites, required=True)
+    await _must_be_free(gateway, args, sites)
     return args
+
+
+async def _must_be_free(gateway: Gateway, args: Args, sites: Sites) -> None:
+    """Raises CallerError (409) for the number of a device elsewhere, without that one's IMEI: who
+    counts up would get all of them."""
+    number = args.get("id")
+    if type(number) is int and 0 < number <= MAX_ID:
+        owner = (await gateway.records.read(devices.owners, [number])).get(number)
+        if owner is not None:
+            await gateway.knowledge.learn([owner])
+            if site_of(gateway, owner) not in sites:
+                raise CallerError("409", f"id: {number} is another device's")
 
 
 async def _maybe_device(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
@@ -131,8 +146,7 @@ async def _many(gateway: Gateway, args: Args, source: Source, sites: Sites) -> A
 
 async def _command(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
     id = status.command_id(args)
-    live = gateway.dispatcher.live.get(id)
-    imei = live.imei if live is not None else (await status.row_of(gateway, id))["imei"]
+    imei = await status.imei_of(gateway, id)
     await gateway.knowledge.learn([imei])
     if site_of(gateway, imei) not in sites:
         raise CallerError("400", f"command: no command has the id {shown(id)}")
@@ -174,9 +188,9 @@ async def _alerted(gateway: Gateway, args: Args, source: Source, sites: Sites) -
 
 
 LIMITS: Mapping[str, Limit] = {
-    "start": Limit(_device),
-    "test_start": Limit(_device),
-    "stop": Limit(_device),
+    "start": Limit(_device, own_replies.of_order),
+    "test_start": Limit(_device, own_replies.of_order),
+    "stop": Limit(_device, own_replies.of_order),
     "cancel": Limit(_command),
     "status": Limit(_device),
     "device": Limit(_device),

@@ -173,6 +173,12 @@ async def row_of(gateway: Gateway, id: str) -> stored_history.Record:
     return row
 
 
+async def imei_of(gateway: Gateway, id: str) -> Imei:
+    """Whose command this is. Raises CallerError if there is none."""
+    live = gateway.dispatcher.live.get(id)
+    return live.imei if live is not None else Imei((await row_of(gateway, id))["imei"])
+
+
 async def command(gateway: Gateway, args: Args, source: str) -> Reply:
     """The record of a command. Raises CallerError (400) if there is none."""
     id = command_id(args)

@@ -15,6 +15,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from time import time
 from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
 import trio
 from authlib.oauth2.auth import ClientAuth
@@ -147,7 +148,10 @@ class Oidc:
         method = ("client_secret_basic" if endpoints.basic else "client_secret_post") * bool(
             secret
         )
-        auth = ClientAuth(self.settings.client_id, secret, method or "none")
+        who = self.settings.client_id, secret
+        if method == "client_secret_basic":  # RFC 6749, 2.3.1: each as a value of a form
+            who = quote_plus(who[0]), quote_plus(who[1])
+        auth = ClientAuth(*who, method or "none")
         headers: dict[str, str] = {}
         uri, headers, body = auth.prepare("POST", endpoints.token, headers, body)
         return await self._asking.post(uri, headers, body)
@@ -167,8 +171,10 @@ class Oidc:
                     found = jwt.decode(token, key, registry=rules)
                 except (JoseError, ValueError):
                     continue
+                # Its library knows the hash that goes with EdDSA by that name alone (RFC 9864).
+                header = {**found.header, "alg": "EdDSA" if kind == "OKP" else algorithm}
                 claims = CodeIDToken(
-                    found.claims, found.header,
+                    found.claims, header,
                     {
                         "iss": {"essential": True, "value": self.settings.issuer},
                         "aud": {"essential": True, "value": self.settings.client_id},
@@ -182,7 +188,7 @@ class Oidc:
                 if not isinstance(subject, str) or not subject or len(subject) > 255:
                     raise Refused("its ID token has no subject")
                 return dict(claims)
-        except (JoseError, ValueError, TypeError, AttributeError) as err:
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as err:
             why = " ".join(str(err).split()) or type(err).__name__
             raise Refused(f"its ID token is not good: {why[:200]}") from None
         raise Refused("its ID token is signed with a key that it does not have")

@@ -150,11 +150,13 @@ def read_long(text: str, unit: str) -> int | None:
 
 
 def midnight(day: str, where: tzinfo) -> datetime | None:
-    """When that day (`2026-11-24`) began for the viewer."""
+    """When that day (`2026-11-24`) began for the viewer; None for no day that can be counted from
+    1970 on, with its neighbours."""
     try:
-        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=where)
+        found = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=where)
     except ValueError:
         return None
+    return found if 1970 < found.year < 9999 else None
 
 
 def neighbours(begin: datetime, where: tzinfo) -> tuple[str, str]:

@@ -22,6 +22,7 @@ KEYS: dict[str, Any] = {
     "RS256": RSAKey.generate_key(2048, {"kid": "rsa"}),
     "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
     "EdDSA": OKPKey.generate_key("Ed25519", {"kid": "okp"}),
+    "Ed25519": OKPKey.generate_key("Ed25519", {"kid": "okp by its new name"}),
 }
 
 
@@ -32,6 +33,7 @@ class Liar:
         self.url = url
         self.asked: list[str] = []  # paths
         self.form: dict[str, str] = {}  # of the last request for a token
+        self.authorization = ""  # ... and its header
         self.nonce = self.challenge = ""
         self.algorithm, self.kid = "RS256", "rsa"
         self.key: Any = None  # in the place of the one that it publishes
@@ -115,6 +117,7 @@ def liar() -> Iterator[Liar]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            made.authorization = self.headers.get("Authorization", "")
             made.form = {name: value[0] for name, value in parse_qs(body).items()}
             self._say(made.answer(urlsplit(self.path).path))
 

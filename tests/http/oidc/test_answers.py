@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from hashlib import sha512
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +23,9 @@ from tests.http.oidc.liar import CLIENT, KEYS, SECRET, Liar, liar, with_hmac
 
 PUBLIC, SIGNS = "https://gateway.example", b"s" * 32
 Lie = Callable[[Liar], object]
+# What the access token "a" is in a token that is signed with EdDSA: half of its SHA-512.
+AT_HASH = urlsafe_b64encode(sha512(b"a").digest()[:32]).decode().rstrip("=")
+DEEP = urlsafe_b64encode(b"[" * 45_000).decode()  # as the head of a token
 
 
 @pytest.fixture
@@ -82,15 +87,18 @@ def forged(key: bytes | None) -> Lie:
     [
         says(),
         says(algorithm="ES256", kid="ec"),
+        says(algorithm="EdDSA", kid="okp", claims={"at_hash": AT_HASH}),
+        says(algorithm="Ed25519", kid="okp by its new name", claims={"at_hash": AT_HASH}),
         says(kid=""),
         times(exp=-30),
         times(iat=30),
         claims(aud=[CLIENT, "another"], azp=CLIENT),
         claims(preferred_username="wang"),
     ],
-    ids=["RSA", "ECDSA", "no kid", "its clock is ahead", "its clock is behind", "two audiences",
-         "name in the token"],
+    ids=["RSA", "ECDSA", "EdDSA", "EdDSA by its new name", "no kid", "its clock is ahead",
+         "its clock is behind", "two audiences", "name in the token"],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # providers go on signing with it
 async def test_a_good_answer_is_believed(provider: Liar, lie: Lie) -> None:
     lie(provider)
     async with through(provider) as oidc:
@@ -109,6 +117,7 @@ async def test_a_good_answer_is_believed(provider: Liar, lie: Lie) -> None:
         (forged(None), "signed with 'none'"),
         (says(token="x"), "not good"),
         (says(token="x" * 70_000), "no ID token"),
+        (says(token=DEEP + ".e30.x"), "not good"),
         (claims(iss="https://another.example"), "iss"),
         (claims(aud="another"), "aud"),
         (claims(aud=["another", "third"]), "aud"),
@@ -220,3 +229,11 @@ async def test_a_secret_goes_where_the_provider_takes_it(provider: Liar) -> None
         await logged_in(oidc, provider)
     assert "client_secret" not in provider.form
     assert provider.form["client_id"] == CLIENT
+
+
+async def test_a_secret_in_the_head_is_written_as_the_standard_has_it(provider: Liar) -> None:
+    async with through(provider, client_id="门 1", client_secret="a+b%c:d") as oidc:
+        provider.claims["aud"] = "门 1"
+        await logged_in(oidc, provider)
+    shown = b64decode(provider.authorization.removeprefix("Basic ")).decode()
+    assert shown == "%E9%97%A8+1:a%2Bb%25c%3Ad"

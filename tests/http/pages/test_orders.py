@@ -143,6 +143,14 @@ def test_orders_are_narrowed_and_paged(served: Site, someone: Visitor) -> None:
     assert "No command is like that" in someone.get("/orders?outcome=done&until=2020-01-01")
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_day_that_no_clock_counts_to_is_left_out(
+    someone: Visitor, admin: Visitor, day: str
+) -> None:
+    assert day not in someone.get(f"/orders?since={day}&until={day}")
+    assert day not in admin.get(f"/settings/audit?since={day}&until={day}")
+
+
 def test_a_day_has_its_commands_and_an_offline_device_no_buttons(
     served: Site, someone: Visitor
 ) -> None:

@@ -1,0 +1,65 @@
+"""What an error tells somebody who is limited to some sites: nothing of a device elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.caller import Robot
+from tests.e2e.harness import request_bytes
+from tests.http.harness import Site, problem, site
+
+NORTH, SOUTH, NEW = "860000000000101", "860000000000202", "860000000000303"
+DEVICES = [
+    {"imei": NORTH, "id": 101, "name": "Nordstuhl", "site": "North"},
+    {"imei": SOUTH, "id": 202, "name": "Geheimstuhl", "site": "South"},
+]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    with site({"command": {"ack_timeout": 0.5}}, devices=DEVICES) as running:
+        given = {"type": "token_add", "name": "mine", "role": "admin", "sites": ["North"]}
+        running.tokens["mine"] = running.ask(given)["token"]
+        yield running
+
+
+def asked(served: Site, **request: Any) -> dict[str, Any]:
+    with served.client("mine") as client:
+        found: dict[str, Any] = client.post("/api/command", content=request_bytes(request)).json()
+        return found
+
+
+def test_a_number_elsewhere_is_taken_and_whose_it_is_stays_unsaid(served: Site) -> None:
+    """Or who counts up would get the IMEIs of all."""
+    add, edit = {"imei": NEW, "site": "North"}, f"/api/devices/{NORTH}"
+    for role, owner in (("mine", "another device's"), ("admin", f"the device {SOUTH}'s")):
+        with served.client(role) as client:
+            for response in (
+                client.patch(edit, json={"id": 202}),
+                client.post("/api/devices", json={**add, "id": 202}),
+            ):
+                assert problem(response, 409, "409")["detail"] == f"id: 202 is {owner}"
+    with served.client("mine") as client:
+        assert client.patch(edit, json={"id": 101}).status_code == 200
+        response = client.post("/api/devices", json={**add, "id": 101})
+        assert problem(response, 409, "409")["detail"] == f"id: 101 is the device {NORTH}'s"
+
+
+def test_a_key_that_was_used_elsewhere_tells_nothing_of_that_command(served: Site) -> None:
+    with Robot(served, SOUTH), Robot(served, NORTH):
+        for imei in (SOUTH, NORTH):
+            start = {"type": "start", "imei": imei, "long": 9, "key": f"order-{imei}"}
+            assert served.ask(start)["status"] == "200"
+        request = {"type": "start", "imei": NORTH, "long": 8, "key": f"order-{SOUTH}"}
+        reply = asked(served, **request)
+        assert reply["status"] == "409"
+        assert reply["message"] == f"key: 'order-{SOUTH}' was used for another command; " \
+            "nothing was sent"  # fmt: skip
+        assert not any(name.startswith("earlier") for name in reply)
+        assert served.ask(request)["earlier_outcome"] == "done"
+        reply = asked(served, **{**request, "key": f"order-{NORTH}"})
+        assert reply["earlier_outcome"] == "done"
+        assert reply["earlier"] in reply["message"]
