@@ -146,8 +146,9 @@ async def alert_rule_edit(gateway: Gateway, args: Args, source: str) -> Reply:
         async with gateway.alerts.changing:
             old = await _found(gateway, name, keeper)
             rule = replace(old, **_given(args))
-            if keeper.sites is not None:
-                rule = replace(rule, **keeper._asdict())
+            if keeper.sites is not None:  # it is his from now on
+                sites = await _sites_of(gateway, rule, keeper)
+                rule = replace(rule, owner=keeper.owner, sites=sites)
             rule = await _checked(gateway, rule, keeper, old.receivers)
             anew = not rule.finds_as(old) or rule.enabled != old.enabled
             anew |= rule.sites != old.sites
@@ -221,6 +222,17 @@ async def _checked(
             "400", f"receivers: no receiver is called {shown(unknown[0])}; there are {there}"
         )
     return rule
+
+
+async def _sites_of(gateway: Gateway, rule: Rule, keeper: Keeper) -> Sites:
+    """The sites of a rule that this one changes: all that are his by now, unless it would tell of
+    them somebody who sees fewer. Then they stay as they are."""
+    assert keeper.sites is not None
+    found = map(Receiver.of, await gateway.records.read(stored.receivers))
+    others = [one for one in found if one.name in rule.receivers and one.owner != keeper.owner]
+    if any(one.sites is not None and not keeper.sites <= one.sites for one in others):
+        return rule.sites
+    return keeper.sites
 
 
 async def _found(gateway: Gateway, name: str | None, keeper: Keeper) -> Rule:

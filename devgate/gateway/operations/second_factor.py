@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -134,12 +133,11 @@ def _totp(secret: str):  # type: ignore[no-untyped-def]  # imported when somebod
     from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
     try:
-        key = base64.b32decode(secret)
-    except binascii.Error:
+        return TOTP(base64.b32decode(secret), DIGITS, SHA1(), STEP)
+    except ValueError:  # no base32, or too short
         raise CallerError(
             "400", "secret: 32 to 64 letters and digits of base32 expected"
         ) from None
-    return TOTP(key, DIGITS, SHA1(), STEP)
 
 
 def _digest(code: str) -> str:

@@ -78,6 +78,16 @@ def test_a_user_of_the_provider_comes_in(served: Site) -> None:
     served.ask({"type": "session_end", "session": listed[0]["session"]})
 
 
+def test_an_admin_is_told_whose_word_counts(served: Site) -> None:
+    with browser() as client:
+        logged_in(client, served, "anna")
+        logged_in(client, served, "fang")
+        logged_in(client, served, "anna")
+        page = client.get(f"{served.url}/settings/people/edit", params={"name": "王芳"}).text
+    assert "decides about role and sites, anew at each login" in page
+    assert "The old password is good until then" not in page
+
+
 def test_who_has_no_role_is_told_so(served: Site) -> None:
     with browser() as client:
         response = client.get(at_provider(client, served, "otto"))

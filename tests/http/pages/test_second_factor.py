@@ -35,6 +35,8 @@ def turned_on(anna: Visitor) -> tuple[str, list[str]]:
     wrong = anna.post(SECOND, {**fields, "code": "000000"}, 403)
     assert "not the code of now" in wrong
     assert fields["secret"] in wrong
+    for secret in ("", "AAAA", "1", "门"):
+        assert "base32 expected" in anna.post(SECOND, {**fields, "secret": secret}, 400)
     page = anna.post(SECOND, {**fields, "code": code_of(fields["secret"], -1)}, 200)
     codes = re.findall(r"[0-9a-f]{6}-[0-9a-f]{6}", page)
     assert len(codes) == 10

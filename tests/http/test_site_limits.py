@@ -1,4 +1,5 @@
-"""What an error tells somebody who is limited to some sites: nothing of a device elsewhere."""
+"""What somebody who is limited to some sites is told beside what he asks for: by an error, and
+by a rule of alerts that another one changes."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ DEVICES = [
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
     with site({"command": {"ack_timeout": 0.5}}, devices=DEVICES) as running:
-        given = {"type": "token_add", "name": "mine", "role": "admin", "sites": ["North"]}
-        running.tokens["mine"] = running.ask(given)["token"]
+        for name, sites in (("mine", ["North"]), ("both", ["North", "South"])):
+            given = {"type": "token_add", "name": name, "role": "admin", "sites": sites}
+            running.tokens[name] = running.ask(given)["token"]
         yield running
 
 
@@ -63,3 +65,22 @@ def test_a_key_that_was_used_elsewhere_tells_nothing_of_that_command(served: Sit
         reply = asked(served, **{**request, "key": f"order-{NORTH}"})
         assert reply["earlier_outcome"] == "done"
         assert reply["earlier"] in reply["message"]
+
+
+def test_who_sees_more_changes_a_rule_and_its_receivers_are_told_no_more(served: Site) -> None:
+    with served.client("mine") as mine, served.client("both") as both:
+        hook = {"name": "hook", "url": "https://hooks.invalid/x"}
+        assert mine.post("/api/alerts/receivers", json=hook).status_code == 201
+        rule = {"name": "away", "kind": "offline", "receivers": ["hook"]}
+        added = mine.post("/api/alerts/rules", json=rule).json()["rule"]
+        assert (added["sites"], added["owner"]) == (["North"], "token:mine")
+        for minutes in (7, 8):
+            changed = both.patch("/api/alerts/rules/away", json={"minutes": minutes}).json()
+            assert changed["rule"]["owner"] == "token:both"
+            assert changed["rule"]["sites"] == ["North"]
+        changed = mine.patch("/api/alerts/rules/away", json={"minutes": 9}).json()["rule"]
+        assert (changed["sites"], changed["owner"]) == (["North"], "token:mine")
+        own = {"name": "own", "url": "https://hooks.invalid/y"}
+        assert both.post("/api/alerts/receivers", json=own).status_code == 201
+        changed = both.patch("/api/alerts/rules/away", json={"receivers": ["own"]}).json()
+        assert changed["rule"]["sites"] == ["North", "South"]
