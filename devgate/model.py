@@ -131,6 +131,11 @@ to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 to_ascii_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
+def in_unicode(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def imei(text: object) -> Imei:
     """A checked IMEI. No check-digit test: the protocol's own sample would fail it.
 

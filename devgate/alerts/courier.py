@@ -90,7 +90,7 @@ class Courier:
             # A library's own words may hold the URL: only what kind of error it was is told.
             kind = last[0].partition(":")[0][:60] if last else f"exit code {done.returncode}"
             return Result(False, f"the process for the message failed: {kind}")
-        return Result(answer["ok"], answer["text"], shown=answer.get("shown", ""))
+        return Result(answer["ok"], _plain(answer["text"]), shown=_plain(answer.get("shown", "")))
 
     async def _post(self, url: str, secret: str, letter: Letter) -> Result:
         # Here, because a gateway without alerts need not carry its library.
@@ -106,6 +106,11 @@ class Courier:
                 scope.shield = True
                 await poster.aclose()
         return Result(done.kind == "delivered", done.text)
+
+
+def _plain(text: str) -> str:
+    """It may be the receiver's, with what no database takes: a NUL, or half a surrogate pair."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def _poster(url: str, key: bytes, allow_private: bool) -> Any:

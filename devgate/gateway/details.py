@@ -13,7 +13,7 @@ from json.encoder import encode_basestring as quoted
 from devgate.errors import outcome_of
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
-from devgate.model import Called, Imei, to_json
+from devgate.model import Called, Imei, in_unicode, to_json
 from devgate.store.batch import Row
 
 FLAG = ("false", "true")  # in JSON, of False and True
@@ -21,8 +21,12 @@ FLAG = ("false", "true")  # in JSON, of False and True
 
 def encoded(detail: Mapping[str, object]) -> str:
     """A JSON object. Names are words of our own, and most values are text or whole numbers: the
-    encoder for everything takes three times as long."""
-    return (
+    encoder for everything takes three times as long.
+
+    Text of other servers may have half a surrogate pair. No database takes one, and a row that it
+    refuses stops the journal.
+    """
+    text = (
         "{"
         + ",".join([
             f'"{name}":{quoted(value)}' if type(value) is str
@@ -32,6 +36,7 @@ def encoded(detail: Mapping[str, object]) -> str:
         ])
         + "}"
     )  # fmt: skip
+    return text if text.isascii() else in_unicode(text)
 
 
 def event_row(

@@ -169,6 +169,10 @@ async def test_a_webhook_gets_it_signed() -> None:
         assert "not a public address" in refused.text
 
 
+def test_what_a_receiver_says_can_be_stored() -> None:
+    assert courier._plain("a\0b\ud800\n王芳 😀") == "a\ufffdb\ufffd\ufffd王芳 😀"
+
+
 def test_secrets_of_a_url_are_in_no_sentence() -> None:
     hide = partial(without_secrets, url="slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdn?x=p%40ssword1")
     assert hide("TIiajkdn at A1BRTD4JD: 404") == "... at ...: 404"

@@ -31,6 +31,14 @@ def test_it_is_what_the_library_writes(detail: dict[str, object]) -> None:
     assert encoded(detail) == dumps(detail)
 
 
+def test_half_a_surrogate_pair_becomes_what_a_database_takes() -> None:
+    found = encoded({"reason": "a\ud800b\udfff", "name": "王芳 😀", "many": ["\ud800"]})
+    assert found.encode().decode() == found
+    assert json.loads(found) == {
+        "reason": "a\ufffdb\ufffd", "name": "王芳 😀", "many": ["\ufffd"],
+    }  # fmt: skip
+
+
 def test_what_json_lacks_is_refused() -> None:
     """In the table it would spoil every reply that has this event."""
     with pytest.raises(ValueError, match="JSON"):
