@@ -12,7 +12,7 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts, faults, is_damage, unreadable
-from devgate.store.engine import opened
+from devgate.store.engine import opened, reach
 from devgate.store.seal import Seal
 
 
@@ -78,7 +78,7 @@ def check_backup(file: Path, settings: Settings) -> Iterator[str]:
 def check_database(settings: Settings) -> Iterator[str]:
     """What is wrong with the database that is in use, in sentences. It holds no writer up. Raises
     SetupError for one that cannot be opened."""
-    database = opened(settings.store.url, lambda database: None)
+    database = opened(settings.store.url, reach)
     try:
         with database.read() as conn:
             if facts(conn, database.url_shown) is None:

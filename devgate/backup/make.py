@@ -17,7 +17,7 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts
-from devgate.store.engine import opened
+from devgate.store.engine import opened, reach
 from devgate.store.folders import sync_folder
 from devgate.store.sqlite_copy import Told
 
@@ -87,7 +87,7 @@ def _from_sqlite(url: str, part: Path, told: Told) -> tuple[Facts, float]:
 
 
 def _from_postgresql(url: str, part: Path, told: Told) -> tuple[Facts, float]:
-    database = opened(url, lambda database: None)
+    database = opened(url, reach)
     try:
         with database.read() as conn:  # one moment, for the facts and for pg_dump
             found, began = facts(conn, database.url_shown), time()

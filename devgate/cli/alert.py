@@ -12,6 +12,7 @@ import click
 
 from devgate.cli.alert_receivers import receiver
 from devgate.cli.describe import ago, span
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, finish, options, table
 from devgate.control.client import ask
@@ -28,10 +29,10 @@ SENT = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
 RULES = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def alert() -> None:
-    """Tell people when something needs them: by mail, WeCom, Slack and many more, or a webhook.
+    """Alert people when something needs attention: by mail, WeCom, Slack, a webhook and more.
 
     A rule says what is told and to which receivers. Both are kept in the database, and are in
     force at once.
@@ -115,7 +116,7 @@ def _of_a_rule(command: F) -> F:
                      help='Nobody is told from 22:00-07:00, for example; "" for never.'),
         click.option("--to", "receivers", metavar="A,B", help="The receivers."),
         click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
-        click.option("--minutes", type=click.IntRange(0), help="So long has it to be so."),
+        click.option("--minutes", type=click.IntRange(0), help="How long it has to last."),
         click.option("--tag", help='Only of machines with this tag; "" for any.'),
         click.option("--site", help='Only of this site; "" for all.'),
     ):  # fmt: skip

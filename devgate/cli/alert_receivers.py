@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
 from devgate.control.client import ask
@@ -18,7 +19,7 @@ MOST_URL = 4096  # characters of a line
 RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def receiver() -> None:
     """Keep the receivers: who is told, by which service.

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from devgate.cli.bulk_job import listed, results, rows, run, sentence
+from devgate.cli.help import Group
 from devgate.cli.maintenance import SAID, decorated, given
 from devgate.cli.output import YES, Where, common, emit, exit_code, finish, options, say
 from devgate.cli.params import Duration, ImeiType, Long
 from devgate.control.client import ask
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def bulk() -> None:
     """Start, stop or change many machines at once.

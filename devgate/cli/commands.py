@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli import describe
+from devgate.cli.help import Group
 from devgate.cli.output import Where, common, complain, exit_code, finish, options, say
 from devgate.cli.params import ImeiType, Moment
 from devgate.cli.story import story
@@ -87,7 +88,7 @@ def find(where: Where, words: tuple[str, ...]) -> None:
     finish(reply, where.as_json, describe.found)
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def commands() -> None:
     """Look up or cancel single commands, by the ids that starts and stops print.

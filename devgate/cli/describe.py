@@ -50,7 +50,8 @@ def quarantine(held: Reply | None) -> str | None:
     if not held:
         return None
     made = f" (made at {clock(held['copied_at'])})" if held["copied_at"] else ""
-    return f"every start is refused: {held['reason']}{made}; {held['keys']:,} keys are untried"
+    keys = f"keys listed as untried: {held['keys']:,}"
+    return f"every start is refused: {held['reason']}{made}; {keys}"
 
 
 def gateway(reply: Reply) -> str:

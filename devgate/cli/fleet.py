@@ -39,7 +39,7 @@ HOURS_OF_A_LINE = {1: 1, 7: 6, 30: 24}
 def fleet(where: Where, days: str | None) -> None:
     """Show what a person should look at in the whole fleet, worst first.
 
-    That are unknown outcomes, sites that went dark, devices that are offline for long, more
+    These are unknown outcomes, sites that are offline, devices that are offline for long, more
     failures than usual, unknown devices, a certificate that expires, and a database or webhook
     that fails. With --days: how
     many devices were online, and what became of commands, by hours or days in UTC.

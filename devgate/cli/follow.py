@@ -84,7 +84,7 @@ def tap(where: Where, imei: Imei | None, unregistered: bool, save: str | None) -
     \b
     Examples:
       devgate tap 123456787654321
-      devgate tap --unregistered              # who knocks and is not let in
+      devgate tap --unregistered              # who tries to register and is refused
       devgate tap 123456787654321 --save odd.jsonl
     """
     if (imei is None) is not unregistered:

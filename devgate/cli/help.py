@@ -15,6 +15,7 @@ import click
 from devgate.cli.language import language, said, said_of
 from devgate.cli.output import width
 
+LONGEST = 400  # characters of a sentence in a list of commands: longer than any of ours
 AS_IS = "\b"  # click's sign for a paragraph that is not wrapped
 # Behind an option's help: [default: 100; required].
 EXTRA = re.compile(r"(?:(?P<help>.*?)  )?\[(?P<extra>[^\]]*)\]", re.DOTALL)
@@ -67,6 +68,20 @@ class Formatter(click.HelpFormatter):
                 self.write(f"{indent}{name:<{first}}{line}".rstrip() + "\n")
                 name = ""
         return None
+
+
+class Group(click.Group):
+    """A group whose help has the first sentence of each command as a whole: click cuts it."""
+
+    group_class = type  # of the groups in it, too
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands, each with that sentence."""
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, found.get_short_help_str(LONGEST)) for name, found in named if found]
+            )
 
 
 class Complaint(click.ClickException):

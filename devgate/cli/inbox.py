@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from devgate.cli import describe
+from devgate.cli.help import Group
 from devgate.cli.output import (
     YES,
     Where,
@@ -36,7 +37,7 @@ VERDICTS = ("ran", "did_not_run", "refunded", "other")
 PAGE = 200  # commands that are resolved at once
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def unknown() -> None:
     """Resolve commands that were sent and got no answer in time: nobody knows whether they ran.

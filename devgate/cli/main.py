@@ -48,7 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         ),
         "sites": Entry("devgate.cli.sites:sites", "List the sites, and where they are."),
         "diagnose": Entry(
-            "devgate.cli.diagnose:diagnose", "Say how well a machine's connection holds."
+            "devgate.cli.diagnose:diagnose", "Report how stable a machine's connection is."
         ),
         "top": Entry("devgate.cli.top:top", "Show what is going on, on one screen."),
         "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
@@ -63,19 +63,19 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "settings": Entry(
             "devgate.cli.settings:settings", "Show the configuration that the gateway works by."
         ),
-        "webhooks": Entry("devgate.cli.webhooks:webhooks", "Look after the receivers of events."),
-        "alert": Entry("devgate.cli.alert:alert", "Tell people when something needs them."),
+        "webhooks": Entry("devgate.cli.webhooks:webhooks", "Manage the receivers of events."),
+        "alert": Entry("devgate.cli.alert:alert", "Alert people when something needs attention."),
         "zones": Entry("devgate.cli.report:zones", "Keep the time zones of sites."),
-        "nodes": Entry("devgate.cli.nodes:nodes", "Look after the nodes of a cluster."),
-        "backup": Entry("devgate.cli.local.backup:backup", "Copy the database, and verify it."),
+        "nodes": Entry("devgate.cli.nodes:nodes", "Manage the nodes of a cluster."),
+        "backup": Entry("devgate.cli.local.backup:backup", "Back up the database and verify it."),
         "restore": Entry(
-            "devgate.cli.local.backup:restore", "Put a backup in the database's place."
+            "devgate.cli.local.backup:restore", "Restore the database from a backup."
         ),
-        "check": Entry("devgate.cli.local.backup:check", "Look whether a backup is whole."),
+        "check": Entry("devgate.cli.local.backup:check", "Check that a backup is whole."),
         "quarantine": Entry(
             "devgate.cli.local.quarantine:quarantine", "Refuse starts after a restore."
         ),
-        "db": Entry("devgate.cli.local.db:db", "Look after the gateway's database."),
+        "db": Entry("devgate.cli.local.db:db", "Manage the gateway's database."),
         "token": Entry("devgate.cli.local.token:token", "Keep the tokens of web applications."),
         "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
         "audit": Entry("devgate.cli.audit:audit", "List who changed what and who logged in."),
@@ -86,8 +86,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "upgrade": Entry(
             "devgate.cli.upgrade:upgrade", "Let another version take over, with every connection."
         ),
-        "trim": Entry("devgate.cli.trim:trim", "Trust the clock, and delete what is old enough."),
-        "log-level": Entry("devgate.cli.log_level:log_level", "Log more or less."),
+        "trim": Entry("devgate.cli.trim:trim", "Confirm the clock, and delete old records."),
+        "log-level": Entry("devgate.cli.log_level:log_level", "Show or set the log level."),
         "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
         "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
     },

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from devgate.cli.describe import ago
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import Where, common, complain, finish, options, table
 from devgate.cli.params import ImeiType, Moment, Span
@@ -45,7 +46,7 @@ def decorated(*by: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def maintenance() -> None:
     """Keep customers from starting machines that are being repaired.

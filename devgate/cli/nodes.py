@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from devgate.cli.describe import ago
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, finish, options, table
 from devgate.control.client import ask
@@ -16,10 +17,10 @@ ONE = click.argument("node")
 HEADER = ("NODE", "STATE", "DEVICES", "IN FLIGHT", "ADDRESS", "VERSION", "SINCE")
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def nodes() -> None:
-    """Look after the nodes of a cluster: several gateways that are one fleet.
+    """Manage the nodes of a cluster: several gateways that are one fleet.
 
     Any node that runs can be asked. A gateway that works alone has none.
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.output import (
     Where,
     common,
@@ -127,7 +128,7 @@ def _csv(where: Where, given: Mapping[str, object], limit: int | None) -> NoRetu
         offset = reply["next"]
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def zones() -> None:
     """Keep the time zones of sites: by them the days of reports are cut.

@@ -7,22 +7,26 @@ import click
 from devgate.cli.output import Where, common, finish
 from devgate.control.client import ask
 
+TRIM_SECONDS = 600.0  # to wait for it: 50,000 rows of a kind on a slow disk
+
 
 @click.command()
 @common
 def trim(where: Where) -> None:
-    """Trust the gateway's clock, and delete what is older than gateway.toml keeps.
+    """Confirm that the gateway's clock is right, and delete what is older than gateway.toml keeps.
 
-    The gateway does that by itself, once an hour. It does not while its clock is
-    a day or more from the newest record, for the clock may be wrong: `devgate
-    status` then has a line "clock". Look at `date` first: what is deleted is
-    gone, and the key of a paid order that is freed starts a machine again.
+    The gateway deletes by itself, once an hour. It does not while its clock is a day or more from
+    the newest record, for the clock may be wrong: `devgate status` then has a line "clock". Look
+    at `date` first: what is deleted is gone, and the key of a paid order that is freed starts a
+    machine again.
 
-    Prints how many rows it took, 50,000 of a kind at the most.
+    Prints how many rows were deleted, 50,000 of a kind at the most: run it again if there are
+    more. Commands whose outcome is unknown stay until somebody has resolved them (`devgate
+    unknown`). SQLite's file does not get smaller: new rows use the room.
 
     \b
     Examples:
       devgate trim
       devgate trim --json
     """
-    finish(ask(where.socket(), {"type": "trim"}), where.as_json)
+    finish(ask(where.socket(), {"type": "trim"}, TRIM_SECONDS), where.as_json)

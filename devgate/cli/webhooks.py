@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.moments import clock
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
@@ -30,10 +31,10 @@ HEADER = ("NAME", "STATE", "POSITION", "LAG", "MISSED", "DELIVERED", "KEPT IN", 
 KEYS = ("name", "state", "position", "lag", "missed", "delivered_at", "kept_in", "url", "error")
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def webhooks() -> None:
-    """Look after the receivers of events.
+    """Manage the receivers of events.
 
     They are [[webhook]] tables in gateway.toml, or are added here and kept in the database.
     The gateway must run: what it answers is in force.

@@ -42,7 +42,11 @@ def health(settings: Settings) -> Health | Finding:
     try:
         return look(settings.store.url)
     except SetupError as err:
-        return error(CHECK, str(err), "see docs/manual.md, the database")
+        if file is None:
+            action = "start the server, or mend [store] url and its password"
+        else:
+            action = "restore a backup: docs/manual.md, Back up and restore"
+        return error(CHECK, str(err), action)
 
 
 def examine(settings: Settings, found: Health) -> Findings:
@@ -54,7 +58,7 @@ def examine(settings: Settings, found: Health) -> Findings:
         yield ok(CHECK, words + f"{found.events:,} events, {found.devices:,} devices")
     for words in promises(settings.store.url):
         if words.startswith("warning: "):
-            action = "see docs/manual.md, PostgreSQL"
+            action = "docs/manual.md, When the database has lost rows, says what to set"
             yield warning("promises", words.removeprefix("warning: "), action)
         else:
             yield ok("promises", words)

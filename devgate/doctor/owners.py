@@ -54,6 +54,7 @@ def examine(settings: Settings, running: Running | None) -> Findings:
 def _user(settings: Settings, running: Running | None) -> User | None:
     """That of the gateway that runs, else the owner of SQLite's file."""
     if running is not None and running.pid:
+        # Not that of the socket's file: after an upgrade the process is gone that made it.
         status = Path(f"/proc/{running.pid}/status").read_text()
         values = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
         groups = map(int, [values["Gid"][1], *values["Groups"]])

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +11,12 @@ from devgate.control.client import NoGateway, ask
 from devgate.doctor.finding import Findings, error, ok, warning
 
 CHECK = "gateway"
-CONNECT_SECONDS = 5.0
 
 
 class Running(NamedTuple):
     """A gateway that answers at the control socket."""
 
-    pid: int  # 0 if the system does not tell
+    pid: int  # 0: an older gateway does not tell
     status: dict[str, Any]  # its reply to `status`
 
     def descriptors(self) -> int | None:
@@ -36,9 +32,10 @@ class Running(NamedTuple):
 def find(path: str) -> Running | None:
     """The gateway at this control socket; None if none answers there."""
     try:
-        return Running(_pid(path), ask(path, {"type": "status"}))
+        status = ask(path, {"type": "status"})
     except NoGateway:
         return None
+    return Running(int(status.get("pid") or 0), status)
 
 
 def examine(path: str, running: Running | None, version: str) -> Findings:
@@ -91,18 +88,6 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         )
     if store == "ok" and not status.get("quarantine"):
         yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
-
-
-def _pid(path: str) -> int:
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(CONNECT_SECONDS)
-        sock.connect(path)
-        size = struct.calcsize("3i")
-        pid: int = struct.unpack(
-            "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        )[0]
-        return pid
-    return 0
 
 
 def _why_not(path: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -67,6 +68,8 @@ def install(place: Place, program: str, say: Say, *, start: bool) -> None:
             f"{place.unit} is a link to {os.readlink(place.unit)}, which would be written to: if "
             f"the unit is masked, `systemctl unmask {place.name}`; else remove the link"
         )
+    if place.live:
+        _must_be_seen(program)
     _make_user(place, say)
     _write_configuration(place, say)
     config = "/" + str(place.configuration.relative_to(place.root))
@@ -116,6 +119,17 @@ def unit_for(
 def configuration(name: str, user: str) -> str:
     """The lines of a configuration for a service of that name."""
     return _CONFIGURATION.format(name=name, user=user)
+
+
+def _must_be_seen(program: str) -> None:
+    """Raises SetupError where the unit would not find the program, or the Python behind it."""
+    python = os.path.realpath(sys.executable)
+    if any(file.startswith(("/home/", "/root/")) for file in (program, python)):
+        raise SetupError(
+            f"the service cannot run {program}: its Python is {python}, and the unit hides /home "
+            "and /root (ProtectHome=yes); make the environment in /opt with a Python that is not "
+            "below them"
+        )
 
 
 def _make_user(place: Place, say: Say) -> None:

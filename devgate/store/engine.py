@@ -301,6 +301,12 @@ def upgrade_database(url: str) -> None:
     opened(url, migrate).close()
 
 
+def reach(database: Database) -> None:
+    """Connect once: of what keeps it from that, opened() makes a sentence."""
+    with database.read():
+        pass
+
+
 def opened(url: str, prepare: Callable[[Database], object]) -> Database:
     """The database once `prepare` has worked on it. Raises SetupError."""
     database = Database(make_engine(url))

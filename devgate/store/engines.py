@@ -151,6 +151,7 @@ def _postgresql(url: URL) -> Engine:
         "keepalives_count": "3",
         "tcp_user_timeout": "10000",
         "application_name": "devgate",
+        "client_encoding": "utf8",
     }
     engine = create_engine(
         url,
@@ -164,12 +165,20 @@ def _postgresql(url: URL) -> Engine:
         _ask_the_last_one_first(engine, hosts)
 
     @event.listens_for(engine, "connect")
-    def set_up(connection: object, record: object) -> None:
-        connection.autocommit = True  # type: ignore[attr-defined]
+    def set_up(connection: Any, record: object) -> None:
+        # What `initdb` and Debian's package make where the locale is "C". Such a server counts and
+        # cuts texts by bytes.
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            raise SetupError(
+                f"[store] url: the database {connection.info.dbname} has the encoding SQL_ASCII; "
+                "UTF8 expected: make it by `createdb --encoding=UTF8 --template=template0`",
+                status="400",
+            )
+        connection.autocommit = True
         # Whatever the server's own setting is: what is "sent" must be on disk.
-        connection.execute("SET synchronous_commit = on")  # type: ignore[attr-defined]
-        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")  # type: ignore[attr-defined]
-        connection.autocommit = False  # type: ignore[attr-defined]
+        connection.execute("SET synchronous_commit = on")
+        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        connection.autocommit = False
 
     return engine
 

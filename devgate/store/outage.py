@@ -47,6 +47,10 @@ POSTGRESQL: Mapping[str, str] = {
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
 AWAY = "the database server cannot be reached"
+NO_PASSWORD = (
+    "the database server asks for a password, and there is none: set [store] password_file, or "
+    "write ~/.pgpass of the user who runs this"
+)
 # With several hosts: what libpq says of a server that takes no writes.
 NO_WRITES = ("session is read-only", "hot standby mode")
 
@@ -71,6 +75,8 @@ def outage(err: BaseException) -> str | None:
         refusal = re.search(r"FATAL:\s+(.*)", str(err.orig))
         if refusal is not None and not away(err):
             return f"the database server refuses the connection: {refusal[1]}"
+        if "no password supplied" in str(err.orig):
+            return NO_PASSWORD
         if any(words in str(err.orig) for words in NO_WRITES):
             return "no database server takes writes: a replica is not promoted yet"
         return AWAY

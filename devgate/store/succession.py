@@ -133,7 +133,13 @@ def _bring_up_to_date(database: Database) -> None:
     with migrating(database) as (conn, found):
         if found == SCHEMA:
             return
-        if alone := [name for name in steps_after(found or "") if not runs_beside(name)]:
+        if found is None:
+            raise SetupError(
+                f"the database {database.url_shown} is empty, and the gateway works with another "
+                "one: run `devgate db move` first, or set [store] url back",
+                status="409",
+            )
+        if alone := [name for name in steps_after(found) if not runs_beside(name)]:
             raise SetupError(
                 f"the database has schema {found}, and the step to {alone[0][1:5]} cannot be made "
                 "while a gateway works with it: stop the gateway, and start the new version",

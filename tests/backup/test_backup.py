@@ -187,6 +187,14 @@ def test_a_password_is_no_argument() -> None:
     assert uri == "postgresql://me@db.example:5433/x?sslmode=require"
 
 
+def test_a_server_that_is_away_is_told_in_a_sentence(tmp_path: Path) -> None:
+    settings = settings_of(f"postgresql://devgate@/devgate?host={tmp_path}", tmp_path)
+    with pytest.raises(SetupError, match="cannot be opened: the database server cannot be"):
+        back_up(settings, tmp_path / "copy")
+    with pytest.raises(SetupError, match="cannot be opened: the database server cannot be"):
+        list(check_database(settings))
+
+
 def test_without_pg_dump_it_says_what_to_do(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

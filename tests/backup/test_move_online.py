@@ -176,6 +176,13 @@ def test_orders_go_on_while_it_goes_over(postgres_url: str) -> None:
         says_that_it_was_moved(served, former)
 
 
+def test_an_empty_database_is_not_gone_over_to(postgres_url: str) -> None:
+    with knowing({}) as served:
+        configured(served, postgres_url)
+        assert "is empty, and the gateway works with another one: run" in refused(served)
+        assert "sqlite" in served.ask({"type": "status"})["database"]
+
+
 def test_what_is_killed_halfway_has_changed_nothing(postgres_url: str) -> None:
     with knowing(LOAD) as served, robots(served) as devices, Orders(served) as orders:
         fill(served, 80_000)  # for some seconds

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from devgate.errors import SetupError, StoreError
 from devgate.store import engines
@@ -209,6 +210,23 @@ def test_a_full_disk_is_an_outage_that_passes(sqlite_url: str) -> None:
         overfill()
     assert outage(err.value) == "the disk is full"
     database.close()
+
+
+def test_a_database_that_cuts_texts_by_bytes_is_refused(postgres: Postgres) -> None:
+    """What `initdb` makes where the locale is C, as on a machine without any."""
+    with psycopg.connect(postgres.url(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0")
+    with pytest.raises(SetupError, match="SQL_ASCII; UTF8 expected: make it by `createdb") as err:
+        open_database(postgres.url().replace("/postgres?", "/bytes?"))
+    assert err.value.status == "400"
+
+
+def test_a_password_that_is_missing_is_no_server_that_is_away() -> None:
+    said = "connection to server at 127.0.0.1 failed: fe_sendauth: no password supplied"
+    err = OperationalError("", None, psycopg.OperationalError(said))
+    assert str(outage(err)).startswith(
+        "the database server asks for a password, and there is none"
+    )
 
 
 def test_postgresql_may_be_restarted(postgres: Postgres, postgres_url: str) -> None:

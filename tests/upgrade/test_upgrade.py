@@ -107,9 +107,12 @@ def test_one_upgrade_after_the_other(served: Gateway) -> None:
         for number in range(1, 4):
             caller.send(id=number, imei=QUIET, type="start", long=number)
             device.expect(frame("000", QUIET, "QD", str(number)))
-            upgrade(served)
+            pid = upgrade(served)["pid"]
             settle(device, QUIET, f"QD{number}")
             assert caller.line()["status"] == "200"
+        looked = served.cli("doctor", "--all").stdout
+        assert f"(process {pid})" in looked, "not the one that made the socket's file"
+        assert "may use its files" in looked
         last = served.ask({"type": "status"})["last_event"]
         numbers = [event["event"] for event in events(served, after=last - 10)]
         assert numbers == list(range(last - 9, last + 1))

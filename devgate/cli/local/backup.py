@@ -32,7 +32,7 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
     """Copy the database into FILE while the gateway runs, and read the copy again.
 
     FILE is a new file, or a folder, in which the copy is called by its time; without FILE that is
-    `[store] backups`. SQLite is copied in slices that hold no start up; of PostgreSQL pg_dump
+    `[store] backups`. SQLite is copied in slices, so that no start waits; of PostgreSQL pg_dump
     makes the copy. It shows one moment of the database. Beside it is a note, FILE.json: how far
     the copy goes, its SHA-256, and which key file it needs. The key file itself is not copied:
     keep that elsewhere. Only the file's owner may read the copy (0600).
@@ -60,8 +60,8 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
     ]
     if facts.sealed:
         lines.append(
-            f"{facts.sealed} secrets in it need the key file {note.key_file}: keep a copy of that "
-            "elsewhere"
+            f"it has encrypted secrets ({facts.sealed}), and they need the key file "
+            f"{note.key_file}: keep a copy of that elsewhere"
         )
     if keep is not None:
         gone = thin_out(place, keep)
@@ -144,7 +144,7 @@ def restore(where: Where, file: Path, held: str | None) -> None:
 @click.argument("file", type=PLACE, required=False)
 @common
 def check(where: Where, file: Path | None) -> None:
-    """Look whether the backup FILE is whole; without FILE, the database that is in use.
+    """Check that the backup FILE is whole; without FILE, the database that is in use.
 
     All of it is read: SQLite's own check, or pg_restore into nothing; the SHA-256 of its note;
     that no event is missing; that the key file opens every secret. No start waits for that.

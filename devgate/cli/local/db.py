@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.output import (
     YES,
     Where,
@@ -30,10 +31,10 @@ LINES = 15
 NICE = 10  # how much a copy leaves the processor to the gateway
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def db() -> None:
-    """Look after the gateway's database.
+    """Manage the gateway's database.
 
     \b
     Examples:

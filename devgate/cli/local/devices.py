@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.devices_change import add, disable, edit, enable, remove
 from devgate.cli.local.devices_file import export, import_
@@ -37,7 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def devices() -> None:
     """Keep the list of known devices.

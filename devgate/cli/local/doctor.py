@@ -54,5 +54,5 @@ def doctor(where: Where, everything: bool) -> None:
                 say(f"        {said(finding.action)}")
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     if not where.as_json:
-        tell(f"{errors} errors, {warnings} warnings, {counts[Severity.OK]} right")
+        tell(f"errors: {errors}, warnings: {warnings}, right: {counts[Severity.OK]}")
     raise SystemExit(EXIT["503"] if errors else WARNINGS if warnings else 0)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from devgate.cli.describe import quarantine as described
+from devgate.cli.help import Group
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options
 from devgate.control.client import NoGateway, ask
 from devgate.model import EXIT
@@ -17,7 +18,7 @@ from devgate.model import EXIT
 PER_REQUEST = 400  # keys; a request has 64 KiB at most
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def quarantine() -> None:
     """Refuse starts after a restore, until it is known what was tried.
@@ -74,7 +75,7 @@ def allow(where: Where, file: Path) -> None:
         if reply["status"] != "200":
             finish(reply, where.as_json)
     held = reply["quarantine"]
-    message = f"{len(keys)} keys are listed as untried, {held['keys']} in all"
+    message = f"keys listed as untried: {len(keys)} now, {held['keys']} in all"
     finish({**reply, "message": message}, where.as_json)
 
 

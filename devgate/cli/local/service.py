@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.output import YES, Where, certain, common, fail, options, say
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ ROOT = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def service() -> None:
     """Run the gateway as a service of systemd.

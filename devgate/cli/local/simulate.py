@@ -127,7 +127,7 @@ def _imei(ctx: click.Context, param: click.Parameter, value: str) -> Imei:
     type=int,
     default=None,
     metavar="S",
-    help="Throw the same dice again, as far as the network allows.",
+    help="Use the same random numbers again, as far as the network allows.",
 )
 @click.option(
     "--record",

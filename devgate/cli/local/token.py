@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
     Accounts,
@@ -34,7 +35,7 @@ TOKENS = Accounts(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def token() -> None:
     """Keep the tokens of web applications.

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
     Accounts,
@@ -40,7 +41,7 @@ provider_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 @options
 def user() -> None:
     """Keep the people who may use the dashboard.

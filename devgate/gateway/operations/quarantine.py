@@ -33,7 +33,7 @@ async def allow(gateway: Gateway, args: Args, source: str) -> Reply:
     count = await gateway.quarantine.allow(keys, source)
     return {
         "status": "200",
-        "message": f"{len(keys)} keys are listed as untried, {count} in all",
+        "message": f"keys listed as untried: {len(keys)} now, {count} in all",
         "quarantine": found(gateway),
     }
 

@@ -40,6 +40,7 @@ def _gateway(gateway: Gateway) -> Reply:
     return {
         "status": "200",
         "version": __version__,
+        "pid": os.getpid(),
         "uptime": round(monotonic() - gateway.since, 3),
         "listen": dict(gateway.listens),
         "connections": len(gateway.desk.connections),

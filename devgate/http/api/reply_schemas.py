@@ -106,8 +106,9 @@ SHAPES: dict[str, Schema] = {
     "Status": optional(
         shape(
             "How the gateway is. `node` and `nodes` are those of a cluster.",
-            status=TEXT, version=TEXT, uptime=NUMBER, listen=ref("Listens"), connections=WHOLE,
-            registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE, memory=WHOLE,
+            status=TEXT, version=TEXT, pid=WHOLE, uptime=NUMBER, listen=ref("Listens"),
+            connections=WHOLE, registered=WHOLE, devices=WHOLE, in_flight=WHOLE, waiting=WHOLE,
+            memory=WHOLE,
             store=TEXT, database=TEXT, draining=YES, takeovers=WHOLE, last_event=WHOLE,
             log_dropped=WHOLE, clock=TEXT, background=counted(TEXT), tasks=WHOLE,
             quarantine=either("Quarantine"),

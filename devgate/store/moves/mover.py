@@ -47,7 +47,7 @@ def move(
     """
     if not source.startswith("sqlite") or not url.startswith("postgres"):
         raise SetupError(
-            "a database is moved from SQLite (the configured one) to postgresql://...",
+            "[store] url has to name the SQLite database, and URL is postgresql://...",
             status="400",
         )
     make_engine(url)  # whether it can be one, before anything is begun

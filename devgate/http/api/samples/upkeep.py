@@ -22,7 +22,7 @@ UPKEEP: Mapping[str, Sample] = {
     "status": Sample(
         "getStatus", "Gateway",
         {
-            "status": "200", "version": "0.1.0", "uptime": 379_180.5,
+            "status": "200", "version": "0.1.0", "pid": 4711, "uptime": 379_180.5,
             "listen": {
                 "device": ["0.0.0.0:12306"], "control": ["run/devgate.sock"],
                 "http": ["127.0.0.1:8080"],
@@ -51,7 +51,7 @@ UPKEEP: Mapping[str, Sample] = {
     ),
     "quarantine_allow": Sample(
         "listUntriedKeys", "Gateway",
-        {"status": "200", "message": "2 keys are listed as untried, 2 in all",
+        {"status": "200", "message": "keys listed as untried: 2 now, 2 in all",
          "quarantine": {**COPIED, "keys": 2}},
         json={"keys": ["order-4711", "order-4712"]},
     ),
