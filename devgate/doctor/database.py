@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 from devgate.config.settings import Settings
+from devgate.doctor.disk import READ_ONLY
 from devgate.doctor.finding import Finding, Findings, error, in_bytes, ok, warning
 from devgate.errors import SetupError
+from devgate.store.copies import unreadable
+from devgate.store.engine import opened, reach
 from devgate.store.health import Health, expected, look
 from devgate.store.promise import look as promises
+from devgate.store.seal import Seal
 from devgate.store.server_health import Server
 
 CHECK = "database"
@@ -36,6 +40,8 @@ def health(settings: Settings) -> Health | Finding:
     if file is not None and not file.exists():
         return ok(CHECK, f"{file} is not there yet: `devgate serve` makes it")
     if file is not None and not os.access(file, os.R_OK | os.W_OK):
+        if os.geteuid() == 0:
+            return error(CHECK, f"{file} cannot be written to", READ_ONLY)
         return error(
             CHECK, f"this user may not use {file}", "run `devgate doctor` as root or as its owner"
         )
@@ -52,6 +58,8 @@ def health(settings: Settings) -> Health | Finding:
 def examine(settings: Settings, found: Health) -> Findings:
     """What is wrong with a database that was looked at."""
     faults = list(_faults(settings, found))
+    if found.schema == expected():
+        faults += _sealed(settings)
     yield from faults
     if not faults:
         words = f"{found.server}, schema {found.schema}, {in_bytes(found.size)}, "
@@ -96,6 +104,7 @@ def _faults(settings: Settings, found: Health) -> Findings:
     if found.slowest > SLOW_SECONDS:
         yield warning(
             CHECK, f"the slowest of 50 small reads took {found.slowest * 1e3:.0f} ms",
+            "look at the load of this machine and at its disk" if found.postgresql is None else
             "look at the load of the database server and at the network to it",
         )  # fmt: skip
     if found.newest is not None and found.newest > time.time() + STEP_SECONDS:
@@ -108,6 +117,20 @@ def _faults(settings: Settings, found: Health) -> Findings:
     if found.postgresql is not None:
         yield from _server(found.postgresql)
     yield from _growth(settings, found)
+
+
+def _sealed(settings: Settings) -> Findings:
+    """Secrets that the key file does not open."""
+    key_file = settings.store.key_file
+    if os.path.exists(key_file) and not os.access(key_file, os.R_OK):
+        return  # not for this user
+    database = opened(settings.store.url, reach)
+    try:
+        with database.read() as conn:
+            for words in unreadable(conn, Seal(key_file)):
+                yield error(CHECK, words, "docs/manual.md, Back up and restore, has the key file")
+    finally:
+        database.close()
 
 
 def _server(server: Server) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -15,15 +16,14 @@ SYNCS = 60
 SLOW, TOO_SLOW = 0.020, 0.200  # seconds; a start waits for one fsync before it is sent
 # SQLite's log needs shared memory and locks that these do not give between machines.
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"})
+READ_ONLY = "its file system is read-only: mount it writable"
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 
 
 def examine(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Findings:
     """The disk of this database file, which need not exist yet."""
-    folder = file.parent
-    if not folder.is_dir():
-        yield error(CHECK, f"the folder {folder} is missing", f"make it: mkdir -p {folder}")
-        return
+    # The gateway makes folders that are missing.
+    folder = next(one for one in file.absolute().parents if one.is_dir())
     yield _kind(folder, mounts)
     yield _room(folder)
     yield _speed(folder)
@@ -75,7 +75,7 @@ def _speed(folder: Path) -> Finding:
         return error(
             CHECK,
             f"nothing can be written into {folder}: {err.strerror}",
-            "see its owner and mode",
+            READ_ONLY if err.errno == errno.EROFS else "see its owner and mode",
         )
     words = f"the slowest of {SYNCS} fsyncs took {p99 * 1e3:.1f} ms"
     if p99 > TOO_SLOW:

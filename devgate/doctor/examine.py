@@ -55,7 +55,8 @@ def examine_settings(settings: Settings, socket: str) -> Findings:
     if file is not None:
         yield from _guarded("disk", partial(disk.examine, file))
     yield from _guarded("system", partial(system.examine, devices, gateway))
-    yield from _guarded("ports", partial(doors.examine, settings, gateway))
+    if gateway is not None or not running.hidden(socket):
+        yield from _guarded("ports", partial(doors.examine, settings, gateway))
     if gateway is not None:
         yield from _guarded("socket", partial(doors.socket_file, socket, settings.control.mode))
     yield from _guarded("webhooks", partial(doors.webhooks, settings, socket, gateway))

@@ -53,7 +53,7 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         )
         return
     if (store := status.get("store")) != "ok":
-        yield error(CHECK, f"no start is accepted: {store}", "mend the database; see the log")
+        yield error(CHECK, f"no start is accepted: {store}", "see the log for when it began")
     if held := status.get("quarantine"):
         yield error(
             CHECK,
@@ -62,7 +62,7 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
             "lift` ends it",
         )
     for name, state in dict(status.get("background") or {}).items():
-        if state != "ok":
+        if state != "ok" and str(store) not in state:  # which was said
             yield warning(CHECK, f"the task '{name}' has failed: {state}", "see the log")
     if (clock := status.get("clock")) not in (None, "ok"):
         yield warning("clock", str(clock), "look at `date`; if it is right: `devgate trim`")
@@ -90,8 +90,13 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
 
 
+def hidden(path: str) -> bool:
+    """Whether one may run that this user may not speak to."""
+    return os.path.exists(path) and not os.access(path, os.W_OK)
+
+
 def _why_not(path: str) -> tuple[str, str]:
-    if os.path.exists(path) and not os.access(path, os.W_OK):
+    if hidden(path):
         return (
             f"this user may not speak to the gateway at {path}",
             "run `devgate doctor` as root, or as a member of the socket's group",

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from devgate.backup import note as notes
 from devgate.backup.check import check_backup, check_database
 from devgate.backup.make import back_up, thin_out
 from devgate.backup.restore import restore
 from devgate.config.settings import Settings
-from devgate.doctor import backups
+from devgate.doctor import backups, database
 from devgate.doctor.finding import Severity
 from devgate.errors import SetupError
 from devgate.store import pg_programs, webhooks
 from devgate.store.engine import Database, open_database
+from devgate.store.health import look
 from devgate.store.seal import Seal
 from tests.e2e.caller import Robot, knowing
 from tests.e2e.harness import Gateway
@@ -146,6 +148,19 @@ def test_doctor_tells_how_old_the_newest_is(settings: Settings) -> None:
     ]  # fmt: skip
     file.write_bytes(b"cut")
     assert found(1) is Severity.ERROR
+
+
+def test_doctor_finds_a_key_file_that_is_another_one(settings: Settings) -> None:
+    def said() -> str:
+        found = database.examine(settings, look(settings.store.url))
+        return "; ".join(one.message for one in found)
+
+    key = Path(settings.store.key_file)
+    assert "key file" not in said()
+    key.write_bytes(Fernet.generate_key())
+    assert "is not the one that this secret was encrypted with" in said()
+    key.unlink()
+    assert "is missing, and secrets were encrypted with it" in said()
 
 
 def test_what_is_no_backup_is_not_restored(settings: Settings, tmp_path: Path) -> None:

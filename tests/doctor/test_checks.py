@@ -12,7 +12,7 @@ import pytest
 from devgate.config.load import load
 from devgate.config.settings import Settings
 from devgate.config.unused import unused
-from devgate.doctor import backups, database, doors, system
+from devgate.doctor import backups, database, disk, doors, system
 from devgate.doctor.disk import kind_of
 from devgate.doctor.finding import Severity, in_bytes
 from devgate.doctor.owners import READ, WRITE, User
@@ -34,6 +34,12 @@ tmpfs /srv/dev\\040gate/run tmpfs rw 0 0
 )  # fmt: skip
 def test_the_kind_of_a_file_system(folder: str, kind: str) -> None:
     assert kind_of(Path(folder), MOUNTS) == kind
+
+
+def test_a_folder_that_the_gateway_will_make_is_no_fault(tmp_path: Path) -> None:
+    found = list(disk.examine(tmp_path / "data" / "more" / "devgate.db"))
+    assert [one.message for one in found if str(tmp_path / "data") in one.message] == []
+    assert any(f"are free in {tmp_path}" in one.message for one in found)
 
 
 def machine(folder: Path, **settings: int) -> Path:
