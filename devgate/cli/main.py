@@ -10,7 +10,16 @@ import click
 
 from devgate import __version__
 from devgate.cli.help import Formatter, reworded
-from devgate.cli.output import INTERRUPTED, PIPE_CLOSED, exit_code, fail, hush, options
+from devgate.cli.output import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    Where,
+    complain,
+    exit_code,
+    fail,
+    hush,
+    options,
+)
 from devgate.control.client import NoGateway
 from devgate.errors import DevgateError, SetupError
 from devgate.model import NO_GATEWAY
@@ -133,6 +142,11 @@ class Lazy(click.Group):
         except SetupError as err:
             fail(str(err))
         except NoGateway as err:
+            if ctx.ensure_object(Where).hides_another():
+                complain(
+                    "the gateway.toml in this folder was taken, and not "
+                    "/etc/devgate/gateway.toml: name the one that is meant with --config"
+                )
             fail(str(err), NO_GATEWAY)
         except DevgateError as err:
             fail(str(err), exit_code({"status": err.status}))

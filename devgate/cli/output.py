@@ -45,6 +45,12 @@ class Where:
 
         return find_socket(self.socket_option, self.config_option, os.environ)
 
+    def hides_another(self) -> bool:
+        """Whether the current folder's configuration was taken in place of the service's."""
+        from devgate.config.locate import hides_another
+
+        return hides_another(self.socket_option, self.config_option, os.environ)
+
 
 def _keep(ctx: click.Context, param: click.Parameter, value: object) -> object:
     """Note an option that was given. Behind the command it wins over one in front of it."""

@@ -39,6 +39,13 @@ def find_config(option: str | None, env: Mapping[str, str]) -> Path | None:
     return next((place for place in PLACES if os.path.exists(place)), None)
 
 
+def hides_another(socket: str | None, config: str | None, env: Mapping[str, str]) -> bool:
+    """Whether nothing was named, and a configuration in the current folder was taken in place of
+    the service's: in a clone of the repository lies one. The options are as in find_socket()."""
+    named = socket or config or env.get("DEVGATE_SOCKET") or env.get("DEVGATE_CONFIG")
+    return not named and all(map(os.path.exists, PLACES))
+
+
 def find_socket(socket: str | None, config: str | None, env: Mapping[str, str]) -> str:
     """The path of the gateway's socket; `socket` and `config` are the options, if given.
 

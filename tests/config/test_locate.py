@@ -65,6 +65,19 @@ def test_the_configuration_follows_the_same_order(here: Path) -> None:
     assert find_config("gateway.toml", {"DEVGATE_CONFIG": by_env}) == Path("gateway.toml")
 
 
+def test_a_clones_configuration_hides_the_services(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = here / "etc.toml"
+    monkeypatch.setattr(locate, "PLACES", (Path("gateway.toml"), service))
+    assert not locate.hides_another(None, None, {})
+    for file in (here / "gateway.toml", service):
+        file.touch()
+    assert locate.hides_another(None, None, {})
+    assert not locate.hides_another(None, "etc.toml", {})
+    assert not locate.hides_another(None, None, {"DEVGATE_SOCKET": "x"})
+
+
 def test_empty_variables_are_as_good_as_none(here: Path) -> None:
     env = {"DEVGATE_SOCKET": "", "DEVGATE_CONFIG": ""}
     assert find_socket(None, None, env) == str(here / "run/devgate.sock")

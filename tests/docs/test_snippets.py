@@ -40,7 +40,7 @@ VARIES = (
     (r"\d+ (?:d|h|min|s)\b(?: \d+ (?:h|min|s)\b)?", "SPAN"),
     (r"\d+ MiB", "SIZE"),
     (r"^devgate \d+\.\d+\S*,", "devgate VERSION,"),
-    (r"(last event|tasks) +\d+", r"\1 N"),
+    (r"(last event|tasks|pid) +\d+", r"\1 N"),
     (r" +", " "),
 )
 
