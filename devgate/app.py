@@ -27,7 +27,7 @@ from devgate.net.link import Link
 from devgate.net.proxy import believed
 from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals
-from devgate.systemd import notify, report
+from devgate.systemd import MUST_HEAR_SECONDS, notify, report
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
@@ -266,7 +266,7 @@ class App:
             nursery.start_soon(renewals.run)
             self._say_ready()
             self.web, self.ready = self._doors.web, True
-            notify(f"READY=1\nSTATUS={self._status()}")
+            notify(f"READY=1\nSTATUS={self._status()}", MUST_HEAR_SECONDS)
             if early.reload_noted():
                 self._reload()
             nursery.start_soon(on_ready, self)

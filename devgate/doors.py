@@ -26,7 +26,7 @@ from devgate.net.addresses import bind, shown
 from devgate.net.given import Given
 from devgate.net.limits import MAX_WEB, budget
 from devgate.stopping import drain
-from devgate.systemd import notify
+from devgate.systemd import MUST_HEAR_SECONDS, notify
 from devgate.upgrade.gate import Gate
 from devgate.upgrade.old import Handover, Stage
 
@@ -190,7 +190,8 @@ class Doors:
             if isinstance(door, UnixDoor):
                 door.kept = True
         self._succeeded()
-        notify(f"MAINPID={pid}")
+        # Unheard, the end of this process would be the service's, and so that of the new one.
+        notify(f"MAINPID={pid}", MUST_HEAR_SECONDS)
 
     async def _drain_callers(self, take: Callable[[Moved], Awaitable[None]]) -> None:
         async with trio.open_nursery() as nursery:

@@ -17,19 +17,22 @@ import trio
 
 STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
+MUST_HEAR_SECONDS = 1.0  # that systemd may take for what is said once, and counts
 AGAIN_SECONDS = 0.25  # until it is looked again at what does not keep up
 
 
-def notify(state: str) -> None:
-    """Tell the service manager, if there is one. Never blocks, and never fails."""
+def notify(state: str, patience: float = 0.0) -> None:
+    """Tell the service manager, if there is one. Never fails. It blocks for `patience` seconds at
+    most, for the place in the manager's queue that there may not be at once."""
     path = os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     if path.startswith("@"):
         path = "\0" + path[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.sendto(state.encode(), path)
+        sock.settimeout(patience)
+        sock.connect(path)
+        sock.send(state.encode())
 
 
 def starting(status: str, seconds: float) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import trio
@@ -130,6 +131,30 @@ async def test_there_is_no_beat_while_the_service_does_not_keep_up(
                 said.append(manager.recv(100))
     assert asked == [(at, 4.5) for at in (0.0, 3.0, 3.25, 3.5, 6.5, 9.5)]
     assert said == [b"WATCHDOG=1", b"STATUS=well", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
+def test_what_must_be_heard_waits_for_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd reads nothing while it reloads its units, and its queue is not long."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(WAIT_SECONDS)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            other.connect(str(tmp_path / "notify"))
+            with suppress(BlockingIOError):
+                while True:
+                    other.send(b"STATUS=x")
+        notify("WATCHDOG=1")
+        teller = Thread(target=notify, args=("MAINPID=7", WAIT_SECONDS))
+        teller.start()
+        heard: list[bytes] = []
+        while not heard or heard[-1] != b"MAINPID=7":
+            heard.append(manager.recv(300))
+        teller.join()
+    assert set(heard) == {b"STATUS=x", b"MAINPID=7"}
 
 
 def test_beats_are_for_the_process_that_is_watched() -> None:

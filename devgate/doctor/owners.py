@@ -69,7 +69,9 @@ def _user(settings: Settings, running: Running | None) -> User | None:
 def _faults(settings: Settings, user: User) -> Iterator[Finding]:
     file = database.file_of(settings)
     if file is not None:
-        beside = (file.with_name(file.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        beside = (
+            file.with_name(file.name + end) for end in ("", "-wal", "-shm", ".lock", ".move")
+        )
         for one in (file.parent, *beside):
             yield from _fault(
                 str(one), user, WRITE, f"who may not write to {one}", f"chown {user.name} {one}"

@@ -14,7 +14,7 @@ from documenting.staging import MissingPage
 from documenting.words import NoChinese
 
 DEFAULT = ROOT / "build" / "site"
-MARK = "openapi.json"  # a folder with this is one of ours, and may be made anew
+MARKS = ("openapi.json", "zh/index.html")  # a folder with both is a site, and may be made anew
 
 
 def main() -> int:
@@ -22,13 +22,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="site", description=__doc__)
     parser.add_argument("out", nargs="?", type=Path, default=DEFAULT)
     out: Path = parser.parse_args().out
-    if out.exists() and not (out / MARK).exists() and any(out.iterdir()):
+    is_site = all((out / mark).exists() for mark in MARKS)
+    if out.exists() and not is_site and any(out.iterdir()):
         print(f"site: {out} is there, and is no site: name an empty folder", file=sys.stderr)
         return 1
     shutil.rmtree(out, ignore_errors=True)
     try:
         making.make(out, running.metrics())
-    except (BrokenLink, MissingPage, NoChinese, making.NotBuilt) as err:
+    except (BrokenLink, MissingPage, NoChinese, built.Unswitched, making.NotBuilt) as err:
         print(f"site: {err}", file=sys.stderr)
         return 1
     wrong = built.wrong(out)
