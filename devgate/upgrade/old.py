@@ -152,9 +152,13 @@ class Handover:
                         self._stage.end()
                     await new.kill()
                     raise
-            except (DevgateError, Broken) as err:
+            except Broken as err:
                 log.error("upgrade failed, the gateway goes on reason=%s", err)
-                on_done(err if isinstance(err, DevgateError) else DevgateError("500", str(err)))
+                words = f"{err}; this gateway goes on, and its log has what that program said"
+                on_done(DevgateError("500", words))
+            except DevgateError as err:
+                log.error("upgrade failed, the gateway goes on reason=%s", err)
+                on_done(err)
             except Exception as err:
                 log.exception("upgrade failed, the gateway goes on")
                 on_done(DevgateError("500", f"the gateway failed, its log says how: {err!r}"))
