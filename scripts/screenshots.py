@@ -20,6 +20,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from devgate.app import App
+from devgate.config.oidc import OidcSettings
 from devgate.demo import populate, throw_away
 from devgate.process import serve
 from scripts.past import NAMES, PLACES, fill
@@ -75,7 +76,10 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "map": ("/map", "en", "light", DESKTOP),
     "map-zh": ("/map", "zh", "light", DESKTOP),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
+    "login": ("/login", "en", "light", (DESKTOP[0], 620)),
+    "login-zh": ("/login", "zh", "light", (DESKTOP[0], 620)),
 }
+LOGGED_OUT = ("login", "login-zh")
 
 
 @contextmanager
@@ -100,12 +104,16 @@ def demo(language: str) -> Iterator[str]:
 
 
 def serve_past(socket: str, url: str) -> None:
-    """The demo with a database that has a past, which `serve --demo` never has."""
+    """The demo with a database that has a past, which `serve --demo` never has. Its provider of
+    logins is never asked."""
+    oidc = OidcSettings(issuer="https://sso.example", client_id="devgate", label="SSO")
 
     async def on_ready(app: App) -> None:
         await populate(app, DEVICES)
 
-    with throw_away(socket, url) as settings:
+    with throw_away(socket, url) as alone:
+        http = alone.http.model_copy(update={"oidc": oidc})
+        settings = alone.model_copy(update={"http": http})
         serve(settings, lambda: settings, on_ready)
 
 
@@ -192,7 +200,7 @@ def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
                 continue
             context = browser.new_context(
                 base_url=base, locale=locale, timezone_id="Asia/Shanghai",
-                storage_state=first.storage_state(),
+                storage_state=None if name in LOGGED_OUT else first.storage_state(),
                 color_scheme="dark" if scheme == "dark" else "light",
                 viewport={"width": size[0], "height": size[1] or 900},
             )  # fmt: skip
