@@ -13,6 +13,7 @@ from devgate.gateway.operations import at_hand
 from devgate.http.pages.view import Visit
 
 LEAST = 2.0  # degrees of longitude that are shown at first, at least
+ALONE = 30.0  # ... where there is one place alone
 MARGIN = 1.25  # of what is shown around all sites
 ZOOMS = 8  # each shows half as much
 NAMED = 30  # sites whose names stand beside their dots: the largest of those that are shown
@@ -59,6 +60,8 @@ def around(places: Sequence[Mapping[str, Any]]) -> Window:
     middle = Window((min(north) + max(north)) / 2, (min(east) + max(east)) / 2, 1.0)
     wide = max(east) - min(east)
     high = (max(north) - min(north)) * middle.stretch * WIDTH / HEIGHT
+    if wide == high == 0:  # a place alone says nothing without the land around it
+        return middle._replace(degrees=ALONE)
     return middle._replace(degrees=min(360.0, max(LEAST, MARGIN * wide, MARGIN * high)))
 
 
