@@ -26,6 +26,7 @@ OWN = frozenset({
     "bulk_start", "bulk_stop", "bulk_edit", "refresh", "users", "tokens", "sessions",
     "user_add", "user_edit", "user_remove", "token_add", "token_edit", "token_remove", "password",
     "session_end", "webhook_add", "webhook_edit", "webhook_remove", "audit", "audit_export",
+    "settings", "doctor",
 })  # fmt: skip
 # Fields of requests that an event may show as they were given: none of these is a secret.
 SAID = frozenset({

@@ -128,6 +128,9 @@ def test_the_audit_says_who_did_what(served: Site, boss: Visitor) -> None:
                  "enabled: True -> False"):  # fmt: skip
         assert text in page, text
     assert "secret-path" not in page
+    boss.get("/settings/configuration")
+    boss.get("/settings/doctor")
+    assert "Settings changed" not in boss.get(f"{AUDIT}?source=boss&events=operation"), "looked at"
     only = unescape(boss.get(f"{AUDIT}?source=boss&events=device")).partition("<main")[2]
     assert "Chair 1" in only
     assert "Webhook added" not in only

@@ -25,10 +25,13 @@ def test_all_sites_are_in_the_first_window(some: list[dict[str, float]]) -> None
 
 
 def test_it_is_moved_by_parts_of_what_is_shown() -> None:
-    window = around([{"latitude": 31.0, "longitude": 121.0}])
+    near = ({"latitude": 31.0 + by, "longitude": 121.0 + by} for by in (-0.5, 0.5))
+    window = around([*near])
     assert window.at(31.0, 121.0) == (WIDTH / 2, HEIGHT / 2)
     assert window.moved(0.5, 0).at(31.0, 121.0) == (0.0, HEIGHT / 2)
     x, y = window.moved(0, -0.5).at(31.0, 121.0)
     assert x == WIDTH / 2
     assert abs(y) < 10, "the parallels are a little farther apart there"
     assert around([]).degrees == 360
+    alone = around([{"latitude": 31.0, "longitude": 121.0}])
+    assert alone.degrees > window.degrees, "there is land around it to know the place by"
