@@ -22,8 +22,6 @@ from tests.http.visitor import visitor
 from tests.net.papers import Papers
 from tests.upgrade.harness import Heir, adopt_orphans, events, refused, upgrade
 
-pytestmark = pytest.mark.usefixtures("new_interpreters")
-
 QUIET, FLYING, DEFERRED, BUSY, TORN = (f"86000000000000{n}" for n in range(5))
 STRANGER = "999999999999999"
 LONG = {
