@@ -173,18 +173,22 @@ class Journal:
                 self._committing = True
         except (Behind, _Lost):
             raise self._written_again() from None
+        except FilesChanged:
+            # Only with the last connection SQLite makes its log and the index of it anew.
+            self._database.drop_connections()
+            self.close()
+            raise
         except BaseException as err:
             # Another connection may find the database in better health.
             try:
                 if files is not None and isinstance(err, (DBAPIError, sqlite3.Error)):
                     files.look_after(err)
-                raise
             except FilesChanged:
-                # Only with the last connection SQLite makes its log and the index of it anew.
                 self._database.drop_connections()
                 raise
             finally:
                 self.close()
+            raise
         return self._done(batch, found + events)
 
     def _done(self, batch: Batch, events: list[Values]) -> list[Values]:
