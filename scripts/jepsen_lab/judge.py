@@ -22,6 +22,8 @@ from devgate.gateway.commands.transitions import TOLD, after_events, place_of
 from jepsen_lab.clocks import true_times
 from jepsen_lab.history import History
 
+# Seconds: starts that were sent apart and reach their device at once were held up by the link.
+APART, AT_ONCE = 0.5, 0.05
 LATE_START = 1.5  # seconds from the end of a record until a start that reaches its device is late
 
 
@@ -191,6 +193,12 @@ def _late_starts(verdict: Verdict, history: History, records: Sequence[Json]) ->
     by_key: dict[str, list[Json]] = defaultdict(list)
     for record in records:
         by_key[str(record["key"])].append(record)
+    arrivals: dict[str, list[tuple[float, float]]] = defaultdict(list)  # came at, was sent at
+    for order in history.orders:
+        noted = history.devices.starts.get((order.imei, order.long))
+        for record in by_key.get(order.key, ()):
+            if noted is not None and record["sent_at"] is not None:
+                arrivals[order.imei] += [(at, record["sent_at"]) for at in noted.came]
     for order in history.orders:
         noted = history.devices.starts.get((order.imei, order.long))
         if noted is None:
@@ -205,6 +213,11 @@ def _late_starts(verdict: Verdict, history: History, records: Sequence[Json]) ->
                 links = history.devices.lost_links.get(order.imei, ())
                 if any(0 < at - lost < HELD_UP for lost in links) or any(
                     begin - 1 < at < end + 2 for begin, end in history.frozen
+                ):
+                    continue
+                if record["sent_at"] is not None and any(
+                    abs(at - came) < AT_ONCE and sent - record["sent_at"] > APART
+                    for came, sent in arrivals[order.imei]
                 ):
                     continue
                 verdict.other.append(

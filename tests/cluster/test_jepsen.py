@@ -254,6 +254,22 @@ def test_a_wrong_clock_hides_no_breach_and_makes_none(clock: float) -> None:
     assert breaches(judge(well)) == []
 
 
+def test_starts_that_were_sent_apart_and_came_at_once_were_held_up_by_the_link() -> None:
+    """The frames of two commands, 2 s apart, came with one read. Sent at one moment they prove
+    nothing: a node may send both too late."""
+    history = good()
+    started_long_after_its_end(history)
+    for sent, words in ((17.1, []), (15.1, ["late start"])):
+        late = record(3, sent, 21.3)
+        third = order(3)
+        third.answers = [told("200", "done", 3)]
+        history.orders = [*history.orders[:2], third]
+        history.records = [*history.records[:2], late]
+        history.devices.starts[A, 3] = Noted([21.01], [(21.1, "200")])
+        found = [one[:10] for one in judge(history).other if "late start" in one]
+        assert found == words
+
+
 def test_an_outcome_that_was_lost_with_its_node_is_settled_by_the_next() -> None:
     """Another node hears the answer in time, for it knows of no 408."""
     history = good()
