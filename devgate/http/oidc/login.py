@@ -185,7 +185,8 @@ class Oidc:
                 )  # fmt: skip
                 claims.validate(now=int(time()), leeway=LEEWAY)
                 subject = claims["sub"]
-                if not isinstance(subject, str) or not subject or len(subject) > 255:
+                good = isinstance(subject, str) and subject.isprintable()
+                if not good or not subject or len(subject) > 255:
                     raise Refused("its ID token has no subject")
                 return dict(claims)
         except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as err:
