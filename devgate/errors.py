@@ -46,6 +46,13 @@ class CallerError(DevgateError):
     """The request cannot be carried out. Nothing was done."""
 
 
+class NotThere(CallerError):
+    """What the request names is not there: 400, which HTTP knows as 404."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("400", text)
+
+
 class TokenRefused(CallerError):
     """No token, a wrong one (`why` is "token"), or one whose role is too small ("role")."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, NotThere
 from devgate.store.account_tables import account as t
 from devgate.store.account_tables import account_revision
 
@@ -70,10 +70,10 @@ def get(conn: Connection, kind: Kind, name: str) -> Account | None:
 
 
 def one(conn: Connection, kind: Kind, name: str) -> Account:
-    """get(). Raises CallerError (404 of nobody: 400) if there is none."""
+    """get(). Raises NotThere if there is none."""
     found = get(conn, kind, name)
     if found is None:
-        raise CallerError("400", f"name: there is no {kind} named {name}")
+        raise NotThere(f"name: there is no {kind} named {name}")
     return found
 
 
@@ -91,7 +91,7 @@ def add(conn: Connection, account: Account) -> None:
 
 
 def change(conn: Connection, kind: Kind, name: str, changes: Mapping[str, Any]) -> Account:
-    """Change these fields; returns what it was before. Raises CallerError (400)."""
+    """Change these fields; returns what it was before. Raises NotThere."""
     _lock(conn)
     before = one(conn, kind, name)
     _put(conn, replace(before, **changes))
@@ -164,7 +164,7 @@ def by_provider(
 
 
 def remove(conn: Connection, kind: Kind, name: str) -> Account:
-    """Remove it; returns what it was. Raises CallerError (400) if there is none."""
+    """Remove it; returns what it was. Raises NotThere if there is none."""
     _lock(conn)
     before = one(conn, kind, name)
     if before.line is None:

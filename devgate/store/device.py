@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final, Literal, NamedTuple
 
-from devgate.model import MAX_TEXT, Imei, shown, turns_text
+from devgate.model import MAX_TEXT, Imei, shown
 from devgate.store.machine_record import bad as bad
-from devgate.store.machine_record import checked_record
+from devgate.store.machine_record import check_text, checked_record
 
 Unit = Literal["seconds", "times"]
 MAX_ACK_TIMEOUT = 300.0  # seconds
@@ -44,6 +43,8 @@ class Device(NamedTuple):
 COLUMNS: Final = Device._fields
 KEPT: Final = COLUMNS[: COLUMNS.index("enabled") + 1]  # that the gateway has in memory
 RECORD: Final = COLUMNS[len(KEPT) :]
+# A QR text may have lines (a visiting card) and turn text around: it is in no list.
+_OF_QR = "\r\n\t\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 NULLABLE: Final = ("phone", "qr", *RECORD)  # a text or nothing
 
 
@@ -70,12 +71,12 @@ def checked(device: Device) -> Device:
             f"more than 0 and at most {MAX_ACK_TIMEOUT:g} seconds expected, not {given_timeout:g}",
         )
     for name, text in (("name", device.name), ("site", device.site)):
-        _check_text(name, text)
+        check_text(name, text)
         if len(text) > MAX_NAME:
             raise bad(name, f"at most {MAX_NAME} characters expected, not {len(text)}")
     for name, given in (("phone", device.phone), ("qr", device.qr)):
         if given is not None:
-            _check_text(name, given)
+            check_text(name, given, _OF_QR if name == "qr" else "")
             # As it stands, too: the table holds no longer one.
             size = max(len(filled(given, device.imei, device.id).encode()), len(given.encode()))
             if size > MAX_TEXT:
@@ -84,20 +85,3 @@ def checked(device: Device) -> Device:
     if any(value is not None for value in record):
         return device._replace(**checked_record(dict(zip(RECORD, record, strict=True))))
     return device
-
-
-def _check_text(name: str, text: str) -> None:
-    """Control characters break lines and terminals, and PostgreSQL stores no NUL.
-
-    What turns text around makes one machine look like another in a list.
-    """
-    if text.isprintable():  # nearly always, and quick
-        return
-    if name != "qr" and (character := turns_text(text)) is not None:
-        raise bad(name, f"a text without {character!a} expected")
-    for character in text:
-        # Cs: half a character, which is no UTF-8. A QR text may have lines (a visiting card).
-        if unicodedata.category(character) in ("Cc", "Cs") and not (
-            name == "qr" and character in "\r\n\t"
-        ):
-            raise bad(name, f"a text without {character!a} expected")

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Connection, bindparam, delete, func, insert, selec
 from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import schema
-from devgate.store.device import COLUMNS, KEPT, MAX_ID, Device, bad, checked
+from devgate.store.device import COLUMNS, KEPT, MAX_ID, Device, checked
 from devgate.store.machine_record import tagged
 from devgate.store.schema import device as t
 
@@ -181,12 +181,12 @@ def claim(conn: Connection) -> None:
 def next_id(conn: Connection) -> int:
     """The number behind the highest one, free as long as the caller holds the `claim`.
 
-    Raises CallerError (400) if there is none.
+    Raises CallerError (409) if there is none.
     """
     highest = conn.scalar(select(func.max(t.c.id)))
     number = 1 if highest is None else highest + 1
     if number > MAX_ID:
-        raise bad("id", f"none is left behind {MAX_ID}; give one")
+        raise CallerError("409", f"id: none is left behind {MAX_ID}; give one")
     return number
 
 

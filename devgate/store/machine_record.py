@@ -4,6 +4,7 @@ stands. It is in the database alone, and read where it is shown."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
@@ -45,7 +46,12 @@ def tagged(text: str | None, more: object, less: object) -> str | None:
     """Stored tags with some more and some less, each given as a text with commas. Raises
     CallerError (400)."""
     some = {*tags_of(text), *tags_of(_tags("tag", more))} - {*tags_of(_tags("untag", less))}
-    return _tags("tag", ",".join(sorted(some)))
+    if len(some) > MAX_TAGS:
+        raise CallerError(
+            "409", f"tag: at most {MAX_TAGS} tags of one device expected, not {len(some)}; take "
+            "some away",
+        )  # fmt: skip
+    return ",".join(sorted(some)) or None
 
 
 def one_tag(name: str, text: str) -> str:
@@ -72,16 +78,28 @@ def _fits(pattern: re.Pattern[str], what: str) -> Callable[[str, Any], str]:
     return check
 
 
+def check_text(name: str, text: str, also: str = "") -> None:
+    """Raises CallerError (400) for characters that no text may have, but for those in `also`.
+
+    Control characters break lines and terminals, and PostgreSQL stores no NUL. What turns text
+    around makes one machine look like another in a list.
+    """
+    if text.isprintable():  # nearly always, and quick
+        return
+    for sign in text:
+        # Cs: half a character, which is no UTF-8. Zl, Zp: ends of lines as well.
+        odd = unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or turns_text(sign)
+        if odd and sign not in also:
+            raise bad(name, f"a text without {sign!a} expected")
+
+
 def _line(most: int, also: str = "") -> Callable[[str, Any], str]:
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str):
             raise bad(name, f"a string expected, not {shown(value)}")
         if len(value) > most:
             raise bad(name, f"at most {most} characters expected, not {len(value)}")
-        if not value.isprintable():
-            for sign in value:
-                if (not sign.isprintable() and sign not in also) or turns_text(sign):
-                    raise bad(name, f"a text without {sign!a} expected")
+        check_text(name, value, also)
         return value
 
     return check

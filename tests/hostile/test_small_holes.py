@@ -12,6 +12,7 @@ import pytest
 
 from devgate.errors import CallerError
 from devgate.http.api import schemas
+from devgate.http.api.misfit import misfit
 from devgate.model import Imei
 from devgate.net.tls import context
 from devgate.store.device import Device, checked
@@ -62,10 +63,10 @@ def test_nothing_turns_the_text_of_a_name(character: str, field: str) -> None:
     with pytest.raises(CallerError, match=f"^{field}: a text without '"):
         checked(named(device, field, f"Bay 1{character}"))
     schema = {"name": schemas.NAME, "site": schemas.SITE, "phone": schemas.PHONE}[field]
-    assert schemas.misfit(schema, f"Bay 1{character}") is not None
+    assert misfit(schema, f"Bay 1{character}") is not None
     for fine in ("王芳 三号", "می‌خواهم", "José", "👩‍🔧"):
         checked(named(device, field, fine))
-        assert schemas.misfit(schema, fine) is None
+        assert misfit(schema, fine) is None
 
 
 def test_the_host_of_azure_is_private() -> None:

@@ -14,7 +14,7 @@ from devgate.gateway.command import AMBIGUOUS, CORRECTED, DONE, ELSEWHERE, MESSA
 from devgate.gateway.commands import recovery, sending
 from devgate.gateway.nodes import dispatcher, elsewhere, estate
 from devgate.http.api.endpoints import CALLS
-from devgate.http.api.schemas import words as words_of
+from devgate.http.api.misfit import words as words_of
 from devgate.http.pages import messages as pages
 from devgate.http.pages import words
 from devgate.http.pages.i18n import WORDS
@@ -24,6 +24,7 @@ from devgate.store import outage
 ROOT = Path(devgate.__file__).parent
 RAISED = {
     "CallerError",
+    "NotThere",
     "StoreError",
     "Problem",
     "Unknown",

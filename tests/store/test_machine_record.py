@@ -14,7 +14,7 @@ from devgate.store.csv_import import Imported
 from devgate.store.device import RECORD, Device
 from devgate.store.device_filters import Wanted
 from devgate.store.engine import Database
-from devgate.store.machine_record import MAX_TAGS, tagged
+from devgate.store.machine_record import MAX_TAGS, checked_record, tagged
 from tests.store.files import export, stored, take
 from tests.store.plain import A, B, C
 
@@ -101,6 +101,17 @@ def test_tags_come_and_go_and_machines_are_found(database: Database) -> None:
     one.put(FULL)
     other.put(Device(FULL.imei, FULL.id, FULL.name, FULL.site))
     assert one.entry(Imei(A)) == other.entry(Imei(A))
+
+
+def test_words_of_any_script_are_stored() -> None:
+    """A wide blank, and characters that join others, are no control characters."""
+    words = {"note": "一楼\u3000电梯左侧 👩\u200d🔧", "tags": "نمی\u200cشود", "model": "क्\u200dष"}
+    assert checked_record({**dict.fromkeys(RECORD), **words}) == {
+        **dict.fromkeys(RECORD), **words
+    }  # fmt: skip
+    for wrong in ("a\u2028b", "a\x00b", "a\ud800b"):
+        with pytest.raises(CallerError, match=r"^serial: a text without "):
+            checked_record({**dict.fromkeys(RECORD), "serial": wrong})
 
 
 def test_no_more_tags_than_there_is_room_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -139,7 +140,7 @@ def _invited(told: Mapping[str, str | None]) -> dict[str, Any]:
 
 async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change a user: what is given, and nothing else. Another password ends the sessions."""
-    name, changes = _name(args, "user"), _rights(args, USER_FIELDS)
+    name, changes = _named(args), _rights(args, USER_FIELDS)
     _must_not_be_own(args, source, name, changes)
     password, told = secret_text(args, "password"), dict[str, str | None]()
     invite = arguments.yes(args, "invite", False)
@@ -160,7 +161,7 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
 
 async def token_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change a token: what is given, and nothing else."""
-    name, changes = _name(args, "token"), _rights(args, TOKEN_FIELDS)
+    name, changes = _named(args), _rights(args, TOKEN_FIELDS)
     secret = None
     if arguments.yes(args, "new_secret", False):
         secret, changes["proof"] = new_secret()
@@ -168,7 +169,7 @@ async def token_edit(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _rights(args: Args, fields: tuple[str, ...]) -> dict[str, Any]:
-    if not any(args.get(name) is not None for name in fields):
+    if not any(name in args for name in fields):
         raise CallerError("400", f"nothing to change: one of {', '.join(fields)} expected")
     changes: dict[str, Any] = {}
     if (role := arguments.choice(args, "role", ROLES)) is not None:
@@ -220,14 +221,14 @@ async def _changed(
 
 async def user_remove(gateway: Gateway, args: Args, source: str) -> Reply:
     """Remove a user; the sessions end."""
-    name = _name(args, "user")
+    name = _named(args)
     _must_not_be_own(args, source, name, {"enabled": False})
     return await _removed(gateway, source, "user", name)
 
 
 async def token_remove(gateway: Gateway, args: Args, source: str) -> Reply:
     """Remove a token; whoever shows it is refused from now on."""
-    return await _removed(gateway, source, "token", _name(args, "token"))
+    return await _removed(gateway, source, "token", _named(args))
 
 
 async def _removed(gateway: Gateway, source: str, kind: Kind, name: str) -> Reply:
@@ -244,11 +245,17 @@ def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, A
         raise CallerError("409", "that is your own account: somebody else can change its rights")
 
 
+def _named(args: Args) -> str:
+    """The name of one that should be there."""
+    name = arguments.text(args, "name")
+    if name is None:
+        raise CallerError("400", "name: a string expected, not nothing")
+    return unicodedata.normalize("NFC", name)
+
+
 def _name(args: Args, kind: Kind) -> str:
-    given = args.get("name")
-    if not isinstance(given, str):
-        raise CallerError("400", f"name: a string expected, not {shown(given)}")
-    return str(checked(lambda text: check_name(text, kind), given))
+    """The name of a new one."""
+    return str(checked(lambda text: check_name(text, kind), _named(args)))
 
 
 def _sites(args: Args) -> frozenset[str] | None:

@@ -14,7 +14,7 @@ from devgate.alerts.rule import MAX_RECEIVERS, NAME, Rule
 from devgate.alerts.schemes import WEBHOOK, scheme_of
 from devgate.alerts.scope import Keeper, stored_sites
 from devgate.config.webhook import new_secret, url_of
-from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.errors import CallerError, DevgateError, NotThere, StoreError
 from devgate.gateway.added_webhooks import closed
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
@@ -208,9 +208,7 @@ async def _found(gateway: Gateway, args: Args, keeper: Keeper) -> Receiver:
         if one.name == name:
             return one
     if not known:
-        raise CallerError(
-            "400", "name: there is no receiver; `devgate alert receiver add` adds one"
-        )
+        raise NotThere("name: there is no receiver; `devgate alert receiver add` adds one")
     given = "nothing" if name is None else shown(name)
-    raise CallerError("400", f"name: one of {', '.join(one.name for one in known)} expected, "
-                      f"not {given}")  # fmt: skip
+    there = ", ".join(one.name for one in known)
+    raise NotThere(f"name: one of {there} expected, not {given}")

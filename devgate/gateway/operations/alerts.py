@@ -12,7 +12,7 @@ import trio
 from devgate.alerts.receiver import Receiver
 from devgate.alerts.rule import DAYS, KINDS, MAX_OWN, MAX_RULES, MAX_ZONE, NAME, Rule, checked
 from devgate.alerts.scope import Keeper, Sites
-from devgate.errors import CallerError
+from devgate.errors import CallerError, NotThere
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
@@ -218,9 +218,7 @@ async def _checked(
     known = [one.name for one in found if keeper.sees(one.sites)]
     if unknown := [name for name in rule.receivers if name not in (*known, *also)]:
         there = ", ".join(known) or "none: add one first"
-        raise CallerError(
-            "400", f"receivers: no receiver is called {shown(unknown[0])}; there are {there}"
-        )
+        raise NotThere(f"receivers: no receiver is called {shown(unknown[0])}; there are {there}")
     return rule
 
 
@@ -243,8 +241,8 @@ async def _found(gateway: Gateway, name: str | None, keeper: Keeper) -> Rule:
     there = ", ".join(one.name for one in rules)
     given = "nothing" if name is None else shown(name)
     if not there:
-        raise CallerError("400", "name: there is no rule; `devgate alert rule add` adds one")
-    raise CallerError("400", f"name: one of {there} expected, not {given}")
+        raise NotThere("name: there is no rule; `devgate alert rule add` adds one")
+    raise NotThere(f"name: one of {there} expected, not {given}")
 
 
 async def _in_force(gateway: Gateway) -> None:

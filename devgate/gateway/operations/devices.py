@@ -139,6 +139,9 @@ def given(args: Args) -> dict[str, Any]:
             raise CallerError("400", "number: either number or id expected, not both")
         args = {**args, "id": args["number"]}
     found: dict[str, Any] = {}
+    if len(alone := [name for name in PLACE if name in args]) == 1:
+        [missing] = set(PLACE) - {*alone}
+        raise CallerError("400", f"{missing}: a number expected, for {alone[0]} is given")
     for name in (*COLUMNS[1:], *TAGGING):
         if name not in args:
             continue

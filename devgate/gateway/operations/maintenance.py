@@ -67,10 +67,12 @@ def given(args: Args, now: float) -> dict[str, Any]:
 
 def _which(args: Args) -> tuple[str, Sequence[str]]:
     """The machines, or the site, that are meant."""
-    if args.get("site") is None:
+    named = [name for name in WHICH if args.get(name) is not None]
+    if len(named) != 1:
+        said = " and ".join(named) or "nothing"
+        raise CallerError("400", f"imei: either imei, imeis or site expected, not {said}")
+    if "site" not in named:
         return IMEI, arguments.devices(args)
-    if any(args.get(name) is not None for name in ("imei", "imeis")):
-        raise CallerError("400", "site: either devices or a site expected, not both")
     site = arguments.text(args, "site", MAX_NAME)
     assert site is not None, "it was looked at"
     return SITE, [site]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, NotThere
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, devices
 from devgate.gateway.operations.arguments import Args
@@ -25,7 +25,7 @@ async def unknown_devices(gateway: Gateway, args: Args, source: str) -> Reply:
     gateway.desk.unregistered.attempts.flush()
     await gateway.records.flushed()
     if after is not None and await gateway.records.read(stored.one, after) is None:
-        raise CallerError("400", f"after: {after} is kept no longer; begin at the first page")
+        raise NotThere(f"after: {after} is kept no longer; begin at the first page")
     count, rows = await gateway.records.read(
         stored.page, reason=reason, dismissed=dismissed, after=after, limit=limit + 1
     )

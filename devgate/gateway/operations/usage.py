@@ -9,7 +9,7 @@ from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, NotThere
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
@@ -302,7 +302,7 @@ async def zone(gateway: Gateway, args: Args, source: str) -> Reply:
             raise CallerError("400", f"zone: {err}") from None
     own, sites = await gateway.records.read(_zones)
     if site not in sites and site not in own:
-        raise CallerError("400", f"site: no device is at a site called {shown(site)}")
+        raise NotThere(f"site: no device is at a site called {shown(site)}")
     if name is not None and site not in own and len(own) >= stored.MAX_ZONES:
         raise CallerError("400", f"at most {stored.MAX_ZONES} sites have a zone of their own")
     tomorrow = day_of(time(), zone_of("UTC")) + 1

@@ -11,7 +11,7 @@ import trio
 from ulid import ULID
 
 from devgate.config.webhook import WebhookSettings, new_secret
-from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.errors import CallerError, DevgateError, NotThere, StoreError
 from devgate.gateway.added_webhooks import closed, opened, settings_of
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, audit
@@ -76,7 +76,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     if after is None:
         after = last
     if after > last:
-        raise CallerError("400", f"after: the number of an event, up to {last}, not {after}")
+        raise NotThere(f"after: the number of an event, up to {last}, expected, not {after}")
     given = _unsaid(args, "secret")
     secret = given or new_secret()
     row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
@@ -219,7 +219,7 @@ async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
     last = gateway.events.last
     if after is None or after > last:
         given = "nothing" if after is None else after
-        raise CallerError("400", f"after: the number of an event, up to {last}, not {given}")
+        raise NotThere(f"after: the number of an event, up to {last}, expected, not {given}")
     target.replay(after)
     return {
         "status": "200",
@@ -239,16 +239,15 @@ def _target(gateway: Gateway, args: Args) -> Target:
     return targets[name]
 
 
-def _unknown(gateway: Gateway, name: str | None) -> CallerError:
+def _unknown(gateway: Gateway, name: str | None) -> NotThere:
     targets = gateway.webhooks.targets
     if not targets:
-        return CallerError(
-            "400",
+        return NotThere(
             "there is no webhook: `devgate webhooks add NAME URL` adds one, or a [[webhook]] in "
             "gateway.toml",
         )
     given = "nothing" if name is None else repr(name)
-    return CallerError("400", f"name: one of {', '.join(targets)} expected, not {given}")
+    return NotThere(f"name: one of {', '.join(targets)} expected, not {given}")
 
 
 def _configured(gateway: Gateway, name: str) -> bool:

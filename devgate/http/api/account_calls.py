@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devgate.access.tokens import ROLES
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
@@ -24,6 +25,8 @@ _CHANGED_RIGHTS = (
     Field("all_sites", nullable(s.YES), "true: for all sites again."),
     Field("enabled", nullable(s.YES), "false: it is refused until this is true again."),
 )
+_ALL_OR_SOME = rules.not_both(all_sites=rules.TRUE, sites=rules.LIST)
+_BY_PROVIDER = rules.not_both(provider=rules.TRUE, password=rules.TEXT)
 _PAGE = (
     Field("after", s.HOOK, "Those behind this name: the `next` of the page before."),
     LIMIT,
@@ -46,6 +49,7 @@ CALLS: tuple[Call, ...] = (
             Field("password", nullable(s.PASSWORD), "Without it, there is an invitation."),
             Field("provider", nullable(s.YES), "true: through the provider alone, no password."),
         ),
+        rules=(_BY_PROVIDER,),
         about="Without `password` the answer has an invitation: at `/invitation?word=` and that "
         "word the user sets a password, once, within seven days.",
     ),
@@ -59,6 +63,9 @@ CALLS: tuple[Call, ...] = (
             Field("no_second_factor", nullable(s.YES), "true: turn the second factor off."),
             Field("provider", nullable(s.YES), "true: from now on through the provider alone; a "
                   "password or an invitation ends that."),
+        ),
+        rules=(
+            _ALL_OR_SOME, _BY_PROVIDER, rules.not_both(provider=rules.TRUE, invite=rules.TRUE)
         ),
         about="What is given, and nothing else. It is in force at once, at every node.",
     ),
@@ -103,6 +110,7 @@ CALLS: tuple[Call, ...] = (
             *_CHANGED_RIGHTS,
             Field("new_secret", nullable(s.YES), "true: make another secret; the old one ends."),
         ),
+        rules=(_ALL_OR_SOME,),
         about="What is given, and nothing else. It is in force at once, at every node.",
     ),
     Call(

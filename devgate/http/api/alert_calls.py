@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
@@ -55,6 +56,7 @@ CALLS: tuple[Call, ...] = (
             Field("receivers", s.RECEIVERS, "Who is told.", True),
             *_FIELDS,
         ),
+        rules=rules.ALERT,
         about="It is in force at once. What is so already is not told.",
     ),
     Call(

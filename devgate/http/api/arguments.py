@@ -12,7 +12,8 @@ import trio
 from starlette.requests import ClientDisconnect, Request
 
 from devgate.http.api.endpoints import Call, Field
-from devgate.http.api.schemas import misfit, words
+from devgate.http.api.misfit import misfit, words
+from devgate.http.api.schemas import Schema
 from devgate.http.problems import Problem
 from devgate.model import STRICT, shown, unknown_field
 
@@ -91,7 +92,7 @@ def _json(call: Call, request: Request, args: Args, raw: bytes) -> None:
     for name, value in given.items():
         if name not in known:
             raise bad(unknown_field(name, known))
-        _put(args, known[name], _number(known[name], value))
+        _put(args, known[name], _number(known[name].schema, value))
     _all_there(call.json, args)
 
 
@@ -117,10 +118,13 @@ def _worded(one: Field, value: str) -> object:
     return value
 
 
-def _number(one: Field, value: object) -> object:
+def _number(schema: Schema, value: object) -> object:
     """JSON knows one kind of number: 5.0 is a whole one."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value) if "integer" in one.schema["type"] else value
+        return int(value) if "integer" in schema["type"] else value
+    if isinstance(value, dict) and "object" in schema["type"]:
+        known = schema["properties"]
+        return {n: _number(known[n], one) if n in known else one for n, one in value.items()}
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from devgate.gateway.bulk import MAX_MACHINES
 from devgate.gateway.operations.bulk import CHANGES, MAX_LISTED
 from devgate.gateway.operations.device_list import FILTERS
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.maintenance_calls import SAID
@@ -14,7 +15,7 @@ from devgate.http.api.schemas import nullable
 _FILTERS = {
     "q": s.SEARCH, "site": s.SITE, "online": s.YES, "running": s.YES, "enabled": s.YES,
     "seen": s.YES, "offline_for": s.SPAN, "not_started_for": s.SPAN, "failing": s.PERCENT,
-    "model": s.SITE, "tag": s.TAG,
+    "model": s.MODEL, "tag": s.TAG,
 }  # fmt: skip
 assert set(_FILTERS) == set(FILTERS), "all filters of the list, and no other"
 _MATCH = {
@@ -34,6 +35,7 @@ _WHICH = (
     Field("most", nullable(s.whole(0, MAX_MACHINES)), "409 if more than so many match."),
     Field("dry_run", nullable(s.YES), "true: only count them."),
 )  # fmt: skip
+_WHICHEVER = rules.one_of(imeis=rules.LIST, match=rules.OBJECT)
 _WAIT = (
     Field("timeout", nullable(s.TIMEOUT), "Seconds to wait for each device's answer, once sent."),
     Field("expires", nullable(s.EXPIRES),
@@ -54,6 +56,7 @@ CALLS: tuple[Call, ...] = (
                   "Devices that count otherwise are refused."),
             *_WAIT,
         ),
+        rules=(_WHICHEVER,),
         about=_ABOUT + "The key of each start is the job's id, a dash and the IMEI.",
     ),
     Call(
@@ -63,6 +66,7 @@ CALLS: tuple[Call, ...] = (
             *_WAIT,
             Field("cancel", nullable(s.YES), "true: cancel the starts that wait."),
         ),
+        rules=(_WHICHEVER,),
         about=_ABOUT,
     ),
     Call(
@@ -79,6 +83,7 @@ CALLS: tuple[Call, ...] = (
             *(one for one in RECORD if one.name in CHANGES),
             *TAGGING,
         ),
+        rules=(_WHICHEVER, rules.some_of(CHANGES)),
         about=_ABOUT + "What is given is changed, and nothing else.",
     ),
     Call(
@@ -88,6 +93,11 @@ CALLS: tuple[Call, ...] = (
             *_WHICH,
             Field("on", nullable(s.YES), "false: end it."),
             *SAID,
+        ),
+        rules=(
+            _WHICHEVER,
+            rules.not_both(on=rules.FALSE, reason=rules.TEXT),
+            rules.not_both(on=rules.FALSE, until=rules.WHOLE),
         ),
         about=_ABOUT + "For a whole site there is a call of its own.",
     ),

@@ -42,6 +42,7 @@ class Call:
     query: tuple[Field, ...] = ()
     head: tuple[Field, ...] = ()
     json: tuple[Field, ...] = ()
+    rules: tuple[Schema, ...] = ()  # between these: all of them hold
     body: Body | None = None
     stream: Stream | None = None
     about: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devgate.gateway.operations.table import OPERATIONS
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.account_calls import CALLS as ACCOUNTS
 from devgate.http.api.alert_calls import CALLS as ALERTS
@@ -85,7 +86,7 @@ CALLS: tuple[Call, ...] = (
             Field("offline_for", s.SPAN, "Only those that are offline for so many seconds."),
             Field("not_started_for", s.SPAN,
                   "Only those of which no start was confirmed for so many seconds."),
-            Field("model", s.SITE, "Only of this model."),
+            Field("model", s.MODEL, "Only of this model."),
             Field("tag", s.TAG, "Only those with this tag."),
             Field("failing", s.PERCENT,
                   "Only those of whose latest starts a larger share, in percent, went wrong."),
@@ -99,7 +100,7 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", "/api/devices", "add", "Add a device", "StoredDevice", body="json", created="imei",
-        json=(_IMEI, *_DEVICE), about="Without `id` it gets the next number.",
+        json=(_IMEI, *_DEVICE), rules=rules.PLACE, about="Without `id` it gets the next number.",
     ),
     Call(
         "POST", "/api/devices/import", "import", "Import devices from CSV", "Taken", body="csv",
@@ -123,7 +124,7 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/devices/{imei}", "device", "One device", "KnownDevice", place=(_IMEI,)),
     Call(
         "PATCH", "/api/devices/{imei}", "edit", "Change a device", "StoredDevice",
-        place=(_IMEI,), body="json", json=(*_DEVICE, *TAGGING),
+        place=(_IMEI,), body="json", json=(*_DEVICE, *TAGGING), rules=rules.PLACE,
         about="What is given, and nothing else.",
     ),
     Call(
@@ -155,7 +156,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/unknown-devices/{imei}/approve", "approve",
         "Add a device that tried to register", "StoredDevice", place=(_IMEI,), body="json",
-        json=_DEVICE,
+        json=_DEVICE, rules=rules.PLACE,
         about="409 unless `[device] registration` is `approve`. Without `id` it gets the next "
         "number.",
     ),

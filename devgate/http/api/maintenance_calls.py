@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.arguments import MAX_AT_ONCE
 from devgate.gateway.operations.maintenance import MAX_REASON
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
@@ -18,6 +19,7 @@ _WHICH = (
     Field("imeis", nullable(_IMEIS), "or these, all or none;"),
     Field("site", nullable(s.SITE), "or all devices that stand at this site, now or later."),
 )
+_ONE = (rules.one_of(imei=rules.TEXT, imeis=rules.LIST, site=rules.TEXT),)
 # Of a job for many devices, too.
 SAID = (
     Field("reason", nullable(s.text(s.LINE, "a text of one line", MAX_REASON, 1)),
@@ -25,7 +27,10 @@ SAID = (
     Field("until", nullable(s.TIME),
           "When it ends by itself, in seconds since 1970; without it, somebody ends it."),
 )  # fmt: skip
-_PLACE = s.text(s.LINE, "the `next` of a page", MAX_NAME + 5, 5)
+_PLACE = {
+    "type": "string", "title": "the `next` of a page", "maxLength": MAX_NAME + 5,
+    "pattern": s.escaped(f"^(imei:[0-9]{{15}}|site:{s.LINE}+)$"),
+}  # fmt: skip
 
 CALLS: tuple[Call, ...] = (
     Call(
@@ -38,14 +43,14 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", "/api/maintenance", "maintenance_on", "Put devices or a site in maintenance",
-        "Maintained", body="json", json=(*_WHICH, *SAID),
+        "Maintained", body="json", json=(*_WHICH, *SAID), rules=_ONE,
         about="They stay connected, and customers' starts are refused: 423, with `why` "
         "`maintenance`. Staff may start them by a test. Who is in maintenance already gets this "
         "reason and this end.",
     ),
     Call(
         "POST", "/api/maintenance/end", "maintenance_off", "End maintenance", "Maintained",
-        body="json", json=_WHICH,
+        body="json", json=_WHICH, rules=_ONE,
         about="A device whose site is in maintenance stays so with its site.",
     ),
     Call(

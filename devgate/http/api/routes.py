@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from devgate.errors import DevgateError
+from devgate.errors import DevgateError, NotThere
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import arguments, export
@@ -55,7 +55,8 @@ def _handler(web: Web, call: Call) -> Handler:
             else:
                 reply = await web.dispatch(args, caller.source)
         except DevgateError as err:
-            return of(err, call.statuses.get(err.status))
+            missing = isinstance(err, NotThere)
+            return of(err, 404 if missing else call.statuses.get(err.status))
         if isinstance(reply, Stream):
             return _stream(web, call, request, reply, form)
         return answer(call, reply)

@@ -1,4 +1,4 @@
-"""What fields and replies look like, in JSON Schema: for the documents and for the checks.
+"""What fields look like, in JSON Schema: for the documents and for the checks.
 
 The `title` of a text says in words what its pattern says in signs.
 """
@@ -40,7 +40,7 @@ from devgate.gateway.operations.inbox import (
     VERDICTS,
 )
 from devgate.gateway.reports import past
-from devgate.model import BIDI, MAX_TEXT, shown
+from devgate.model import BIDI, MAX_TEXT
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 from devgate.store.device_orders import MAX_CURSOR
 from devgate.store.machine_record import MAX_NOTE as MAX_REMARK
@@ -54,8 +54,9 @@ _KEY = (
     "[ -~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f"
     "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9ffc\uac00-\ud7a3]"
 )
-LINE = f"[^\u0000-\u001f\u007f-\u009f{BIDI}]"
-_TEXT = "[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]"
+_ENDS = "\u2028\u2029"  # of lines and paragraphs
+LINE = f"[^\u0000-\u001f\u007f-\u009f{_ENDS}{BIDI}]"
+_TEXT = f"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_ENDS}]"
 _ID = "[0-9A-HJKMNP-TV-Z]{26}"
 _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
 
@@ -113,7 +114,10 @@ SEARCH = text(LINE, "a text of one line", MAX_SEARCH, 1)
 SPAN = whole(1, int(MAX_SPAN))
 PERCENT = whole(0, 99)
 SORT = {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}
-CURSOR = text(LINE, "the `next` or `prev` of a page", MAX_CURSOR, 15)
+CURSOR = {
+    "type": "string", "title": "the `next` or `prev` of a page",
+    "pattern": escaped(f"^[0-9]{{15}}(:{LINE}*)?$"), "maxLength": MAX_CURSOR,
+}  # fmt: skip
 WORDS = text(LINE, "a text of one line", MAX_WORDS, 1)
 HOOK = text(LINE, "a text of one line", 64, 1)
 JOB = {
@@ -132,33 +136,52 @@ HOOK_NAME = {
     "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
 }  # fmt: skip
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_POSTED = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:{_PORT})?([/?][!\x22$-~]*)?"
 HOOK_URL = {
-    "type": "string", "title": "a URL of http or https", "pattern": "^https?://[!-~]+$",
+    "type": "string", "title": "a URL of http or https, without a user and a #fragment",
+    "pattern": f"^{_POSTED}$",
     "maxLength": MAX_URL,
 }  # fmt: skip
+_4 = "([A-Za-z0-9+/]{4})"  # three bytes
 SECRET = {
     "type": "string", "title": "whsec_ and 24 to 64 bytes in base64",
-    "pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+    "pattern": f"^whsec_({_4}{{8,20}}([A-Za-z0-9+/]{{3}}=)?|{_4}{{8,21}}([A-Za-z0-9+/]{{2}}==)?)$",
 }  # fmt: skip
 # What is, or may hold, a secret: no message quotes it.
 UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
 PHONE, QR = (text(LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 WORD = text(LINE, "a text of one line", MAX_WORD)
+MODEL = text(LINE, "a text of one line", MAX_WORD, 1)
 ICCID = {
     "type": "string", "title": "18 to 22 digits", "pattern": "^[0-9]{18,21}[0-9F]?$",
 }  # fmt: skip
 SIM_PHONE = {
     "type": "string", "title": "a telephone number", "pattern": "^[+]?[0-9][0-9 ()/-]{2,30}$",
 }  # fmt: skip
+# No 31 June: what the pattern leaves for `format` to say is a 29 February of a common year.
+_DAY = "((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)"
 INSTALLED = {
-    "type": "string", "title": "a day such as 2026-11-24",
-    # Years from 1000 on, and no 31 June: what is left is a 29 February of a common year.
-    "pattern": "^[1-9][0-9]{3}-((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])"
-    "|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)$",
+    "type": "string", "title": "a day such as 2026-11-24", "format": "date",
+    "pattern": f"^[1-9][0-9]{{3}}-{_DAY}$",
 }  # fmt: skip
-REMARK = text(_TEXT, "a text", MAX_REMARK)
-TAGS = text(LINE, "words with commas between", MAX_TAGS * (MAX_TAG + 2))
-TAG = text(f"{LINE[:-1]},]", "a text of one line without a comma", MAX_TAG, 1)
+# Of reports: years from 1980 to 8999.
+_YEAR = "(19[89][0-9]|[2-8][0-9]{3})"
+REPORTED = {**INSTALLED, "pattern": f"^{_YEAR}-{_DAY}$"}
+MONTH = {
+    "type": "string", "title": "a month such as 2026-11", "pattern": f"^{_YEAR}-(0[1-9]|1[0-2])$",
+}  # fmt: skip
+REMARK = text(f"{_TEXT[:-1]}{BIDI}]", "a text", MAX_REMARK)
+_TAG = f"{LINE[:-1]},]{{0,{MAX_TAG}}}"
+TAGS = {
+    "type": "string",
+    "title": f"up to {MAX_TAGS} words of up to {MAX_TAG} characters, with commas between",
+    "pattern": escaped(f"^{_TAG}(,{_TAG}){{0,{MAX_TAGS - 1}}}$"),
+}  # fmt: skip
+TAG = {
+    "type": "string", "title": "a text of one line without a comma",
+    "pattern": escaped(f"^{LINE[:-1]},]*$"), "minLength": 1, "maxLength": MAX_TAG,
+}  # fmt: skip
 LATITUDE, LONGITUDE = degrees(90), degrees(180)
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}
@@ -192,88 +215,29 @@ EVENTS = {
 # Of alerts. Which rule takes which of them, the operation says.
 ALERT = {"type": "string", "enum": list(rule.KINDS)}
 MINUTES, DAYS_AHEAD = whole(0, rule.MAX_MINUTES), whole(0, rule.MAX_DAYS)
-REPEAT = whole(0, rule.MAX_REPEAT)
+REPEAT = {**whole(0, rule.MAX_REPEAT), "not": {"enum": [1, 2, 3, 4]}}
 QUIET = {
     "type": "string", "title": "hours like 22:00-07:00",
     "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?$",
 }  # fmt: skip
-ZONE = text("[A-Za-z0-9_+/-]", "a time zone like Asia/Shanghai", rule.MAX_ZONE, 1)
+ZONE = {"type": "string", "title": "a time zone like Asia/Shanghai", "format": "time-zone"}
 LANGUAGE = {"type": "string", "enum": list(LANGUAGES)}
 RECEIVERS = {
     "type": "array", "title": f"a list of 1 to {rule.MAX_RECEIVERS} names", "items": HOOK_NAME,
     "minItems": 1, "maxItems": rule.MAX_RECEIVERS,
 }  # fmt: skip
+_APPRISE = f"({'|'.join(sorted(schemes.SCHEMES))})://[!-~{_KEY[4:]}+"
 RECEIVER_URL = {
     "type": "string", "title": "a URL of Apprise, or of http or https",
-    "pattern": "^[a-z0-9]{2,20}://[^ ]+$", "maxLength": schemes.MAX_URL,
+    "pattern": escaped(f"^({_POSTED}|{_APPRISE})$"),
+    "maxLength": schemes.MAX_URL,
 }  # fmt: skip
 UNSAID.add(RECEIVER_URL["title"])
-PLACE = text(LINE, "the `next` of a page", MAX_PLACE, 3)
+PLACE = {
+    "type": "string", "title": "the `next` of a page", "maxLength": MAX_PLACE,
+    "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:[A-Za-z0-9._-]{{1,64}}:{LINE}*$"),
+}  # fmt: skip
 LETTER = {
     "type": "string", "title": "the id of a message, 26 letters and digits",
     "pattern": f"^{_ID}$",
 }  # fmt: skip
-
-
-def misfit(schema: Schema, value: object) -> str | None:
-    """What was expected instead, in words; None if the value fits."""
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if value is None:
-        return None if "null" in kinds else words(schema)
-    if _fits(schema, kinds[0], value):
-        return None
-    expected = f"{words(schema)} expected"
-    return expected if schema.get("title") in UNSAID else f"{expected}, not {shown(value)}"
-
-
-def _fits(schema: Schema, kind: str, value: object) -> bool:
-    if "enum" in schema and value not in schema["enum"]:
-        return False
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind == "array":
-        return (
-            isinstance(value, list)
-            and schema["minItems"] <= len(value) <= schema["maxItems"]
-            and all(misfit(schema["items"], one) is None for one in value)
-        )
-    if kind == "object":
-        known = schema["properties"]
-        return isinstance(value, dict) and all(
-            name in known and misfit(known[name], one) is None for name, one in value.items()
-        )
-    if kind == "string":
-        return (
-            isinstance(value, str)
-            and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10_000)
-            and re.search(schema.get("pattern", ""), value) is not None
-            and not value.endswith("\n")  # which $ lets pass
-        )
-    return (
-        type(value) in ((int,) if kind == "integer" else (int, float))
-        and isinstance(value, int | float)
-        and schema.get("minimum", value) <= value <= schema.get("maximum", value)
-        and value > schema.get("exclusiveMinimum", value - 1)
-    )
-
-
-def words(schema: Schema) -> str:
-    """What a value of this schema is, as a sentence of ours may say it."""
-    kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
-    if "enum" in schema:
-        return " or ".join(str(one) for one in schema["enum"] if one is not None)
-    if kind == "boolean":
-        return "true or false"
-    if kind == "integer":
-        return f"a whole number from {schema['minimum']} to {schema['maximum']}"
-    if kind == "number" and "minimum" in schema:
-        return f"a number from {schema['minimum']} to {schema['maximum']}"
-    if kind == "number":
-        return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:.0f}"
-    size = ""
-    if "maxLength" in schema:
-        least = schema.get("minLength", 0)
-        size = f", {least} to {schema['maxLength']} characters" if least else (
-            f", at most {schema['maxLength']} characters"
-        )  # fmt: skip
-    return f"{schema['title']}{size}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devgate.gateway.operations.quarantine import MAX_KEYS
+from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
@@ -93,6 +94,7 @@ CALLS: tuple[Call, ...] = (
             Field("new_secret", s.YES, "true: make another secret, which this answer tells."),
             Field("enabled", s.YES, "false: it gets nothing until this is true again."),
         ),
+        rules=(rules.not_both(new_secret=rules.TRUE, secret=rules.TEXT),),
         about="What is given, and nothing else. One of gateway.toml can be enabled and disabled.",
     ),
     Call(

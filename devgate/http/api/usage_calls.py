@@ -19,26 +19,14 @@ from devgate.http.api.shapes import (
     ref,
     shape,
 )
-from devgate.store.device import MAX_NAME
 
-_DAY: Schema = {
-    "type": "string",
-    "title": "a day such as 2026-11-24",
-    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
-}
-_MONTH: Schema = {
-    "type": "string",
-    "title": "a month such as 2026-11",
-    "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$",
-}
 _BY: Schema = {"type": "string", "enum": list(BY), "default": BY[0]}
 _SORT: Schema = {"type": "string", "enum": list(SORTS)}
-_ZONE = s.text("[A-Za-z0-9_+/-]", "the name of a time zone such as Asia/Shanghai", 64, 1)
 _ASKED = (
     Field("by", _BY, "What a line is about."),
-    Field("month", _MONTH, "All days of this month; or `first` and `last`."),
-    Field("first", _DAY, "From this day on; without it, from the first of the month."),
-    Field("last", _DAY, "Up to this day, which is included; without it, up to today."),
+    Field("month", s.MONTH, "All days of this month; or `first` and `last`."),
+    Field("first", s.REPORTED, "From this day on; without it, from the first of the month."),
+    Field("last", s.REPORTED, "Up to this day, which is included; without it, up to today."),
     Field("site", s.SITE, "Only of this site."),
     ABOUT_ONE,
     Field("sort", _SORT, "The largest of this first; of `availability` the smallest."),
@@ -73,8 +61,8 @@ CALLS: tuple[Call, ...] = (
     Call(
         "PUT", "/api/zones", "zone", "Give a site a time zone", "ChangedZone", body="json",
         json=(
-            Field("site", s.text(s.LINE, "a text of one line", MAX_NAME, 1), "The site.", True),
-            Field("zone", nullable(_ZONE), "Its zone; null for that of `[report] zone`."),
+            Field("site", s.SITE, "The site.", True),
+            Field("zone", nullable(s.ZONE), "Its zone; null for that of `[report] zone`."),
         ),
         about="Its days are counted anew, as far as commands are kept.",
     ),

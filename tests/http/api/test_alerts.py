@@ -128,15 +128,18 @@ def test_what_is_wrong_is_named(admin: httpx.Client) -> None:
     right = {**AWAY, "receivers": ["ops"]}
     for change, names in (
         ({"kind": "odd"}, "kind: offline or site_outage"),
-        ({"receivers": ["nobody"]}, "receivers: no receiver is called"),
         ({"quiet": "night"}, "quiet: hours like 22:00-07:00"),
         ({"zone": "Mars/Olympus"}, "zone: a time zone like"),
         ({"kind": "failures", "site": "Mall"}, "site: a rule about failures is for all"),
         ({"minutes": -1}, "minutes: a whole number from 0"),
+        ({"repeat": 4}, "repeat: a whole number from 0"),
         ({"receiver": "ops"}, "unknown field"),
     ):
         response = admin.post(RULES, json={**right, **change})
         assert names in problem(response, 400, "400")["detail"]
+    nobody = admin.post(RULES, json={**right, "receivers": ["nobody"]})
+    assert "no receiver is called" in problem(nobody, 404, "400")["detail"]
+    problem(admin.patch(f"{RULES}/nothing", json={"minutes": 5}), 404, "400")
     add(admin, RULES, **right)
     problem(admin.post(RULES, json=right), 409, "409")
     problem(admin.delete(f"{RECEIVERS}/ops"), 409, "409")

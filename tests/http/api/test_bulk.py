@@ -58,9 +58,12 @@ def test_a_wrong_selection_is_named(client: httpx.Client) -> None:
         ({"match": {"sit": "x"}, "enabled": True}, "match"),
         ({"match": {"online": "yes"}, "enabled": True}, "match"),
         ({"match": {}, "enabled": 1}, "enabled"),
+        ({"match": {"failing": 5.5}, "enabled": True}, "match"),
     ):
         found = problem(client.post("/api/bulk/edit", json=body), 400, "400")
         assert found["detail"].startswith(f"{name}: ")
+    whole = {"match": {"failing": 5.0}, "enabled": True, "dry_run": True}  # 5.0 is 5, here, too
+    assert client.post("/api/bulk/edit", json=whole).status_code == 200
 
 
 def test_many_are_moved_by_the_command_line(served: Site, client: httpx.Client) -> None:

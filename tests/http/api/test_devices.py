@@ -204,7 +204,7 @@ def test_webhooks_are_told_of(client: httpx.Client) -> None:
     assert client.get("/api/webhooks").json()["items"] == []
     problem(client.post("/api/webhooks/shop/test"), 404, "400")
     response = client.post("/api/webhooks/shop/replay", json={"after": 0})
-    assert "no webhook" in problem(response, 400, "400")["detail"]
+    assert "no webhook" in problem(response, 404, "400")["detail"]
 
 
 def test_the_gateway_and_its_sites(client: httpx.Client, added: Json) -> None:

@@ -52,6 +52,9 @@ def test_a_machine_and_a_site(served: Site, client: httpx.Client) -> None:
         ended = served.cli("bulk", "maintenance", IMEI, NEXT, "--yes", "--off")
         assert ended.returncode == 0
         assert client.get("/api/maintenance").json()["items"] == []
+    for wrong in ({}, {"imei": IMEI, "site": "workshop"}, {"imei": None}):
+        said = problem(client.post("/api/maintenance", json=wrong), 400, "400")["detail"]
+        assert said.startswith("imei: either imei, imeis or site expected, not ")
     with served.client("read") as reader:
         for path, body in (
             ("/api/maintenance", {"imei": IMEI}), ("/api/maintenance/end", {"imei": IMEI}),
