@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate.build import Parts, in_a_sentence
+from devgate.errors import StoreError
 from devgate.gateway import clock
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.devices.moving import MakeLink
@@ -20,6 +22,8 @@ from devgate.upgrade import filling
 if TYPE_CHECKING:
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
+
+log = logging.getLogger("devgate")
 
 
 async def recover_from_disk(
@@ -50,7 +54,8 @@ async def inherit(
     parts: Parts, successor: Successor, make_link: MakeLink, on_loaded: Callable[[], None]
 ) -> None:
     """What the gateway has that runs, which has ended to be one when this returns. Nothing is
-    written before. Raises SetupError, and that one goes on."""
+    written before, but for the secret of a database that has none. Raises SetupError, and that
+    one goes on."""
     gateway, records, journal = parts.gateway, parts.storage.records, parts.storage.journal
     assert isinstance(journal, Journal), "it works alone"
     with in_a_sentence(parts.storage.database):
@@ -59,6 +64,8 @@ async def inherit(
         await gateway.knowledge.load()
         await gateway.quarantine.load()
         await parts.keys.prepare()
+        if gateway.settings.signs_by_database:
+            await gateway.accounts.keep_secret()
         # What doors and callers need is here before anybody has to wait.
         await trio.to_thread.run_sync(load)
         if gateway.settings.http.listen:
@@ -67,8 +74,10 @@ async def inherit(
         await successor.take_over(
             filling.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
-        await gateway.quarantine.load()  # it may have been lifted meanwhile
-        if gateway.settings.signs_by_database:
-            await gateway.accounts.keep_secret()
+        # This process is the gateway now: a database that is away would end all connections.
+        try:
+            await gateway.quarantine.load()  # it may have been lifted meanwhile
+        except StoreError as err:
+            log.warning("a quarantine that was lifted during the upgrade goes on reason=%s", err)
         successor.follow(gateway, parts.storage.writer.post)
         gateway.trimming.tell()

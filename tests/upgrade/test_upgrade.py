@@ -165,6 +165,40 @@ def test_a_program_of_no_use_changes_nothing(served: Gateway, dies: str) -> None
         assert served.ask({"type": "start", "imei": QUIET, "long": 5})["status"] == "404"
 
 
+AWAY = """\
+    #!{python}
+    import sys
+    sys.path[:0] = {path}
+    from devgate.cli.main import cli
+    from devgate.errors import StoreError
+    from devgate.gateway.quarantine import Quarantine
+
+    load, calls = Quarantine.load, []
+
+    async def second_fails(self) -> None:
+        calls.append(self)
+        if len(calls) == 2:
+            raise StoreError("the database is away")
+        await load(self)
+
+    Quarantine.load = second_fails
+    cli()
+"""
+
+
+def test_a_database_that_is_away_once_it_has_taken_over_ends_no_connection(
+    served: Gateway,
+) -> None:
+    program = served.folder / "program"
+    text = AWAY.format(python=sys.executable, path=[str(Path(__file__).parents[2])])
+    program.write_text(textwrap.dedent(text))
+    program.chmod(0o700)
+    with served.register(QUIET) as device:
+        assert upgrade(served, "--program", str(program))["connections"] == 1
+        served.logged("a quarantine that was lifted during the upgrade goes on", "is away")
+        device.expect_nothing(QUIET)
+
+
 def test_a_program_that_others_could_change_is_not_run(served: Gateway) -> None:
     program = served.folder / "anybodys"
     program.write_text("#!/bin/sh\n")
