@@ -147,8 +147,11 @@ def test_orders_are_narrowed_and_paged(served: Site, someone: Visitor) -> None:
 def test_a_day_that_no_clock_counts_to_is_left_out(
     someone: Visitor, admin: Visitor, day: str
 ) -> None:
-    assert day not in someone.get(f"/orders?since={day}&until={day}")
-    assert day not in admin.get(f"/settings/audit?since={day}&until={day}")
+    for page in (
+        someone.get(f"/orders?since={day}&until={day}"),
+        admin.get(f"/settings/audit?since={day}&until={day}"),
+    ):
+        assert f'value="{day}"' not in page
 
 
 def test_a_day_has_its_commands_and_an_offline_device_no_buttons(
