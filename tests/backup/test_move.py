@@ -101,7 +101,7 @@ def test_only_into_an_empty_one(sqlite_url: str, postgres_url: str, tmp_path: Pa
     new.close()
     with pytest.raises(SetupError, match="has rows in the table device"):
         move(sqlite_url, postgres_url)
-    with pytest.raises(SetupError, match="moved from SQLite"):
+    with pytest.raises(SetupError, match="has to name the SQLite database"):
         move(postgres_url, sqlite_url)
     old = open_database(sqlite_url)
     with old.read() as conn:

@@ -17,9 +17,10 @@ from tests.e2e.harness import Gateway, Settings, address
 from tests.e2e.test_outcomes import order, post
 
 # What only the control channel has. Over HTTP a file is the body, however long it is; a path has
-# one device, and `bulk` is for many.
+# one device, and `bulk` is for many; a device's number is `id`, which names a request here.
 ONLY_CONTROL = {
-    "edit": {"imeis"}, "export": {"end"}, "import": {"csv", "upload"}, "remove": {"imeis"},
+    "add": {"number"}, "approve": {"number"}, "edit": {"imeis", "number"},
+    "export": {"end"}, "import": {"csv", "upload"}, "remove": {"imeis"},
     "status": {"imei"}, "tap": {"unregistered"}, "upgrade": {"program"},
 }  # fmt: skip
 

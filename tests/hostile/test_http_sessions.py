@@ -57,7 +57,7 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
     assert Path(path).read_text() == ""
     (tmp_path / "folder").mkdir()
     unusable = Ended(str(tmp_path / "folder"), LASTS)  # not a reason to stay down
-    assert "logouts are not kept over a restart" in caplog.text
+    assert "logouts are kept in the database alone" in caplog.text
     unusable.add("0" * 16)
     unusable.write("0" * 16)
     assert "0" * 16 in unusable

@@ -56,7 +56,8 @@ def test_one_is_in_force_at_once_and_after_a_restart(
     database_url: str, receiver: Receiver
 ) -> None:
     with permitted(database_url) as served:
-        number = last(served)
+        # The event of the import is posted behind its reply.
+        number = eventually(lambda: last(served), lambda found: found > 0)
         said = added(served, receiver).splitlines()
         assert said[0] == f"added shop; it gets every event after {number}"
         match = SECRET_LINE.fullmatch(said[1])

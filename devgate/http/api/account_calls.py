@@ -34,7 +34,7 @@ _PAGE = (
 
 _AUDIT = (
     Field("source", s.SOURCE, "Only by this one: `web:anna`, `anna`, `socket`."),
-    Field("events", s.EVENTS, "Only of these types: `account`, or `session.began`."),
+    Field("events", s.CHANGES, "Only of these types: `account`, or `session.began`."),
     Field("since", s.TIME, "At that time or later, in seconds since 1970."),
     Field("until", s.TIME, "Before that time, in seconds since 1970."),
 )

@@ -14,7 +14,7 @@ from devgate.access.names import MAX_PASSWORD, MIN_PASSWORD
 from devgate.alerts import rule, schemes
 from devgate.alerts.wording import LANGUAGES
 from devgate.config.webhook import MAX_URL
-from devgate.events.kinds import GROUPS, KINDS
+from devgate.events.kinds import AUDIT, GROUPS, KINDS
 from devgate.gateway.log_level import LEVELS
 from devgate.gateway.operations.alerts import MAX_CURSOR as MAX_PLACE
 from devgate.gateway.operations.arguments import (
@@ -59,6 +59,9 @@ LINE = f"[^\u0000-\u001f\u007f-\u009f{_ENDS}{BIDI}]"
 _TEXT = f"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_ENDS}]"
 _ID = "[0-9A-HJKMNP-TV-Z]{26}"
 _KINDS = "|".join(re.escape(kind) for kind in (*sorted(GROUPS), *KINDS))
+_AUDITED = "|".join(
+    re.escape(kind) for kind in (*sorted({kind.partition(".")[0] for kind in AUDIT}), *AUDIT)
+)
 
 
 def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
@@ -208,10 +211,13 @@ TIME = whole(0, MAX_TIME)
 SHEET = {"type": "string", "enum": ["program", "spreadsheet"], "default": "program"}
 EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
 CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
-EVENTS = {
-    "type": "string", "title": "types of events, or their first words, with commas between",
-    "pattern": f"^({_KINDS})(,({_KINDS}))*$",
-}  # fmt: skip
+EVENTS, CHANGES = (
+    {
+        "type": "string", "title": "types of events, or their first words, with commas between",
+        "pattern": f"^({kinds})(,({kinds}))*$",
+    }
+    for kinds in (_KINDS, _AUDITED)
+)  # fmt: skip
 # Of alerts. Which rule takes which of them, the operation says.
 ALERT = {"type": "string", "enum": list(rule.KINDS)}
 MINUTES, DAYS_AHEAD = whole(0, rule.MAX_MINUTES), whole(0, rule.MAX_DAYS)
@@ -235,7 +241,7 @@ RECEIVER_URL = {
 UNSAID.add(RECEIVER_URL["title"])
 PLACE = {
     "type": "string", "title": "the `next` of a page", "maxLength": MAX_PLACE,
-    "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:[A-Za-z0-9._-]{{1,64}}:{LINE}*$"),
+    "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:{JOB['pattern'][1:-1]}:{LINE}*$"),
 }  # fmt: skip
 LETTER = {
     "type": "string", "title": "the id of a message, 26 letters and digits",

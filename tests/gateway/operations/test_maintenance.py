@@ -80,7 +80,7 @@ async def test_a_customer_is_refused_and_staff_is_not(
         ]  # fmt: skip
         assert (await refused(whole, "maintenance_on", imei=NOBODY))[0] == "300"
         for args, field in (
-            ({"imei": X, "site": "north"}, "site"), ({"imei": X, "until": EPOCH - 1}, "until"),
+            ({"imei": X, "site": "north"}, "imei"), ({"imei": X, "until": EPOCH - 1}, "until"),
             ({"imei": X, "reason": "x" * 201}, "reason"), ({}, "imei"), ({"site": ""}, "site"),
             ({"imei": X, "until": True}, "until"),
         ):  # fmt: skip

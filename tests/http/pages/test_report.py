@@ -155,7 +155,7 @@ def test_a_site_gets_a_zone_of_its_own(
         body = {"site": "North", "zone": None}
         problem(client.put("/api/zones", json=body), 403, "401")
     with served.client() as client:
-        problem(client.put("/api/zones", json={"site": "Nowhere", "zone": None}), 400, "400")
+        problem(client.put("/api/zones", json={"site": "Nowhere", "zone": None}), 404, "400")
 
 
 SNIPPET = re.compile(r'<pre class="code" tabindex="0" data-snippet="(\w+)">(.*?)</pre>', re.DOTALL)
