@@ -148,7 +148,6 @@ def test_what_must_be_heard_waits_for_its_place(
             with suppress(BlockingIOError):
                 while True:
                     other.send(b"STATUS=x")
-        notify("WATCHDOG=1")
         teller = Thread(target=notify, args=("MAINPID=7", WAIT_SECONDS))
         teller.start()
         heard: list[bytes] = []
