@@ -38,7 +38,7 @@ from devgate.store.device import RECORD
 from devgate.store.metadata import metadata as metadata  # with all tables
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
-SCHEMA = "0023"  # the newest migration: what this version of devgate works with
+SCHEMA = "0024"  # the newest migration: what this version of devgate works with
 VERSION_TABLE = "devgate_version"  # not Alembic's own name: the database may be shared
 
 device = Table(
@@ -157,7 +157,7 @@ command = Table(
     Column("state", String(7), nullable=False),
     Column("message", Text, nullable=False),
     Column("late", Boolean, nullable=False, server_default=false()),
-    Column("source", String(64), nullable=False),
+    Column("source", String(160), nullable=False),  # as `maintenance.source`
     Column("accepted_at", Double, nullable=False),
     Column("sent_at", Double),
     Column("ended_at", Double),

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from devgate.access.names import MAX_NAME
 from devgate.store import history
 from devgate.store.batch import Row
 from devgate.store.engine import Database, open_database
@@ -66,6 +67,15 @@ def test_a_commit_without_events_tells_of_none(database: Database, journal: Jour
     assert journal.commit([command_row("1")]) == []
     assert journal.commit([]) == []
     assert journal.last == 0
+
+
+def test_who_has_the_longest_name_may_ask(database: Database, journal: Journal) -> None:
+    """PostgreSQL refused the row, and from then on the gateway every start of anybody."""
+    source = f"http:{'店' * MAX_NAME}"
+    journal.commit([command_row("1", source=source)])
+    found = command(database, "1")
+    assert found is not None
+    assert found["source"] == source
 
 
 def test_a_command_replaces_what_was_written_of_it(database: Database, journal: Journal) -> None:
