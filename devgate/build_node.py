@@ -38,7 +38,6 @@ from devgate.store.node_commits import Committed
 from devgate.store.node_journal import NodeJournal
 from devgate.store.node_session import NodeSession
 from devgate.store.nodes import BEAT_SECONDS, Member, Node
-from devgate.store.shared_secret import derived
 from devgate.store.writer import Writer
 
 REFRESH_SECONDS = 1.0  # until every node knows what was changed of the devices
@@ -86,7 +85,6 @@ class NodeParts:
     parts: Parts
     member: Member
     node: ClusterNode
-    routing: Routing
     hops: Hops
     session: NodeSession
 
@@ -98,10 +96,6 @@ class _Membership:
     node: str
     incarnation: int
     of: Callable[[], ClusterNode]
-    secret: str
-
-    def derived(self, purpose: str) -> bytes:
-        return derived(self.secret, purpose)
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -133,7 +127,6 @@ def build_node(
     refresh = min(settings.store.refresh, REFRESH_SECONDS)
     store = settings.store.model_copy(update={"refresh": refresh})
     claimed: Claimed
-    routing: Routing
 
     def make_commands(
         storage: Any,
@@ -142,7 +135,7 @@ def build_node(
         command: CommandSettings,
         background: Background,
     ) -> Commands:
-        nonlocal claimed, routing
+        nonlocal claimed
         records: NodeRecords = storage.records
         claimed = Claimed(presence)
         records.generation_of = claimed.generation
@@ -170,7 +163,7 @@ def build_node(
         ),
         make_commands=make_commands,
         make_task=make_task,
-        cluster=_Membership(member.id, member.incarnation, lambda: node, member.secret),
+        cluster=_Membership(member.id, member.incarnation, lambda: node),
         make_directory=NodeDirectory,
         make_knowledge=partial(
             NodeKnowledge, soon=lambda task: parts.gateway.dispatcher.soon(task)
@@ -202,7 +195,7 @@ def build_node(
         member, storage.node_journal, session, records, gateway.presence, claimed, dispatcher,
         gateway.running, following, gateway.background, registrations,
     )  # fmt: skip
-    return NodeParts(parts, member, node, routing, hops, session)
+    return NodeParts(parts, member, node, hops, session)
 
 
 def _tls(settings: Settings, contexts: TlsContexts) -> Callable[[], ssl.SSLContext | None]:

@@ -29,9 +29,6 @@ class Membership(Protocol):
     def incarnation(self) -> int:
         """Another one at each start, and each time that it was declared dead."""
 
-    def derived(self, purpose: str) -> bytes:
-        """32 secret bytes for this purpose, the same at every node."""
-
     @property
     def leads(self) -> bool:
         """It does what one node does for all."""

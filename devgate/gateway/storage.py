@@ -71,7 +71,6 @@ class Records:
         # larger, the sentence with which orders are refused.
         self.quiet = False
         self.full = ""
-        self.left_out = 0  # events that were not written for that
         self._on_well = on_well
 
     def called(self, imei: Imei) -> Called | None:
@@ -204,7 +203,6 @@ class Records:
             self._writer.post([event_row("log.lost", None, count=lost - self._told_lost)])
             self._told_lost = lost
         if self.quiet and type in NOISE:
-            self.left_out += 1
             return
         row = event_row(type, imei, command, **detail)
         self._writer.post([row], droppable=not type.startswith("command."))

@@ -38,9 +38,6 @@ class Member:
     leads: bool = True
     draining: bool = False
 
-    def derived(self, purpose: str) -> bytes:
-        return purpose.encode()
-
 
 @dataclass
 class Entry:

@@ -17,6 +17,7 @@ from devgate.gateway.completion import Completion
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.nodes.directory import NodeDirectory
+from devgate.gateway.nodes.routing import Routing
 from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.store import history, nodes
@@ -51,8 +52,10 @@ class Node:
         made = build_node(settings, self.database, member, choose())
         self.gateway, storage = made.parts.gateway, made.parts.storage
         assert isinstance(storage, NodeStorage)
-        self.storage, self.routing, self.orders = storage, made.routing, made.routing._orders
-        self.claimed, self.cluster = made.routing._claimed, made.node
+        routing = self.gateway.orders
+        assert isinstance(routing, Routing)
+        self.storage, self.routing, self.orders = storage, routing, routing._orders
+        self.claimed, self.cluster = routing._claimed, made.node
         self.registrations = made.node._registrations
         self.gateway.directory.put(Device(X, 16))
         self.device, self._end = socket.socketpair()
