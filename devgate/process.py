@@ -29,9 +29,10 @@ from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.given import Given, activated
 from devgate.net.limits import capacity, raise_descriptor_limit
 from devgate.standby import Told, possible, stand_by, until_told
-from devgate.store.engine import Database, claim_database
+from devgate.store.engine import Database
 from devgate.store.node_opening import node_database
 from devgate.store.nodes import Member
+from devgate.store.opening import claim_database
 from devgate.systemd import starting
 from devgate.upgrade.new import Successor
 from devgate.upgrade.program import inherited

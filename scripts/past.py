@@ -20,10 +20,10 @@ from devgate.store import alerts
 from devgate.store.batch import KINDS, Row
 from devgate.store.device import Device
 from devgate.store.devices import claim, insert_all
-from devgate.store.engine import open_database
 from devgate.store.history import Reading
 from devgate.store.journal import Journal
 from devgate.store.maintenance import IMEI, SITE, begin
+from devgate.store.opening import open_database
 
 DAY = 86400
 # How many orders an hour brings, from midnight on, in a place eight hours east of Greenwich.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from tests.e2e import harness
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables

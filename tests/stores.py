@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 from devgate.store.schema import VERSION_TABLE
 from tests.postgres import binaries
 

@@ -12,7 +12,7 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts, faults, is_damage, unreadable
-from devgate.store.engine import opened, reach
+from devgate.store.opening import opened, reach
 from devgate.store.seal import Seal
 
 

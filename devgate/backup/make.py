@@ -17,8 +17,8 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts
-from devgate.store.engine import opened, reach
 from devgate.store.folders import sync_folder
+from devgate.store.opening import opened, reach
 from devgate.store.sqlite_copy import Told
 
 SUFFIX = {"sqlite": ".db", "postgresql": ".dump"}

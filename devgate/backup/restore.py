@@ -18,9 +18,10 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, quarantine, sqlite_copy
 from devgate.store.copies import facts, unreadable
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.folders import sync_folder
 from devgate.store.migrating import prepare, version_of
+from devgate.store.opening import opened
 from devgate.store.outage import in_words
 from devgate.store.ownership import FileLock, Held
 from devgate.store.seal import Seal

@@ -11,8 +11,8 @@ from devgate.doctor.disk import READ_ONLY
 from devgate.doctor.finding import Finding, Findings, error, in_bytes, ok, warning
 from devgate.errors import SetupError
 from devgate.store.copies import unreadable
-from devgate.store.engine import opened, reach
 from devgate.store.health import Health, expected, look
+from devgate.store.opening import opened, reach
 from devgate.store.promise import look as promises
 from devgate.store.seal import Seal
 from devgate.store.server_health import Server

@@ -10,11 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import SetupError
 from devgate.store import quarantine
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.health import missing_indexes
 from devgate.store.migrating import prepare, version_of
 from devgate.store.node_tables import owner
+from devgate.store.opening import opened
 from devgate.store.outage import in_words
 from devgate.store.quarantine import Held
 from devgate.store.schema import SCHEMA, command, device

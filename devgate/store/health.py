@@ -12,10 +12,11 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.metadata import metadata
 from devgate.store.migrating import must_be_known, version_of
+from devgate.store.opening import opened
 from devgate.store.outage import one_line
 from devgate.store.schema import SCHEMA, device
 from devgate.store.server_health import Server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from devgate.errors import SetupError
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.migrating import prepare
 from devgate.store.nodes import (
     LEASE_SECONDS,
@@ -17,6 +17,7 @@ from devgate.store.nodes import (
     lock_name,
     set_up_session,
 )
+from devgate.store.opening import opened
 from devgate.store.ownership import CLAIMING, CLOSING
 
 LOOK_SECONDS = 0.1  # between two tries to lock the name

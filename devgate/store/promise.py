@@ -9,8 +9,9 @@ from sqlalchemy.exc import OperationalError
 
 from devgate.errors import SetupError
 from devgate.store import postgres_url
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.engines import make_engine
+from devgate.store.opening import opened
 from devgate.store.outage import one_line
 
 _SETTINGS = text(

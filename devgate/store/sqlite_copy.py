@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import SetupError, StoreError
 from devgate.store.copies import Facts, facts
-from devgate.store.engine import opened
 from devgate.store.folders import sync_folder
+from devgate.store.opening import opened
 from devgate.store.outage import in_words
 
 SLICE_PAGES = 512  # 2 MB: an fsync of as much takes some ms

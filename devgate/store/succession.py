@@ -14,10 +14,11 @@ from time import time
 from sqlalchemy import Connection, select, text, update
 
 from devgate.errors import SetupError
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.files import Files
 from devgate.store.migrating import migrating, version_of
 from devgate.store.node_tables import owner
+from devgate.store.opening import opened
 from devgate.store.ownership import (
     CLAIMING,
     Fence,

@@ -18,7 +18,7 @@ from benchmark.machine import cores
 from benchmark.servers import FIRST_IMEI, Kind, Server, bare, serving
 from benchmark.svg import Lines
 from devgate.control.client import NoGateway, ask
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 
 COUNTS = (10_000, 100_000, 1_000_000)
 LIMIT = 300  # bytes that a known device may take, which is what was promised

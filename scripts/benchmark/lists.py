@@ -25,8 +25,9 @@ from devgate.gateway.operations.find import _find
 from devgate.store import command_pages, device_pages, inbox
 from devgate.store.command_looks import Wanted as Commands
 from devgate.store.device_filters import Wanted as Devices
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.numbering import floor_id
+from devgate.store.opening import open_database
 
 DEVICES, COMMANDS, ROUNDS, SHOWN = 1_000_000, 10_000_000, 9, 50
 UNKNOWN = 50_000

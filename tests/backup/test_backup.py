@@ -22,8 +22,9 @@ from devgate.doctor import backups, database
 from devgate.doctor.finding import Severity
 from devgate.errors import SetupError
 from devgate.store import pg_programs, webhooks
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.health import look
+from devgate.store.opening import open_database
 from devgate.store.seal import Seal
 from tests.e2e.caller import Robot, knowing
 from tests.e2e.harness import Gateway

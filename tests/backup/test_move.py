@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select, text
 
 from devgate.errors import SetupError
-from devgate.store.engine import open_database
 from devgate.store.moves.mover import move
 from devgate.store.moves.tables import TABLES
+from devgate.store.opening import open_database
 from tests.e2e.caller import Robot, knowing
 from tests.stores import with_tables
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from devgate.store.copies import begin_quarantine
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 from tests.e2e.caller import DEVICES, Robot, eventually
 from tests.e2e.harness import Json
 from tests.http.harness import Site, problem, site

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 
 DESCRIPTORS = 300  # for the program: enough for 225 devices
 

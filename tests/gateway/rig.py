@@ -34,7 +34,8 @@ from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
 from devgate.store.device import Device
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from devgate.store.outage import outage
 from devgate.store.writer import Writer
 from tests.gateway.wires import FakeLink, Links

@@ -21,9 +21,10 @@ from devgate.store import accounts, devices
 from devgate.store import alerts as stored
 from devgate.store.accounts import Account
 from devgate.store.device import Device
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.maintenance import SITE, Entry
+from devgate.store.opening import open_database
 from tests.gateway.rig import X, Y
 from tests.gateway.whole import Whole
 from tests.store.commands import EPOCH, command_row

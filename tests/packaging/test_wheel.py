@@ -84,6 +84,6 @@ def test_the_command_of_an_installed_wheel_runs(python: Path, tmp_path: Path) ->
 
 
 def test_an_installed_wheel_makes_its_database(python: Path, tmp_path: Path) -> None:
-    code = "from devgate.store.engine import open_database as o; o('sqlite:///new.db').close()"
+    code = "from devgate.store.opening import open_database as o; o('sqlite:///new.db').close()"
     run(python, "-c", code, cwd=tmp_path)
     assert (tmp_path / "new.db").stat().st_size > 0

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from devgate.store import devices
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from tests.store.plain import A, B, C, Other, connect, run
 
 

@@ -23,7 +23,7 @@ from devgate.cli.main import cli
 from devgate.model import iso
 from devgate.store import engines
 from devgate.store.device import RECORD
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 from devgate.store.schema import presence
 from tests.store.plain import A, B, C, connect
 

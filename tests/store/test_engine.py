@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from devgate.errors import SetupError, StoreError
 from devgate.store import engines
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.metadata import metadata
+from devgate.store.opening import open_database
 from devgate.store.outage import in_words, outage
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 from tests.postgres import Postgres

@@ -7,9 +7,10 @@ import time
 import psycopg
 from sqlalchemy import insert, text
 
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.health import look
+from devgate.store.opening import open_database
 from devgate.store.schema import SCHEMA, device
 from devgate.store.server_health import Archive
 from tests.postgres import Postgres

@@ -13,7 +13,8 @@ from devgate.store import csv_import, devices
 from devgate.store.csv_import import Imported
 from devgate.store.csv_plan import OnConflict
 from devgate.store.device import COLUMNS, Device
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, B, C
 

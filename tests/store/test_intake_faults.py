@@ -20,14 +20,15 @@ from devgate.store import device as device_module
 from devgate.store.csv_import import Imported
 from devgate.store.csv_rows import read_rows
 from devgate.store.device import Device
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, connect, run
 
 KILLED = """
 import io, os, signal, sys
 from devgate.store import csv_import
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 
 def progress(what, done, total):
     if what == "writing" and done > total / 3:

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from devgate.access.names import MAX_NAME
 from devgate.store import history
 from devgate.store.batch import Row
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.journal import Journal
+from devgate.store.opening import open_database
 from devgate.store.outage import outage
 from tests.postgres import Postgres
 from tests.store.commands import EPOCH, command_row, event

@@ -14,8 +14,9 @@ from sqlalchemy import text
 
 from devgate.errors import StoreError
 from devgate.store import history, ownership, recent
-from devgate.store.engine import Database, claim_database
+from devgate.store.engine import Database
 from devgate.store.journal import Journal
+from devgate.store.opening import claim_database
 from devgate.store.ownership import CLAIMING, confirm_loss
 from tests.store.commands import command_row, event
 from tests.store.plain import connect, run

@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import select
 
 from devgate.errors import SetupError
-from devgate.store.engine import Database, claim_database
+from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.migrating import MOVING, version_of
 from devgate.store.moves import arrival, copying, notes, source, target
 from devgate.store.moves.mover import move
 from devgate.store.moves.tables import TABLES
+from devgate.store.opening import claim_database
 from tests.stores import with_tables
 
 COUNT = 60

@@ -11,9 +11,9 @@ import pytest
 
 from devgate.errors import Fenced, SetupError
 from devgate.store import history, node_opening, node_session, nodes
-from devgate.store.engine import claim_database
 from devgate.store.node_opening import node_database
 from devgate.store.node_session import NodeSession
+from devgate.store.opening import claim_database
 from tests.e2e.caller import eventually
 from tests.store.commands import event
 from tests.store.plain import run

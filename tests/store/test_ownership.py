@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from devgate.errors import Fenced, SetupError, StoreError
-from devgate.store.engine import Database, claim_database
+from devgate.store.engine import Database
 from devgate.store.journal import Journal
+from devgate.store.opening import claim_database
 from devgate.store.ownership import CLAIMING
 from tests.postgres import Postgres
 from tests.store.commands import command_row, event

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from devgate.errors import Fenced, SetupError, StoreAway
-from devgate.store.engine import Database, claim_database, open_database
+from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.journal import Journal
 from devgate.store.migrations.run import upgrade
+from devgate.store.opening import claim_database, open_database
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 from devgate.store.standby import CHECK_SECONDS, RETURN_SECONDS, Standby
 from tests.e2e.caller import eventually

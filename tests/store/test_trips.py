@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.node_statements import array
+from devgate.store.opening import open_database
 from devgate.store.outage import outage
 from devgate.store.trips import Trips
 from tests.store.plain import run

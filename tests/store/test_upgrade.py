@@ -12,10 +12,11 @@ from devgate.errors import SetupError
 from devgate.model import Imei
 from devgate.store import devices, engines, history, inbox, webhooks
 from devgate.store.device import Device
-from devgate.store.engine import Database, claim_database, open_database, upgrade_database
+from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.metadata import metadata
 from devgate.store.migrations.run import upgrade
+from devgate.store.opening import claim_database, open_database, upgrade_database
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 from tests.store.commands import command_row
 from tests.store.plain import A, B

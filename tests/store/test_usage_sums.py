@@ -13,8 +13,9 @@ from sqlalchemy import text
 from devgate.model import Imei
 from devgate.store import devices, usage, usage_report, usage_sums, usage_work
 from devgate.store.device import Device
-from devgate.store.engine import Database, open_database
+from devgate.store.engine import Database
 from devgate.store.history import Reading
+from devgate.store.opening import open_database
 from devgate.store.usage import Day
 from devgate.store.usage_report import Asked
 from devgate.store.usage_tables import SUMMED

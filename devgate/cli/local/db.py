@@ -58,7 +58,7 @@ def upgrade(where: Where) -> None:
       devgate db upgrade && systemctl start devgate
     """
     from devgate.cli.local.stored import configured
-    from devgate.store.engine import upgrade_database
+    from devgate.store.opening import upgrade_database
 
     try:
         upgrade_database(configured(where))

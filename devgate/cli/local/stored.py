@@ -67,7 +67,7 @@ def _other_database(where: Where) -> bool:
 @contextmanager
 def store(where: Where) -> Iterator[Database]:
     """The open database. An error that people can mend ends the command with its exit code."""
-    from devgate.store.engine import open_database
+    from devgate.store.opening import open_database
     from devgate.store.outage import in_words
 
     try:

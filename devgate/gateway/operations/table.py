@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
-    accounts,
-    alert_receivers,
-    alerts,
-    audit,
     bulk,
-    configuration,
     device_list,
     devices,
     diagnosis,
@@ -23,37 +16,20 @@ from devgate.gateway.operations import (
     importing,
     inbox,
     maintenance,
-    nodes,
-    passwords,
     places,
     quarantine,
     reports,
-    second_factor,
-    sessions,
     status,
     unknown,
     upkeep,
     usage,
-    webhooks,
+    zones,
 )
-from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.administration import ADMINISTRATION
+from devgate.gateway.operations.operation import LIST, Operation
 from devgate.gateway.operations.ordering import FIELDS, order
-from devgate.gateway.operations.reply import Reply, Stream
 from devgate.store.device import COLUMNS
 
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`fields` are all that a request for it may have, besides `type`; another one is an error by
-    whichever way in it comes. The HTTP calls and their document take theirs from here."""
-
-    summary: str
-    run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
-    fields: tuple[str, ...] = ()
-    whole: bool = False  # it is told where its caller came from, besides what is recorded
-
-
-_LIST = ("after", "limit")
 _KEPT = COLUMNS[1:]  # of a device
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -104,7 +80,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "unknown_devices": Operation(
         "List devices that were refused when they tried to register.",
         unknown.unknown_devices,
-        ("reason", "dismissed", *_LIST),
+        ("reason", "dismissed", *LIST),
     ),
     "approve": Operation(
         "Add a device that tried to register.",
@@ -135,7 +111,7 @@ OPERATIONS: Mapping[str, Operation] = {
         bulk.bulk_maintenance,
         (*bulk.WHICH, "on", "reason", "until"),
     ),
-    "maintenance": Operation("List what is in maintenance.", maintenance.maintenance, _LIST),
+    "maintenance": Operation("List what is in maintenance.", maintenance.maintenance, LIST),
     "maintenance_on": Operation(
         "Refuse customers' starts of a device or of a whole site.",
         maintenance.maintenance_on,
@@ -146,7 +122,7 @@ OPERATIONS: Mapping[str, Operation] = {
         maintenance.maintenance_off,
         maintenance.WHICH,
     ),
-    "bulk": Operation("Tell how far a job has come.", bulk.bulk, ("bulk", "failed", *_LIST)),
+    "bulk": Operation("Tell how far a job has come.", bulk.bulk, ("bulk", "failed", *LIST)),
     "bulks": Operation("List the jobs for many devices.", bulk.bulks),
     "bulk_cancel": Operation("Cancel a job for many devices.", bulk.bulk_cancel, ("bulk",)),
     "export": Operation("Give all devices.", devices.export, ("end",)),
@@ -154,7 +130,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "history": Operation(
         "List commands, newest first.",
         history.history,
-        (*history.FILTERS, "count", "before", *_LIST),
+        (*history.FILTERS, "count", "before", *LIST),
     ),
     "history_export": Operation("Give all commands that fit.", history.export, history.FILTERS),
     "find": Operation("Find an order, a device or a site.", find.find, ("q",)),
@@ -169,8 +145,8 @@ OPERATIONS: Mapping[str, Operation] = {
         (*usage.FILTERS, "offset", "limit"),
     ),
     "report_export": Operation("Give all lines of a report.", usage.export, usage.FILTERS),
-    "zones": Operation("List the sites with their time zones.", usage.zones),
-    "zone": Operation("Give a site a time zone of its own.", usage.zone, ("site", "zone")),
+    "zones": Operation("List the sites with their time zones.", zones.zones),
+    "zone": Operation("Give a site a time zone of its own.", zones.zone, ("site", "zone")),
     "places": Operation("List where sites are, for a map.", places.places),
     "day": Operation("Tell one device's day.", reports.day, ("imei", "since")),
     "diagnosis": Operation(
@@ -188,125 +164,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "resolve": Operation(
         "Say what became of unknown outcomes.", inbox.resolve, inbox.SAID, whole=True
     ),
-    "events": Operation("List events.", events.events, ("imei", "events", *_LIST), whole=True),
-    "webhooks": Operation("List the receivers of events.", webhooks.webhooks),
-    "webhook_add": Operation(
-        "Add a receiver of events.",
-        webhooks.webhook_add,
-        ("name", "url", "events", "secret", "after"),
-        whole=True,
-    ),
-    "webhook_edit": Operation(
-        "Change, enable or disable a receiver.",
-        webhooks.webhook_edit,
-        ("name", *webhooks.CHANGES),
-        whole=True,
-    ),
-    "webhook_remove": Operation(
-        "Remove a receiver that was added.", webhooks.webhook_remove, ("name",), whole=True
-    ),
-    "webhook_test": Operation(
-        "Post a test event to a receiver.", webhooks.webhook_test, ("name",)
-    ),
-    "webhook_replay": Operation(
-        "Post events to a receiver again.", webhooks.webhook_replay, ("name", "after")
-    ),
-    "alerts": Operation("List what fires now.", alerts.alerts, _LIST, whole=True),
-    "alert_log": Operation(
-        "List the messages that were sent.",
-        alerts.alert_log,
-        ("receiver", *_LIST),
-        whole=True,
-    ),
-    "alert_rules": Operation("List the rules of alerts.", alerts.alert_rules, whole=True),
-    "alert_rule_add": Operation(
-        "Add a rule.",
-        alerts.alert_rule_add,
-        ("name", "kind", *alerts.RULE),
-        whole=True,
-    ),
-    "alert_rule_edit": Operation(
-        "Change a rule: what is given, and nothing else.",
-        alerts.alert_rule_edit,
-        ("name", *alerts.RULE),
-        whole=True,
-    ),
-    "alert_rule_remove": Operation(
-        "Remove a rule.", alerts.alert_rule_remove, ("name",), whole=True
-    ),
-    "alert_receivers": Operation(
-        "List the receivers of alerts.", alert_receivers.alert_receivers, whole=True
-    ),
-    "alert_receiver_add": Operation(
-        "Add a receiver of alerts.",
-        alert_receivers.alert_receiver_add,
-        ("name", *alert_receivers.CHANGES),
-        whole=True,
-    ),
-    "alert_receiver_edit": Operation(
-        "Change a receiver of alerts.",
-        alert_receivers.alert_receiver_edit,
-        ("name", *alert_receivers.CHANGES),
-        whole=True,
-    ),
-    "alert_receiver_remove": Operation(
-        "Remove a receiver of alerts.",
-        alert_receivers.alert_receiver_remove,
-        ("name",),
-        whole=True,
-    ),
-    "alert_receiver_test": Operation(
-        "Send a test to a receiver of alerts.",
-        alert_receivers.alert_receiver_test,
-        ("name",),
-        whole=True,
-    ),
-    "settings": Operation("Tell the configuration that is in force.", configuration.settings),
-    "doctor": Operation(
-        "Examine the gateway, its database and its machine for faults.", configuration.doctor
-    ),
-    "nodes": Operation("List the nodes of the cluster.", nodes.nodes),
-    "node_drain": Operation(
-        "Drain a node, or take that back.", nodes.node_drain, ("node", "draining")
-    ),
-    "node_remove": Operation("Forget a node that is dead.", nodes.node_remove, ("node",)),
-    "users": Operation("List the users.", accounts.users, _LIST),
-    "user_add": Operation(
-        "Add a user.",
-        accounts.user_add,
-        ("name", "role", "sites", "password", "provider"),
-        whole=True,
-    ),
-    "user_edit": Operation(
-        "Change a user.", accounts.user_edit, ("name", *accounts.USER_FIELDS), whole=True
-    ),
-    "user_remove": Operation("Remove a user.", accounts.user_remove, ("name",), whole=True),
-    "password": Operation(
-        "Change one's own password.", passwords.password, ("old", "new"), whole=True
-    ),
-    "second_factor": Operation(
-        "Turn one's own second factor on or off.",
-        second_factor.second_factor,
-        ("secret", "code", "off"),
-        whole=True,
-    ),
-    "sessions": Operation("List who is logged in.", sessions.sessions, ("user",), whole=True),
-    "session_end": Operation(
-        "End a session, or all others of a user.",
-        sessions.session_end,
-        ("session", "user"),
-        whole=True,
-    ),
-    "tokens": Operation("List the tokens.", accounts.tokens, _LIST),
-    "token_add": Operation(
-        "Add a token.", accounts.token_add, ("name", "role", "sites"), whole=True
-    ),
-    "token_edit": Operation(
-        "Change a token.", accounts.token_edit, ("name", *accounts.TOKEN_FIELDS), whole=True
-    ),
-    "token_remove": Operation("Remove a token.", accounts.token_remove, ("name",), whole=True),
-    "audit": Operation("List who changed what.", audit.audit, (*audit.FILTERS, "after", "limit")),
-    "audit_export": Operation("Give all changes that fit.", audit.export, audit.FILTERS),
+    "events": Operation("List events.", events.events, ("imei", "events", *LIST), whole=True),
+    **ADMINISTRATION,
     "watch": Operation("Follow events.", events.watch, ("imei", "events", "after"), whole=True),
     "tap": Operation("Follow one device's frames.", events.tap, ("imei", "unregistered")),
 }

@@ -12,7 +12,7 @@ from sqlite3 import Error as SqliteError
 from sqlalchemy import Connection, func, select
 
 from devgate.errors import SetupError
-from devgate.store.engine import Database, opened
+from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.event_tables import event
 from devgate.store.migrating import MOVING, prepare, version_of
@@ -23,6 +23,7 @@ from devgate.store.moves.notes import MoverLock
 from devgate.store.moves.source import Gap, Source, path_of
 from devgate.store.moves.tables import KEYED, MOVED, SINGLE
 from devgate.store.moves.target import COMPARED, COPYING, FOLLOWING, Move
+from devgate.store.opening import opened
 from devgate.store.schema import SCHEMA, command, device
 
 FOLLOW_SECONDS = 1.0  # between two looks at what has changed

@@ -11,7 +11,7 @@ import pytest
 
 from devgate.gateway.operations.second_factor import STEP, _totp
 from devgate.store import accounts
-from devgate.store.engine import open_database
+from devgate.store.opening import open_database
 from tests.http.harness import Site, site
 from tests.http.visitor import PASSWORD, Visitor, visitor
 

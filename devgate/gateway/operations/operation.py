@@ -1,0 +1,23 @@
+"""What stands of an operation in the table of all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from devgate.gateway.gateway import Gateway
+from devgate.gateway.operations.arguments import Args
+from devgate.gateway.operations.reply import Reply, Stream
+
+LIST = ("after", "limit")  # fields of what answers a page at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`fields` are all that a request for it may have, besides `type`; another one is an error by
+    whichever way in it comes. The HTTP calls and their document take theirs from here."""
+
+    summary: str
+    run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
+    fields: tuple[str, ...] = ()
+    whole: bool = False  # it is told where its caller came from, besides what is recorded
