@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from devgate import __version__, early
-from devgate.build import Parts, door_tls
+from devgate.build import Parts
 from devgate.config.settings import Settings
+from devgate.door_tls import door_tls
 from devgate.doors import Doors, end_at_once
 from devgate.gateway.operations.entry import begin, dispatch, load
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard

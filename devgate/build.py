@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from devgate.access.tokens import Tokens
 from devgate.alerts.certificates import Certificates
 from devgate.config.settings import CommandSettings, Settings
 from devgate.config.store import StoreSettings
-from devgate.config.tls import TlsSettings
+from devgate.door_tls import certificate_files
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog, Page
@@ -49,7 +48,6 @@ from devgate.model import Imei
 from devgate.net.acceptor import Acceptor
 from devgate.net.limits import Crowds
 from devgate.net.poller import Poller
-from devgate.net.tls import context
 from devgate.net.tls_contexts import TlsContexts
 from devgate.store import following, late
 from devgate.store.batch import Row, disposable
@@ -264,17 +262,6 @@ async def _attention(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
     return await attention_now(gateway)
 
 
-def certificate_files(settings: Settings) -> dict[str, str]:
-    """The certificate's file of each door that has one, by its table."""
-    tables = {
-        "device.tls": settings.device.tls,
-        "control.tls": settings.control.tls,
-        "http.tls": settings.http.tls,
-        "cluster.tls": settings.cluster.tls,
-    }
-    return {name: tls.certificate for name, tls in tables.items() if tls is not None}
-
-
 @contextmanager
 def in_a_sentence(database: Database) -> Iterator[None]:
     """A database that cannot be read when the gateway starts is for its operator: SetupError."""
@@ -284,24 +271,3 @@ def in_a_sentence(database: Database) -> Iterator[None]:
     except StoreError as err:
         text = f"[store] url: the database {database.url_shown} cannot be used: {err}"
         raise SetupError(text, status="503") from err
-
-
-def door_tls(
-    contexts: TlsContexts,
-    name: str,
-    settings: TlsSettings | None,
-    protocols: Sequence[str] = (),
-) -> ssl.SSLContext | None:
-    """tls_of() for a door, whose certificate is renewed while it serves."""
-    if settings is None:
-        return None
-    ca = Path(settings.client_ca) if settings.client_ca else None
-    return contexts.door(name, Path(settings.certificate), Path(settings.key), ca, protocols)
-
-
-def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:
-    """Raises SetupError if certificate or key cannot be used."""
-    if settings is None:
-        return None
-    ca = Path(settings.client_ca) if settings.client_ca else None
-    return context(Path(settings.certificate), Path(settings.key), ca)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from devgate import logs
-from devgate.build import Parts, door_tls
+from devgate.build import Parts
 from devgate.config.settings import Settings
 from devgate.control.caller import Group
 from devgate.control.listeners import UnixDoor
 from devgate.control.moving import Moved
 from devgate.control.server import ControlServer
+from devgate.door_tls import door_tls
 from devgate.gateway.operations.entry import begin, dispatch
 from devgate.gateway.operations.ways import may_by_socket
 from devgate.net.acceptor import Admit

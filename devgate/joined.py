@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from devgate.build import door_tls
 from devgate.cluster.door import door
 from devgate.cluster.forwarding import Forwarding
 from devgate.control.server import ControlServer
+from devgate.door_tls import door_tls
 from devgate.errors import DevgateError, SetupError, StoreError
 from devgate.gateway.operations import forwarding
 from devgate.gateway.operations.arguments import Args

@@ -18,10 +18,11 @@ import trio
 from devgate import __version__, logs
 from devgate.access.tokens import entries
 from devgate.app import App, Ready
-from devgate.build import build, in_a_sentence, tls_of
+from devgate.build import build, in_a_sentence
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
+from devgate.door_tls import tls_of
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.examination import Finding

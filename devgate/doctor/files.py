@@ -10,11 +10,11 @@ from pathlib import Path
 from cryptography import x509
 
 from devgate.access import secret_file
-from devgate.build import tls_of
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.config.tls import TlsSettings
 from devgate.doctor.finding import Finding, Findings, error, ok, warning
+from devgate.door_tls import tls_of
 from devgate.errors import SetupError
 
 SOON_DAYS, VERY_SOON_DAYS = 21, 3  # whoever renews by itself has done so by then

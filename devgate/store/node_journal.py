@@ -13,7 +13,7 @@ the row `cluster` with the number of the newest event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from devgate.store.node_commands import Commands
 from devgate.store.node_commits import MOVED, Committed
 from devgate.store.node_devices import Devices, found, held_of
 from devgate.store.node_losses import Losses
-from devgate.store.node_rows import NodeBatch, earlier, gathered
+from devgate.store.node_rows import NodeBatch, earlier, gathered, not_written
 from devgate.store.node_statements import DISAGREED, write_events
 from devgate.store.nodes import TRUST_SECONDS, Member, boottime, set_up_session
 from devgate.store.numbering import Values
@@ -166,7 +166,7 @@ class NodeJournal:
         trips.go()
         number, lost = self._proven(trips, beat, done)
         if self._doubtful and number == self._beat + 2:
-            batch = gathered(_not_written(rows, {id(row) for row in self._doubtful}))
+            batch = gathered(not_written(rows, {id(row) for row in self._doubtful}))
             events = list(batch.events)
         held = self._devices.claim(trips, batch, locked, events, done, self.clock_ahead)
         if batch.verdicts and self._conn is not None:
@@ -291,12 +291,3 @@ class NodeJournal:
                     trips.close()
                     conn.invalidate()
                 conn.close()
-
-
-def _not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:
-    """Without those that are on disk, by their id(). What became of a claim is still asked."""
-    for row in rows:
-        if id(row) not in there:
-            yield row
-        elif row.kind == "device":
-            yield row._replace(values=(row.values[0], []))

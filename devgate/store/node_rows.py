@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -135,3 +135,12 @@ def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
 @lru_cache(maxsize=64)
 def _plain(kind: str, rows: int) -> str:
     return statement("%s", kind, rows)
+
+
+def not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:
+    """Without those that are on disk, by their id(). What became of a claim is still asked."""
+    for row in rows:
+        if id(row) not in there:
+            yield row
+        elif row.kind == "device":
+            yield row._replace(values=(row.values[0], []))

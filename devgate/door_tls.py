@@ -1,0 +1,44 @@
+"""TLS of the doors: whose certificate is where, and the context that serves it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from devgate.config.settings import Settings
+from devgate.config.tls import TlsSettings
+from devgate.net.tls import context
+from devgate.net.tls_contexts import TlsContexts
+
+
+def certificate_files(settings: Settings) -> dict[str, str]:
+    """The certificate's file of each door that has one, by its table."""
+    tables = {
+        "device.tls": settings.device.tls,
+        "control.tls": settings.control.tls,
+        "http.tls": settings.http.tls,
+        "cluster.tls": settings.cluster.tls,
+    }
+    return {name: tls.certificate for name, tls in tables.items() if tls is not None}
+
+
+def door_tls(
+    contexts: TlsContexts,
+    name: str,
+    settings: TlsSettings | None,
+    protocols: Sequence[str] = (),
+) -> ssl.SSLContext | None:
+    """tls_of() for a door, whose certificate is renewed while it serves."""
+    if settings is None:
+        return None
+    ca = Path(settings.client_ca) if settings.client_ca else None
+    return contexts.door(name, Path(settings.certificate), Path(settings.key), ca, protocols)
+
+
+def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:
+    """Raises SetupError if certificate or key cannot be used."""
+    if settings is None:
+        return None
+    ca = Path(settings.client_ca) if settings.client_ca else None
+    return context(Path(settings.certificate), Path(settings.key), ca)
