@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
@@ -133,16 +135,42 @@ def sorted_out(rows: Iterable[Row]) -> Batch:
 
 def statement(mark: str, kind: str, rows: int) -> str:
     """The statement for that many rows of a kind; `mark` stands for a value."""
-    table, columns, key, fixed, added = KINDS[kind]
+    table, columns = KINDS[kind].table, KINDS[kind].columns
     one = "(" + ", ".join([mark] * len(columns)) + ")"
-    names = ", ".join(f'"{name}"' for name in columns)
-    insert = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([one] * rows)}"
+    values = ", ".join([one] * rows)
+    return f"INSERT INTO {table.name} ({names(columns)}) VALUES {values}{on_conflict(kind)}"
+
+
+def names(columns: Iterable[str]) -> str:
+    """These columns, for a statement."""
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def on_conflict(kind: str) -> str:
+    """What the statement for rows of a kind ends with: what becomes of rows that are there."""
+    table, columns, key, fixed, added = KINDS[kind]
     if key is None:
-        return insert
+        return ""
     changing = [name for name in columns if name != key and name not in fixed]
     old = {name: f'{table.name}."{name}" + ' for name in changing if name in added}
     replaced = ", ".join(f'"{n}" = {old.get(n, "")}excluded."{n}"' for n in changing)
-    return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
+    return f' ON CONFLICT ("{key}") DO UPDATE SET {replaced}'
+
+
+class Statements:
+    """The statements that write rows, of one dialect."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        mark = "?" if dialect == "sqlite" else "%s"
+        self._one = lru_cache(maxsize=128)(partial(statement, mark))
+
+    def of(self, kind: str, rows: Sequence[Values]) -> Iterator[tuple[str, Values]]:
+        """Those for rows of a kind, each with its values."""
+        for some in in_slices(rows):
+            yield self._one(kind, len(some)), tuple(chain.from_iterable(some))
+        if rows and kind in AFTER:
+            yield AFTER[kind](self._dialect), ()
 
 
 def in_slices(rows: Sequence[Any]) -> list[Sequence[Any]]:

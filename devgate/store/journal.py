@@ -6,23 +6,13 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
-from devgate.store.batch import (
-    AFTER,
-    TOLD,
-    Batch,
-    Row,
-    in_slices,
-    sorted_out,
-    statement,
-)
+from devgate.store.batch import TOLD, Batch, Row, Statements, sorted_out
 from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.files import FilesChanged
@@ -90,8 +80,7 @@ class Journal:
         self._trips: Trips | None = None  # on that connection; of PostgreSQL only
         self._committing = False  # COMMIT may have been sent: it may have been carried out
         self._one_trip = False  # ... with all that was before it
-        mark = "?" if database.dialect == "sqlite" else "%s"
-        self._statement = lru_cache(maxsize=128)(partial(statement, mark))
+        self._sql = Statements(database.dialect)
         self._recent, self._numbering = _newest(database)
 
     def apply(self, settings: StoreSettings) -> None:
@@ -292,11 +281,4 @@ class Journal:
             conn.exec_driver_sql(sql, values)
 
     def _statements(self, batch: Batch, events: list[Values]) -> list[tuple[str, Values]]:
-        statements: list[tuple[str, Values]] = []
-        for kind, rows in batch.written(events):
-            for some in in_slices(rows):
-                values = tuple(chain.from_iterable(some))
-                statements.append((self._statement(kind, len(some)), values))
-            if rows and kind in AFTER:
-                statements.append((AFTER[kind](self._database.dialect), ()))
-        return statements
+        return [one for kind, rows in batch.written(events) for one in self._sql.of(kind, rows)]

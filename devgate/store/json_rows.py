@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from devgate.store.batch import AFTER, KINDS
+from devgate.store.batch import AFTER, KINDS, names, on_conflict
 from devgate.store.numbering import Values
 
 if TYPE_CHECKING:
@@ -26,27 +26,13 @@ def as_json(columns: Sequence[str], rows: Iterable[Values]) -> str:
     return _encoded([dict(zip(columns, row, strict=True)) for row in rows])
 
 
-def names(columns: Iterable[str]) -> str:
-    """These columns, for a statement."""
-    return ", ".join(f'"{name}"' for name in columns)
-
-
 @lru_cache(maxsize=8)
 def _plain(kind: str) -> str:
-    table, columns, key, fixed, added = KINDS[kind]
-    insert = (
-        f"INSERT INTO {table.name} ({names(columns)}) SELECT {names(columns)} "
-        f"FROM json_populate_recordset(NULL::{table.name}, $1::json)"
+    table, columns = KINDS[kind].table.name, names(KINDS[kind].columns)
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {columns} "
+        f"FROM json_populate_recordset(NULL::{table}, $1::json){on_conflict(kind)}"
     )
-    if key is None:
-        return insert
-    old = {name: f'{table.name}."{name}" + ' for name in columns if name in added}
-    changing = ", ".join(
-        f'"{name}" = {old.get(name, "")}excluded."{name}"'
-        for name in columns
-        if name != key and name not in fixed
-    )
-    return f'{insert} ON CONFLICT ("{key}") DO UPDATE SET {changing}'
 
 
 def write_plain(trips: Trips, kind: str, rows: Iterable[Values]) -> None:

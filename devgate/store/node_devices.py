@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from devgate.store.json_rows import names
+from devgate.store.batch import names
 from devgate.store.node_commits import Claim, Committed
 from devgate.store.node_rows import STATE, NodeBatch, PresenceRow
 from devgate.store.node_statements import array, write_presence

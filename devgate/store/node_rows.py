@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from devgate.store.batch import AFTER, COMMAND, Row, in_slices, statement
+from devgate.store.batch import COMMAND, Row, Statements
 from devgate.store.numbering import Values
 from devgate.store.verdicts import VERDICT, Verdict
 
 STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
 TIMES = ("accepted_at", "sent_at", "ended_at", "late_at", "expires_at")
 _PLACES = frozenset(map(COMMAND.index, TIMES))
+_SQL = Statements("postgresql")
 
 
 class CommandRow(NamedTuple):
@@ -126,15 +125,8 @@ def later(values: Values, seconds: float) -> Values:
 
 def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
     """Write rows of a kind of `batch.KINDS`, whatever is there."""
-    for some in in_slices(rows):
-        conn.exec_driver_sql(_plain(kind, len(some)), tuple(chain.from_iterable(some)))
-    if kind in AFTER:
-        conn.exec_driver_sql(AFTER[kind]("postgresql"))
-
-
-@lru_cache(maxsize=64)
-def _plain(kind: str, rows: int) -> str:
-    return statement("%s", kind, rows)
+    for sql, values in _SQL.of(kind, rows):
+        conn.exec_driver_sql(sql, values)
 
 
 def not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from itertools import count
 
-from devgate.store.batch import COMMAND, KEY, KINDS, ORDERED, SPENT
-from devgate.store.json_rows import as_json, names
+from devgate.store.batch import COMMAND, KEY, KINDS, ORDERED, SPENT, names
+from devgate.store.json_rows import as_json
 from devgate.store.numbering import NEAR, Values, id_prefix
 from devgate.store.timelines import TIMELINE
 from devgate.store.trips import Answer, Trips
