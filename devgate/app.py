@@ -28,14 +28,12 @@ from devgate.net.link import Link
 from devgate.net.proxy import believed
 from devgate.reload import reload
 from devgate.stopping import LAST_WORDS, act_on_signals
-from devgate.systemd import MUST_HEAR_SECONDS, notify, report
+from devgate.systemd import MUST_HEAR_SECONDS, keeps_up, notify, report, status
 
 if TYPE_CHECKING:
     from devgate.http.web import Web
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
-
-LOOKS_SECONDS = 2.5  # two looks at the poller, which come each second, and a bit
 
 log = logging.getLogger("devgate")
 
@@ -106,23 +104,10 @@ class App:
             await run()
 
     def _status(self) -> str:
-        """For `systemctl status`, in a line."""
-        gateway, state = self.gateway, "ready" if self.ready else "starting"
-        if gateway.records.state != "ok":
-            state = f"no start is accepted: {gateway.records.state}"
-        return (
-            f"{state}; {len(gateway.presence)} of {len(gateway.directory)} devices connected, "
-            f"{gateway.dispatcher.in_flight} commands in flight"
-        )
+        return status(self.gateway, ready=self.ready)
 
     def _keeps_up(self, patience: float) -> bool:
-        """Whether the poller was seen to read within so many seconds, but for what looks at it
-        once a second. While its task is not to run, nothing is asked of it."""
-        gateway = self.gateway
-        if not self.ready or self._stopping or gateway.pauses.paused:
-            return True
-        behind = trio.current_time() - gateway.desk.counts.progress
-        return behind < max(patience, LOOKS_SECONDS)
+        return not self.ready or self._stopping or keeps_up(self.gateway, patience)
 
     def write_side_file(self) -> None:
         """Put what the database has not got beside it. For a process that ends; it blocks."""

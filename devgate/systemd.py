@@ -12,13 +12,18 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from devgate.gateway.gateway import Gateway
 
 STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
 MUST_HEAR_SECONDS = 1.0  # that systemd may take for what is said once, and counts
 AGAIN_SECONDS = 0.25  # until it is looked again at what does not keep up
+LOOKS_SECONDS = 2.5  # two looks at the poller, which come each second, and a bit
 
 
 def notify(state: str, patience: float = 0.0) -> None:
@@ -79,3 +84,23 @@ async def report(
             told = trio.current_time()
             notify(f"STATUS={status()}")
         await trio.sleep(sleeps)
+
+
+def status(gateway: Gateway, *, ready: bool) -> str:
+    """How a gateway is, in the line that `systemctl status` shows."""
+    state = "ready" if ready else "starting"
+    if gateway.records.state != "ok":
+        state = f"no start is accepted: {gateway.records.state}"
+    return (
+        f"{state}; {len(gateway.presence)} of {len(gateway.directory)} devices connected, "
+        f"{gateway.dispatcher.in_flight} commands in flight"
+    )
+
+
+def keeps_up(gateway: Gateway, patience: float) -> bool:
+    """Whether the poller was seen to read within `patience` seconds, but for what looks at it
+    once a second. While its task is not to run, nothing is asked of it."""
+    if gateway.pauses.paused:
+        return True
+    behind = trio.current_time() - gateway.desk.counts.progress
+    return behind < max(patience, LOOKS_SECONDS)

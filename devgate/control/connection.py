@@ -6,10 +6,8 @@ import logging
 import math
 import socket
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
@@ -20,7 +18,7 @@ from devgate.control.intake import Intake
 from devgate.control.limits import Limits
 from devgate.control.moving import Moved
 from devgate.control.outbox import Outbox
-from devgate.control.replies import Args, Reply, line, refusal
+from devgate.control.replies import Args, Asked, Reply, line, refusal
 from devgate.control.requests import RequestReader
 from devgate.control.streams import Begin, Dispatch, Streams
 from devgate.control.transport import Transport
@@ -37,15 +35,6 @@ LAST_READS = 16  # of one connection when the gateway stops: a flood must not ke
 
 class Enough(Exception):
     """Nothing more is read of this connection."""
-
-
-class Asked(NamedTuple):
-    """One request, on its way to its reply."""
-
-    request: Args
-    args: Args  # without its `id` and `token`
-    source: str
-    reply: Callable[[Reply], None]
 
 
 class Connection:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from devgate.errors import DevgateError
 from devgate.model import to_ascii_json, to_json
@@ -12,6 +13,15 @@ Reply = dict[str, object]
 
 DEVICE_COMMANDS = ("start", "stop", "test_start")
 ORDER = ("status", "message", "imei", "type", "long", "command")
+
+
+class Asked(NamedTuple):
+    """One request, on its way to its reply."""
+
+    request: Args
+    args: Args  # without its `id` and `token`
+    source: str
+    reply: Callable[[Reply], None]
 
 
 def line(reply: Reply, request: Args) -> bytes:

@@ -7,7 +7,6 @@ fails is told by each node that sees it, for then nobody leads.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,8 +21,8 @@ from devgate.alerts.letters import letter_of, named
 from devgate.alerts.mailbox import Mailbox
 from devgate.alerts.receiver import Receiver
 from devgate.alerts.rule import Rule
-from devgate.errors import StoreError
 from devgate.gateway.alert_looks import Looks
+from devgate.gateway.alert_record import AlertRecord
 from devgate.gateway.background import Background
 from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
@@ -33,7 +32,6 @@ from devgate.store.seal import Seal, SealError
 
 EVERY = 30.0  # seconds between two looks at what rules are about
 STORE_EVERY = 5.0  # ... and at whether the database can be written
-UNWRITTEN = 200  # messages of the record that wait while the database is away
 
 Look = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 
@@ -64,6 +62,7 @@ class Alerts:
         self.mailboxes: dict[str, Mailbox] = {}
         self.watches: dict[str, Watch] = {}
         self.courier = Courier(allow_private=allow_private)
+        self.record = AlertRecord(records)
         self._records = records
         self._seal = seal
         self._background = background
@@ -75,7 +74,6 @@ class Alerts:
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
         self._wake = trio.Event()
-        self._unwritten: deque[dict[str, Any]] = deque(maxlen=UNWRITTEN)
 
     async def run(self) -> NoReturn:
         """Look and tell for ever. What fails is tried again, and ends nothing else."""
@@ -222,46 +220,15 @@ class Alerts:
         return await trio.to_thread.run_sync(in_thread)
 
     def _tried(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
-        self.note(name, letter, result, tries, last)
+        self.record.note(name, letter, result, tries, last)
         if self._nursery is not None:
-            self._nursery.start_soon(self._background.attempt, "alerts", self.write_notes)
-
-    def note(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
-        """Put a try into the record: into the log, the events, and the list of messages."""
-        state = "sent" if result.ok else "failed" if last else "waiting"
-        if result.ok:
-            log.info("alert sent receiver=%s rule=%s tries=%s", name, letter.rule, tries)
-        else:
-            log.warning("alert not sent receiver=%s rule=%s tries=%s state=%s error=%s",
-                        name, letter.rule, tries, state, result.text)  # fmt: skip
-        if last:
-            told = {"receiver": name, "rule": letter.rule, "count": tries}
-            if not result.ok:
-                told["message"] = result.text
-            self._records.event(f"alert.{state}", None, **told)
-        self._unwritten.append({
-            "id": letter.id, "at": time(), "receiver": name, "rule": letter.rule,
-            "title": letter.title, "text": letter.text, "state": state, "tries": tries,
-            "error": None if result.ok else result.text,
-        })  # fmt: skip
+            self._nursery.start_soon(self._background.attempt, "alerts", self.record.write)
 
     # On disk
 
-    async def write_notes(self) -> None:
-        """Write what was noted. Raises StoreError: it waits then, a bounded number of it."""
-        rows = {row["id"]: row for row in self._unwritten}  # the latest try of each
-        self._unwritten.clear()
-        if not rows:
-            return
-        try:
-            await self._records.change(stored.log_put, list(rows.values()))
-        except StoreError:
-            self._unwritten.extendleft(reversed(rows.values()))
-            raise
-
     async def _save(self) -> None:
         """Write what has changed of what fires."""
-        await self.write_notes()
+        await self.record.write()
         async with self.changing:  # or a rule that is being removed would leave rows
             if not self._leads():
                 return

@@ -14,7 +14,7 @@ import trio
 from devgate.alerts.courier import Courier
 from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS, Subject
 from devgate.alerts.rule import Rule
-from devgate.gateway import alerting
+from devgate.gateway import alert_record, alerting
 from devgate.gateway.alerting import Alerts
 from devgate.model import Imei
 from devgate.store import accounts, devices
@@ -47,6 +47,7 @@ class Now:
 def now(monkeypatch: pytest.MonkeyPatch) -> Now:
     clock = Now()
     monkeypatch.setattr(alerting, "time", clock)
+    monkeypatch.setattr(alert_record, "time", clock)
     monkeypatch.setattr(alerting, "STORE_EVERY", 0.01)
     return clock
 

@@ -143,8 +143,8 @@ async def alert_receiver_test(gateway: Gateway, args: Args, source: str) -> Repl
     except SealError as err:
         raise StoreError(f"secret: {err}") from None
     result = await gateway.alerts.courier.send(url, secret, letter)
-    gateway.alerts.note(receiver.name, letter, result, 1, True)
-    await gateway.alerts.write_notes()
+    gateway.alerts.record.note(receiver.name, letter, result, 1, True)
+    await gateway.alerts.record.write()
     if not result.ok:
         raise DevgateError(
             "503", f"{receiver.name} did not take the test: {result.text}", outcome="failed"
