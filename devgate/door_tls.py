@@ -12,15 +12,20 @@ from devgate.net.tls import context
 from devgate.net.tls_contexts import TlsContexts
 
 
-def certificate_files(settings: Settings) -> dict[str, str]:
-    """The certificate's file of each door that has one, by its table."""
-    tables = {
+def tables(settings: Settings) -> dict[str, TlsSettings]:
+    """The tables of the doors that have TLS, by their names."""
+    found = {
         "device.tls": settings.device.tls,
         "control.tls": settings.control.tls,
         "http.tls": settings.http.tls,
         "cluster.tls": settings.cluster.tls,
     }
-    return {name: tls.certificate for name, tls in tables.items() if tls is not None}
+    return {name: tls for name, tls in found.items() if tls is not None}
+
+
+def certificate_files(settings: Settings) -> dict[str, str]:
+    """The certificate's file of each door that has one, by its table."""
+    return {name: tls.certificate for name, tls in tables(settings).items()}
 
 
 def door_tls(
@@ -29,16 +34,14 @@ def door_tls(
     settings: TlsSettings | None,
     protocols: Sequence[str] = (),
 ) -> ssl.SSLContext | None:
-    """tls_of() for a door, whose certificate is renewed while it serves."""
+    """tls_of() for a door that may have TLS, whose certificate is renewed while it serves."""
     if settings is None:
         return None
     ca = Path(settings.client_ca) if settings.client_ca else None
     return contexts.door(name, Path(settings.certificate), Path(settings.key), ca, protocols)
 
 
-def tls_of(settings: TlsSettings | None) -> ssl.SSLContext | None:
+def tls_of(settings: TlsSettings) -> ssl.SSLContext:
     """Raises SetupError if certificate or key cannot be used."""
-    if settings is None:
-        return None
     ca = Path(settings.client_ca) if settings.client_ca else None
     return context(Path(settings.certificate), Path(settings.key), ca)

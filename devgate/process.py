@@ -22,7 +22,7 @@ from devgate.build import build, in_a_sentence
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
-from devgate.door_tls import tls_of
+from devgate.door_tls import tables, tls_of
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.examination import Finding
@@ -61,10 +61,8 @@ def check(settings: Settings, *, standby: bool = False) -> None:
     """Try what can be tried without opening a door. Raises SetupError."""
     if standby:
         possible(settings)
-    tls_of(settings.device.tls)
-    tls_of(settings.control.tls)
-    tls_of(settings.http.tls)
-    tls_of(settings.cluster.tls)
+    for tls in tables(settings).values():
+        tls_of(tls)
     if settings.control.tokens:
         entries(settings.control.tokens)
     if settings.http.users:

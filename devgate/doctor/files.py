@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.config.tls import TlsSettings
 from devgate.doctor.finding import Finding, Findings, error, ok, warning
-from devgate.door_tls import tls_of
+from devgate.door_tls import tables, tls_of
 from devgate.errors import SetupError
 
 SOON_DAYS, VERY_SOON_DAYS = 21, 3  # whoever renews by itself has done so by then
@@ -37,14 +36,8 @@ def examine(settings: Settings) -> Findings:
             yield ok("sessions", f"{file} is made at the next start")
         else:
             yield ok("sessions", f"a login outlives a restart: {file}")
-    for name, tls in _tables(settings):
+    for name, tls in tables(settings).items():
         yield _certificate(name, tls, datetime.now(UTC))
-
-
-def _tables(settings: Settings) -> Iterator[tuple[str, TlsSettings]]:
-    for name in ("device", "control", "http", "cluster"):
-        if (tls := getattr(settings, name).tls) is not None:
-            yield name, tls
 
 
 def _certificate(name: str, tls: TlsSettings, now: datetime) -> Finding:
@@ -52,10 +45,10 @@ def _certificate(name: str, tls: TlsSettings, now: datetime) -> Finding:
         tls_of(tls)
         chain = x509.load_pem_x509_certificates(Path(tls.certificate).read_bytes())
     except (SetupError, OSError, ValueError) as err:
-        return error("certificates", f"[{name}.tls]: {err}", "mend the files that it names")
+        return error("certificates", f"[{name}]: {err}", "mend the files that it names")
     until = min(one.not_valid_after_utc for one in chain)
     since = max(one.not_valid_before_utc for one in chain)
-    words = f"[{name}.tls]: {tls.certificate} is valid until {until:%Y-%m-%d}"
+    words = f"[{name}]: {tls.certificate} is valid until {until:%Y-%m-%d}"
     days = math.floor((until - now).total_seconds() / 86400)
     if now < since:
         return error("certificates", f"{words}, and only from {since:%Y-%m-%d} on", RENEW)

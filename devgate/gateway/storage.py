@@ -87,10 +87,7 @@ class Records:
         entry = self._names.entry(command.imei)
         front = command.front
         if front is None or front[0] is not entry:
-            front = command.front = (
-                entry,
-                command_front(command, self._names.called(command.imei)),
-            )
+            front = command.front = (entry, command_front(command, self.called(command.imei)))
         return front[1]
 
     def bound(self, *, quiet: bool, full: str) -> None:
@@ -271,7 +268,7 @@ class Records:
             with self._database.read() as conn:
                 return function(conn, *args, **kwargs)
 
-        return await self._ask(in_thread)
+        return await self.blocking(in_thread)
 
     async def change(
         self, function: Callable[Concatenate[Reading, P], T], *args: P.args, **kwargs: P.kwargs
@@ -282,21 +279,19 @@ class Records:
             with self._database.write() as conn:
                 return function(conn, *args, **kwargs)
 
-        return await self._ask(in_thread)
+        return await self.blocking(in_thread)
 
     async def whole(
         self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """What `function` returns that makes many transactions of its own: an import."""
-        return await self._ask(lambda: function(self._database, *args, **kwargs))
+        return await self.blocking(lambda: function(self._database, *args, **kwargs))
 
     async def blocking(self, function: Callable[[], T]) -> T:
-        """What `function` returns, which talks to the database in its own way."""
-        return await self._ask(function)
-
-    async def _ask(self, in_thread: Callable[[], T]) -> T:
+        """What `function` returns, which talks to the database in its own way. Raises StoreError
+        (503) if it is away."""
         try:
-            return await trio.to_thread.run_sync(in_thread)
+            return await trio.to_thread.run_sync(function)
         except Exception as err:
             if (sentence := outage(err)) is None:
                 raise

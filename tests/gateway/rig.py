@@ -81,9 +81,9 @@ class InlineWriter(Writer[Row, list[tuple[Any, ...]]]):
 class InlineRecords(Records):
     """Reads on the loop."""
 
-    async def _ask(self, in_thread: Callable[[], T]) -> T:
+    async def blocking(self, function: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
-        return in_thread()
+        return function()
 
 
 class NotingLog(EventLog):

@@ -22,9 +22,9 @@ from devgate.store.history import Reading
 from devgate.store.usage_report import Asked, Sums
 
 BY = ("machine", "site", "day", "month")
+# Columns of a line, behind what it is about: lines are sorted by any of them.
 SORTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
          "availability")  # fmt: skip
-COLUMNS = (*SORTS[:-1], "availability")  # of a line, behind what it is about
 ABOUT: Mapping[str, tuple[str, ...]] = {
     "machine": ("imei", "name", "site"), "site": ("site",), "day": ("day",), "month": ("month",),
 }  # fmt: skip
@@ -79,7 +79,7 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
         raise CallerError(
             "400", f"there are {page.total.lines} lines, and {MAX_LINES} fit: choose a site"
         )
-    reply = {**_head(gateway, by, asked, page), "columns": [*ABOUT[by], *COLUMNS]}
+    reply = {**_head(gateway, by, asked, page), "columns": [*ABOUT[by], *SORTS]}
     lines = _walk(gateway, asked) if page.paged else _all(gateway, by, page.lines)
     return Stream(reply, lines)
 

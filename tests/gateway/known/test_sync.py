@@ -140,7 +140,7 @@ async def test_a_database_that_is_away_is_asked_again(
     async with whole.lives() as nursery:
         await known(whole)
         with monkeypatch.context() as patch:
-            patch.setattr(whole.records, "_ask", ask)
+            patch.setattr(whole.records, "blocking", ask)
             nursery.start_soon(whole.knowledge.watch)
             await trio.sleep(95)
         assert asks == [30, 31, 33, 37, 45, 61, 91]
