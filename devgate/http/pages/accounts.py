@@ -13,7 +13,6 @@ from devgate.access.names import MIN_PASSWORD
 from devgate.access.tokens import ROLES
 from devgate.errors import CallerError, DevgateError
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 
 SHOWN = 100
 MAX_SITES_SHOWN = 200  # sites that the form offers to copy from
@@ -127,14 +126,13 @@ class Pages:
         done, name = query.get("done", ""), query.get("name", "")[:64]
         return visit.page(
             "accounts.html",
-            200 if err is None else http_status(err.status),
             title=visit.t(self.of.title),
             of=self.of,
             page=reply,
             provider=visit.web.provider,
             given=given or {},
             told=told,
-            problem="" if err is None else str(err),
+            err=err,
             done=visit.t(DONE[done], name=name) if done in DONE and not (err or told) else "",
             **await _choices(visit),
         )
@@ -153,7 +151,6 @@ class Pages:
         one = known[name]
         return visit.page(
             "account.html",
-            200 if err is None else http_status(err.status),
             title=name,
             of=self.of,
             one=one,
@@ -165,7 +162,7 @@ class Pages:
                 "scope": "all" if one.sites is None else "some",
                 "sites": "\n".join(sorted(one.sites or ())),
             },
-            problem="" if err is None else str(err),
+            err=err,
             **await _choices(visit),
         )
 

@@ -11,13 +11,11 @@ from starlette.responses import Response
 from devgate.alerts.rule import DAYS, KINDS
 from devgate.alerts.wording import LANGUAGES
 from devgate.errors import CallerError, DevgateError
-from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 
 PATH = "/alerts"
 SHOWN = 50  # of what fires, and of messages
@@ -30,12 +28,8 @@ KIND_WORDS = {kind: f"alert.{kind}" for kind in KINDS}
 STATE_WORDS = {state: f"message.{state}" for state in ("sent", "failed", "waiting")}
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, status: int = 200, refusal: str = "", done: str = "") -> Response:
     """What fires, what was sent, the rules and the receivers."""
-    return await _page(visit)
-
-
-async def _page(visit: Visit, status: int = 200, refusal: str = "", done: str = "") -> Response:
     return visit.page(
         "alerts.html",
         status,
@@ -71,12 +65,8 @@ def nothing() -> Reply:
     return {"status": "200", "items": [], "next": None, "count": 0}
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.CALM if event.type.startswith("alert.") else Concern.NONE
-
-
 # A message that waits makes no event.
-LIVE = Live("alerts.html", values, _concern, pulse=60.0)
+LIVE = Live("alerts.html", values, of_types(Concern.CALM, "alert."), pulse=60.0)
 
 
 async def act(visit: Visit) -> Response:
@@ -88,8 +78,8 @@ async def act(visit: Visit) -> Response:
         except DevgateError as err:
             if err.status != "503":
                 raise
-            return await _page(visit, 503, refusal=str(err))
-        return await _page(visit, done=str(reply["message"]))
+            return await show(visit, 503, refusal=str(err))
+        return await show(visit, done=str(reply["message"]))
     for name, enabled in (("enable", True), ("disable", False)):
         if name in fields:
             await visit.ask("alert_rule_edit", name=fields[name], enabled=enabled)
@@ -148,11 +138,10 @@ async def _rule(
     receivers: Mapping[str, Any] = await visit.ask("alert_receivers")
     return visit.page(
         "alert_rule.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Add a rule") if old is None else visit.t("Edit {name}", name=old),
         rule=shown,
         old=old,
-        problem=None if err is None else str(err),
+        err=err,
         wrong=wrong if wrong in BLANK else "",
         kinds={name: one for name, one in KINDS.items() if one.sited or visit.sites is None},
         kind_words=KIND_WORDS,
@@ -210,12 +199,11 @@ def _receiver(
     wrong = "" if err is None else str(err).partition(":")[0]
     return visit.page(
         "alert_receiver.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Add a receiver") if old is None else visit.t("Edit {name}", name=old),
         receiver=shown,
         old=old,
         secret=secret,
-        problem=None if err is None else str(err),
+        err=err,
         wrong=wrong if wrong in ("name", "url", "language") else "",
         languages_of=LANGUAGES,
     )

@@ -44,11 +44,6 @@ class Door(NamedTuple):
     tls: bool
 
 
-async def show(visit: Visit) -> Response:
-    """The three steps, each with how far it is."""
-    return await _page(visit)
-
-
 async def make_token(visit: Visit) -> Response:
     """Make a token for the shop, and show the snippets with it: on the answer, and never again."""
     await visit.form()
@@ -59,11 +54,12 @@ async def make_token(visit: Visit) -> Response:
             if err.status != "409" or name == NAMES[-1]:
                 raise
         else:
-            return await _page(visit, name, made["token"])
+            return await show(visit, name, made["token"])
     raise AssertionError("the last name is made or refused")
 
 
-async def _page(visit: Visit, name: str = "", token: str = "") -> Response:
+async def show(visit: Visit, name: str = "", token: str = "") -> Response:
+    """The three steps, each with how far it is."""
     visit.must("add")
     gateway = visit.web.gateway
     page: Mapping[str, Any] = await visit.ask_or(

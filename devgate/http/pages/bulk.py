@@ -11,14 +11,12 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
-from devgate.events.kinds import Event
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
 from devgate.http.pages import devices, maintenance, words
 from devgate.http.pages.device import PRESETS
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 from devgate.model import imei
 
 SHOWN = 50
@@ -61,8 +59,7 @@ async def _confirm(
     what: str,
     query: QueryParams,
     given: Mapping[str, str],
-    problem: str = "",
-    status: int = 200,
+    err: DevgateError | None = None,
 ) -> Response:
     if what not in ACTIONS:
         raise CallerError("400", "there is nothing here; choose what is to be done")
@@ -81,7 +78,6 @@ async def _confirm(
     await visit.web.gateway.knowledge.learn(shown)
     return visit.page(
         "bulk_confirm.html",
-        status,
         title=visit.t(names[what], count=f"{counted['count']:,}"),
         what=what,
         counted=counted,
@@ -95,7 +91,7 @@ async def _confirm(
         most=MAX_REASON,
         # However often the form is sent, it is one job.
         job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
-        problem=problem,
+        err=err,
     )
 
 
@@ -128,7 +124,7 @@ async def begin(visit: Visit) -> Response:
     except DevgateError as err:
         if err.status not in ("400", "409"):
             raise
-        return await _confirm(visit, what, query, fields, str(err), http_status(err.status))
+        return await _confirm(visit, what, query, fields, err)
     return to(f"/bulk/{job['bulk']}")
 
 
@@ -190,11 +186,8 @@ def _what(job: Mapping[str, Any]) -> str:
     return "tag" if {"tag", "untag"} & set(job["asked"]) else "edit"
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.NONE  # it is drawn again by its pulse
-
-
-LIVE = Live("bulk.html", values, _concern, pulse=2.0)
+# It is drawn again by its pulse alone.
+LIVE = Live("bulk.html", values, of_types(Concern.NONE), pulse=2.0)
 
 
 async def _jobs(visit: Visit) -> Response:

@@ -15,12 +15,8 @@ from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
     """The command's story; and the form that resolves it, where somebody has to."""
-    return await _page(visit)
-
-
-async def _page(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
     try:
         shown = await values(visit)
     except CallerError as err:
@@ -66,5 +62,5 @@ async def resolve(visit: Visit) -> Response:
     together = bool(fields.get("together"))
     _, refusal = await inbox.say(visit, fields, [_id(visit)], together=together)
     if refusal:
-        return await _page(visit, 409, refusal)
+        return await show(visit, 409, refusal)
     return to(f"/commands/{_id(visit)}")

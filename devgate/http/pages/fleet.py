@@ -7,12 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand, fleetwide
 from devgate.gateway.reports import attention, past
 from devgate.http.board import Concern
 from devgate.http.pages import alerts, history
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit
 
 FIRING = 8  # alerts that the first page names
@@ -52,10 +51,6 @@ def _share(fleet: Mapping[str, Any]) -> str:
     return "unknown" if share >= attention.AMBER else ""
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.CALM
-
-
 def _at_hand(visit: Visit, shown: Values) -> Values:
     """The numbers that the gateway has in memory; counting a day takes longer than that."""
     if visit.sites is not None:  # memory is not kept by site
@@ -68,4 +63,4 @@ def _at_hand(visit: Visit, shown: Values) -> Values:
 
 
 # Its charts move on with the time.
-LIVE = Live("fleet.html", values, _concern, 60.0, _at_hand, frozenset({"now"}))
+LIVE = Live("fleet.html", values, of_types(Concern.CALM, ""), 60.0, _at_hand, frozenset({"now"}))

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from devgate.errors import CallerError
-from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.inbox import STATES
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages import words
 from devgate.http.pages.chosen import as_query
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 
 SHOWN = 50
@@ -79,12 +78,8 @@ class Together(NamedTuple):
         return ",".join(str(record["command"]) for record in self.records)
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
     """The list, with the form that resolves what is selected."""
-    return await _page(visit)
-
-
-async def _page(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
     sites = await visit.ask_or(at_hand.now(at_hand.sites, visit.web.gateway), "sites")
     done = visit.request.query_params.get("done", "")
     return visit.page(
@@ -133,12 +128,8 @@ def together(records: Iterable[Mapping[str, Any]]) -> list[Together]:
     return found
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.CALM if event.type in CHANGES else Concern.NONE
-
-
 # Ages move on with the time.
-LIVE = Live("inbox.html", values, _concern, pulse=60.0)
+LIVE = Live("inbox.html", values, of_types(Concern.CALM, *CHANGES), pulse=60.0)
 
 
 async def resolve(visit: Visit) -> Response:
@@ -148,14 +139,14 @@ async def resolve(visit: Visit) -> Response:
     groups = [id for name, ids in fields.items() if name.startswith("g.") for id in ids.split(",")]
     singles = [name[2:] for name in fields if name.startswith("c.") and name[2:] not in groups]
     if not groups and not singles:
-        return await _page(visit, 400, [visit.t("Nothing was selected.")])
+        return await show(visit, 400, [visit.t("Nothing was selected.")])
     done, refusal = 0, list[str]()
     for ids, together in ((groups, True), (singles, False)):
         if ids:
             some, why = await say(visit, fields, ids, together=together)
             done, refusal = done + some, refusal + why
     if refusal:
-        return await _page(visit, 409, refusal)
+        return await show(visit, 409, refusal)
     return to(f"/unknown?{chosen.query}{'&' if chosen.query else ''}done={done}")
 
 

@@ -59,6 +59,13 @@ class Live:
     rows: Rows | None = None
 
 
+def of_types(concern: Concern, *beginnings: str) -> Callable[[Visit, Values, Event], Concern]:
+    """A page that shows the events whose types begin so, and no others."""
+    return lambda _visit, _shown, event: (
+        concern if event.type.startswith(beginnings) else Concern.NONE
+    )
+
+
 class Drawing:
     """One such page, drawn again and again for all who see the same as the first who came."""
 

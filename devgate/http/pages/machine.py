@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from devgate.errors import DevgateError
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 from devgate.model import Imei, duration, imei
 from devgate.store.device import COLUMNS, RECORD, UNITS
 from devgate.store.machine_record import degrees
@@ -151,11 +150,10 @@ async def _form(
     said = visit.request.query_params.get(SAID, "")
     return visit.page(
         "machine.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Add a device") if old is None else visit.t("Edit"),
         machine=shown,
         old=old,
-        problem=None if err is None else str(err),
+        err=err,
         wrong=wrong if wrong in COLUMNS else "",
         record=RECORD,
         record_fields=FIELDS,

@@ -9,13 +9,11 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
-from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, own_path, to
-from devgate.http.problems import http_status
 from devgate.model import imei
 from devgate.store.device import MAX_NAME
 
@@ -40,14 +38,13 @@ async def _list(
     )
     return visit.page(
         "maintenance.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Maintenance"),
         live=True,
         sites=[one["site"] for one in sites["items"] if one["site"]],
         lengths=LENGTHS,
         most=MAX_REASON,
         given=given,
-        problem=None if err is None else str(err),
+        err=err,
         **await values(visit),
     )
 
@@ -62,11 +59,7 @@ async def values(visit: Visit) -> Values:
     return {"page": page, "after": after}
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.AT_ONCE if event.type.startswith(NEWS) else Concern.NONE
-
-
-LIVE = Live("maintenance.html", values, _concern, pulse=60.0)
+LIVE = Live("maintenance.html", values, of_types(Concern.AT_ONCE, NEWS), pulse=60.0)
 
 
 async def act(visit: Visit) -> Response:
@@ -109,13 +102,12 @@ async def _one(
     device = await visit.ask("status", imei=imei(visit.request.path_params["imei"]))
     return visit.page(
         "maintenance_one.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Maintenance"),
         device=device,
         lengths=LENGTHS,
         most=MAX_REASON,
         given=given,
-        problem=None if err is None else str(err),
+        err=err,
     )
 
 

@@ -16,7 +16,6 @@ from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
 from devgate.http.pages.device import picture as _code
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 
 PATH = "/settings/account"
 DONE: Mapping[str, str] = {
@@ -27,12 +26,8 @@ DONE: Mapping[str, str] = {
 }
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, err: DevgateError | None = None) -> Response:
     """The page, and what was done last."""
-    return await _page(visit)
-
-
-async def _page(visit: Visit, err: DevgateError | None = None) -> Response:
     caller = visit.must("sessions")
     items: list[Any] = []
     if caller.source.person:
@@ -41,14 +36,13 @@ async def _page(visit: Visit, err: DevgateError | None = None) -> Response:
     done = visit.request.query_params.get("done", "")
     return visit.page(
         "own_account.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Your account"),
         person=caller.source.person,
         of_provider=of_provider(visit.web.gateway, caller.source.person),
         sessions=items,
         second=operation.needed(visit.web.gateway, caller.source.person),
         least=MIN_PASSWORD,
-        problem="" if err is None else str(err),
+        err=err,
         done=visit.t(DONE[done]) if done in DONE and err is None else "",
     )
 
@@ -67,7 +61,7 @@ async def act(visit: Visit) -> Response:
             return to(f"{PATH}?done=others")
         return await _password(visit, fields, caller.source.person)
     except DevgateError as err:
-        return await _page(visit, err)
+        return await show(visit, err)
 
 
 async def second(visit: Visit) -> Response:
@@ -81,11 +75,10 @@ def _second(visit: Visit, secret: str, err: DevgateError | None = None) -> Respo
         raise CallerError("400", "only a user who has logged in has a second factor of his own")
     return visit.page(
         "second_factor.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Second factor"),
         secret=secret,
         picture=_code(operation.address_of(secret, person)),
-        problem="" if err is None else str(err),
+        err=err,
         codes=(),
     )
 

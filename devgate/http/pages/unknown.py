@@ -9,11 +9,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from devgate.errors import CallerError
-from devgate.events.kinds import Event
 from devgate.gateway.operations import at_hand
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import as_query
-from devgate.http.pages.live import Live, Values
+from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 from devgate.store.unknown import REASONS
@@ -67,12 +66,8 @@ async def values(visit: Visit) -> Values:
     }
 
 
-def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    return Concern.CALM if event.type in NEWS else Concern.NONE
-
-
 # Of most attempts there is no event.
-LIVE = Live("unknown_devices.html", values, _concern, pulse=20.0)
+LIVE = Live("unknown_devices.html", values, of_types(Concern.CALM, *NEWS), pulse=20.0)
 
 
 async def act(visit: Visit) -> Response:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from devgate.errors import DevgateError
 from devgate.http.pages.view import Visit
-from devgate.http.problems import http_status
 
 PATH = "/settings/upgrade"
 
@@ -39,9 +38,8 @@ async def _page(
     there = await trio.to_thread.run_sync(version, "devgate")
     return visit.page(
         "upgrade.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Upgrade"),
         there=there,
         done=done,
-        problem="" if err is None else str(err),
+        err=err,
     )

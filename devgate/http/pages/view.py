@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from devgate import __version__
-from devgate.errors import CallerError, StoreError
+from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.operations import quarantine
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.reports.past import group_of
@@ -27,7 +27,7 @@ from devgate.http.pages import words
 from devgate.http.pages.i18n import chosen, translate
 from devgate.http.pages.messages import said
 from devgate.http.pages.sections import Section, sections
-from devgate.http.problems import Problem
+from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
 from devgate.language.choice import FULL, LANGUAGES, Language
 
@@ -193,8 +193,19 @@ class Visit:
                 "400", "this form is no longer valid; load its page again; nothing was sent"
             )
 
-    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
-        """A page made from a template; `status` is that of HTTP."""
+    def page(
+        self,
+        template: str,
+        status: int = 200,
+        /,
+        *,
+        err: DevgateError | None = None,
+        **values: Any,
+    ) -> Response:
+        """A page made from a template; `status` is that of HTTP. With `err` it has that one's
+        status, and the template has its text as `problem`."""
+        if err is not None:
+            status, values = http_status(err.status), {"problem": str(err), **values}
         html = templates.get_template(template).render(self._around(values))
         response = HTMLResponse(html, status)
         name = self.web.sessions.prefix + VISITOR

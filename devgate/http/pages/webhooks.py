@@ -11,7 +11,6 @@ from starlette.responses import Response
 from devgate.errors import CallerError, DevgateError
 from devgate.events.kinds import GROUPS
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 
 PATH = "/settings/webhooks"
 LOOKS: Mapping[str, str] = {"ok": "online", "failing": "failed", "disabled": "disabled"}
@@ -31,30 +30,25 @@ DONE: Mapping[str, str] = {
 }
 
 
-async def show(visit: Visit) -> Response:
-    """The list, and what was done last."""
-    return await _page(visit)
-
-
-async def _page(
+async def show(
     visit: Visit,
     err: DevgateError | None = None,
     *,
     given: Mapping[str, str] | None = None,
     secret: tuple[str, str] | None = None,
 ) -> Response:
+    """The list, and what was done last."""
     reply: Mapping[str, Any] = await visit.ask("webhooks")
     query = visit.request.query_params
     done, name = query.get("done", ""), query.get("name", "")[:64]
     return visit.page(
         "webhooks.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Webhooks"),
         items=reply["items"],
         looks=LOOKS,
         groups=sorted(GROUPS),
         given=given or {},
-        problem="" if err is None else str(err),
+        err=err,
         done=visit.t(DONE[done], name=name) if done in DONE and not (err or secret) else "",
         secret=secret,
     )
@@ -71,7 +65,7 @@ async def act(visit: Visit) -> Response:
             try:
                 await visit.ask(operation, name=fields[name], **more)
             except DevgateError as err:
-                return await _page(visit, err)
+                return await show(visit, err)
             return to(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
     raise CallerError("400", f"add or {' or '.join(ACTS)} expected, not nothing")
 
@@ -86,8 +80,8 @@ async def _add(visit: Visit, fields: Mapping[str, str]) -> Response:
             events=wanted or None,
         )
     except DevgateError as err:
-        return await _page(visit, err, given=fields)
-    return await _page(visit, secret=(str(reply["name"]), str(reply["secret"])))
+        return await show(visit, err, given=fields)
+    return await show(visit, secret=(str(reply["name"]), str(reply["secret"])))
 
 
 def _wanted(fields: Mapping[str, str]) -> Sequence[str]:

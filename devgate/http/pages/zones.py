@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError
 from devgate.http.pages.view import Visit, to
-from devgate.http.problems import http_status
 
 PATH = "/settings/zones"
 
@@ -23,21 +22,16 @@ def names() -> list[str]:
     return sorted(name for name in available_timezones() if "/" in name and name[:4] != "Etc/")
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, err: CallerError | None = None) -> Response:
     """All sites, each with its zone."""
-    return await _page(visit)
-
-
-async def _page(visit: Visit, err: CallerError | None = None) -> Response:
     reply: Mapping[str, Any] = await visit.ask("zones")
     return visit.page(
         "zones.html",
-        200 if err is None else http_status(err.status),
         title=visit.t("Sites"),
         items=reply["items"],
         default=reply["default"],
         names=names() if visit.may("zone") else (),
-        problem="" if err is None else str(err),
+        err=err,
         done=visit.request.query_params.get("done", "")[:200],
     )
 
@@ -51,5 +45,5 @@ async def change(visit: Visit) -> Response:
         # Not visit.ask(): here a None means something.
         await visit.web.dispatch({"type": "zone", "site": site, "zone": zone}, caller.source)
     except CallerError as err:
-        return await _page(visit, err)
+        return await show(visit, err)
     return to(f"{PATH}?{urlencode({'done': site})}")
