@@ -1,11 +1,8 @@
-"""Make the screenshots of docs/screenshots anew: a demo with a past, and a browser.
-
-Run it from the repository's environment with its `dev` extra: `.venv/bin/python -m
-scripts.screenshots [NAME...]`. Needs Debian's chromium, and fonts with Chinese (fonts-noto-cjk).
-"""
+"""Make the screenshots of docs/screenshots anew: a demo with a past, and a browser."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import signal
@@ -17,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from past import NAMES, PLACES, fill
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from devgate.app import App
 from devgate.config.oidc import OidcSettings
 from devgate.demo import populate, throw_away
 from devgate.process import serve
-from scripts.past import NAMES, PLACES, fill
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 DEVICES = 200
@@ -89,7 +86,7 @@ def demo(language: str) -> Iterator[str]:
     url = f"sqlite:///{folder / 'past.db'}"
     fill(url, DEVICES, language)
     log = folder / "log"
-    command = [sys.executable, "-m", "scripts.screenshots", "--serve", str(folder / "s.sock"), url]
+    command = [sys.executable, "-m", "screenshots", "--serve", str(folder / "s.sock"), url]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=OUT.parents[1], stdout=out, stderr=out)
     try:
@@ -223,17 +220,28 @@ DONE_FIRST: Mapping[str, Callable[[Page], None]] = {
 
 def main() -> None:
     """All of them, or those that are named."""
-    if sys.argv[1:2] == ["--serve"]:
-        serve_past(*sys.argv[2:4])
+    parser = argparse.ArgumentParser(
+        prog="scripts/screenshots",
+        description=f"{__doc__} Needs chromium, and fonts with Chinese (fonts-noto-cjk).",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOTS)}")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)  # for the demo's own process
+    args = parser.parse_args()
+    if args.serve:
+        serve_past(*args.serve)
         return
-    OUT.mkdir(parents=True, exist_ok=True)
+    for name in args.names:
+        if name not in SHOTS:
+            parser.error(f"there is no {name!r}: see --help")
     program = shutil.which("chromium")
-    assert program, "chromium is needed (Debian: apt-get install chromium)"
+    if program is None:
+        sys.exit("screenshots: chromium is missing (on Debian: apt-get install chromium)")
+    OUT.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         for language in ("en", "zh"):
-            if any(SHOTS[name][1] == language for name in sys.argv[1:] or SHOTS):
-                shoot(browser, language, sys.argv[1:])
+            if any(SHOTS[name][1] == language for name in args.names or SHOTS):
+                shoot(browser, language, args.names)
         browser.close()
 
 

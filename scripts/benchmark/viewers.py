@@ -88,7 +88,8 @@ class Viewers:
             made._stopping.set()
             thread.join(PATIENCE)
             for key in list(made._selector.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr]  # only sockets are there
+                assert isinstance(key.fileobj, socket.socket), "only sockets are there"
+                key.fileobj.close()
             made._selector.close()
         if made.broken:
             raise BenchError(made.broken)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -28,13 +28,14 @@ def switch(out: Path) -> None:
         same = Path(*name.parts[1:]) if chinese else name
         up = "../" * (len(name.parts) - 1)
         leads = {"en": f"{up}{same.as_posix()}", "zh": f"{up}zh/{same.as_posix()}"}
-        text, count = SWITCH.subn(
-            lambda m, leads=leads: f'{m[1]}"{leads[m[3]]}"{m[2]}',  # type: ignore[misc]
-            page.read_text("utf-8"),
-        )
+        text, count = SWITCH.subn(partial(_led, leads), page.read_text("utf-8"))
         if count < 2 and name.name != NO_PAGE:
             raise Unswitched(f"{name}: {count} links to another language")
         page.write_text(text, "utf-8")
+
+
+def _led(leads: Mapping[str, str], found: re.Match[str]) -> str:
+    return f'{found[1]}"{leads[found[3]]}"{found[2]}'
 
 
 class Seen(HTMLParser):

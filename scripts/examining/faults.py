@@ -39,11 +39,11 @@ def _sql(world: World, *statements: str) -> None:
             for statement in statements:
                 conn.execute(statement.encode())
         return
-    conn = sqlite3.connect(world.served.folder / "devgate.db", autocommit=True)
+    file = sqlite3.connect(world.served.folder / "devgate.db", isolation_level=None)
     for statement in statements:
-        conn.execute(statement)
-    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    conn.close()
+        file.execute(statement)
+    file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file.close()
 
 
 def _damage(world: World) -> None:

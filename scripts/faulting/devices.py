@@ -122,7 +122,7 @@ class Unit:
             nursery.start_soon(self._leave_later, connection)
         elif fault in ("stalled", "half open"):
             try:
-                cut(connection.stream.socket._sock)  # type: ignore[attr-defined]
+                cut(connection.stream.socket)
             except OSError:  # it has just ended
                 return
             connection.dead = True
@@ -132,7 +132,7 @@ class Unit:
                 nursery.start_soon(self._leave_later, connection)
                 return
             with contextlib.suppress(OSError):
-                mend(connection.stream.socket._sock)  # type: ignore[attr-defined]
+                mend(connection.stream.socket)
             connection.dead = False
             self._wakes()
             await self._hold(connection, nursery)

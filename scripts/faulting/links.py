@@ -10,17 +10,19 @@ import ctypes
 import socket
 import struct
 
+from trio.socket import SocketType
+
 SO_ATTACH_FILTER = 26
 SO_DETACH_FILTER = 27
 ACCEPT_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K, 0 bytes
 
 
-def cut(connection: socket.socket) -> None:
+def cut(connection: SocketType) -> None:
     """Lose all packets that arrive. What the caller sends would still go out: it must not."""
     program = ctypes.create_string_buffer(ACCEPT_NOTHING, len(ACCEPT_NOTHING))
     told = struct.pack("HL", 1, ctypes.addressof(program))
     connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, told)
 
 
-def mend(connection: socket.socket) -> None:
+def mend(connection: SocketType) -> None:
     connection.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

@@ -64,14 +64,14 @@ class Gate:
         for stream in pair:
             if stream.socket.family == socket.AF_INET:
                 with contextlib.suppress(OSError):  # it has just ended
-                    links.cut(stream.socket._sock)  # type: ignore[attr-defined]
+                    links.cut(stream.socket)
                     self._deaf.add(stream)
 
     def mend(self) -> None:
         self.refuses = False
         while self._deaf:
             with contextlib.suppress(OSError):
-                links.mend(self._deaf.pop().socket._sock)  # type: ignore[attr-defined]
+                links.mend(self._deaf.pop().socket)
         self._open.set()
 
     async def passes(self) -> None:

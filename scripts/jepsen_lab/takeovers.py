@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -54,7 +54,9 @@ def parted(lab: Lab, node: Node) -> Iterator[None]:
         lab.programs.mend()
 
 
-KINDS: dict[str, Callable[..., object]] = {
+Kind = Callable[["Lab", Node], AbstractContextManager[None]]
+
+KINDS: dict[str, Kind] = {
     "kill -9": killed,
     "SIGSTOP": frozen,
     "partition": parted,
@@ -84,7 +86,7 @@ def measure(lab: Lab, rounds: int) -> dict[str, object]:
     }
 
 
-def _one(lab: Lab, node: Node, kind: Callable[..., object]) -> tuple[float | None, list[float]]:
+def _one(lab: Lab, node: Node, kind: Kind) -> tuple[float | None, list[float]]:
     incarnation, imeis = _devices(lab, node)
     others = [one for one in lab.nodes if one is not node]
     took: list[float] = []
@@ -117,7 +119,7 @@ def _one(lab: Lab, node: Node, kind: Callable[..., object]) -> tuple[float | Non
     watching = threading.Thread(target=look, daemon=True)
     began = time.monotonic()
     watching.start()
-    with kind(lab, node):  # type: ignore[attr-defined]
+    with kind(lab, node):
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from upgrading.load import Load
 from upgrading.wheels import program
@@ -137,12 +138,12 @@ def steps(log: Path) -> list[dict[str, float]]:
     return found
 
 
-def wait_for(command: list[str], folder: Path, own: dict[str, str]) -> dict:  # type: ignore[type-arg]
+def wait_for(command: list[str], folder: Path, own: dict[str, str]) -> dict[str, Any]:
     until = time.monotonic() + 60
     while True:
         done = subprocess.run(command, cwd=folder, env=own, capture_output=True, check=False)
         if done.returncode == 0:
-            found: dict = json.loads(done.stdout)  # type: ignore[type-arg]
+            found: dict[str, Any] = json.loads(done.stdout)
             return found
         if time.monotonic() > until:
             raise SystemExit(done.stderr.decode())

@@ -281,8 +281,8 @@ class Load:
 
     def close(self) -> None:
         """Close all connections."""
-        for one in (*self.devices, *self._callers):
-            one.sock.close()
+        for sock in [*(one.sock for one in self.devices), *(one.sock for one in self._callers)]:
+            sock.close()
         self._epoll.close()
 
     # What came of it

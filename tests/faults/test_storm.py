@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-PLANTS = ["no-epoch", "rows-given-up", "early-send", "oldest-first"]
 # Few kinds, each with a recovery that takes a moment: a storm of all is for scripts/faults.
 KINDS = {"sqlite": "kill", "postgresql": "sessions terminated"}
 
@@ -64,13 +61,3 @@ def test_a_missing_fsync_is_found() -> None:
     done = faults("power", "--cuts", "20", "--seconds", "1", "--seed", "7", "--plant", "no-fsync")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "there is no record" in done.stdout
-
-
-@pytest.mark.parametrize("name", PLANTS)
-def test_a_plant_finds_what_it_replaces(name: str) -> None:
-    """A plant whose function was renamed would plant nothing, and be found by nobody."""
-    program = f"from faulting.planted import PLANTS; PLANTS[{name!r}]()"
-    subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], check=True, timeout=150,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}"},
-    )  # fmt: skip

@@ -80,12 +80,12 @@ class Connection(Parked):
         return False
 
     def transmit_marked(self, wire: bytes) -> tuple[bool, Mark | None]:
-        """As device_commands.Wire.transmit_marked()."""
+        """As device_commands.CommandLink.transmit_marked()."""
         sent = self.transmit(wire)
         return sent, self.link.mark() if sent and not self.owner.relayed else None
 
     def unmark(self) -> None:
-        """As device_commands.Wire.unmark()."""
+        """As device_commands.CommandLink.unmark()."""
         self.link.unmark()
 
     def too_late(
