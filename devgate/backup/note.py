@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from devgate.errors import SetupError
 from devgate.store.copies import Facts
+from devgate.store.modes import new_file
 
 CHUNK = 1 << 20
 KINDS = ("sqlite", "postgresql")
@@ -40,8 +41,7 @@ def write(file: Path, note: Note) -> None:
     """Put the note beside the backup, for its owner alone, and onto the disk. Raises OSError."""
     path = path_of(file)
     fields = {"devgate_backup": 1, **note._asdict(), "facts": note.facts._asdict()}
-    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(made, "w") as content:
+    with os.fdopen(new_file(path), "w") as content:
         json.dump(fields, content, indent=1)
         content.write("\n")
         content.flush()

@@ -21,6 +21,7 @@ from devgate.store.copies import facts, unreadable
 from devgate.store.engine import Database
 from devgate.store.folders import sync_folder
 from devgate.store.migrating import prepare, version_of
+from devgate.store.modes import new_file
 from devgate.store.opening import opened
 from devgate.store.outage import in_words
 from devgate.store.ownership import FileLock, Held
@@ -82,6 +83,7 @@ def _put_sqlite(url: str, file: Path, at: float | None, held: bool, seal: Seal) 
     part = target.with_name(f"{target.name}.restoring")
     with _locked(target):
         try:
+            _remove(part)  # of a restore that was killed: its log is no part of this copy
             _copied(file, part)
             database = opened(f"sqlite:///{part}", partial(prepare, upgrade=True))
             try:
@@ -95,8 +97,7 @@ def _put_sqlite(url: str, file: Path, at: float | None, held: bool, seal: Seal) 
             part.rename(target)
             sync_folder(target.parent)
         finally:
-            for name in ("", *BESIDE):
-                part.with_name(part.name + name).unlink(missing_ok=True)
+            _remove(part)
     return done._replace(aside=aside)
 
 
@@ -155,9 +156,14 @@ def _locked(target: Path) -> Iterator[None]:
         lock.release()
 
 
+def _remove(part: Path) -> None:
+    for name in ("", *BESIDE):
+        part.with_name(part.name + name).unlink(missing_ok=True)
+
+
 def _copied(file: Path, part: Path) -> None:
     """For the owner of the folder alone, and on the disk."""
-    made = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    made = new_file(part)
     with os.fdopen(made, "wb") as to, file.open("rb") as source:
         shutil.copyfileobj(source, to, notes.CHUNK)
         to.flush()

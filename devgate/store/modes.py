@@ -52,6 +52,16 @@ def lock_file(path: Path, mode: int) -> int:
     return made
 
 
+def new_file(path: Path) -> int:
+    """Open a new file to be written, for its owner alone, in the place of what is there.
+
+    Raises OSError. Nothing is written through a link: who owns the folder must not lead root to
+    another file.
+    """
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
+
+
 def _give(file: int, folder: Path) -> None:
     """A file that root has made goes to the owner of its folder."""
     found = folder.stat()

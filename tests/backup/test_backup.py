@@ -196,6 +196,24 @@ def test_the_former_file_stays_beside_sqlite(sqlite_url: str, tmp_path: Path) ->
     assert not [name for name in left if name.endswith((".restoring", "-wal", "-shm"))]
 
 
+def test_nothing_is_written_through_a_link(sqlite_url: str, tmp_path: Path) -> None:
+    """Root restores into a folder of the service's user, who may have put links there. A log of an
+    earlier restore that was killed would be taken for that of the new file."""
+    settings = settings_of(with_tables(sqlite_url), tmp_path)
+    others = [tmp_path / "others", tmp_path / "others too"]
+    for other in others:
+        other.write_text("somebody else's")
+    (tmp_path / "copy.db.json").symlink_to(others[0])
+    (tmp_path / "devgate.db.restoring").symlink_to(others[1])
+    (tmp_path / "devgate.db.restoring-wal").write_bytes(b"of another file" * 1000)
+    file, note = back_up(settings, tmp_path / "copy.db")
+    assert notes.read(file) == note
+    restore(settings, file, held=False)
+    assert [other.read_text() for other in others] == ["somebody else's"] * 2
+    assert not (tmp_path / "devgate.db").is_symlink()
+    assert list(check_database(settings)) == []
+
+
 def test_a_password_is_no_argument() -> None:
     uri, env = pg_programs.connection("postgresql://me:s3cret@db.example:5433/x?sslmode=require")
     assert "s3cret" not in uri
