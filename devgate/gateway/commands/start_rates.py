@@ -7,6 +7,7 @@ the devices. A gateway that is killed loses what it has not written: FLUSH_SECON
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
@@ -34,6 +35,7 @@ class StartRates:
         self._records = records
         self._waiting: dict[Imei, Starts] = {}
         self._any = trio.Event()  # set once something waits
+        self._writing = trio.Lock()
 
     def note(self, command: Command) -> None:
         """A command has ended."""
@@ -70,16 +72,25 @@ class StartRates:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits. What the database does not take now waits on."""
-        waiting, self._waiting, self._any = self._waiting, {}, trio.Event()
-        rows = sorted(waiting.values())
-        try:
-            while rows:
-                await self._records.change(starts.count, rows[:SLICE])
-                del rows[:SLICE]
+        """Write what waits, behind what is being written. What the database does not take now
+        waits on."""
+        async with self._writing:
+            self._any = trio.Event()
+            imeis = sorted(self._waiting)
+            for at in range(0, len(imeis), SLICE):
+                rows = [self._waiting.pop(imei) for imei in imeis[at : at + SLICE]]
+                try:
+                    await self._records.change(starts.count, rows)
+                except BaseException as err:
+                    self._wait_on(rows)
+                    if isinstance(err, StoreError):
+                        return
+                    raise
                 await trio.sleep(STEP_SECONDS)
-        except StoreError:
-            for row in rows:
-                if (later := self._waiting.pop(Imei(row.imei), None)) is not None:
-                    row = row.then(later)
-                self._add(Imei(row.imei), row)
+
+    def _wait_on(self, rows: Sequence[Starts]) -> None:
+        for row in rows:
+            imei = Imei(row.imei)
+            if (later := self._waiting.pop(imei, None)) is not None:
+                row = row.then(later)
+            self._add(imei, row)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
+import trio.testing
 from sqlalchemy import text
 from trio.testing import MockClock
 
-from devgate.gateway.commands.start_rates import FLUSH_SECONDS
+from devgate.gateway.commands.start_rates import FLUSH_SECONDS, SLICE, StartRates
+from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
+from tests.gateway.commands.test_running import outcome
 from tests.gateway.rig import Rig, X, ask
 
 
@@ -59,3 +64,43 @@ async def test_what_waits_is_written_at_the_end(rig: Rig, autojump_clock: MockCl
         await trio.sleep(1)
         assert stored(rig) == (0, 0, False)
     assert stored(rig) == (1, 0, True)
+
+
+async def noted(rig: Rig) -> tuple[StartRates, Callable[[], int]]:
+    """A start of each of more devices than go into one transaction; and how many are on disk."""
+    many = [Imei(f"{number:015}") for number in range(1000, 1000 + SLICE + 10)]
+    with rig.database.write() as conn:
+        devices.insert_all(conn, [Device(imei, int(imei)) for imei in many])
+    rates = StartRates(rig.records)
+    for imei in many:
+        rates.note(outcome("200", imei=imei))
+
+    def on_disk() -> int:
+        with rig.database.read() as conn:
+            return conn.scalar(text("SELECT count(*) FROM device_starts WHERE asked = 1")) or 0
+
+    return rates, on_disk
+
+
+async def test_a_second_flush_ends_after_the_first(rig: Rig) -> None:
+    """After it the process ends: what the first one had in hand would be lost."""
+    rates, on_disk = await noted(rig)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rates.flush)
+        await trio.testing.wait_all_tasks_blocked()
+        assert on_disk() == SLICE
+        await rates.flush()
+        assert on_disk() == SLICE + 10
+
+
+async def test_a_flush_that_is_cancelled_loses_nothing(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    rates, on_disk = await noted(rig)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rates.run)
+        await trio.sleep(FLUSH_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        assert on_disk() == SLICE
+        nursery.cancel_scope.cancel()
+    assert on_disk() == SLICE + 10
