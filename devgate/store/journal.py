@@ -202,12 +202,7 @@ class Journal:
             if rows:
                 write_plain(trips, kind, rows)
         trips.ask("COMMIT")
-        self._committing = True
-        try:
-            trips.go()
-        except DBAPIError:
-            self._committing = not trips.skipped
-            raise
+        trips.go()
 
     def _in_sqlite(
         self, conn: Connection, fence: Fence, batch: Batch, events: list[Values]

@@ -83,10 +83,13 @@ class Trips:
             _receive(connection, expected)
             connection.exit_pipeline_mode()
         except psycopg.Error as err:
-            self.skipped = any(answer.refused for _, _, answer in asked[:-1])
+            # With the connection it may be a pooler that refuses: it answers the first statement
+            # although the server has carried out all of them.
+            broken = connection.status == _BAD
+            self.skipped = not broken and any(answer.refused for _, _, answer in asked[:-1])
             raise DBAPIError.instance(
                 None, None, err, psycopg.Error,
-                connection_invalidated=connection.status == _BAD, dialect=self._dialect,
+                connection_invalidated=broken, dialect=self._dialect,
             ) from err  # fmt: skip
 
     def close(self) -> None:

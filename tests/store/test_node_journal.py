@@ -17,6 +17,7 @@ from devgate.store.trips import Trips
 from devgate.store.verdicts import VERDICT
 from tests.store.commands import command_row, event
 from tests.store.plain import A, B
+from tests.store.pooler import Pooler, pooled
 from tests.store.two_nodes import LATE_WINDOW, OneNode, device, order, types
 from tests.store.verdicts import verdict
 
@@ -191,6 +192,36 @@ def test_a_commit_without_an_answer_is_written_once(
     ]  # fmt: skip
     assert b.read(history.by_id, "1")["state"] == "sent"
     journal.close()
+
+
+class Pooled(NodeJournal):
+    """A journal behind a pooler whose connection to the server breaks behind the next COMMIT."""
+
+    pooler: Pooler | None = None
+
+    def _commits(self, trips: Trips) -> None:
+        if self.pooler is not None:
+            self.pooler.breaks, self.pooler = True, None
+        super()._commits(trips)
+
+
+def test_a_pooler_does_not_know_what_was_carried_out(postgres_url: str) -> None:
+    """It answers the first statement of a trip although the server has carried out the last."""
+    with pooled(postgres_url) as (pooler, url):
+        node = OneNode(url, "a")
+        journal = Pooled(node.database, node.member, late_window=LATE_WINDOW)
+        try:
+            journal.commit([device(A, 1)])
+            journal.pooler = pooler
+            rows = [order("1", key="k", spent="k"), event("device.flapping")]
+            with pytest.raises(DBAPIError):
+                journal.commit(rows)
+            assert journal.commit(rows).refused == {}
+            names = [type for _, type in types(node)]
+            assert sorted(names) == ["command.sent", "device.flapping", "device.online"]
+        finally:
+            journal.close()
+            node.close()
 
 
 def test_times_are_the_databases_though_the_gateways_clock_goes_its_own_way(
