@@ -14,6 +14,7 @@ from devgate.errors import CallerError
 Imei = NewType("Imei", str)
 
 MAX_DURATION = 64  # characters: more of them are no time that anybody means
+MAX_TIME = 2**37  # seconds since 1970: ids reach no further
 MAX_TEXT = 976  # bytes of DATA that a frame can carry: 999 less its header
 
 # control.md section 2. A status that is not in it is a failure of the gateway.

@@ -15,10 +15,12 @@ from time import time
 from typing import Any, NamedTuple
 
 from devgate import __version__
-from devgate.model import iso
+from devgate.model import EXIT, MAX_TIME, in_unicode, iso
 from devgate.store.batch import KINDS, Row
 from devgate.store.folders import sync_folder
 from devgate.store.ownership import Owner
+
+ID_SIZE = 26  # characters
 
 log = logging.getLogger("devgate.store")
 
@@ -93,15 +95,32 @@ def parse(lines: Sequence[Any]) -> list[Late]:
             if "database" in line:
                 database, epoch = str(line["database"]), int(line["epoch"])
                 continue
-            texts = (line["id"], line["status"], line["state"], line["message"])
-            good = all(isinstance(text, str) for text in texts) and database
-            times = [line["ended_at"], line["late_at"], line["late"]]
-            if not good or not all(isinstance(at, int | float | None) for at in times):
-                raise ValueError("a head, and a command's columns expected")
+            if not database or not _is_command(line):
+                raise ValueError(f"line {number}: a head, and a command's columns expected")
         except (TypeError, KeyError) as err:
             raise ValueError(f"line {number}: {err!r}") from None
         found.append(Late(database, epoch, line))
     return found
+
+
+def _is_command(line: Mapping[str, Any]) -> bool:
+    """Whether the database can take it and every reader of it can show it: a time of the year
+    10000 would end each start of the gateway. Raises TypeError or KeyError for other shapes."""
+    text = f"{line['id']}{line['message']}"
+    return (
+        all(isinstance(line[name], str) for name in ("id", "message"))
+        and len(line["id"]) <= ID_SIZE
+        and "\0" not in text
+        and text == in_unicode(text)
+        and line["status"] in EXIT
+        and line["state"] in ("waiting", "sent", "ended")
+        and line["late"] in (True, False, None)
+        and all(_is_time(line[name]) for name in ("ended_at", "late_at"))
+    )
+
+
+def _is_time(at: Any) -> bool:
+    return at is None or (type(at) in (int, float) and 0 <= at <= MAX_TIME)
 
 
 def set_aside(path: Path) -> Path:

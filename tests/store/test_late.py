@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +50,24 @@ def test_a_file_that_is_no_side_file_is_refused(tmp_path: Path, text: str) -> No
         return
     with pytest.raises(ValueError, match="line 1"):
         late.read(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ended_at", 1e300), ("ended_at", float("nan")), ("ended_at", -1), ("late_at", 2.6e11),
+        ("late_at", True), ("late_at", "1"), ("late", "no"), ("status", "999"), ("status", []),
+        ("state", "over"), ("message", "a\0b"), ("message", "\ud800"), ("message", None),
+        ("id", "1" * 27), ("id", "\0"), ("id", 1),
+    ],
+)  # fmt: skip
+def test_what_no_database_takes_or_no_page_can_show_is_no_outcome(name: str, value: Any) -> None:
+    """A time of 1e300 was stored: lists that had it failed, and so did every start."""
+    head: dict[str, Any] = {"database": "d" * 32, "epoch": 7}
+    line = {
+        "id": "1", "status": "200", "state": "ended", "message": "started", "late": True,
+        "ended_at": 1.0, "late_at": None,
+    }  # fmt: skip
+    assert len(late.parse([head, line])) == 1
+    with pytest.raises(ValueError, match="line 2"):
+        late.parse([head, {**line, name: value}])

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from devgate.errors import CallerError
 from devgate.events.kinds import must_be_known, types_of
-from devgate.model import IMEI, Imei, duration, imei, shown, unknown_field
+from devgate.model import IMEI, MAX_TIME, Imei, duration, imei, shown, unknown_field
 
 Args = Mapping[str, object]
 T = TypeVar("T")
@@ -23,7 +23,6 @@ MAX_AT_ONCE = 500  # devices that one request changes, all or none: some 30 ms
 # Not a name that a request can have: the sites that the caller is limited to, where a list is to
 # be narrowed to them (`operations.sites`).
 OWN = "sites of the caller"
-MAX_TIME = 2**37  # seconds since 1970 that a filter may name: ids reach no further
 
 
 def device(args: Args) -> Imei:

@@ -12,7 +12,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.history import MAX_SOURCE
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import Source, shown
+from devgate.model import MAX_TIME, Source, shown
 from devgate.store import audit as stored
 from devgate.store.audit import Wanted
 
@@ -80,7 +80,7 @@ def _wanted(args: Args) -> Wanted:
 
 def _time(args: Args, name: str) -> float | None:
     given = arguments.number(args, name)
-    if given is not None and given > arguments.MAX_TIME:
+    if given is not None and given > MAX_TIME:
         raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
     return None if given is None else float(given)
 

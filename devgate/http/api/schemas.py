@@ -22,7 +22,6 @@ from devgate.gateway.operations.arguments import (
     MAX_EXPIRES,
     MAX_KEY,
     MAX_LIMIT,
-    MAX_TIME,
     MAX_TIMEOUT,
 )
 from devgate.gateway.operations.device_list import MAX_SEARCH, MAX_SPAN, ORDERS
@@ -40,7 +39,7 @@ from devgate.gateway.operations.inbox import (
     VERDICTS,
 )
 from devgate.gateway.reports import past
-from devgate.model import BIDI, MAX_TEXT
+from devgate.model import BIDI, MAX_TEXT, MAX_TIME
 from devgate.store.device import MAX_ID, MAX_NAME, UNITS
 from devgate.store.device_orders import MAX_CURSOR
 from devgate.store.machine_record import MAX_NOTE as MAX_REMARK
