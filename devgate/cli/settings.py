@@ -22,7 +22,7 @@ def settings(where: Where, everything: bool) -> None:
 
     What stands in gateway.toml is changed there; most keys are taken up by a SIGHUP
     (`systemctl reload devgate`), those with RESTART at the next start. SET BY is `file`,
-    `environment` or `default`. Secrets are not shown.
+    `environment`, `default`, or `program` in a demo. Secrets are not shown.
 
     \b
     Examples:

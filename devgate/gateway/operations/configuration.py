@@ -22,15 +22,17 @@ async def settings(gateway: Gateway, args: Args, source: str) -> Reply:
     return {
         "status": "200",
         "file": now.file,
-        "items": list(_keys(now, (), gateway.records.database)),
+        "items": list(_keys(now, (), now.file, gateway.records.database)),
     }
 
 
-def _keys(table: Table, around: tuple[str, ...], database: str) -> Iterator[Reply]:
+def _keys(
+    table: Table, around: tuple[str, ...], file: str | None, database: str
+) -> Iterator[Reply]:
     for name, field in type(table).model_fields.items():
         value, place = getattr(table, name), (*around, name)
         if isinstance(value, Table):
-            yield from _keys(value, place, database)
+            yield from _keys(value, place, file, database)
         elif not tables_of(field) and not table_of(field):
             secret = not field.repr
             if place == URL:  # without its password it is none
@@ -42,16 +44,18 @@ def _keys(table: Table, around: tuple[str, ...], database: str) -> Iterator[Repl
                 "value": None if secret else value,
                 "secret": secret,
                 "unit": "seconds" if isinstance(value, float) else None,
-                "from": _origin(table, place),
+                "from": _origin(table, place, file),
                 "restart": needs_restart(field),
                 "about": field.description or "",
             }
 
 
-def _origin(table: Table, place: tuple[str, ...]) -> str:
+def _origin(table: Table, place: tuple[str, ...], file: str | None) -> str:
     if place[-1] not in table.model_fields_set:
         return "default"
-    return "environment" if variable(place) in os.environ else "file"
+    if variable(place) in os.environ:
+        return "environment"
+    return "file" if file is not None else "program"  # a demo reads no file
 
 
 async def doctor(gateway: Gateway, args: Args, source: str) -> Reply:

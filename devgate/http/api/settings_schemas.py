@@ -16,7 +16,7 @@ SETTINGS: dict[str, Schema] = {
         },
         secret=YES,
         unit={"type": ["string", "null"], "enum": ["seconds", None]},
-        **{"from": {"type": "string", "enum": ["default", "file", "environment"]}},
+        **{"from": {"type": "string", "enum": ["default", "file", "environment", "program"]}},
         restart=YES,
         about=TEXT,
     ),
