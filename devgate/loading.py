@@ -17,6 +17,7 @@ from devgate.gateway.devices.moving import MakeLink
 from devgate.gateway.operations.entry import load
 from devgate.store import history
 from devgate.store.journal import Journal
+from devgate.store.nodes import server_time
 from devgate.upgrade import filling
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ async def recover_from_disk(
     """What the database has. Raises SetupError."""
     gateway, records = parts.gateway, parts.storage.records
     with in_a_sentence(parts.storage.database):
+        if joined is not None:
+            clock.shared.follow(await records.read(server_time))
         clock.shared.begin(await records.read(history.newest_trusted_at))
         gateway.trimming.tell()  # ahead of every event with a time that is in doubt
         await gateway.trimming.store_trusted_at()

@@ -55,6 +55,15 @@ class Clock:
         self._written = self._base  # what is written, less the boot time
         self._judge(wall, boot)
 
+    def follow(self, now: float) -> None:
+        """From now on the wall clock's time is `now` and what passes from here on.
+
+        A node of a cluster does that with the database's: its times are compared with those of
+        others, and a command in memory would have times of two clocks if its own was set.
+        """
+        ahead = now - self._boot()
+        self._wall = lambda: ahead + self._boot()
+
     def look(self) -> None:
         """See whether the clock has been set. To be called once a minute, at least."""
         boot, wall = self._boot(), self._wall()

@@ -154,6 +154,11 @@ def join(conn: Connection, id: str, version: str) -> Member:
     return Member(id, row.incarnation, row.secret, owned.database, owned.lost)
 
 
+def server_time(conn: Connection) -> float:
+    """Seconds since 1970 on the database's clock, which all nodes share."""
+    return float(conn.scalar(text("SELECT extract(epoch FROM clock_timestamp())::float8")))
+
+
 def reached_from(conn: Connection) -> str:
     """The address of this machine that PostgreSQL sees; that of loopback for a Unix socket."""
     found = conn.scalar(text("SELECT host(inet_client_addr())"))

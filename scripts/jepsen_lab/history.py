@@ -46,9 +46,6 @@ class History:
     wall: float = 0.0
     # From when to when a node stood still between its last look at the lease and a first byte.
     frozen: Sequence[tuple[float, float]] = ()
-    # From when to when the clock of a node was wrong: what it wrote then has a wrong time.
-    stepped: Sequence[tuple[float, float]] = ()
-    told_at: Mapping[int, float] = field(default_factory=dict)  # when `watch` told each event
 
     def lines(self) -> Iterator[str]:
         """It as JSON lines, for a person who looks for the cause of a breach."""

@@ -10,6 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from crashing.callers import SENT
 from crashing.processes import Json
@@ -19,11 +20,12 @@ from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.events.kinds import NAMED
 from devgate.gateway.commands.transitions import TOLD, after_events, place_of
-from jepsen_lab.clocks import true_times
 from jepsen_lab.history import History
 
 # Seconds: starts that were sent apart and reach their device at once were held up by the link.
 APART, AT_ONCE = 0.5, 0.05
+TIMES = ("accepted_at", "sent_at", "ended_at", "late_at")
+DISORDER = 2.0  # seconds by which two nodes may differ that have written a record's times
 LATE_START = 1.5  # seconds from the end of a record until a start that reaches its device is late
 
 
@@ -52,9 +54,9 @@ def judge(history: History) -> Verdict:
     watched_as_on_disk(verdict, history.events, history.watched)
     _posted(verdict, history)
     _refused(verdict, history)
-    records = true_times(history)
-    _late_starts(verdict, history, records)
-    _matches(verdict, history, records)
+    _times(verdict, history.records)
+    _late_starts(verdict, history, by_key)
+    _matches(verdict, history)
     _count(verdict, history, came.total())
     return verdict
 
@@ -87,6 +89,14 @@ def _ended(verdict: Verdict, records: Iterable[Json]) -> None:
     for record in records:
         if record["state"] != "ended":
             verdict.other.append(f"{record['command']} has not ended: {record}")
+
+
+def _times(verdict: Verdict, records: Iterable[Json]) -> None:
+    """A command's times are in order, whatever the clocks of its nodes said meanwhile."""
+    for record in records:
+        times = [at for column in TIMES if (at := record[column]) is not None]
+        if any(then < before - DISORDER for before, then in pairwise(times)):
+            verdict.other.append(f"times of {record['key']} are out of order: {record}")
 
 
 def _steps(verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json]) -> None:
@@ -187,12 +197,9 @@ def _refused(verdict: Verdict, history: History) -> None:
                 )
 
 
-def _late_starts(verdict: Verdict, history: History, records: Sequence[Json]) -> None:
+def _late_starts(verdict: Verdict, history: History, by_key: Mapping[str, Sequence[Json]]) -> None:
     """No start reaches its device long after its record has ended, but for those that a link held
     up, and those of a node that stood still between its look at the lease and the first byte."""
-    by_key: dict[str, list[Json]] = defaultdict(list)
-    for record in records:
-        by_key[str(record["key"])].append(record)
     arrivals: dict[str, list[tuple[float, float]]] = defaultdict(list)  # came at, was sent at
     for order in history.orders:
         noted = history.devices.starts.get((order.imei, order.long))
@@ -226,11 +233,11 @@ def _late_starts(verdict: Verdict, history: History, records: Sequence[Json]) ->
                 )
 
 
-def _matches(verdict: Verdict, history: History, written: Sequence[Json]) -> None:
+def _matches(verdict: Verdict, history: History) -> None:
     """Each result on record is what the device answered to that start. Where other starts of the
     device were open as well, it may be the answer to one of them (protocol.md section 4)."""
     by_device: dict[str, list[Json]] = defaultdict(list)
-    for record in written:
+    for record in history.records:
         if record["type"] == "start" and record["sent_at"] is not None:
             by_device[record["imei"]].append(record)
     results = mismatched = unanswered = wrongly = 0

@@ -161,12 +161,10 @@ def rolling_restart(lab: Lab, node: Node) -> None:
 
 def clock_steps(lab: Lab, node: Node) -> None:
     """The wall clock of one node jumps, and jumps back. Clocks that nobody sets go on."""
-    began = time.monotonic()
     for _ in range(lab.rng.randint(1, 3)):
         node.faults.clock(lab.rng.choice(STEPS) * lab.rng.choice([-1, 1]))
         time.sleep(lab.rng.uniform(0.2, 3))
     node.faults.clock(0)
-    lab.stepped.append((began, time.monotonic()))
 
 
 def balancer(lab: Lab, node: Node) -> None:

@@ -57,7 +57,6 @@ class Lab:
         self.done: Counter[str] = Counter()
         # From when to when a node stood still before a first byte, or a node's clock was wrong.
         self.frozen: list[tuple[float, float]] = []
-        self.stepped: list[tuple[float, float]] = []
         self.operator = Operator(server, self.nodes, seed)
         self.looks: Looks | None = None  # once starts flow
         self._callers = callers

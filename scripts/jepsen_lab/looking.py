@@ -117,7 +117,7 @@ class Looks:
         lab, url = self._lab, self._lab.server.url
         received = lab.nodes[0].received.read_text("ascii").splitlines()
         # Ahead of the database: a late answer may still come. What was told is on disk already.
-        watched, watched_at = list(self.watcher.events), dict(self.watcher.at)
+        watched = list(self.watcher.events)
         records, events = read_journal(url)
         history = History(
             list(lab.book.orders),
@@ -131,8 +131,6 @@ class Looks:
             list(lab.book.odd),
             wall_ahead(),
             list(lab.frozen),
-            list(lab.stepped),
-            watched_at,
         )
         with (lab.folder / "history.jsonl").open("w") as out:
             for line in history.lines():

@@ -175,3 +175,16 @@ def test_a_slow_correction_is_no_step(times: Times) -> None:
         times.run(clock, 60)
         times.wall += 0.03
     assert clock.trusted() == times.wall
+
+
+def test_a_node_follows_the_databases_clock(times: Times) -> None:
+    """Its own may be wrong when it starts, and set while it works."""
+    clock = Clock(lambda: times.wall, lambda: times.boot)
+    clock.follow(NOW + 3 * DAY)
+    clock.begin(NOW + 3 * DAY)
+    for step in (-DAY, 2 * HOUR):
+        times.wall += step
+        times.boot += 10
+        clock.look()
+    assert clock.now() == NOW + 3 * DAY + 20
+    assert clock.state == "ok"
