@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from devgate.store.webhook_tables import webhook_target
 # How many rows a statement takes: every small number, for that is the usual case, and some
 # large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
 # PostgreSQL 65,535.
-SIZES = (*range(1, 17), 24, 32, 48, 64, 128, 256)
+SMALL = 16  # rows: up to here each number has its statement
+SIZES = (*range(1, SMALL + 1), 24, 32, 48, 64, 128, 256)
 
 
 class Kind(NamedTuple):
@@ -98,7 +99,8 @@ class Batch(NamedTuple):
     verdicts: Sequence[Verdict] = ()  # each under its condition
 
     def written(self, events: list[Values]) -> list[tuple[str, Sequence[Values]]]:
-        """The rows of each statement's kind; `events` are the batch's own, numbered."""
+        """The rows of each statement's kind, one at least; `events` are the batch's own,
+        numbered."""
         found: list[tuple[str, Sequence[Values]]] = []
         commands = self.by_kind.get("command", {})
         for kind, rows in self.by_kind.items():
@@ -110,12 +112,15 @@ class Batch(NamedTuple):
                     gone = {values[0] for values in refused}
                     found.append(("refused", refused))
                     others = [values for values in rows.values() if values[0] not in gone]
-                    found.append((kind, others))
+                    if others:
+                        found.append((kind, others))
                     continue
             found.append((kind, list(rows.values())))
-        by_device = found_by_device(events, commands)
-        numbered = [(*values, by) for values, by in zip(events, by_device, strict=True)]
-        return [*found, ("event", numbered)]
+        if events:
+            by_device = found_by_device(events, commands)
+            numbered = [(*values, by) for values, by in zip(events, by_device, strict=True)]
+            found.append(("event", numbered))
+        return found
 
 
 def sorted_out(rows: Iterable[Row]) -> Batch:
@@ -165,12 +170,15 @@ class Statements:
         mark = "?" if dialect == "sqlite" else "%s"
         self._one = lru_cache(maxsize=128)(partial(statement, mark))
 
-    def of(self, kind: str, rows: Sequence[Values]) -> Iterator[tuple[str, Values]]:
-        """Those for rows of a kind, each with its values."""
-        for some in in_slices(rows):
-            yield self._one(kind, len(some)), tuple(chain.from_iterable(some))
-        if rows and kind in AFTER:
-            yield AFTER[kind](self._dialect), ()
+    def of(self, written: Iterable[tuple[str, Sequence[Values]]]) -> list[tuple[str, Values]]:
+        """Those for the rows of each kind, with their values. `written`: of a Batch."""
+        found: list[tuple[str, Values]] = []
+        for kind, rows in written:
+            slices = [rows] if len(rows) <= SMALL else in_slices(rows)
+            found += [(self._one(kind, len(s)), tuple(chain.from_iterable(s))) for s in slices]
+            if kind in AFTER:
+                found.append((AFTER[kind](self._dialect), ()))
+        return found
 
 
 def in_slices(rows: Sequence[Any]) -> list[Sequence[Any]]:

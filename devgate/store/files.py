@@ -103,7 +103,17 @@ class Files:
             return
         if self._overwritten is not None:  # the log has been emptied
             raise StoreError(self._overwritten)
-        self._look_at_file()
+        copied = self._index.copied()
+        try:
+            file = os.stat(self._path)
+        except OSError:
+            raise self._replaced() from None
+        if (file.st_dev, file.st_ino) != self._file:
+            raise self._replaced()
+        written = file.st_mtime_ns, file.st_size
+        if self._written is not None and self._written != written:
+            self._look_at_file()
+        self._written, self._copied = written, copied
         try:
             found = os.stat(self._wal_path)
         except OSError:
@@ -122,7 +132,7 @@ class Files:
             if seen is None or not seen.frames or seen.salts != now.salts:
                 return
             # It may have been cut before the last commit, which has made it long again.
-            head = os.pread(self._log, FRAME_HEAD.size, now.head_at(seen.frames))
+            head = os.pread(self._log, FRAME_HEAD.size, seen.size - seen.frame_size)
             if head[8:16] == now.salts:
                 return
         end = last_commit(self._log, now)
@@ -138,26 +148,17 @@ class Files:
         raise FilesChanged(f"the database's log {self._wal_path} was truncated; it is made anew")
 
     def _look_at_file(self) -> None:
-        """Its bytes change by a checkpoint alone, and the index tells of each one."""
+        """It was written since the last look. Its bytes change by a checkpoint alone, and the
+        index tells of each one. Raises FilesChanged if it was no checkpoint."""
         assert self._index is not None, "look() has looked"
-        before = self._index.copied()
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            raise self._replaced() from None
-        if (found.st_dev, found.st_ino) != self._file:
-            raise self._replaced()
         after = self._index.copied()
-        written = found.st_mtime_ns, found.st_size
-        if self._written is not None and self._written != written:
-            under_way = after[1] != after[2]
-            if not under_way and after == self._copied:
-                self._overwritten = (
-                    f"the database file {self._path} was overwritten by another program; {RESTART}"
-                )
-                self._empty_log()
-                raise FilesChanged(self._overwritten)
-        self._written, self._copied = written, before
+        under_way = after[1] != after[2]
+        if not under_way and after == self._copied:
+            self._overwritten = (
+                f"the database file {self._path} was overwritten by another program; {RESTART}"
+            )
+            self._empty_log()
+            raise FilesChanged(self._overwritten)
 
     def _set_log_aside(self) -> None:
         """The log belongs to a file that was replaced: applied to the new one, it would damage

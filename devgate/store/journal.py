@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
+from devgate.store import sqlite_commit
 from devgate.store.batch import TOLD, Batch, Row, Statements, sorted_out
 from devgate.store.engine import Database
 from devgate.store.event_tables import event
@@ -20,7 +21,6 @@ from devgate.store.json_rows import write_plain
 from devgate.store.numbering import Numbering, Values
 from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
-from devgate.store.sqlite_commit import own_session
 from devgate.store.succession import unlock
 from devgate.store.verdicts import VERDICT, as_rows, resolve, write_again
 
@@ -129,37 +129,20 @@ class Journal:
 
     def _commit(self, rows: Sequence[Row]) -> list[Values]:
         batch = sorted_out(rows)
-        found: list[Values] = []
-        events: list[Values] = []
         self._committing = self._one_trip = False
         files = self._database.files
         try:
             fresh = self._conn is None
             conn = self._conn = self._conn or self._database.held()
-            if not fresh and rows and not batch.verdicts and self._fence is not None:
-                events = self._numbering.number(batch.events, found)
+            if fresh or not rows or batch.verdicts or self._fence is None:
+                events = self._step_by_step(conn, batch, fresh, empty=not rows)
+            else:
+                events = self._numbering.number(batch.events, ())
                 if self._database.dialect == "postgresql":
                     self._in_one_trip(conn, self._fence, batch, events)
                 else:
-                    self._in_sqlite(conn, self._fence, batch, events)
-                return self._done(batch, events)
-            with conn.begin():
-                if files is not None:  # under the writer's lock
-                    files.opened() if fresh else files.look()
-                if self._fence is not None:
-                    self._fence.check(conn, first=fresh)
-                    if not rows and fresh:  # it failed before: an answer does for nothing
-                        self._fence.touch(conn)
-                if fresh:
-                    self._check_newest(conn)
-                    found = self._beyond(conn)
-                told = batch.events
-                if batch.verdicts:  # by what the rows were before this commit: so they come first
-                    told = resolve(conn, batch.verdicts) + told
-                    batch.by_kind[VERDICT] = as_rows(batch.verdicts)
-                events = self._numbering.number(told, found)
-                self._write(conn, batch, events)
-                self._committing = True
+                    statements = self._sql.of(batch.written(events))
+                    sqlite_commit.commit(conn, self._fence, files, statements)
         except (Behind, _Lost):
             raise self._written_again() from None
         except FilesChanged:
@@ -178,12 +161,34 @@ class Journal:
             finally:
                 self.close()
             raise
-        return self._done(batch, found + events)
-
-    def _done(self, batch: Batch, events: list[Values]) -> list[Values]:
         self._numbering.done(events)
         self._recent.add(batch.by_kind, events, self._numbering.last)
         return events
+
+    def _step_by_step(
+        self, conn: Connection, batch: Batch, fresh: bool, empty: bool
+    ) -> list[Values]:
+        """A commit that has to look first: on a new connection (`fresh`), of no rows (`empty`),
+        or with verdicts. Returns its events, behind those that were there already."""
+        files, found = self._database.files, list[Values]()
+        with conn.begin():
+            if files is not None:  # under the writer's lock
+                files.opened() if fresh else files.look()
+            if self._fence is not None:
+                self._fence.check(conn, first=fresh)
+                if empty and fresh:  # it failed before: an answer does for nothing
+                    self._fence.touch(conn)
+            if fresh:
+                self._check_newest(conn)
+                found = self._beyond(conn)
+            told = batch.events
+            if batch.verdicts:  # by what the rows were before this commit: so they come first
+                told = resolve(conn, batch.verdicts) + told
+                batch.by_kind[VERDICT] = as_rows(batch.verdicts)
+            events = self._numbering.number(told, found)
+            self._write(conn, batch, events)
+            self._committing = True
+        return found + events
 
     def _in_one_trip(
         self, conn: Connection, fence: Fence, batch: Batch, events: list[Values]
@@ -199,22 +204,9 @@ class Journal:
         trips.ask("BEGIN")
         fence.guard(trips)
         for kind, rows in batch.written(events):
-            if rows:
-                write_plain(trips, kind, rows)
+            write_plain(trips, kind, rows)
         trips.ask("COMMIT")
         trips.go()
-
-    def _in_sqlite(
-        self, conn: Connection, fence: Fence, batch: Batch, events: list[Values]
-    ) -> None:
-        """The usual commit, to SQLite, without SQLAlchemy's part of each statement."""
-        with own_session(conn) as session:
-            if self._database.files is not None:
-                self._database.files.look()
-            fence.check_sqlite(session)
-            for sql, values in self._statements(batch, events):
-                session.execute(sql, values)
-            self._committing = True
 
     def _check_newest(self, conn: Connection) -> None:
         """A database that answers on a new connection may be another one: a replica that took
@@ -272,8 +264,5 @@ class Journal:
         return [tuple(row) for row in conn.execute(query)]
 
     def _write(self, conn: Connection, batch: Batch, events: list[Values]) -> None:
-        for sql, values in self._statements(batch, events):
+        for sql, values in self._sql.of(batch.written(events)):
             conn.exec_driver_sql(sql, values)
-
-    def _statements(self, batch: Batch, events: list[Values]) -> list[tuple[str, Values]]:
-        return [one for kind, rows in batch.written(events) for one in self._sql.of(kind, rows)]

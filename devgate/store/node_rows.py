@@ -125,7 +125,7 @@ def later(values: Values, seconds: float) -> Values:
 
 def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
     """Write rows of a kind of `batch.KINDS`, whatever is there."""
-    for sql, values in _SQL.of(kind, rows):
+    for sql, values in _SQL.of([(kind, rows)] if rows else []):
         conn.exec_driver_sql(sql, values)
 
 

@@ -37,15 +37,7 @@ class Published(NamedTuple):
     frames: int
     frame_size: int  # bytes
     salts: bytes  # of all of its frames; others once it begins anew
-
-    @property
-    def size(self) -> int:
-        """Bytes that the log has at least."""
-        return LOG_HEAD + self.frames * self.frame_size if self.frames else 0
-
-    def head_at(self, frame: int) -> int:
-        """Where the head of that frame is, the first being 1."""
-        return LOG_HEAD + (frame - 1) * self.frame_size
+    size: int  # bytes that the log has at least
 
 
 class Index:
@@ -66,7 +58,9 @@ class Index:
         if version != VERSION:
             return None
         # The size of a page is 1 for 65536.
-        return Published(frames, 24 + ((page & 0xFE00) | (page & 1) << 16), salts)
+        frame_size = 24 + ((page & 0xFE00) | (page & 1) << 16)
+        size = LOG_HEAD + frames * frame_size if frames else 0
+        return Published(frames, frame_size, salts, size)
 
     def copied(self) -> tuple[bytes, int, int]:
         """The log's salts, and how many of its frames have been copied into the database, and are
@@ -79,8 +73,8 @@ def last_commit(log: int, published: Published) -> int:
     """The size of the log up to its last commit, of which nothing is missing before. `log` is a
     descriptor."""
     end = 0
-    for frame in range(1, published.frames + 1):
-        at = published.head_at(frame)
+    for frame in range(published.frames):
+        at = LOG_HEAD + frame * published.frame_size
         head = os.pread(log, FRAME_HEAD.size, at)
         if len(head) < FRAME_HEAD.size:
             break

@@ -132,7 +132,8 @@ class Writer(Generic[Row, Done]):
         """
         batch = self._batch
         self._call(batch, len(batch.urgent), on_done)
-        batch.urgent.append(self._entry(rows))
+        self._number += 1
+        batch.urgent.append(Entry(self._number, rows))
         self._wake.set()
 
     def flush(self, on_done: Callable[[bool], None]) -> None:
@@ -164,13 +165,10 @@ class Writer(Generic[Row, Done]):
                 self._dropped += 1
                 return False
             key = self._number
-        self._batch.posted[key] = self._entry(rows)
+        self._number += 1
+        self._batch.posted[key] = Entry(self._number, rows)
         self._wake.set()
         return True
-
-    def _entry(self, rows: Sequence[Row]) -> Entry[Row]:
-        self._number += 1
-        return Entry(self._number, rows)
 
     async def run(
         self,
@@ -216,8 +214,16 @@ class Writer(Generic[Row, Done]):
         self._gathering.posted = len(batch.posted)
         self._busy = batch
         batch.error = STOPPED  # of who waits, should this be cancelled before it is written
+        entries = sorted([*batch.urgent, *batch.posted.values()], key=attrgetter("number"))
         try:
-            await self._write(batch)
+            try:
+                await self._commit_rows([row for entry in entries for row in entry.rows])
+            except Exception as err:
+                await self._not_written(batch, entries, err)
+            else:
+                batch.error = None
+                if self._condition.outage:
+                    self._well()
         except BaseException:
             self._done(batch)
             raise
@@ -237,28 +243,20 @@ class Writer(Generic[Row, Done]):
         for place, on_done in calls:
             on_done(batch.result(place))
 
-    async def _write(self, batch: Batch[Row]) -> None:
-        entries = sorted([*batch.urgent, *batch.posted.values()], key=attrgetter("number"))
-        try:
-            await self._commit_rows([row for entry in entries for row in entry.rows])
-        except Fenced as err:
+    async def _not_written(
+        self, batch: Batch[Row], entries: Sequence[Entry[Row]], err: Exception
+    ) -> None:
+        sentence = str(err) if isinstance(err, Fenced) else self._outage(err)
+        if sentence is not None:
             batch.error = err
-            self._again(batch, str(err))
-        except Exception as err:
-            if (sentence := self._outage(err)) is not None:
-                batch.error = err
-                self._again(batch, sentence)
-            else:
-                batch.error = None
-                refused = await self._one_by_one.write(batch, entries, err)
-                if refused is None:
-                    self._well()
-                else:
-                    self._again(batch, refused)
+            self._again(batch, sentence)
+            return
+        batch.error = None
+        refused = await self._one_by_one.write(batch, entries, err)
+        if refused is None:
+            self._well()
         else:
-            batch.error = None
-            if self._condition.outage:
-                self._well()
+            self._again(batch, refused)
 
     async def _commit_rows(self, rows: Sequence[Row]) -> None:
         began = trio.current_time()
