@@ -82,7 +82,7 @@ def promises(settings: Settings) -> Iterator[str]:
     """What the database server's settings mean for what is confirmed, in sentences."""
     from devgate.store.promise import look  # not for a gateway that runs
 
-    yield from look(settings.store.url)
+    yield from look(settings.store.url, cluster=bool(settings.cluster.node))
 
 
 def serve(

@@ -64,7 +64,7 @@ def examine(settings: Settings, found: Health) -> Findings:
     if not faults:
         words = f"{found.server}, schema {found.schema}, {in_bytes(found.size)}, "
         yield ok(CHECK, words + f"{found.events:,} events, {found.devices:,} devices")
-    for words in promises(settings.store.url):
+    for words in promises(settings.store.url, cluster=bool(settings.cluster.node)):
         if words.startswith("warning: "):
             action = "docs/manual.md, When the database has lost rows, says what to set"
             yield warning("promises", words.removeprefix("warning: "), action)

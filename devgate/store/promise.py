@@ -23,10 +23,10 @@ _REPLICA = text("SELECT pg_is_in_recovery()")
 LOSES = "may lose confirmed starts, and a key that is used again starts its machine again"
 
 
-def look(url: str) -> Iterator[str]:
+def look(url: str, *, cluster: bool) -> Iterator[str]:
     """Sentences on the server's settings, or why they could not be read. SQLite has none.
 
-    Raises SetupError for a URL that is none.
+    `cluster`: the gateway is one of its nodes. Raises SetupError for a URL that is none.
     """
     if not url.startswith("postgres"):
         return
@@ -53,7 +53,9 @@ def look(url: str) -> Iterator[str]:
             "server's own: a start is told once the disk has it"
             + (", and that of a replica" if found["synchronous_standby_names"] else "")
         )
-        yield _replication(found["synchronous_standby_names"], replicas)
+        hosts = postgres_url.hosts_of(postgres_url.parsed(url))
+        failover = cluster or replicas > 0 or len(hosts) > 1
+        yield _replication(found["synchronous_standby_names"], replicas, failover)
     yield from _each_host(url)
 
 
@@ -73,8 +75,13 @@ def _disk(found: Mapping[str, str], server: str) -> Iterator[str]:
             yield f"warning: {server}: {name} is {found[name]}: a power cut {LOSES}"
 
 
-def _replication(names: str, replicas: int) -> str:
-    """What a failover leaves."""
+def _replication(names: str, replicas: int, failover: bool) -> str:
+    """What a failover leaves. `failover`: another server may take over from this one."""
+    if not names and not failover:
+        return (
+            "PostgreSQL: synchronous_standby_names is empty, and no replica is connected: a start "
+            "is kept by this server alone"
+        )
     if not names:
         return (
             "warning: PostgreSQL: synchronous_standby_names is empty: a replica that is promoted "

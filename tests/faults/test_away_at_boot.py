@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from devgate.store.promise import look
 from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway
 from tests.postgres import Postgres
@@ -86,7 +87,7 @@ def test_check_says_which_settings_do_not_keep_the_promise(
             words = f"warning: PostgreSQL: {name} is off: a power cut may lose confirmed starts"
             assert words in said
         assert "the gateway sets synchronous_commit = on for itself" in said
-        assert "warning: PostgreSQL: synchronous_standby_names is empty" in said
+        assert "\nPostgreSQL: synchronous_standby_names is empty, and no replica is" in said
         assert "the configuration is right" in said
         postgres.stop()
         done = served.cli("serve", "--check")
@@ -99,3 +100,21 @@ def test_check_says_which_settings_do_not_keep_the_promise(
             "target_session_attrs=standby may lead to a server that takes no writes" in done.stderr
         )
         assert "is right" not in done.stdout
+
+
+def test_a_server_that_nobody_replicates_is_no_warning_unless_another_may_take_over(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    """`devgate doctor` exited 1 with every single server."""
+    empty = "PostgreSQL: synchronous_standby_names is empty"
+    alone, of_a_node, of_several = (
+        [words for words in look(url, cluster=cluster) if empty in words]
+        for url, cluster in (
+            (postgres_url, False),
+            (postgres_url, True),
+            (postgres.url(postgres), False),
+        )
+    )
+    assert alone == [f"{empty}, and no replica is connected: a start is kept by this server alone"]
+    assert len(of_a_node) == len(of_several) == 1
+    assert all(words.startswith("warning: ") for words in of_a_node + of_several)

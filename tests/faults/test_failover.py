@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from devgate.store.promise import look
 from tests.e2e.caller import Robot, eventually, knowing
 from tests.e2e.harness import Gateway, Json
 from tests.faults.test_standby import serves, standby, waits
@@ -94,6 +95,8 @@ def test_with_a_synchronous_replica_nothing_is_lost_and_the_standby_stays() -> N
 def test_a_standby_that_takes_over_at_a_replica_that_was_behind_accepts_no_start() -> None:
     """Gateway and primary die at once: the standby alone knows that the last orders are lost."""
     with pair(synchronous=False) as (primary, replica):
+        empty = "warning: PostgreSQL: synchronous_standby_names is empty"
+        assert any(words.startswith(empty) for words in look(primary.url(), cluster=False))
         store = primary.url(replica)
         with knowing({}, store=store) as served, standby(store) as other:
             with Robot(served, IMEI) as device:
