@@ -117,7 +117,7 @@ ADMINISTRATION: Mapping[str, Operation] = {
     "second_factor": Operation(
         "Turn one's own second factor on or off.",
         second_factor.second_factor,
-        ("secret", "code", "off"),
+        ("password", "secret", "code", "off"),
         whole=True,
     ),
     "sessions": Operation("List who is logged in.", sessions.sessions, ("user",), whole=True),

@@ -30,17 +30,22 @@ async def password(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
     checked(check_password, new)
     must_not_be_of_provider(gateway, who.person)
-    known = gateway.accounts.users
-    try:
-        fits = await known.check(who.person, old, who.address)
-    except Busy:
-        raise CallerError("429", "too many passwords are being looked at: try again") from None
-    if fits is None:
-        raise CallerError("401", "old: that is not the password; nothing was changed")
-    changes = {"proof": await known.hashed(new), "invited": None}
+    await must_know_password(gateway, who, "old", old)
+    changes = {"proof": await gateway.accounts.users.hashed(new), "invited": None}
     await gateway.accounts.change(stored.change, "user", who.person, changes)
     tell(gateway, "account.changed", "user", who.person, source, changes={"password": HIDDEN})
     return {"status": "200", "message": "the password is changed", "name": who.person}
+
+
+async def must_know_password(gateway: Gateway, who: Source, field: str, given: str) -> None:
+    """Raises CallerError (401, which names the field) if this is not the caller's own password:
+    an open page alone must not lock its owner out."""
+    try:
+        fits = await gateway.accounts.users.check(who.person, given, who.address)
+    except Busy:
+        raise CallerError("429", "too many passwords are being looked at: try again") from None
+    if fits is None:
+        raise CallerError("401", f"{field}: that is not the password; nothing was changed")
 
 
 def invited(gateway: Gateway, word: str) -> str | None:

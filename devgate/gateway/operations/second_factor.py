@@ -16,7 +16,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.passwords import tell
+from devgate.gateway.operations.passwords import must_know_password, secret_text, tell
 from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
@@ -45,11 +45,13 @@ def address_of(secret: str, name: str) -> str:
 
 
 async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Turn one's own second factor on, with a code that shows that it works; or `off`."""
+    """Turn one's own second factor on, with the password and a code that shows that it works; or
+    `off`, with a code."""
     who = Source.of(source)
     if not who.person:
         raise CallerError("400", "only a user who has logged in has a second factor of his own")
     must_not_be_of_provider(gateway, who.person)
+    password = secret_text(args, "password")
     off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE)
     if code is None:
         raise CallerError("400", "code: the code that the authenticator shows expected")
@@ -63,6 +65,9 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", "secret: 32 to 64 letters and digits of base32 expected")
     if needed(gateway, who.person):
         raise CallerError("409", "the second factor is on already: turn it off first")
+    if password is None:
+        raise CallerError("400", "password: your password expected, not nothing")
+    await must_know_password(gateway, who, "password", password)
     step = _step(secret, code)
     if step is None:
         raise wrong()

@@ -88,8 +88,12 @@ async def turned_on(visit: Visit) -> Response:
     fields = await visit.form()
     secret = fields.get("secret", "")
     try:
-        reply: Mapping[str, Any] = await visit.ask(
-            "second_factor", secret=secret, code=fields.get("code", "").strip() or None
+        reply = await _proven(
+            visit,
+            "second_factor",
+            password=fields.get("password") or None,
+            secret=secret,
+            code=fields.get("code", "").strip() or None,
         )
     except DevgateError as err:
         return _second(visit, secret, err)
@@ -107,15 +111,21 @@ async def _off(visit: Visit, fields: Mapping[str, str], person: str) -> Response
 
 
 async def _password(visit: Visit, fields: Mapping[str, str], person: str) -> Response:
-    """With the brake of a login: who finds an open page guesses no password there."""
-    limit, address = visit.web.sessions.login_limit, address_of(visit.request)
-    now = trio.current_time()
-    if limit.wait(address, person, now) > 0:
-        refuse(visit.web, visit.request, "rate", operation="password")
-        raise CallerError("429", "too many attempts: try again in some minutes")
-    limit.failed(address, person, now)
-    await visit.ask("password", old=fields.get("old"), new=fields.get("new"))
-    limit.succeeded(address, person)
+    await _proven(visit, "password", old=fields.get("old"), new=fields.get("new"))
     cookie = visit.web.sessions.by_name(person)
     assert cookie is not None, "who has changed it is known"
     return await login.begun(visit, cookie, f"{PATH}?done=password")
+
+
+async def _proven(visit: Visit, operation: str, **args: Any) -> Mapping[str, Any]:
+    """Ask what needs the password, with the brake of a login: who finds an open page guesses no
+    password there."""
+    limit, address = visit.web.sessions.login_limit, address_of(visit.request)
+    person, now = visit.must(operation).source.person, trio.current_time()
+    if limit.wait(address, person, now) > 0:
+        refuse(visit.web, visit.request, "rate", operation=operation)
+        raise CallerError("429", "too many attempts: try again in some minutes")
+    limit.failed(address, person, now)
+    reply: Mapping[str, Any] = await visit.ask(operation, **args)
+    limit.succeeded(address, person)
+    return reply

@@ -31,7 +31,7 @@ def code_of(secret: str, steps: int = 0) -> str:
 
 def turned_on(anna: Visitor) -> tuple[str, list[str]]:
     """The secret of the second factor, and the codes for when it is lost."""
-    fields = anna.fields(SECOND, SECOND)
+    fields = {**anna.fields(SECOND, SECOND), "password": PASSWORD}
     wrong = anna.post(SECOND, {**fields, "code": "000000"}, 403)
     assert "not the code of now" in wrong
     assert fields["secret"] in wrong
@@ -80,6 +80,20 @@ def test_a_code_is_asked_for_and_counts_once(served: Site) -> None:
     with closing(open_database(url)) as database, database.read() as conn:
         anna_row = accounts.one(conn, "user", "anna")
         assert (anna_row.totp, anna_row.recovery) == (None, None)
+
+
+def test_who_finds_an_open_page_turns_it_on_for_nobody(served: Site) -> None:
+    """The password is asked for, and guesses are braked as at the login."""
+    with visitor(served.url) as anna:
+        anna.log_in(name="anna", password=PASSWORD)
+        fields = anna.fields(SECOND, SECOND)
+        good = {**fields, "code": code_of(fields["secret"])}
+        assert "your password expected" in anna.post(SECOND, good, 400)
+        guesses = [anna.client.post(SECOND, data={**good, "password": f"guess {n}"}).status_code
+                   for n in range(10)]  # fmt: skip
+        assert guesses == [403] * 9 + [429], "one without a password counts"
+        assert anna.post(SECOND, {**good, "password": PASSWORD}, 429)
+        assert not served.ask({"type": "users"})["items"][0]["second_factor"]
 
 
 def test_codes_are_not_guessed_and_an_admin_turns_it_off(served: Site) -> None:
