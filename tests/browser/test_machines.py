@@ -116,7 +116,7 @@ def test_a_rule_is_made_and_what_it_finds_is_seen(served: Site, page: Page) -> N
 
 
 PATHS = (
-    "/alerts", "/alerts/rules/add", "/alerts/receivers/add",
+    "/alerts", "/alerts/add-rule", "/alerts/add-receiver",
     "/devices", "/devices/860000000000001", "/devices/add", "/devices/860000000000001/edit",
     "/devices/860000000000001/remove", "/devices/import", "/bulk", "/bulk?do=start&all=1&q=Bay",
     "/bulk?do=move&imei=860000000000001", "/bulk/axe", "/maintenance",

@@ -334,7 +334,7 @@ PAGES = (
     "/commands/{command}", "/bulk/{job}", "/devices/import", "/maintenance", "/map",
     f"/devices/{SOUTH}/diagnosis", f"/devices/{SOUTH}/maintenance",
     f"/devices/{NORTH}?command={{command}}", f"/live/devices/{SOUTH}", "/live/bulk/{job}",
-    "/live/commands/{command}", "/alerts", "/alerts/rules/add", "/alerts/receivers/add",
+    "/live/commands/{command}", "/alerts", "/alerts/add-rule", "/alerts/add-receiver",
     "/live/alerts",
 )  # fmt: skip
 

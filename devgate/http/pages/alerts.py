@@ -18,6 +18,9 @@ from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 
 PATH = "/alerts"
+# Not below the rules and receivers: one of them may be called `add`.
+ADD_RULE, ADD_RECEIVER = "/alerts/add-rule", "/alerts/add-receiver"
+FORMER = "add"  # the end of both paths in former versions, which somebody may have kept
 SHOWN = 50  # of what fires, and of messages
 BLANK: Mapping[str, Any] = {
     "name": "", "kind": "offline", "site": "", "tag": "", "minutes": "", "days": "",
@@ -100,6 +103,8 @@ async def rule(visit: Visit) -> Response:
     for one in page["items"]:
         if one["name"] == name:
             return await _rule(visit, one, old=name)
+    if name == FORMER:
+        return to(ADD_RULE)
     raise CallerError("300", "there is no rule of that name")
 
 
@@ -165,6 +170,8 @@ async def receiver(visit: Visit) -> Response:
     for one in page["items"]:
         if one["name"] == name:
             return _receiver(visit, one, old=name)
+    if name == FORMER:
+        return to(ADD_RECEIVER)
     raise CallerError("300", "there is no receiver of that name")
 
 

@@ -13,7 +13,7 @@ from tests.e2e.harness import SAMPLE
 from tests.http.harness import Site, site
 from tests.http.visitor import Visitor, links, visitor
 
-RULE, RECEIVER = "/alerts/rules/add", "/alerts/receivers/add"
+RULE, RECEIVER = "/alerts/add-rule", "/alerts/add-receiver"
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,19 @@ def test_others_may_only_look(served: Site) -> None:
         assert not {RULE, RECEIVER} & set(links(page))
         peer.get(RULE, 403)
         peer.get("/alerts/receivers/ops", 403)
+
+
+def test_a_rule_and_a_receiver_may_be_called_add(served: Site, admin: Visitor) -> None:
+    """The forms had the paths of such ones. Who has kept those finds the forms."""
+    rule, receiver = "/alerts/rules/add", "/alerts/receivers/add"
+    for path, form in ((rule, RULE), (receiver, RECEIVER)):
+        assert admin.client.get(path).headers["location"] == form
+    hook = {"name": "add", "url": "http://127.0.0.1:9/", "enabled": "1", "language": "en"}
+    fields = admin.fields(RECEIVER, RECEIVER)
+    assert "add" in admin.post(RECEIVER, {**fields, **hook}, 200)
+    fields = {**admin.fields(RULE, RULE), "name": "add", "kind": "offline", "minutes": "5"}
+    admin.post(RULE, {**fields, "to.add": "1", "all_clear": "1"})
+    for path in (rule, receiver):
+        assert "Edit add" in admin.get(path)
+        assert admin.post(path, {**admin.fields(path, path), "remove": "1"}) == "/alerts?done=add"
+        assert admin.client.get(path).status_code == 303
