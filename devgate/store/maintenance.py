@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, tuple_, update
 
 from devgate.errors import CallerError
 from devgate.store import devices, schema
@@ -145,10 +145,14 @@ def _among(conn: Connection, kind: str, names: Sequence[str]) -> dict[str, Entry
 
 
 def page(
-    conn: Connection, now: float, after: tuple[str, str] | None, limit: int
+    conn: Connection,
+    now: float,
+    after: tuple[str, str] | None,
+    limit: int,
+    sites: Collection[str] | None = None,
 ) -> Sequence[tuple[Entry, str | None, str | None]]:
     """What is in maintenance at that time, with the name and the site of machines: sites first,
-    by name, then machines by IMEI. Behind `after`, a kind and a name."""
+    by name, then machines by IMEI. Behind `after`, a kind and a name. `sites`: of these alone."""
     d = schema.device.c
     query = (
         _ENTRY.add_columns(d.name.label("called"), d.site)
@@ -157,6 +161,8 @@ def page(
         .order_by(t.c.kind.desc(), t.c.name)
         .limit(limit)
     )
+    if sites is not None:
+        query = query.where(case((t.c.kind == SITE, t.c.name), else_=d.site).in_(sorted(sites)))
     if after is not None:
         kind, name = after
         query = query.where(or_(t.c.kind < kind, and_(t.c.kind == kind, t.c.name > name)))

@@ -84,3 +84,15 @@ def test_who_sees_more_changes_a_rule_and_its_receivers_are_told_no_more(served:
         assert both.post("/api/alerts/receivers", json=own).status_code == 201
         changed = both.patch("/api/alerts/rules/away", json={"receivers": ["own"]}).json()
         assert changed["rule"]["sites"] == ["North", "South"]
+
+
+def test_a_page_of_maintenance_names_no_other_site_where_the_next_one_begins(
+    served: Site,
+) -> None:
+    """Its `next` was the place of the last entry that was read, whoever's."""
+    for where in ({"site": "Elsewhere"}, {"site": "South"}, {"imei": SOUTH}, {"imei": NORTH}):
+        assert served.ask({"type": "maintenance_on", **where})["status"] == "200"
+    first = asked(served, type="maintenance", limit=1)
+    assert [one["imei"] for one in first["items"]] == [NORTH]
+    assert first["next"] is None
+    assert len(served.ask({"type": "maintenance"})["items"]) == 4

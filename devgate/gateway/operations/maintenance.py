@@ -26,8 +26,8 @@ log = logging.getLogger("devgate.devices")
 
 async def maintenance(gateway: Gateway, args: Args, source: str) -> Reply:
     """A page of what is in maintenance: sites first, then machines by IMEI."""
-    limit = arguments.limit(args)
-    rows = await gateway.records.read(stored.page, time(), _after(args), limit + 1)
+    limit, sites = arguments.limit(args), arguments.own_sites(args)
+    rows = await gateway.records.read(stored.page, time(), _after(args), limit + 1, sites)
     items = [item(*row) for row in rows[:limit]]
     last = rows[limit - 1][0] if len(rows) > limit else None
     return {

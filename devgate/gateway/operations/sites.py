@@ -210,7 +210,7 @@ LIMITS: Mapping[str, Limit] = {
     "trend": Limit(_listed),
     "sites": Limit(_anything, own_replies.of_sites),
     "places": Limit(_anything, own_replies.of_places),
-    "maintenance": Limit(_anything, own_replies.of_sites),
+    "maintenance": Limit(_listed, own_replies.of_sites),
     "maintenance_on": Limit(_maintained),
     "maintenance_off": Limit(_maintained),
     "command": Limit(_command),
