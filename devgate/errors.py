@@ -100,3 +100,8 @@ class Fenced(SetupError):
 
     def __init__(self, text: str) -> None:
         super().__init__(text, status="503")
+
+
+def no_device(imei: str) -> CallerError:
+    """The error for a device that is not known."""
+    return CallerError("300", f"no device with the IMEI {imei} is known")

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 
 import trio
 
-from devgate.errors import CallerError
+from devgate.errors import no_device
 from devgate.gateway.clock import time
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
@@ -46,7 +46,7 @@ def device(gateway: Gateway, imei: Imei) -> Reply:
     """As `status` with an IMEI. Raises CallerError (300)."""
     known = gateway.directory.known(imei)
     if known is None:
-        raise CallerError("300", f"no device with the IMEI {imei} is known")
+        raise no_device(imei)
     item = status.item(gateway, known, None)
     return {"status": "200", **item, "slow": None, "last": None}
 

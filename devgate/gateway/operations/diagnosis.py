@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, no_device
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
@@ -64,7 +64,7 @@ async def diagnosis(gateway: Gateway, args: Args, source: str) -> Reply:
 def _read(conn: Reading, imei: Imei, since: float) -> Found:
     device = stored.get(conn, imei)
     if device is None:
-        raise CallerError("300", f"no device with the IMEI {imei} is known")
+        raise no_device(imei)
     events, complete = reads.events_of(conn, imei, since)
     own = reads.answers_of(conn, imei, since, reads.MAX_ANSWERS)
     others: list[Answer] = []

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from typing import Self
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, no_device
 from devgate.events.kinds import KINDS, PRIVATE, Event
 from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.taps import Tap
@@ -99,7 +99,7 @@ async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
     if imei is not None:
         await gateway.knowledge.learn([imei])
     if imei is not None and gateway.directory.admits(imei) is None:
-        raise CallerError("300", f"no device with the IMEI {imei} is known")
+        raise no_device(imei)
     reply: Reply = {"status": "200", "message": "tapping", "imei": imei}
     return Stream(reply, _Frames(gateway.desk, imei))
 

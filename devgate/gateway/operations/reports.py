@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import time
 from typing import Any
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, no_device
 from devgate.events.kinds import Event
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
@@ -59,7 +59,7 @@ def _day(
     conn: Reading, imei: Imei, since: float, until: float, reach: float
 ) -> tuple[Event | None, list[Event], Sequence[Record]]:
     if stored.get(conn, imei) is None:
-        raise CallerError("300", f"no device with the IMEI {imei} is known")
+        raise no_device(imei)
     before = statistics.presence_before(conn, imei, since)
     events = statistics.events_of(conn, imei, since, until, MAX_ITEMS)
     commands = statistics.commands_of(conn, imei, since - reach, until + 1, MAX_ITEMS)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from devgate.errors import CallerError
+from devgate.errors import CallerError, no_device
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, own_replies, status
 from devgate.gateway.operations.arguments import OWN, Args
@@ -58,7 +58,7 @@ async def _must_own(gateway: Gateway, imeis: Sequence[Imei], sites: Sites) -> No
     await gateway.knowledge.learn(imeis)
     for imei in imeis:
         if site_of(gateway, imei) not in sites:
-            raise CallerError("300", f"no device with the IMEI {imei} is known")
+            raise no_device(imei)
 
 
 def _must_be_own_site(args: Args, sites: Sites, *, required: bool = False) -> None:

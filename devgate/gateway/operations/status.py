@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devgate import __version__
-from devgate.errors import CallerError
+from devgate.errors import CallerError, no_device
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.command_record import record
@@ -95,7 +95,7 @@ def _one(
 ) -> tuple[Device, stored_history.Record | None, Sequence[stored_history.Record]]:
     device = stored.get(conn, imei)
     if device is None:
-        raise CallerError("300", f"no device with the IMEI {imei} is known")
+        raise no_device(imei)
     row = stored_history.presence_of(conn, [imei]).get(imei)
     return device, row, stored_history.page(conn, imei=imei, limit=1)
 

@@ -106,9 +106,7 @@ class Pages:
         """An invitation as the address that people open; a token as it is."""
         if self.of is TOKENS:
             return str(told)
-        url = visit.request.url
-        base = visit.web.settings.public or f"{url.scheme}://{url.netloc}"
-        return f"{base}/invitation?{urlencode({'word': told})}"
+        return f"{visit.base}/invitation?{urlencode({'word': told})}"
 
     def _done(self, done: str, name: str) -> Response:
         return to(f"{self.of.path}?{urlencode({'done': done, 'name': name})}")

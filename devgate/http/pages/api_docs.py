@@ -39,11 +39,8 @@ class Told(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """The page. Its content is the same for all who read one language at one address."""
-    public = visit.web.settings.public
-    url = visit.request.url
-    base = public or f"{url.scheme}://{url.netloc}"
     # In a thread: the first time takes some ten milliseconds, and the loop is the devices'.
-    shown = await trio.to_thread.run_sync(content, visit.language, base)
+    shown = await trio.to_thread.run_sync(content, visit.language, visit.base)
     return visit.page("api_docs.html", title="API", styles=("api.css",), content=shown)
 
 

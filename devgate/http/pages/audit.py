@@ -11,6 +11,7 @@ from devgate.events.kinds import AUDIT
 from devgate.gateway.operations.history import MAX_SOURCE
 from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
+from devgate.http.pages.words import number
 from devgate.model import AUDIT_CSV, audit_row
 
 PATH = "/settings/audit"
@@ -49,8 +50,9 @@ async def show(visit: Visit) -> Response:
     """The list."""
     chosen, after = Chosen.of(visit), visit.request.query_params.get("after", "")
     args = chosen.args(visit)
-    place = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None
-    page: Mapping[str, Any] = await visit.ask("audit", **args, after=place, limit=SHOWN)
+    page: Mapping[str, Any] = await visit.ask(
+        "audit", **args, after=number(after, 18), limit=SHOWN
+    )
     rows = [(one, dict(zip(AUDIT_CSV, audit_row(one), strict=True))) for one in page["items"]]
     return visit.page(
         "audit.html",

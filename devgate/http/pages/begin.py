@@ -73,7 +73,6 @@ async def show(visit: Visit, name: str = "", token: str = "") -> Response:
     )
     first = page["items"][0] if page["items"] else None
     imei = first["imei"] if first else EXAMPLE
-    base = _base(visit)
     return visit.page(
         "begin.html",
         title=visit.t("First steps"),
@@ -85,8 +84,8 @@ async def show(visit: Visit, name: str = "", token: str = "") -> Response:
         first=first,
         name=name,
         token=token,
-        curl=curl_of(base, imei, token or TOKEN),
-        php=php_of(base, imei, token or TOKEN),
+        curl=curl_of(visit.base, imei, token or TOKEN),
+        php=php_of(visit.base, imei, token or TOKEN),
     )
 
 
@@ -95,15 +94,10 @@ def nothing() -> dict[str, object]:
     return {"items": [], "count": 0}
 
 
-def _base(visit: Visit) -> str:
-    url = visit.request.url
-    return visit.web.settings.public or f"{url.scheme}://{url.netloc}"
-
-
 def _doors(visit: Visit) -> Sequence[Door]:
     """The addresses of the door for devices, as machines would have to know them: one that listens
     everywhere is reached by the name by which this page was."""
-    here = urlsplit(_base(visit)).hostname or ""
+    here = urlsplit(visit.base).hostname or ""
     tls = visit.web.gateway.settings.device.tls is not None
     found = []
     for address in visit.web.gateway.listens.get("device", ()):

@@ -116,9 +116,8 @@ async def begin(visit: Visit) -> Response:
     if what not in ACTIONS:
         raise CallerError("400", "there is nothing here; choose what is to be done")
     visit.must(ACTIONS[what])
-    most = fields.get("most", "")
     args: dict[str, Any] = {**_which(query), "bulk": fields.get("bulk", "")}
-    args["most"] = int(most) if most.isascii() and most.isdigit() and len(most) < 8 else 0
+    args["most"] = words.number(fields.get("most", "")) or 0
     try:
         job = await visit.ask(ACTIONS[what], **args, **_said(visit, what, fields))
     except DevgateError as err:
@@ -167,7 +166,7 @@ async def values(visit: Visit) -> Values:
         "bulk",
         bulk=visit.request.path_params["id"],
         failed=failed,
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 8 else None,
+        after=words.number(after),
         limit=SHOWN,
     )
     return {"job": page, "failed": failed, "after": after, "what": _what(page)}

@@ -15,6 +15,7 @@ from devgate.gateway.operations.importing import ON_CONFLICT, PART
 from devgate.http.api import arguments, multipart
 from devgate.http.pages.machine import SAID
 from devgate.http.pages.view import Visit, to
+from devgate.http.pages.words import number
 from devgate.store.device import COLUMNS
 
 WAYS = ("update", "skip", "fail")
@@ -36,8 +37,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _choose(visit: Visit, problem: str = "") -> Response:
-    counts = visit.request.query_params.get(SAID, "").split("-")
-    done = list(map(int, counts)) if len(counts) == 3 and all(map(_number, counts)) else None
+    done = [number(one, 9) for one in visit.request.query_params.get(SAID, "").split("-")]
     return visit.page(
         "import.html",
         400 if problem else 200,
@@ -45,12 +45,8 @@ def _choose(visit: Visit, problem: str = "") -> Response:
         columns=COLUMNS,
         ways=WAYS,
         problem=problem,
-        done=done,
+        done=done if len(done) == 3 and None not in done else None,
     )
-
-
-def _number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 async def look(visit: Visit) -> Response:

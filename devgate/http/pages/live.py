@@ -20,6 +20,7 @@ from devgate.http.live.sse import EventStream
 from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
 from devgate.http.pages import header
 from devgate.http.pages.view import AROUND, SEEN, Visit
+from devgate.http.pages.words import number
 from devgate.http.problems import Problem
 from devgate.model import imei
 
@@ -160,7 +161,8 @@ class Followed(ServerSent):
             await self._follow(board, scope, send)
 
     async def _follow(self, board: Board, scope: Scope, send: Send) -> None:
-        viewer = board.join(_number(self._visit.request.query_params.get(SEEN, "")))
+        seen = number(self._visit.request.query_params.get(SEEN, ""), 19)
+        viewer = board.join(-1 if seen is None else seen)
         looked = trio.current_time()
         while not board.over:
             text = BEATING
@@ -183,10 +185,6 @@ class Followed(ServerSent):
             return False
         # Another role sees other buttons: the page is to be loaded again.
         return bool(now and caller and now.is_as(caller))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
 async def frames(visit: Visit) -> Response:

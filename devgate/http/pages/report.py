@@ -15,6 +15,7 @@ from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.usage import BY, SORTS
 from devgate.http.pages import words
 from devgate.http.pages.view import Visit
+from devgate.http.pages.words import number
 
 SHOWN = 50
 DAYS, MONTHS = 62, 24  # lines of a page, where a line is a day or a month
@@ -74,8 +75,7 @@ class Chosen(NamedTuple):
 async def show(visit: Visit) -> Response:
     """The report that the query asks for; without one, the month up to now by machine."""
     chosen = Chosen.of(visit)
-    given = visit.request.query_params.get("offset", "")
-    offset = int(given) if given.isascii() and given.isdigit() and len(given) < 8 else 0
+    offset = number(visit.request.query_params.get("offset", "")) or 0
     problem, page = "", None
     try:
         page = await visit.ask_or(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from devgate.gateway.operations import at_hand
 from devgate.http.pages.view import Visit
+from devgate.http.pages.words import number
 
 LEAST = 2.0  # degrees of longitude that are shown at first, at least
 ALONE = 30.0  # ... where there is one place alone
@@ -79,8 +80,7 @@ async def show(visit: Visit) -> Response:
     query = visit.request.query_params
     items: Sequence[Mapping[str, Any]] = found["items"]
     whole = around(items)
-    given = query.get("zoom", "")
-    zoom = min(ZOOMS, int(given)) if given.isascii() and given.isdigit() and len(given) < 3 else 0
+    zoom = min(ZOOMS, number(query.get("zoom", "")) or 0)
     north, east = _number(query.get("north", ""), 85), _number(query.get("east", ""), 180)
     window = Window(
         whole.latitude if north is None else north,

@@ -173,6 +173,12 @@ class Visit:
         return f"/live{url.path}?{query}{SEEN}={self.seen}"
 
     @property
+    def base(self) -> str:
+        """The address by which people reach the pages, without a path."""
+        url = self.request.url
+        return self.web.settings.public or f"{url.scheme}://{url.netloc}"
+
+    @property
     def form_token(self) -> str:
         """What every form carries, so that no other site can send it."""
         session = self.caller.session if self.caller else None

@@ -136,13 +136,18 @@ def long_of(language: Language, number: object, unit: str = "seconds") -> str:
     return span(language, float(str(number)))
 
 
+def number(text: str, digits: int = 7) -> int | None:
+    """A whole number of at most `digits` digits; None for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def read_long(text: str, unit: str) -> int | None:
     """The number that somebody wrote: `900`, or `15m` for a device that counts seconds."""
     text = text.strip().replace(" ", "").lower()
     for word, letter in WRITTEN:
         text = text.replace(word, letter)
     if unit == "times":
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+        return number(text, 9)
     try:
         return int(duration(text))
     except (ValueError, OverflowError):
