@@ -5,8 +5,8 @@ All of it is asked of the running gateway: only there has a rule an effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -14,10 +14,9 @@ from devgate.cli.alert_receivers import receiver
 from devgate.cli.describe import ago, span
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import YES, Where, certain, common, finish, options, table
+from devgate.cli.output import YES, Where, certain, common, decorated, finish, options, table
 from devgate.control.client import ask
 
-F = TypeVar("F", bound=Callable[..., Any])
 Reply = Mapping[str, Any]
 
 KINDS = (
@@ -105,23 +104,20 @@ def rules(where: Where) -> None:
     finish(ask(where.socket(), {"type": "alert_rules"}), where.as_json, _rules)
 
 
-def _of_a_rule(command: F) -> F:
-    for decorate in (
-        click.option("--all-clear/--no-all-clear", default=None, help="Tell its end, too."),
-        click.option("--repeat", type=click.IntRange(0), metavar="MINUTES",
-                     help="Tell it again as long as it lasts; 0: once."),
-        click.option("--zone", metavar="ZONE",
-                     help='Of quiet hours and times: Asia/Shanghai; "" for that of the site.'),
-        click.option("--quiet", metavar="HOURS",
-                     help='Nobody is told from 22:00-07:00, for example; "" for never.'),
-        click.option("--to", "receivers", metavar="A,B", help="The receivers."),
-        click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
-        click.option("--minutes", type=click.IntRange(0), help="How long it has to last."),
-        click.option("--tag", help='Only of machines with this tag; "" for any.'),
-        click.option("--site", help='Only of this site; "" for all.'),
-    ):  # fmt: skip
-        command = decorate(command)
-    return command
+_of_a_rule = decorated(
+    click.option("--site", help='Only of this site; "" for all.'),
+    click.option("--tag", help='Only of machines with this tag; "" for any.'),
+    click.option("--minutes", type=click.IntRange(0), help="How long it has to last."),
+    click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
+    click.option("--to", "receivers", metavar="A,B", help="The receivers."),
+    click.option("--quiet", metavar="HOURS",
+                 help='Nobody is told from 22:00-07:00, for example; "" for never.'),
+    click.option("--zone", metavar="ZONE",
+                 help='Of quiet hours and times: Asia/Shanghai; "" for that of the site.'),
+    click.option("--repeat", type=click.IntRange(0), metavar="MINUTES",
+                 help="Tell it again as long as it lasts; 0: once."),
+    click.option("--all-clear/--no-all-clear", default=None, help="Tell its end, too."),
+)  # fmt: skip
 
 
 @rule.command("add")

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TextIO, TypeVar
+from collections.abc import Mapping
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
+from devgate.cli.output import (
+    YES,
+    Where,
+    certain,
+    common,
+    decorated,
+    fail,
+    finish,
+    options,
+    sentence,
+    table,
+)
 from devgate.control.client import ask
 
-F = TypeVar("F", bound=Callable[..., Any])
 Reply = Mapping[str, Any]
 
 MOST_URL = 4096  # characters of a line
@@ -42,14 +52,11 @@ def receivers(where: Where) -> None:
     finish(ask(where.socket(), {"type": "alert_receivers"}), where.as_json, _receivers)
 
 
-def _of_a_receiver(command: F) -> F:
-    for decorate in (
-        click.option("--language", type=click.Choice(("en", "zh")), help="Of its messages."),
-        click.option("--url-file", metavar="FILE", type=click.File(encoding="utf-8"),
-                     help="A file whose first line is the URL; - for stdin."),
-    ):  # fmt: skip
-        command = decorate(command)
-    return command
+_of_a_receiver = decorated(
+    click.option("--url-file", metavar="FILE", type=click.File(encoding="utf-8"),
+                 help="A file whose first line is the URL; - for stdin."),
+    click.option("--language", type=click.Choice(("en", "zh")), help="Of its messages."),
+)  # fmt: skip
 
 
 @receiver.command("add")

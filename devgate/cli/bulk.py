@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from devgate.cli.bulk_job import listed, results, rows, run, sentence
 from devgate.cli.help import Group
-from devgate.cli.maintenance import SAID, decorated, given
-from devgate.cli.output import YES, Where, common, emit, exit_code, finish, options, say
+from devgate.cli.maintenance import SAID, given
+from devgate.cli.output import YES, Where, common, decorated, emit, exit_code, finish, options, say
 from devgate.cli.params import Duration, ImeiType, Long
 from devgate.control.client import ask
 
@@ -32,22 +31,19 @@ def bulk() -> None:
     """
 
 
-def _which(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which machines are meant, and how it is done."""
-    for decorate in reversed((
-        click.argument("imeis", metavar="[IMEI]...", type=ImeiType(), nargs=-1),
-        click.option("--search", "q", help="Those with this text in IMEI, name or site."),
-        click.option("--site", help="Those of one site."),
-        click.option("--online/--offline", default=None, help="Those that are, or are not."),
-        click.option("--running/--idle", default=None, help="Those that run, or do not."),
-        click.option("--enabled/--disabled", default=None, help="Those that are, or are not."),
-        click.option("--all", "everything", is_flag=True, help="All machines there are."),
-        click.option("--id", "id", help="Your own name for the job: it is done once."),
-        click.option("--no-wait", is_flag=True, help="Only begin it; `bulk show` tells the rest."),
-        YES,
-    )):  # fmt: skip
-        command = decorate(command)
-    return command
+# The options that say which machines are meant, and how it is done.
+_which = decorated(
+    click.argument("imeis", metavar="[IMEI]...", type=ImeiType(), nargs=-1),
+    click.option("--search", "q", help="Those with this text in IMEI, name or site."),
+    click.option("--site", help="Those of one site."),
+    click.option("--online/--offline", default=None, help="Those that are, or are not."),
+    click.option("--running/--idle", default=None, help="Those that run, or do not."),
+    click.option("--enabled/--disabled", default=None, help="Those that are, or are not."),
+    click.option("--all", "everything", is_flag=True, help="All machines there are."),
+    click.option("--id", "id", help="Your own name for the job: it is done once."),
+    click.option("--no-wait", is_flag=True, help="Only begin it; `bulk show` tells the rest."),
+    YES,
+)  # fmt: skip
 
 
 @bulk.command()

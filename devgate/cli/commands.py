@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import click
 
 from devgate.cli import describe
 from devgate.cli.help import Group
-from devgate.cli.output import Where, common, complain, exit_code, finish, options, say
+from devgate.cli.output import Where, common, complain, decorated, exit_code, finish, options, say
 from devgate.cli.params import ImeiType, Moment
 from devgate.cli.story import story
 from devgate.control.client import ask
@@ -21,22 +21,19 @@ LIMIT = click.option("--limit", type=click.IntRange(1), help="At most that many.
 AFTER = click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
 
 
-def _filters(command: Callable[..., None]) -> Callable[..., None]:
-    """What `history` and its CSV can be narrowed to."""
-    for decorate in reversed((
-        click.option("--outcome", metavar="WORDS",
-                     help="Only these outcomes: pending, done, failed, unknown, refused."),
-        click.option("--kind", type=click.Choice(["start", "stop"]),
-                     help="Only starts, or stops."),
-        click.option("--site", help="Only of devices that stand at this site now."),
-        click.option("--key", help="Only under this key, an order number."),
-        click.option("--source", metavar="WAY",
-                     help="Only what was asked by this way: web:anna, http:shop, socket."),
-        click.option("--since", type=Moment(), help="Taken then or later: a date, or 7d ago."),
-        click.option("--until", type=Moment(), help="Taken before then."),
-    )):  # fmt: skip
-        command = decorate(command)
-    return command
+# What `history` and its CSV can be narrowed to.
+_filters = decorated(
+    click.option("--outcome", metavar="WORDS",
+                 help="Only these outcomes: pending, done, failed, unknown, refused."),
+    click.option("--kind", type=click.Choice(["start", "stop"]),
+                 help="Only starts, or stops."),
+    click.option("--site", help="Only of devices that stand at this site now."),
+    click.option("--key", help="Only under this key, an order number."),
+    click.option("--source", metavar="WAY",
+                 help="Only what was asked by this way: web:anna, http:shop, socket."),
+    click.option("--since", type=Moment(), help="Taken then or later: a date, or 7d ago."),
+    click.option("--until", type=Moment(), help="Taken before then."),
+)  # fmt: skip
 
 
 @click.command()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -16,6 +16,7 @@ from devgate.cli.output import (
     certain,
     common,
     complain,
+    decorated,
     emit,
     exit_code,
     fail,
@@ -30,7 +31,6 @@ from devgate.cli.story import COMMAND_ID
 from devgate.control.client import ask
 from devgate.model import Imei
 
-F = TypeVar("F", bound=Callable[..., Any])
 Reply = Mapping[str, Any]
 
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
@@ -52,18 +52,15 @@ def unknown() -> None:
     """
 
 
-def _filters(command: F) -> F:
-    for decorate in (
-        click.option("--old", is_flag=True, help="Also those from before the inbox was there."),
-        click.option("--stops", is_flag=True, help="Also stops."),
-        click.option("--newer", type=Span(), help="Only those that ended at most so long ago."),
-        click.option("--older", type=Span(), help="Only those that ended longer ago: 1h, 2d."),
-        click.option("--person", help="Only those that this one asked for, or resolved."),
-        click.option("--imei", type=ImeiType(), metavar="IMEI", help="Only of this device."),
-        click.option("--site", help="Only of this site."),
-    ):
-        command = decorate(command)
-    return command
+_filters = decorated(
+    click.option("--site", help="Only of this site."),
+    click.option("--imei", type=ImeiType(), metavar="IMEI", help="Only of this device."),
+    click.option("--person", help="Only those that this one asked for, or resolved."),
+    click.option("--older", type=Span(), help="Only those that ended longer ago: 1h, 2d."),
+    click.option("--newer", type=Span(), help="Only those that ended at most so long ago."),
+    click.option("--stops", is_flag=True, help="Also stops."),
+    click.option("--old", is_flag=True, help="Also those from before the inbox was there."),
+)  # fmt: skip
 
 
 @unknown.command("list")

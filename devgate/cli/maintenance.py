@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from devgate.cli.describe import ago
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import Where, common, complain, finish, options, table
+from devgate.cli.output import Where, common, complain, decorated, finish, options, table
 from devgate.cli.params import ImeiType, Moment, Span
 from devgate.control.client import ask
 from devgate.model import Imei
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 HEADER = ("SITE", "IMEI", "NAME", "SINCE", "UNTIL", "REASON", "BY")
 WHICH = (
@@ -33,17 +31,6 @@ SAID = (
         help="It ends by itself at that time: 2026-11-28, or with a time.",
     ),
 )
-
-
-def decorated(*by: Callable[[Any], Any]) -> Callable[[F], F]:
-    """These options and arguments, in their order."""
-
-    def decorate(command: F) -> F:
-        for one in reversed(by):
-            command = one(command)
-        return command
-
-    return decorate
 
 
 @click.group(cls=Group)

@@ -60,24 +60,32 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> object:
     return value
 
 
-def options(command: F) -> F:
-    """Give a command or group `--socket`, `--config` and `--json`, kept in `ctx.obj`."""
-    for decorate in (
-        click.option(
-            "--json", "as_json", is_flag=True, expose_value=False, callback=_keep,
-            help="Print one JSON object per line.",
-        ),
-        click.option(
-            "--config", "config_option", metavar="FILE", expose_value=False, callback=_keep,
-            help="The gateway's configuration, which names its socket.",
-        ),
-        click.option(
-            "--socket", "socket_option", metavar="PATH", expose_value=False, callback=_keep,
-            help="The gateway's control socket.",
-        ),
-    ):  # fmt: skip
-        command = decorate(command)
-    return command
+def decorated(*by: Callable[[Any], Any]) -> Callable[[F], F]:
+    """These options and arguments, in their order."""
+
+    def decorate(command: F) -> F:
+        for one in reversed(by):
+            command = one(command)
+        return command
+
+    return decorate
+
+
+# Give a command or group `--socket`, `--config` and `--json`, kept in `ctx.obj`.
+options = decorated(
+    click.option(
+        "--socket", "socket_option", metavar="PATH", expose_value=False, callback=_keep,
+        help="The gateway's control socket.",
+    ),
+    click.option(
+        "--config", "config_option", metavar="FILE", expose_value=False, callback=_keep,
+        help="The gateway's configuration, which names its socket.",
+    ),
+    click.option(
+        "--json", "as_json", is_flag=True, expose_value=False, callback=_keep,
+        help="Print one JSON object per line.",
+    ),
+)  # fmt: skip
 
 
 def common(command: Callable[Concatenate[Where, P], R]) -> Callable[P, R]:

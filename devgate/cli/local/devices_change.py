@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import click
 
 from devgate.cli.local.stored import asked, done, store
-from devgate.cli.output import YES, Where, certain, common, exit_code, finish
+from devgate.cli.output import YES, Where, certain, common, decorated, exit_code, finish
 from devgate.cli.params import NONE, ImeiType, OwnSpan, Position
 from devgate.model import Imei
 
@@ -16,30 +16,27 @@ from devgate.model import Imei
 RECORD = ("model", "serial", "firmware", "installed_on", "iccid", "sim_phone", "tags", "note")
 
 
-def _fields(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `add` and `edit` share."""
-    for decorate in reversed((
-        click.option("--id", type=int, help="The number that {id} in texts stands for."),
-        click.option("--name", help="What people call it."),
-        click.option("--site", help="Where it stands."),
-        click.option("--phone", help='Its own service telephone; "" for the gateway\'s.'),
-        click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
-        click.option("--unit", type=click.Choice(["seconds", "times"]),
-                     help="What the number of a start counts."),
-        click.option("--ack-timeout", type=OwnSpan(),
-                     help='Its own seconds to answer a command; "" for the gateway\'s.'),
-        click.option("--model", help='Its model; as of all below, "" for none.'),
-        click.option("--serial", help="The maker's own number, as on its plate."),
-        click.option("--firmware", help="The version of its firmware."),
-        click.option("--installed-on", metavar="DAY", help="Since when it stands there."),
-        click.option("--iccid", help="Of its SIM: 18 to 22 digits."),
-        click.option("--sim-phone", metavar="NUMBER", help="The telephone number of its SIM."),
-        click.option("--tags", help="Words to find it by, with commas between."),
-        click.option("--note", help="What people should know."),
-        click.option("--position", type=Position(), help="Degrees north and east."),
-    )):  # fmt: skip
-        command = decorate(command)
-    return command
+# The options that `add` and `edit` share.
+_fields = decorated(
+    click.option("--id", type=int, help="The number that {id} in texts stands for."),
+    click.option("--name", help="What people call it."),
+    click.option("--site", help="Where it stands."),
+    click.option("--phone", help='Its own service telephone; "" for the gateway\'s.'),
+    click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
+    click.option("--unit", type=click.Choice(["seconds", "times"]),
+                 help="What the number of a start counts."),
+    click.option("--ack-timeout", type=OwnSpan(),
+                 help='Its own seconds to answer a command; "" for the gateway\'s.'),
+    click.option("--model", help='Its model; as of all below, "" for none.'),
+    click.option("--serial", help="The maker's own number, as on its plate."),
+    click.option("--firmware", help="The version of its firmware."),
+    click.option("--installed-on", metavar="DAY", help="Since when it stands there."),
+    click.option("--iccid", help="Of its SIM: 18 to 22 digits."),
+    click.option("--sim-phone", metavar="NUMBER", help="The telephone number of its SIM."),
+    click.option("--tags", help="Words to find it by, with commas between."),
+    click.option("--note", help="What people should know."),
+    click.option("--position", type=Position(), help="Degrees north and east."),
+)  # fmt: skip
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

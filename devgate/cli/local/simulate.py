@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from devgate.cli.output import Where, common, emit, say
+from devgate.cli.output import Where, common, decorated, emit, say
 from devgate.cli.params import target_of
 from devgate.errors import CallerError
 from devgate.model import Imei, duration, imei
 
 PORT = 12306
 SHARE = click.FloatRange(0, 1)
+
+Decorator = Callable[[Any], Any]
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
@@ -48,102 +51,42 @@ def _imei(ctx: click.Context, param: click.Parameter, value: str) -> Imei:
         raise click.BadParameter(str(err)) from None
 
 
+def _option(name: str, metavar: str, what: str, default: object = None, **more: Any) -> Decorator:
+    return click.option(
+        name, metavar=metavar, help=what, default=default, show_default=default is not None, **more
+    )
+
+
+OPTIONS = decorated(
+    _option("--count", "N", "How many devices.", 20, type=click.IntRange(1)),
+    _option("--first", "IMEI", "The first one's IMEI; the others count up from it.",
+            "860000000000001", callback=_imei),
+    _option("--times", "N", "How many of them, the last ones, count times instead of seconds.",
+            0, type=click.IntRange(0)),
+    _option("--heartbeat", "SECONDS", "Between two heartbeats of a device, about.",
+            55.0, type=click.FloatRange(0.05)),
+    _option("--fail", "0..1", "Share of commands that fail: 201.", 0.0, type=SHARE),
+    _option("--silent", "0..1", "Share of commands that get no answer, done or not.",
+            0.0, type=SHARE),
+    _option("--delay", "SPAN", "Seconds from a command to the answer.", "0.1-0.5",
+            callback=_span),
+    _option("--churn", "R", "Lost connections per device and hour, on average.",
+            0.0, type=click.FloatRange(0)),
+    _option("--ramp", "R", "Connections made in a second, at most.",
+            1000.0, type=click.FloatRange(0.1)),
+    _option("--seed", "S", "Use the same random numbers again, as far as the network allows.",
+            type=int),
+    _option("--record", "FILE",
+            "Append a line for every start that a device sees: IMEI, number, time.",
+            type=click.Path(dir_okay=False, path_type=Path)),
+    click.option("--for", "seconds", callback=_seconds, default=None, metavar="DURATION",
+                 help="End after that time, such as 90, 15m or 1h30m."),
+)  # fmt: skip
+
+
 @click.command()
 @click.argument("target", callback=_target, default=f"127.0.0.1:{PORT}", metavar="[HOST:PORT]")
-@click.option(
-    "--count",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many devices.",
-)
-@click.option(
-    "--first",
-    callback=_imei,
-    default="860000000000001",
-    show_default=True,
-    metavar="IMEI",
-    help="The first one's IMEI; the others count up from it.",
-)
-@click.option(
-    "--times",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="How many of them, the last ones, count times instead of seconds.",
-)
-@click.option(
-    "--heartbeat",
-    type=click.FloatRange(0.05),
-    default=55.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Between two heartbeats of a device, about.",
-)
-@click.option(
-    "--fail",
-    type=SHARE,
-    default=0.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of commands that fail: 201.",
-)
-@click.option(
-    "--silent",
-    type=SHARE,
-    default=0.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of commands that get no answer, done or not.",
-)
-@click.option(
-    "--delay",
-    callback=_span,
-    default="0.1-0.5",
-    show_default=True,
-    metavar="SPAN",
-    help="Seconds from a command to the answer.",
-)
-@click.option(
-    "--churn",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    metavar="R",
-    help="Lost connections per device and hour, on average.",
-)
-@click.option(
-    "--ramp",
-    type=click.FloatRange(0.1),
-    default=1000.0,
-    show_default=True,
-    metavar="R",
-    help="Connections made in a second, at most.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=None,
-    metavar="S",
-    help="Use the same random numbers again, as far as the network allows.",
-)
-@click.option(
-    "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Append a line for every start that a device sees: IMEI, number, time.",
-)
-@click.option(
-    "--for",
-    "seconds",
-    callback=_seconds,
-    default=None,
-    metavar="DURATION",
-    help="End after that time, such as 90, 15m or 1h30m.",
-)
+@OPTIONS
 @common
 def simulate(
     where: Where,
