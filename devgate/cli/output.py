@@ -134,8 +134,9 @@ def as_line(obj: Mapping[str, Any]) -> str:
 
 
 def complain(text: str) -> None:
-    """One sentence on stderr, under our name and in the language of who reads it."""
-    click.echo(f"devgate: {said(text)}", err=True)
+    """A sentence, or one on each line, on stderr, under our name and in the language of who reads
+    it."""
+    click.echo("devgate: " + "\n".join(map(said, text.split("\n"))), err=True)
 
 
 def fail(text: str, code: int = USAGE) -> NoReturn:

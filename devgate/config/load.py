@@ -205,7 +205,8 @@ def _unknown(place: Place, value: object) -> str:
             home = [place for place in every if place[-1] in close]
         meant = home or meant
     if meant:
-        return f"unknown {what}; did you mean {' or '.join(map(_dotted, meant))}?"
+        one_of = "one of " if len(meant) > 1 else ""
+        return f"unknown {what}; did you mean {one_of}{', '.join(map(_dotted, meant))}?"
     return (
         f"unknown {what}; known {'here' if around else 'tables'}: {', '.join(table.model_fields)}"
     )

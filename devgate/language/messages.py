@@ -2,7 +2,9 @@
 
 A message names things: an IMEI, a number, what was given. So a Chinese sentence belongs to a form
 with blanks ("no device with the IMEI {imei} is known"), and what stands in the blanks is
-translated in its turn, if it is a message itself.
+translated in its turn, if it is a message itself; but for a blank that is {key!s} in the Chinese,
+which stays as it is written. A form that ends in {message} says where something is wrong, and not
+what: it is looked at before those that say what.
 
 The CLI imports this, and reads the sentences only where they are wanted.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -29,7 +31,10 @@ class Form:
             (literal, name) for literal, name, _, _ in string.Formatter().parse(english)
         ]
         self._literals = [literal for literal, _ in self._parts if literal]
-        self.letters = sum(map(len, self._literals))  # that are not blanks
+        # Where first; then those that say more: "{what}; nothing was sent" is for what has no
+        # form of its own.
+        self.order = (not english.endswith(": {message}"), -sum(map(len, self._literals)))
+        self._kept = {name for _, name, _, how in string.Formatter().parse(chinese) if how}
         self._pattern: re.Pattern[str] | None = None
 
     def blanks(self, message: str) -> dict[str, str] | None:
@@ -49,6 +54,15 @@ class Form:
         match = self._pattern.fullmatch(message)
         return None if match is None else match.groupdict()
 
+    def said(self, blanks: Mapping[str, str], chinese: Callable[[str], str]) -> str:
+        """The Chinese with these in its blanks, each as `chinese` has it."""
+        return self.chinese.format(
+            **{
+                name: text if name in self._kept else chinese(text)
+                for name, text in blanks.items()
+            }
+        )
+
 
 class Messages:
     """Chinese sentences by their English. `words` are others, which have no blanks."""
@@ -56,11 +70,9 @@ class Messages:
     def __init__(self, chinese: Mapping[str, str], words: Mapping[str, str] = {}) -> None:
         self._exact = {text: said for text, said in chinese.items() if "{" not in text}
         self._words = words
-        # Those that say more come first: "{what}; nothing was sent" is for what has no form of
-        # its own.
         self._forms = sorted(
             (Form(text, said) for text, said in chinese.items() if "{" in text),
-            key=lambda form: -form.letters,
+            key=lambda form: form.order,
         )
         self.chinese = lru_cache(maxsize=1024)(self._chinese)
 
@@ -72,7 +84,7 @@ class Messages:
         for form in self._forms:
             if (blanks := form.blanks(message)) is not None:
                 # Shorter than the message, so this comes to an end.
-                return form.chinese.format(**{k: self._chinese(v) for k, v in blanks.items()})
+                return form.said(blanks, self._chinese)
         return message
 
 

@@ -19,20 +19,23 @@ from devgate.cli.output import width
 from devgate.language.choice import of_environment
 from tests.cli.answering import IMEI, Answering
 from tests.cli.conftest import Run
+from tests.config.test_load import MISTAKES as ALL_MISTAKES
 from tests.language.test_messages import english_of, filled, templates
 
 ROOT = Path(devgate.__file__).parent
 FILES = [*sorted((ROOT / "cli").rglob("*.py")), *sorted((ROOT / "doctor").glob("*.py")),
-         ROOT / "control/client.py", ROOT / "config/locate.py",
+         ROOT / "control/client.py",
+         *sorted((ROOT / "config").glob("*.py")),
          *sorted((ROOT / "backup").glob("*.py")),
          *sorted((ROOT / "service").glob("*.py")), *sorted((ROOT / "store/moves").glob("*.py")),
          *(ROOT / f"store/{name}.py" for name in (
              "copies", "engine", "engines", "migrating", "outage", "pg_programs", "sqlite_copy",
              "succession",
          ))]  # fmt: skip
+MISTAKES = [line for line in ALL_MISTAKES if not line.startswith("#")]
 SAID = {
     "said", "tell", "complain", "fail", "certain", "UsageError", "BadParameter", "SetupError",
-    "NoGateway", "NoAnswer", "ValueError",
+    "NoGateway", "NoAnswer", "ValueError", "Misfit",
 }  # fmt: skip
 FOUND = {"ok", "warning", "error"}  # findings of the doctor: the first word is the check's name
 # Command lines, and what is put together of parts that are messages of their own.
@@ -154,6 +157,41 @@ def test_help_and_complaints_of_the_command_line(run: Run) -> None:
     assert "错误：'IMEI' 的值无效：IMEI 应为 15 位数字，而不是 'x'" in wrong.stderr  # noqa: RUF001
     assert "没有选项 '--bogus'" in run("stop", "--bogus").stderr
     assert run("nodes").output.count("。") > 3  # a group without a command has its help
+
+
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize("case", MISTAKES)
+def test_each_mistake_in_a_configuration_has_its_chinese(case: str) -> None:
+    """Where it stands and the key are said as they are written."""
+    text = case.rpartition(" | ")[2]
+    line, key, _ = text.split(": ", 2)
+    said = language.said(f"gateway.toml, line {text}")
+    assert said.startswith(f"gateway.toml 第 {line} 行：{key}：")  # noqa: RUF001
+    assert not re.search(r"\b[a-z]+ [a-z]+\b", re.sub("`.*?`|'.*?'|printf.*", "", said)), said
+
+
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize("command", [("serve", "--check"), ("doctor",)])
+def test_a_wrong_configuration_is_said_in_chinese(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Several mistakes are as many lines."""
+    file = folder / "gateway.toml"
+    file.write_text('device = 5\n[store]\nurl = "postgres://x/y"\n')
+    monkeypatch.setenv("DEVGATE_LOG__LEVEL", "loud")
+    monkeypatch.setenv("DEVGATE_LOG_FORMAT", "json")
+    got = run(*command, "--config", str(file))
+    for line in (
+        "DEVGATE_LOG_FORMAT：层级之间应为两个下划线：DEVGATE_LOG__FORMAT",  # noqa: RUF001
+        'DEVGATE_LOG__LEVEL：应为 "debug", "info", "warning", "error" 之一，而不是 \'loud\'',  # noqa: RUF001
+        f"{file} 第 1 行：device：应为一个表，而不是 5",  # noqa: RUF001
+        f'{file} 第 3 行：store.url：应为 "postgresql://..."；"postgres://" 是旧写法',  # noqa: RUF001
+    ):
+        assert line in got.stdout + got.stderr
+    file.write_text("[device\n")
+    got = run(*command, "--config", str(file))
+    said = f"{file} 第 1 行：不是 TOML：表头末尾应为 ']'（第 8 列）"  # noqa: RUF001
+    assert said in got.stdout + got.stderr
 
 
 @pytest.mark.usefixtures("chinese")
