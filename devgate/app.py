@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
 
+# Without a new connection, before what no device needs is loaded; and the longest wait for that.
+QUIET_SECONDS = 1.0
+LOAD_SECONDS = 10.0
+
 log = logging.getLogger("devgate")
 
 Ready = Callable[["App"], Awaitable[None]]
@@ -55,8 +59,7 @@ class App:
         why_no_upgrade: str = "",
     ) -> None:
         """`read_settings` is called on SIGHUP and may raise SetupError. `on_loaded` is called once
-        all that is known from earlier runs is in memory, before the first door opens, and once
-        all operations are, in a thread. `joined`:
+        all that is known from earlier runs is in memory, before the first door opens. `joined`:
         what makes it one node of a cluster. `successor`: it takes over from a gateway that runs.
         `given`: what listens already. `why_no_upgrade`: no other program can take over from it."""
         self.gateway = gateway = parts.gateway
@@ -271,14 +274,15 @@ class App:
             nursery.cancel_scope.cancel()
 
     async def _load_operations(self) -> None:
-        """Once no device waits for it. Soon nevertheless: an upgrade may put other files there."""
-
-        def in_thread() -> None:
-            load()
-            self._on_loaded()
-
+        """Once no device waits for it: after a restart all of them come at once. Soon
+        nevertheless: an upgrade may put other files there."""
+        acceptor, before = self.gateway.acceptor, -1
+        with trio.move_on_after(LOAD_SECONDS):
+            while before != acceptor.accepted:
+                before = acceptor.accepted
+                await trio.sleep(QUIET_SECONDS)
         with suppress(RuntimeError, MemoryError):  # there is no thread: who asks first loads it
-            await trio.to_thread.run_sync(in_thread)
+            await trio.to_thread.run_sync(load)
 
     def _say_ready(self) -> None:
         listens = self.gateway.listens

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic, sleep
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -23,21 +23,22 @@ from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.door_tls import tables, tls_of
+from devgate.early import Told, until_told
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.examination import Finding
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
 from devgate.net.given import Given, activated
 from devgate.net.limits import capacity, raise_descriptor_limit
-from devgate.standby import Told, possible, stand_by, until_told
 from devgate.store.engine import Database
-from devgate.store.node_opening import node_database
-from devgate.store.nodes import Member
 from devgate.store.opening import claim_database
 from devgate.systemd import starting
-from devgate.upgrade.new import Successor
 from devgate.upgrade.program import inherited
 from devgate.webhooks.webhooks import secret_of
+
+if TYPE_CHECKING:
+    from devgate.store.nodes import Member
+    from devgate.upgrade.new import Successor
 
 AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
 SAY_SECONDS = 60.0  # between two lines about that
@@ -60,6 +61,8 @@ log = logging.getLogger("devgate")
 def check(settings: Settings, *, standby: bool = False) -> None:
     """Try what can be tried without opening a door. Raises SetupError."""
     if standby:
+        from devgate.standby import possible  # not for a gateway that does not wait
+
         possible(settings)
     for tls in tables(settings).values():
         tls_of(tls)
@@ -106,6 +109,8 @@ def serve(
     successor = None
     try:
         if (sock := inherited(os.environ)) is not None:
+            from devgate.upgrade.new import Successor  # not for the first gateway
+
             successor = Successor(sock)
             successor.begin()
         _serve(settings, read_settings, on_ready, prepare, standby, alone, successor)
@@ -150,6 +155,8 @@ def _serve(
             raise SetupError(IS_NODE)
         found = successor.open(settings.store.url), None
     elif standby:
+        from devgate.standby import stand_by
+
         taken = stand_by(settings)
         found = None if taken is None else (taken, None)
     else:
@@ -218,6 +225,8 @@ def keep_what_is_loaded() -> None:
 def _claimed(settings: Settings) -> tuple[Database, Member | None]:
     """The database, claimed for this gateway alone, or for the node that it is."""
     if settings.cluster.node:
+        from devgate.store.node_opening import node_database  # not for one that works alone
+
         return node_database(settings.store.url, settings.cluster.node, __version__)
     return claim_database(settings.store.url), None
 

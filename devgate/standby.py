@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from time import monotonic, sleep
-from typing import Any
 
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.control.standby_file import StandbyFile
+from devgate.early import Told, until_told
 from devgate.errors import DoorInUse, SetupError, StoreAway
 from devgate.guard import AFTER_DRAIN_SECONDS
 from devgate.net.addresses import bind
@@ -30,27 +28,6 @@ DOORS_SECONDS = AFTER_DRAIN_SECONDS + 5.0
 DOOR_LOOK_SECONDS = 0.05
 
 log = logging.getLogger("devgate")
-
-
-class Told(BaseException):
-    """A signal came that ends the wait."""
-
-
-@contextmanager
-def until_told() -> Iterator[None]:
-    """SIGTERM and SIGINT raise Told in this block."""
-
-    def end(number: int, frame: object) -> None:
-        raise Told
-
-    before: dict[int, Any] = {
-        number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def possible(settings: Settings) -> None:

@@ -21,6 +21,9 @@ LOAD = 2_000  # heartbeats a second while starts are timed
 THINK = 0.004  # seconds between one caller's starts
 CALLERS = 32
 DEPTH = 8
+# Seconds after which devgate has loaded what it does not need for its devices: none of that is
+# their memory.
+LOADED = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def _fleet(rig: Rig, kind: Kind) -> Values:
         "reconnect=1", "wait",
     ]  # fmt: skip
     with (
-        serving(kind, rig.folder, rig.cores.server) as server,
+        serving(kind, rig.folder, rig.cores.server, settled=LOADED) as server,
         generate(rig.tools.generator, rig.cores.generator, *_at(server), *words) as generator,
     ):
         empty = generator.phase("memory")

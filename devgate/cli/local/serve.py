@@ -59,12 +59,13 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int
     start (a port in use, a folder that is not writable, no database), 70 it
     could not stop: the log says what did not end.
     """
-    from devgate.early import prepare
+    from devgate.early import importing, prepare
 
     prepare()
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
-    from devgate.errors import SetupError
+    with importing():
+        from devgate.config.load import load
+        from devgate.config.locate import find_config
+        from devgate.errors import SetupError
 
     def read_settings() -> Settings:
         settings = load(find_config(where.config_option, os.environ), os.environ)
@@ -107,8 +108,11 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int
 
 
 def _run(settings: Settings, read_settings: Callable[[], Settings], standby: bool) -> None:
-    from devgate.app import App
-    from devgate.process import serve
+    from devgate.early import importing
+
+    with importing():
+        from devgate.app import App
+        from devgate.process import serve
 
     async def nothing_more(app: App) -> None:
         return
