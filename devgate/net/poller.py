@@ -48,7 +48,8 @@ class Poller:
         self._epoll.register(self.urgent.fd, select.EPOLLIN)
         self._look = select.poll()
         self._look.register(self._fd, select.POLLIN)
-        self._links: dict[int, Link] = {}
+        # By descriptor, for the kernel gives the lowest that is free: a fifth of a dict's memory.
+        self._links: list[Link | None] = [None] * (self.urgent.fd + 1)
         # Links that may have more to say than they have been asked, longest wait first. An edge
         # is told once, so that nothing but this remembers them.
         self._unfinished: dict[Link, None] = {}
@@ -62,7 +63,9 @@ class Poller:
         Raises OSError if the kernel can watch no more sockets; close() is still to be called.
         """
         self._epoll.register(link.fd, EDGES)
-        self._links[link.fd] = link
+        links, fd = self._links, link.fd
+        links.extend([None] * (fd + 1 - len(links)))
+        links[fd] = link
 
     def close(self, link: Link, *, abort: bool = False) -> None:
         """Forget the link and close its socket; the second time does nothing.
@@ -73,8 +76,8 @@ class Poller:
         fd, link.fd = link.fd, -1
         if fd < 0:
             return
-        if self._links.get(fd) is link:
-            del self._links[fd]
+        if self._polls(link, fd):
+            self._links[fd] = None
             self._unfinished.pop(link, None)
             self._unregistered.pop(link, None)
             # Closing would do, but for a descriptor that another process holds, too. And the
@@ -91,6 +94,9 @@ class Poller:
             link.outbound.over()
         link.inbound = link.outbound = None
         os.close(fd)
+
+    def _polls(self, link: Link, fd: int) -> bool:
+        return fd < len(self._links) and self._links[fd] is link
 
     async def aclose(self) -> None:
         """Close the epoll. The links are their owners' to close, before or after."""
@@ -161,7 +167,7 @@ class Poller:
         events = iter(fresh)
         try:
             for fd, event in events:
-                link = links.get(fd)
+                link = links[fd]
                 if link is None or (unfinished and link in unfinished):
                     if fd == self.urgent.fd:
                         self.urgent.run()
@@ -187,7 +193,7 @@ class Poller:
                     yield from self._drain(link, READS, short=not event & GONE)
         finally:
             for fd, _ in events:
-                if (link := links.get(fd)) is not None:
+                if (link := links[fd]) is not None:
                     self._later(link)
 
     def _others(self, most: int) -> Iterator[tuple[Link, bytes]]:
@@ -243,7 +249,7 @@ class Poller:
         nor an error can stand behind the bytes.
         """
         fd = link.fd
-        if self._links.get(fd) is not link:
+        if not self._polls(link, fd):
             return
         self._later(link)  # until it is done, or for good if the round is left early
         link.flush()
@@ -289,8 +295,8 @@ class Poller:
         """
         while True:
             held = 0
-            for link in list(self._links.values()):
-                if link.unsent and link.flush() and link.unsent:
+            for link in list(self._links):
+                if link is not None and link.unsent and link.flush() and link.unsent:
                     held += 1
             if not held or trio.current_time() >= deadline:
                 await trio.lowlevel.checkpoint()

@@ -169,3 +169,18 @@ def test_attempts_are_not_remembered_to_be_written_again() -> None:
     recent.add({"unknown": {A: attempt(A).values}, "running": {A: (A, None)}}, [(1,)], 1)
     rows, events = recent.since(0)
     assert (rows, events) == ({"running": {A: (A, None)}}, [(1,)])
+
+
+def test_large_commits_are_remembered_compressed() -> None:
+    storm = [
+        (NOW, "device.online", f"{n:015}", None, '{"connection":1}', n) for n in range(1, 300)
+    ]
+    recent = Recent(None)
+    recent.add({}, storm[:-1], 298)
+    recent.add({}, storm[-1:], 299)
+    large, small = recent._commits
+    assert large.compressed
+    assert not small.compressed
+    assert len(large.packed) < 298 * 20
+    assert recent.since(0) == ({}, storm)
+    assert recent.since(298) == ({}, storm[-1:])

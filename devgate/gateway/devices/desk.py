@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import trio
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import BEAT, FrameCounts
 from devgate.gateway.devices.attempts import Attempts
-from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.connection import Connection, shared
 from devgate.gateway.devices.effects import TAKEN_OVER, Acts
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
@@ -28,7 +29,7 @@ from devgate.net.limits import Crowds
 from devgate.net.link import Link, reason
 from devgate.net.poller import Poller
 from devgate.protocol.frames import HEADER_SIZE, Event
-from devgate.protocol.quick import LONE, LONGEST, answer, lone
+from devgate.protocol.quick import LONE, LONGEST, NOT_ASKED, answer, lone, own
 from devgate.protocol.session import react
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Desk:
         self._quick_counts = self.counts.quick
         self._crowds = crowds or Crowds()
         self._make_task = make_task
+        self._connected = -math.inf  # when the last connection began
         # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
         self.unregistered = Unregistered(
             refusals or Refusals(), Unknown(records), Attempts(records)
@@ -102,7 +104,8 @@ class Desk:
 
     def own(self, link: Link) -> Coroutine[Any, Any, None]:
         """The task that owns a connection from its first byte to its end, for a nursery."""
-        return self._make_task(Connection(link, self, trio.current_time()))
+        self._connected = shared(trio.current_time(), self._connected)
+        return self._make_task(Connection(link, self, self._connected))
 
     def began(self, connection: Connection) -> None:
         """A connection's task begins: poll its link. It ends if the kernel can watch no more."""
@@ -240,7 +243,10 @@ class Desk:
             return True
         session = connection.session
         assert session.imei is not None, "it is registered"
-        wire = answer(connection.own, session.imei, data, self._directory)
+        begins = connection.own
+        if begins is NOT_ASKED:
+            begins = connection.own = own(session.imei)
+        wire = answer(begins, session.imei, data, self._directory)
         if wire is None:
             return False
         session.malformed = 0

@@ -20,7 +20,7 @@ from devgate.net.limits import Crowd, Crowds
 from devgate.net.link import Link, Mark, Meter
 from devgate.protocol.decoder import Decoder
 from devgate.protocol.frames import Event, Frame, Heartbeat, Malformed, ShortEcho
-from devgate.protocol.quick import own
+from devgate.protocol.quick import NOT_ASKED
 from devgate.protocol.session import Session
 
 # A connection of most devices, in this order; the rest is in the last place, if there is any.
@@ -177,7 +177,7 @@ class Unpacking:
             self._more(connection, more)
         if registered:
             connection.session.imei = Imei(imei)
-            connection.own = own(Imei(imei))
+            connection.own = NOT_ASKED
             if crowd is not None:
                 crowd.registered()
             self._presence.moved(Imei(imei), connection)

@@ -11,12 +11,12 @@ import trio
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.details import event_row, name_of
-from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.connection import Connection, shared
 from devgate.gateway.devices.registry import Flapping, Registry
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.net.addresses import network_of
-from devgate.protocol.quick import own
+from devgate.protocol.quick import NOT_ASKED
 
 if TYPE_CHECKING:
     from devgate.config.device import FlappingSettings
@@ -43,6 +43,7 @@ class Presence:
         self._registry: Registry[Connection] = Registry()
         self.get = self._registry.get  # the connection that speaks for a device, if there is one
         self._generation = int(time() * 1000)  # above all of earlier runs
+        self._registered_at = 0.0  # the last one
         self._window = Window()
         self._onlines = Bursts()
         self._takeovers = Bursts()
@@ -92,8 +93,8 @@ class Presence:
         """The connection speaks for the device from now on. Returns the one that did, to abort."""
         self._generation += 1
         connection.generation = self._generation
-        connection.registered_at = time()
-        connection.own = own(imei)
+        self._registered_at = connection.registered_at = shared(time(), self._registered_at)
+        connection.own = NOT_ASKED
         displaced = self._registry.take_over(imei, connection)
         if displaced is None:
             self._online(imei, connection, now)
