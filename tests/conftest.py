@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from devgate.store.engine import Database
 from devgate.store.opening import open_database
+from tests import hashing as hashing
 from tests.e2e import harness
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables
@@ -20,6 +22,10 @@ from tests.stores import with_tables
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 os.environ["DEVGATE_LANG"] = "en"  # whatever the locale of who runs the tests
+
+# jsonschema imports it for the format `iri`, which no schema here has, and it builds its parsers
+# then: 0.7 s in each process of pytest.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)

@@ -43,6 +43,7 @@ IMPORTED = (
     "devgate.process",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",
+    "tests.hashing",
 )
 
 

@@ -27,6 +27,7 @@ from devgate.http.login_limit import (
     LoginLimit,
 )
 from devgate.http.sessions import MAX_SLOWED, Sessions
+from tests import hashing
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
@@ -34,8 +35,16 @@ from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
 SETTINGS = {"http": {"users": "users", "proxies": ["127.0.0.1"]}}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def production_cost(new_interpreters: None) -> Iterator[None]:
+    """Passwords take as long as in production: so several wait at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_hasher", hashing.PRODUCTION)
+        yield
+
+
 @pytest.fixture(scope="module")
-def served() -> Iterator[Site]:
+def served(production_cost: None) -> Iterator[Site]:
     with site(SETTINGS) as running:
         users.add(running.folder / "users", NAME, "command", PASSWORD)
         yield running
