@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from tests.e2e.caller import Caller, Robot, eventually, knowing
 from tests.e2e.harness import Gateway, Json, Settings, environment
+from tests.forked import Forked
 from tests.upgrade.harness import refused, upgrade
 
 IMEIS = [f"86000000000000{n}" for n in range(4)]
@@ -26,19 +26,18 @@ class Mover:
     def __init__(self, gateway: Gateway, url: str) -> None:
         self.url = url
         self._lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "devgate", "db", "move", url, "--yes"],
-            cwd=gateway.folder,
-            env=environment(gateway.folder),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        reads, writes = os.pipe()
+        self._output = open(reads, encoding="utf-8")  # noqa: SIM115  # close() closes it
+        with open(os.devnull) as nothing:
+            self.process = Forked(
+                ["db", "move", url, "--yes"], gateway.folder, environment(gateway.folder),
+                [nothing.fileno(), writes, writes],
+            )  # fmt: skip
+        os.close(writes)
 
     def follows(self) -> None:
         """All rows are there, and it follows the gateway."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._output:
             self._lines.append(line)
             if "the copy follows the gateway" in line:
                 return
@@ -46,13 +45,23 @@ class Mover:
 
     def end(self) -> str:
         """What it says at its end, which is a good one."""
-        out, _ = self.process.communicate(timeout=60)
+        out = self.rest()
         assert self.process.returncode == 0, (self._lines, out)
+        return out
+
+    def rest(self) -> str:
+        """What it still says until it ends."""
+        out = self._output.read()
+        self.process.wait(60)
         return out
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.wait(60)
+
+    def close(self) -> None:
+        self.kill()
+        self._output.close()
 
 
 @contextlib.contextmanager
@@ -61,8 +70,7 @@ def moving(gateway: Gateway, url: str) -> Iterator[Mover]:
     try:
         yield mover
     finally:
-        if mover.process.poll() is None:
-            mover.kill()
+        mover.close()
 
 
 class Orders:
@@ -199,8 +207,7 @@ def test_what_is_killed_halfway_has_changed_nothing(postgres_url: str) -> None:
         with moving(served, postgres_url) as mover:
             mover.follows()
             with moving(served, postgres_url) as other:
-                out, _ = other.process.communicate(timeout=60)
-                assert "another `devgate db move` works with" in out
+                assert "another `devgate db move` works with" in other.rest()
             orders.more()
             mover.kill()
         orders.more()

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ class Gateway:
 
     def __init__(self, settings: Settings | None = None, *, store: str = "sqlite:///devgate.db"):
         self.folder = Path(tempfile.mkdtemp(prefix="dg-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.socket = self.folder / "run" / "devgate.sock"
         self.log_file = self.folder / "gateway.log"
         self.process: subprocess.Popen[bytes] | Forked | None = None
