@@ -12,6 +12,25 @@ die() {
     exit 1
 }
 
+# For a script that reads its own arguments, which are all but the first one: --help prints the
+# comment at its top, any other option is refused, and so are more than $1 arguments.
+plain_arguments() {
+    local most=$1 argument
+    shift
+    for argument in "$@"; do
+        case $argument in
+        -h | --help)
+            print_help
+            exit
+            ;;
+        -*) die "there is no option $argument; see --help." ;;
+        esac
+    done
+    [ $# -le "$most" ] || die "at most $most arguments are expected; see --help."
+}
+
+print_help() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
 # Run a step whose words matter only when it fails.
 quietly() {
     local words

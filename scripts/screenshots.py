@@ -16,6 +16,7 @@ from pathlib import Path
 
 from past import NAMES, PLACES, fill
 from playwright.sync_api import Browser, Page, sync_playwright
+from script import run as run_script
 
 from devgate.app import App
 from devgate.config.oidc import OidcSettings
@@ -246,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script("screenshots", main)

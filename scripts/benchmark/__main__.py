@@ -7,12 +7,14 @@ import dataclasses
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from script import run as run_script
 
 from benchmark.cluster import arguments as cluster_arguments
 from benchmark.cluster import run as run_cluster
 from benchmark.compare import FULL, NAMES, QUICK, STORM, compare, draw
-from benchmark.errors import BenchError
 from benchmark.hostile.run import arguments as hostile_arguments
 from benchmark.hostile.run import run as run_hostile
 from benchmark.lists import arguments as lists_arguments
@@ -23,9 +25,21 @@ from benchmark.path import arguments as path_arguments
 from benchmark.path import run as run_path
 from benchmark.report import as_json, table
 from benchmark.scale import arguments as scale_arguments
+from benchmark.scale import outputs
 from benchmark.scale import run as run_scale
 from benchmark.web import arguments as web_arguments
 from benchmark.web import run as run_web
+
+Command = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+COMMANDS: Mapping[str, Command] = {
+    "scale": (scale_arguments, run_scale),
+    "web": (web_arguments, run_web),
+    "hostile": (hostile_arguments, run_hostile),
+    "pairs": (pairs_arguments, run_pairs),
+    "cluster": (cluster_arguments, run_cluster),
+    "lists": (lists_arguments, run_lists),
+    "path": (path_arguments, run_path),
+}
 
 
 def main() -> int:
@@ -50,39 +64,13 @@ def main() -> int:
         "--devices", type=int, default=STORM, metavar="N", help="in a storm (%(default)s)"
     )
     outputs(parser)
-    if sys.argv[1:2] == ["scale"]:
-        parser = argparse.ArgumentParser(prog="scripts/bench scale", description=run_scale.__doc__)
-        scale_arguments(parser)
-        outputs(parser)
-        return run_scale(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["web"]:
-        parser = argparse.ArgumentParser(prog="scripts/bench web", description=run_web.__doc__)
-        web_arguments(parser)
-        return run_web(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["cluster"]:
+    if command := COMMANDS.get(sys.argv[1] if sys.argv[1:] else ""):
+        add_arguments, run = command
         parser = argparse.ArgumentParser(
-            prog="scripts/bench cluster", description=run_cluster.__doc__
+            prog=f"scripts/bench {sys.argv[1]}", description=run.__doc__
         )
-        cluster_arguments(parser)
-        return run_cluster(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["lists"]:
-        parser = argparse.ArgumentParser(prog="scripts/bench lists", description=run_lists.__doc__)
-        lists_arguments(parser)
-        return run_lists(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["hostile"]:
-        parser = argparse.ArgumentParser(
-            prog="scripts/bench hostile", description=run_hostile.__doc__
-        )
-        hostile_arguments(parser)
-        return run_hostile(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["pairs"]:
-        parser = argparse.ArgumentParser(prog="scripts/bench pairs", description=run_pairs.__doc__)
-        pairs_arguments(parser)
-        return run_pairs(parser.parse_args(sys.argv[2:]))
-    if sys.argv[1:2] == ["path"]:
-        parser = argparse.ArgumentParser(prog="scripts/bench path", description=run_path.__doc__)
-        path_arguments(parser)
-        return run_path(parser.parse_args(sys.argv[2:]))
+        add_arguments(parser)
+        return run(parser.parse_args(sys.argv[2:]))
     args = parser.parse_args()
     pace = dataclasses.replace(QUICK if args.quick else FULL, devices=args.devices)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.folder) as folder:
@@ -96,15 +84,6 @@ def main() -> int:
     return 0 if complete and result.kinds else 1
 
 
-def outputs(parser: argparse.ArgumentParser) -> None:
-    """The options that both kinds of run have."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them there")
-    parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where the stores go: on a real disk"
-    )
-
-
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if unknown := set(names) - set(NAMES):
@@ -115,10 +94,4 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as err:
-        print(f"bench: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("bench", main)

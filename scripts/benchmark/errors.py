@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from script import Broken
 
-class BenchError(Exception):
+
+class BenchError(Broken):
     """A server, the generator or a tool did not do its part. One sentence for a person."""

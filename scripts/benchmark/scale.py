@@ -76,6 +76,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--known-only", action="store_true",
         help="only what known devices cost that are not connected",
     )  # fmt: skip
+    outputs(parser)
+
+
+def outputs(parser: argparse.ArgumentParser) -> None:
+    """Where results go, and stores; `scripts/bench` alone has these options, too."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them there")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where the stores go: on a real disk"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

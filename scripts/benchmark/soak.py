@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from script import run as run_script
+
 from benchmark.errors import BenchError
 from benchmark.loads import Loads
 from benchmark.machine import cores, describe, most_devices
@@ -151,10 +153,4 @@ def _draw(machine: dict[str, str], samples: Sequence[Sample], devices: int) -> s
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as err:
-        print(f"soak: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("soak", main)

@@ -10,8 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+from script import Broken
+from script import run as run_script
+
 from crashing.callers import Book, call
-from crashing.processes import PATIENCE, Broken, World
+from crashing.processes import PATIENCE, World
 from crashing.verdict import Verdict, judge
 from crashing.watcher import Watcher
 
@@ -134,10 +137,4 @@ def _say(words: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as err:
-        print(f"crash: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("crash", main)

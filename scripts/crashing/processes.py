@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from script import Broken
+
 Json = dict[str, Any]
 
 FIRST = 860000000000001  # IMEI of the first device; the others count up
@@ -41,10 +43,6 @@ url = {store}
 level = "warning"
 format = "console"
 """
-
-
-class Broken(Exception):
-    """A program did not do its part. One sentence for a person."""
 
 
 def free_port() -> int:

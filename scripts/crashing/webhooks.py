@@ -14,8 +14,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from script import Broken
+from script import run as run_script
+
 from crashing.callers import Book, pursue
-from crashing.processes import PATIENCE, Broken, Json, World, free_port
+from crashing.processes import PATIENCE, Json, World, free_port
 from crashing.receiver import SECRET
 
 SETTLE = 90.0  # seconds in which a caller must know what became of its order
@@ -230,10 +233,4 @@ def _events(world: World) -> list[Json]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as err:
-        print(f"webhooks-crash: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("webhooks-crash", main)

@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from script import run as run_script
+
 from documenting import built, making, running
 from documenting.links import BrokenLink
 from documenting.plan import ROOT
@@ -41,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script("site", main)

@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from crashing.processes import Broken
+from script import Broken
+from script import run as run_script
 
 from faulting import power
 from faulting.databases import database_faults
@@ -157,10 +157,4 @@ def workplace(keep: Path | None, kind: str) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as err:
-        print(f"faults: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("faults", main)

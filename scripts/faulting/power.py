@@ -14,8 +14,9 @@ from pathlib import Path
 from random import Random
 
 from crashing.callers import SENT
-from crashing.processes import Broken, Json, World
+from crashing.processes import Json, World
 from crashing.verdict import NOT_YET, may_be_now
+from script import Broken
 
 from faulting.disk import MODES, Disk, read_folder
 from faulting.planted import NO_FSYNC

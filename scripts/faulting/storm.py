@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crashing.processes import PATIENCE, Broken
+from crashing.processes import PATIENCE
 from crashing.watcher import Watcher
+from script import Broken
 
 from faulting.callers import StormBook, call
 from faulting.judge import Judge

@@ -12,8 +12,9 @@ import time
 from collections import deque
 from pathlib import Path
 
-from crashing.processes import FIRST, PATIENCE, Broken, Json, World, free_port
+from crashing.processes import FIRST, PATIENCE, Json, World, free_port
 from crashing.receiver import SECRET
+from script import Broken
 
 from tests.faults.preload import Faults
 

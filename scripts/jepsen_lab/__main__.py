@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from crashing.processes import Broken
+from script import Broken
+from script import run as run_script
 
 from jepsen_lab.databases import pair
 from jepsen_lab.kinds import KINDS
@@ -109,10 +110,4 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, stop)
-    try:
-        sys.exit(main())
-    except Broken as err:
-        print(f"jepsen: {err}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script("jepsen", main)

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from crashing.processes import PATIENCE, Broken, free_port
+from crashing.processes import PATIENCE, free_port
+from script import Broken
 
 from jepsen_lab.node import Node
 

@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
-from crashing.processes import PATIENCE, Broken
+from crashing.processes import PATIENCE
+from script import Broken
 
 from tests.postgres import Postgres, running
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from crashing.processes import PATIENCE, Broken
+from crashing.processes import PATIENCE
 from crashing.verdict import Verdict
+from script import Broken
 
 from jepsen_lab.callers import LabBook, call
 from jepsen_lab.databases import Pair

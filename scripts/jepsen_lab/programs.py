@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crashing.processes import FIRST, PATIENCE, Broken, free_port
+from crashing.processes import FIRST, PATIENCE, free_port
+from script import Broken
 
 from jepsen_lab.balancers import Balancer
 from jepsen_lab.databases import Pair

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
-from crashing.processes import PATIENCE, Broken
+from crashing.processes import PATIENCE
+from script import Broken
 
 from jepsen_lab.kinds import all_links
 from jepsen_lab.node import Node

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import time
+
+from script import run as run_script
 
 from restoring.world import Figures, one_round
 
@@ -41,4 +42,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script("restore", main)

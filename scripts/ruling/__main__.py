@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 from crashing.processes import World as Place
+from script import run as run_script
 
 from ruling.devices import Device
 from ruling.worlds import ACK_TIMEOUT, LATE_WINDOW, WORLDS
@@ -110,4 +111,4 @@ async def one_tree(
 
 
 if __name__ == "__main__":
-    main()
+    run_script("results-rule", main)

@@ -15,6 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from script import Broken
+from script import run as run_script
+
 from upgrading.load import Load
 from upgrading.wheels import program
 
@@ -45,7 +48,7 @@ def main() -> int:
 
             programs = binaries()
             if programs is None:
-                raise SystemExit("PostgreSQL is not installed")
+                raise Broken("PostgreSQL is not installed")
             with running(programs) as server:
                 report = measure(options, folder, server.create_database())
     finally:
@@ -166,4 +169,4 @@ def say(words: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script("upgrade", main)

@@ -102,3 +102,23 @@ def test_ci_runs_what_a_developer_runs() -> None:
         if line and not line.startswith("#")
     ]
     assert lines == ['exec "$(dirname "$0")/../scripts/test"']
+
+
+@pytest.mark.parametrize("name", ["deb", "deb-test", "image-test", "lock", "sbom", "test"])
+def test_help_of_a_shell_script_is_the_comment_at_its_top(name: str) -> None:
+    """Those in Python have argparse; these would take --help for a folder, or begin to work."""
+    script = ROOT / "scripts" / name
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    comment = script.read_text("utf-8").partition("\nset -e")[0].splitlines()[1:]
+    assert done.stdout.splitlines() == [
+        line.removeprefix("#").removeprefix(" ") for line in comment
+    ]
+
+
+@pytest.mark.parametrize("name", ["deb", "deb-test", "image-test", "lock", "sbom"])
+def test_a_shell_script_refuses_an_option_that_it_does_not_have(name: str) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / name, "--bogus"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{name}: there is no option --bogus; see --help.\n"
