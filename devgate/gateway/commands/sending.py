@@ -138,8 +138,11 @@ class Sender:
                     if not command.noted:  # the device left just before its turn
                         self._journal_waiting(device, command)
                 return
-            if waiting and (device.aside is None or waiting[0].type == "stop"):
-                self._perform(device, waiting.pop(0))
+            if not waiting or (device.aside is not None and waiting[0].type != "stop"):
+                continue
+            if waiting[0].noted and not waiting[0].recorded:
+                return  # `_waiting_journalled` goes on: until then nobody knows whether it waits
+            self._perform(device, waiting.pop(0))
 
     def _overdue(self, device: DeviceCommands, now: float) -> None:
         """End those that were to be sent by now. Mostly one waits, and none is overdue."""
@@ -274,14 +277,15 @@ class Sender:
         self, device: DeviceCommands, command: Command, error: Exception | None
     ) -> None:
         if error is None:
-            return command.set_recorded()
-        log.warning("not accepted, it cannot be journalled command=%s error=%s", command.id, error)
-        words = f"the gateway cannot write its journal ({self._records.state})"
-        if device.waiting.withdraw(command):
-            self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
-        else:  # its turn has come meanwhile: it is written again, and that decides
-            command.noted = False
-        return None
+            command.set_recorded()
+        else:
+            log.warning(
+                "not accepted, it cannot be journalled command=%s error=%s", command.id, error
+            )
+            if device.waiting.withdraw(command):  # else it has ended meanwhile
+                words = f"the gateway cannot write its journal ({self._records.state})"
+                self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
+        self._next(device)  # its turn may have come meanwhile, or that of the one behind it
 
 
 def _make_way(device: DeviceCommands) -> None:

@@ -89,7 +89,8 @@ class NodeDispatcher(Dispatcher):
     ) -> None:
         if isinstance(error, NotWritten) and error.known:
             device.waiting.withdraw(command)
-            return self._not_here(command, error.why)
+            self._not_here(command, error.why)
+            return self._next(device)
         if error is not None:
             # A COMMIT without an answer may have been carried out: it may wait on disk.
             command.recorded = True

@@ -126,11 +126,12 @@ class Node:
 
 
 @contextlib.contextmanager
-def no_commit(url: str) -> Iterator[None]:
-    """No commit with an event ends meanwhile: the row with their number is locked."""
+def no_commit(url: str) -> Iterator[psycopg.Connection]:
+    """No commit with an event ends meanwhile: the row with their number is locked, by the session
+    that is yielded."""
     with psycopg.connect(url) as conn:
         conn.execute("SELECT n FROM cluster FOR UPDATE")
-        yield
+        yield conn
 
 
 def other_node(url: str, *rows: Row) -> None:

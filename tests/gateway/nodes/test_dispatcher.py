@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 import trio
 from sqlalchemy import text
@@ -21,6 +23,11 @@ from tests.gateway.nodes.rig import Node, no_commit, order_row, other_node
 from tests.gateway.rig import X
 from tests.store.commands import event
 
+LOCK = "SELECT n FROM cluster FOR UPDATE"
+ENDED = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 TAKEN = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
 
 
@@ -192,3 +199,52 @@ async def test_a_device_that_a_dead_node_has_had_meanwhile_is_claimed_again(
 def at_home(node: Node) -> bool:
     with node.database.read() as conn:
         return bool(history.presence_of(conn, [X])[X]["incarnation"] == node.cluster.incarnation)
+
+
+async def test_what_is_sent_was_accepted_though_its_commit_failed_as_its_turn_came(
+    node: Node,
+) -> None:
+    """The commit that was to say `waiting` and `sent` failed. Then the command was put on disk as
+    waiting without its event, and was sent as one that had been accepted: found by
+    scripts/jepsen."""
+    writer = node.storage.writer
+    async with node.lives():
+        node.registers()
+        await node.until(lambda: node.claimed.get(X) is not None)
+        await node.submit().wait()
+        await node.until(lambda: node.received().endswith(b"QD500"))
+        with no_commit(node.url) as first, psycopg.connect(node.url) as second:
+            answer = Result(X, "QD", "200", X)
+            assert node.gateway.dispatcher.settle(answer, trio.current_time(), node.connection)
+            await node.until(lambda: writer._busy is not None)
+            done = node.submit(expires=60)  # in the next commit, behind the end of the first start
+            async with trio.open_nursery() as nursery:
+                # Next in line for the lock, so that the next commit waits once more.
+                nursery.start_soon(trio.to_thread.run_sync, partial(second.execute, LOCK))
+                await node.until(lambda: waits(node, second.info.backend_pid))
+                first.rollback()
+            await node.until(lambda: node.gateway.dispatcher.in_flight == 0 or writer.backlog > 1)
+            while writer.state == "ok":  # it tries once more by itself
+                second.execute(ENDED)
+                await trio.sleep(0.01)
+        found = await done.wait()
+        assert isinstance(found, Command)
+        await node.until(lambda: found.done or node.received().endswith(b"QD500"))
+        await node.storage.records.flushed()
+    with node.database.read() as conn:
+        told = conn.execute(
+            text("SELECT type FROM event WHERE command = :id ORDER BY n"), {"id": found.id}
+        )
+        types = [type for (type,) in told]
+    assert types in (["command.accepted", "command.sent"], ["command.ended"]), node.stored(
+        found.id
+    )
+
+
+def waits(node: Node, pid: int) -> bool:
+    """Whether that session waits for a lock."""
+    with node.database.read() as conn:
+        found = conn.execute(
+            text("SELECT wait_event_type FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid}
+        )
+        return bool(found.scalar_one() == "Lock")
