@@ -38,5 +38,6 @@ class Committed:
     foreign: dict[str, Any] = field(default_factory=dict)
     fates: list[tuple[Fate, str]] = field(default_factory=list)  # of the refused rows, and why
     draining: bool = False
+    lost: str | None = None  # the rows that the database lost, until an operator confirms
     # Rows that the database had lost were written again: every device is to be claimed once more.
     rewritten: bool = False

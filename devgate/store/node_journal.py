@@ -216,7 +216,7 @@ class NodeJournal:
         if number <= self._beat:
             raise Lost
         self._clock.answered(now)
-        done.draining = draining
+        done.draining, done.lost = draining, lost
         self._database.loss = lost
         return number, lost
 

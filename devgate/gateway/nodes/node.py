@@ -75,6 +75,7 @@ class ClusterNode:
         self._background = background
         self._registrations = registrations
         self._runs = 0  # how many of its devices run, as it was looked at last
+        self._lost: str | None = None  # what the database has lost, as the last commit saw it
         self._sweep = True  # what the dead have left is to be looked for
 
     def address(self, node: str) -> str | None:
@@ -105,6 +106,9 @@ class ClusterNode:
             self._moved(Imei(imei), generation)
         if done.rewritten:
             self._dispatcher.soon(self._claim_all)
+        if self._lost is not None and done.lost is None:
+            self._records.well()  # it was confirmed, perhaps at another node
+        self._lost = done.lost
         self.draining.value = done.draining
         self._journal.devices = len(self._presence)
         self._journal.running = self._runs

@@ -111,6 +111,10 @@ class Node:
         while not happened():  # noqa: ASYNC110 - threads change what is asked
             await trio.sleep(0.01)
 
+    def stalled(self) -> bool:
+        """Whether the turn of a command has come that cannot be journalled."""
+        return X in self.gateway.dispatcher._stalled
+
     def received(self) -> bytes:
         """What has reached the device since the last look."""
         try:

@@ -248,3 +248,20 @@ def waits(node: Node, pid: int) -> bool:
             text("SELECT wait_event_type FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid}
         )
         return bool(found.scalar_one() == "Lock")
+
+
+async def test_what_a_loss_held_up_is_sent_once_another_node_was_told_of_it(node: Node) -> None:
+    """Only the node that `devgate db confirm-loss` has asked went on with what was stalled: a
+    device of another one took no start any more."""
+    async with node.lives():
+        found = await node.submit(expires=60).wait()
+        assert isinstance(found, Command)
+        with node.database.write() as conn:
+            conn.execute(text("UPDATE owner SET lost = 'some rows'"))
+        node.storage.records.event("device.slow", X)
+        await node.until(lambda: node.storage.records.state == "some rows")
+        node.registers()
+        await node.until(lambda: node.stalled())
+        with node.database.write() as conn:
+            conn.execute(text("UPDATE owner SET lost = NULL"))
+        await node.until(lambda: node.received().endswith(b"QD500"))
