@@ -7,11 +7,11 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
-from crashing.processes import PATIENCE
+from crashing.processes import PATIENCE, Json
 from script import Broken
 
 from jepsen_lab.kinds import all_links
@@ -91,6 +91,7 @@ def _one(lab: Lab, node: Node, kind: Kind) -> tuple[float | None, list[float]]:
     incarnation, imeis = _devices(lab, node)
     others = [one for one in lab.nodes if one is not node]
     took: list[float] = []
+    said: dict[str, Json] = {}  # the last reply of each that has not started
     dead: list[float] = []
     ends = threading.Event()
 
@@ -99,12 +100,12 @@ def _one(lab: Lab, node: Node, kind: Kind) -> tuple[float | None, list[float]]:
         while time.monotonic() - began < LONGEST:
             asked += 1
             request = {"type": "start", "imei": imei, "long": 1, "key": f"{began}-{imei}-{asked}"}
-            try:
-                status = others[number % 2].ask(request)["status"]
-            except OSError:
-                status = ""
-            if status in ("200", "201", "202"):
+            said[imei] = {"message": f"no reply to try {asked}"}
+            with suppress(OSError):
+                said[imei] = others[number % 2].ask(request)
+            if said[imei].get("status") in ("200", "201", "202"):
                 took.append(time.monotonic() - began)
+                del said[imei]
                 return
             time.sleep(LOOK)
 
@@ -127,8 +128,10 @@ def _one(lab: Lab, node: Node, kind: Kind) -> tuple[float | None, list[float]]:
             thread.join()
         watching.join(LONGEST)
     ends.set()
-    if len(took) < len(imeis):
-        lab.breach(f"{len(imeis) - len(took)} devices of {node.name} did not start elsewhere")
+    for imei, reply in said.items():
+        say(f"{imei} did not start, the last reply: {reply}")
+    if said:
+        lab.breach(f"{len(said)} devices of {node.name} did not start elsewhere")
     return (dead[0] if dead else None), took or [LONGEST]
 
 
