@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -158,6 +158,7 @@ class App:
         """The writer, from before the first row to after the last."""
         self._writer.thread.start()
         if self._successor is not None:
+            self._successor.stopping = stopping
             await inherit(self._parts, self._successor, self._link, self._on_loaded)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._writer.run, self._writing, stopping.set)
@@ -265,13 +266,21 @@ class App:
                 await stopping.wait()
                 await self._doors.settled()
                 if self._doors.left:
-                    end_at_once()
+                    await self._last_replies()
             self._stopping = True
             notify("STOPPING=1")
             # Results are no longer this gateway's to wait for when another one owns the database.
             fenced = self._writer.fenced is not None
             await self._doors.drain(0.0 if fenced else self.gateway.settings.command.drain)
             nursery.cancel_scope.cancel()
+
+    async def _last_replies(self) -> NoReturn:
+        """Of a process that was upgraded, and is told to stop: `systemctl stop` tells the new one,
+        too. The upgrade ends it earlier if nobody waits, and a second signal at once."""
+        try:
+            await trio.sleep(self.gateway.settings.command.drain + LAST_WORDS)
+        finally:
+            end_at_once()
 
     async def _load_operations(self) -> None:
         """Once no device waits for it: after a restart all of them come at once. Soon

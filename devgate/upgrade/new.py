@@ -44,6 +44,7 @@ class Successor:
 
     def __init__(self, sock: socket.socket) -> None:
         self.given = Given()
+        self.stopping = trio.Event()  # set once this process is told to stop
         self._channel = Channel(sock)
         self._former: Former
         self._moved: list[devices.Moved] = []
@@ -113,11 +114,13 @@ class Successor:
         try:
             if parts.database.dialect != "sqlite":  # to connect takes longer than all that follows
                 await parts.blocking(parts.database.session)
+            self._must_go_on()
             await self._channel.send("ready", version=__version__, schema=SCHEMA)
             gc.disable()  # ten thousand connections are no garbage
             filled = await fill(self._channel, parts)
             self._moved, self._awaited, self._left = filled
             waiting = await self._stand_in_line(parts)
+            self._must_go_on()
             await self._channel.send("prepared")
             await self._claim(parts, waiting)
             await self._channel.send("claimed")
@@ -127,6 +130,10 @@ class Successor:
             "taken over from=%s connections=%s in_flight=%s",
             self._former.version, len(self._moved), parts.gateway.dispatcher.in_flight,
         )  # fmt: skip
+
+    def _must_go_on(self) -> None:
+        if self.stopping.is_set():
+            raise SetupError("it was told to stop", status="503")
 
     async def _stand_in_line(self, parts: Parts) -> trio.Event:
         """PostgreSQL: be the first that gets the lock. Set once this process has it."""
