@@ -43,6 +43,8 @@ def examine_settings(settings: Settings, socket: str) -> Findings:
     yield from _configuration(settings)
     gateway = running.find(socket)
     yield from running.examine(socket, gateway, __version__)
+    if gateway is not None:
+        yield from _guarded("gateway", partial(running.same, socket, gateway, settings))
     health = database.health(settings)
     devices, found = 0, None
     if isinstance(health, Finding):

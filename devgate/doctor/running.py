@@ -7,8 +7,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from devgate.config.settings import Settings
 from devgate.control.client import NoGateway, ask
 from devgate.doctor.finding import Findings, error, ok, warning
+from devgate.errors import SetupError
+from devgate.store.engines import make_engine
+from devgate.store.postgres_url import shown
 
 CHECK = "gateway"
 
@@ -88,6 +92,55 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         )
     if store == "ok" and not status.get("quarantine"):
         yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
+
+
+def same(path: str, running: Running, settings: Settings) -> Findings:
+    """Whether it works by the configuration that is examined, and with that one's database."""
+    action = (
+        "name the gateway's own configuration with --config; if that was changed, restart the "
+        "gateway"
+    )
+    try:
+        its = ask(path, {"type": "settings"})
+    except NoGateway:
+        return  # it has ended meanwhile
+    if its.get("status") == "200" and _real(its["file"]) != _real(settings.file):
+        yield warning(
+            CHECK,
+            f"the gateway works by {_named(its['file'])}, and what is examined here is "
+            f"{_named(settings.file)}",
+            action,
+        )
+    database = str(running.status.get("database") or "")
+    try:
+        named = _as_shown(settings.store.url)
+    except SetupError:  # which is said of the database
+        return
+    if database and database != named:
+        yield warning(
+            CHECK,
+            f"the gateway works with the database {database}, and the configuration that is "
+            f"examined names {named}",
+            action,
+        )
+
+
+def _real(file: str | None) -> str | None:
+    return None if file is None else os.path.realpath(file)
+
+
+def _as_shown(url: str) -> str:
+    """A database's URL as a gateway that works with it shows it: SQLite's file without links."""
+    file = url.removeprefix("sqlite:///")
+    if file != url:
+        return f"sqlite:///{os.path.realpath(file)}"
+    engine = make_engine(url)
+    engine.dispose()
+    return shown(engine.url)
+
+
+def _named(file: str | None) -> str:
+    return "its defaults, without a file" if file is None else file
 
 
 def hidden(path: str) -> bool:

@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from devgate.store.opening import open_database
+from tests.e2e.caller import knowing
 
 DESCRIPTORS = 300  # for the program: enough for 225 devices
 
@@ -154,3 +155,26 @@ def test_a_new_gateway_has_no_error(tmp_path: Path) -> None:
     assert done.returncode in (0, 1), done.stdout
     assert "devgate.db is not there yet" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gateway.toml"]
+
+
+def test_another_configuration_than_the_gateways_own_is_said() -> None:
+    """What was examined was neither the gateway's file nor its database, and nothing said so."""
+    with knowing({}) as served:
+        own, link = served.folder / "gateway.toml", served.folder / "link.toml"
+        other = served.folder / "other.toml"
+        other.write_text(own.read_text().replace("devgate.db", "other.db"))
+        link.symlink_to(own)
+        for file, said in ((own, 0), (link, 0), (other, 2)):
+            done = served.cli("--config", str(file), "doctor", "--json")
+            found = [json.loads(line) for line in done.stdout.splitlines()]
+            words = [
+                one["message"] for one in found
+                if one["severity"] == "warning" and "the gateway works " in one["message"]
+            ]  # fmt: skip
+            assert len(words) == said, words
+        folder = served.folder.resolve()
+        assert words == [
+            f"the gateway works by {own}, and what is examined here is {other}",
+            f"the gateway works with the database sqlite:///{folder}/devgate.db, and the "
+            f"configuration that is examined names sqlite:///{folder}/other.db",
+        ]

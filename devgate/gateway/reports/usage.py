@@ -210,11 +210,24 @@ def _changed(conn: Reading, commands: Sequence[tuple[str, str]], look: Look) -> 
     machines = stored.machines(conn, {imei for imei, _ in commands})
     wanted = set[Wanted]()
     for imei, id in commands:
-        machine, at = machines.get(imei, Machine(imei)), time_of(id)
+        at = time_of(id)
         if at is not None and at >= look.floor:
+            machine = machines.get(imei) or _removed(conn, imei, at, look)
             zone = look.zone_of(machine.site)
             wanted.add(Wanted(machine, day_of(at, the_zone(zone)), zone))
     return list(count(conn, wanted, look))
+
+
+def _removed(conn: Reading, imei: str, at: float, look: Look) -> Machine:
+    """A device that is not known any more, at the site where it stood then: by another zone its
+    start would be of another day, and count twice."""
+    day, site = day_of(at, the_zone("UTC")), ""
+    for near in (day, day - 1, day + 1):
+        if found := stored.known(conn, near, [imei]).get(imei):
+            if day_of(at, the_zone(look.zone_of(found.site))) == near:
+                return Machine(imei, found.site)
+            site = site or found.site
+    return Machine(imei, site)
 
 
 def _closed(conn: Reading, task: Work, zone: str, look: Look) -> tuple[list[Day], str]:

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from devgate.store import zones
-from tests.gateway.reports.counted import DAY, TODAY, World, at
+from devgate.model import Imei
+from devgate.store import devices, zones
+from tests.gateway.reports.counted import DAY, TODAY, World, at, counts
+from tests.store.commands import command_row
 from tests.store.plain import A, B, C
 
 
@@ -54,6 +56,50 @@ async def test_a_zone_of_its_own_cuts_the_days_of_a_site_anew(world: World) -> N
     world.zone = "UTC"  # the others follow the configuration
     await world.turn()
     assert {day for day, one in world.report(site="east").items() if one.starts} == {"2026-11-22"}
+
+
+def answered(world: World, id: str, when: float) -> None:
+    """A late answer to a start that was taken at that time."""
+    ended = {"accepted_at": when, "ended_at": when + 1, "imei": C}
+    row = command_row(id, **ended, status="200", late=True, late_at=when + 40)
+    world.journal.commit([row, world.event("late", when + 40, C, id)])
+
+
+async def test_a_late_answer_of_a_machine_that_was_removed_corrects_the_day_of_its_site(
+    world: World,
+) -> None:
+    """By the zone of no site the start was of another day, and counted on both."""
+    with world.database.write() as conn:
+        zones.set_zone(conn, "west", "Europe/Berlin", 20_800)
+    when = at("2026-11-23 03:00")  # the evening before in Berlin
+    late = world.start(when, C, status="408")
+    await world.turn()
+    with world.database.write() as conn:
+        devices.remove(conn, [Imei(C)])
+    answered(world, late, when)
+    await world.turn()
+    found = world.report(site="west")
+    assert {day: counts(one) for day, one in found.items()} == {"2026-11-22": (1, 1, 0, 0, 0, 0)}
+    assert world.report().keys() == found.keys(), "nothing is of no site"
+    world.start(at("2026-11-23 20:00"), C)  # counted after the machine was removed
+    await world.turn()
+    assert counts(world.report(site="west")["2026-11-23"])[:2] == (1, 1)
+
+
+async def test_a_late_answer_after_the_zone_was_changed_counts_once_by_the_new_one(
+    world: World,
+) -> None:
+    when = at("2026-11-23 03:00")
+    late = world.start(when, C, status="408")
+    await world.turn()
+    with world.database.write() as conn:
+        zones.set_zone(conn, "west", "Europe/Berlin", 20_800)
+    answered(world, late, when)
+    await world.turn()
+    found = world.report(site="west")
+    assert {day: counts(one) for day, one in found.items() if one.starts} == {
+        "2026-11-22": (1, 1, 0, 0, 0, 0)
+    }
 
 
 async def test_the_first_start_of_all_is_in_one_day_after_its_zone_was_changed(
