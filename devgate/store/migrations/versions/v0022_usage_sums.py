@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0022"
 down_revision = "0021"
-branch_labels = None
-depends_on = None
 beside = True  # a gateway of the version before goes on working: triggers count for it
 
 COUNTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
