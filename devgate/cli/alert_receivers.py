@@ -18,8 +18,8 @@ from devgate.cli.output import (
     fail,
     finish,
     options,
-    sentence,
     table,
+    with_secret,
 )
 from devgate.control.client import ask
 
@@ -84,7 +84,9 @@ def add_receiver(
     if given is None:
         raise click.UsageError("Either URL or --url-file expected.")
     request = {"type": "alert_receiver_add", "name": name, "url": given}
-    finish(ask(where.socket(), {**request, **_given(language=language)}), where.as_json, _added)
+    finish(
+        ask(where.socket(), {**request, **_given(language=language)}), where.as_json, with_secret
+    )
 
 
 @receiver.command("edit")
@@ -107,7 +109,7 @@ def edit_receiver(
     if not changes:
         raise click.UsageError("Say what to change, --language or --url-file for example.")
     request = {"type": "alert_receiver_edit", "name": name, **changes}
-    finish(ask(where.socket(), request), where.as_json, _added)
+    finish(ask(where.socket(), request), where.as_json, with_secret)
 
 
 @receiver.command("remove")
@@ -156,13 +158,6 @@ def _url(url: str | None, file: TextIO | None) -> str | None:
 
 def _fail(file: TextIO, why: str) -> NoReturn:
     fail(f"--url-file {file.name}: {why}")
-
-
-def _added(reply: Reply) -> str:
-    if not reply.get("secret"):
-        return sentence(reply)
-    secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
-    return f"{sentence(reply)}\n{said(secret)}"
 
 
 def _receivers(reply: Reply) -> str:

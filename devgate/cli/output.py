@@ -205,6 +205,14 @@ def sentence(reply: Mapping[str, Any]) -> str:
     return said(f"{text} (command {reply['command']})" if reply.get("command") else text)
 
 
+def with_secret(reply: Mapping[str, Any]) -> str:
+    """sentence(), and the secret of a receiver if it was made now."""
+    if not reply.get("secret"):
+        return sentence(reply)
+    secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
+    return f"{sentence(reply)}\n{said(secret)}"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as aligned text under a header. Chinese takes two columns a sign; None is empty."""
     cells = [[said(name) for name in header], *([_cell(value) for value in row] for row in rows)]

@@ -13,7 +13,17 @@ import click
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.moments import clock
-from devgate.cli.output import YES, Where, certain, common, fail, finish, options, sentence, table
+from devgate.cli.output import (
+    YES,
+    Where,
+    certain,
+    common,
+    fail,
+    finish,
+    options,
+    table,
+    with_secret,
+)
 from devgate.control.client import ask
 
 NAME = click.argument("name", required=False, metavar="[NAME]")
@@ -229,14 +239,7 @@ def _ask(
     where: Where, type: str, name: str | None, more: Mapping[str, object] | None = None
 ) -> NoReturn:
     request = {"type": type, "name": name, **(more or {})}
-    finish(ask(where.socket(), request), where.as_json, _said)
-
-
-def _said(reply: Mapping[str, Any]) -> str:
-    if not reply.get("secret"):
-        return sentence(reply)
-    secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
-    return f"{sentence(reply)}\n{said(secret)}"
+    finish(ask(where.socket(), request), where.as_json, with_secret)
 
 
 def _listed(reply: Mapping[str, Any]) -> str:

@@ -20,7 +20,6 @@ from devgate.gateway.operations.passwords import (
     checked,
     hash_of,
     hashed,
-    secret_text,
     tell,
 )
 from devgate.gateway.operations.provider_users import (
@@ -84,7 +83,7 @@ async def user_add(gateway: Gateway, args: Args, source: str) -> Reply:
     """Add a user: with a password, or with an invitation, which the reply has; or one who logs in
     through the provider."""
     name, provider = _name(args, "user"), arguments.yes(args, "provider", False)
-    password = secret_text(args, "password")
+    password = arguments.secret_text(args, "password")
     proof, invitation = "", None
     if provider:
         must_have_no_password(password)
@@ -142,7 +141,7 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change a user: what is given, and nothing else. Another password ends the sessions."""
     name, changes = _named(args), _rights(args, USER_FIELDS)
     _must_not_be_own(args, source, name, changes)
-    password, told = secret_text(args, "password"), dict[str, str | None]()
+    password, told = arguments.secret_text(args, "password"), dict[str, str | None]()
     invite = arguments.yes(args, "invite", False)
     if arguments.yes(args, "provider", False):
         must_have_no_password(password, invite)

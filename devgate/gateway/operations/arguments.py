@@ -52,9 +52,14 @@ def devices(args: Args) -> list[Imei]:
         return [device(args)]
     if args.get("imei") is not None:
         raise CallerError("400", "imei: either imei or imeis expected, not both")
-    if not isinstance(given, list) or not 1 <= len(given) <= MAX_AT_ONCE:
+    return listed(given, MAX_AT_ONCE)
+
+
+def listed(given: object, most: int) -> list[Imei]:
+    """A list of 1 to `most` IMEIs, each once."""
+    if not isinstance(given, list) or not 1 <= len(given) <= most:
         raise CallerError(
-            "400", f"imeis: a list of 1 to {MAX_AT_ONCE} IMEIs expected, not {shown(given)}"
+            "400", f"imeis: a list of 1 to {most} IMEIs expected, not {shown(given)}"
         )
     return list(dict.fromkeys(map(imei, given)))
 
@@ -196,6 +201,22 @@ def number(args: Args, name: str) -> int | None:
     if type(given) is not int or not 0 <= given < 2**63:
         raise CallerError("400", f"{name}: a number from 0 expected, not {shown(given)}")
     return given
+
+
+def moment(args: Args, name: str) -> float | None:
+    """A field with a time, in whole seconds since 1970; None without it."""
+    given = number(args, name)
+    if given is not None and given > MAX_TIME:
+        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
+    return None if given is None else float(given)
+
+
+def secret_text(args: Args, name: str) -> str | None:
+    """A text that no message may quote."""
+    given = args.get(name)
+    if given is None or (isinstance(given, str) and given):
+        return given
+    raise CallerError("400", f"{name}: a string of at least one character expected")
 
 
 def names(args: Args, name: str) -> frozenset[str] | None:

@@ -12,7 +12,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.history import MAX_SOURCE
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import MAX_TIME, Source, shown
+from devgate.model import Source
 from devgate.store import audit as stored
 from devgate.store.audit import Wanted
 
@@ -73,16 +73,9 @@ def _wanted(args: Args) -> Wanted:
     return Wanted(
         source=arguments.text(args, "source", MAX_SOURCE),
         types=types,
-        since=_time(args, "since"),
-        until=_time(args, "until"),
+        since=arguments.moment(args, "since"),
+        until=arguments.moment(args, "until"),
     )
-
-
-def _time(args: Args, name: str) -> float | None:
-    given = arguments.number(args, name)
-    if given is not None and given > MAX_TIME:
-        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
-    return None if given is None else float(given)
 
 
 def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:

@@ -22,7 +22,7 @@ from devgate.gateway.operations import (
 )
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.model import Imei, imei, iso, shown
+from devgate.model import Imei, iso, shown
 from devgate.store.device import UNITS
 
 WHICH = ("bulk", "imeis", "match", "most", "dry_run")  # of every job
@@ -115,11 +115,7 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
     if (listed is None) == (match is None):
         raise CallerError("400", "imeis: either imeis or match expected")
     if listed is not None:
-        if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_LISTED:
-            raise CallerError(
-                "400", f"imeis: a list of 1 to {MAX_LISTED} IMEIs expected, not {shown(listed)}"
-            )
-        return list(dict.fromkeys(map(imei, listed)))
+        return arguments.listed(listed, MAX_LISTED)
     if not isinstance(match, dict):
         raise CallerError(
             "400", f"match: an object with the filters of `devices` expected, not {shown(match)}"

@@ -11,7 +11,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import MAX_TIME, Imei, shown
+from devgate.model import Imei, shown
 from devgate.store import command_pages
 from devgate.store.command_looks import ENDED, Wanted
 from devgate.store.command_pages import Page
@@ -88,7 +88,7 @@ def wanted_of(args: Args) -> Wanted:
         raise CallerError(
             "400", f"outcome: some of {', '.join(OUTCOMES)} expected, not {shown(wrong[0])}"
         )
-    since, until = _time(args, "since"), _time(args, "until")
+    since, until = arguments.moment(args, "since"), arguments.moment(args, "until")
     return Wanted(
         imei=arguments.maybe_device(args),
         key=arguments.key(args),
@@ -101,10 +101,3 @@ def wanted_of(args: Args) -> Wanted:
         since=since,
         until=until,
     )
-
-
-def _time(args: Args, name: str) -> float | None:
-    given = arguments.number(args, name)
-    if given is not None and given > MAX_TIME:
-        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
-    return None if given is None else float(given)

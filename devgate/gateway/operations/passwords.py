@@ -9,7 +9,7 @@ from devgate.access.names import Busy, check_password
 from devgate.errors import CallerError, SetupError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import audit
+from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
@@ -25,7 +25,7 @@ async def password(gateway: Gateway, args: Args, source: str) -> Reply:
     who = Source.of(source)
     if not who.person:
         raise CallerError("400", "only a user who has logged in has a password of his own")
-    old, new = secret_text(args, "old"), secret_text(args, "new")
+    old, new = arguments.secret_text(args, "old"), arguments.secret_text(args, "new")
     if old is None or new is None:
         raise CallerError("400", f"{'new' if old else 'old'}: a password expected, not nothing")
     checked(check_password, new)
@@ -83,14 +83,6 @@ def checked(check: Any, text: str) -> Any:
         return check(text)
     except SetupError as err:
         raise CallerError("400", str(err)) from None
-
-
-def secret_text(args: Args, name: str) -> str | None:
-    """A text that no message may quote."""
-    given = args.get(name)
-    if given is None or (isinstance(given, str) and given):
-        return given
-    raise CallerError("400", f"{name}: a string of at least one character expected")
 
 
 async def hashed(gateway: Gateway, password: str) -> str:

@@ -16,7 +16,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.passwords import must_know_password, secret_text, tell
+from devgate.gateway.operations.passwords import must_know_password, tell
 from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
@@ -51,7 +51,7 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
     if not who.person:
         raise CallerError("400", "only a user who has logged in has a second factor of his own")
     must_not_be_of_provider(gateway, who.person)
-    password = secret_text(args, "password")
+    password = arguments.secret_text(args, "password")
     off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE)
     if code is None:
         raise CallerError("400", "code: the code that the authenticator shows expected")

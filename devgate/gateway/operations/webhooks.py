@@ -69,7 +69,7 @@ def _item(gateway: Gateway, target: Target) -> Reply:
 
 async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     """Add a webhook, in force at once. Raises CallerError: 400, or 409 if the name is taken."""
-    name, url = arguments.text(args, "name"), _unsaid(args, "url")
+    name, url = arguments.text(args, "name"), arguments.secret_text(args, "url")
     if name is None or url is None:
         raise CallerError("400", f"{'url' if name else 'name'}: a string expected, not nothing")
     after, last = arguments.number(args, "after"), gateway.events.last
@@ -77,7 +77,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
         after = last
     if after > last:
         raise NotThere(f"after: the number of an event, up to {last}, expected, not {after}")
-    given = _unsaid(args, "secret")
+    given = arguments.secret_text(args, "secret")
     secret = given or new_secret()
     row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
     webhook = _checked(gateway, row)
@@ -119,12 +119,12 @@ async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     target, enabled = _target(gateway, args), arguments.maybe(args, "enabled")
     before, was_enabled = target, target.disabled is None
     values: dict[str, object] = {}
-    if (url := _unsaid(args, "url")) is not None:
+    if (url := arguments.secret_text(args, "url")) is not None:
         values["url"] = url
     if "events" in args:
         values["events"] = _events(args)
     new = new_secret() if arguments.yes(args, "new_secret", False) else None
-    given = _unsaid(args, "secret")
+    given = arguments.secret_text(args, "secret")
     if given and new:
         raise CallerError("400", "new_secret: either a secret or a new one expected, not both")
     if (secret := given or new) is not None:
@@ -252,14 +252,6 @@ def _unknown(gateway: Gateway, name: str | None) -> NotThere:
 
 def _configured(gateway: Gateway, name: str) -> bool:
     return name in gateway.webhooks.configured
-
-
-def _unsaid(args: Args, name: str) -> str | None:
-    """A text that no message may quote."""
-    given = args.get(name)
-    if given is None or (isinstance(given, str) and given):
-        return given
-    raise CallerError("400", f"{name}: a string of at least one character expected")
 
 
 def _events(args: Args) -> str:
