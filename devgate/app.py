@@ -141,10 +141,10 @@ class App:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """The guard knows it when this block ends, in whatever way: a stop or a fault has begun.
-        After a fault nothing is drained.
+        """Arm the guard when this block ends, however it ends: a stop or a fault has begun. After
+        a fault nothing is drained.
 
-        A block within each nursery, for a fault of any task in it cancels the block.
+        Each nursery has such a block, because a fault of any of its tasks cancels the block.
         """
         drain = 0.0
         try:
@@ -184,7 +184,7 @@ class App:
 
     @asynccontextmanager
     async def _devices(self) -> AsyncIterator[Admit]:
-        """Runners around connections: what a command needs outlives it."""
+        """Run what commands need around the connections, which end first."""
         gateway, desk = self.gateway, self.gateway.desk
         async with trio.open_nursery() as commands:
             pauses = gateway.pauses
@@ -303,7 +303,7 @@ class App:
         )  # fmt: skip
 
     def _reload(self) -> None:
-        """Once the doors are open: at once, or as soon as they are."""
+        """Reload the configuration now, or once the doors are open."""
         if self.ready:
             reload(self.gateway, self._storage.journal, self._tokens, self._read_settings)
             self.gateway.renewals.look()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
 MUST_HEAR_SECONDS = 1.0  # that systemd may take for what is said once, and counts
-AGAIN_SECONDS = 0.25  # until it is looked again at what does not keep up
-LOOKS_SECONDS = 2.5  # two looks at the poller, which come each second, and a bit
+AGAIN_SECONDS = 0.25  # between two looks at a poller that does not keep up
+LOOKS_SECONDS = 2.5  # the progress of the poller is noted once a second: two notes and a margin
 
 
 def notify(state: str, patience: float = 0.0) -> None:
@@ -98,8 +98,8 @@ def status(gateway: Gateway, *, ready: bool) -> str:
 
 
 def keeps_up(gateway: Gateway, patience: float) -> bool:
-    """Whether the poller was seen to read within `patience` seconds, but for what looks at it
-    once a second. While its task is not to run, nothing is asked of it."""
+    """Whether the poller has read within the last `patience` seconds, or LOOKS_SECONDS if that is
+    longer. Always true during a pause, in which it does not run."""
     if gateway.pauses.paused:
         return True
     behind = trio.current_time() - gateway.desk.counts.progress

@@ -18,14 +18,14 @@ log = logging.getLogger("devgate.alerts")
 
 
 class AlertRecord:
-    """The record of messages: noted at once, and written soon."""
+    """The record of messages. note() takes one up in memory, write() writes all of them."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._unwritten: deque[dict[str, Any]] = deque(maxlen=UNWRITTEN)
 
     def note(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
-        """Put a try into the record: into the log, the events, and the list of messages."""
+        """Record one try to send a message: in the log, the events, and the list of messages."""
         state = "sent" if result.ok else "failed" if last else "waiting"
         if result.ok:
             log.info("alert sent receiver=%s rule=%s tries=%s", name, letter.rule, tries)
@@ -44,7 +44,7 @@ class AlertRecord:
         })  # fmt: skip
 
     async def write(self) -> None:
-        """Write what was noted. Raises StoreError: it waits then, a bounded number of it."""
+        """Write what was noted. Raises StoreError; the newest UNWRITTEN messages are kept then."""
         rows = {row["id"]: row for row in self._unwritten}  # the latest try of each
         self._unwritten.clear()
         if not rows:

@@ -76,7 +76,7 @@ class Alerts:
         self._wake = trio.Event()
 
     async def run(self) -> NoReturn:
-        """Look and tell for ever. What fails is tried again, and ends nothing else."""
+        """Look at what rules are about, every EVERY seconds. What fails is tried again."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await self._background.until_done("alerts", self.reload)
@@ -95,7 +95,7 @@ class Alerts:
     # Rules and receivers
 
     async def reload(self) -> None:
-        """Take up rules and receivers as the database has them. Raises StoreError."""
+        """Read rules and receivers from the database, and apply them. Raises StoreError."""
         rules, receivers = await self._records.read(_kept, self._zone())
         for name in [name for name in self.watches if name not in rules]:
             del self.watches[name]
@@ -128,7 +128,7 @@ class Alerts:
     # Looking
 
     async def round(self) -> None:
-        """Look once, and tell what is to be told. Raises StoreError: nobody knows what is so."""
+        """Look once at what rules are about, and send what is due. Raises StoreError."""
         leads = self._leads()
         if leads != self._led:
             await self._begin_anew()
@@ -146,7 +146,7 @@ class Alerts:
         await self._save()
 
     async def _begin_anew(self) -> None:
-        """Another node may have looked until now: what fires is read again."""
+        """Read again what fires: another node may have looked until now."""
         for name, watch in self.watches.items():
             if watch.rule.kind != "store":
                 self.watches[name] = Watch(watch.rule)
@@ -227,7 +227,7 @@ class Alerts:
     # On disk
 
     async def _save(self) -> None:
-        """Write what has changed of what fires."""
+        """Write the changes of what fires."""
         await self.record.write()
         async with self.changing:  # or a rule that is being removed would leave rows
             if not self._leads():

@@ -239,8 +239,8 @@ class Records:
         self._writer.post([Row("target", values)], ("target", values[0]))
 
     def flush(self, on_done: Callable[[bool], None]) -> None:
-        """Call back with True once what was posted is on disk, and with False, without patience,
-        when that may take long: whoever needs it then waits for flushed()."""
+        """Call back with True once what was posted is on disk; at once with False while the
+        database is away. flushed() waits for it."""
         if self._writer.state == "ok":
             self._writer.flush(on_done)
         else:

@@ -142,7 +142,7 @@ class Database:
             ) from None
 
     def unlock(self) -> None:
-        """PostgreSQL: let other gateways in again, which nothing was said to as yet."""
+        """PostgreSQL: release the lock of a session that held() has not given away."""
         conn, self._claimed = self._claimed, None
         if conn is not None:
             conn.close()
@@ -153,7 +153,7 @@ class Database:
         return None if self._file_lock is None else self._file_lock.file
 
     def locked_by(self, file: int) -> None:
-        """SQLite: this process has the lock by that descriptor, which another one has had."""
+        """SQLite: take over the lock through a descriptor that another process has passed on."""
         if self.arrival is not None:
             self.arrival.locked_by(file)
             return
@@ -162,7 +162,7 @@ class Database:
         self._file_lock.take(file)
 
     def name_holder(self) -> None:
-        """SQLite: let the lock's file name this process."""
+        """SQLite: name this process in the lock file."""
         if self._file_lock is not None:
             self._file_lock.name_holder()
 
@@ -221,14 +221,15 @@ class Database:
             self.files.check()
 
     def drop_connections(self) -> None:
-        """Close those that nobody uses at the moment, and the others when this is called again."""
+        """Close the connections that are not in use; the others at the next call."""
         for pool in self._former_pools:
             pool.dispose()
         self._former_pools = [*self._former_pools[-1:], self._engine.pool]
         self._engine.dispose()
 
     def _look_before_closing(self, files: Files) -> None:
-        """The last connection copies the log into the file: not into one that is another's."""
+        """Check the files: the last connection that closes copies the log into the database file,
+        which may have been replaced by another database."""
         with suppress(StoreError, SQLAlchemyError, sqlite3.Error):
             files.check()
             with self._sqlite() as conn:

@@ -55,13 +55,13 @@ def upgrade_database(url: str) -> None:
 
 
 def reach(database: Database) -> None:
-    """Connect once: of what keeps it from that, opened() makes a sentence."""
+    """Connect once. opened() makes a SetupError of what prevents it."""
     with database.read():
         pass
 
 
 def opened(url: str, prepare: Callable[[Database], object]) -> Database:
-    """The database once `prepare` has worked on it. Raises SetupError."""
+    """Open the database and run `prepare` on it; closed if that fails. Raises SetupError."""
     database = Database(make_engine(url))
     try:
         prepare(database)

@@ -1,4 +1,4 @@
-"""What stands of an operation in the table of all."""
+"""An entry of the table of operations."""
 
 from __future__ import annotations
 
