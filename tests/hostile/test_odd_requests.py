@@ -125,7 +125,7 @@ def fill_other_site(running: Gateway) -> list[str]:
         there = [running.ask(start)["command"]]
     hook = {"name": "Geheimhook", "url": "http://127.0.0.1:1/x"}
     rule = {"name": "Geheimrule", "kind": "offline", "minutes": 600, "receivers": ["Geheimhook"]}
-    for request in (
+    requests: list[dict[str, Any]] = [
         {"type": "alert_receiver_add", **hook},
         {"type": "alert_rule_add", **rule},
         *(
@@ -137,7 +137,8 @@ def fill_other_site(running: Gateway) -> list[str]:
         {"type": "zone", "site": "Geheim", "zone": "Asia/Tokyo"},
         {"type": "bulk_maintenance", "bulk": "Geheimjob", "imeis": [SOUTH], "on": False},
         {"type": "user_add", "name": "Geheimuser"},
-    ):
+    ]
+    for request in requests:
         done = running.ask(request)
         assert done["status"] == "200", done
     return there
