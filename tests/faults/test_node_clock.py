@@ -6,6 +6,7 @@ import time
 
 import pytest
 from sqlalchemy import text
+from ulid import ULID
 
 from devgate.store.opening import open_database
 from tests.cluster.nodes import claimed, in_the_background
@@ -50,7 +51,10 @@ def test_a_command_in_memory_keeps_its_times(
         reply = in_the_background(served, type="start", imei=IMEI, long=6, key="order-2")
         device.expect(frame("000", IMEI, "QD", "6"))
         settle(device, IMEI, "QD6")
-        assert reply()["outcome"] == "done"
+        found = reply()
+        assert found["outcome"] == "done"
+        # Orders of a day are found by their ids.
+        assert abs(ULID.from_str(found["command"]).timestamp - time.time()) < MINUTE
     database = open_database(url)
     with database.read() as conn:
         rows = conn.execute(text("SELECT accepted_at, sent_at, ended_at, late_at FROM command"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from secrets import randbits
-from time import time
+
+from devgate.gateway.clock import time
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)  # ten bits each
