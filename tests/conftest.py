@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ from tests.stores import with_tables
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 os.environ["DEVGATE_LANG"] = "en"  # whatever the locale of who runs the tests
+
+# A shell ignores SIGINT for what it runs in the background, and so would all that tests start: a
+# test that interrupts a command waited until its worker was ended.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # jsonschema imports it for the format `iri`, which no schema here has, and it builds its parsers
 # then: 0.7 s in each process of pytest.
