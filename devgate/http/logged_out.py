@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from time import time
+
+from devgate.gateway.clock import time
 
 log = logging.getLogger("devgate.http")
 

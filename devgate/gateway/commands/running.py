@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from time import time
-
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import time
 from typing import Any
 
 import trio
 
+from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.commands.running import Running
 from devgate.gateway.details import ended, settled_late

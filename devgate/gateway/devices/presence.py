@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from time import time
 from typing import TYPE_CHECKING
 
 import trio
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
+from devgate.gateway.clock import time
 from devgate.gateway.details import event_row, name_of
 from devgate.gateway.devices.connection import Connection, shared
 from devgate.gateway.devices.registry import Flapping, Registry

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from time import time
 
 import trio
 
+from devgate.gateway.clock import time
 from devgate.model import Imei, iso
 from devgate.protocol.explain import decoded, sent_frames, why
 from devgate.protocol.frames import Event

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from time import time
 from typing import Any
 
 from devgate.errors import CallerError
+from devgate.gateway.clock import time
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, fleetwide

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import time
 from typing import Any
 
 from devgate.errors import CallerError, no_device
 from devgate.events.kinds import Event
+from devgate.gateway.clock import time
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from time import time
 
 import trio
 from ulid import ULID
@@ -13,6 +12,7 @@ from ulid import ULID
 from devgate.config.webhook import WebhookSettings, new_secret
 from devgate.errors import CallerError, DevgateError, NotThere, StoreError
 from devgate.gateway.added_webhooks import closed, opened, settings_of
+from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args

@@ -13,7 +13,6 @@ import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from time import time
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
@@ -29,6 +28,7 @@ from joserfc.jws import JWSRegistry
 
 from devgate.config.oidc import OidcSettings
 from devgate.errors import SetupError
+from devgate.gateway.clock import time
 from devgate.http.oidc.asking import Asking, Away, Refused
 from devgate.http.oidc.provider import ALGORITHMS, Endpoints, Provider
 

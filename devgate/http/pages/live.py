@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from time import time
 from typing import Any
 
 import trio
@@ -13,6 +12,7 @@ from starlette.types import Scope, Send
 
 from devgate.errors import DevgateError
 from devgate.events.kinds import Event
+from devgate.gateway.clock import time
 from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import identify
 from devgate.http.board import Board, Concern

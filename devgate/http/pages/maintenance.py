@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import time
 from typing import Any
 
 from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.clock import time
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import suppress
 from datetime import tzinfo
 from functools import partial
-from time import time
 from typing import Any
 
 import trio
@@ -18,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from devgate import __version__
 from devgate.errors import CallerError, DevgateError, StoreError
+from devgate.gateway.clock import time
 from devgate.gateway.operations import quarantine
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.reports.past import group_of
