@@ -74,12 +74,15 @@ def _select(
 ) -> list[dict[str, Any]]:
     """From behind `start` up to `bound`, in the order that was asked for."""
     order = "ASC" if back else "DESC"
-    values = {**look.values, "start": start, "bound": bound, "limit": limit}
-    each = [
-        f"SELECT c.* FROM {_table(conn, one)} WHERE {_between(one.id, bound is not None, back)}"
-        f"{one.condition}{look.rest} ORDER BY {one.id} {order} LIMIT :limit"
-        for one in look.streams
-    ]
+    values: dict[str, Any] = {**look.values, "limit": limit}
+    each = []
+    for one in look.streams:
+        where, ends = _between(one.id, look, start, bound, back)
+        values |= ends
+        each.append(
+            f"SELECT c.* FROM {_table(conn, one)} WHERE {where}"
+            f"{one.condition}{look.rest} ORDER BY {one.id} {order} LIMIT :limit"
+        )
     query = each[0]
     if len(each) > 1:
         both = " UNION ALL ".join(f"SELECT * FROM ({one}) AS s{n}" for n, one in enumerate(each))
@@ -92,22 +95,33 @@ def _table(conn: Connection, one: Stream) -> str:
     return f"command c{by}"
 
 
-def _between(id: str, bounded: bool, back: bool) -> str:
-    """From behind `start`, up to `bound`, and of the time that was asked for."""
-    beyond, upto = (">", "<=") if back else ("<", ">=")
-    end = f" AND {id} {upto} :bound" if bounded else ""
-    return f"{id} {beyond} :start{end} AND {id} >= :first AND {id} < :last"
+def _between(
+    id: str, look: Look, start: str, bound: str | None, back: bool
+) -> tuple[str, dict[str, str]]:
+    """From behind `start`, up to `bound`, and of the time that was asked for.
+
+    One limit at each end: of two SQLite seeks by one, and reads whole rows to see the other.
+    """
+    first, last = look.values["first"], look.values["last"]
+    if back:
+        above, low = (">", start) if start >= first else (">=", first)
+        below, high = ("<", last) if bound is None or bound >= last else ("<=", bound)
+    else:
+        above, low = ">=", first if bound is None else max(first, bound)
+        below, high = "<", min(start, last)
+    return f"{id} {above} :low AND {id} {below} :high", {"low": low, "high": high}
 
 
 def _bound(conn: Connection, look: Look, start: str, size: int, back: bool) -> str | None:
     """The id up to which about `size` commands are looked at; None: to the end."""
     found: list[str] = []
     for one in look.streams:
+        where, ends = _between(one.id, look, start, None, back)
         query = (
-            f"SELECT c.id FROM {_table(conn, one)} WHERE {_between(one.id, False, back)}"
+            f"SELECT c.id FROM {_table(conn, one)} WHERE {where}"
             f"{one.condition} ORDER BY {one.id} {'ASC' if back else 'DESC'} LIMIT 1 OFFSET :size"
         )
-        values = {**look.values, "start": start, "size": size // len(look.streams)}
+        values = {**look.values, **ends, "size": size // len(look.streams)}
         found += [str(row[0]) for row in _run(conn, query, values)]
     return (min(found) if back else max(found)) if found else None
 
@@ -185,13 +199,13 @@ def count(conn: Connection, wanted: Wanted) -> tuple[int, bool]:
     if look.rest:
         bound = _bound(conn, look, LAST_ID, NEAR + FAR, back=False)
     for one in look.streams:
-        where = _between(one.id, bound is not None, back=False)
+        where, ends = _between(one.id, look, LAST_ID, bound, back=False)
         query = (
             f"SELECT count(*) FROM (SELECT 1 FROM {_table(conn, one)} WHERE {where}{one.condition}"
             f"{look.rest} LIMIT :limit) AS found"
         )
         limit = MAX_COUNT + 1 - total
-        values = {**look.values, "start": LAST_ID, "bound": bound, "limit": limit}
+        values = {**look.values, **ends, "limit": limit}
         total += next(_run(conn, query, values))[0]
         if total > MAX_COUNT:
             return MAX_COUNT, True

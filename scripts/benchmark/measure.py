@@ -66,7 +66,7 @@ def _frames(rig: Rig, kind: Kind) -> Values:
         "devices=1000", "storm", "inflight=1000", "tn", f"depth={DEPTH}", "tn",
     ]  # fmt: skip
     with (
-        serving(kind, rig.folder, rig.cores.server) as server,
+        serving(kind, rig.folder, rig.cores.server, settled=LOADED) as server,
         generate(rig.tools.generator, rig.cores.generator, *_at(server), *words) as generator,
     ):
         phases = [generator.phase(name) for name in ("storm", "tn", "storm", "tn", "tn")]

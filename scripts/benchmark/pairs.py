@@ -23,7 +23,7 @@ from benchmark.errors import BenchError
 from benchmark.figures import Figure, Values
 from benchmark.generator import Generator, Word, generate, options
 from benchmark.machine import Cores, cores, describe, most_devices
-from benchmark.measure import CALLERS, DEPTH, LOAD, THINK
+from benchmark.measure import CALLERS, DEPTH, LOAD, LOADED, THINK
 from benchmark.report import aligned
 from benchmark.servers import Kind, devgate, serving
 
@@ -224,7 +224,7 @@ def _measure(
     words = [word for part in parts for word in part.words(args.devices, args.seconds)]
     values: Values = {}
     with (
-        serving(kind, folder, used.server, settled=1.0) as server,
+        serving(kind, folder, used.server, settled=LOADED) as server,
         generate(
             generator,
             used.generator,
