@@ -215,6 +215,8 @@ class Unit:
             nxt = 1.0
             if connection and connection.registered.is_set() and not connection.dead:
                 for answer in list(self.answers):
+                    if answer not in self.answers:  # acknowledged while another one was sent
+                        continue
                     if answer.due > now:
                         nxt = min(nxt, answer.due - now)
                         continue
