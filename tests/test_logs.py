@@ -163,6 +163,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_terminal_is_shown_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D27: and times with their offset; they were UTC without a mark."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = on_a_terminal(monkeypatch)
     assert "\x1b[" in text

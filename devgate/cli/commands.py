@@ -10,12 +10,25 @@ import click
 
 from devgate.cli import describe
 from devgate.cli.help import Group
-from devgate.cli.output import Where, common, complain, decorated, exit_code, finish, options, say
+from devgate.cli.output import (
+    Where,
+    common,
+    complain,
+    decorated,
+    exit_code,
+    fail,
+    finish,
+    options,
+    say,
+    sentence,
+)
 from devgate.cli.params import ImeiType, Moment
 from devgate.cli.story import story
 from devgate.control.client import ask
 from devgate.model import COMMAND_CSV, Imei
 
+OF_AN_ORDER = "To see the commands of an order: devgate commands story KEY"
+ID_LENGTH = 26  # signs
 PAGE = 1000  # commands that are asked for at once
 LIMIT = click.option("--limit", type=click.IntRange(1), help="At most that many.")
 AFTER = click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
@@ -132,6 +145,8 @@ def show(where: Where, command: str) -> None:
       devgate commands show 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
     reply = ask(where.socket(), {"type": "command", "command": command})
+    if not (where.as_json or "state" in reply or len(command) == ID_LENGTH):
+        fail(f"{sentence(reply)}\n{OF_AN_ORDER}", exit_code(reply))
     if where.as_json or "state" not in reply:
         finish(reply, where.as_json)
     say(describe.record(reply))

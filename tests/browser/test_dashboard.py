@@ -77,7 +77,7 @@ def test_an_unknown_outcome_is_seen_and_its_story_told(served: Site, page: Page)
 def test_unknown_outcomes_are_resolved_together_and_come_up_again(
     served: Site, page: Page
 ) -> None:
-    """One answer for two starts; and one that comes behind the verdict."""
+    """D8, D9: one answer for two starts; and one that comes behind the verdict."""
     imei = "860000000000006"
     with served.register(imei) as device:
         page.goto("/unknown?person=socket")
@@ -114,7 +114,7 @@ def test_unknown_outcomes_are_resolved_together_and_come_up_again(
 
 
 def test_lists_are_narrowed_sorted_and_sent_on(served: Site, page: Page) -> None:
-    """What is chosen stands in the address; an order is found from any page."""
+    """D7, D10, D15, D22, D24: the address has what is chosen; an order is found anywhere."""
     served.ask({"type": "start", "imei": "860000000000003", "long": 60, "key": "L2026-1"})
     page.goto("/")
     page.keyboard.press("/")
@@ -220,6 +220,7 @@ def test_nothing_stands_in_anybodys_way(page: Page, scheme: str) -> None:
 
 
 def test_charts_tell_their_values_to_keyboard_and_pointer(page: Page) -> None:
+    """D25: one chart had no values at all, and none could be asked for more than a day."""
     page.goto("/?days=7")
     expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
     page.get_by_role("link", name="1 day", exact=True).click()
@@ -242,7 +243,7 @@ def test_charts_tell_their_values_to_keyboard_and_pointer(page: Page) -> None:
 
 
 def test_fingers_find_what_they_press(browser: Browser, served: Site, state: object) -> None:
-    """Each button and link of the frame is 44 pixels high, and a chart tells its values."""
+    """D25: each button and link of the frame is 44 pixels high, and a chart tells its values."""
     context = browser.new_context(
         base_url=served.url, locale="en-GB", has_touch=True, is_mobile=True,
         viewport={"width": 390, "height": 844},

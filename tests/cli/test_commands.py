@@ -90,6 +90,9 @@ def test_a_command_that_nobody_knows(run: Run, gateway: Answering) -> None:
     gateway.answer = lambda request: [{"status": "404", "message": "no such command"}]
     got = run("commands", "show", ID)
     assert (got.exit_code, got.stdout, got.stderr) == (6, "", "devgate: no such command\n")
+    got = run("commands", "show", "order-4711")
+    assert got.exit_code == 6
+    assert got.stderr.endswith("of an order: devgate commands story KEY\n"), "D15"
 
 
 def test_json_may_stand_anywhere(run: Run, gateway: Answering) -> None:
@@ -103,6 +106,7 @@ def test_json_may_stand_anywhere(run: Run, gateway: Answering) -> None:
 
 
 def test_history_is_narrowed(run: Run, gateway: Answering) -> None:
+    """D7."""
     gateway.answer = lambda request: [{"status": "200", "items": [], "next": None}]
     since = "2026-11-01T00:00:00Z"
     args = (
@@ -141,6 +145,7 @@ def test_history_as_csv_is_all_pages(run: Run, gateway: Answering) -> None:
 
 
 def test_find_shows_what_the_words_stand_for(run: Run, gateway: Answering) -> None:
+    """D15: the command line found no order."""
     device = {"imei": OTHER, "id": 7, "name": "Bay 7", "site": "north", "enabled": True,
               "online": False, "since": None, "running_until": None}  # fmt: skip
     gateway.answer = lambda request: [

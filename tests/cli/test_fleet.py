@@ -16,6 +16,7 @@ HOUR: Reply = {"at": "2026-01-01T00:00:00.000Z", "online": 5, "start": 1, "stop"
 
 
 def test_what_needs_attention(run: Run, gateway: Answering) -> None:
+    """D10: 2,702 of 3,002 were offline, and nothing said so."""
     items = [
         Item("unknown_outcomes", "critical", 2),
         Item("offline", "critical", 2500, 2702),

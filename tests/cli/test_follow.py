@@ -62,6 +62,7 @@ def test_events_as_text_and_as_json(run: Run, gateway: Answering) -> None:
 
 
 def test_what_came_of_a_command_stands_before_its_ids(run: Run, gateway: Answering) -> None:
+    """D28: the id came first, and no name."""
     gateway.answer = lambda request: [OPENED, ENDED]
     (line,) = run("watch").stdout.splitlines()
     assert line == (
@@ -73,12 +74,16 @@ def test_what_came_of_a_command_stands_before_its_ids(run: Run, gateway: Answeri
 
 
 def test_a_terminal_has_times_of_its_zone(gateway: Answering) -> None:
+    """D27: TZ was ignored."""
     gateway.answer = lambda request: [OPENED, ENDED]
     shown = on_a_terminal(gateway, "watch", TZ="Asia/Kolkata")
     assert b"17:30:10.004+05:30  " in shown
     gateway.answer = lambda request: [{"status": "200", "items": [RECORD], "next": None}]
     assert b"2025-01-31 13:00:00+01  " in on_a_terminal(gateway, "history", TZ="Europe/Berlin")
     assert b"2025-01-31 12:00:00Z  " in on_a_terminal(gateway, "history", TZ="UTC")
+    gateway.answer = lambda request: [{"status": "200", "heard": RECORD["accepted_at"]}]
+    shown = on_a_terminal(gateway, "devices", "show", IMEI, TZ="Asia/Shanghai")
+    assert b"heard          2025-01-31 20:00:00.000+08" in shown
 
 
 def on_a_terminal(gateway: Answering, *args: str, **given: str) -> bytes:

@@ -117,6 +117,7 @@ def test_a_terminal_is_filled_and_left_as_it_was(gateway: Answering) -> None:
 
 @pytest.mark.parametrize("columns", [80, 110])
 def test_nothing_that_matters_is_cut(columns: int) -> None:
+    """D28: at 110 columns the outcome was cut off, for the id came first."""
     from rich.console import Console
 
     runs = item(IMEI, "2099-01-01T00:00:00.000Z") | {

@@ -65,6 +65,7 @@ async def test_dear_drawings_rest_and_are_overtaken_by_what_is_urgent(
 async def test_a_row_is_shown_within_a_second_and_the_whole_some_time(
     autojump_clock: MockClock,
 ) -> None:
+    """D12."""
     got: list[tuple[float, bytes]] = []
     async with rig() as (made, nursery):
         nursery.start_soon(made.look, got, 1000.0)

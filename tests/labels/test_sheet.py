@@ -73,6 +73,7 @@ def test_text_that_does_not_fit_loses_its_middle(text: str, most: float, short: 
 def test_the_number_at_the_end_of_a_name_is_always_there(
     name: str, number: int, room: float
 ) -> None:
+    """D26."""
     name = f"{name}{number}"
     rows = long_name(name, room)
     assert 1 <= len(rows) <= 2
@@ -186,6 +187,7 @@ def test_files_for_a_site(folder: Gateway) -> None:
 
 
 def test_a_line_and_a_telephone_and_the_reader_s_language(folder: Gateway) -> None:
+    """D26: a sticker had neither, and said "No." to everybody."""
     done = folder.cli(
         "labels", "860000000000003", "--line", "扫码启动", "--phone", "--out", "x.svg",
         through=["env", "DEVGATE_LANG=zh"],

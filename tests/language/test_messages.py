@@ -170,6 +170,7 @@ def test_each_label_has_its_chinese(text: str) -> None:
     ],
 )
 def test_what_a_message_names_stands_in_its_chinese(english: str, chinese: str) -> None:
+    """D14: a message that names something stood in English on a Chinese page."""
     assert said("zh", english) == chinese
 
 
@@ -180,6 +181,7 @@ def test_a_hostile_message_costs_little() -> None:
 
 
 def test_a_503_is_the_databases_unless_the_gateway_stopped() -> None:
+    """D13: a 503 of the database was shown as "Gateway stopped"."""
     stopped = {"status": "503", "message": MESSAGES["503"]}
     refused = {"status": "503", "message": "the gateway cannot write its journal (x)"}
     assert words.status_of(stopped) == "Gateway stopped"

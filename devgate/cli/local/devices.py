@@ -16,6 +16,7 @@ from devgate.cli.local.devices_change import add, disable, edit, enable, remove
 from devgate.cli.local.devices_file import export, import_
 from devgate.cli.local.devices_list import LIVE, list_
 from devgate.cli.local.stored import asked, store
+from devgate.cli.moments import exact
 from devgate.cli.output import (
     Where,
     common,
@@ -36,6 +37,7 @@ COLUMNS = (
     "sim_phone", "model", "firmware", "serial", "installed_on", "note", "tags", "latitude",
     "longitude",
 )  # fmt: skip
+TIMES = ("since", "heard", "running_until")
 
 
 @click.group(cls=Group)
@@ -78,6 +80,8 @@ def show(where: Where, imei: Imei) -> None:
         text = "-" if value is None else plain(str(value))
         if isinstance(value, bool):
             text = said("yes" if value else "no")
+        elif name in TIMES and value is not None:
+            text = exact(value)
         label = said(name.replace("_", " "))
         say(f"{label}{' ' * (13 - width(label))}  {text}")
     return None

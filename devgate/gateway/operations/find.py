@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from devgate.store.history import Reading, Record
 
 FOUND = 10  # devices and commands that are shown
 MAX_WORDS = arguments.MAX_KEY  # characters
+NUMBER = re.compile(r"(?:No\.|编号)?\s*([0-9]+)", re.IGNORECASE)  # alone, or as stickers write it
 
 
 class Found(NamedTuple):
@@ -56,8 +58,8 @@ async def find(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> Found:
     exact: list[Device] = []
-    if words.isascii() and words.isdigit():
-        number = int(words)
+    if written := NUMBER.fullmatch(words):
+        number = int(written[1])
         imeis = {words} | set(stored.owners(conn, [number] if number <= MAX_ID else []).values())
         exact = list(stored.among(conn, imeis))
     known = {device.imei for device in exact}

@@ -85,6 +85,7 @@ def test_only_what_changed_is_sent(served: Site, someone: Visitor) -> None:
 
 
 def test_a_row_of_a_list_is_sent_by_itself(served: Site, someone: Visitor) -> None:
+    """D12: a list was up to 24 s behind beside the word Live."""
     one, other = "860000000000007", "860000000000008"
     with following(someone.client, live(someone.get("/devices?q=Bay"))) as stream:
         rows = (parts for _, parts in stream)

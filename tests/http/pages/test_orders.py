@@ -58,6 +58,7 @@ def test_an_offline_device_and_an_unknown_outcome(served: Site, someone: Visitor
 
 
 def test_an_unknown_outcome_is_resolved_once(served: Site, someone: Visitor) -> None:
+    """D8, D9: nobody could settle it, and a command without a key had no page."""
     imei, note = "860000000000005", "<u>she called"
     with served.register(imei):
         for long in (1, 2):
@@ -126,6 +127,7 @@ def test_a_length_is_shown_as_it_will_be_sent(someone: Visitor, long: str, sent:
 
 
 def test_orders_are_narrowed_and_paged(served: Site, someone: Visitor) -> None:
+    """D7: the page had the newest 20, no filter, no way back and no file."""
     for n in range(52):
         order = {"type": "start", "imei": f"8600000000000{n + 1:02}", "long": 60}
         served.ask({**order, "key": f"many-{n}"})
@@ -157,6 +159,7 @@ def test_a_day_that_no_clock_counts_to_is_left_out(
 def test_a_day_has_its_commands_and_an_offline_device_no_buttons(
     served: Site, someone: Visitor
 ) -> None:
+    """D23, D24: a chosen day had the newest commands, and an offline machine its buttons."""
     imei = "860000000000012"
     served.ask({"type": "start", "imei": imei, "long": 60, "key": "of-today"})
     now = someone.get(f"/devices/{imei}")

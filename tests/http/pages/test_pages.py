@@ -46,6 +46,14 @@ def test_a_page_is_strict_and_whole(someone: Visitor, path: str) -> None:
             assert someone.client.get(link).status_code == 200
 
 
+def test_a_fleet_that_is_offline_is_red(someone: Visitor) -> None:
+    """D10: "300 of 3002" stood there in green, and offline machines nowhere."""
+    page = someone.get("/")
+    online, offline = re.findall(r'<a href="/devices\?state=\w+">(<b.*?</b>)', page)[:2]
+    assert online == "<b>0</b>"
+    assert offline == '<b class="failed">60</b>'
+
+
 def test_devices_are_found_and_paged(someone: Visitor) -> None:
     page = someone.get("/devices")
     assert "Bay 50<" in page
@@ -114,6 +122,8 @@ def test_labels_of_a_site_and_of_some(someone: Visitor) -> None:
 
 
 def test_one_box_leads_to_what_is_meant(served: Site, someone: Visitor) -> None:
+    """D15: it found machines only, and none by the number on its sticker."""
+
     def led(words: str) -> str:
         answer = someone.client.get("/find", params={"q": words})
         assert answer.status_code == 303
@@ -121,6 +131,7 @@ def test_one_box_leads_to_what_is_meant(served: Site, someone: Visitor) -> None:
 
     served.ask({"type": "start", "imei": "860000000000009", "long": 60, "key": "M-4711/7"})
     assert led("M-4711/7") == "/orders?key=M-4711%2F7"
-    assert led("860000000000009") == led("9") == "/devices/860000000000009"
+    for number in ("860000000000009", "9", "No. 9", "no.9", "编号 9"):
+        assert led(number) == "/devices/860000000000009"
     assert led("Bay 9") == "/devices?q=Bay+9"
     assert led("") == "/devices"
