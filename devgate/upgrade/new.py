@@ -29,7 +29,10 @@ from devgate.upgrade.gate import Begin, Dispatch, carry_out
 from devgate.upgrade.messages import FORMAT, Former, answer, unpacked
 
 HEAR_SECONDS = 30.0  # for the first words of the gateway that runs
-TASKS_A_TURN = 256  # tasks of connections that begin before others have their turn
+CATCH_UP_SECONDS = 1.0  # for what devices have said meanwhile; peers that never stop are no reason
+# Tasks of connections that begin at once, and what all others have for themselves in between: a
+# commit's thread waits for the interpreter as long as the loop is busy.
+TASKS_A_TURN, TURN_SECONDS = 64, 0.002
 TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 
 # Goes on with a caller's connection: its door, its descriptor, what has come of its next request,
@@ -173,19 +176,21 @@ class Successor:
 
     def serve_devices(self, gateway: Gateway) -> None:
         """Let the connections be read."""
-        for connection in self._moved:
-            gateway.desk.poll(connection)
-        self._outgoing.send_nowait(("serves", {}))
+        gateway.desk.poll_all(self._moved)
         for imei, announced in self._left:
             gateway.records.offline(Imei(imei), TLS_ENDS if announced else None)
 
     async def begin_tasks(self, gateway: Gateway, nursery: trio.Nursery) -> None:
-        """Give each connection its task. Until then its end waits."""
+        """Answer what devices have said meanwhile, and then give each connection its task. Until
+        then its end waits."""
+        with trio.move_on_after(CATCH_UP_SECONDS):
+            await gateway.desk.rounds.caught_up()
+        self._outgoing.send_nowait(("serves", {}))
         moved, self._moved = self._moved, []
         for number, connection in enumerate(moved, 1):
             nursery.start_soon(gateway.desk.started, connection, name="device")
             if not number % TASKS_A_TURN:
-                await trio.lowlevel.checkpoint()
+                await trio.sleep(TURN_SECONDS)
         gc.freeze()
         gc.enable()
 

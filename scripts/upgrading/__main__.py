@@ -19,6 +19,7 @@ from script import Broken
 from script import run as run_script
 
 from upgrading.load import Load
+from upgrading.waits import longest, upgrades_of
 from upgrading.wheels import program
 
 MUST_BE_ZERO = (
@@ -115,6 +116,7 @@ def measure(options: argparse.Namespace, folder: Path, store: str) -> dict[str, 
         for words in load.unlike[:5]:
             say(words)
         seconds = [reply["seconds"] for reply in replies]
+        upgrades = upgrades_of((gateway / "log").read_text())
         return {
             "database": options.database,
             "upgrades": len(replies),
@@ -122,23 +124,16 @@ def measure(options: argparse.Namespace, folder: Path, store: str) -> dict[str, 
             "waited_seconds": seconds,
             "waited_seconds_median": round(statistics.median(seconds), 3),
             "waited_seconds_most": max(seconds),
-            "steps": steps(gateway / "log"),
+            "steps": [one.steps for one in upgrades],
+            "longest_waits": longest(
+                {"request": load.texts, "start": load.waits}, upgrades, load.turns
+            ),
             "tracebacks": (gateway / "log").read_text().count("Traceback"),
         }
     finally:
         for one in {pid, first.pid}:
             end(one)
         log.close()
-
-
-def steps(log: Path) -> list[dict[str, float]]:
-    """For how many seconds devices waited in each step of each upgrade, as the log says."""
-    found = []
-    for line in log.read_text().splitlines():
-        if '"event": "devices waited"' in line:
-            said = json.loads(line)
-            found.append({name: said[name] for name in ("freeze", "told", "prepared", "claimed")})
-    return found
 
 
 def wait_for(command: list[str], folder: Path, own: dict[str, str]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import json
 import select
 import socket
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+
+from upgrading.waits import Span, Turns
 
 READ = 65536
 SPLIT_SECONDS = 0.03  # between the two halves of a request that is sent in two
@@ -45,8 +47,9 @@ class Load:
 
     def __init__(self, path: Path, to: tuple[str, int], imeis: list[str], callers: int) -> None:
         self.devices: list[Device] = []
-        self.waits: list[float] = []  # of starts, from the request to the reply
-        self.texts: list[float] = []  # of devices' requests
+        self.waits: list[Span] = []  # of starts, from the request to the reply
+        self.texts: list[Span] = []  # of devices' requests, from the last byte to the answer
+        self.turns = Turns()
         self.replies: dict[int, str] = {}  # status of each start, by its number
         self.doubled: list[int] = []  # starts that got a second reply
         self.unlike: list[str] = []  # what came and should not
@@ -85,6 +88,7 @@ class Load:
             self._poll(0.01)
             if monotonic() > until:
                 raise SystemExit("the devices cannot all register")
+        self.turns = Turns()
         self._idle = deque(self.devices)
         self._asks = deque(self.devices)
 
@@ -117,7 +121,7 @@ class Load:
                 self._ask(now)
                 asked += 1
             while self._halves and self._halves[0][0] <= now:
-                self._send(self._halves.popleft()[1])
+                self._second_half()
             self._poll(0.002)
 
     def settle(self, seconds: float) -> None:
@@ -129,7 +133,7 @@ class Load:
             or any(one.asked is not None for one in self.devices)
         ):
             while self._halves:
-                self._send(self._halves.popleft()[1])
+                self._second_half()
             self._poll(0.01)
 
     def _start(self, now: float) -> None:
@@ -195,6 +199,12 @@ class Load:
             device.half = frame[cut:]
             self._halves.append((now + SPLIT_SECONDS, device))
 
+    def _second_half(self) -> None:
+        device = self._halves.popleft()[1]
+        if device.half:  # or it went ahead of a result
+            device.asked = monotonic()
+        self._send(device)
+
     def _send(self, device: Device, wire: bytes = b"") -> None:
         """What is left of its request goes ahead of it."""
         wire, device.half = device.half + wire, b""
@@ -207,7 +217,9 @@ class Load:
             device.lost = True
 
     def _poll(self, seconds: float) -> None:
-        for fd, _ in self._epoll.poll(seconds):
+        ready = self._epoll.poll(seconds)
+        self.turns.polled(seconds)
+        for fd, _ in ready:
             whose = self._by_fd.get(fd)
             if isinstance(whose, Device):
                 self._device(whose)
@@ -245,7 +257,7 @@ class Load:
         elif command == "HT" and status == "200" and not device.registered:
             device.registered = True
         elif command == "TN" and status == "200" and device.asked is not None:
-            self.texts.append(monotonic() - device.asked)
+            self.texts.append(Span(device.asked, monotonic()))
             device.asked = None
             self.answered += 1
         elif command == "QD" and status == "000":
@@ -274,7 +286,7 @@ class Load:
                 self.doubled.append(number)
             self.replies[number] = reply["status"]
             if number == caller.number:
-                self.waits.append(monotonic() - caller.since)
+                self.waits.append(Span(caller.since, monotonic()))
                 caller.number = 0
                 self._free.append(caller)
         return None
@@ -309,6 +321,11 @@ class Load:
             "results_without_a_receipt": sum(
                 len(one.started) - one.acknowledged for one in self.devices
             ),
-            "longest_start_seconds": round(max(self.waits, default=0.0), 3),
-            "longest_request_seconds": round(max(self.texts, default=0.0), 3),
+            "longest_start_seconds": _longest(self.waits),
+            "longest_request_seconds": _longest(self.texts),
+            "longest_stall_of_load_seconds": _longest(self.turns.stalls),
         }
+
+
+def _longest(spans: Sequence[Span]) -> float:
+    return round(max((one.seconds for one in spans), default=0.0), 3)

@@ -212,3 +212,30 @@ async def test_the_outbox_goes_out_when_there_is_room(dial: Dial, notes: Notes) 
         nursery.start_soon(notes.until, lambda: not link.unsent)
         got = await trio.to_thread.run_sync(received, device, len(sent))
     assert got == sent
+
+
+async def test_of_very_many_the_one_that_has_said_something_is_first(
+    dial: Dial, notes: Notes
+) -> None:
+    for _ in range(ROUND):
+        notes.poller.add(dial()[1])
+    device, link = dial()
+    device.sendall(b"1")
+    notes.poller.add(link)
+    notes.poller.look_through()
+    assert notes.round() == [(link, b"1")]
+
+
+async def test_room_for_what_is_unsent_is_not_passed_over(dial: Dial, notes: Notes) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    sent, came = fill(link), b""
+    device.setblocking(False)
+    with trio.fail_after(60):
+        while len(came) < len(sent):
+            with contextlib.suppress(BlockingIOError):
+                came += device.recv(65536)
+            notes.poller.look_through()
+            notes.round()
+            await trio.lowlevel.checkpoint()
+    assert came == sent

@@ -7,8 +7,9 @@ import threading
 import pytest
 from upgrading.__main__ import MUST_BE_ZERO
 from upgrading.load import Load
+from upgrading.waits import longest, upgrades_of
 
-from tests.e2e.harness import Settings, gateway
+from tests.e2e.harness import Json, Settings, gateway
 from tests.upgrade.harness import upgrade
 
 DEVICES, UPGRADES = 200, 2
@@ -26,10 +27,10 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     with gateway(settings, store=store, devices=[{"imei": imei} for imei in imeis]) as running:
         load = Load(running.socket, running.device, imeis, 8)
         load.connect()
-        upgraded: list[int] = []
+        upgraded: list[Json] = []
 
         def work() -> None:
-            upgraded.extend(upgrade(running)["connections"] for _ in range(UPGRADES))
+            upgraded.extend(upgrade(running) for _ in range(UPGRADES))
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -37,7 +38,12 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
         thread.join()
         load.settle(60)
         report = load.report()
+        waits = {"request": load.texts, "start": load.waits}
+        about = longest(waits, upgrades_of(running.log()), load.turns)
         load.close()
-    assert upgraded == [DEVICES] * UPGRADES
+    assert [one["connections"] for one in upgraded] == [DEVICES] * UPGRADES
     assert {name: report[name] for name in MUST_BE_ZERO} == dict.fromkeys(MUST_BE_ZERO, 0)
     assert report["replies"] == {"200": report["starts"]}
+    assert [one["served"] for one in about] == [one["seconds"] for one in upgraded]
+    longest_request = max(one["request"]["seconds"] for one in about)
+    assert longest_request == report["longest_request_seconds"]

@@ -127,6 +127,12 @@ class Desk:
         except OSError as err:
             connection.end(reason(err))
 
+    def poll_all(self, connections: Iterable[Connection]) -> None:
+        """The same of very many: who has said something meanwhile does not wait for the rest."""
+        for connection in connections:
+            self.poll(connection)
+        self._poller.look_through()
+
     def started(self, connection: Connection) -> Coroutine[Any, Any, None]:
         """The task of such a connection, for a nursery."""
         return self._make_task(connection)
