@@ -46,6 +46,12 @@ def event_row(
     return Row("event", (time(), type, imei, command, encoded(detail)))
 
 
+def online(imei: Imei, at: float, address: str, number: int) -> Row:
+    """The event device.online: `at` is the wall clock's time, `number` the connection's."""
+    detail = f'{{"address":{quoted(address)},"connection":{number}}}'
+    return Row("event", (at, "device.online", imei, None, detail))
+
+
 def device_front(called: Called | None) -> str:
     """What a device is called, as the beginning of a JSON object that more is added to."""
     if called is None:

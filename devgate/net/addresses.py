@@ -88,8 +88,8 @@ def host_of(address: str) -> str:
 
 def network_of(address: str) -> str:
     """The network of an address that spelled() wrote: network() of its host."""
-    host = host_of(address)
-    return network(host) if ":" in host else host
+    host = address.rpartition(":")[0]
+    return network(host.strip("[]")) if ":" in host else host
 
 
 def loopback(address: str) -> bool:

@@ -24,6 +24,7 @@ READS = 4  # reads of one link in one round: one flood cannot starve ten thousan
 UNREGISTERED_READS = 16
 UNREGISTERED_SECONDS = 0.002
 END_SECONDS = 0.00005  # that an end costs besides, in the task that owns the link
+SPARE = 64  # places for links to come: in a storm each one has the next descriptor
 POLLS = 16  # looks for registered links behind those that are not, in one round
 LOOK = 1024  # events at once where nothing is read
 FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
@@ -65,7 +66,8 @@ class Poller:
         """
         self._epoll.register(link.fd, EDGES)
         links, fd = self._links, link.fd
-        links.extend([None] * (fd + 1 - len(links)))
+        if fd >= len(links):
+            links.extend([None] * (fd + SPARE - len(links)))
         links[fd] = link
 
     def look_through(self) -> None:
@@ -150,7 +152,8 @@ class Poller:
         The end may be told twice; nothing is told of a link that has been closed. Links may be
         added and closed while this runs. A round that is left early loses nothing.
         """
-        unfinished = self._unfinished
+        links, unfinished, others = self._links, self._unfinished, self._unregistered
+        read = os.read
         if self.behind:
             self.urgent.run()
         # Floods and the others share a round, half and half, so that neither starves.
@@ -159,55 +162,50 @@ class Poller:
         for _ in range(POLLS):
             fresh = self._epoll.poll(0, room)
             self._more = len(fresh) == room
-            before = len(self._unregistered)
-            yield from self._fresh(fresh)
+            before = len(others)
+            events = iter(fresh)
+            # Registered links are read. The others only take their place in the queue.
+            try:
+                for fd, event in events:
+                    link = links[fd]
+                    if link is None or (unfinished and link in unfinished):
+                        if fd == self.urgent.fd:
+                            self.urgent.run()
+                        continue  # closed earlier in this round; or it has its turn anyway
+                    if not link.registered:
+                        if event != select.EPOLLOUT or link.unsent:
+                            others[link] = others.get(link, 0) | event
+                    elif event == ORDINARY and not link.unsent and link.inbound is None:
+                        # The path of nearly every message: one read, one yield, nothing else.
+                        try:
+                            data = read(fd, READ_SIZE)
+                        except BlockingIOError:
+                            continue
+                        except OSError as err:
+                            data = link.end(reason(err))
+                        if len(data) == READ_SIZE:
+                            unfinished[link] = None  # for the case that the round is left here
+                            yield link, data
+                            yield from self._drain(link, READS - 1, short=True)
+                        else:
+                            yield link, data  # drained: the next byte makes a new edge
+                    elif event != select.EPOLLOUT or link.unsent:
+                        yield from self._drain(link, READS, short=not event & GONE)
+            finally:
+                for fd, _ in events:
+                    if (link := links[fd]) is not None:
+                        self._later(link)
             # The kernel tells in the order of arrival. Behind ten thousand links that are not
             # registered there may be one that is.
-            passed = len(self._unregistered) - before
+            passed = len(others) - before
             if not self._more or passed <= 0:
                 room -= len(fresh) - max(passed, 0)
                 break
             room = passed
         for link in turns:
             yield from self._drain(link, READS)
-        if self._unregistered:
+        if others:
             yield from self._others(max(room, UNREGISTERED_READS))
-
-    def _fresh(self, fresh: list[tuple[int, int]]) -> Iterator[tuple[Link, bytes]]:
-        """What registered links have to say. The others only take their place in the queue."""
-        links, unfinished, others = self._links, self._unfinished, self._unregistered
-        read = os.read
-        events = iter(fresh)
-        try:
-            for fd, event in events:
-                link = links[fd]
-                if link is None or (unfinished and link in unfinished):
-                    if fd == self.urgent.fd:
-                        self.urgent.run()
-                    continue  # closed earlier in this round; or it has its turn anyway
-                if not link.registered:
-                    if event != select.EPOLLOUT or link.unsent:
-                        others[link] = others.get(link, 0) | event
-                elif event == ORDINARY and not link.unsent and link.inbound is None:
-                    # The path of nearly every message: one read, one yield, nothing else.
-                    try:
-                        data = read(fd, READ_SIZE)
-                    except BlockingIOError:
-                        continue
-                    except OSError as err:
-                        data = link.end(reason(err))
-                    if len(data) == READ_SIZE:
-                        unfinished[link] = None  # for the case that the round is left here
-                        yield link, data
-                        yield from self._drain(link, READS - 1, short=True)
-                    else:
-                        yield link, data  # drained: the next byte makes a new edge
-                elif event != select.EPOLLOUT or link.unsent:
-                    yield from self._drain(link, READS, short=not event & GONE)
-        finally:
-            for fd, _ in events:
-                if (link := links[fd]) is not None:
-                    self._later(link)
 
     def _others(self, most: int) -> Iterator[tuple[Link, bytes]]:
         """One read of each of some links that have not registered, longest wait first."""

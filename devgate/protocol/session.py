@@ -39,6 +39,8 @@ QUIET = 1.0  # seconds between two complaints, or two receipts for one thing nob
 class Who(Enum):
     """Whose IMEI a frame has, seen from the connection that it came on."""
 
+    __hash__ = object.__hash__  # Enum's own is a Python function: two calls for each frame
+
     UNREGISTERED = "no IMEI is bound to the connection"
     OWN = "the bound IMEI"
     OTHER = "an IMEI that is not the bound one"
@@ -46,6 +48,8 @@ class Who(Enum):
 
 class Says(Enum):
     """What a frame says, by its COMMAND and STATUS (protocol.md section 3)."""
+
+    __hash__ = object.__hash__  # as above
 
     REGISTER = auto()  # HT 000
     ASKS = auto()  # TN 000, QR 000

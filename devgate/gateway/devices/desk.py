@@ -268,7 +268,8 @@ class Desk:
         self, connection: Connection, data: bytes, events: Iterable[Event], now: float
     ) -> None:
         """Answers to all events of one read go out in one write, in order."""
-        session, seen = connection.session, list[Seen]()
+        session = connection.session
+        seen: list[Seen] = []
         # For the whole of this read: the tap of unregistered connections, if it is still one.
         tap = connection.tap
         # Whose tap it is may show within the read: then it is shown whole.
@@ -283,7 +284,7 @@ class Desk:
             wire += reply
             if tapped:
                 seen.append((event, reply, bound))
-            if reply[21:HEADER_SIZE] == b"HT" and news is None:
+            if news is None and reply[21:HEADER_SIZE] == b"HT":
                 if bound is not None:
                     self.unregistered.wrong(connection, event, reply)
                 elif self.unregistered.refuse(connection, event, reply, now):

@@ -10,7 +10,7 @@ import trio
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.clock import time
-from devgate.gateway.details import event_row, name_of
+from devgate.gateway.details import event_row, name_of, online
 from devgate.gateway.devices.connection import Connection, shared
 from devgate.gateway.devices.registry import Flapping, Registry
 from devgate.gateway.storage import Records
@@ -93,13 +93,13 @@ class Presence:
         """The connection speaks for the device from now on. Returns the one that did, to abort."""
         self._generation += 1
         connection.generation = self._generation
-        self._registered_at = connection.registered_at = shared(time(), self._registered_at)
+        at = self._registered_at = connection.registered_at = shared(time(), self._registered_at)
         connection.own = NOT_ASKED
         displaced = self._registry.take_over(imei, connection)
         if displaced is None:
-            self._online(imei, connection, now)
+            self._online(imei, connection, at, now)
         else:
-            self._taken_over(imei, connection, displaced, now)
+            self._taken_over(imei, connection, displaced, at, now)
             if self.flapping.taken_over(imei, now):
                 self.flaps += 1
                 times, within = self.flapping.takeovers, self.flapping.within
@@ -109,7 +109,7 @@ class Presence:
                 )  # fmt: skip
                 self._flapping(imei, 0)
         if self._records.claims:
-            self._records.presence(_row(imei, connection, True, now))
+            self._records.presence(_row(imei, connection, True, at, now))
         return displaced
 
     @property
@@ -137,9 +137,9 @@ class Presence:
         than it was: a device registers as soon as it is connected.
         """
         if (connection := self._registry.get(imei)) is not None:
-            now = trio.current_time()
-            row = _row(imei, connection, True, now)
-            connected = time() - (now - connection.connected)
+            at, now = time(), trio.current_time()
+            row = _row(imei, connection, True, at, now)
+            connected = at - (now - connection.connected)
             if not connected <= connection.registered_at <= connected + REGISTERS:
                 row = (*row[:2], connected, *row[3:])
             self._records.presence(row)
@@ -149,13 +149,15 @@ class Presence:
         imei = connection.session.imei
         if imei is None or not self._registry.release(imei, connection):
             return
+        at, now = time(), trio.current_time()
+        row = _row(imei, connection, False, at, now)
         if not connection.announced:
             if self._records.claims:
-                self._records.presence(_row(imei, connection, False, trio.current_time()))
+                self._records.presence(row)
             return  # the last that was told of the device is that it is offline
-        number, now = connection.generation, trio.current_time()
+        number = connection.generation
         event = event_row("device.offline", imei, reason=why, connection=number)
-        self._records.presence(_row(imei, connection, False, now), event)
+        self._records.presence(row, event)
         log.info(
             "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
             imei, connection.link.address, number,
@@ -177,27 +179,27 @@ class Presence:
             if self._records.quiet:
                 self._stale[imei] = None
             elif connection.announced:
-                self._records.presence(_row(imei, connection, True, now))
+                self._records.presence(_row(imei, connection, True, time(), now))
             else:
-                self._tell_online(imei, connection, now)
+                self._tell_online(imei, connection, time(), now)
 
-    def _online(self, imei: Imei, connection: Connection, now: float) -> None:
+    def _online(self, imei: Imei, connection: Connection, at: float, now: float) -> None:
         count = self._onlines.count(imei)
         if count <= MAX_REPORTED and not self._records.quiet:
-            return self._tell_online(imei, connection, now)
+            return self._tell_online(imei, connection, at, now)
         # Readers see the two alternate: who is not told online is not told offline either.
         connection.announced = False
         return self._leave_out(imei, count)
 
-    def _tell_online(self, imei: Imei, connection: Connection, now: float) -> None:
+    def _tell_online(self, imei: Imei, connection: Connection, at: float, now: float) -> None:
         connection.announced = True
         address, number = connection.link.address, connection.generation
-        event = event_row("device.online", imei, address=address, connection=number)
-        self._records.presence(_row(imei, connection, True, now), event)
+        event = online(imei, at, address, number)
+        self._records.presence(_row(imei, connection, True, at, now), event)
         log.info("device online imei=%s address=%s connection=%s", imei, address, number)
 
     def _taken_over(
-        self, imei: Imei, connection: Connection, displaced: Connection, now: float
+        self, imei: Imei, connection: Connection, displaced: Connection, at: float, now: float
     ) -> None:
         self.takeovers += 1
         connection.announced = displaced.announced
@@ -209,7 +211,7 @@ class Presence:
             "device.taken_over", imei,
             address=address, connection=number, displaced=displaced.link.address,
         )  # fmt: skip
-        self._records.presence(_row(imei, connection, True, now), event)
+        self._records.presence(_row(imei, connection, True, at, now), event)
         log.info(
             "device taken over imei=%s address=%s connection=%s displaced=%s",
             imei, address, number, displaced.generation,
@@ -231,9 +233,12 @@ class Presence:
         )  # fmt: skip
 
 
-def _row(imei: Imei, connection: Connection, online: bool, now: float) -> tuple[object, ...]:
-    link, since = connection.link, connection.registered_at if online else time()
-    return imei, online, since, heard(connection, now), link.address, connection.generation
+def _row(
+    imei: Imei, connection: Connection, online: bool, at: float, now: float
+) -> tuple[object, ...]:
+    """`at`: the wall clock's time, `now`: trio's."""
+    since, silent = connection.registered_at if online else at, now - connection.heard
+    return imei, online, since, at - silent, connection.link.address, connection.generation
 
 
 def heard(connection: Connection, now: float) -> float:

@@ -141,9 +141,9 @@ class Unregistered:
 
     def now(self, connection: Connection, events: Sequence[Event], now: float) -> Sequence[Event]:
         """Those of the events that may be answered now; the others wait here, in order."""
-        if now >= self._any_slow_until and not self._events:
-            return self.known(connection, events)  # no network is slow, and nobody waits
-        return self.known(connection, self._in_time(connection, events, now))
+        if now < self._any_slow_until or self._events:  # a network is slow, or somebody waits
+            events = self._in_time(connection, events, now)
+        return events if self.holds is None else self.known(connection, events)
 
     def known(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
         """Those of the events that can be answered from memory; at a node others wait."""
