@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import strategies as st
+from hypothesis.strategies._internal import regex
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import (
     ChecksConfig,
@@ -37,6 +40,35 @@ ENDLESS = ["followEvents", "followFrames", "upgradeGateway"]
 # Their bodies are other languages. A dry run answers 200 whatever the file is, and says what is
 # wrong with it.
 OTHER_WORDS = {"importDevices": ["negative_data_rejection"], "sendRawRequest": []}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def classes_made_once() -> Iterator[None]:
+    """Hypothesis goes through the characters of a class one by one: 33,000 where Chinese and
+    Korean are allowed. Schemathesis has it do so for each length of a text, with one result."""
+    make = regex._strategy
+
+    @functools.cache
+    def made(code: Any, members: tuple[Any, ...], flags: Any, of_text: bool, alphabet: Any) -> Any:
+        codes: Any = (code, list(members))
+        return make(codes, regex.Context(flags), of_text, alphabet=alphabet)
+
+    def once(codes: Any, context: regex.Context, is_unicode: bool, *, alphabet: Any) -> Any:
+        if isinstance(codes, tuple) and str(codes[0]) == "IN":
+            return made(codes[0], tuple(codes[1]), context.flags, is_unicode, alphabet)
+        return make(codes, context, is_unicode, alphabet=alphabet)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regex, "_strategy", once)
+        yield
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    """Its connection serves all cases."""
+    with requests.Session() as opened:
+        opened.headers.clear()
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +130,9 @@ def every_case(document: Json, operation: str, check: Callable[[Case], None]) ->
     test()
 
 
-def ask(fuzzed: Site, url: str, operation: str, case: Case, *without: str) -> None:
+def ask(
+    fuzzed: Site, session: requests.Session, url: str, operation: str, case: Case, *without: str
+) -> None:
     if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
         make_possible(operation, case, url)
     # Each answer would be asked for twice more; who gets in is tested in test_roles.py.
@@ -107,6 +141,7 @@ def ask(fuzzed: Site, url: str, operation: str, case: Case, *without: str) -> No
         base_url=fuzzed.url,
         headers={"Authorization": f"Bearer {fuzzed.tokens['admin']}"},
         excluded_checks=checks,
+        session=session,
     )
 
 
@@ -139,13 +174,13 @@ def make_possible(operation: str, case: Case, url: str) -> None:
 
 @pytest.mark.parametrize("operation", [name for name in NAMES if name not in ENDLESS])
 def test_the_api_does_what_its_document_says(
-    fuzzed: Site, receiver: Receiver, document: Json, operation: str
+    fuzzed: Site, session: requests.Session, receiver: Receiver, document: Json, operation: str
 ) -> None:
     without = []
     if operation in OTHER_WORDS:
         without = ["positive_data_acceptance", *OTHER_WORDS[operation]]
 
     def check(case: Case) -> None:
-        ask(fuzzed, receiver.url(), operation, case, *without)
+        ask(fuzzed, session, receiver.url(), operation, case, *without)
 
     every_case(document, operation, check)
