@@ -306,9 +306,9 @@ def read_reply(caller: socket.socket) -> Json:
     """The next line of a control connection; a ConnectionError if none comes."""
     line = b""
     while not line.endswith(b"\n"):
-        part = caller.recv(1)
-        if not part:
+        ready = caller.recv(65536, socket.MSG_PEEK)  # what follows the line is the caller's
+        if not ready:
             raise ConnectionError(f"no reply, only {line!r}")
-        line += part
+        line += caller.recv(ready.find(b"\n") + 1 or len(ready))
     reply: Json = json.loads(line)
     return reply

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from devgate.access.tokens import FOR_SITES, NEEDS, ROLES, may
@@ -46,6 +47,7 @@ class Franchise:
     key: str
     job: str
     robots: Mapping[str, Robot]
+    http: httpx.Client  # without a token
 
     def ask(self, role: str, request: Mapping[str, object], lines: int = 0) -> list[Json]:
         """The reply over TCP, and so many lines of the stream behind it."""
@@ -55,12 +57,10 @@ class Franchise:
 
     def raw(self, role: str, request: Mapping[str, object]) -> Json:
         """The reply to the same over HTTP."""
-        with self.served.client(None) as client:
-            head = {"Authorization": f"Bearer {self.secrets[role]}"}
-            found: Json = client.post(
-                "/api/command", content=request_bytes(request), headers=head
-            ).json()
-            return found
+        head = {"Authorization": f"Bearer {self.secrets[role]}"}
+        content = request_bytes(request)
+        found: Json = self.http.post("/api/command", content=content, headers=head).json()
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,8 @@ def franchised(store: Mapping[str, object]) -> Iterator[Franchise]:
         command = ask({"type": "history", "key": "order-south"})["items"][0]["command"]
         tcp = next(a for a in ask({"type": "status"})["listen"]["control"] if ":" in a)
         yield Franchise(served, address(tcp), secrets, command, "order-south", job,
-                        {NORTH: north, SOUTH: south})  # fmt: skip
+                        {NORTH: north, SOUTH: south},
+                        robots.enter_context(served.client(None)))  # fmt: skip
 
 
 def about_south(franchise: Franchise, name: str) -> Json:
