@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -36,6 +37,18 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 # Hypothesis fails an example that takes more than 200 ms, which any can on a loaded machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """The garbage collector rests meanwhile, and never looks at what stays until the end: half a
+    million objects in each process of pytest."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="module")
