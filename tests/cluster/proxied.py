@@ -78,7 +78,10 @@ class Fleet:
     def reached(self) -> bool:
         """HAProxy leads to a node."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[WEB]}/readyz").status_code == 200
+            return (
+                httpx.get(f"http://127.0.0.1:{self.ports[WEB]}/readyz", verify=False).status_code
+                == 200
+            )
         except httpx.HTTPError:
             return False
 

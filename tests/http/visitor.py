@@ -21,7 +21,10 @@ class Visitor:
 
     def __init__(self, url: str, **headers: str) -> None:
         self.client = httpx.Client(
-            base_url=url, headers={"Accept": "text/html", **headers}, timeout=WAIT_SECONDS
+            base_url=url,
+            headers={"Accept": "text/html", **headers},
+            timeout=WAIT_SECONDS,
+            verify=False,  # as in harness.Site.client()
         )
 
     def get(self, path: str, status: int = 200) -> str:
