@@ -6,7 +6,7 @@ import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,9 +17,9 @@ from devgate.build import Parts
 from devgate.config.settings import Settings
 from devgate.door_tls import door_tls
 from devgate.doors import Doors, end_at_once
-from devgate.gateway.operations.entry import begin, dispatch, load
+from devgate.gateway.operations.entry import begin, dispatch
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
-from devgate.loading import inherit, recover_from_disk
+from devgate.loading import inherit, load_operations, recover_from_disk
 from devgate.net.acceptor import Admit
 from devgate.net.filters import Handshakes, plug
 from devgate.net.given import Given
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from devgate.http.web import Web
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
-
-# Without a new connection, before what no device needs is loaded; and the longest wait for that.
-QUIET_SECONDS = 1.0
-LOAD_SECONDS = 10.0
 
 log = logging.getLogger("devgate")
 
@@ -261,7 +257,7 @@ class App:
                 self._reload()
             nursery.start_soon(on_ready, self)
             if self._successor is None:  # which has them already
-                nursery.start_soon(self._load_operations)
+                nursery.start_soon(load_operations, self.gateway.acceptor)
             with self._guarded():
                 await stopping.wait()
                 await self._doors.settled()
@@ -281,17 +277,6 @@ class App:
             await trio.sleep(self.gateway.settings.command.drain + LAST_WORDS)
         finally:
             end_at_once()
-
-    async def _load_operations(self) -> None:
-        """Once no device waits for it: after a restart all of them come at once. Soon
-        nevertheless: an upgrade may put other files there."""
-        acceptor, before = self.gateway.acceptor, -1
-        with trio.move_on_after(LOAD_SECONDS):
-            while before != acceptor.accepted:
-                before = acceptor.accepted
-                await trio.sleep(QUIET_SECONDS)
-        with suppress(RuntimeError, MemoryError):  # there is no thread: who asks first loads it
-            await trio.to_thread.run_sync(load)
 
     def _say_ready(self) -> None:
         listens = self.gateway.listens

@@ -1,9 +1,11 @@
-"""What a gateway knows before its first door opens: from disk, or from the one that it follows."""
+"""What a gateway knows before its first door opens, from disk or from the one that it follows; and
+what it imports once its doors are open."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from devgate.gateway import clock
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.devices.moving import MakeLink
 from devgate.gateway.operations.entry import load
+from devgate.net.acceptor import Acceptor
 from devgate.store import history
 from devgate.store.journal import Journal
 from devgate.store.nodes import server_time
@@ -23,6 +26,10 @@ from devgate.upgrade import filling
 if TYPE_CHECKING:
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
+
+# Without a new connection, before what no device needs is imported; and the longest wait for that.
+QUIET_SECONDS = 1.0
+IMPORT_SECONDS = 10.0
 
 log = logging.getLogger("devgate")
 
@@ -84,3 +91,15 @@ async def inherit(
             log.warning("a quarantine that was lifted during the upgrade goes on reason=%s", err)
         successor.follow(gateway, parts.storage.writer.post)
         gateway.trimming.tell()
+
+
+async def load_operations(acceptor: Acceptor) -> None:
+    """Import the operations once no device waits for it: after a restart all of them come at once.
+    Soon nevertheless: an upgrade may put other files there."""
+    before = -1
+    with trio.move_on_after(IMPORT_SECONDS):
+        while before != acceptor.accepted:
+            before = acceptor.accepted
+            await trio.sleep(QUIET_SECONDS)
+    with suppress(RuntimeError, MemoryError):  # there is no thread: who asks first imports them
+        await trio.to_thread.run_sync(load)

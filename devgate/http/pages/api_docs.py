@@ -18,8 +18,9 @@ from devgate.http.api.samples.every import SAMPLES
 from devgate.http.api.samples.sample import TAGS
 from devgate.http.api.schemas import Schema
 from devgate.http.api.snippets import LANGUAGES
+from devgate.http.pages.drawing import templates
 from devgate.http.pages.i18n import translate
-from devgate.http.pages.view import Visit, templates
+from devgate.http.pages.view import Visit
 from devgate.http.problems import STATUSES
 from devgate.language.choice import Language
 

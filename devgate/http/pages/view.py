@@ -10,26 +10,24 @@ from functools import partial
 from typing import Any
 
 import trio
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from devgate import __version__
 from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.operations import quarantine
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.gateway.reports.past import group_of
 from devgate.http.api import arguments
 from devgate.http.auth import Caller, refuse
 from devgate.http.pages import words
+from devgate.http.pages.drawing import templates
 from devgate.http.pages.i18n import chosen, translate
 from devgate.http.pages.messages import said
 from devgate.http.pages.sections import Section, sections
 from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
-from devgate.language.choice import FULL, LANGUAGES, Language
+from devgate.language.choice import FULL, Language
 
 LANGUAGE, THEME, ZONE, VISITOR = (
     "devgate_language", "devgate_theme", "devgate_zone", "devgate_visitor",
@@ -41,22 +39,6 @@ TRY_SECONDS = 5.0  # until a page tries again to read a database that could not 
 # unresolved.
 AROUND = frozenset({"banner", "unresolved"})
 SEEN = "seen"  # in the address of what follows a page: the newest event that it may show
-
-templates = Environment(
-    loader=PackageLoader("devgate.http.pages"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-templates.globals.update(
-    version=__version__,
-    languages=LANGUAGES,
-    status_of=words.status_of,
-    group_of=group_of,
-    verdicts=words.VERDICT,
-)
-# Global, so that a block of a page can be rendered without the page.
-templates.globals["parts"] = templates.get_template("parts.html").module
 
 
 class Visit:

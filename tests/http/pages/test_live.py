@@ -14,7 +14,7 @@ import pytest
 
 from devgate.access.users import add
 from devgate.http import pages
-from devgate.http.pages.view import templates
+from devgate.http.pages.drawing import templates
 from tests.e2e.harness import Settings
 from tests.http.harness import Site, Sse, site, streaming
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
