@@ -9,7 +9,7 @@ from time import time
 
 from ulid import ULID
 
-from devgate.alerts.engine import Subject, Watch
+from devgate.alerts.engine import GATHER_SECONDS, Subject, Watch
 from devgate.alerts.rule import Rule
 from devgate.alerts.wording import words
 from devgate.demo import SITES
@@ -48,6 +48,8 @@ def fill(url: str, count: int, language: str) -> None:
             PLACES[language][n % len(SITES)],
             model="MC-5" if n % 3 else "MC-4",
             serial=f"MC-{4000 + n}",
+            iccid=f"8986001234567{n:07}",
+            installed_on="2025-03-14",
             firmware="2.1",
             latitude=WHERE[n % len(SITES)][0],
             longitude=WHERE[n % len(SITES)][1],
@@ -113,6 +115,9 @@ def _alerts(
         label = f"{one['key']} · {device.name}"
         watch.found([Subject(one["id"], label, device.site, one["ended_at"])], at)
         message = watch.message(at)
+        if message is None:  # another one was told just before
+            at += GATHER_SECONDS
+            message = watch.message(at)
         if message is None:
             continue
         watch.told(message, at)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from past import NAMES, PLACES, fill
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 from script import run as run_script
 
 from devgate.app import App
@@ -26,7 +26,9 @@ from devgate.process import serve
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 DEVICES = 200
 IMEI = "860000000000002"
+TWIN = "/devices/860000000000031"  # with a bad day
 DESKTOP, PHONE = (1360, 900), (390, 844)
+BUSY = 150_000  # milliseconds: pages of a busy machine are drawn seldom
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 # name: path, language, colours, width and height (0: the whole page)
@@ -35,9 +37,12 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "fleet-dark-zh": ("/", "zh", "dark", (DESKTOP[0], 0)),
     "fleet-phone-zh": ("/", "zh", "light", PHONE),
     "devices": ("/devices", "en", "light", DESKTOP),
+    "devices-zh": ("/devices", "zh", "light", DESKTOP),
     "devices-phone-dark": ("/devices?state=running", "en", "dark", PHONE),
     "device": (f"/devices/{IMEI}", "en", "light", (DESKTOP[0], 0)),
     "device-phone-dark-zh": (f"/devices/{IMEI}", "zh", "dark", PHONE),
+    "record": (f"/devices/{IMEI}/edit", "en", "light", (DESKTOP[0], 0)),
+    "record-zh": (f"/devices/{IMEI}/edit", "zh", "light", (DESKTOP[0], 0)),
     "confirm": ("/devices/860000000000005/start?long=15m", "en", "light", (DESKTOP[0], 620)),
     "confirm-zh": ("/devices/860000000000005/start?long=15m", "zh", "light", (DESKTOP[0], 620)),
     "order": ("/orders?key={unknown}", "en", "light", (DESKTOP[0], 760)),
@@ -54,6 +59,8 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "tokens-dark-zh": ("/settings/tokens", "zh", "dark", (DESKTOP[0], 0)),
     "audit": ("/settings/audit", "en", "light", DESKTOP),
     "audit-zh": ("/settings/audit", "zh", "light", DESKTOP),
+    "account": ("/settings/account", "en", "light", (DESKTOP[0], 0)),
+    "account-zh": ("/settings/account", "zh", "light", (DESKTOP[0], 0)),
     "account-phone-zh": ("/settings/account", "zh", "light", PHONE),
     "unknown": ("/unknown?old=1", "en", "light", (DESKTOP[0], 700)),
     "unknown-zh": ("/unknown?old=1", "zh", "light", (DESKTOP[0], 700)),
@@ -68,9 +75,10 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "begin": ("/settings/begin", "en", "light", (DESKTOP[0], 0)),
     "begin-zh": ("/settings/begin", "zh", "light", (DESKTOP[0], 0)),
     "examination-zh": ("/settings/doctor", "zh", "light", (DESKTOP[0], 700)),
-    "maintenance": ("/maintenance", "en", "light", (DESKTOP[0], 700)),
-    "maintenance-zh": ("/maintenance", "zh", "light", (DESKTOP[0], 700)),
-    "diagnosis-dark-zh": ("/devices/860000000000031/diagnosis?days=7", "zh", "dark", DESKTOP),
+    "maintenance": ("/maintenance", "en", "light", (DESKTOP[0], 0)),
+    "maintenance-zh": ("/maintenance", "zh", "light", (DESKTOP[0], 0)),
+    "diagnosis": (f"{TWIN}/diagnosis?days=7", "en", "light", (DESKTOP[0], 0)),
+    "diagnosis-dark-zh": (f"{TWIN}/diagnosis?days=7", "zh", "dark", (DESKTOP[0], 0)),
     "map": ("/map", "en", "light", DESKTOP),
     "map-zh": ("/map", "zh", "light", DESKTOP),
     "labels": ("/labels?site={site}", "en", "light", DESKTOP),
@@ -78,6 +86,7 @@ SHOTS: Mapping[str, tuple[str, str, str, tuple[int, int]]] = {
     "login-zh": ("/login", "zh", "light", (DESKTOP[0], 620)),
 }
 LOGGED_OUT = ("login", "login-zh")
+OF_A_USER = ("account", "account-zh", "account-phone-zh")  # the demo's own login is no user
 
 
 @contextmanager
@@ -123,9 +132,9 @@ def start_some(page: Page) -> None:
     page.wait_for_timeout(1500)
 
 
-def let_in(page: Page, language: str) -> None:
-    """Some who may use it, for their pages and the audit."""
-    place = PLACES[language][2]
+def let_in(page: Page, language: str) -> str:
+    """Some who may use it, for their pages and the audit. Returns the first one's invitation."""
+    place, shown = PLACES[language][2], list[str]()
     people = (
         {"en": "Anna Weber", "zh": "王芳"}[language],
         {"en": "Night shift", "zh": "夜班"}[language],
@@ -141,7 +150,21 @@ def let_in(page: Page, language: str) -> None:
             page.locator("input[value=some]").check()
             page.locator("textarea[name=sites]").fill(sites)
         page.locator("form.fields button.main").click()
-        page.locator(".notice.done").wait_for()
+        shown.append(page.locator(".notice.done code").inner_text())
+    return shown[0]
+
+
+def accept(browser: Browser, invitation: str) -> StorageState:
+    """The cookies of who was invited and has chosen a password."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(invitation)
+    page.locator("input[name=password]").fill("a few words to keep in mind")
+    page.locator("form[action='/invitation'] button").click()
+    page.wait_for_url("**/")
+    state = context.storage_state()
+    context.close()
+    return state
 
 
 def watch(page: Page) -> None:
@@ -175,7 +198,7 @@ def look_at_a_file(page: Page, places: str = "en") -> None:
 def begin_a_job(page: Page) -> None:
     """Stop all of a site, and wait until each has its result."""
     page.locator("form[action='/bulk'] button").click()
-    page.locator("[data-part=results] tbody tr").nth(9).wait_for()
+    page.locator("[data-part=results] tbody tr").nth(9).wait_for(timeout=BUSY)
     page.wait_for_timeout(2500)
 
 
@@ -188,7 +211,7 @@ def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
         page.goto(login)
         page.wait_for_timeout(2000)
         start_some(page)
-        let_in(page, language)
+        user = accept(browser, let_in(page, language))
         page.goto("/")
         unknown = page.locator("[data-part=unknown] .key a").first.inner_text()
         done = page.locator("[data-part=latest] .key a", has_text="M2026").first.inner_text()
@@ -198,7 +221,8 @@ def shoot(browser: Browser, language: str, only: Sequence[str] = ()) -> None:
                 continue
             context = browser.new_context(
                 base_url=base, locale=locale, timezone_id="Asia/Shanghai",
-                storage_state=None if name in LOGGED_OUT else first.storage_state(),
+                storage_state=user if name in OF_A_USER else
+                None if name in LOGGED_OUT else first.storage_state(),
                 color_scheme="dark" if scheme == "dark" else "light",
                 viewport={"width": size[0], "height": size[1] or 900},
             )  # fmt: skip

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from devgate.errors import CallerError, NotThere
 from devgate.store.account_tables import account as t
-from devgate.store.account_tables import account_revision
+from devgate.store.account_tables import account_revision, account_session
 
 MAX_EACH = 2000  # accounts of a kind: all of them are in memory at every node
 MAX_SITES = 200  # that one account may be limited to
@@ -91,10 +91,14 @@ def add(conn: Connection, account: Account) -> None:
 
 
 def change(conn: Connection, kind: Kind, name: str, changes: Mapping[str, Any]) -> Account:
-    """Change these fields; returns what it was before. Raises NotThere."""
+    """Change these fields; returns what it was before. Another proof ends its sessions. Raises
+    NotThere."""
     _lock(conn)
     before = one(conn, kind, name)
-    _put(conn, replace(before, **changes))
+    after = replace(before, **changes)
+    _put(conn, after)
+    if after.proof != before.proof:
+        _end_sessions(conn, kind, name)
     return before
 
 
@@ -111,6 +115,7 @@ def accept(conn: Connection, invited: str, now: float, proof: str) -> Account | 
         return None
     account = replace(_of(row._mapping), proof=proof, invited=None, invited_until=None)
     _put(conn, account)
+    _end_sessions(conn, account.kind, account.name)
     return account
 
 
@@ -171,6 +176,7 @@ def remove(conn: Connection, kind: Kind, name: str) -> Account:
         conn.execute(delete(t).where(t.c.kind == kind, t.c.name == name))
     else:  # or the line in the file would bring it back
         _put(conn, replace(before, removed=True, proof="", enabled=False))
+    _end_sessions(conn, kind, name)
     return before
 
 
@@ -209,6 +215,13 @@ def _count(conn: Connection, kind: Kind) -> int:
 def _row(conn: Connection, kind: Kind, name: str) -> Account | None:
     row = conn.execute(select(t).where(t.c.kind == kind, t.c.name == name)).one_or_none()
     return None if row is None else _of(row._mapping)
+
+
+def _end_sessions(conn: Connection, kind: Kind, name: str) -> None:
+    """Their cookies are of no use any more: so that no list has them."""
+    s = account_session.c
+    mine = (s.kind == kind, s.name == name, ~s.ended)
+    conn.execute(update(account_session).where(*mine).values(ended=True))
 
 
 def _put(conn: Connection, account: Account) -> None:

@@ -183,17 +183,20 @@ def test_an_unknown_device_is_seen_and_approved(served: Site, page: Page) -> Non
     served.ask({"type": "dismiss", "imei": other, "dismissed": False})  # for what axe looks at
 
 
-def test_language_theme_and_keyboard(page: Page) -> None:
+def test_language_theme_and_keyboard(served: Site, page: Page) -> None:
     page.goto("/orders?key=none")
     page.get_by_role("button", name="中文").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("订单")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     assert page.url.endswith("/orders?key=none")
+    served.ask({"type": "start", "imei": "860000000000008", "long": 60, "key": "L2026-2"})
+    page.goto("/orders?key=L2026-2")
+    expect(page.locator(".story")).to_contain_text("设备未连接")
     page.get_by_role("button", name="配色").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator("html")).to_have_css("color-scheme", "dark")
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Orders")
+    expect(page.locator(".story")).to_contain_text("not connected")
     page.goto("/")
     page.keyboard.press("/")
     page.keyboard.type("bay 5")

@@ -67,8 +67,14 @@ def test_users_over_http(served: Site) -> None:
             admin.patch("/api/users/王芳", json={"password": OTHER})
             assert wang.client.get("/").status_code == 303, "the session has ended"
             assert wang.log_in(name="王芳", password=OTHER) == "/"
+            mine = {"user": "王芳"}
+            [one] = admin.get("/api/sessions", params=mine).json()["items"]
+            admin.delete("/api/sessions", params={"session": one["session"]})
+            assert wang.client.get("/").status_code == 303
+            assert wang.log_in(name="王芳", password=OTHER) == "/"
             admin.delete("/api/users/王芳")
             assert wang.client.get("/").status_code == 303
+            assert admin.get("/api/sessions", params=mine).json()["items"] == []
         short = admin.post("/api/users", json={"name": "li", "password": "short"})
         assert "short" not in short.text
         assert short.status_code == 400

@@ -99,12 +99,13 @@ def test_a_machine_that_goes_and_comes_back_is_told(alerting: Site, admin: httpx
             ) == 0  # fmt: skip
 
 
-def test_a_test_is_sent_and_in_the_record(admin: httpx.Client) -> None:
+def test_a_test_is_sent_and_in_the_record(alerting: Site, admin: httpx.Client) -> None:
     with mailroom() as room, mailroom("554 no") as closed:
         add(admin, RECEIVERS, name="ops", url=room.url, language="zh")
         add(admin, RECEIVERS, name="broken", url=closed.url)
         assert admin.post(f"{RECEIVERS}/ops/test").json()["message"].startswith("ops took the")
         assert room.subjects() == ["devgate 测试消息"]
+        assert "devgate 测试消息" in alerting.cli("alert", "log").stdout
         failed = problem(admin.post(f"{RECEIVERS}/broken/test"), 503, "503")
         assert failed["outcome"] == "failed"
         assert messages(admin)[:2] == [

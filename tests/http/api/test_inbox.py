@@ -31,12 +31,15 @@ def test_an_unknown_outcome_is_resolved_once(
         assert (item["command"], item["resolution"], page["count"]) == (id, "unresolved", 1)
         assert looker.get("/api/unknown", params={"imei": imei, "older": 600}).json()["count"] == 0
         problem(resolve(looker, id), 403, "401")
+        assert id in served.cli("unknown", "list", "--imei", imei).stdout
         reply = resolve(staff, id, note="she called", by="anna")
         assert reply.status_code == 200, reply.text
         assert reply.json()["resolved"] == [id]
         found = problem(resolve(client, id), 409, "409")
         assert "was resolved by http:command:anna" in found["detail"]
         assert [one["by"] for one in found["conflicts"]] == ["http:command:anna"]
+        late = served.cli("unknown", "resolve", id, "--verdict", "ran")
+        assert (late.returncode, "resolved by http:command:anna" in late.stderr) == (9, True)
         record = looker.get(f"/api/commands/{id}").json()
         assert (record["verdict"], record["note"]) == ("refunded", "she called")
         story = looker.get(f"/api/commands/{id}/story").json()

@@ -61,6 +61,10 @@ def test_commands_are_narrowed(client: httpx.Client, served: Site, imei: str) ->
     assert [one["key"] for one in mine] == [f"list-{imei}-{n}" for n in (2, 1, 0)]
     assert {one["type"] for one in items(client, "/api/commands", kind="stop")} == {"stop"}
     assert items(client, "/api/commands", imei=imei, outcome="done,unknown") == []
+    told = served.cli("history", imei, "--outcome", "refused", "--kind", "start", "--csv").stdout
+    assert [row["key"] for row in csv.DictReader(io.StringIO(told))] == [
+        one["key"] for one in mine
+    ]
     assert items(client, "/api/commands", imei=imei, until=1000) == []
     source = mine[0]["source"]
     assert len(items(client, "/api/commands", imei=imei, source=source, since=1000)) == 4
@@ -92,6 +96,8 @@ def test_one_box_finds_everything(client: httpx.Client, served: Site, imei: str)
     assert (number["exact"], number["devices"][0]["imei"]) == (1, imei)
     command = client.get("/api/find", params={"q": found["commands"][0]["command"]}).json()
     assert command["commands"] == found["commands"]
+    assert key in served.cli("find", key).stdout
+    assert served.cli("devices", "list", "--search", imei, "--count").stdout == "1\n"
     assert client.get("/api/find", params={"q": "nobody at all"}).json()["devices"] == []
     problem(client.get("/api/find", params={"q": " "}), 400, "400")
 
