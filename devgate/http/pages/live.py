@@ -94,7 +94,9 @@ class Drawing:
         visit, page = self._visit, self._page
         visit.now = time()
         stirred, self._stirred = self._stirred, set()
-        if not whole:
+        # What was drawn from memory is read anew as soon as the database can be read again.
+        again = visit.away and visit.web.gateway.records.state == "ok"
+        if not whole and not again:
             return await self._glanced(stirred) if self._values else None
         visit.away = ""
         visit.unknown = await header.count(visit)

@@ -91,3 +91,28 @@ def english(page: str) -> list[str]:
     body = re.sub(r"(?s)<title>.*?</title>|<code.*?</code>|<svg.*?</svg>", "", page)
     shown = re.sub(r"(?s)<[^>]*>", "|", body)
     return re.findall(r"\b[A-Za-z]+ [a-z]+ [a-z]+\b", shown)
+
+
+def test_an_open_page_is_read_anew_when_the_database_is_back(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    """D13: what was drawn from memory went on saying so for as long as such a drawing rests."""
+    with site({"store": {"url": postgres_url}}) as running, visitor(running.url) as someone:
+        running.add_devices([{"imei": HERE, "name": "Bay 1"}, {"imei": GONE, "name": "Bay 2"}])
+        someone.log_in(token=running.tokens["command"])
+        postgres.stop()
+        eventually(lambda: running.ask({"type": "status"})["store"], lambda s: s != "ok")
+        page = someone.get("/devices")
+        with following(someone.client, live(page)) as stream:
+            news = (parts or {} for _, parts in stream)
+            assert "<b>The database is away" in next(news)["banner"]
+            postgres.start()
+            eventually(lambda: running.ask({"type": "status"})["store"], lambda s: s == "ok")
+            banners: list[str] = []
+            with running.register(HERE):
+                for parts in news:
+                    banners += [parts["banner"]] if "banner" in parts else []
+                    if any("Idle" in part for part in parts.values()):
+                        break
+            assert banners
+            assert "The database" not in banners[-1], "it was gone no later than the next row"
