@@ -52,6 +52,12 @@ def online(imei: Imei, at: float, address: str, number: int) -> Row:
     return Row("event", (at, "device.online", imei, None, detail))
 
 
+def offline(imei: Imei, at: float, reason: str, number: int) -> Row:
+    """The event device.offline, likewise."""
+    detail = f'{{"reason":{quoted(reason)},"connection":{number}}}'
+    return Row("event", (at, "device.offline", imei, None, detail))
+
+
 def device_front(called: Called | None) -> str:
     """What a device is called, as the beginning of a JSON object that more is added to."""
     if called is None:

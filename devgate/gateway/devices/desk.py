@@ -177,10 +177,10 @@ class Desk:
 
         Returns how many arrivals there were.
         """
-        count = 0
+        count, connections = 0, self.connections
         for link, data in arrivals:
             count += 1
-            connection = self.connections[link]
+            connection = connections[link]
             try:
                 self.receive(connection, data, now)
             except Exception:
@@ -240,7 +240,8 @@ class Desk:
         """The common case: one request or heartbeat of a registered device. False: it is not."""
         if connection.tap is not None:
             return False
-        if len(data) <= LONGEST:
+        size = len(data)
+        if size <= LONGEST:
             tail = LONE.get(data)
             if tail is None:
                 return False
@@ -256,7 +257,7 @@ class Desk:
         if wire is None:
             return False
         session.malformed = 0
-        if len(data) == HEADER_SIZE:
+        if size == HEADER_SIZE:
             self._quick_counts[data[-1]] += 1
         else:
             self.counts.quickly(data)

@@ -10,7 +10,7 @@ import trio
 
 from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
 from devgate.gateway.clock import time
-from devgate.gateway.details import event_row, name_of, online
+from devgate.gateway.details import event_row, name_of, offline, online
 from devgate.gateway.devices.connection import Connection, shared
 from devgate.gateway.devices.registry import Flapping, Registry
 from devgate.gateway.storage import Records
@@ -156,8 +156,7 @@ class Presence:
                 self._records.presence(row)
             return  # the last that was told of the device is that it is offline
         number = connection.generation
-        event = event_row("device.offline", imei, reason=why, connection=number)
-        self._records.presence(row, event)
+        self._records.presence(row, offline(imei, at, why, number))
         log.info(
             "device offline imei=%s address=%s connection=%s seconds=%s reason=%s",
             imei, connection.link.address, number,

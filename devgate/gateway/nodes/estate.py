@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from devgate.gateway.command import Command
 from devgate.gateway.commands.recovery import UNSENT
-from devgate.gateway.details import command_front, corrected, ended, event_row
+from devgate.gateway.details import command_front, corrected, ended, offline
 from devgate.model import Called, Imei
 from devgate.store import devices as stored
 from devgate.store import node_orphans
@@ -54,10 +53,7 @@ def commands(conn: Reading, now: float) -> int:
 def devices(conn: Reading, now: float) -> int:
     """Mark devices of dead nodes offline."""
     found = orphaned_devices(conn, now)
-    told: list[tuple[Any, ...]] = []
-    for imei, generation in found:
-        row = event_row("device.offline", Imei(imei), reason=OFFLINE, connection=generation)
-        told.append((now, *row.values[1:]))
+    told = [offline(Imei(imei), now, OFFLINE, number).values for imei, number in found]
     add_events(conn, told, set(), lambda rows: upsert(conn, "event", rows))
     return len(found)
 
