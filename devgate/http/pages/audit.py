@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from devgate.events.kinds import AUDIT
+from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.history import MAX_SOURCE
+from devgate.http.pages.alerts import nothing
 from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
@@ -50,8 +52,8 @@ async def show(visit: Visit) -> Response:
     """The list."""
     chosen, after = Chosen.of(visit), visit.request.query_params.get("after", "")
     args = chosen.args(visit)
-    page: Mapping[str, Any] = await visit.ask(
-        "audit", **args, after=number(after, 18), limit=SHOWN
+    page: Mapping[str, Any] = await visit.ask_or(
+        at_hand.now(nothing), "audit", **args, after=number(after, 18), limit=SHOWN
     )
     rows = [(one, dict(zip(AUDIT_CSV, audit_row(one), strict=True))) for one in page["items"]]
     return visit.page(

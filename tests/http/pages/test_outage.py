@@ -19,7 +19,8 @@ PAGES = (
     "/", "/devices", "/devices?q=bay", "/devices?state=online", "/devices?state=offline",
     f"/devices/{HERE}", f"/devices/{GONE}", "/orders", "/orders?key=none",
     f"/devices/{HERE}/start?long=1h", f"/devices/{HERE}/stop", "/labels?site=East",
-    f"/labels?imei={HERE}", "/unknown-devices", "/maintenance", "/map",
+    f"/labels?imei={HERE}", "/unknown-devices", "/maintenance", "/map", "/alerts", "/reports",
+    "/unknown", "/settings/audit",
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def test_pages_are_drawn_from_memory(kind: str, request: pytest.FixtureRequest) 
             [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}", "site": "East"}
              for n in range(1, 61)]
         )  # fmt: skip
-        someone.log_in(token=running.tokens["command"])
+        someone.log_in(token=running.tokens["admin"])
         with running.register(HERE):
             running.until(HERE, "online", True)
             page = someone.get("/devices")
