@@ -59,12 +59,15 @@ class Poller:
         self._more = False
 
     def add(self, link: Link) -> None:
-        """Poll this link. What it has to say already is reported like all that follows.
+        """Poll this link. What it has to say already is reported like all that follows. The second
+        time does nothing.
 
         Raises OSError if the kernel can watch no more sockets; close() is still to be called.
         """
-        self._epoll.register(link.fd, EDGES)
         links, fd = self._links, link.fd
+        if self._polls(link, fd):
+            return
+        self._epoll.register(fd, EDGES)
         if fd >= len(links):
             links.extend([None] * (fd + SPARE - len(links)))
         links[fd] = link
@@ -87,19 +90,10 @@ class Poller:
         The only place that closes one. What the kernel has taken is still delivered; with
         `abort` it is thrown away, and the device, if it is there at all, gets a reset.
         """
-        fd, link.fd = link.fd, -1
-        if fd < 0:
+        if link.fd < 0:
             return
-        if self._polls(link, fd):
-            self._links[fd] = None
-            self._unfinished.pop(link, None)
-            self._unregistered.pop(link, None)
-            # Closing would do, but for a descriptor that another process holds, too. And the
-            # epoll itself may be closed by now (ValueError).
-            try:  # noqa: SIM105 (an object less for each of the connections that a stop ends)
-                self._epoll.unregister(fd)
-            except (OSError, ValueError):
-                pass
+        self.forget(link)
+        fd, link.fd = link.fd, -1
         if abort:
             set_abort(fd)
         else:
@@ -110,6 +104,18 @@ class Poller:
             link.outbound.over()
         link.inbound = link.outbound = None
         os.close(fd)
+
+    def forget(self, link: Link) -> None:
+        """Poll it no more. Its socket stays open."""
+        if self._polls(link, fd := link.fd):
+            self._links[fd] = None
+            self._done(link)
+            # Closing would do, but for a descriptor that another process holds, too. And the
+            # epoll itself may be closed by now (ValueError).
+            try:  # noqa: SIM105 (an object less for each of the connections that a stop ends)
+                self._epoll.unregister(fd)
+            except (OSError, ValueError):
+                pass
 
     def _polls(self, link: Link, fd: int) -> bool:
         return fd < len(self._links) and self._links[fd] is link

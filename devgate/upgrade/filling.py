@@ -69,6 +69,8 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
         if message.content["last"]:
             break
         message = await next_of(channel, "ahead")
+    # So that this does not take its time while devices wait. What they say is the other's to read.
+    gateway.desk.poll_all(found.connections.values())
     await channel.send("aware")
     state = (await next_of(channel, "state")).content
     while (message := await channel.receive()).type != "end":

@@ -239,3 +239,20 @@ async def test_room_for_what_is_unsent_is_not_passed_over(dial: Dial, notes: Not
             notes.round()
             await trio.lowlevel.checkpoint()
     assert came == sent
+
+
+async def test_what_is_forgotten_is_polled_no_more_and_stays_open(
+    dial: Dial, notes: Notes
+) -> None:
+    device, link = dial()
+    notes.poller.add(link)
+    notes.poller.add(link)  # once is enough
+    device.sendall(b"1")
+    notes.poller.look_through()
+    notes.poller.forget(link)
+    assert notes.round() == []
+    assert not notes.poller.behind
+    notes.poller.add(link)
+    assert notes.round() == [(link, b"1")]
+    assert link.send(b"2")
+    assert received(device, 1) == b"2"

@@ -133,6 +133,11 @@ class Desk:
             self.poll(connection)
         self._poller.look_through()
 
+    def forget(self, connection: Connection) -> None:
+        """It was moved() here and polled, and another one takes its place, or none."""
+        del self.connections[connection.link]
+        self._poller.forget(connection.link)
+
     def started(self, connection: Connection) -> Coroutine[Any, Any, None]:
         """The task of such a connection, for a nursery."""
         return self._make_task(connection)

@@ -150,7 +150,7 @@ class Unpacking:
         former = self.connections.pop(place)
         imei, crowd = former.session.imei, former.link.crowd
         assert imei is not None, "the others are told at the end"
-        del self._desk.connections[former.link]
+        self._desk.forget(former)
         self._presence.forget(imei, former)
         if crowd is not None:
             self._crowds.leave(crowd, registered=True)
