@@ -32,7 +32,7 @@ HEAR_SECONDS = 30.0  # for the first words of the gateway that runs
 CATCH_UP_SECONDS = 1.0  # for what devices have said meanwhile; peers that never stop are no reason
 # Tasks of connections that begin at once, and what all others have for themselves in between: a
 # commit's thread waits for the interpreter as long as the loop is busy.
-TASKS_A_TURN, TURN_SECONDS = 64, 0.002
+TASKS_A_TURN, TURN_SECONDS = 128, 0.002
 TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 
 # Goes on with a caller's connection: its door, its descriptor, what has come of its next request,
