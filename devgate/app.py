@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("devgate")
 
 Ready = Callable[["App"], Awaitable[None]]
+Run = Callable[[], Awaitable[None]]
 
 
 class App:
@@ -96,10 +97,12 @@ class App:
             scope.cancel()
         self._writing.cancel()
 
-    async def _as_gateway(self, run: Callable[[], Awaitable[None]]) -> None:
-        """Run it until another process is the gateway."""
+    async def _as_gateway(self, run: Run, waits_for: trio.Event | None = None) -> None:
+        """Run it, once that is set, until another process is the gateway."""
         with trio.CancelScope() as scope:
             self._as_gateways.append(scope)
+            if waits_for is not None:
+                await waits_for.wait()
             await run()
 
     def _status(self) -> str:
@@ -197,8 +200,9 @@ class App:
                 for task in (gateway.alerts.run, gateway.accounts.watch):
                     connections.start_soon(self._as_gateway, task)
                 if self._joined is None:
-                    connections.start_soon(self._as_gateway, gateway.trimming.run)
-                    connections.start_soon(self._as_gateway, gateway.usage.run)
+                    calm = None if self._successor is None else self._successor.calm
+                    for task in (gateway.trimming.run, gateway.usage.run):
+                        connections.start_soon(self._as_gateway, task, calm)
                     await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)

@@ -48,6 +48,9 @@ class Successor:
     def __init__(self, sock: socket.socket) -> None:
         self.given = Given()
         self.stopping = trio.Event()  # set once this process is told to stop
+        self.calm = (
+            trio.Event()
+        )  # set once what has waited is answered: not so urgent work may begin
         self._channel = Channel(sock)
         self._former: Former
         self._moved: list[devices.Moved] = []
@@ -193,6 +196,7 @@ class Successor:
                 await trio.sleep(TURN_SECONDS)
         gc.freeze()
         gc.enable()
+        self.calm.set()
 
     def follow(self, gateway: Gateway, post: Callable[[Sequence[Row]], object]) -> None:
         """Tell the old process of the ends of commands that its callers wait for. `post` writes
