@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def new_interpreters() -> Iterator[None]:
     has imported devgate."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(harness, "forks", False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def demos_take_free_ports() -> Iterator[None]:
+    """Somebody listens where a demo would. A demo looks whether it may and listens a moment later:
+    that of another test did so in between."""
+    from devgate import demo  # it imports all of the gateway
+    from devgate.errors import SetupError
+    from devgate.net.addresses import bind
+
+    with ExitStack() as held:
+        for address in (demo.DEVICES, demo.PAGES):
+            with suppress(SetupError):  # another process of pytest holds it
+                for sock in bind([address]):
+                    held.enter_context(sock)
         yield
 
 

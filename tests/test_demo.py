@@ -20,6 +20,8 @@ from devgate.demo import ONLINE_SECONDS, tell
 from tests.e2e.device import WAIT_SECONDS as PATIENT
 from tests.e2e.harness import environment, gateway
 
+pytestmark = pytest.mark.usefixtures("demos_take_free_ports")
+
 
 def test_what_a_demo_says_is_the_last_thing_on_the_screen() -> None:
     """And L9: all doors of a demo are on loopback, the one for devices, too."""

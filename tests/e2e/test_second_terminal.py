@@ -17,7 +17,7 @@ DEVICES = 5
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Gateway]:
+def demo(demos_take_free_ports: None) -> Iterator[Gateway]:
     with gateway(arguments=("--demo", str(DEVICES))) as running:
         running.until(None, "registered", DEVICES)
         yield running

@@ -233,6 +233,7 @@ def test_connections_with_tls_are_closed_and_come_back(tmp_path: Path) -> None:
         running.logged("connections with TLS cannot be handed over", '"count": 1')
 
 
+@pytest.mark.usefixtures("demos_take_free_ports")
 def test_a_demo_is_not_upgraded() -> None:
     running = Gateway()
     try:

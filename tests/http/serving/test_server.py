@@ -184,6 +184,7 @@ def test_files_that_are_of_no_use_are_found_by_a_check(
         check(load(file, {}))
 
 
+@pytest.mark.usefixtures("demos_take_free_ports")
 def test_a_demo_has_its_dashboard_on() -> None:
     with gateway(arguments=["--demo", "2"]) as demo:
         login = demo.logged("in a browser").partition("http://")[2].partition('"')[0]
