@@ -28,6 +28,7 @@ from devgate.http.login_limit import (
 )
 from devgate.http.sessions import MAX_SLOWED, Sessions
 from tests import hashing
+from tests.e2e import harness
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
@@ -35,16 +36,16 @@ from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
 SETTINGS = {"http": {"users": "users", "proxies": ["127.0.0.1"]}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def production_cost(new_interpreters: None) -> Iterator[None]:
-    """Passwords take as long as in production: so several wait at once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "_hasher", hashing.PRODUCTION)
-        yield
+@pytest.fixture
+def production_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords take as long as in production, here and in what is started: so several wait at
+    once."""
+    monkeypatch.setattr(harness, "forks", False)
+    monkeypatch.setattr(users, "_hasher", hashing.PRODUCTION)
 
 
 @pytest.fixture(scope="module")
-def served(production_cost: None) -> Iterator[Site]:
+def served() -> Iterator[Site]:
     with site(SETTINGS) as running:
         users.add(running.folder / "users", NAME, "command", PASSWORD)
         yield running
@@ -161,15 +162,17 @@ async def test_at_most_20_wait_for_their_password_to_be_looked_at(
     assert not known._here
 
 
-def test_a_login_for_which_there_is_no_turn_is_a_503(served: Site) -> None:
+@pytest.mark.usefixtures("production_cost")
+def test_a_login_for_which_there_is_no_turn_is_a_503() -> None:
     """M5: 60 logins at once from one address: 10 have their turn, the rest get 503 with
     Retry-After or were tried too often, and none stays without an answer."""
-    with visitor(served.url, **{"X-Forwarded-For": "203.0.113.6"}) as someone:
+    address = {"X-Forwarded-For": "203.0.113.6"}
+    with site(SETTINGS) as running, visitor(running.url, **address) as someone:
         form = someone.fields("/login", "/login")
 
         def attempt(number: int) -> tuple[int, str]:
             fields = {**form, "name": f"u{number}", "password": "x"}
-            with visitor(served.url, **{"X-Forwarded-For": "203.0.113.6"}) as other:
+            with visitor(running.url, **address) as other:
                 other.client.cookies.update(someone.client.cookies)
                 response = other.client.post("/login", data=fields)
                 return response.status_code, response.headers.get("retry-after", "")
@@ -180,6 +183,7 @@ def test_a_login_for_which_there_is_no_turn_is_a_503(served: Site) -> None:
     assert (503, "5") in answers
 
 
+@pytest.mark.usefixtures("production_cost")
 async def test_a_rising_cost_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ASVS 6.2.4: a hash of a lower cost is made anew at the next login, in place."""
     path = tmp_path / "users"
