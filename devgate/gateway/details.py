@@ -47,7 +47,10 @@ def event_row(
 
 
 def online(imei: Imei, at: float, address: str, number: int) -> Row:
-    """The event device.online: `at` is the wall clock's time, `number` the connection's."""
+    """The event device.online: `at` is the wall clock's time, `number` the connection's.
+
+    An address is ours to write, as is the reason in offline(): no half surrogate pair is in them.
+    """
     detail = f'{{"address":{quoted(address)},"connection":{number}}}'
     return Row("event", (at, "device.online", imei, None, detail))
 
