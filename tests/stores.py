@@ -12,12 +12,11 @@ import subprocess
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-import psycopg
 from sqlalchemy.engine import make_url
 
 from devgate.store.opening import open_database
 from devgate.store.schema import VERSION_TABLE
-from tests.postgres import binaries
+from tests.postgres import binaries, servers
 
 _files: dict[Hashable, bytes] = {}
 _scripts: dict[Hashable, str] = {}
@@ -53,16 +52,15 @@ def _sqlite(file: Path, kind: Hashable, make: Callable[[], object]) -> None:
 
 def _postgresql(url: str, kind: Hashable, make: Callable[[], object]) -> None:
     found = re.search(r"search_path%3D(\w+)", url)
-    if found is None or url.count("host=") > 1:  # it is not one of Postgres.create_database()
+    server = servers.get(str(make_url(url).query.get("host")))
+    if found is None or server is None:  # it is not one of Postgres.create_database()
         make()
         return
-    with psycopg.connect(_server(url), autocommit=True) as conn:
-        name = f"{found[1]}.{VERSION_TABLE}"
-        new = conn.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,)
-        script = _scripts.get(kind)
-        if new and script is not None:
-            conn.execute(re.sub(rf"\b{SCHEMA}\b", found[1], script).encode())
-            return
+    new = server.execute(f"SELECT to_regclass('{found[1]}.{VERSION_TABLE}')") == (None,)
+    script = _scripts.get(kind)
+    if new and script is not None:
+        server.execute(re.sub(rf"\b{SCHEMA}\b", found[1], script))
+        return
     make()
     if new:
         _scripts[kind] = _dump(url, found[1])
