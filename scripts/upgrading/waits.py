@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 from time import monotonic, time
 from typing import Any, NamedTuple
 
 STALL_SECONDS = 0.02  # for which the load's own loop has no turn, from which on it is noted
+AFTER_SECONDS = 1.0  # behind an upgrade, in which a wait is counted as its own
 
 
 class Span(NamedTuple):
@@ -72,22 +71,21 @@ def upgrades_of(log: str) -> list[Upgrade]:
 def longest(
     waits: Mapping[str, Sequence[Span]], upgrades: Sequence[Upgrade], turns: Turns
 ) -> list[dict[str, Any]]:
-    """The longest of each kind about each upgrade: every wait belongs to the one that is nearest.
-    `began` and `ended` count from when devices began to wait, until `served`; for `load` of its
+    """The longest of each kind in each upgrade, up to AFTER_SECONDS behind it. `began` and `ended`
+    count from when devices began to wait, which they did for `served` seconds; for `load` of its
     seconds the load itself had no turn."""
-    zeros = [one.waited.began for one in upgrades]
-    middles = [(one + other) / 2 for one, other in pairwise(zeros)]
-    found: list[dict[str, Any]] = [{"served": round(one.waited.seconds, 3)} for one in upgrades]
-    for what, spans in waits.items():
-        near: list[list[Span]] = [[] for _ in upgrades]
-        for span in spans:
-            near[bisect(middles, span.began)].append(span)
-        for said, zero, some in zip(found, zeros, near, strict=True):
-            span = max(some, key=lambda one: one.seconds, default=Span(zero, zero))
+    found: list[dict[str, Any]] = []
+    for one in upgrades:
+        zero, until = one.waited.began, one.waited.ended + AFTER_SECONDS
+        said: dict[str, Any] = {"served": round(one.waited.seconds, 3)}
+        for what, spans in waits.items():
+            near = (span for span in spans if span.ended > zero and span.began < until)
+            span = max(near, key=lambda span: span.seconds, default=Span(zero, zero))
             said[what] = {
                 "seconds": round(span.seconds, 3),
                 "began": round(span.began - zero, 3),
                 "ended": round(span.ended - zero, 3),
                 "load": round(turns.within(span), 3),
             }
+        found.append(said)
     return found
