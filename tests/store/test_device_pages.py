@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +17,10 @@ from devgate.store.device import Device
 from devgate.store.device_filters import Wanted
 from devgate.store.device_orders import SORTS
 from devgate.store.engine import Database
+from devgate.store.opening import open_database
 from devgate.store.starts import KEPT, Starts
 from tests.store.commands import EPOCH
+from tests.stores import with_tables
 
 NOW = EPOCH + 10 * 86400
 COUNT = 48
@@ -38,6 +40,23 @@ def known(n: int) -> Device:
 
 @pytest.fixture
 def filled(database: Database) -> Database:
+    return fill(database)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def untouched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """The same for all tests that only read. It has compiled their statements by then."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('pages') / 'devgate.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server").create_database()
+    opened = open_database(with_tables(url))
+    yield fill(opened)
+    opened.close()
+
+
+def fill(database: Database) -> Database:
     """Devices of every state, some with the same time."""
     with database.write() as conn:
         devices.insert_all(conn, map(known, range(COUNT)))
@@ -130,7 +149,7 @@ def walk(conn: Connection, wanted: Wanted, size: int, **how: Any) -> list[Imei]:
 @pytest.mark.parametrize("bounds", [(3000, 12_000, 10_000), (5, 14, 0), (4, 9, 20)])
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_device_comes_once_forward_and_back(
-    filled: Database, monkeypatch: pytest.MonkeyPatch, sort: str, bounds: tuple[int, int, int]
+    untouched: Database, monkeypatch: pytest.MonkeyPatch, sort: str, bounds: tuple[int, int, int]
 ) -> None:
     """Whichever step finds it: near, in a set as a whole, or further on."""
     near, far, most = bounds
@@ -138,7 +157,7 @@ def test_every_device_comes_once_forward_and_back(
     monkeypatch.setattr(device_pages, "MAX_DEVICES", most)
     monkeypatch.setattr(device_pages, "NEAR", near)
     monkeypatch.setattr(device_pages, "FAR", far)
-    with filled.read() as conn:
+    with untouched.read() as conn:
         for name, (wanted, fits) in WANTED.items():
             expected = {imei(n) for n in range(COUNT) if fits(n)}
             wanted = wanted._replace(now=NOW)
@@ -147,9 +166,9 @@ def test_every_device_comes_once_forward_and_back(
             assert walk(conn, wanted, 14, sort=sort, down=True) == up[::-1], name
 
 
-def test_orders_are_those_that_people_mean(filled: Database) -> None:
+def test_orders_are_those_that_people_mean(untouched: Database) -> None:
     numbers = {imei(n): n for n in range(COUNT)}
-    with filled.read() as conn:
+    with untouched.read() as conn:
 
         def listed(sort: str) -> list[int]:
             rows = device_pages.find(conn, Wanted(now=NOW), COUNT, sort=sort).rows
@@ -169,8 +188,8 @@ def test_orders_are_those_that_people_mean(filled: Database) -> None:
         assert set(ranks) == {0, 1, 2, 3, 4}
 
 
-def test_counts(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with filled.read() as conn:
+def test_counts(untouched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with untouched.read() as conn:
 
         def count(wanted: Wanted) -> tuple[int, bool] | None:
             return device_pages.find(conn, wanted._replace(now=NOW), 1, counted=True).counted
@@ -236,8 +255,8 @@ def test_a_device_that_moves_misses_no_other(
     [("imei", "nobody"), ("imei", f"{imei(1)}:3"), ("id", imei(1)), ("since", f"{imei(1)}:x"),
      ("state", f"{imei(1)}:1"), ("name", imei(1))],
 )  # fmt: skip
-def test_a_place_of_another_order_is_refused(filled: Database, sort: str, given: str) -> None:
-    with filled.read() as conn, pytest.raises(CallerError, match=r"^after: "):
+def test_a_place_of_another_order_is_refused(untouched: Database, sort: str, given: str) -> None:
+    with untouched.read() as conn, pytest.raises(CallerError, match=r"^after: "):
         device_pages.find(conn, Wanted(), 5, sort=sort, after=given)
 
 
