@@ -176,6 +176,7 @@ class Unit:
             self.note(connection.number, "odd", frame)
         elif status == "200" and kind == "HT":
             connection.registered.set()
+            self.note(connection.number, "welcome")
             for answer in self.answers:  # what was not acknowledged comes again
                 answer.due = min(answer.due, time.monotonic()) if answer.tries else answer.due
             self._wakes()

@@ -46,6 +46,8 @@ class History:
     wall: float = 0.0
     # From when to when a node stood still between its last look at the lease and a first byte.
     frozen: Sequence[tuple[float, float]] = ()
+    # From when to when nothing came through between a node and the load balancers.
+    cut_off: Sequence[tuple[float, float]] = ()
 
     def lines(self) -> Iterator[str]:
         """It as JSON lines, for a person who looks for the cause of a breach."""

@@ -26,6 +26,7 @@ from jepsen_lab.history import History
 APART, AT_ONCE = 0.5, 0.05
 TIMES = ("accepted_at", "sent_at", "ended_at", "late_at")
 DISORDER = 2.0  # seconds by which two nodes may differ that have written a record's times
+CUT_SECONDS = 0.25  # that a frame may be on its way when a link is cut
 LATE_START = 1.5  # seconds from the end of a record until a start that reaches its device is late
 
 
@@ -199,7 +200,8 @@ def _refused(verdict: Verdict, history: History) -> None:
 
 def _late_starts(verdict: Verdict, history: History, by_key: Mapping[str, Sequence[Json]]) -> None:
     """No start reaches its device long after its record has ended, but for those that a link held
-    up, and those of a node that stood still between its look at the lease and the first byte."""
+    up, of the device or behind a load balancer, and those of a node that stood still between its
+    look at the lease and the first byte."""
     arrivals: dict[str, list[tuple[float, float]]] = defaultdict(list)  # came at, was sent at
     for order in history.orders:
         noted = history.devices.starts.get((order.imei, order.long))
@@ -220,6 +222,12 @@ def _late_starts(verdict: Verdict, history: History, by_key: Mapping[str, Sequen
                 links = history.devices.lost_links.get(order.imei, ())
                 if any(0 < at - lost < HELD_UP for lost in links) or any(
                     begin - 1 < at < end + 2 for begin, end in history.frozen
+                ):
+                    continue
+                if record["sent_at"] is not None and any(
+                    begin - CUT_SECONDS < record["sent_at"] - history.wall < end
+                    and at < end + HELD_UP
+                    for begin, end in history.cut_off
                 ):
                     continue
                 if record["sent_at"] is not None and any(

@@ -23,6 +23,7 @@ from jepsen_lab.looking import Looks
 from jepsen_lab.losses import Failover, Operator
 from jepsen_lab.node import Node
 from jepsen_lab.programs import Programs
+from jepsen_lab.proxies import LB
 from jepsen_lab.said import say
 
 CALM = (0.3, 3.0)  # seconds between the recovery from one fault and the next one
@@ -58,6 +59,7 @@ class Lab:
         self.done: Counter[str] = Counter()
         # From when to when a node stood still before a first byte, or a node's clock was wrong.
         self.frozen: list[tuple[float, float]] = []
+        self.cut_off: list[tuple[float, float]] = []  # a node from the load balancers
         self.operator = Operator(server, self.nodes, seed)
         self.looks: Looks | None = None  # once starts flow
         self._callers = callers
@@ -185,9 +187,12 @@ class Lab:
 
     def cut(self, links: Sequence[tuple[str, str]]) -> None:
         """Cut these for some seconds."""
+        began = time.monotonic()
         self.programs.cut(links, self.rng.choice(["hold", "lose", "reset"]))
         time.sleep(self.rng.uniform(0.5, 9))
         self.programs.mend()
+        if any(source == LB for source, _ in links):
+            self.cut_off.append((began, time.monotonic()))
 
     def fail_over(self) -> None:
         """To the replica; what of it has been told and is lost is noted."""

@@ -83,9 +83,18 @@ class Looks:
         for imei, order in missing.items():
             replies = [attempt.reply for attempt in lab.book.attempts[order]]
             lab.breach(
-                f"{imei} took no start within {AGAIN:.0f} s after the last fault: {replies}"
+                f"{imei} took no start within {AGAIN:.0f} s after the last fault: {replies}; "
+                f"connections and devices of the nodes: {self._counts()}"
             )
         return time.monotonic() - began
+
+    def _counts(self) -> dict[str, object]:
+        """A node with more connections than devices has one that has not registered."""
+        said = {node.name: node.status() for node in self._lab.nodes}
+        return {
+            name: status and (status["connections"], status["registered"])
+            for name, status in said.items()
+        }
 
     def _rest(self) -> None:
         """Until nothing is open, and the watcher and the receiver have all events."""
@@ -131,6 +140,7 @@ class Looks:
             list(lab.book.odd),
             wall_ahead(),
             list(lab.frozen),
+            list(lab.cut_off),
         )
         with (lab.folder / "history.jsonl").open("w") as out:
             for line in history.lines():

@@ -254,6 +254,22 @@ def test_starts_that_were_sent_apart_and_came_at_once_were_held_up_by_the_link()
         assert found == words
 
 
+@pytest.mark.parametrize(
+    ("cut", "words"),
+    [((14.5, 20.5), []), ((15.5, 20.5), ["late start"]), ((10.0, 14.5), ["late start"])],
+)
+def test_a_start_that_was_sent_while_its_balancer_was_cut_off_comes_after_that(
+    cut: tuple[float, float], words: list[str]
+) -> None:
+    """It was sent at 15.0, and TCP sends again what was lost. A cut that began later, or ended
+    before, is no reason."""
+    history = good()
+    started_long_after_its_end(history)
+    history.cut_off = [cut]
+    found = [one[:10] for one in judge(history).other if "late start" in one]
+    assert found == words
+
+
 def test_an_outcome_that_was_lost_with_its_node_is_settled_by_the_next() -> None:
     """Another node hears the answer in time, for it knows of no 408."""
     history = good()
