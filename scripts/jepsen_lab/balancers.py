@@ -22,8 +22,8 @@ defaults
     timeout check 1s
     timeout client 5m
     timeout server 6m
-    option redispatch
-    retries 3
+    option redispatch 1
+    retries 1
 
 frontend devices
     mode tcp

@@ -7,16 +7,19 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.proxied import Fleet, program
+from tests.cluster.proxied import DEVICES, Fleet, program
 from tests.e2e.caller import eventually, obey
 from tests.e2e.device import WAIT_SECONDS, Device
 from tests.e2e.harness import Gateway
 
+HANGS_SECONDS = 10.0  # without a byte, and without an end
+DOWN_SECONDS = 4.0  # until HAProxy has found a node down: two checks, one a second
 IMEIS = [f"8600000000000{number:02}" for number in range(8)]
 
 pytestmark = pytest.mark.slow
@@ -127,3 +130,32 @@ def test_a_rolling_restart(fleet: Fleet, devices: dict[str, Device]) -> None:
 
 def listed(node: Gateway) -> dict[str, dict[str, Any]]:
     return {one["id"]: one for one in node.ask({"type": "nodes"})["items"]}
+
+
+def test_no_device_is_left_hanging_while_the_last_node_goes_down(fleet: Fleet) -> None:
+    """Each connection of that time is answered or ends, so that the device connects again. By
+    default HAProxy tries the same node again after a second, and what it cuts at that moment stays
+    open on the device's side."""
+    for node in fleet.nodes.values():
+        node.signal(signal.SIGKILL)
+    opened: list[Device] = []
+    try:
+        until = time.monotonic() + DOWN_SECONDS
+        while time.monotonic() < until:
+            opened.append(device := Device(("127.0.0.1", fleet.ports[DEVICES])))
+            with suppress(OSError):  # it is closed already
+                device.send(f"023000{IMEIS[len(opened) % len(IMEIS)]}HT")
+            time.sleep(0.02)
+        hanging = [device for device in opened if not answered_or_over(device)]
+        assert not hanging, f"{len(hanging)} of {len(opened)}"
+    finally:
+        for device in opened:
+            device.close()
+        for node in fleet.nodes.values():
+            assert node.wait() == -signal.SIGKILL
+
+
+def answered_or_over(device: Device) -> bool:
+    """Whether there is something to read, be it the end."""
+    readable, _, _ = select.select([device.socket], [], [], HANGS_SECONDS)
+    return bool(readable)
