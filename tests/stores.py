@@ -52,8 +52,10 @@ def _sqlite(file: Path, kind: Hashable, make: Callable[[], object]) -> None:
 
 def _postgresql(url: str, kind: Hashable, make: Callable[[], object]) -> None:
     found = re.search(r"search_path%3D(\w+)", url)
-    server = servers.get(str(make_url(url).query.get("host")))
-    if found is None or server is None:  # it is not one of Postgres.create_database()
+    parts = make_url(url)
+    server = servers.get(str(parts.query.get("host")))
+    # It is not one of Postgres.create_database(), or its tables are to be another user's.
+    if found is None or server is None or parts.username != make_url(server.url()).username:
         make()
         return
     new = server.execute(f"SELECT to_regclass('{found[1]}.{VERSION_TABLE}')") == (None,)

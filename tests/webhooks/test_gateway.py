@@ -49,7 +49,8 @@ def running() -> Iterator[tuple[Gateway, Receiver]]:
         try:
             served.fill(())
             served.start()
-            served.add_devices([{"imei": SAMPLE}])  # an event, too
+            served.add_devices([{"imei": SAMPLE}])
+            receiver.wait(lambda r: "device.added" in types(r))  # that is an event, too
             yield served, receiver
             served.terminate()
             assert "Traceback" not in served.log(), served.log()
