@@ -82,6 +82,7 @@ def fill(url: str, count: int, language: str) -> None:
         for start in range(0, len(events), 5000):
             journal.commit(events[start : start + 5000])
         journal.commit(list(_strangers(rng, now, devices)))
+        journal.commit(list(_presence(devices, told)))
         journal.close()
         with database.write() as conn:
             _alerts(conn, now, language, commands, {one.imei: one for one in devices})
@@ -176,6 +177,15 @@ def _strangers(rng: Random, now: float, devices: list[Device]) -> Iterator[Row]:
         address = f"{network}:{rng.randrange(2000, 60000)}"
         values = (f"8612340561{n * 1237 + 10117:05}", reason, address, network)
         yield Row("unknown", (*values, first, now - 40 - 700 * n, count, own))
+
+
+def _presence(devices: list[Device], told: list[Happened]) -> Iterator[Row]:
+    """Where each machine was last: without it, one with a full day reads "never seen"."""
+    last = {imei: at for at, type, imei, _, _ in told if type == "device.offline"}
+    address = {imei: what["address"] for _, type, imei, _, what in told if type == "device.online"}
+    for device in devices:
+        at = last[device.imei]
+        yield Row("presence", (device.imei, False, at, at, address.get(device.imei), 0))
 
 
 def _connections(rng: Random, now: float, devices: list[Device]) -> Iterator[Happened]:

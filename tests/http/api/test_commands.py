@@ -128,6 +128,7 @@ def test_not_waited_for_is_202(served: Site, client: httpx.Client, imei: str) ->
 
 
 def test_the_header_is_the_key(served: Site, client: httpx.Client, imei: str) -> None:
+    """D31: header and body with two keys are a bad request, not a used key."""
     head = {"Idempotency-Key": f"order-{imei}"}
     path = f"/api/devices/{imei}/start"
 
