@@ -193,7 +193,8 @@ class Poller:
                         if len(data) == READ_SIZE:
                             unfinished[link] = None  # for the case that the round is left here
                             yield link, data
-                            yield from self._drain(link, READS - 1, short=True)
+                            if link in unfinished:  # not closed meanwhile
+                                yield from self._drain(link, READS - 1, short=True)
                         else:
                             yield link, data  # drained: the next byte makes a new edge
                     elif event != select.EPOLLOUT or link.unsent:
@@ -210,7 +211,8 @@ class Poller:
                 break
             room = passed
         for link in turns:
-            yield from self._drain(link, READS)
+            if link in unfinished:  # not closed meanwhile
+                yield from self._drain(link, READS)
         if others:
             yield from self._others(max(room, UNREGISTERED_READS))
 
@@ -256,7 +258,7 @@ class Poller:
 
     def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
         """What this one has to say, whether or not an edge told of it; as in arrivals()."""
-        return self._drain(link, READS)
+        return self._drain(link, READS) if self._polls(link, link.fd) else iter(())
 
     def _drain(
         self, link: Link, reads: int, *, short: bool = False
@@ -267,8 +269,6 @@ class Poller:
         nor an error can stand behind the bytes.
         """
         fd = link.fd
-        if not self._polls(link, fd):
-            return
         self._later(link)  # until it is done, or for good if the round is left early
         link.flush()
         for _ in range(reads):

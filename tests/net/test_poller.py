@@ -155,6 +155,22 @@ async def test_a_link_closed_inside_a_round_is_not_heard_again(dial: Dial, polle
     assert len(heard) == 1
 
 
+async def test_a_flood_closed_before_its_turn_is_not_heard_again(dial: Dial, notes: Notes) -> None:
+    pairs = [dial(), dial()]
+    for device, link in pairs:
+        notes.poller.add(link)
+        device.sendall(b"x" * (READ_SIZE * 60))
+    notes.round()
+    assert all(notes.poller.waits(link) for _, link in pairs), "both have more to say"
+    heard = []
+    for link, data in notes.poller.arrivals():
+        heard.append((link, data))
+        for _, each in pairs:
+            notes.poller.close(each)
+    assert len(heard) == 1
+    assert not notes.poller.behind
+
+
 async def test_a_descriptor_given_out_again_is_not_mixed_up(dial: Dial, notes: Notes) -> None:
     poller = notes.poller
     first_device, first = dial()
