@@ -6,33 +6,21 @@ import os
 import select
 from collections.abc import Iterator
 from itertools import islice
-from time import perf_counter
 
 import trio
 
 from devgate.net.closing import say_goodbye, set_abort
 from devgate.net.link import Link, reason
+from devgate.net.queues import GONE, ORDINARY, READ_SIZE, READS, Queues
 from devgate.net.urgent import Urgent
 
-READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
 ROUND = 256  # links in one round: other tasks get their turn in between
-READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
-# What connections that have not registered get of each round, besides what the registered ones
-# leave: this many reads of READ_SIZE bytes at least, and no more once this time is spent.
-# All other classes (callers, HTTP) have their turn between two rounds.
-UNREGISTERED_READS = 16
-UNREGISTERED_SECONDS = 0.002
-END_SECONDS = 0.00005  # that an end costs besides, in the task that owns the link
 SPARE = 64  # places for links to come: in a storm each one has the next descriptor
 POLLS = 16  # looks for registered links behind those that are not, in one round
 LOOK = 1024  # events at once where nothing is read
 FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
 
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-# What nearly every event is: bytes to read, on a socket that would take some, too.
-ORDINARY = select.EPOLLIN | select.EPOLLOUT
-GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
-UNKNOWN = ORDINARY | GONE  # what may have happened to a link that was not asked to its end
 
 
 class Poller:
@@ -51,11 +39,7 @@ class Poller:
         self._look.register(self._fd, select.POLLIN)
         # By descriptor, for the kernel gives the lowest that is free: a fifth of a dict's memory.
         self._links: list[Link | None] = [None] * (self.urgent.fd + 1)
-        # Links that may have more to say than they have been asked, longest wait first. An edge
-        # is told once, so that nothing but this remembers them.
-        self._unfinished: dict[Link, None] = {}
-        # The same of links that have not registered, with the events that were told of them.
-        self._unregistered: dict[Link, int] = {}
+        self._queues = Queues()
         self._more = False
 
     def add(self, link: Link) -> None:
@@ -82,7 +66,7 @@ class Poller:
             for fd, event in fresh:
                 link = links[fd]
                 if link is not None and (event != select.EPOLLOUT or link.unsent):
-                    self._later(link)
+                    self._queues.later(link)
 
     def close(self, link: Link, *, abort: bool = False) -> None:
         """Forget the link and close its socket; the second time does nothing.
@@ -109,7 +93,7 @@ class Poller:
         """Poll it no more. Its socket stays open."""
         if self._polls(link, fd := link.fd):
             self._links[fd] = None
-            self._done(link)
+            self._queues.done(link)
             # Closing would do, but for a descriptor that another process holds, too. And the
             # epoll itself may be closed by now (ValueError).
             try:  # noqa: SIM105 (an object less for each of the connections that a stop ends)
@@ -141,26 +125,28 @@ class Poller:
     @property
     def behind(self) -> bool:
         """Whether the last round left something for the next one."""
-        return self._more or bool(self._unfinished) or bool(self._unregistered)
+        queues = self._queues
+        return self._more or bool(queues.unfinished) or bool(queues.unregistered)
 
     def waits(self, link: Link) -> bool:
         """Whether this one has something to say, and has not had its turn yet."""
-        return link in self._unregistered or link in self._unfinished
+        return self._queues.waits(link)
 
     def pending(self) -> bool:
         """Whether a round would find something now. Takes nothing away."""
-        return bool(self._unfinished or self._unregistered or self._look.poll(0))
+        queues = self._queues
+        return bool(queues.unfinished or queues.unregistered or self._look.poll(0))
 
     def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
         """One round of at most `most` links, without waiting. Empty bytes are the end of a link.
 
         Registered links come first, then the others in a small slice: what the registered ones
-        leave of the round, for UNREGISTERED_SECONDS, and always UNREGISTERED_READS.
+        leave of the round, within the limits of Queues.others().
         The end may be told twice; nothing is told of a link that has been closed. Links may be
         added and closed while this runs. A round that is left early loses nothing.
         """
-        links, unfinished, others = self._links, self._unfinished, self._unregistered
-        read = os.read
+        links, queues, read = self._links, self._queues, os.read
+        unfinished, others = queues.unfinished, queues.unregistered
         if self.behind:
             self.urgent.run()
         # Floods and the others share a round, half and half, so that neither starves.
@@ -194,15 +180,15 @@ class Poller:
                             unfinished[link] = None  # for the case that the round is left here
                             yield link, data
                             if link in unfinished:  # not closed meanwhile
-                                yield from self._drain(link, READS - 1, short=True)
+                                yield from queues.drain(link, READS - 1, short=True)
                         else:
                             yield link, data  # drained: the next byte makes a new edge
                     elif event != select.EPOLLOUT or link.unsent:
-                        yield from self._drain(link, READS, short=not event & GONE)
+                        yield from queues.drain(link, READS, short=not event & GONE)
             finally:
                 for fd, _ in events:
                     if (link := links[fd]) is not None:
-                        self._later(link)
+                        queues.later(link)
             # The kernel tells in the order of arrival. Behind ten thousand links that are not
             # registered there may be one that is.
             passed = len(others) - before
@@ -212,98 +198,13 @@ class Poller:
             room = passed
         for link in turns:
             if link in unfinished:  # not closed meanwhile
-                yield from self._drain(link, READS)
+                yield from queues.drain(link, READS)
         if others:
-            yield from self._others(max(room, UNREGISTERED_READS))
-
-    def _others(self, most: int) -> Iterator[tuple[Link, bytes]]:
-        """One read of each of some links that have not registered, longest wait first."""
-        others, until = self._unregistered, perf_counter() + UNREGISTERED_SECONDS
-        for count, link in enumerate(list(islice(others, most))):
-            if count >= UNREGISTERED_READS and perf_counter() > until:
-                return
-            event = others.pop(link, 0)
-            if not event:
-                continue  # closed meanwhile
-            if event == ORDINARY and not link.unsent and link.inbound is None:
-                try:
-                    data = os.read(link.fd, READ_SIZE)
-                except BlockingIOError:
-                    continue
-                except OSError as err:
-                    data = link.end(reason(err))
-                if len(data) == READ_SIZE:
-                    others[link] = ORDINARY
-                elif not data:
-                    until -= END_SECONDS
-                yield link, data
-            else:
-                for arrival in self._drain(link, 1, short=not event & GONE):
-                    if not arrival[1]:
-                        until -= END_SECONDS
-                    yield arrival
-
-    def _later(self, link: Link) -> None:
-        """It may have more to say: to the back of its queue."""
-        self._unfinished.pop(link, None)
-        self._unregistered.pop(link, None)
-        if link.registered:
-            self._unfinished[link] = None
-        else:
-            self._unregistered[link] = UNKNOWN
-
-    def _done(self, link: Link) -> None:
-        self._unfinished.pop(link, None)
-        self._unregistered.pop(link, None)
+            yield from queues.others(room)
 
     def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
         """What this one has to say, whether or not an edge told of it; as in arrivals()."""
-        return self._drain(link, READS) if self._polls(link, link.fd) else iter(())
-
-    def _drain(
-        self, link: Link, reads: int, *, short: bool = False
-    ) -> Iterator[tuple[Link, bytes]]:
-        """Send and read until there is no more, or `reads` times; then it is unfinished.
-
-        `short`: a short read means that there is no more, which holds only while neither an end
-        nor an error can stand behind the bytes.
-        """
-        fd = link.fd
-        self._later(link)  # until it is done, or for good if the round is left early
-        link.flush()
-        for _ in range(reads):
-            size, failed = 0, False
-            try:
-                raw = os.read(fd, READ_SIZE)
-                size = len(raw)
-            except BlockingIOError:
-                break
-            except OSError as err:
-                raw, failed = link.end(reason(err)), True
-            if not size and link.unsent and not failed:
-                # It has shut down its sending side and still reads: it gets its answers first.
-                # The edge that tells of room for them leads here again.
-                break
-            data = link.receive(raw)
-            if data is not None:
-                yield link, data
-                if link.fd != fd:
-                    return  # closed by its owner
-                if not data:
-                    self._done(link)
-                    return
-                if link.broken or (link.inbound is not None and link.inbound.ended):
-                    self._done(link)
-                    yield link, b""
-                    return
-            if not size or (short and size < READ_SIZE):
-                break
-        else:
-            self._later(link)
-            return
-        self._done(link)
-        if link.broken:
-            yield link, b""
+        return self._queues.drain(link, READS) if self._polls(link, link.fd) else iter(())
 
     async def flush_all(self, deadline: float) -> int:
         """Send what the outboxes hold, until `deadline` (trio's clock) at the latest.

@@ -16,7 +16,7 @@ from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS
 from devgate.gateway.devices import rounds, unregistered
 from devgate.gateway.devices.connection import HANDSHAKE_SECONDS
 from devgate.gateway.operations import arguments
-from devgate.net import accepting, poller
+from devgate.net import accepting, poller, queues
 from devgate.net.limits import UNREGISTERED_PER_NETWORK
 from devgate.protocol.frames import HEADER_SIZE, MAX_FRAME
 from tests.docs.pages import ARCHITECTURE, CONTROL, PROTOCOL, read
@@ -77,8 +77,8 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (CONTROL, f"at most {arguments.MAX_EXPIRES / DAY:g} days"),
     (CONTROL, f"1 to {arguments.MAX_LIMIT:,} items; default {arguments.LIMIT}"),
     (CONTROL, f"`[command] keep_keys` ({COMMAND.keep_keys / DAY:g} days)"),
-    (ARCHITECTURE, f"At most {poller.ROUND} links a round and {poller.READS} reads of "),
-    (ARCHITECTURE, f"reads of {poller.READ_SIZE:,} bytes of one link"),
+    (ARCHITECTURE, f"At most {poller.ROUND} links a round and {queues.READS} reads of "),
+    (ARCHITECTURE, f"reads of {queues.READ_SIZE:,} bytes of one link"),
     (ARCHITECTURE, f"{rounds.ROUND_IN_FLIGHT} links while a command is in flight"),
     (ARCHITECTURE, f"at most {accepting.BUDGET} connections a round"),
 )

@@ -21,7 +21,8 @@ from devgate.gateway.devices.unregistered import SLOW_AFTER
 from devgate.gateway.devices.watch import DUE, LOOKS, Watch
 from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowds
 from devgate.net.link import Link
-from devgate.net.poller import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS, Poller
+from devgate.net.poller import Poller
+from devgate.net.queues import END_SECONDS, UNREGISTERED_READS, UNREGISTERED_SECONDS
 from devgate.protocol.frames import Event
 from devgate.store.engine import Database
 from tests.gateway.clocks import follow_trios_clock

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from devgate.net.link import Link
-from devgate.net.poller import READ_SIZE, READS, ROUND, Poller
+from devgate.net.poller import ROUND, Poller
+from devgate.net.queues import READ_SIZE, READS
 from tests.net.conftest import Dial, Notes, fill, give_out, received
 
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.gateway.devices.parked_task import as_function, as_object
-from devgate.net.poller import READ_SIZE
+from devgate.net.queues import READ_SIZE
 from devgate.store.engine import Database
 from tests.gateway.rig import X
 from tests.gateway.whole import HT, WELCOME, Machine, Whole, serving, until

@@ -1,0 +1,131 @@
+"""Whose turn is next among the links that may have more to say, and what a turn is."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from itertools import islice
+from time import perf_counter
+
+from devgate.net.link import Link, reason
+
+READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
+READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
+# What connections that have not registered get of each round, besides what the registered ones
+# leave: this many reads of READ_SIZE bytes at least, and no more once this time is spent.
+# All other classes (callers, HTTP) have their turn between two rounds.
+UNREGISTERED_READS = 16
+UNREGISTERED_SECONDS = 0.002
+END_SECONDS = 0.00005  # that an end costs besides, in the task that owns the link
+
+# What nearly every event is: bytes to read, on a socket that would take some, too.
+ORDINARY = select.EPOLLIN | select.EPOLLOUT
+GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+UNKNOWN = ORDINARY | GONE  # what may have happened to a link that was not asked to its end
+
+
+class Queues:
+    """Links that may have more to say than they have been asked, longest wait first. An edge
+    is told once, so that nothing but this remembers them.
+
+    All of them are polled: who closes or forgets a link calls done().
+    """
+
+    def __init__(self) -> None:
+        self.unfinished: dict[Link, None] = {}
+        # The same of links that have not registered, with the events that were told of them.
+        self.unregistered: dict[Link, int] = {}
+
+    def waits(self, link: Link) -> bool:
+        """Whether this one has something to say, and has not had its turn yet."""
+        return link in self.unregistered or link in self.unfinished
+
+    def later(self, link: Link) -> None:
+        """It may have more to say: to the back of its queue."""
+        self.unfinished.pop(link, None)
+        self.unregistered.pop(link, None)
+        if link.registered:
+            self.unfinished[link] = None
+        else:
+            self.unregistered[link] = UNKNOWN
+
+    def done(self, link: Link) -> None:
+        """It has no more to say for now, or is polled no more."""
+        self.unfinished.pop(link, None)
+        self.unregistered.pop(link, None)
+
+    def others(self, room: int) -> Iterator[tuple[Link, bytes]]:
+        """One read of each of some links that have not registered, longest wait first.
+
+        `room` of them, for UNREGISTERED_SECONDS, and always UNREGISTERED_READS.
+        """
+        others, until = self.unregistered, perf_counter() + UNREGISTERED_SECONDS
+        for count, link in enumerate(list(islice(others, max(room, UNREGISTERED_READS)))):
+            if count >= UNREGISTERED_READS and perf_counter() > until:
+                return
+            event = others.pop(link, 0)
+            if not event:
+                continue  # closed meanwhile
+            if event == ORDINARY and not link.unsent and link.inbound is None:
+                try:
+                    data = os.read(link.fd, READ_SIZE)
+                except BlockingIOError:
+                    continue
+                except OSError as err:
+                    data = link.end(reason(err))
+                if len(data) == READ_SIZE:
+                    others[link] = ORDINARY
+                elif not data:
+                    until -= END_SECONDS
+                yield link, data
+            else:
+                for arrival in self.drain(link, 1, short=not event & GONE):
+                    if not arrival[1]:
+                        until -= END_SECONDS
+                    yield arrival
+
+    def drain(
+        self, link: Link, reads: int, *, short: bool = False
+    ) -> Iterator[tuple[Link, bytes]]:
+        """Send and read until there is no more, or `reads` times; then it is unfinished.
+
+        `short`: a short read means that there is no more, which holds only while neither an end
+        nor an error can stand behind the bytes.
+        """
+        fd = link.fd
+        self.later(link)  # until it is done, or for good if the round is left early
+        link.flush()
+        for _ in range(reads):
+            size, failed = 0, False
+            try:
+                raw = os.read(fd, READ_SIZE)
+                size = len(raw)
+            except BlockingIOError:
+                break
+            except OSError as err:
+                raw, failed = link.end(reason(err)), True
+            if not size and link.unsent and not failed:
+                # It has shut down its sending side and still reads: it gets its answers first.
+                # The edge that tells of room for them leads here again.
+                break
+            data = link.receive(raw)
+            if data is not None:
+                yield link, data
+                if link.fd != fd:
+                    return  # closed by its owner
+                if not data:
+                    self.done(link)
+                    return
+                if link.broken or (link.inbound is not None and link.inbound.ended):
+                    self.done(link)
+                    yield link, b""
+                    return
+            if not size or (short and size < READ_SIZE):
+                break
+        else:
+            self.later(link)
+            return
+        self.done(link)
+        if link.broken:
+            yield link, b""
