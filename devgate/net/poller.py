@@ -147,7 +147,7 @@ class Poller:
         """
         links, queues, read = self._links, self._queues, os.read
         unfinished, others = queues.unfinished, queues.unregistered
-        if self.behind:
+        if self._more or unfinished or others:  # as `behind`, without a call
             self.urgent.run()
         # Floods and the others share a round, half and half, so that neither starves.
         turns = list(islice(unfinished, most // 2)) if unfinished else []
