@@ -159,17 +159,21 @@ _MEANT: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def unknown_field(name: str, known: Iterable[str]) -> str:
-    """A sentence about a field that is none of the `known`: the nearest one, or all of them."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of the `known` that was probably meant; None: none is near."""
     import difflib  # for a mistake alone: the CLI runs once for an order
 
+    return next(iter(difflib.get_close_matches(name[:64].lower(), known, 1)), None)
+
+
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """A sentence about a field that is none of the `known`: the nearest one, or all of them."""
     known = list(known)
     simple = name[:64].lower().replace("-", "_")
-    near = [_MEANT[simple]] if _MEANT.get(simple) in known else []
-    near = near or difflib.get_close_matches(simple, known, 1)
+    near = _MEANT[simple] if _MEANT.get(simple) in known else nearest(simple, known)
     called = name if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name, re.ASCII) else shown(name)
     if near:
-        return f"{called}: unknown field; did you mean {near[0]}?"
+        return f"{called}: unknown field; did you mean {near}?"
     return f"{called}: unknown field; known are {', '.join(known) or 'none'}"
 
 

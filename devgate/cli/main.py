@@ -115,6 +115,8 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command; None if there is none of that name."""
         if name not in ENTRIES:
+            # Where click looks for a command of a similar name.
+            self.commands = {known: click.Command(known) for known in ENTRIES}
             return None
         module, _, attribute = ENTRIES[name].place.partition(":")
         command: click.Command = getattr(import_module(module), attribute)

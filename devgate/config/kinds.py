@@ -105,7 +105,7 @@ def seconds(least: float, most: float) -> PlainValidator:
         given = _number(value)
         if given is None or not least <= given <= most:  # nan is within no bounds
             raise ValueError(
-                f'seconds, or a duration like "3m", from {_span(least)} to {_span(most)} '
+                f'seconds, or a duration like "3m", from {span(least)} to {span(most)} '
                 f"expected, not {came(value)}"
             )
         return float(given)
@@ -124,7 +124,7 @@ def _number(value: object) -> float | None:
     return None
 
 
-def _span(length: float) -> str:
+def span(length: float) -> str:
     """A bound as people say it: 300, 12h, 7d."""
     for size, letter in ((86400, "d"), (3600, "h")):
         if length >= size and math.fmod(length, size) == 0:

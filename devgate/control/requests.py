@@ -105,7 +105,7 @@ class RequestReader:
                 self._braces += 1 if sign == b"{" else -1
             else:
                 self._brackets += 1 if sign == b"[" else -1
-            if max(self._braces, self._brackets) > MAX_NESTED:
+            if self._braces + self._brackets > MAX_NESTED:
                 raise CallerError("400", f"a request nested more than {MAX_NESTED} deep")
             return not self._braces
         return False

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-from devgate.model import iso
+from devgate.model import iso, nearest, shown
 
 # Every type of event, and what it tells besides the device and the time.
 KINDS: Mapping[str, str] = {
@@ -85,8 +85,10 @@ def must_be_known(names: Iterable[str]) -> None:
     """Raises ValueError for what is neither an event nor a group of events."""
     for name in sorted(names):
         if name not in KINDS and name not in GROUPS:
-            expected = ", ".join((*sorted(GROUPS), *KINDS))
-            raise ValueError(f"events: no event is called {name!r}; there are {expected}")
+            known = (*sorted(GROUPS), *KINDS)
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"events: no event is called {shown(name)}; {hint}")
 
 
 def types_of(wanted: Collection[str]) -> frozenset[str]:

@@ -53,6 +53,14 @@ def test_the_list_says_what_the_command_says(name: str) -> None:
     assert (ALL[name].help or "").startswith(verb)
 
 
+@pytest.mark.parametrize(("given", "meant"), [("strat", "start"), ("device", "devices")])
+def test_an_unknown_command_is_answered_with_the_nearest(given: str, meant: str) -> None:
+    got = CliRunner().invoke(cli, [given])
+    assert got.exit_code == EXIT["400"]
+    assert f"No such command '{given}'." in got.output
+    assert meant in got.output.partition("Did you mean")[2]
+
+
 def test_every_command_is_listed_in_its_section() -> None:
     got = CliRunner().invoke(cli, ["--help"])
     assert got.exit_code == 0

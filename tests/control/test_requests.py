@@ -133,6 +133,16 @@ def test_the_deepest_nesting_is_read() -> None:
     assert "nested" in (read(b'command{"a":' + deep + b"}")[1] or "")
 
 
+def test_objects_and_lists_are_counted_together() -> None:
+    def nested(lists: int) -> bytes:
+        return b'command{"a":' + b"[" * lists + b'{"b":1}' + b"]" * lists + b"}"
+
+    assert len(read(nested(MAX_NESTED - 2))[0]) == 1
+    for got, error in (read(nested(MAX_NESTED - 1)), bytewise(nested(MAX_NESTED - 1))):
+        assert not got
+        assert "nested" in (error or "")
+
+
 def test_half_a_surrogate_pair_can_be_asked() -> None:
     assert read(rb'command{"id":"\ud800"}') == ([{"id": "\ud800"}], None)
 

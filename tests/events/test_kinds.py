@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devgate.events.kinds import GROUPS, KINDS, Event, must_be_known, types_of
+from devgate.language.messages import said
 
 ROW = (1.5, "command.sent", "123456787654321", "01J", '{"kind": "start"}', 7)
 
@@ -35,3 +36,20 @@ def test_a_name_must_be_of_an_event_or_of_a_group() -> None:
     must_be_known([*KINDS, *GROUPS])
     with pytest.raises(ValueError, match=r"no event is called 'device.onlin'"):
         must_be_known(["device.onlin", "zzz"])
+
+
+@pytest.mark.parametrize(
+    ("given", "hint", "chinese"),
+    [
+        ("commnd", "did you mean command?", "是否指 command"),
+        ("Command.Ended", "did you mean command.ended?", "是否指 command.ended"),
+        ("zzz", "there are account, alert, ", "可用的为 account, alert, "),
+    ],
+)
+def test_an_unknown_event_is_answered_with_the_nearest(
+    given: str, hint: str, chinese: str
+) -> None:
+    with pytest.raises(ValueError, match="no event is called") as err:
+        must_be_known([given])
+    assert hint in str(err.value)
+    assert chinese in said("zh", str(err.value))

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from devgate.config.kinds import span
 from devgate.errors import CallerError
 from devgate.events.kinds import must_be_known, types_of
 from devgate.model import IMEI, MAX_TIME, Imei, duration, imei, shown, unknown_field
@@ -114,7 +115,8 @@ def seconds(args: Args, name: str, most: float) -> float | None:
         value = float(given) if abs(given) < 1e15 else math.inf
     if value is None or not 0 < value <= most:
         raise CallerError(
-            "400", f"{name}: seconds, above 0 and at most {most:g}, expected, not {shown(given)}"
+            "400",
+            f"{name}: seconds, above 0 and at most {span(most)}, expected, not {shown(given)}",
         )
     return value
 

@@ -9,13 +9,23 @@ from devgate.gateway.operations import audit, sites
 from devgate.gateway.operations.arguments import Args, unknown
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.model import Source, shown
+from devgate.model import Source, nearest, shown
 
 # Changes that have no event of their own: the audit hears of them all the same.
 _TELLS = frozenset(OPERATIONS) - audit.OWN - {
     name for name, role in NEEDS.items() if role == "read"
 }  # fmt: skip
 _FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}
+
+
+def _unknown_type(given: object) -> CallerError:
+    """The operation that was probably meant, or all of them."""
+    near = nearest(given, OPERATIONS) if isinstance(given, str) else None
+    if near:
+        return CallerError(
+            "400", f"type: no operation is called {shown(given)}; did you mean {near}?"
+        )
+    return CallerError("400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}")
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
@@ -25,9 +35,7 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
     name, result = str(given) if operation else "unknown", "left"
     try:
         if operation is None:
-            raise CallerError(
-                "400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}"
-            )
+            raise _unknown_type(given)
         if not _FIELDS[name].issuperset(args):
             raise unknown(args, operation.fields)
         who = Source.of(source)

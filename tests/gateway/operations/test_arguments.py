@@ -75,6 +75,11 @@ def test_no_seconds(given: object) -> None:
         arguments.seconds({"timeout": given}, "timeout", 300)
 
 
+def test_a_long_bound_is_said_in_days() -> None:
+    with pytest.raises(CallerError, match=r"^expires: seconds, above 0 and at most 30d, expected"):
+        arguments.seconds({"expires": "31d"}, "expires", arguments.MAX_EXPIRES)
+
+
 def test_yes_and_no() -> None:
     assert arguments.yes({}, "wait", True) is True
     assert arguments.yes({"wait": False}, "wait", True) is False

@@ -155,6 +155,17 @@ async def test_a_bad_field_names_itself(
         assert text.startswith(f"{field}: ")
 
 
+async def test_an_unknown_type_is_answered_with_the_nearest(
+    whole: Whole, autojump_clock: MockClock
+) -> None:
+    async with whole.lives():
+        _, text = await refused(whole, "strat", imei=X, long=5)
+        assert text == "type: no operation is called 'strat'; did you mean start?"
+        _, text = await refused(whole, "zzz")
+        assert text.startswith("type: one of start, stop, ")
+        assert text.endswith(" expected, not 'zzz'")
+
+
 async def test_devices_and_history_are_pages(whole: Whole, autojump_clock: MockClock) -> None:
     async with whole.lives():
         registers(whole, Y)
