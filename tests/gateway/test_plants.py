@@ -22,6 +22,7 @@ from tests.gateway.commands.claiming import Device
 from tests.gateway.rig import Rig, ask
 from tests.store.commands import event
 from tests.store.plain import run
+from tests.stores import with_tables
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_without_its_epoch_a_gateway_commits_after_a_takeover(
 ) -> None:
     """On SQLite and PostgreSQL, whether the connection is new or not."""
     plant("no-epoch")
-    database = claim_database(database_url)
+    database = claim_database(with_tables(database_url))
     journal = Journal(database)
     run(database_url, "UPDATE owner SET epoch = epoch + 1, taken_at = 0")
     for number in (1, 2):

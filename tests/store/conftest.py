@@ -10,11 +10,12 @@ from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from tests.store.disk import Disk, Inline, outage
 from tests.store.two_nodes import OneNode
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def two(postgres_url: str) -> Iterator[tuple[OneNode, OneNode]]:
-    a = OneNode(postgres_url, "a")
+    a = OneNode(with_tables(postgres_url), "a")
     b = OneNode(postgres_url, "b")
     yield a, b
     a.close()

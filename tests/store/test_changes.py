@@ -12,6 +12,7 @@ from devgate.store import devices
 from devgate.store.engine import Database
 from devgate.store.opening import open_database
 from tests.store.plain import A, B, C, Other, connect, run
+from tests.stores import with_tables
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_a_savepoint_that_is_undone_takes_its_number_along(
 
 
 def test_what_no_device_can_be_is_refused_to_everybody(database_url: str) -> None:
-    open_database(database_url).close()
+    with_tables(database_url)
     for values in ("'1', 1, 'seconds'", f"'{A}', 1, 'hours'", f"'{A}', NULL, 'times'"):
         with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
             run(database_url, f"INSERT INTO device (imei, id, unit) VALUES ({values})")
@@ -137,7 +138,7 @@ def test_many_changes_come_in_pieces(database: Database, database_url: str) -> N
 
 
 def test_replacing_a_row_in_sqlite_removes_the_one_with_its_number(sqlite_url: str) -> None:
-    database = open_database(sqlite_url)
+    database = open_database(with_tables(sqlite_url))
     run(sqlite_url, f"INSERT INTO device (imei, id) VALUES ('{A}', 1), ('{B}', 2)")
     since = changes(database).revision
     run(sqlite_url, f"REPLACE INTO device (imei, id) VALUES ('{C}', 1), ('{B}', 2)")
@@ -150,7 +151,7 @@ class TestPostgreSQL:
 
     @pytest.fixture
     def pair(self, postgres_url: str) -> Iterator[tuple[Database, Other, Other]]:
-        database = open_database(postgres_url)
+        database = open_database(with_tables(postgres_url))
         one, two = connect(postgres_url), connect(postgres_url)
         two.execute("SET lock_timeout = '50ms'")
         two.commit()

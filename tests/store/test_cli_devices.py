@@ -26,6 +26,7 @@ from devgate.store.device import RECORD
 from devgate.store.opening import open_database
 from devgate.store.schema import presence
 from tests.store.plain import A, B, C, connect
+from tests.stores import with_tables
 
 Run = Callable[..., Result]
 
@@ -63,6 +64,12 @@ def config(database_url: str) -> Iterator[Path]:
     file.write_text(f'[store]\nurl = "{database_url}"\n[control]\nsocket = "s"\n')
     yield file
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def tables(database_url: str) -> None:
+    """The database has them by then: without this fixture the first command makes them."""
+    with_tables(database_url)
 
 
 @pytest.fixture
@@ -109,7 +116,7 @@ def test_a_device_from_its_addition_to_its_removal(run: Run) -> None:
     assert run("list", "--json").stdout == '{"status": "200", "items": [], "next": null}\n'
 
 
-def test_exit_codes(run: Run) -> None:
+def test_exit_codes(run: Run, tables: None) -> None:
     run("add", A)
     assert run("show", B).exit_code == 5
     assert run("edit", B, "--name", "x").exit_code == 5
@@ -131,7 +138,7 @@ def test_a_database_that_is_not_there_is_12(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_12(
-    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, tables: None, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.05)
     run("add", A)
@@ -145,7 +152,7 @@ def test_a_locked_database_is_12(
     assert "locked by another program" in result.stderr
 
 
-def test_import_and_export(run: Run, tmp_path: Path) -> None:
+def test_import_and_export(run: Run, tables: None, tmp_path: Path) -> None:
     text = (
         "imei,id,name,site,phone,qr,unit,ack_timeout,enabled,iccid,sim_phone,model,firmware,"
         "serial,installed_on,note,tags,latitude,longitude\n"
@@ -175,7 +182,7 @@ def test_import_and_export(run: Run, tmp_path: Path) -> None:
     assert reply["errors"][0]["line"] == 3
 
 
-def test_a_list_without_a_gateway_says_so(run: Run, database_url: str) -> None:
+def test_a_list_without_a_gateway_says_so(run: Run, tables: None, database_url: str) -> None:
     for imei, site in ((A, "north"), (B, "south"), (C, "north")):
         run("add", imei, "--site", site)
     listed = run("list", "--site", "north")

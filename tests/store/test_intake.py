@@ -17,6 +17,7 @@ from devgate.store.engine import Database
 from devgate.store.opening import open_database
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, B, C
+from tests.stores import with_tables
 
 
 def test_columns_may_stand_in_any_order(database: Database) -> None:
@@ -73,7 +74,7 @@ def test_ids_are_counted_up_past_all_that_are_given(database: Database) -> None:
     ],
 )
 def test_an_error_names_its_line(sqlite_url: str, text: str | bytes, error: str) -> None:
-    database = open_database(sqlite_url)
+    database = open_database(with_tables(sqlite_url))
     with pytest.raises(CallerError, match=f"^{error}") as err:
         take(database, text)
     assert err.value.status == "400"
@@ -82,7 +83,7 @@ def test_an_error_names_its_line(sqlite_url: str, text: str | bytes, error: str)
 
 
 def test_doubles_are_found_far_apart(sqlite_url: str) -> None:
-    database = open_database(sqlite_url)
+    database = open_database(with_tables(sqlite_url))
     lines = [f"6{n:014}" for n in range(5000)]
     with pytest.raises(CallerError, match=f"line 5002: imei: {lines[0]} is on line 2 already"):
         take(database, "\n".join(["imei", *lines, lines[0]]))

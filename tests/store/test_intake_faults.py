@@ -24,6 +24,7 @@ from devgate.store.engine import Database
 from devgate.store.opening import open_database
 from tests.store.files import export, file_of, stored, take
 from tests.store.plain import A, connect, run
+from tests.stores import with_tables
 
 KILLED = """
 import io, os, signal, sys
@@ -55,7 +56,7 @@ def test_an_import_that_was_killed_is_completed_by_running_it_again(
 
 def test_an_import_waits_for_a_lock(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.02)
-    database = open_database(sqlite_url)
+    database = open_database(with_tables(sqlite_url))
     other = connect(sqlite_url)
     other.execute("BEGIN IMMEDIATE")
     taken: list[Imported] = []
@@ -75,7 +76,7 @@ def test_an_import_gives_up_and_says_how_far_it_came(
 ) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.02)
     monkeypatch.setattr(csv_import, "LOCK_SECONDS", 0.0)
-    database = open_database(database_url)
+    database = open_database(with_tables(database_url))
     other = connect(database_url)
     held = False
 

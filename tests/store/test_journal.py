@@ -22,6 +22,7 @@ from devgate.store.outage import outage
 from tests.postgres import Postgres
 from tests.store.commands import EPOCH, command_row, event
 from tests.store.plain import A, B, run
+from tests.stores import with_tables
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_a_locked_database_is_an_outage_and_passes(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devgate.store.engines.LOCK_SECONDS", 0.05)
-    database = open_database(sqlite_url)
+    database = open_database(with_tables(sqlite_url))
     journal = Journal(database)
     journal.commit([event()])
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
@@ -195,7 +196,7 @@ def test_a_locked_database_is_an_outage_and_passes(
 def test_a_server_that_was_restarted_is_an_outage_and_passes(
     postgres: Postgres, postgres_url: str
 ) -> None:
-    database = open_database(postgres_url)
+    database = open_database(with_tables(postgres_url))
     journal = Journal(database)
     journal.commit([event()])
     postgres.stop()

@@ -20,11 +20,12 @@ from devgate.store.opening import claim_database
 from devgate.store.ownership import CLAIMING, confirm_loss
 from tests.store.commands import command_row, event
 from tests.store.plain import connect, run
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def owned(database_url: str) -> Iterator[Database]:
-    database = claim_database(database_url)
+    database = claim_database(with_tables(database_url))
     yield database
     database.close()
 

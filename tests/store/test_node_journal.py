@@ -20,6 +20,7 @@ from tests.store.plain import A, B
 from tests.store.pooler import Pooler, pooled
 from tests.store.two_nodes import LATE_WINDOW, OneNode, device, order, types
 from tests.store.verdicts import verdict
+from tests.stores import with_tables
 
 
 def test_a_key_is_spent_once_over_all_nodes(two: tuple[OneNode, OneNode]) -> None:
@@ -230,7 +231,7 @@ def test_times_are_the_databases_though_the_gateways_clock_goes_its_own_way(
     """A gateway whose machine's clock was set by days goes on from the newest record, which may be
     in the future by another measure: found by scripts/jepsen."""
     days = 259_200.0 - 553.0
-    node = OneNode(postgres_url, "a", lambda: time() + days)
+    node = OneNode(with_tables(postgres_url), "a", lambda: time() + days)
     node.claims(since=time() + days)
     node.commit(order("1", sent_at=time() + days, accepted_at=time() + days))
     row = node.read(history.by_id, "1")
@@ -248,7 +249,7 @@ def test_a_commit_in_which_a_step_of_the_clock_is_found_has_the_right_times(
 ) -> None:
     """An event three days in the future would take the time from all events of these days."""
     step = 0.0
-    node = OneNode(postgres_url, "a", lambda: time() + step)
+    node = OneNode(with_tables(postgres_url), "a", lambda: time() + step)
     node.claims()
     for id, step in (("1", 0.0), ("2", 259_200.0), ("3", 0.0), ("4", -7200.0)):
         node.commit(order(id, sent_at=time() + step, accepted_at=time() + step))

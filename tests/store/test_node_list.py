@@ -9,11 +9,16 @@ import pytest
 from devgate.store import node_list, node_orphans, nodes
 from tests.store.plain import A
 from tests.store.two_nodes import OneNode, order
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def three(postgres_url: str) -> Iterator[tuple[OneNode, OneNode, OneNode]]:
-    made = OneNode(postgres_url, "a"), OneNode(postgres_url, "b"), OneNode(postgres_url, "c")
+    made = (
+        OneNode(with_tables(postgres_url), "a"),
+        OneNode(postgres_url, "b"),
+        OneNode(postgres_url, "c"),
+    )
     yield made
     for one in made:
         one.close()

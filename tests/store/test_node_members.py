@@ -18,6 +18,7 @@ from tests.e2e.caller import eventually
 from tests.store.commands import event
 from tests.store.plain import run
 from tests.store.two_nodes import OneNode, order
+from tests.stores import with_tables
 
 
 def test_a_node_that_was_declared_dead_writes_nothing(two: tuple[OneNode, OneNode]) -> None:
@@ -84,7 +85,7 @@ def test_a_node_of_a_name_that_lives_is_refused(two: tuple[OneNode, OneNode]) ->
 def test_the_last_commit_of_a_killed_process_is_no_sign_of_life(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed = OneNode(postgres_url, "a")
+    killed = OneNode(with_tables(postgres_url), "a")
     # What the server does with it meanwhile; that its locks are free may take a moment more.
     steps: list[Callable[[], object]] = [killed.commit, killed.close]
 
@@ -100,7 +101,7 @@ def test_the_last_commit_of_a_killed_process_is_no_sign_of_life(
 
 
 def test_one_gateway_alone_and_nodes_exclude_one_another(postgres_url: str) -> None:
-    alone = claim_database(postgres_url)
+    alone = claim_database(with_tables(postgres_url))
     with pytest.raises(SetupError, match="works alone with the database"):
         node_database(postgres_url, "a", "0.1.0")
     alone.close()

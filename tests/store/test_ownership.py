@@ -19,13 +19,14 @@ from devgate.store.ownership import CLAIMING
 from tests.postgres import Postgres
 from tests.store.commands import command_row, event
 from tests.store.plain import connect, run
+from tests.stores import with_tables
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def owned(database_url: str) -> Iterator[Database]:
-    database = claim_database(database_url)
+    database = claim_database(with_tables(database_url))
     yield database
     database.close()
 
@@ -78,7 +79,7 @@ def test_f1_a_commit_waits_for_a_takeover_and_then_fails(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F1: the takeover has begun before the commit and is committed after it has read."""
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     journal = Journal(database)
     journal.commit([event()])
     other = connect(postgres_url)
@@ -108,7 +109,7 @@ def test_f1_a_commit_waits_for_a_takeover_and_then_fails(
 
 
 def test_f1_a_takeover_waits_for_the_commit_that_is_under_way(postgres_url: str) -> None:
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     assert database.fence is not None
     with database.write() as conn:
         database.fence.check(conn, first=False)
@@ -122,7 +123,7 @@ def test_f1_a_takeover_waits_for_the_commit_that_is_under_way(postgres_url: str)
 
 def test_a_second_gateway_is_refused_and_the_first_is_named(database_url: str) -> None:
     """F11: the message says which one has the database."""
-    first = claim_database(database_url)
+    first = claim_database(with_tables(database_url))
     with pytest.raises(SetupError, match="another gateway works with the database") as refused:
         claim_database(database_url)
     if first.dialect == "sqlite":
@@ -146,7 +147,7 @@ def test_f1_the_lock_is_taken_anew_on_each_writing_connection(
     postgres: Postgres, postgres_url: str
 ) -> None:
     """F1: after a restart of the server the second gateway is refused as before."""
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     journal = Journal(database)
     journal.commit([event()])
     postgres.stop()
@@ -161,7 +162,7 @@ def test_f1_the_lock_is_taken_anew_on_each_writing_connection(
 def test_f1_without_the_lock_nothing_is_committed_and_the_epoch_decides(
     postgres: Postgres, postgres_url: str
 ) -> None:
-    first = claim_database(postgres_url)
+    first = claim_database(with_tables(postgres_url))
     journal = Journal(first)
     journal.commit([event()])
     postgres.stop()
@@ -182,7 +183,7 @@ def test_f1_without_the_lock_nothing_is_committed_and_the_epoch_decides(
 def test_f11_the_server_looks_after_the_session_that_holds_the_lock(postgres_url: str) -> None:
     """F11. Over a Unix socket the server reads these as 0: what is looked at is that they are set
     by the session (their source), which TCP then uses."""
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     conn = database.held()
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
     query = f"SELECT name, source FROM pg_settings WHERE name IN {(*names, 'tcp_user_timeout')}"
@@ -195,7 +196,7 @@ def test_f16_a_connection_that_died_in_quiet_hours_is_replaced_at_once(
     postgres: Postgres, postgres_url: str
 ) -> None:
     """F16: the commit after a quiet restart is carried out, on a new connection."""
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     journal = Journal(database)
     journal.commit([event()])
     for _ in range(2):

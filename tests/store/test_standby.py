@@ -20,6 +20,7 @@ from tests.e2e.caller import eventually
 from tests.postgres import Postgres
 from tests.store.commands import command_row, event
 from tests.store.plain import run
+from tests.stores import with_tables
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
 
@@ -40,7 +41,7 @@ def clock() -> Clock:
 @pytest.fixture
 def first(postgres_url: str) -> Iterator[Database]:
     """The other gateway's database."""
-    database = claim_database(postgres_url)
+    database = claim_database(with_tables(postgres_url))
     yield database
     database.close()
 

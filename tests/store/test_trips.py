@@ -13,11 +13,12 @@ from devgate.store.opening import open_database
 from devgate.store.outage import outage
 from devgate.store.trips import Trips
 from tests.store.plain import run
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def trips(postgres_url: str) -> Iterator[Trips]:
-    database: Database = open_database(postgres_url)
+    database: Database = open_database(with_tables(postgres_url))
     conn = database.connected()
     made = Trips(conn)
     made.rows("CREATE TEMPORARY TABLE t (n bigint PRIMARY KEY, text text)")

@@ -19,6 +19,7 @@ from devgate.store.opening import open_database
 from devgate.store.usage import Day
 from devgate.store.usage_report import Asked
 from devgate.store.usage_tables import SUMMED
+from tests.stores import with_tables
 
 SITES = ("east", "west", "")
 
@@ -115,7 +116,7 @@ OTHERS: dict[str, Callable[[Reading], object]] = {
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_two_processes_do_at_once_is_counted_once(postgres_url: str, other: str) -> None:
     """One that is about to end, or to lead no longer, and the one that follows it."""
-    database = open_database(postgres_url)
+    database = open_database(with_tables(postgres_url))
 
     def sum_up() -> None:
         with database.write() as conn:

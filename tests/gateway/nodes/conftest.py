@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.gateway.nodes.rig import Node
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def node(postgres_url: str) -> Iterator[Node]:
-    made = Node(postgres_url)
+    made = Node(with_tables(postgres_url))
     yield made
     made.close()

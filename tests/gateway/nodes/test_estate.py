@@ -14,11 +14,12 @@ from devgate.store.verdicts import VERDICT
 from tests.store.plain import A
 from tests.store.two_nodes import OneNode, device, order, types
 from tests.store.verdicts import verdict
+from tests.stores import with_tables
 
 
 @pytest.fixture
 def two(postgres_url: str) -> Iterator[tuple[OneNode, OneNode]]:
-    a, b = OneNode(postgres_url, "a"), OneNode(postgres_url, "b")
+    a, b = OneNode(with_tables(postgres_url), "a"), OneNode(postgres_url, "b")
     yield a, b
     a.close()
     b.close()
