@@ -22,6 +22,7 @@ LONGEST_STOP = 20.0
 STOPS_WITHIN = 25.0  # seconds: drain, last words, replies, and the guard's 15
 STEPS = [2.0, 20.0, 600.0, 3600.0, 3 * 86400.0]  # seconds
 REACHES = 8.0  # seconds in which a node comes to the point where it is to stop or die
+ENDS_SESSIONS = "jepsen ends sessions"  # as PostgreSQL lists the session that ends others
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,19 @@ def fail_over(lab: Lab, node: Node) -> None:
 
 
 def end_sessions(lab: Lab, node: Node) -> None:
-    """Sessions of one node or of all are ended, now and then several times."""
+    """Sessions of one node or of all are ended, now and then several times, with some of the
+    lab's. Two of these faults at once leave each other's alone."""
     names = [f"devgate {node.name}"] if lab.rng.random() < 0.5 else [
         f"devgate {one.name}" for one in lab.nodes
     ]  # fmt: skip
-    with psycopg.connect(lab.server.primary.url(), autocommit=True) as conn:
+    with psycopg.connect(
+        lab.server.primary.url(), autocommit=True, application_name=ENDS_SESSIONS
+    ) as conn:
         for _ in range(lab.rng.randint(1, 4)):
             conn.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
-                "pg_backend_pid() AND backend_type = 'client backend' AND "
-                "(application_name = ANY(%s) OR random() < 0.3)", (names,)
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name <> "
+                "%s AND backend_type = 'client backend' AND "
+                "(application_name = ANY(%s) OR random() < 0.3)", (ENDS_SESSIONS, names)
             )  # fmt: skip
             time.sleep(lab.rng.uniform(0, 0.5))
 
