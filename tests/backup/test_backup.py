@@ -89,6 +89,9 @@ def test_a_copy_is_made_while_starts_flow(served: Gateway) -> None:
     assert reply["newest_event"] <= served.ask({"type": "status"})["last_event"]
     assert served.cli("check", "copy.bin").stdout == "copy.bin is whole\n"
     assert served.cli("check").stdout == "the database is whole\n"
+    missing = served.cli("backup", "nowhere", "--keep", "3")
+    assert (missing.returncode, "install -d -m 700 nowhere" in missing.stderr) == (2, True)
+    assert not (served.folder / "nowhere").exists()
     again = served.cli("backup", "copy.bin")
     assert (again.returncode, "overwrites nothing" in again.stderr) == (2, True)
     flipped = bytearray(file.read_bytes())

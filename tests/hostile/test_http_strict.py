@@ -86,6 +86,12 @@ def test_it_is_told_why(served: Site) -> None:
     assert without_body.endswith(b"\r\n\r\n")
 
 
+def test_a_long_head_is_told_its_bound(served: Site) -> None:
+    got = answers(served, b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000)
+    assert ANSWER.findall(got) == [b"431"], got
+    assert re.search(rb"a head of at most \d+ bytes expected", got), got
+
+
 def test_what_is_clear_is_answered(served: Site) -> None:
     """L1: bodies may hold any line ends, and several requests on one connection are fine."""
     body = b"a\nb\n\nc\r\r\n\r\nGET / HTTP/1.1\n\n"

@@ -49,6 +49,11 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
     place = file or (Path(settings.store.backups) if settings.store.backups else None)
     if place is None:
         fail("a FILE or a folder expected, or [store] backups in gateway.toml", EXIT["400"])
+    if keep is not None and not place.exists():
+        fail(
+            f"--keep is for a folder of backups: make it first, `install -d -m 700 {place}`",
+            EXIT["400"],
+        )
     if keep is not None and not place.is_dir():
         fail(f"--keep is for a folder of backups, and {place} is none", EXIT["400"])
     with _progress(where) as told:

@@ -102,6 +102,8 @@ class Http1(H11Protocol):
             not hung_up
         )  # to leave in the middle of a request is no breach of the protocol
         text = self.connection.why or "a request as RFC 9112 has it expected"
+        if status_code == 431:
+            text = f"a head of at most {self.config.h11_max_incomplete_size} bytes expected"
         answer = problem("400", text, status_code, {"Connection": "close"})
         body = b"" if self.connection.without_body else bytes(answer.body)
         await self._send_h11_event(
