@@ -50,6 +50,17 @@ def test_a_number_elsewhere_is_taken_and_whose_it_is_stays_unsaid(served: Site) 
         assert problem(response, 409, "409")["detail"] == f"id: 101 is the device {NORTH}'s"
 
 
+def test_how_the_gateway_is_concerns_all_sites(served: Site) -> None:
+    for more in ({}, {"imei": None}):
+        reply = asked(served, type="status", **more)
+        assert (reply["status"], reply["outcome"]) == ("401", "refused")
+        assert reply["message"].endswith(" may ask how devices are by their IMEI alone")
+    assert asked(served, type="status", imei=NORTH)["status"] == "200"
+    assert asked(served, type="status", imei=SOUTH)["status"] == "300"
+    with served.client("mine") as client:
+        problem(client.get("/api/status"), 403, "401")
+
+
 def test_a_key_that_was_used_elsewhere_tells_nothing_of_that_command(served: Site) -> None:
     with Robot(served, SOUTH), Robot(served, NORTH):
         for imei in (SOUTH, NORTH):

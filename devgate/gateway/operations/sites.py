@@ -79,6 +79,13 @@ async def _device(gateway: Gateway, args: Args, source: Source, sites: Sites) ->
     return args
 
 
+async def _status(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
+    """Of a device: how the gateway is concerns all sites."""
+    if args.get("imei") is None:
+        raise CallerError("401", f"{_whose(source)} may ask how devices are by their IMEI alone")
+    return await _device(gateway, args, source, sites)
+
+
 async def _devices(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
     """Devices that are changed: they stay at his sites."""
     _must_be_own_site(args, sites)
@@ -192,7 +199,7 @@ LIMITS: Mapping[str, Limit] = {
     "test_start": Limit(_device, own_replies.of_order),
     "stop": Limit(_device, own_replies.of_order),
     "cancel": Limit(_command),
-    "status": Limit(_device),
+    "status": Limit(_status),
     "device": Limit(_device),
     "day": Limit(_device),
     "diagnosis": Limit(_device),
