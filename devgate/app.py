@@ -206,14 +206,14 @@ class App:
                     await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)
-                own = desk.own
+                own = desk.lifetimes.own
 
                 def admit(fd: int, address: str, crowd: Crowd | None) -> None:
                     connections.start_soon(own, self._link(fd, address, crowd), name="device")
 
                 with self._guarded():
                     yield admit
-                desk.close()
+                desk.lifetimes.close()
                 connections.cancel_scope.cancel()
             commands.cancel_scope.cancel()
 

@@ -190,8 +190,8 @@ def build(
         desk.connections.__len__,
         crowds,
         max_connections=device.max_connections,
-        make_room=desk.make_room,
-        strict=desk.strict,
+        make_room=desk.lifetimes.make_room,
+        strict=desk.lifetimes.strict,
         proxied=device.proxy_protocol,
         user_timeout=device.idle_timeout,
     )

@@ -189,7 +189,7 @@ class Afterwards:
         )  # fmt: skip
         began = trio.current_time()
         for number, connection in enumerate(rest, 1):
-            self._gateway.desk.hang_up(connection.link)
+            self._gateway.desk.lifetimes.hang_up(connection.link)
             await trio.sleep_until(began + seconds * number / len(rest))
 
 

@@ -70,7 +70,7 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
             break
         message = await next_of(channel, "ahead")
     # So that this does not take its time while devices wait. What they say is the other's to read.
-    gateway.desk.poll_all(found.connections.values())
+    gateway.desk.lifetimes.poll_all(found.connections.values())
     await channel.send("aware")
     state = (await next_of(channel, "state")).content
     while (message := await channel.receive()).type != "end":

@@ -179,7 +179,7 @@ class Successor:
 
     def serve_devices(self, gateway: Gateway) -> None:
         """Let the connections be read."""
-        gateway.desk.poll_all(self._moved)
+        gateway.desk.lifetimes.poll_all(self._moved)
         for imei, announced in self._left:
             gateway.records.offline(Imei(imei), TLS_ENDS if announced else None)
 
@@ -191,7 +191,7 @@ class Successor:
         self._outgoing.send_nowait(("serves", {}))
         moved, self._moved = self._moved, []
         for number, connection in enumerate(moved, 1):
-            nursery.start_soon(gateway.desk.started, connection, name="device")
+            nursery.start_soon(gateway.desk.lifetimes.started, connection, name="device")
             if not number % TASKS_A_TURN:
                 await trio.sleep(TURN_SECONDS)
         gc.freeze()

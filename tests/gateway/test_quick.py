@@ -57,7 +57,7 @@ def answers(
     poller = Poller()
     desk = kind(poller, DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records)
     link = Noting()
-    connection = Connection(link, desk, 0.0)
+    connection = Connection(link, desk.lifetimes, 0.0)
     connection.session.imei = X
     connection.own = b"023000" + X.encode()
     now, seen = 0.0, []

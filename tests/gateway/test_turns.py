@@ -69,7 +69,7 @@ async def test_everybody_has_a_turn_amid_a_wave(
     between = []
     async with trio.open_nursery() as nursery:
         for link, _ in wave:
-            nursery.start_soon(desk.own, link)
+            nursery.start_soon(desk.lifetimes.own, link)
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(desk.rounds.run)
         while desk.seen < WAVE:
@@ -89,7 +89,7 @@ async def test_an_idle_gateway_wakes_for_its_sweep_alone(
     steps = Steps()
     async with trio.open_nursery() as nursery:
         for link in links:
-            nursery.start_soon(desk.own, link)
+            nursery.start_soon(desk.lifetimes.own, link)
         nursery.start_soon(desk.rounds.run)
         nursery.start_soon(desk.watch.run)
         await trio.testing.wait_all_tasks_blocked()

@@ -102,7 +102,7 @@ class Machine:
         near, far = socket.socketpair()
         near.setblocking(False)
         self.link = Link(near.detach(), "127.0.0.1:1")
-        nursery.start_soon(whole.desk.own, self.link)
+        nursery.start_soon(whole.desk.lifetimes.own, self.link)
         self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(far))
 
     async def says(self, wire: bytes) -> None:
@@ -140,7 +140,7 @@ class Deaf(Link):
 
 def registers(whole: Whole, imei: Imei = X) -> Connection:
     """The device is online, on a connection without a socket."""
-    connection = Connection(Deaf(-1, "1.2.3.4:5678"), whole.desk, trio.current_time())
+    connection = Connection(Deaf(-1, "1.2.3.4:5678"), whole.desk.lifetimes, trio.current_time())
     connection.session.imei = imei
     whole.presence.registered(imei, connection, trio.current_time())
     return connection

@@ -46,7 +46,8 @@ async def test_silent_unregistered_connections_are_looked_at_in_slices(
     follow_trios_clock(monkeypatch)
     rig = Rig(store)
     presence = Presence(rig.records, Flapping(5, 60))
-    desk = Desk(Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records)
+    poller = Poller()
+    desk = Desk(poller, DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records)
     loop, looks, look = LoopTurns(), Counter[int](), Watch._look
 
     def counted(watch: Watch, connection: Connection, now: float, crowded_timeout: float) -> None:
@@ -59,13 +60,13 @@ async def test_silent_unregistered_connections_are_looked_at_in_slices(
     links = [Link(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(SILENT)]
     async with trio.open_nursery() as nursery:
         for link in links:
-            nursery.start_soon(desk.own, link)
+            nursery.start_soon(desk.lifetimes.own, link)
         nursery.start_soon(desk.watch.run)
         await wait_all_tasks_blocked()
         await trio.sleep(3.5)
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(loop)
-    await desk._poller.aclose()
+    await poller.aclose()
     assert sum(looks.values()) == 3 * SILENT
     assert max(looks.values()) <= LOOKS
 
@@ -79,22 +80,23 @@ async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
     rig = Rig(store)
     crowds = Crowds()
     presence = Presence(rig.records, Flapping(5, 60))
+    poller = Poller()
     desk = Desk(
-        Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records,
+        poller, DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records,
         crowds=crowds,
     )  # fmt: skip
     address = "192.0.2.1:5000"
     async with trio.open_nursery() as nursery:
         for _ in range(3 * LOOKS):
             link = Link(os.eventfd(0, os.EFD_NONBLOCK), address, crowds.enter(address))
-            nursery.start_soon(desk.own, link)
+            nursery.start_soon(desk.lifetimes.own, link)
         nursery.start_soon(desk.watch.run)
         await trio.sleep(20.0)
         await wait_all_tasks_blocked()
         # There is a place for one more.
         assert len(desk.connections) == UNREGISTERED_PER_NETWORK - 1
         nursery.cancel_scope.cancel()
-    await desk._poller.aclose()
+    await poller.aclose()
 
 
 async def test_ends_of_unregistered_connections_come_a_few_at_a_time() -> None:
@@ -124,8 +126,9 @@ class Counting(Desk):
 
     def __init__(self, rig: Rig, loop: LoopTurns) -> None:
         presence = Presence(rig.records, Flapping(5, 60))
+        self.poller = Poller()
         super().__init__(
-            Poller(), DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records
+            self.poller, DeviceSettings(), rig.directory, presence, rig.dispatcher, rig.records
         )
         self.loop = loop
         self.answered: Counter[int] = Counter()
@@ -160,7 +163,9 @@ async def test_what_is_due_together_is_judged_in_slices(
         for _ in range(GONE):
             near, far = socket.socketpair()
             near.setblocking(False)
-            nursery.start_soon(desk.own, Link(near.detach(), "192.0.2.1:1", registered=False))
+            nursery.start_soon(
+                desk.lifetimes.own, Link(near.detach(), "192.0.2.1:1", registered=False)
+            )
             far.sendall(wire)
             ends.append(far)
         await trio.sleep(0.05)
@@ -170,7 +175,7 @@ async def test_what_is_due_together_is_judged_in_slices(
         later = Counter(desk.answered)
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(loop)
-    await desk._poller.aclose()
+    await desk.poller.aclose()
     for far in ends:
         far.close()
     assert at_once + sum(later.values()) >= GONE

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import BEAT, FrameCounts
 from devgate.gateway.devices.attempts import Attempts
-from devgate.gateway.devices.connection import Connection, shared
-from devgate.gateway.devices.effects import TAKEN_OVER, Acts
+from devgate.gateway.devices.connection import Connection
+from devgate.gateway.devices.effects import Acts
+from devgate.gateway.devices.lifetimes import Lifetimes
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.rounds import Rounds
@@ -26,7 +26,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.net.limits import Crowds
-from devgate.net.link import Link, reason
+from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.protocol.frames import HEADER_SIZE, Event
 from devgate.protocol.quick import LONE, LONGEST, NOT_ASKED, answer, lone, own
@@ -34,8 +34,6 @@ from devgate.protocol.session import react
 
 if TYPE_CHECKING:
     from devgate.config.device import DeviceSettings
-
-STOPS = "the gateway stops"  # why a connection ends that has no reason of its own
 
 log = logging.getLogger("devgate.devices")
 
@@ -58,38 +56,36 @@ class Desk:
     ) -> None:
         """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too.
         `make_task` gives a connection's task its form (`parked_task`)."""
-        # By link. Each is added and taken out by its own task (began(), ended()); the desk's task
-        # and the sweep (Watch.run) read it, and change what a Connection holds.
+        # By link. Each is added and taken out by its own task (Lifetimes); the desk's task and
+        # the sweep (Watch.run) read it, and change what a Connection holds.
         self.connections: dict[Link, Connection] = {}
         # Changed by the tasks of callers that tap, which attach() shows to connections.
         self.taps = Taps()
         # Counted by the desk's task and the sweep; read by /metrics and /healthz.
         self.counts = FrameCounts()
         self._quick_counts = self.counts.quick
-        self._crowds = crowds or Crowds()
-        self._make_task = make_task
-        self._connected = -math.inf  # when the last connection began
         # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
         self.unregistered = Unregistered(
             refusals or Refusals(), Unknown(records), Attempts(records)
         )
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
-        self._poller = poller
         self._directory = directory
         self._presence = presence
-        self._dispatcher = dispatcher
         self._settings = settings  # replaced by a reload, in the task that acts on signals
-        self.relayed = settings.proxy_protocol
         self.watch = Watch(
             self, poller, presence, self._acts, self.unregistered, settings, crowded
         )
         self._tails = self.watch.tails
+        self.lifetimes = Lifetimes(
+            self.connections, poller, presence, dispatcher, self.unregistered, self.watch,
+            self.taps, crowds or Crowds(), make_task, relayed=settings.proxy_protocol,
+        )  # fmt: skip
         self.rounds = Rounds(self, poller, presence, dispatcher)
 
     def apply(self, settings: DeviceSettings) -> None:
         """Work by these timeouts and limits from now on."""
         self._settings = settings
-        self.relayed = settings.proxy_protocol
+        self.lifetimes.relayed = settings.proxy_protocol
         self.watch.apply(settings)
 
     def attach(self, imei: Imei | None, tap: Tap | None) -> None:
@@ -101,81 +97,6 @@ class Desk:
         for connection in self.connections.values():
             if connection.session.imei is None:
                 connection.tap = tap
-
-    def own(self, link: Link) -> Coroutine[Any, Any, None]:
-        """The task that owns a connection from its first byte to its end, for a nursery."""
-        self._connected = shared(trio.current_time(), self._connected)
-        return self._make_task(Connection(link, self, self._connected))
-
-    def began(self, connection: Connection) -> None:
-        """A connection's task begins: poll its link. It ends if the kernel can watch no more."""
-        connection.tap = self.taps.get(None)
-        self.connections[connection.link] = connection
-        self.unregistered.began(connection)
-        self.poll(connection)
-
-    def moved(self, connection: Connection) -> None:
-        """Another program has had this connection until now. It is not read before poll()."""
-        self.connections[connection.link] = connection
-        if connection.session.imei is None:
-            self.unregistered.began(connection)
-
-    def poll(self, connection: Connection) -> None:
-        """Read it from now on. It ends if the kernel can watch no more."""
-        try:
-            self._poller.add(connection.link)
-        except OSError as err:
-            connection.end(reason(err))
-
-    def poll_all(self, connections: Iterable[Connection]) -> None:
-        """The same of very many: who has said something meanwhile does not wait for the rest."""
-        for connection in connections:
-            self.poll(connection)
-        self._poller.look_through()
-
-    def forget(self, connection: Connection) -> None:
-        """It was moved() here and polled, and another one takes its place, or none."""
-        del self.connections[connection.link]
-        self._poller.forget(connection.link)
-
-    def started(self, connection: Connection) -> Coroutine[Any, Any, None]:
-        """The task of such a connection, for a nursery."""
-        return self._make_task(connection)
-
-    def hang_up(self, link: Link) -> None:
-        """Close a connection in a process that is the gateway no longer: nothing is told of it."""
-        self._poller.close(link)
-
-    def close(self) -> None:
-        """The gateway stops: end all connections, which costs less than to cancel each."""
-        for connection in list(self.connections.values()):
-            connection.end(STOPS)
-
-    def ended(self, connection: Connection) -> None:
-        """A connection's task ends: forget it, and close its socket.
-
-        The only place where a device's connection is closed, called once for each by its own task.
-        """
-        link, why = connection.link, connection.why or STOPS
-        del self.connections[link]
-        if connection.waits:
-            self.watch.ended(connection)
-        if not connection.own:
-            self.unregistered.ended(connection)
-        if connection.session.imei is not None:
-            self._dispatcher.disconnected(connection.session.imei, connection)
-        self._presence.ended(connection, why)
-        self._poller.close(link, abort=why == TAKEN_OVER)
-        if link.crowd is not None:
-            self._crowds.leave(link.crowd, registered=bool(connection.own))
-
-    def make_room(self, most: int) -> int:
-        """For the acceptor: end some connections that have not registered. Returns how many."""
-        return self.unregistered.make_room(most, trio.current_time(), self._poller.waits)
-
-    def strict(self, address: str) -> bool:
-        """For the acceptor: whether this address is to be kept to its share of them."""
-        return self.unregistered.slow(address, trio.current_time())
 
     def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
         """Answer what has arrived. A fault in one connection ends that one alone.

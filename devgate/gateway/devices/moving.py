@@ -150,7 +150,7 @@ class Unpacking:
         former = self.connections.pop(place)
         imei, crowd = former.session.imei, former.link.crowd
         assert imei is not None, "the others are told at the end"
-        self._desk.forget(former)
+        self._desk.lifetimes.forget(former)
         self._presence.forget(imei, former)
         if crowd is not None:
             self._crowds.leave(crowd, registered=True)
@@ -168,7 +168,7 @@ class Unpacking:
                 link.inbound.go_on(more["header"].encode("latin-1"))
         else:
             link = Link(fd, address, crowd, max_unsent=self._max_unsent, registered=registered)
-        connection = Moved(link, self._desk, connected + self._shift)
+        connection = Moved(link, self._desk.lifetimes, connected + self._shift)
         connection.heard = heard + self._shift
         connection.registered_at = registered_at
         connection.generation = generation
@@ -181,7 +181,7 @@ class Unpacking:
             if crowd is not None:
                 crowd.registered()
             self._presence.moved(Imei(imei), connection)
-        self._desk.moved(connection)
+        self._desk.lifetimes.moved(connection)
         self._places += place is None
         self.connections[self._places if place is None else place] = connection
 
