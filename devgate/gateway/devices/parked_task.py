@@ -43,6 +43,8 @@ import trio
 
 PROBE_SECONDS = 5.0  # in which trio must have run what `choose` starts
 
+_NO_NURSERIES: list[trio.Nursery] = []  # those that a parked task has opened
+
 log = logging.getLogger("devgate")
 
 
@@ -85,7 +87,7 @@ class Parked(Coroutine[object, Any, None]):
         if outcome is None:
             if not self.begin():
                 raise StopIteration
-            self._task = trio.lowlevel.current_task()
+            self._task = _lightened(trio.lowlevel.current_task())
             wait = trio.lowlevel.wait_task_rescheduled(self)  # noqa: ASYNC105 (of it, the yield alone)
             try:
                 return wait.send(None)
@@ -124,6 +126,16 @@ class Parked(Coroutine[object, Any, None]):
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("it is a task of its own: start it in a nursery")
+
+
+def _lightened(task: trio.lowlevel.Task) -> trio.lowlevel.Task:
+    """A task that opens no nursery and changes no context variable shares what would hold them."""
+    nursery = task.parent_nursery
+    if nursery is not None:
+        # Of the same run, whose tasks are never entered at once.
+        task.context = nursery.parent_task.context
+    task._child_nurseries = _NO_NURSERIES
+    return task
 
 
 MakeTask = Callable[[Parked], Coroutine[Any, Any, None]]
@@ -204,6 +216,8 @@ async def probe(make: MakeTask) -> None:
             for task in nursery.child_tasks:
                 if not list(task.iter_await_frames()):
                     raise RuntimeError("a task has no frame")
+                if task.child_nurseries:
+                    raise RuntimeError("a task has nurseries of others")
             woken.wake()
             while not woken.finished:
                 await trio.lowlevel.checkpoint()

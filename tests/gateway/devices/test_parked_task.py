@@ -64,6 +64,19 @@ async def test_it_parks_until_it_is_woken(make: MakeTask) -> None:
     assert parked.notes == ["begin in device", "finish in device"]
 
 
+async def test_objects_share_what_a_task_has_of_its_own_otherwise() -> None:
+    """A context and a list of nurseries each took 128 bytes of a connected device."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(as_object, Noting())
+        await wait_all_tasks_blocked()
+        one, other = nursery.child_tasks
+        assert one.context is other.context is nursery.parent_task.context
+        assert one._child_nurseries is other._child_nurseries
+        assert one.child_nurseries == []
+        nursery.cancel_scope.cancel()
+
+
 async def test_it_finishes_when_it_is_cancelled(make: MakeTask) -> None:
     parked = Noting()
     async with trio.open_nursery() as nursery:
