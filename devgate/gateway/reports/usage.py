@@ -170,6 +170,7 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
     not the one that it was."""
     zones = site_zones.zones(conn)
     number, at = work.newest(conn)
+    at = at or now  # without any event all that is there is counted
     state = work.state(conn)
     first = work.oldest_command(conn) or now
     oldest = min(first, work.oldest_event(conn) or now)

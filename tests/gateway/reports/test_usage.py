@@ -11,6 +11,7 @@ from sqlalchemy import delete, update
 from devgate.gateway.reports import usage
 from devgate.model import Imei
 from devgate.store import devices
+from devgate.store import usage_work as states
 from devgate.store.batch import Row
 from devgate.store.history import Reading
 from devgate.store.schema import command, presence
@@ -20,6 +21,19 @@ from tests.gateway.reports.counted import DAY, TODAY, World, at, counts
 from tests.gateway.rig import InlineRecords
 from tests.store.commands import command_row
 from tests.store.plain import A, B, C
+
+
+async def test_a_database_without_an_event_is_counted_up_to_now(world: World) -> None:
+    await world.turn()
+    found = await world.records.read(states.state)
+    assert found is not None
+    assert (found.position, found.at) == (0, world.now)
+    world.start(world.now + 5)
+    await world.turn()
+    found = await world.records.read(states.state)
+    assert found is not None
+    assert found.position > 0
+    assert found.at >= world.now
 
 
 async def test_starts_are_counted_by_the_day_of_the_zone(world: World) -> None:
