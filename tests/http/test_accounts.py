@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -116,6 +117,11 @@ def test_the_command_asks_the_gateway_that_runs(served: Site) -> None:
     assert served.cli("user", "add", "张伟", "--replace", text=OTHER).returncode == 0
     with visitor(served.url) as opened:
         assert opened.log_in(name="张伟", password=OTHER) == "/"
+    shown = served.cli("user", "edit", "张伟", "--invite").stdout
+    page = re.search(r"the invitation is (/invitation\?word=\S+) at the dashboard", shown)
+    with served.client(None) as client:
+        assert page is not None, shown
+        assert client.get(page[1]).status_code == 200
     invited = served.cli("user", "edit", "张伟", "--invite", "--json")
     assert json.loads(invited.stdout)["invitation"]
     (row,) = [json.loads(one) for one in served.cli("user", "list", "--json").stdout.splitlines()

@@ -213,8 +213,13 @@ def edit(
 def _finish(where: Where, reply: Reply) -> NoReturn:
     """Print the reply, with the invitation that it may have."""
     if reply.get("invitation"):
-        reply["message"] += f"; the invitation is {reply['invitation']}"
+        reply["message"] += f"; the invitation is {_page_of(reply)}"
     finish(reply, where.as_json)
+
+
+def _page_of(reply: Reply) -> str:
+    """Where the password is set, behind the address of the dashboard."""
+    return f"/invitation?word={reply['invitation']} at the dashboard, once, within seven days"
 
 
 def _password() -> str:
