@@ -38,6 +38,8 @@ AMBIGUOUS = (
 CORRECTED = "the node of the device was frozen before it could be sent; nothing was sent"
 DONE = {"start": "started", "stop": "stopped"}
 TEST = "test"
+# Behind the message of an outcome that a kill may still take back.
+NOT_ON_DISK = "; not on disk yet, for the database is away"
 ELSEWHERE = (
     "the database is away, and another node may have taken the command by now: the outcome is "
     "unknown, ask again with the key"
@@ -226,6 +228,11 @@ class Command:
         self.status, self.late, self.late_at, self.ambiguous = status, True, now, False
         self.outcome = OUTCOMES.get(status, REFUSED)
         self.message = self._words(status) + ", the answer came late"
+
+    def is_not_on_disk(self) -> None:
+        """Its outcome is told before it is on disk. The second time does nothing."""
+        if not self.message.endswith(NOT_ON_DISK):
+            self.message += NOT_ON_DISK
 
     def _words(self, status: str) -> str:
         if status == "200":

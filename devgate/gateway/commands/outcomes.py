@@ -18,9 +18,6 @@ from devgate.gateway.details import ambiguous, ended, name_of, settled_late
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
-# Behind the message of an outcome that a kill may still take back.
-NOT_ON_DISK = "; not on disk yet, for the database is away"
-
 UNCERTAIN_SECONDS = 5.0  # that a caller waits to hear whether another node has its command
 
 log = logging.getLogger("devgate.commands")
@@ -121,15 +118,18 @@ class Outcomes:
         )  # fmt: skip
 
     def settle_late(self, command: Command, status: str) -> None:
-        """A result has come after the 408."""
+        """A result has come after the 408. Who asks for the command from now on hears of it once
+        that is on disk: until then a kill leaves the 408."""
         now = time()
         command.settles_late(status, now)
+        command.done = False
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
         self._running.note_outcome(command)
         self._rates.note_late(command)
         self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
+        self._records.flush(partial(self.flushed, partial(_told, command)))
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
         """What Records.flush() calls back. Calls on once what was posted is on disk; with False
@@ -168,8 +168,15 @@ class Outcomes:
             if self.shared and not on_disk:
                 command.may_be_elsewhere()
             elif not on_disk and until > trio.current_time():  # the gateway stops
-                command.message += NOT_ON_DISK
+                command.is_not_on_disk()
             _complete(command)
+
+
+def _told(command: Command, on_disk: bool) -> None:
+    """Its outcome may be told: it is on disk, or that takes too long."""
+    if not on_disk:
+        command.is_not_on_disk()
+    command.set_done()
 
 
 def _complete(command: Command) -> None:

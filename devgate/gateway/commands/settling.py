@@ -12,7 +12,6 @@ import trio
 from devgate.gateway.command import AMBIGUOUS, Command
 from devgate.gateway.commands.claims import Held, Sent, Settled
 from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
-from devgate.gateway.commands.outcomes import NOT_ON_DISK
 from devgate.gateway.commands.sending import Sender
 from devgate.model import Imei
 from devgate.protocol.session import Result
@@ -130,8 +129,9 @@ class Settler(Sender):
         if not on_disk:
             # The device has said so, and its word goes on to the caller; but should the
             # gateway be killed before the database is back, the record will say 408.
-            command.message += NOT_ON_DISK
-        command.set_done()
+            command.is_not_on_disk()
+        if not (on_disk and command.late):  # a late one is told once that is on disk, too
+            command.set_done()
         self._free(device, command)
 
     def give_up(self) -> None:

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import CallerError, StoreError
+from devgate.gateway.command import NOT_ON_DISK
 from devgate.store import history
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, ask
 from tests.writing import flushed
@@ -203,6 +204,49 @@ async def test_a_key_that_cannot_be_looked_up_sends_nothing(
     await flushed(rig.writer)
     assert (await rig.order(key="k")).status == "200"
     assert len(link.sent) == 1
+
+
+async def test_a_late_result_that_is_not_on_disk_says_so(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Found by scripts/jepsen: a node that was cut off from its database told a caller that asked
+    again of a late result, and the 408 stood on record for ever."""
+    rig.online()
+    first = ask(rig, nursery, key="k")
+    await trio.sleep(1)
+    rig.writer.away = "locked"
+    await trio.sleep(rig.settings.ack_timeout + 6)
+    assert first.status == "408"
+    rig.says()
+    again = ask(rig, nursery, key="k")
+    await trio.sleep(6)
+    assert first.command is not None
+    assert again.command is first.command
+    assert again.status == "200"
+    assert again.command.message.endswith("the answer came late" + NOT_ON_DISK)
+    rig.writer.away = ""
+    await flushed(rig.writer)
+    record = rig.stored(first.command.id)
+    assert (record["status"], record["late"]) == ("200", True)
+    assert NOT_ON_DISK not in record["message"]
+
+
+async def test_a_result_behind_the_408_that_is_being_written_is_told_when_it_is_on_disk(
+    rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    rig.online()
+    asked = ask(rig, nursery)
+    await trio.sleep(rig.settings.ack_timeout - 0.5)
+    rig.writer.slow = 2.0
+    await trio.sleep(1)
+    rig.says()
+    await trio.sleep(2)
+    assert asked.status is None, "the 408 is on disk by now, and the 200 is not"
+    await trio.sleep(2)
+    assert asked.status == "200"
+    assert asked.command is not None
+    assert rig.stored(asked.command.id)["status"] == "200"
+    assert NOT_ON_DISK not in asked.command.message
 
 
 @pytest.mark.parametrize("key", [None, "k"])
