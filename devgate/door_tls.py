@@ -8,6 +8,7 @@ from pathlib import Path
 
 from devgate.config.settings import Settings
 from devgate.config.tls import TlsSettings
+from devgate.errors import SetupError
 from devgate.net.tls import context
 from devgate.net.tls_contexts import TlsContexts
 
@@ -26,6 +27,22 @@ def tables(settings: Settings) -> dict[str, TlsSettings]:
 def certificate_files(settings: Settings) -> dict[str, str]:
     """The certificate's file of each door that has one, by its table."""
     return {name: tls.certificate for name, tls in tables(settings).items()}
+
+
+def check(settings: Settings) -> None:
+    """Raises SetupError, with the file and line of the key, for what a door cannot use."""
+    for name, tls in tables(settings).items():
+        try:
+            tls_of(tls)
+        except SetupError as err:
+            where = settings.where(f"{name}.{_key_of(str(err))}")
+            raise SetupError(f"{where}: {err}", err.status) from err
+
+
+def _key_of(text: str) -> str:
+    """The key of the file that a sentence of `net.tls` is about, which begins with its kind."""
+    kinds = {"TLS private key ": "key", "TLS key ": "key", "TLS client_ca ": "client_ca"}
+    return next((key for kind, key in kinds.items() if text.startswith(kind)), "certificate")
 
 
 def door_tls(

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from devgate import __version__, logs
+from devgate import __version__, door_tls, logs
 from devgate.access.tokens import entries
 from devgate.app import App, Ready
 from devgate.build import build, in_a_sentence
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
-from devgate.door_tls import tables, tls_of
 from devgate.early import Told, until_told
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
@@ -34,7 +33,7 @@ from devgate.store.engine import Database
 from devgate.store.opening import claim_database
 from devgate.systemd import starting
 from devgate.upgrade.program import inherited
-from devgate.webhooks.webhooks import secret_of
+from devgate.webhooks import configured
 
 if TYPE_CHECKING:
     from devgate.store.nodes import Member
@@ -64,21 +63,24 @@ def check(settings: Settings, *, standby: bool = False) -> None:
         from devgate.standby import possible  # not for a gateway that does not wait
 
         possible(settings)
-    for tls in tables(settings).values():
-        tls_of(tls)
+    door_tls.check(settings)
     if settings.control.tokens:
         entries(settings.control.tokens)
     if settings.http.users:
         from devgate.access.users import entries as users  # a gateway without HTTP needs no Argon2
 
         users(settings.http.users)
-    for webhook in settings.webhook:
-        secret_of(webhook)
+    configured.check(settings)
 
 
 def open_to_others(settings: Settings) -> Iterator[str]:
     """What the configuration lays open, in sentences."""
     yield from exposed(settings)
+
+
+def unreachable(settings: Settings) -> Iterator[str]:
+    """The webhooks that nothing can be posted to, in sentences."""
+    yield from configured.private(settings)
 
 
 def promises(settings: Settings) -> Iterator[str]:
@@ -148,6 +150,8 @@ def _serve(
     check(settings, standby=standby)
     for words in exposed(settings):
         log.warning("exposed reason=%s", words)
+    for words in unreachable(settings):
+        log.warning("webhook cannot be posted to reason=%s", words)
     given = None
     found: tuple[Database, Member | None] | None
     if successor is not None:

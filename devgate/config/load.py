@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def load(
         settings = Settings.model_validate(data, context=context)
     except ValidationError as err:
         errors = err.errors(include_url=False)
+    origin = _Origin(file, text, frozenset(given))
     if wrong or errors:
-        said = chain(wrong, _complaints(errors, _Origin(file, Lines(text), frozenset(given))))
+        said = chain(wrong, _complaints(errors, origin))
         lines = list(islice(said, MAX_COMPLAINTS))
         if (more := len(wrong) + len(errors) - len(lines)) > 0:
             lines.append(f"and {more} more")
@@ -69,12 +71,13 @@ def load(
         try:
             url = credentials.with_password(settings.store.url, settings.store.password_file)
         except ValueError as err:
-            says = _Origin(file, Lines(text), frozenset(given)).says(PASSWORD_FILE)
-            raise SetupError(f"{says}: {err}") from None
+            raise SetupError(f"{origin.says(PASSWORD_FILE)}: {err}") from None
         store = settings.store.model_copy(update={"url": url})
         settings = settings.model_copy(update={"store": store})
-    if file is not None:
-        settings.read_from(str(file.absolute()))
+    settings.read_from(
+        None if file is None else str(file.absolute()),
+        lambda key: origin.says(tuple(_parts(key))),
+    )
     return settings
 
 
@@ -120,10 +123,14 @@ def _changed(old: Table, new: Table, around: Place) -> Iterator[tuple[Place, boo
 class _Origin:
     """Who gave a value: a variable, or a line of the file."""
 
-    def __init__(self, file: Path | None, lines: Lines, given: frozenset[Place]) -> None:
+    def __init__(self, file: Path | None, text: str, given: frozenset[Place]) -> None:
         self._file = None if file is None else name_of(file)
-        self._lines = lines
+        self._text = text
         self._given = given
+
+    @cached_property
+    def _lines(self) -> Lines:
+        return Lines(self._text)  # only where something is wrong
 
     def line(self, place: Place) -> int:
         """For sorting: variables stand in front."""

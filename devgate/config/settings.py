@@ -6,6 +6,7 @@ here without `config.load` keep their relative paths.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import PrivateAttr, model_validator
@@ -145,6 +146,7 @@ class Settings(Table):
     log: LogSettings = setting({}, "What the gateway says of itself.")
     webhook: list[WebhookSettings] = setting([], "Receivers of events.", restart=True)
     _file: str | None = PrivateAttr(None)
+    _written: Callable[[str], str] | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
         """By their values, wherever they were read from."""
@@ -170,9 +172,14 @@ class Settings(Table):
         """Whether there are sessions, and the database has the secret that signs them."""
         return bool(self.http.listen) and not self.session_file
 
-    def read_from(self, file: str) -> None:
-        """Say which file they were read from."""
-        self._file = file
+    def read_from(self, file: str | None, written: Callable[[str], str]) -> None:
+        """Say which file they were read from, and what tells where a key was written."""
+        self._file, self._written = file, written
+
+    def where(self, key: str) -> str:
+        """What stands in front of a complaint about this key: the file, the line and the key, or
+        the variable. One of several tables has its number, from 0: `webhook.0.events`."""
+        return key if self._written is None else self._written(key)
 
     @model_validator(mode="after")
     def _keys_need_their_records(self) -> Settings:

@@ -150,13 +150,16 @@ def secret_of(webhook: WebhookSettings) -> bytes:
     """The key that signs. Raises SetupError for a file or for events that cannot be used."""
     try:
         must_be_known(webhook.events)
+        return key_in(webhook.secret_file) if webhook.secret_file else key_of(webhook.secret)
     except ValueError as err:
         raise SetupError(f"[[webhook]] {webhook.called}: {err}") from None
-    if not webhook.secret_file:
-        return key_of(webhook.secret)
+
+
+def key_in(file: str) -> bytes:
+    """The key in a secret's file. Raises ValueError, with the file, where there is none."""
     try:
-        with Path(webhook.secret_file).open("rb") as file:
-            text = file.read(MOST_SECRET).decode()
+        with Path(file).open("rb") as opened:
+            text = opened.read(MOST_SECRET).decode()
         return key_of(text.strip())
     except OSError as err:
         why = f"can't be read: {err.strerror}"
@@ -164,4 +167,4 @@ def secret_of(webhook: WebhookSettings) -> bytes:
         why = "is not UTF-8"
     except ValueError as err:
         why = str(err)
-    raise SetupError(f"[[webhook]] {webhook.called}: secret_file {webhook.secret_file}: {why}")
+    raise ValueError(f"secret_file {file}: {why}")

@@ -92,10 +92,10 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int
             fail(str(err), 2 if err.status == "400" else 12)
     if check:
         from devgate.process import check as look
-        from devgate.process import open_to_others, promises
+        from devgate.process import open_to_others, promises, unreachable
 
         look(settings, standby=standby)
-        for words in open_to_others(settings):
+        for words in (*open_to_others(settings), *unreachable(settings)):
             complain(f"warning: {words}")
         for words in promises(settings):
             tell(words)
