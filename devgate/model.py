@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, NewType, NoReturn, Self
 
@@ -79,14 +79,33 @@ class Source(str):
         return str.__str__(self)
 
 
-def audit_row(event: Mapping[str, object]) -> list[object]:
-    """An event of the audit in the columns of AUDIT_CSV: who did what, to what, and how."""
+def in_words(value: object, said: Callable[[str], str] = str, most: int = 1 << 30) -> str:
+    """A value of an event as a person reads it: `site: - -> North; enabled: yes -> no`.
+
+    `said` is what the language has for yes and no, and `most` the characters of a value.
+    """
+    if isinstance(value, bool):
+        return said("yes" if value else "no")
+    if isinstance(value, Mapping):
+        if set(value) == {"old", "new"}:
+            return " -> ".join(in_words(value[name], said, most) for name in ("old", "new"))
+        return "; ".join(f"{name}: {in_words(one, said, most)}" for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        text = ", ".join(in_words(one, said, most) for one in value)
+    else:
+        text = "" if value is None else str(value)
+    return (text if len(text) <= most else text[: most - 3] + "...") or "-"
+
+
+def audit_row(event: Mapping[str, object], said: Callable[[str], str] = str) -> list[object]:
+    """An event of the audit in the columns of AUDIT_CSV: who did what, to what, and how.
+
+    `said` as in in_words().
+    """
     changes = event.get("changes")
     detail = ""
     if isinstance(changes, Mapping):
-        detail = "; ".join(
-            f"{name}: {one.get('old')} -> {one.get('new')}" for name, one in changes.items()
-        )
+        detail = in_words(changes, said)
     elif given := event.get("given"):
         detail = json.dumps(given, ensure_ascii=False)
     elif event.get("verdict"):

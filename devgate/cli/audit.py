@@ -10,7 +10,7 @@ import click
 
 from devgate.cli.language import said
 from devgate.cli.moments import exact
-from devgate.cli.output import Where, common, exit_code, finish, say, table
+from devgate.cli.output import Where, common, exit_code, finish, in_short, say, table
 from devgate.cli.params import Moment
 from devgate.control.client import ask
 from devgate.model import AUDIT_CSV, audit_row
@@ -43,12 +43,17 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
     reply = _page(where, given, limit)
     if exit_code(reply) or where.as_json:
         finish(reply, where.as_json)
-    rows = [audit_row(one) for one in reply["items"]]
-    if rows:
-        header = [name.upper() for name in AUDIT_CSV if name != "event"]
-        say(table(header, [[exact(row[0]), *row[2:]] for row in rows]))
+    if rows := [_row(one) for one in reply["items"]]:
+        say(table([name.upper() for name in AUDIT_CSV if name != "event"], rows))
     else:
         click.echo(said("nothing is like that"), err=True)
+
+
+def _row(event: Mapping[str, Any]) -> list[object]:
+    """An event as a line of the table: as in CSV, in words and bounded."""
+    at, _, *row, detail = audit_row(event)
+    words = in_short(event.get("changes") or event.get("given") or detail)
+    return [exact(at), *row, said(words) if detail else ""]
 
 
 def _page(where: Where, given: Mapping[str, Any], limit: int) -> dict[str, Any]:

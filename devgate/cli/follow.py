@@ -13,7 +13,18 @@ import click
 
 from devgate.cli.language import said
 from devgate.cli.moments import of_day
-from devgate.cli.output import Where, common, complain, emit, fail, finish, plain, say, width
+from devgate.cli.output import (
+    Where,
+    common,
+    complain,
+    emit,
+    fail,
+    finish,
+    in_short,
+    plain,
+    say,
+    width,
+)
 from devgate.cli.params import ImeiType
 from devgate.control.client import NoAnswer, stream
 from devgate.model import NO_GATEWAY, Imei
@@ -199,8 +210,11 @@ def _outcome(event: Event) -> Iterator[str]:
 def _named(event: Event, names: Iterable[str]) -> Iterator[str]:
     """These of its fields that say something."""
     for name in names:
-        if (value := event.get(name)) is not None and value is not False:
-            yield f"{name}={plain(str(value))}"
+        value = event.get(name)
+        if name == "changes" and isinstance(value, dict):
+            yield in_short(value)
+        elif value is not None and value is not False:
+            yield f"{name}={in_short(value)}"
 
 
 def _frame(frame: Event) -> Parts:

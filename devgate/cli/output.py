@@ -17,7 +17,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 import click
 
 from devgate.cli.language import said
-from devgate.model import EXIT
+from devgate.model import EXIT, in_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
 PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
 USAGE = 2
+MOST_VALUE, MOST_VALUES = 60, 240  # characters of a value in a line, and of several in one
 
 
 @dataclass(slots=True)
@@ -232,6 +233,12 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return said("yes" if value else "no")
     return plain(str(value))
+
+
+def in_short(value: object) -> str:
+    """A value of an event as a part of one line, in the language of who reads it."""
+    text = in_words(value, said, MOST_VALUES if isinstance(value, str) else MOST_VALUE)
+    return plain(text if len(text) <= MOST_VALUES else text[: MOST_VALUES - 3] + "...")
 
 
 def plain(text: str) -> str:

@@ -61,6 +61,60 @@ def test_events_as_text_and_as_json(run: Run, gateway: Answering) -> None:
     assert [json.loads(line) for line in lines] == [ONLINE, missed]
 
 
+CHANGED: Reply = {
+    "event": 4714, "at": "2025-01-31T12:00:11.000Z", "type": "device.changed", "imei": IMEI,
+    "changes": {
+        "name": {"old": None, "new": "Chair\n\x1b[31m"}, "enabled": {"old": True, "new": False},
+        "tags": {"old": [], "new": ["leather", "2026"]}, "note": {"old": "", "new": "x" * 500},
+    },
+    "source": "socket",
+}  # fmt: skip
+GIVEN: Reply = {
+    "event": 4715, "at": "2025-01-31T12:00:12.000Z", "type": "operation.done", "imei": None,
+    "operation": "zone", "given": {"site": "North", "zone": None, "all": True},
+    "devices": ["a", "b"], "first": True,
+}  # fmt: skip
+
+
+def test_a_change_is_told_as_a_person_reads_it(
+    run: Run, gateway: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one line, bounded, in both languages, and no control character of a name."""
+    many = {f"field{n}": {"old": "y" * 99, "new": "z" * 99} for n in range(99)}
+    gateway.answer = lambda request: [OPENED, CHANGED, GIVEN, {**CHANGED, "changes": many}]
+    changed, given, long = run("watch").stdout.splitlines()
+    assert changed == (
+        f"12:00:11.000Z  device.changed      {IMEI}  name: - -> Chair\\n\\x1b[31m; "
+        f"enabled: yes -> no; tags: - -> leather, 2026; note: - -> {'x' * 57}...  event=4714  "
+        "source=socket"
+    )
+    assert given == (
+        "12:00:12.000Z  operation.done      -                operation=zone  given=site: North; "
+        "zone: -; all: yes  devices=a, b  first=yes  event=4715"
+    )
+    assert len(long) < 400
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+    changed, given, _ = run("watch").stdout.splitlines()
+    assert "; enabled: 是 -> 否; " in changed
+    assert given.endswith("; all: 是  devices=a, b  first=是  event=4715")
+
+
+def test_the_audit_is_told_so_too(
+    run: Run, gateway: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page: Reply = {"status": "200", "items": [CHANGED, GIVEN], "next": None}
+    gateway.answer = lambda request: [page]
+    _, changed, given = run("audit").stdout.splitlines()
+    assert f"{IMEI}  name: - -> Chair\\n\\x1b[31m; enabled: yes -> no; " in changed
+    assert changed.endswith("x...")
+    assert given.endswith("zone             site: North; zone: -; all: yes")
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+    assert "; enabled: 是 -> 否; " in run("audit").stdout
+    row = run("audit", "--csv").stdout
+    assert f"note: - -> {'x' * 500}" in row, "a file has all of it, in every language alike"
+    assert "enabled: yes -> no" in row
+
+
 def test_what_came_of_a_command_stands_before_its_ids(run: Run, gateway: Answering) -> None:
     """D28: the id came first, and no name."""
     gateway.answer = lambda request: [OPENED, ENDED]

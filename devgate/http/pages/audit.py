@@ -55,7 +55,9 @@ async def show(visit: Visit) -> Response:
     page: Mapping[str, Any] = await visit.ask_or(
         at_hand.now(nothing), "audit", **args, after=number(after, 18), limit=SHOWN
     )
-    rows = [(one, dict(zip(AUDIT_CSV, audit_row(one), strict=True))) for one in page["items"]]
+    rows = [
+        (one, dict(zip(AUDIT_CSV, audit_row(one, visit.t), strict=True))) for one in page["items"]
+    ]
     return visit.page(
         "audit.html",
         title=visit.t("Audit"),
