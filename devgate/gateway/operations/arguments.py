@@ -76,7 +76,9 @@ def long(args: Args, most: int) -> int:
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 32:
         given = int(given)
     if type(given) is not int or not 1 <= given <= most:  # a JSON true is an int, too
-        raise CallerError("400", f"long: a number from 1 to {most} expected, not {shown(given)}")
+        raise CallerError(
+            "400", f"long: a whole number from 1 to {most} expected, not {shown(given)}"
+        )
     return given
 
 

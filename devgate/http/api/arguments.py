@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from devgate.http.api.endpoints import Call, Field
 from devgate.http.api.misfit import misfit, words
-from devgate.http.api.schemas import Schema
+from devgate.http.api.schemas import LONG, Schema
 from devgate.http.problems import Problem
 from devgate.model import STRICT, shown, unknown_field
 
@@ -37,14 +38,18 @@ def bad(text: str, status: int = 400) -> Problem:
     return Problem("400", text, status)
 
 
-async def arguments(call: Call, request: Request) -> Args:
-    """All that a request says to this call, but a file. Raises Problem."""
+async def arguments(call: Call, request: Request, max_long: int) -> Args:
+    """All that a request says to this call, but a file. Raises Problem.
+
+    `max_long` is that of [command], which is the bound of a start's number on every interface.
+    """
     args: Args = {"type": call.operation}
     for one in call.place:
         _put(args, one, request.path_params[one.name])
     _query(call, request, args)
     if call.body == "json":
-        _json(call, request, args, await body(request, MAX_JSON))
+        known = {one.name: _bounded(one, max_long) for one in call.json}
+        _json(known, request, args, await body(request, MAX_JSON))
     for one in call.head:
         _head(one, request, args)
     return args
@@ -80,8 +85,11 @@ def _head(one: Field, request: Request, args: Args) -> None:
     args[one.argument] = value  # where a stream is taken up again, not where it once began
 
 
-def _json(call: Call, request: Request, args: Args, raw: bytes) -> None:
-    known = {one.name: one for one in call.json}
+def _bounded(one: Field, max_long: int) -> Field:
+    return replace(one, schema={**LONG, "maximum": max_long}) if one.schema is LONG else one
+
+
+def _json(known: Mapping[str, Field], request: Request, args: Args, raw: bytes) -> None:
     if raw:
         kind = request.headers.get("content-type", "application/json").partition(";")[0]
         if kind.strip().lower() != "application/json":
@@ -93,7 +101,7 @@ def _json(call: Call, request: Request, args: Args, raw: bytes) -> None:
         if name not in known:
             raise bad(unknown_field(name, known))
         _put(args, known[name], _number(known[name].schema, value))
-    _all_there(call.json, args)
+    _all_there(known.values(), args)
 
 
 def _put(args: Args, one: Field, value: object) -> None:

@@ -46,7 +46,7 @@ def _handler(web: Web, call: Call) -> Handler:
         if call.body == "command":
             return await _raw(web, caller_of(request), request)
         caller = must_be_allowed(web, request, call.operation)
-        args = await arguments.arguments(call, request)
+        args = await arguments.arguments(call, request, web.gateway.settings.command.max_long)
         form = {one.name: args.pop(one.name, None) for one in call.query if one.form}
         try:
             if call.body == "csv":

@@ -135,7 +135,9 @@ def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
         long = words.read_long(given, unit)
         most = visit.web.gateway.settings.command.max_long
         if long is None or not 1 <= long <= most:
-            raise CallerError("400", f"long: a number from 1 to {most} expected, not {given!r}")
+            raise CallerError(
+                "400", f"long: a whole number from 1 to {most} expected, not {given!r}"
+            )
         return {"long": long, "unit": unit}
     if what == "stop":
         return {"cancel": fields.get("cancel") == "1"}

@@ -43,7 +43,7 @@ def test_long(given: object, wire: int) -> None:
      "86401", " 5", "1" * 5000, [], {}],
 )  # fmt: skip
 def test_no_long(given: object) -> None:
-    with pytest.raises(CallerError, match=r"^long: a number from 1 to 86400 expected, not "):
+    with pytest.raises(CallerError, match=r"^long: a whole number from 1 to 86400 expected, not "):
         arguments.long({"long": given}, 86400)
 
 

@@ -50,7 +50,7 @@ def test_sentences_are_chinese_for_who_reads_that(
         )
     ]  # fmt: skip
     told, english = (problem(one, 400, "400") for one in wrong)
-    assert told == {**english, "detail": "long：应为 1 到 31622400 的整数，而不是 0"}  # noqa: RUF001
+    assert told == {**english, "detail": "long：应为 1 到 86400 的整数，而不是 0"}  # noqa: RUF001
     assert [one.headers.get("Content-Language") for one in wrong] == ["zh-CN", None]
     with served.client(role=None) as nobody:
         refused = nobody.get("/api/devices", headers=chinese)
@@ -95,6 +95,19 @@ def test_nothing_is_sent_to_who_is_not_there(client: httpx.Client, imei: str) ->
 def test_a_wrong_field_is_named(client: httpx.Client, imei: str, body: object, names: str) -> None:
     response = client.post(f"/api/devices/{imei}/start", json=body)
     assert names in problem(response, 400, "400")["detail"]
+
+
+@pytest.mark.parametrize("body", [{}, {"long": 0}, {"long": 86401}, {"long": True}])
+def test_the_bound_of_a_start_is_the_one_in_force(
+    served: Site, client: httpx.Client, imei: str, body: dict[str, object]
+) -> None:
+    """[command] max_long, in the words of the socket, and not the most that it may be."""
+    told = served.ask({"type": "start", "imei": imei, **body})["message"]
+    assert told.startswith("long: a whole number from 1 to 86400 expected, not ")
+    response = client.post(f"/api/devices/{imei}/start", json=body)
+    assert problem(response, 400, "400")["detail"] == told
+    many = client.post("/api/bulk/start", json={"imeis": [imei], **body})
+    assert problem(many, 400, "400")["detail"] == told
 
 
 @pytest.mark.parametrize(

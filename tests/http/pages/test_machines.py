@@ -167,7 +167,7 @@ def test_many_are_chosen_and_moved(served: Site, admin: Visitor) -> None:
     assert 'name="long" value="30m"' in admin.get(preset)
     fields = admin.fields(f"/bulk?{query}", "/bulk")
     bad = admin.post("/bulk", {**fields, "long": "soon"}, 400)
-    assert "long: a number from 1 to 86400 expected" in unescape(bad)
+    assert "long: a whole number from 1 to 86400 expected" in unescape(bad)
     served.ask({"type": "edit", "imei": "860000000000003", "site": "East"})  # one more matches
     grown = admin.post("/bulk", {**fields, "long": "15m"}, 409)
     assert "match by now" in grown
