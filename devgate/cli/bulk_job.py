@@ -32,16 +32,20 @@ def run(where: Where, request: Mapping[str, Any], which: Mapping[str, Any], verb
             exit_code(counted) or "online" not in counted
         ):  # refused, or a job that is there already
             _end(where, counted)
-        question = (
-            f"{verb} {counted['count']} machines ({counted['online']} online, "
-            f"{counted['running']} running, {counted['disabled']} disabled)?"
-        )
-        certain(question, yes=False)
+        certain(_question(verb, counted), yes=False)
         asked["most"] = counted["count"]
     begun = ask(where.socket(), asked)
     if exit_code(begun) or which["no_wait"]:
         _end(where, begun)
     _end(where, _followed(where, begun))
+
+
+def _question(verb: str, counted: Reply) -> str:
+    machines = "1 machine" if counted["count"] == 1 else f"{counted['count']} machines"
+    state = (
+        f"{counted['online']} online, {counted['running']} running, {counted['disabled']} disabled"
+    )
+    return f"{verb} {machines} ({state})?"
 
 
 def _selection(which: Mapping[str, Any]) -> dict[str, Any]:

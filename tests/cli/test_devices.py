@@ -70,6 +70,16 @@ def test_a_file_larger_than_a_request_is_tried_and_then_taken(served: Gateway) -
     ]
     assert served.cli("devices", "import", str(file)).stderr.startswith("devgate: line 3002: ")
     file.write_text("\n".join(["imei,name,site", *rows, f"{A},Bay,North", ""]))
+    hint = (
+        "devgate: --on-conflict update changes the devices that are there already, and "
+        "--on-conflict skip leaves them as they are"
+    )
+    for option in ((), ("--dry-run",)):  # a wrong line as any other: 2, and not 9 as of `add`
+        refused = served.cli("devices", "import", str(file), *option)
+        first, second, *_ = refused.stderr.splitlines()
+        assert (refused.returncode, first) == (2, hint)
+        assert second == f"devgate: line 3002: imei: {A} is there already, and not the same"
+    assert served.cli("devices", "add", A).returncode == 9
     how = ("--on-conflict", "update")
     tried = served.cli("devices", "import", str(file), *how, "--dry-run")
     assert tried.returncode == 0, tried.stderr

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from devgate.store.device import Device
 
 PART = 45_000  # bytes of a file in one request: in base64 below the 64 KiB that it may have
+CONFLICT = " is there already, and not the same"  # what a line is told then: store.csv_plan
 LOOK_SECONDS = 0.3  # between two questions how far an import has come
 
 
@@ -71,7 +72,7 @@ def import_(
             )
         else:
             reply = _stored(where, file, on_conflict, dry_run, bar)
-    _end(where, reply)
+    _end(where, reply, by_default=on_conflict == "fail")
 
 
 def _handed_over(channel: Channel, file: BinaryIO, how: Mapping[str, Any], bar: _Bar) -> Reply:
@@ -129,8 +130,16 @@ def _stored(
         return {"status": "200", "message": str(imported), **asdict(imported)}
 
 
-def _end(where: Where, reply: Reply) -> NoReturn:
-    """Print what came of it; lines that are wrong are no success."""
+def _end(where: Where, reply: Reply, *, by_default: bool) -> NoReturn:
+    """Print what came of it; lines that are wrong are no success. `by_default`: a device that is
+    there already is one, for no `--on-conflict` says what to do with it."""
+    if by_default and not where.as_json and exit_code(reply) | reply.get("faults", 0):
+        wrong = [reply.get("message"), *(one["message"] for one in reply.get("errors", ()))]
+        if any(str(one).endswith(CONFLICT) for one in wrong):
+            complain(
+                "--on-conflict update changes the devices that are there already, and "
+                "--on-conflict skip leaves them as they are"
+            )
     if where.as_json or "errors" not in reply:
         if reply.get("faults"):
             emit(reply)

@@ -72,6 +72,8 @@ def test_many_are_moved_by_the_command_line(served: Site, client: httpx.Client) 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Change 10 machines (0 online, " in refused.stderr
     assert "only with --yes" in refused.stderr
+    one = served.cli("bulk", "start", "15m", IMEIS[0])
+    assert "Start 1 machine (0 online, " in one.stderr
     unsaid = served.cli("bulk", "stop", "--yes")
     assert (unsaid.returncode, "or --all" in unsaid.stderr) == (2, True)
     moved = served.cli("bulk", "edit", *IMEIS, "--to-site", "east", "--yes", "--id", "move-1")
