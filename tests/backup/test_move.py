@@ -6,8 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select, text
 
+from devgate.cli.main import cli
 from devgate.errors import SetupError
 from devgate.store.moves.mover import move
 from devgate.store.moves.tables import TABLES
@@ -91,6 +93,28 @@ def test_every_row_and_value_is_the_same(sqlite_url: str, postgres_url: str) -> 
             text("SELECT count(*) FROM pg_indexes WHERE indexname = 'device_words'")
         )
     new.close()
+
+
+def test_the_other_database_is_looked_at_before_anybody_is_asked(
+    sqlite_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    """Without --yes nobody can be asked here, which is said only where the move could begin."""
+    open_database(with_tables(sqlite_url)).close()
+    (tmp_path / "gateway.toml").write_text(f'[store]\nurl = "{sqlite_url}"\n')
+
+    def said(url: str) -> str:
+        done = CliRunner().invoke(cli, ["--config", f"{tmp_path}/gateway.toml", "db", "move", url])
+        assert done.exit_code == 2
+        return done.stderr
+
+    assert "Without a terminal only with --yes; nothing was done" in said(postgres_url)
+    assert "cannot be opened" in said("postgresql://devgate@127.0.0.1:1/devgate")
+    assert "URL is postgresql://..." in said(sqlite_url)
+    new = open_database(with_tables(postgres_url))
+    with new.write() as conn:
+        conn.execute(text(f"INSERT INTO device (imei, id) VALUES ('{IMEI}', 1)"))
+    new.close()
+    assert "has rows in the table device" in said(postgres_url)
 
 
 def test_only_into_an_empty_one(sqlite_url: str, postgres_url: str, tmp_path: Path) -> None:

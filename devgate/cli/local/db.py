@@ -120,9 +120,11 @@ def move(where: Where, target: str, yes: bool) -> None:
       devgate upgrade
     """
     from devgate.cli.local.stored import key_file_of
+    from devgate.store.moves.looking import look
     from devgate.store.moves.mover import move
 
     url, key_file = key_file_of(where)
+    look(url, target)  # before anybody is asked about a database that will not do
     certain(f"Move all rows of {url} to PostgreSQL, and close the old database?", yes)
     os.nice(NICE)
     settings = "[store] url" + (f', and key_file = "{key_file}"' if key_file else "")

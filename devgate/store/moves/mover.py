@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from sqlite3 import Error as SqliteError
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from devgate.errors import SetupError
 from devgate.store.engine import Database
@@ -19,12 +19,13 @@ from devgate.store.migrating import MOVING, prepare, version_of
 from devgate.store.moves import target
 from devgate.store.moves.arrival import arriving
 from devgate.store.moves.copying import Differs, Told, catch_up, compared, copied
+from devgate.store.moves.looking import must_be_empty, must_be_kinds
 from devgate.store.moves.notes import MoverLock
 from devgate.store.moves.source import Gap, Source, path_of
 from devgate.store.moves.tables import KEYED, MOVED, SINGLE
 from devgate.store.moves.target import COMPARED, COPYING, FOLLOWING, Move
 from devgate.store.opening import opened
-from devgate.store.schema import SCHEMA, command, device
+from devgate.store.schema import SCHEMA
 
 FOLLOW_SECONDS = 1.0  # between two looks at what has changed
 DELETE_EVERY = 10_000  # notes that are read before they are deleted
@@ -46,11 +47,7 @@ def move(
 
     Raises SetupError, and whatever ends it: the SQLite database is as it was.
     """
-    if not source.startswith("sqlite") or not url.startswith("postgres"):
-        raise SetupError(
-            "[store] url has to name the SQLite database, and URL is postgresql://...",
-            status="400",
-        )
+    must_be_kinds(source, url)
     make_engine(url)  # whether it can be one, before anything is begun
     file = path_of(source)
     lock = MoverLock(file)
@@ -176,7 +173,7 @@ class _Mover:
         try:
             with self._new.write() as conn:
                 if version_of(conn) == SCHEMA:
-                    self._must_be_empty(conn)
+                    must_be_empty(conn, self._new)
                 target.begin(conn, id, str(self._source.file), socket.gethostname())
                 move = target.state(conn)
         finally:
@@ -184,15 +181,6 @@ class _Mover:
         assert move is not None, "it was begun"
         self._source.begin(id)
         return move
-
-    def _must_be_empty(self, conn: Connection) -> None:
-        for table in (command, event, device):
-            if conn.scalar(select(func.count()).select_from(select(table).limit(1).subquery())):
-                raise SetupError(
-                    f"{self._new.url_shown} has rows in the table {table.name}; a database is "
-                    "moved into an empty one: make another (createdb)",
-                    status="400",
-                )
 
     def _copy(self, move: Move) -> Move:
         patient = not self._alone
