@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from devgate.cli.main import cli
+from devgate.control.client import NoGateway, Reply, ask
 from devgate.model import iso
 from devgate.store import engines
 from devgate.store.device import RECORD
@@ -83,6 +85,12 @@ def run(config: Path) -> Run:
 
 @pytest.fixture
 def gateway(config: Path) -> Iterator[Gateway]:
+    with answering(config) as server:
+        yield server
+
+
+@contextmanager
+def answering(config: Path) -> Iterator[Gateway]:
     with Gateway(str(config.parent / "s")) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -114,6 +122,33 @@ def test_a_device_from_its_addition_to_its_removal(run: Run) -> None:
     assert json.loads(run("show", B, "--json").stdout)["enabled"] is False
     assert run("remove", A, B, "--yes").stdout == f"removed {A}, {B}\n"
     assert run("list", "--json").stdout == '{"status": "200", "items": [], "next": null}\n'
+
+
+def test_a_gateway_that_starts_at_this_moment_answers(
+    run: Run, config: Path, tables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said to work with a database, and then that none answers."""
+    began: list[Gateway] = []
+    with ExitStack() as stack:
+
+        def starting(path: str, request: dict[str, Any]) -> Reply:
+            try:
+                return ask(path, request)
+            except NoGateway:
+                if not began:
+                    began.append(stack.enter_context(answering(config)))
+                    began[0].replies["devices"] = {"status": "200", "items": [], "next": None}
+                raise
+
+        monkeypatch.setattr("devgate.cli.local.devices_list.ask", starting)
+        listed = run("list")
+    assert [one["type"] for one in began[0].asked] == ["status", "devices"]
+    assert (listed.exit_code, listed.stderr) == (0, "")
+
+
+def test_without_a_gateway_the_database_is_named_once(run: Run, tables: None) -> None:
+    (line,) = run("list").stderr.splitlines()
+    assert line.startswith("devgate: no gateway answers: read from ")
 
 
 def test_exit_codes(run: Run, tables: None) -> None:

@@ -96,15 +96,28 @@ def list_(
         return reply
 
     try:
-        _print(where, ask_page, limit, after, count)
+        try:
+            _print(where, ask_page, limit, after, count)
+        except NoGateway as err:
+            if not (err.absent and _answers(where)):
+                raise
+            _print(where, ask_page, limit, after, count)  # it has started at this moment
     except NoAnswer:
         raise
     except NoGateway as err:
         if asked.keys() & {"online", "offline_for"}:
             fail(f"who is online is unknown: {err}", NO_GATEWAY)
-        with store(where) as database:
+        with store(where, runs=False) as database:
             complain(f"no gateway answers: read from {database.url_shown}, online is unknown")
             _print(where, _stored_pages(database, asked), limit, after, count)
+
+
+def _answers(where: Where) -> bool:
+    try:
+        ask(where.socket(), {"type": "status"})
+    except NoGateway:
+        return False
+    return True
 
 
 def _stored_pages(database: Database, asked: Mapping[str, Any]) -> Page:

@@ -65,13 +65,17 @@ def _other_database(where: Where) -> bool:
 
 
 @contextmanager
-def store(where: Where) -> Iterator[Database]:
-    """The open database. An error that people can mend ends the command with its exit code."""
+def store(where: Where, *, runs: bool = True) -> Iterator[Database]:
+    """The open database. An error that people can mend ends the command with its exit code.
+
+    `runs`: a gateway may run, and its database is meant; else the caller has looked.
+    """
     from devgate.store.opening import open_database
     from devgate.store.outage import in_words
 
     try:
-        database = open_database(_meant(where, configured(where)))
+        url = configured(where)
+        database = open_database(_meant(where, url) if runs else url)
     except SetupError as err:
         fail(str(err), exit_code({"status": err.status}))
     try:
