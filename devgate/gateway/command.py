@@ -72,8 +72,8 @@ class Command:
     """One command. Changed only by the dispatcher, and never while it awaits."""
 
     __slots__ = (
-        "_callers", "accepted_at", "ambiguous", "done", "ended_at", "expires_at", "front",
-        "group_id", "id", "imei", "key", "kind", "late", "late_at", "long", "message",
+        "_callers", "accepted_at", "accepting", "ambiguous", "done", "ended_at", "expires_at",
+        "front", "group_id", "id", "imei", "key", "kind", "late", "late_at", "long", "message",
         "new_address", "noted", "outcome", "presumed", "recorded", "result", "running", "sent_at",
         "sequence", "source", "spent", "state", "status", "timeout", "type", "until", "unwritten",
         "why",
@@ -112,6 +112,7 @@ class Command:
         # What its events have in common, and what stood for its device then (Records.front).
         self.front: tuple[object, str] | None = None
         self.noted = False  # that it was accepted stands in the log of events
+        self.accepting = False  # that it waits is being written, and may be on disk
         self.recorded = False  # it is on disk: accepted, sent or ended
         self.done = False  # it has ended, on disk; or it is deferred to a later run
         # At a node: why no row of it was written. It is no command then, and its order is open.
@@ -130,6 +131,11 @@ class Command:
     def deferred(self) -> bool:
         """Whether it waits for a device that is not connected."""
         return self.expires_at is not None
+
+    @property
+    def may_be_on_disk(self) -> bool:
+        """Whether there may be a row of it, by which it still waits."""
+        return self.recorded or self.accepting
 
     def before_its_end(self) -> Command:
         """This command without the end that it was given, which is not on disk and never will be.

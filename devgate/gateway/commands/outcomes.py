@@ -147,22 +147,23 @@ class Outcomes:
             on_done(on_disk)
 
     def _unsent_flushed(self, command: Command, on_disk: bool) -> None:
-        waits_on_disk = command.recorded and (command.deferred or self.shared)
+        waits_on_disk = command.may_be_on_disk and (command.deferred or self.shared)
         if on_disk or not waits_on_disk or self._nursery is None:
             _complete(command)
         else:
             self._nursery.start_soon(self._wait_until_certain, command)
 
     async def _wait_until_certain(self, command: Command) -> None:
-        """A deferred start has ended, and on disk it still waits: after a kill, the next gateway
-        would send it. "Nothing was sent" is said once that is on disk, or its time is over.
+        """A deferred start has ended, and on disk it still waits, or will as soon as a commit that
+        is under way is done: after a kill, the next gateway would send it. "Nothing was sent" is
+        said once that is on disk, or its time is over.
 
         Another node may have sent it by then: of a node's commands the outcome is unknown.
         """
         on_disk = False
         until = trio.current_time() + UNCERTAIN_SECONDS if self.shared else command.until
         try:
-            while not on_disk and until > trio.current_time():
+            while not on_disk and command.may_be_on_disk and until > trio.current_time():
                 on_disk = await self._records.flushed()
         finally:
             if self.shared and not on_disk:

@@ -100,8 +100,7 @@ class Sender:
         A deferred command waits `expires_in` seconds for its device, any other
         as long as `queue_timeout` behind others.
         """
-        if (device := self._devices.get(command.imei)) is None:
-            device = self._device(command.imei)
+        device = self._devices.get(command.imei) or self._device(command.imei)
         waiting = device.waiting
         if len(waiting) >= self.settings.max_waiting:
             return False
@@ -269,13 +268,14 @@ class Sender:
 
     def _journal_waiting(self, device: DeviceCommands, command: Command) -> None:
         """It has to wait: on disk before its caller may hear that it was accepted."""
-        command.noted = True
-        on_done = partial(self._waiting_journalled, device, command)
-        self._records.write(command, (accepted,), time(), on_done)
+        command.noted = command.accepting = True
+        journalled = partial(self._waiting_journalled, device, command)
+        self._records.write(command, (accepted,), time(), journalled)
 
     def _waiting_journalled(
         self, device: DeviceCommands, command: Command, error: Exception | None
     ) -> None:
+        command.accepting = False
         if error is None:
             command.set_recorded()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import NOT_ON_DISK
-from devgate.store import history
+from devgate.store import history, writer
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, ask
 from tests.writing import flushed
 
@@ -229,6 +230,34 @@ async def test_a_late_result_that_is_not_on_disk_says_so(
     record = rig.stored(first.command.id)
     assert (record["status"], record["late"]) == ("200", True)
     assert NOT_ON_DISK not in record["message"]
+
+
+@pytest.mark.parametrize("away", ["", "locked"])
+async def test_an_end_is_not_told_while_that_it_waits_is_being_written(
+    rig: Rig,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    away: str,
+) -> None:
+    """A kill would leave a start on disk that waits for its device, of which its caller was told
+    that nothing was sent."""
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=trio.current_time))
+    rig.writer.slow = 10.0
+    asked = ask(rig, nursery, expires=600)
+    await trio.sleep(5)
+    assert rig.writer.state != "ok"
+    rig.writer.away = away
+    [command] = rig.dispatcher.live.values()
+    rig.dispatcher.cancel(command, "on request")
+    await trio.sleep(4)
+    assert asked.status is None
+    await trio.sleep(30 if not away else 4)
+    assert asked.status == "410"
+    if away:
+        assert rig.writer.state == "locked", "none of it is on disk, and that is known"
+    else:
+        assert rig.stored(command.id)["status"] == "410"
 
 
 async def test_a_result_behind_the_408_that_is_being_written_is_told_when_it_is_on_disk(

@@ -11,12 +11,12 @@ import pytest
 import trio
 from sqlalchemy import text
 
-from devgate.gateway import clock
-from devgate.gateway.command import Command
+from devgate.gateway import clock, storage
+from devgate.gateway.command import Command, Order
 from devgate.gateway.devices import presence
 from devgate.model import Imei
 from devgate.protocol.session import Result
-from devgate.store import history
+from devgate.store import history, writer
 from devgate.store.batch import Row
 from devgate.store.node_commits import KEY_SPENT, Claim
 from tests.gateway.nodes.rig import Node, no_commit, order_row, other_node
@@ -61,6 +61,29 @@ async def test_what_is_accepted_while_a_device_is_claimed_is_sent(node: Node) ->
             done = node.submit(expires=60)
         await done.wait()
         await node.until(lambda: node.received().endswith(b"QD500"))
+
+
+async def test_nothing_was_sent_is_not_said_while_that_it_waits_is_being_written(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by scripts/jepsen: a commit hung, the start that it accepted ended as 404 meanwhile,
+    and another node found it waiting on disk and sent it."""
+    for name, seconds in (("SLOW_SECONDS", 0.2), ("LOOK_SECONDS", 0.05)):
+        monkeypatch.setattr(writer, name, seconds)
+    monkeypatch.setattr(storage, "RECORD_SECONDS_AWAY", 0.2)
+    told: list[Command | Exception] = []
+    async with node.lives():
+        with no_commit(node.url):
+            node.orders.submit(Order(X, "start", 500, expires=60), True, told.append)
+            await node.until(lambda: node.storage.writer.state != "ok")
+            [command] = node.gateway.dispatcher.live.values()
+            assert node.gateway.dispatcher.cancel(command, "on request")
+            await trio.sleep(1)
+            assert not told, "it may wait on disk"
+        await node.until(lambda: told)
+    assert told == [command]
+    assert command.status == "410"
+    assert node.stored(command.id)["status"] == "410"
 
 
 async def test_what_was_to_be_sent_when_its_device_left_waits_on(node: Node) -> None:
