@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
-from devgate.errors import CallerError
+import trio
+
+from devgate.errors import CallerError, StoreError
 from devgate.gateway.command import Command
+from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.log_level import LEVELS
 from devgate.gateway.operations import arguments, status
@@ -14,25 +18,41 @@ from devgate.gateway.operations.reply import Reply
 from devgate.gateway.trimming import MAX_ROWS
 from devgate.store.late import parse
 
+# That a cancelled command may take to be on disk as such: what a commit may take, and what its end
+# waits after that at a node of a cluster.
+CANCEL_SECONDS = 8.0
+NOT_CANCELLED_ON_DISK = (
+    "the command is cancelled, but not on disk yet, for the database is away: a gateway that is "
+    "killed now sends it later, and another node may have sent it; look at it again"
+)
 MAX_PATH = 4095  # characters of a program's path: what Linux has room for
 
 log = logging.getLogger("devgate.commands")
 
 
 async def cancel(gateway: Gateway, args: Args, source: str) -> Reply:
-    """End a waiting command as 410. Raises CallerError (409) if it does not wait any more."""
+    """End a waiting command as 410. Raises CallerError (409) if it does not wait any more, and
+    StoreError (503) while that is not on disk: it is sent after a kill, or by another node."""
     id = status.command_id(args)
     command = gateway.dispatcher.live.get(id)
     if command is None or not gateway.dispatcher.cancel(command, "on request"):
-        known = command or await status.find(gateway, id)
-        assert isinstance(known, Command)
-        raise CallerError(
-            "409",
-            f"command: {id} does not wait any more: {known.message}",
-            more={"earlier": known.id, "earlier_outcome": known.outcome},
-        )
-    await gateway.records.flushed()
+        raise _waits_no_more(command or await status.find(gateway, id))
+    settled = None
+    with trio.move_on_after(CANCEL_SECONDS):
+        settled = await result_of(partial(command.on_settled, True))
+    if settled is None or settled.outcome == "unknown":
+        raise StoreError(NOT_CANCELLED_ON_DISK, outcome="unknown")
+    if settled.status != "410":
+        raise _waits_no_more(settled)  # another node had it by then
     return {**status.reply_of(command), "status": "200", "message": "cancelled; nothing was sent"}
+
+
+def _waits_no_more(command: Command) -> CallerError:
+    return CallerError(
+        "409",
+        f"command: {command.id} does not wait any more: {command.message}",
+        more={"earlier": command.id, "earlier_outcome": command.outcome},
+    )
 
 
 async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:

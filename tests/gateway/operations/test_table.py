@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.errors import CallerError, DevgateError
+from devgate.errors import CallerError, DevgateError, StoreError
 from devgate.gateway.operations.entry import dispatch
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
@@ -20,6 +20,7 @@ from devgate.store.engine import Database
 from tests.gateway.clocks import follow_trios_clock
 from tests.gateway.rig import NOBODY, OFF, Rig, X, Y, emptied
 from tests.gateway.whole import Whole, registers
+from tests.writing import flushed
 
 COMMAND_FIELDS = [
     "status", "late", "message", "imei", "type", "long", "command", "key", "source", "state",
@@ -202,6 +203,22 @@ async def test_cancelling(whole: Whole, autojump_clock: MockClock) -> None:
         assert (await refused(whole, "cancel", command="nobody"))[0] == "400"
         record = await ask(whole, "command", command=kept["command"])
         assert record["status"] == "410"
+
+
+async def test_cancelling_is_not_said_to_be_done_before_it_is_on_disk(
+    whole: Whole, autojump_clock: MockClock
+) -> None:
+    """A gateway that was killed then would send it, and its caller would have been paid back."""
+    async with whole.lives():
+        kept = await ask(whole, "start", imei=X, long=5, expires=60, wait=False)
+        whole.writer.away = "locked"
+        with pytest.raises(StoreError, match="not on disk yet") as caught:
+            await ask(whole, "cancel", command=kept["command"])
+        assert caught.value.outcome == "unknown"
+        assert whole.stored(str(kept["command"]))["state"] == "waiting"
+        whole.writer.away = ""
+        await flushed(whole.writer)
+        assert whole.stored(str(kept["command"]))["status"] == "410"
 
 
 async def test_watching(whole: Whole, autojump_clock: MockClock) -> None:
