@@ -52,7 +52,10 @@ def _selection(which: Mapping[str, Any]) -> dict[str, Any]:
     imeis: tuple[Imei, ...] = which["imeis"]
     names = ("q", "site", "online", "running", "enabled")
     match = {name: which[name] for name in names if which[name] is not None}
-    if bool(imeis) + bool(match) + which["everything"] != 1:
+    ways = bool(imeis) + bool(match) + which["everything"]
+    if ways > 1:
+        raise click.UsageError("Name IMEIs, or give filters, or --all: one of them, not several.")
+    if not ways:
         raise click.UsageError("Say which machines: IMEIs, filters such as --site, or --all.")
     return {"imeis": list(imeis)} if imeis else {"match": match}
 

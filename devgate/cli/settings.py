@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.language import said
 from devgate.cli.output import Where, common, finish, table
 from devgate.control.client import ask
 from devgate.model import in_units
@@ -33,11 +34,11 @@ def settings(where: Where, everything: bool) -> None:
 
     def listed(reply: Mapping[str, Any]) -> str:
         items = [one for one in reply["items"] if everything or one["from"] != "default"]
-        file = f"read from {reply['file']}" if reply["file"] else "no file was read"
+        file = said(f"read from {reply['file']}" if reply["file"] else "no file was read")
         if not items:
-            return f"{file}; every key is at its default"
+            return said(f"{file}; every key is at its default")
         rows = [
-            (one["key"], value(one), one["from"], "restart" if one["restart"] else "")
+            (one["key"], value(one), said(one["from"]), said("restart") if one["restart"] else "")
             for one in items
         ]
         return f"{file}\n\n{table(HEADER, rows)}"

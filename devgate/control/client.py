@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -229,9 +230,18 @@ def _why(path: str, err: OSError) -> str:
         return f"no permission to use the control socket {path}: {_owners(path)}"
     if (standby := waiting(path)) is not None:
         return f"no gateway answers at {path}: {standby}"
+    if err.errno == errno.ECONNREFUSED and not _may_be_a_socket(path):
+        return f"no gateway answers at {path}: it is no socket; name the gateway's with --socket"
     if err.errno == errno.ECONNREFUSED:
         return f"no gateway answers at {path}: it has gone and left its socket file; " + _HINT
     return f"no gateway answers at {path}: {err.strerror or err}; " + _HINT
+
+
+def _may_be_a_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:  # it has gone since
+        return True
 
 
 _HINT = "is `devgate serve` running?"

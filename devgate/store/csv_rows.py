@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from devgate.errors import CallerError
-from devgate.model import Imei, imei, shown
+from devgate.model import Imei, imei, nearest, shown
 from devgate.store.device import COLUMNS, MAX_ID, RECORD, Device, Unit, checked
 from devgate.store.machine_record import degrees
 
@@ -98,12 +98,22 @@ def read_rows(file: BinaryIO, fault: OnFault = refuse) -> tuple[frozenset[str], 
         raise at(line, f"a header expected: {','.join(COLUMNS)} or some of them")
     for name in names:
         if name not in COLUMNS:
-            raise at(line, f"unknown column {shown(name)}; {','.join(COLUMNS)} are known")
+            raise _unknown(line, name)
         if names.count(name) > 1:
             raise at(line, f"the column {name} is there twice")
     if "imei" not in names:
         raise at(line, "the column imei is missing")
     return frozenset(names), _rows(names, records, fault)
+
+
+def _unknown(line: int, name: str) -> LineError:
+    """A column that there is not. Spreadsheets of some languages write other signs than commas."""
+    for sign, called in ((";", "semicolons"), ("\t", "tabs")):
+        if sign in name:
+            return at(line, f"there are {called} between the columns; write the file with commas")
+    if near := nearest(name, COLUMNS):
+        return at(line, f"unknown column {shown(name)}; did you mean {near}?")
+    return at(line, f"unknown column {shown(name)}; {','.join(COLUMNS)} are known")
 
 
 def _rows(

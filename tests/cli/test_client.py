@@ -135,6 +135,14 @@ def test_a_socket_file_that_was_left_behind(folder: Path) -> None:
         ask(path, {"type": "status"})
 
 
+def test_a_file_that_is_no_socket(folder: Path) -> None:
+    """A configuration, say, that is given as --socket: no gateway has gone there."""
+    (folder / "file").touch()
+    for path in (folder, folder / "file"):
+        with pytest.raises(NoGateway, match="it is no socket; name the gateway's with --socket"):
+            ask(str(path), {"type": "status"})
+
+
 def test_a_path_that_is_too_long(folder: Path) -> None:
     with pytest.raises(NoGateway, match="path too long"):
         ask(str(folder / ("x" * 120)), {"type": "status"})

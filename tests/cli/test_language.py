@@ -221,3 +221,23 @@ def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
         assert all(width(line) <= most + 2 for line in lines)  # a mark may stand beyond
         assert not any(line[0] in "，。" for line in lines)  # noqa: RUF001
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nowhere: No such file or directory",
+        "--nodes: they share one PostgreSQL; set [store] url",
+        "no gateway answers at s: it has gone and left its socket file; "
+        "is `devgate serve` running?",
+        "no gateway answers at s: it is no socket; name the gateway's with --socket",
+        "outcome: some of pending, done, failed, unknown, refused expected, not 'doen'",
+        "line 1: there are semicolons between the columns; write the file with commas",
+    ],
+)
+def test_these_have_no_english_left(text: str) -> None:
+    """Each is put together of messages, of which one was English."""
+    chinese = language.said(text)
+    assert chinese != text
+    assert not re.search("[a-z]+ [a-z]+", re.sub("`.*?`", "", chinese)), chinese

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.answering import Answering, Reply
 from tests.cli.conftest import Run
 
@@ -13,7 +15,9 @@ def key(name: str, value: object, origin: str, **more: object) -> Reply:
     }  # fmt: skip
 
 
-def test_what_is_set_is_listed(run: Run, gateway: Answering) -> None:
+def test_what_is_set_is_listed(
+    run: Run, gateway: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reply: Reply = {
         "status": "200",
         "file": "/etc/devgate/gateway.toml",
@@ -35,6 +39,11 @@ def test_what_is_set_is_listed(run: Run, gateway: Answering) -> None:
     ]
     assert "command.require_key  false" in run("settings", "--all").stdout
     assert gateway.requests == [{"type": "settings"}] * 2
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+    file, _, _, *rows = run("settings").stdout.splitlines()
+    assert file == "读自 /etc/devgate/gateway.toml"
+    assert [row.split()[2:] for row in (rows[0], rows[2])] == [["d", "文件"], ["环境变量"]]
+    assert rows[1].split()[3:] == ["文件", "须重启"]
 
 
 def test_nothing_is_set(run: Run, gateway: Answering) -> None:

@@ -74,6 +74,8 @@ def test_many_are_moved_by_the_command_line(served: Site, client: httpx.Client) 
     assert "only with --yes" in refused.stderr
     one = served.cli("bulk", "start", "15m", IMEIS[0])
     assert "Start 1 machine (0 online, " in one.stderr
+    both = served.cli("bulk", "stop", IMEIS[0], "--site", "east", "--yes")
+    assert (both.returncode, "one of them, not several" in both.stderr) == (2, True)
     unsaid = served.cli("bulk", "stop", "--yes")
     assert (unsaid.returncode, "or --all" in unsaid.stderr) == (2, True)
     moved = served.cli("bulk", "edit", *IMEIS, "--to-site", "east", "--yes", "--id", "move-1")
