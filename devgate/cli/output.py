@@ -26,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
 PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
 USAGE = 2
+UNWRITTEN = 1  # what was to be printed could not be
 MOST_VALUE, MOST_VALUES = 60, 240  # characters of a value in a line, and of several in one
 
 
@@ -110,6 +111,9 @@ def say(text: str) -> None:
     except BrokenPipeError:
         hush()
         raise SystemExit(PIPE_CLOSED) from None
+    except OSError as err:  # a disk that is full
+        hush()
+        fail(f"the standard output cannot be written: {err.strerror}", UNWRITTEN)
 
 
 def tell(text: str) -> None:

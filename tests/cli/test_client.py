@@ -10,7 +10,8 @@ import pytest
 
 from devgate.control import client
 from devgate.control.client import Channel, NoAnswer, NoGateway, ask, exact, stream
-from tests.cli.answering import Answering, Reply, Request
+from tests.cli.answering import IMEI, Answering, Reply, Request
+from tests.cli.conftest import Spawn
 
 
 def test_a_stream_is_its_reply_and_then_its_events(gateway: Answering) -> None:
@@ -133,6 +134,15 @@ def test_a_socket_file_that_was_left_behind(folder: Path) -> None:
         gone.bind(path)
     with pytest.raises(NoGateway, match="it has gone and left its socket file"):
         ask(path, {"type": "status"})
+
+
+def test_a_full_disk_is_a_sentence_and_the_order_is_not_lost(spawn: Spawn) -> None:
+    """A traceback ended with 1, also where a start had been confirmed."""
+    with Path("/dev/full").open("wb") as full:
+        started = spawn("start", IMEI, "500", stdout=full.fileno())
+    said = "devgate: the standard output cannot be written: No space left on device\n"
+    assert started.communicate()[1] == said
+    assert started.returncode == 0, "it was started: the exit code says so"
 
 
 def test_a_file_that_is_no_socket(folder: Path) -> None:

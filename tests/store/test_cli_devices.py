@@ -151,6 +151,14 @@ def test_without_a_gateway_the_database_is_named_once(run: Run, tables: None) ->
     assert line.startswith("devgate: no gateway answers: read from ")
 
 
+def test_without_a_gateway_an_unknown_order_is_told_as_by_one(run: Run, tables: None) -> None:
+    """It ended in a traceback."""
+    listed = run("list", "--sort", "foo")
+    assert listed.exit_code == 2
+    assert "devgate: sort: imei or -imei or " in listed.stderr
+    assert run("list", "--sort", "-since").exit_code == 0
+
+
 def test_exit_codes(run: Run, tables: None) -> None:
     run("add", A)
     assert run("show", B).exit_code == 5

@@ -227,7 +227,8 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
         except BrokenPipeError:
             raise
         except OSError as err:
-            fail(f"{file} cannot be written: {err.strerror}")
+            name = "the standard output" if file == "-" else file
+            fail(f"{name} cannot be written: {err.strerror}")
 
 
 @contextmanager

@@ -121,11 +121,13 @@ def _answers(where: Where) -> bool:
 
 
 def _stored_pages(database: Database, asked: Mapping[str, Any]) -> Page:
-    from devgate.gateway.operations.device_list import wanted_of
+    from devgate.gateway.operations import arguments
+    from devgate.gateway.operations.device_list import ORDERS, wanted_of
     from devgate.store import device_pages
 
     given = dict(asked)
-    sort = str(given.pop("sort", "imei"))
+    sort = arguments.choice(given, "sort", ORDERS) or "imei"
+    given.pop("sort", None)
 
     def page(after: str | None, limit: int) -> Mapping[str, Any]:
         with database.read() as conn:
