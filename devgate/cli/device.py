@@ -109,7 +109,10 @@ def start(
     if imei is None or long is None:
         raise click.UsageError(f"Missing argument '{'LONG' if imei else 'IMEI'}'.")
     type = "test_start" if test else "start"
-    request = {"imei": imei, "type": type, **long.fields(), "key": key or own_key(), **extra}
+    # An empty one is refused by the gateway: a script's variable that was not set is no wish for
+    # a random key, with which the same order would start again.
+    key = own_key() if key is None else key
+    request = {"imei": imei, "type": type, **long.fields(), "key": key, **extra}
     command(where, request)
 
 

@@ -22,6 +22,12 @@ def test_a_start_is_one_request_and_its_outcome(run: Run, gateway: Answering) ->
     assert request == {"imei": IMEI, "type": "start", "long": 500}
 
 
+def test_an_empty_key_is_not_replaced(run: Run, gateway: Answering) -> None:
+    """The gateway refuses it. A key of our own would let the same order start twice."""
+    run("start", IMEI, "500", "--key", "")
+    assert [request["key"] for request in gateway.requests] == [""]
+
+
 def test_every_option_of_a_start_is_a_field(run: Run, gateway: Answering) -> None:
     options = ["--key", "order-1", "--timeout", "30", "--expires", "1h", "--no-wait"]
     assert run("start", IMEI, "1h30m", *options).exit_code == 0

@@ -109,7 +109,9 @@ def test_the_audit_is_told_so_too(
     assert changed.endswith("x...")
     assert given.endswith("zone             site: North; zone: -; all: yes")
     monkeypatch.setenv("DEVGATE_LANG", "zh")
-    assert "; enabled: 是 -> 否; " in run("audit").stdout
+    header, changed, _ = run("audit").stdout.splitlines()
+    assert header.split() == ["时间", "类型", "来源", "地址", "对象", "详情"]
+    assert "; enabled: 是 -> 否; " in changed
     row = run("audit", "--csv").stdout
     assert f"note: - -> {'x' * 500}" in row, "a file has all of it, in every language alike"
     assert "enabled: yes -> no" in row

@@ -228,6 +228,7 @@ def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
     "text",
     [
         "nowhere: No such file or directory",
+        "No such option '--enable'. (Did you mean one of: '--name', '--serial'?)",
         "--nodes: they share one PostgreSQL; set [store] url",
         "no gateway answers at s: it has gone and left its socket file; "
         "is `devgate serve` running?",

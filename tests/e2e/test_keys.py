@@ -135,6 +135,12 @@ def test_what_is_no_key_is_400(served: Gateway, imei: str, key: object) -> None:
     assert reply["message"].startswith("key: ")
 
 
+def test_an_empty_key_of_the_command_line_is_400(served: Gateway, imei: str) -> None:
+    refused = served.cli("start", imei, "5", "--key", "")
+    assert refused.returncode == 2
+    assert "key: a string of 1 to " in refused.stderr
+
+
 def test_the_longest_key_is_one(served: Gateway, imei: str) -> None:
     key = "订单" * 64
     with Robot(served, imei):
