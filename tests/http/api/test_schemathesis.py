@@ -5,32 +5,23 @@ from __future__ import annotations
 import functools
 import zoneinfo
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-import schemathesis
 from hypothesis import strategies as st
 from hypothesis.strategies._internal import regex
-from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.config import (
-    ChecksConfig,
-    GenerationConfig,
-    PositiveDataAcceptanceConfig,
-    ProjectConfig,
-    ProjectsConfig,
-    SchemathesisConfig,
-)
-from schemathesis.core.result import Ok
-from schemathesis.generation import GenerationMode
-from schemathesis.openapi import from_dict
-from schemathesis.pytest.lazy import get_all_tests
 
 from devgate.http.api.endpoints import CALLS
 from devgate.http.api.openapi import Json, openapi
 from devgate.http.api.samples.every import SAMPLES, name_of
 from tests.http.harness import Site, site
 from tests.webhooks.receiver import Receiver
+
+# Imported by what uses them: each process of pytest imports this file, and one runs its tests.
+if TYPE_CHECKING:
+    import requests
+    from schemathesis import Case
+    from schemathesis.config import SchemathesisConfig
 
 EXAMPLES = 5
 ZONES = sorted(name for name in zoneinfo.available_timezones() if name != "localtime")
@@ -66,6 +57,8 @@ def classes_made_once() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
     """Its connection serves all cases."""
+    import requests
+
     with requests.Session() as opened:
         opened.headers.clear()
         yield opened
@@ -97,6 +90,16 @@ def fuzzed(receiver: Receiver) -> Iterator[Site]:
 
 
 def config() -> SchemathesisConfig:
+    from schemathesis.config import (
+        ChecksConfig,
+        GenerationConfig,
+        PositiveDataAcceptanceConfig,
+        ProjectConfig,
+        ProjectsConfig,
+        SchemathesisConfig,
+    )
+    from schemathesis.generation import GenerationMode
+
     generation = GenerationConfig(
         modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE],
         max_examples=EXAMPLES,
@@ -110,17 +113,20 @@ def config() -> SchemathesisConfig:
     return SchemathesisConfig(projects=ProjectsConfig(default=project))
 
 
-Case = schemathesis.Case[Any]
-
-
 @pytest.fixture(scope="module")
 def document() -> Json:
     return openapi()
 
 
-def every_case(document: Json, operation: str, check: Callable[[Case], None]) -> None:
+def every_case(document: Json, operation: str, check: Callable[[Case[Any]], None]) -> None:
     """Check all cases of one operation, which are made now: schemathesis' own `parametrize` makes
     those of all operations while tests are collected, 8 s of it in each worker of xdist."""
+    import schemathesis
+    from schemathesis.checks import load_all_checks
+    from schemathesis.core.result import Ok
+    from schemathesis.openapi import from_dict
+    from schemathesis.pytest.lazy import get_all_tests
+
     load_all_checks()
     schemathesis.openapi.format("time-zone", st.sampled_from(ZONES))
     schema = from_dict(document, config=config()).include(operation_id=operation)
@@ -131,8 +137,16 @@ def every_case(document: Json, operation: str, check: Callable[[Case], None]) ->
 
 
 def ask(
-    fuzzed: Site, session: requests.Session, url: str, operation: str, case: Case, *without: str
+    fuzzed: Site,
+    session: requests.Session,
+    url: str,
+    operation: str,
+    case: Case[Any],
+    *without: str,
 ) -> None:
+    from schemathesis.checks import CHECKS
+    from schemathesis.generation import GenerationMode
+
     if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
         make_possible(operation, case, url)
     # Each answer would be asked for twice more; who gets in is tested in test_roles.py.
@@ -145,7 +159,7 @@ def ask(
     )
 
 
-def make_possible(operation: str, case: Case, url: str) -> None:
+def make_possible(operation: str, case: Case[Any], url: str) -> None:
     """Take from a request what a document cannot say is wrong: what depends on the time or on the
     gateway's state, on the query as a whole, or on what another program understands. `url` is the
     receiver's."""
@@ -180,7 +194,7 @@ def test_the_api_does_what_its_document_says(
     if operation in OTHER_WORDS:
         without = ["positive_data_acceptance", *OTHER_WORDS[operation]]
 
-    def check(case: Case) -> None:
+    def check(case: Case[Any]) -> None:
         ask(fuzzed, session, receiver.url(), operation, case, *without)
 
     every_case(document, operation, check)
