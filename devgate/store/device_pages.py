@@ -38,6 +38,7 @@ from devgate.store.device_orders import (
 from devgate.store.device_rows import Row, Rows
 
 NEAR, FAR = 500, 8000  # devices that are looked at in the order of the page, in two steps
+MANY = 10  # times MAX_DEVICES: where about so many have a word, no set of them is looked for
 
 
 class Page(NamedTuple):
@@ -66,7 +67,10 @@ def find(
     if len(rows) > limit:
         rows = rows[:limit]
         ahead = cursor(rows[-1].key)
-    count = look.count() if counted else None
+    count = None
+    if counted:
+        everything = start is None and seen is None and ahead is None
+        count = (len(rows), False) if everything else look.count()
     if back:
         rows.reverse()
         return Page(rows, cursor(rows[-1].key) if rows else None, ahead, count)
@@ -101,10 +105,21 @@ class _Look:
         if not self._wanted.filters:
             query = "SELECT count(*) FROM (SELECT 1 FROM device LIMIT :limit) AS found"
             return int(self._conn.scalar(text(query), {"limit": MAX_DEVICES + 1}) or 0), False
+        near = None
+        if set(self._wanted.filters) == {"text"} and not self._rows.on_sqlite:
+            # PostgreSQL reads what the index has of the words to its end before it gives the first
+            # device: not where the devices that are near show that these are far too many.
+            near = self._near()
+            if near[0] * self._rows.about() > MANY * MAX_DEVICES * (NEAR + FAR):
+                return near
         if (some := self._rows.few(self._wanted, MAX_DEVICES)) is not None:
             return int(self._rows.whole(some, self._wanted, "count(*)")[0][0]), False
         if alone(self._wanted):
             return MAX_DEVICES + 1, True  # the index had more
+        return near or self._near()
+
+    def _near(self) -> tuple[int, bool]:
+        """How many fit of the first ones, and whether there are others."""
         walk = walk_of("imei", self._wanted)
         bound = self._rows.bound(walk, None, NEAR + FAR)
         return self._rows.count(walk, bound, MAX_DEVICES + 1), bound is not None

@@ -15,6 +15,12 @@ from devgate.store.device_orders import KEYS, Key, Walk
 PRESENCE = ("online", "since", "heard", "address", "running_until", "incarnation")
 _SHOWN = ", ".join([*(f"d.{c}" for c in KEPT), *(f"p.{c}" for c in PRESENCE)])
 
+_BY_KEY = text(
+    "SELECT set_config('enable_hashjoin', 'off', true), "
+    "set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)"
+)
+_ABOUT = text("SELECT reltuples FROM pg_class WHERE oid = CAST('device' AS regclass)")
+
 
 class Row(NamedTuple):
     """A device of a page, with its row of `presence`."""
@@ -34,9 +40,13 @@ class Rows:
         self._conn = conn
         self._wanted = wanted
         self._down = down
-        self._on_sqlite = conn.dialect.name == "sqlite"
+        self.on_sqlite = conn.dialect.name == "sqlite"
         self._set: Sequence[str] | None = None
         self._asked = 0  # up to how many the set may have that was looked for
+
+    def about(self) -> float:
+        """How many devices PostgreSQL thinks that there are; below 0 if it does not know."""
+        return float(self._conn.scalar(_ABOUT) or 0)
 
     def bound(self, walk: Walk, start: Key | None, size: int) -> Key | None:
         """The key behind which `size` others lie; None: there are no more than these."""
@@ -53,8 +63,9 @@ class Rows:
         self, walk: Walk, start: Key | None, bound: Key | None, limit: int, wanted: Wanted
     ) -> list[Row]:
         """Those that fit between two keys, in the order of the index."""
-        where, values = conditions(wanted, self._on_sqlite)
+        where, values = conditions(wanted, self.on_sqlite)
         between, more = self._between(walk, start, bound)
+        self._by_key()
         query = (
             f"SELECT {', '.join(walk.columns)}, {_SHOWN} FROM {self._source(walk.table, wanted)}"
             f"{where}{between} ORDER BY {self._order(walk.columns)} LIMIT :limit"
@@ -64,7 +75,7 @@ class Rows:
 
     def count(self, walk: Walk, bound: Key | None, most: int) -> int:
         """How many fit up to that key, at most `most`."""
-        where, values = conditions(self._wanted, self._on_sqlite)
+        where, values = conditions(self._wanted, self.on_sqlite)
         between, more = self._between(walk, None, bound)
         query = (
             f"SELECT count(*) FROM (SELECT 1 FROM {self._source('d', self._wanted)}{where}"
@@ -130,16 +141,19 @@ class Rows:
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[tuple[Any, ...]]:  # fmt: skip
         """What is asked of those of a set that fit."""
-        table, value = as_list(imeis, self._on_sqlite)
-        where, values = conditions(wanted, self._on_sqlite)
-        if not self._on_sqlite:
-            # Each by its key: it would read a million rows rather than look up ten thousand.
-            for way in ("hashjoin", "mergejoin", "seqscan"):
-                self._conn.execute(text(f"SET LOCAL enable_{way} = off"))
+        table, value = as_list(imeis, self.on_sqlite)
+        where, values = conditions(wanted, self.on_sqlite)
+        self._by_key()
         joined = self._source("d", wanted).replace(" WHERE ", " WHERE d.imei = j.value AND ", 1)
         query = f"SELECT {what} FROM {table} CROSS JOIN {joined}{where}{end}"
         found = self._conn.execute(text(query), {**values, **more, "imeis": value})
         return [tuple(row) for row in found]
+
+    def _by_key(self) -> None:
+        """PostgreSQL looks up each row of the second table by its key from here on, in this
+        transaction: it would read a million rows rather than look up ten thousand."""
+        if not self.on_sqlite:
+            self._conn.execute(_BY_KEY)
 
 
 def _row(values: tuple[Any, ...], keys: int) -> Row:

@@ -196,6 +196,15 @@ def test_counts(untouched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
 
         for name, (wanted, fits) in WANTED.items():
             assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
+        monkeypatch.setattr(device_pages, "MANY", -1)  # each word is one that very many have
+        for name, (wanted, fits) in WANTED.items():
+            assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
+        monkeypatch.setattr(device_pages, "NEAR", 5)
+        monkeypatch.setattr(device_pages, "FAR", 5)
+        first = sum("浴室" in known(n).name for n in sorted(range(COUNT), key=imei)[:11])
+        found = count(Wanted(text="浴室"))
+        assert found == ((first, True) if conn.dialect.name == "postgresql" else (7, False))
+        monkeypatch.undo()
         monkeypatch.setattr(device_filters, "MAX_DEVICES", 10)
         monkeypatch.setattr(device_pages, "MAX_DEVICES", 10)
         assert count(Wanted(online=False)) == (10, True)
