@@ -14,9 +14,11 @@ def test_no_order_is_started_twice(database_url: str) -> None:
     assert figures.twice == 0
     assert figures.quarantined >= figures.after == 10, "these are newer than the copy"
     assert figures.unknown >= 10, "these waited in the copy"
-    # A device that answered too late on a busy machine makes one more, and one fewer here.
+    # A device that answered too late on a busy machine makes one more, and one fewer here. What is
+    # answered while the copy is made is in it, or newer.
     assert figures.recorded >= 10
-    assert figures.recorded + figures.unknown == figures.orders - figures.after
+    assert figures.recorded + figures.unknown >= figures.before + 10
+    assert figures.recorded + figures.unknown + figures.quarantined == figures.orders
     assert figures.untried == 20
 
 
