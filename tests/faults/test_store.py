@@ -208,6 +208,8 @@ def test_postgresql_goes_and_comes_back_under_load(postgres: Postgres, postgres_
                 refused(served, device, key=f"order {how}")
                 answers_all_the_same(served)
                 assert served.ask({"type": "status"})["store"] != "ok"
+                # A start whose outcome waits for the disk holds up those behind it for seconds.
+                eventually(flowed.copy, lambda statuses: "503" in statuses)
                 postgres.start()
                 until_done(served, device)
                 assert served.ask(start(device, key=f"order {how}"))["status"] == "200"
