@@ -120,7 +120,7 @@ def _fleet(rig: Rig, kind: Kind) -> Values:
         heartbeats = generator.phase("heartbeats")
         one, many = generator.phase("starts"), generator.phase("starts")
         waves = generator.phase("waves")
-        handover = _hand_over(rig, kind, server, generator)
+        handover = hand_over(rig.folder, rig.cores.server, kind, server, generator)
     values = {
         # What is put off is not saved: events and journal are part of the price.
         "storm_cpu": storm.cpu + settled.cpu,
@@ -139,7 +139,7 @@ def _fleet(rig: Rig, kind: Kind) -> Values:
     return values if kind.full else _only(values, journal)
 
 
-def _hand_over(rig: Rig, kind: Kind, server: Server, generator: Generator) -> float:
+def hand_over(folder: Path, core: int, kind: Kind, server: Server, generator: Generator) -> float:
     """Seconds from SIGTERM until all devices are registered at a successor.
 
     The successor starts when the old process has gone, as under systemd; the fleet beats at
@@ -147,7 +147,7 @@ def _hand_over(rig: Rig, kind: Kind, server: Server, generator: Generator) -> fl
     """
     began = time.monotonic()
     stop(server.process)
-    with serving(kind, rig.folder, rig.cores.server, port=server.port, settled=0):
+    with serving(kind, folder, core, port=server.port, settled=0):
         generator.phase("lost")
         back = generator.phase("back")
         generator.go_on()

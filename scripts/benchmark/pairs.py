@@ -23,15 +23,16 @@ from benchmark.errors import BenchError
 from benchmark.figures import Figure, Values
 from benchmark.generator import Generator, Word, generate, options
 from benchmark.machine import Cores, cores, describe, most_devices
-from benchmark.measure import CALLERS, DEPTH, LOAD, LOADED, THINK
+from benchmark.measure import CALLERS, DEPTH, LOAD, LOADED, THINK, hand_over
 from benchmark.report import aligned
-from benchmark.servers import Kind, devgate, serving
+from benchmark.servers import Kind, Server, devgate, serving
 
 HERE = Path(__file__).resolve().parent.parent.parent
 PAIRS = 20
 CONFIDENCE = 0.95
 LEVELS = ("warning", "info")  # of the gateway's log; info is its default
 TN_DEVICES = 1_000
+STORM_FIGURES = {"storm_cpu", "storm_wall", "memory"}
 
 FIGURES = (
     Figure("starts_cpu", f"starts, {CALLERS} callers", "us CPU"),
@@ -42,6 +43,8 @@ FIGURES = (
     Figure("one_p99", f"start, one caller, {LOAD:,} heartbeats/s: p99", "us", 0),
     Figure("storm_cpu", "a registration of a storm, until settled", "us CPU", 1),
     Figure("storm_wall", "storm, until the last answer", "s", 2),
+    Figure("memory", "memory per idle device", "bytes", 0),
+    Figure("handover", "SIGTERM to all registered at the successor", "s", 2),
     Figure("tn", f"TN, {TN_DEVICES:,} connections", "us CPU", 2),
     Figure("tn_8", f"TN, {TN_DEVICES:,} connections, {DEPTH} in a write", "us CPU", 2),
 )
@@ -52,7 +55,19 @@ class Part:
     """What is measured together: words for the generator, and what its phases come to."""
 
     words: Callable[[int, float], list[Word]]  # for that many devices and seconds
-    read: Callable[[Generator, int], Values]
+    read: Callable[[Run], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One gateway and its load, while they are measured."""
+
+    generator: Generator
+    server: Server
+    kind: Kind
+    folder: Path
+    core: int  # the gateway's
+    devices: int
 
 
 def _tn_words(_devices: int, seconds: float) -> list[Word]:
@@ -62,19 +77,26 @@ def _tn_words(_devices: int, seconds: float) -> list[Word]:
     ]  # fmt: skip
 
 
-def _tn(generator: Generator, _devices: int) -> Values:
+def _tn(run: Run) -> Values:
+    generator = run.generator
     generator.phase("storm"), generator.phase("settle")
     return {"tn": generator.phase("tn").cpu_us, "tn_8": generator.phase("tn").cpu_us}
 
 
 def _storm_words(devices: int, _seconds: float) -> list[Word]:
-    return [*options(devices=devices), "storm", "settle"]
+    return [*options(devices=devices), "memory", "storm", "settle", "memory"]
 
 
-def _storm(generator: Generator, devices: int) -> Values:
-    storm, settled = generator.phase("storm"), generator.phase("settle")
-    cpu = (storm.cpu + settled.cpu) / max(1, storm.operations) * 1e6
-    return {"storm_cpu": cpu, "storm_wall": storm.seconds}
+def _storm(run: Run) -> Values:
+    empty = run.generator.phase("memory")
+    storm, settled = run.generator.phase("storm"), run.generator.phase("settle")
+    idle = run.generator.phase("memory")
+    count = max(1, storm.operations)  # those of "tn" are there already
+    return {
+        "storm_cpu": (storm.cpu + settled.cpu) / count * 1e6,
+        "storm_wall": storm.seconds,
+        "memory": (idle.more["bytes"] - empty.more["bytes"]) / count,
+    }
 
 
 def _starts_words(devices: int, seconds: float) -> list[Word]:
@@ -84,8 +106,8 @@ def _starts_words(devices: int, seconds: float) -> list[Word]:
     ]  # fmt: skip
 
 
-def _starts(generator: Generator, _devices: int) -> Values:
-    starts = generator.phase("starts")
+def _starts(run: Run) -> Values:
+    starts = run.generator.phase("starts")
     return {
         "starts_cpu": starts.cpu_us,
         "starts": starts.operations / starts.seconds,
@@ -100,17 +122,27 @@ def _one_words(devices: int, seconds: float) -> list[Word]:
     ]  # fmt: skip
 
 
-def _one(generator: Generator, _devices: int) -> Values:
-    more = generator.phase("starts").more
+def _one(run: Run) -> Values:
+    more = run.generator.phase("starts").more
     return {"one_p50": more["p50"] * 1e6, "one_p99": more["p99"] * 1e6}
 
 
-# In this order: the frames need few devices, and starts need devices that are there.
+def _handover_words(devices: int, _seconds: float) -> list[Word]:
+    return [*options(beating=devices, rate=LOAD), "reconnect=1", "wait"]
+
+
+def _handover(run: Run) -> Values:
+    return {"handover": hand_over(run.folder, run.core, run.kind, run.server, run.generator)}
+
+
+# In this order: the frames need few devices, starts need devices that are there, and the gateway
+# that is measured has gone after the handover.
 PARTS: Mapping[str, Part] = {
     "tn": Part(_tn_words, _tn),
     "storm": Part(_storm_words, _storm),
     "starts": Part(_starts_words, _starts),
     "one": Part(_one_words, _one),
+    "handover": Part(_handover_words, _handover),
 }
 
 
@@ -138,7 +170,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare this tree with BASE_TREE: CPU and times of starts, registrations and TN frames.
+    """Compare this tree with BASE_TREE: starts, registrations, TN frames, memory and a restart.
 
     Both run with this tree's Python and libraries, each on a store of its own. A pair is one
     run of either, close together, and the order alternates. The table has the medians, and the
@@ -218,7 +250,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def _measure(
     generator: Path, folder: Path, used: Cores, kind: Kind, args: argparse.Namespace
 ) -> Values:
-    needs_devices = not {"starts", "one"}.isdisjoint(args.only)
+    needs_devices = not {"starts", "one", "handover"}.isdisjoint(args.only)
     names = {*args.only, *(["storm"] if needs_devices else [])}
     parts = [part for name, part in PARTS.items() if name in names]
     words = [word for part in parts for word in part.words(args.devices, args.seconds)]
@@ -232,10 +264,11 @@ def _measure(
             *words,
         ) as running,
     ):
+        run = Run(running, server, kind, folder, used.server, args.devices)
         for part in parts:
-            values |= part.read(running, args.devices)
+            values |= part.read(run)
     if "storm" not in args.only:
-        values = {key: value for key, value in values.items() if not key.startswith("storm")}
+        values = {key: value for key, value in values.items() if key not in STORM_FIGURES}
     return values
 
 
