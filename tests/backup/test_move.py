@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 
 from devgate.cli.main import cli
 from devgate.errors import SetupError
-from devgate.store.moves.mover import move
+from devgate.store.mover import move
 from devgate.store.moves.tables import TABLES
 from devgate.store.opening import open_database
 from tests.e2e.caller import Robot, knowing

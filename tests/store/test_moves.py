@@ -17,8 +17,8 @@ from devgate.errors import SetupError
 from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.migrating import MOVING, version_of
+from devgate.store.mover import move
 from devgate.store.moves import arrival, copying, notes, source, target
-from devgate.store.moves.mover import move
 from devgate.store.moves.tables import TABLES
 from devgate.store.opening import claim_database
 from tests.stores import with_tables

@@ -120,8 +120,8 @@ def move(where: Where, target: str, yes: bool) -> None:
       devgate upgrade
     """
     from devgate.cli.local.stored import key_file_of
-    from devgate.store.moves.looking import look
-    from devgate.store.moves.mover import move
+    from devgate.store.move_check import look
+    from devgate.store.mover import move
 
     url, key_file = key_file_of(where)
     look(url, target)  # before anybody is asked about a database that will not do

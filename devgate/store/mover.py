@@ -16,10 +16,10 @@ from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.event_tables import event
 from devgate.store.migrating import MOVING, prepare, version_of
+from devgate.store.move_check import must_be_empty, must_be_kinds
 from devgate.store.moves import target
 from devgate.store.moves.arrival import arriving
 from devgate.store.moves.copying import Differs, Told, catch_up, compared, copied
-from devgate.store.moves.looking import must_be_empty, must_be_kinds
 from devgate.store.moves.notes import MoverLock
 from devgate.store.moves.source import Gap, Source, path_of
 from devgate.store.moves.tables import KEYED, MOVED, SINGLE
