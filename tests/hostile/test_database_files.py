@@ -42,7 +42,7 @@ def secrets(database: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("bits", [0o000, 0o022])
 def test_nobody_else_can_read_the_database(bits: int) -> None:
-    """M1: with the usual umask it was 0644, with -wal and -shm, and so was the key's file."""
+    """M1, D30: with the usual umask it was 0644, with -wal and -shm, and so was the key's file."""
     with umask(bits), gateway(PRIVATE) as served:
         served.add_devices([{"imei": "860000000000001"}])
         assert served.cli("webhooks", "add", "shop", URL).returncode == 0

@@ -6,14 +6,8 @@ the block `section`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from starlette.responses import Response
-
-from devgate.http.problems import Problem
-
-if TYPE_CHECKING:
-    from devgate.http.pages.view import Visit
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class Section(NamedTuple):
@@ -39,16 +33,6 @@ SECTIONS: tuple[Section, ...] = (
 )
 
 
-def sections(visit: Visit) -> list[Section]:
-    """Those that who looks may open."""
-    return [one for one in SECTIONS if visit.may(one.operation)]
-
-
-async def first(visit: Visit) -> Response:
-    """The first of them. Raises Problem (403) if there is none."""
-    from devgate.http.pages.view import to
-
-    found = sections(visit)
-    if not found:
-        raise Problem("401", "your role does not allow this; nothing was done")
-    return to(found[0].path)
+def sections(may: Callable[[str], bool]) -> list[Section]:
+    """Those that who looks may open: `may` says of an operation whether they may ask for it."""
+    return [one for one in SECTIONS if may(one.operation)]

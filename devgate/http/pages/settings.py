@@ -9,9 +9,17 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.http.pages import words
-from devgate.http.pages.view import Visit
+from devgate.http.pages.view import Visit, to
+from devgate.http.problems import Problem
 
 LESS_THAN_A_SECOND = 1.0
+
+
+async def first(visit: Visit) -> Response:
+    """The first section that who looks may open. Raises Problem (403) if there is none."""
+    if not visit.sections:
+        raise Problem("401", "your role does not allow this; nothing was done")
+    return to(visit.sections[0].path)
 
 
 async def configuration(visit: Visit) -> Response:

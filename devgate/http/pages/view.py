@@ -132,7 +132,7 @@ class Visit:
     @property
     def sections(self) -> list[Section]:
         """The sections of the settings that who looks may open."""
-        return sections(self)
+        return sections(self.may)
 
     @property
     def trouble(self) -> str:
