@@ -26,7 +26,7 @@ KEY = re.compile(r"([a-z_]+)=%[sdr]")
 OURS = {"at", "level", "logger", "event", "exception"}  # keys that every line may have
 
 # Phrases stand in the code, so there are some dozens; a library may make up one a line.
-MOST_SHAPES = 1000
+MAX_SHAPES = 1000
 
 # Types whose values cannot change between the call and the thread.
 PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -62,7 +62,7 @@ def shape_of(message: object) -> Shape | None:
         return _shapes[message]
     except KeyError:
         shape = _parsed(message)
-        if len(_shapes) < MOST_SHAPES:
+        if len(_shapes) < MAX_SHAPES:
             _shapes[message] = shape
         return shape
     except TypeError:  # it cannot be a key: whatever it is, it is no string

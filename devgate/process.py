@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from devgate.store.nodes import Member
     from devgate.upgrade.new import Successor
 
-AGAIN_SECONDS = 1.0  # until a database server that is away is asked again
-SAY_SECONDS = 60.0  # between two lines about that
-WAIT_SECONDS = 60.0  # for which systemd is asked to be patient, each time
+RETRY_SECONDS = 1.0  # until a database server that is away is asked again
+LOG_INTERVAL_SECONDS = 60.0  # between two lines about that
+EXTEND_TIMEOUT_SECONDS = 60.0  # for which systemd is asked to be patient, each time
 
 IS_NODE = (
     "this gateway is a node of a cluster, which is upgraded node by node: drain it "
@@ -246,11 +246,11 @@ def waiting_for(claim: Callable[[], T]) -> T | None:
                 try:
                     return claim()
                 except StoreAway as err:
-                    if monotonic() - said >= SAY_SECONDS:
+                    if monotonic() - said >= LOG_INTERVAL_SECONDS:
                         said = monotonic()
                         log.warning("waiting for the database reason=%s", err)
-                    starting(f"waiting for the database: {err}", WAIT_SECONDS)
-                sleep(AGAIN_SECONDS)
+                    starting(f"waiting for the database: {err}", EXTEND_TIMEOUT_SECONDS)
+                sleep(RETRY_SECONDS)
     except Told:
         return None
 

@@ -22,7 +22,7 @@ from devgate.store.sealed import secrets
 from devgate.store.standby import Standby
 
 LOOK_SECONDS = 0.5  # between two looks at the database
-SAY_SECONDS = 60.0  # between two lines about the same
+LOG_INTERVAL_SECONDS = 60.0  # between two lines about the same
 # On one machine the former gateway may still have its doors: until the guard ends it, at most.
 DOORS_SECONDS = AFTER_DRAIN_SECONDS + 5.0
 DOOR_LOOK_SECONDS = 0.05
@@ -107,7 +107,9 @@ class _Waiting:
         """For people who ask at the socket; and in the log, when it is something else."""
         self._file.say(f"process {os.getpid()} waits as a standby: {what} ({more})")
         same = self._said is not None and self._said[0] == what
-        if same and (self._said == (what, more) or monotonic() - self._said_at < SAY_SECONDS):
+        if same and (
+            self._said == (what, more) or monotonic() - self._said_at < LOG_INTERVAL_SECONDS
+        ):
             return
         self._said, self._said_at = (what, more), monotonic()
         log.info("standing by reason=%s detail=%s", what, more)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STATUS_SECONDS = 10.0
 BEATS = 3  # in the time after which systemd ends the process: one may be lost
 MUST_HEAR_SECONDS = 1.0  # that systemd may take for what is said once, and counts
-AGAIN_SECONDS = 0.25  # between two looks at a poller that does not keep up
+RECHECK_SECONDS = 0.25  # between two looks at a poller that does not keep up
 LOOKS_SECONDS = 2.5  # the progress of the poller is noted once a second: two notes and a margin
 
 
@@ -79,7 +79,7 @@ async def report(
             if keeps_up(limit / 2):
                 notify("WATCHDOG=1")
             else:
-                sleeps = min(sleeps, AGAIN_SECONDS)
+                sleeps = min(sleeps, RECHECK_SECONDS)
         if trio.current_time() - told >= STATUS_SECONDS:
             told = trio.current_time()
             notify(f"STATUS={status()}")

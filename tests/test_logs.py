@@ -139,9 +139,9 @@ def test_any_text_is_one_line_of_json(message: str, value: str) -> None:
 
 
 def test_a_library_that_makes_up_messages_costs_no_memory() -> None:
-    for n in range(2 * logs.MOST_SHAPES):
+    for n in range(2 * logs.MAX_SHAPES):
         assert logs.shape_of(f"message {n} a=%s") is not None
-    assert len(logs._shapes) <= logs.MOST_SHAPES
+    assert len(logs._shapes) <= logs.MAX_SHAPES
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:

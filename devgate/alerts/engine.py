@@ -12,8 +12,10 @@ from typing import Any
 
 from devgate.alerts.rule import Rule
 
-MOST = 200  # subjects of a rule that are followed one by one; further ones are only counted
-MOST_BEYOND = 10_000  # ... so many of them
+MAX_SUBJECTS = (
+    200  # subjects of a rule that are followed one by one; further ones are only counted
+)
+MAX_BEYOND = 10_000  # ... so many of them
 CALM_SECONDS = 300.0  # until what was found by a rate or a state, and is gone, counts as over
 # Between two messages of a rule: what is found meanwhile is in the second one.
 GATHER_SECONDS = 300.0
@@ -138,8 +140,8 @@ class Watch:
             self.changed.add(one.subject.id)
 
     def _fire(self, subject: Subject, now: float) -> None:
-        if len(self.firing) >= MOST:
-            if len(self.beyond) < MOST_BEYOND:
+        if len(self.firing) >= MAX_SUBJECTS:
+            if len(self.beyond) < MAX_BEYOND:
                 self.beyond.add(subject.id)
             return
         self.firing[subject.id] = Firing(subject, now, seen_at=now)

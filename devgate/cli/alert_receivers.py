@@ -25,7 +25,7 @@ from devgate.control.client import ask
 
 Reply = Mapping[str, Any]
 
-MOST_URL = 4096  # characters of a line
+MAX_URL = 4096  # characters of a line
 RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
 
 
@@ -150,7 +150,7 @@ def _url(url: str | None, file: TextIO | None) -> str | None:
     if url is not None:
         raise click.UsageError("Either URL or --url-file expected.")
     try:
-        first = file.readline(MOST_URL).strip()
+        first = file.readline(MAX_URL).strip()
     except UnicodeDecodeError:
         _fail(file, "UTF-8 expected")
     return first or _fail(file, "its first line is empty")

@@ -27,7 +27,7 @@ INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
 PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
 USAGE = 2
 UNWRITTEN = 1  # what was to be printed could not be
-MOST_VALUE, MOST_VALUES = 60, 240  # characters of a value in a line, and of several in one
+MAX_VALUE, MAX_VALUES = 60, 240  # characters of a value in a line, and of several in one
 
 
 @dataclass(slots=True)
@@ -241,8 +241,8 @@ def _cell(value: object) -> str:
 
 def in_short(value: object) -> str:
     """A value of an event as a part of one line, in the language of who reads it."""
-    text = in_words(value, said, MOST_VALUES if isinstance(value, str) else MOST_VALUE)
-    return plain(text if len(text) <= MOST_VALUES else text[: MOST_VALUES - 3] + "...")
+    text = in_words(value, said, MAX_VALUES if isinstance(value, str) else MAX_VALUE)
+    return plain(text if len(text) <= MAX_VALUES else text[: MAX_VALUES - 3] + "...")
 
 
 def plain(text: str) -> str:

@@ -23,7 +23,7 @@ from devgate.cli.params import ImeiType
 from devgate.control.client import ask
 from devgate.model import Imei, in_units
 
-MOST = 1000  # lines that are asked for at once
+MAX_LINES = 1000  # lines that are asked for at once
 BY = ("machine", "site", "day", "month")
 COUNTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
           "availability")  # fmt: skip
@@ -115,7 +115,7 @@ def _csv(where: Where, given: Mapping[str, object], limit: int | None) -> NoRetu
     out.writerow(columns)
     left, offset = limit or sys.maxsize, 0
     while True:
-        request = {"type": "report", **given, "limit": min(left, MOST), "offset": offset}
+        request = {"type": "report", **given, "limit": min(left, MAX_LINES), "offset": offset}
         reply: Mapping[str, Any] = ask(where.socket(), request)
         if code := exit_code(reply):
             finish(reply, where.as_json)

@@ -46,7 +46,7 @@ BACK = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
 FIRST = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
 WHOLE = ("STATE", "LEFT TO RUN", "IMEI")  # columns that are of no use when they are cut
 SHORT = {"NAME": 20, "SITE": 12, "LAST HEARD": 10}  # the others, and what is good for each
-LEAST = 6  # columns of a terminal: what would get fewer is left out
+MIN_COLUMNS = 6  # columns of a terminal: what would get fewer is left out
 GAP = 2
 HINT = "q leaves   arrows turn the pages"
 
@@ -161,7 +161,7 @@ def _widths(most: Sequence[int], room: int) -> dict[int, int]:
     for name, good in SHORT.items():
         place = COLUMNS.index(name)
         given[place] = min(wanted[place], good, left)
-        if given[place] < min(LEAST, wanted[place]):
+        if given[place] < min(MIN_COLUMNS, wanted[place]):
             del wanted[place], given[place]
             left += GAP
         else:

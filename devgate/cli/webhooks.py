@@ -36,7 +36,7 @@ SECRET = click.option(
     "--secret-file", metavar="FILE", type=click.File(encoding="utf-8"),
     help="A file whose first line is the secret that signs (whsec_...); - for stdin.",
 )  # fmt: skip
-MOST_SECRET = 1024  # characters
+MAX_SECRET = 1024  # characters
 HEADER = ("NAME", "STATE", "POSITION", "LAG", "MISSED", "DELIVERED", "KEPT IN", "URL", "ERROR")
 KEYS = ("name", "state", "position", "lag", "missed", "delivered_at", "kept_in", "url", "error")
 
@@ -227,7 +227,7 @@ def _given(url: str | None, events: str | None, secret_file: TextIO | None) -> d
         given["events"] = kinds or None
     if secret_file is not None:
         try:
-            given["secret"] = secret_file.readline(MOST_SECRET).strip()
+            given["secret"] = secret_file.readline(MAX_SECRET).strip()
         except UnicodeDecodeError:
             fail(f"--secret-file {secret_file.name}: UTF-8 expected")
         if not given["secret"]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 PREFIX = "$CREDENTIALS_DIRECTORY/"
 PLACE = Path("/run/credentials")  # where systemd puts those of its services, each in a folder
-MOST_PASSWORD = 1024  # bytes
+MAX_PASSWORD_BYTES = 1024
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}", re.ASCII)
 _PASSWORD = re.compile(r"^[^:]+://[^/?@]*:[^/?@]*@|[?&]password=")
@@ -57,7 +57,7 @@ def with_password(url: str, file: str) -> str:
     with the password."""
     try:
         with open(file, "rb") as opened:
-            raw = opened.read(MOST_PASSWORD + 1)
+            raw = opened.read(MAX_PASSWORD_BYTES + 1)
     except OSError as err:
         raise ValueError(
             f"{file} can't be read: {os.strerror(err.errno or 0)}{_why(file)}"
@@ -66,9 +66,9 @@ def with_password(url: str, file: str) -> str:
         password = raw.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         password = ""
-    if not password or len(raw) > MOST_PASSWORD or not password.isprintable():
+    if not password or len(raw) > MAX_PASSWORD_BYTES or not password.isprintable():
         raise ValueError(
-            f"{file}: one line with a password expected, of at most {MOST_PASSWORD} bytes"
+            f"{file}: one line with a password expected, of at most {MAX_PASSWORD_BYTES} bytes"
         )
     return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
 

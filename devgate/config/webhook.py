@@ -16,7 +16,7 @@ from devgate.config.kinds import YES_OR_NO, Misfit, came, path
 from devgate.config.table import Table, setting
 
 MAX_URL = 2048  # characters
-LEAST_KEY, MOST_KEY = 24, 64  # bytes of a secret, as Standard Webhooks has it
+MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64  # bytes of a secret, as Standard Webhooks has it
 NEW_KEY = 32  # of one that we make
 PREFIX = "whsec_"
 
@@ -32,10 +32,10 @@ def key_of(secret: str) -> bytes:
             key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
         except (binascii.Error, ValueError):
             key = b""
-        if LEAST_KEY <= len(key) <= MOST_KEY:
+        if MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
             return key
     raise ValueError(
-        f"{PREFIX} and {LEAST_KEY} to {MOST_KEY} random bytes in base64 expected "
+        f"{PREFIX} and {MIN_KEY_BYTES} to {MAX_KEY_BYTES} random bytes in base64 expected "
         '(printf "whsec_%s\\n" "$(openssl rand -base64 32)" makes such a one)'
     )
 

@@ -19,11 +19,11 @@ from devgate.model import shown
 Reply = dict[str, Any]
 
 # A busy gateway's backlog may be full for a moment; one that is stopped keeps it full.
-CONNECT_PATIENCE = 5.0
+CONNECT_SECONDS = 5.0
 # After this long without a word, and again each time, a second connection asks whether the
 # gateway still answers at all: a start may take minutes, a stuck gateway would take for ever.
-PROBE_EVERY = 15.0
-PROBE_PATIENCE = 10.0
+PROBE_SECONDS = 15.0
+PROBE_TIMEOUT_SECONDS = 10.0
 # What a request that waits for no device may take: a busy database, a long page of history.
 REPLY_SECONDS = 60.0
 CHUNK = 65536
@@ -138,7 +138,7 @@ class Channel:
         until = time.monotonic() + timeout
         while True:
             try:
-                reply = self.reply(min(PROBE_EVERY, max(0.0, until - time.monotonic())))
+                reply = self.reply(min(PROBE_SECONDS, max(0.0, until - time.monotonic())))
             except TimeoutError:
                 _probe(self.path)
                 if time.monotonic() >= until:
@@ -188,7 +188,7 @@ def exact(path: str, data: bytes) -> Generator[bytes, None, None]:
         channel.done()
         while True:
             try:
-                line = channel.line(PROBE_EVERY)
+                line = channel.line(PROBE_SECONDS)
             except TimeoutError:
                 _probe(path)
                 continue
@@ -202,7 +202,7 @@ def exact(path: str, data: bytes) -> Generator[bytes, None, None]:
 
 def _connected(path: str) -> socket.socket:
     """A connection to the socket at `path`. Raises NoGateway, and says why."""
-    until = time.monotonic() + CONNECT_PATIENCE
+    until = time.monotonic() + CONNECT_SECONDS
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -267,7 +267,7 @@ def _probe(path: str) -> None:
     try:
         with Channel(path) as channel:
             channel.send({"type": "status"})
-            alive = channel.line(PROBE_PATIENCE) is not None
+            alive = channel.line(PROBE_TIMEOUT_SECONDS) is not None
     except (TimeoutError, NoGateway):
         alive = False
     if not alive:

@@ -19,7 +19,7 @@ from devgate.net.tuning import Tuning
 
 MAX_PATH = 107  # bytes of a Unix socket's path: what Linux has room for, less its final NUL
 BACKLOG = 1024
-LOCK_PATIENCE = 5.0  # seconds that another starting gateway may look at the same folder
+LOCK_SECONDS = 5.0  # seconds that another starting gateway may look at the same folder
 
 
 class UnixDoor:
@@ -83,7 +83,7 @@ async def _lock(folder: str) -> int:
             f"the control socket's folder {folder} cannot be opened: {err.strerror};"
             " set another [control] socket"
         ) from None
-    deadline = trio.current_time() + LOCK_PATIENCE
+    deadline = trio.current_time() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

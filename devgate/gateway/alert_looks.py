@@ -17,7 +17,7 @@ DAY = 86400.0
 LATE_SECONDS = 120.0
 CHUNKS = 100  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
 
-MOST_HELD = 1000  # machines of a rule that were in maintenance when they went offline
+MAX_HELD = 1000  # machines of a rule that were in maintenance when they went offline
 
 Items = Sequence[Mapping[str, Any]]
 Place = tuple[float, str]
@@ -110,7 +110,7 @@ class Looks:
             subject = Subject(one.imei, one.name or one.imei, one.site, one.since)
             if not self._maintained(one.imei, one.site):
                 yield subject
-            elif len(held) < MOST_HELD:
+            elif len(held) < MAX_HELD:
                 held[one.imei] = subject
 
     async def _unresolved(self, watch: Watch, now: float) -> None:
@@ -127,7 +127,9 @@ class Looks:
             ),
             now,
         )  # fmt: skip
-        end = rows[-1]["ended_at"] if len(rows) == alert_looks.MOST else until - LATE_SECONDS
+        end = (
+            rows[-1]["ended_at"] if len(rows) == alert_looks.MAX_COMMANDS else until - LATE_SECONDS
+        )
         self._places[rule.name] = watch, (max(begin, end), "")
         fires = _fires(watch)
         still = await self._records.read(alert_looks.unresolved, fires)

@@ -30,8 +30,8 @@ from devgate.store import accounts, zones
 from devgate.store import alerts as stored
 from devgate.store.seal import Seal, SealError
 
-EVERY = 30.0  # seconds between two looks at what rules are about
-STORE_EVERY = 5.0  # ... and at whether the database can be written
+LOOK_SECONDS = 30.0  # between two looks at what rules are about
+STORE_LOOK_SECONDS = 5.0  # ... and at whether the database can be written
 
 Look = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 
@@ -76,7 +76,7 @@ class Alerts:
         self._wake = trio.Event()
 
     async def run(self) -> NoReturn:
-        """Look at what rules are about, every EVERY seconds. What fails is tried again."""
+        """Look at what rules are about, every LOOK_SECONDS seconds. What fails is tried again."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await self._background.until_done("alerts", self.reload)
@@ -84,7 +84,7 @@ class Alerts:
             while True:
                 await self._background.attempt("alerts", self.round)
                 self._wake = trio.Event()
-                with trio.move_on_after(EVERY):
+                with trio.move_on_after(LOOK_SECONDS):
                     await self._wake.wait()
         raise AssertionError
 
@@ -161,7 +161,7 @@ class Alerts:
 
     async def _watch_store(self) -> NoReturn:
         while True:
-            await trio.sleep(STORE_EVERY)
+            await trio.sleep(STORE_LOOK_SECONDS)
             for watch in self.watches.values():
                 if watch.rule.kind == "store" and watch.rule.enabled:
                     self._looks.at_store(watch, self._node, time())

@@ -9,8 +9,8 @@ import trio
 
 from devgate.errors import DevgateError
 
-RETRY_SECONDS = 1.0  # after the first failure, doubled up to RETRY_MOST_SECONDS
-RETRY_MOST_SECONDS = 60.0
+RETRY_SECONDS = 1.0  # after the first failure, doubled up to MAX_RETRY_SECONDS
+MAX_RETRY_SECONDS = 60.0
 MAX_SENTENCE = 200  # characters
 
 log = logging.getLogger("devgate.background")
@@ -30,7 +30,7 @@ class Background:
         self,
         name: str,
         work: Callable[[], Awaitable[object]],
-        longest_pause: float = RETRY_MOST_SECONDS,
+        longest_pause: float = MAX_RETRY_SECONDS,
     ) -> None:
         """Do it; as long as it fails, again after an ever longer pause."""
         pause = min(RETRY_SECONDS, longest_pause)

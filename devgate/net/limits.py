@@ -11,9 +11,9 @@ from devgate.net.addresses import network_of
 
 # What is kept back from the devices, for all other doors, the database and webhooks: a sixteenth
 # of the descriptors, and at least 256 where these are no more than a quarter of all.
-LEAST_RESERVE = 256
-MOST_RESERVE = 4096
-REST = 64  # for the database, webhooks, the log and the gateway's own files
+MIN_RESERVE = 256
+MAX_RESERVE = 4096
+OWN_FILES = 64  # for the database, webhooks, the log and the gateway's own files
 MAX_WEB = 1024  # connections of HTTP, or of control TCP: no more are of use to anybody
 
 # At most this many connections from one network have not registered, and one more for each that
@@ -35,8 +35,8 @@ def budget(limit: int | None = None) -> Budget:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
     if soft == resource.RLIM_INFINITY:
         soft = sys.maxsize
-    reserve = min(soft // 4, max(LEAST_RESERVE, min(soft // 16, MOST_RESERVE)))
-    rest, unix = max(reserve // 4, min(REST, reserve // 2)), reserve // 4
+    reserve = min(soft // 4, max(MIN_RESERVE, min(soft // 16, MAX_RESERVE)))
+    rest, unix = max(reserve // 4, min(OWN_FILES, reserve // 2)), reserve // 4
     return Budget(soft - reserve, reserve - rest - unix, unix, rest)
 
 

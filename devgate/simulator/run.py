@@ -14,12 +14,18 @@ from devgate.errors import SetupError
 from devgate.model import iso
 from devgate.simulator.fleet import Fleet
 
-EVERY = 3.0  # seconds between two reports
+REPORT_SECONDS = 3.0  # seconds between two reports
 
 Report = Callable[[Mapping[str, object]], None]
 
 
-def run(fleet: Fleet, report: Report, *, seconds: float = math.inf, every: float = EVERY) -> None:
+def run(
+    fleet: Fleet,
+    report: Report,
+    *,
+    seconds: float = math.inf,
+    every: float = REPORT_SECONDS,
+) -> None:
     """Block until `seconds` have passed, SIGINT or SIGTERM. To be called in the main thread.
 
     `report` gets a look at the fleet every now and then, and a last one of the type "summary".

@@ -16,7 +16,7 @@ from devgate.store.alert_scope import Scope
 from devgate.store.unresolved import INBOX
 
 CHUNK = 2000  # rows of `presence` that one look passes
-MOST = 500  # commands that one look finds
+MAX_COMMANDS = 500  # commands that one look finds
 
 
 class Away(NamedTuple):
@@ -90,8 +90,8 @@ def unresolved_between(
     conn: Connection, since: float, until: float, scope: Scope
 ) -> list[dict[str, Any]]:
     """Starts that have had an unknown outcome since that time (wall clock), the longest first. At
-    most MOST."""
-    values: dict[str, Any] = {"since": since, "until": until, "limit": MOST}
+    most MAX_COMMANDS."""
+    values: dict[str, Any] = {"since": since, "until": until, "limit": MAX_COMMANDS}
     query = text(_BETWEEN.format(among=scope.condition(values)))
     rows = conn.execute(query, values)
     return [dict(row._mapping) for row in rows]

@@ -45,7 +45,7 @@ alert_receiver = Table(
     Column("owner", Text, nullable=False, server_default=""),
 )
 
-# What each rule has found: at most `alerts.engine.MOST` rows for each.
+# What each rule has found: at most `alerts.engine.MAX_SUBJECTS` rows for each.
 alert_firing = Table(
     "alert_firing",
     metadata,

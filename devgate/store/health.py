@@ -23,7 +23,7 @@ from devgate.store.server_health import Server
 from devgate.store.server_health import look as look_at_server
 
 CHECK_SECONDS = 10.0  # of SQLite's own check; a database of some GB takes longer
-MOST_DAMAGE = 400  # characters of what that says
+MAX_DAMAGE = 400  # characters of what that says
 ROUND_TRIPS = 50
 RATE_EVENTS = 20_000  # the newest ones, of which the rate is taken
 DAY = 86400.0
@@ -153,7 +153,7 @@ def _checked(conn: Connection) -> tuple[tuple[str, ...], bool]:
     try:
         with _limited(conn):
             said = [
-                one_line(row[0])[:MOST_DAMAGE]
+                one_line(row[0])[:MAX_DAMAGE]
                 for row in conn.execute(text("PRAGMA quick_check(10)"))
             ]
     except OperationalError as err:

@@ -28,7 +28,7 @@ from devgate.store.opening import opened
 from devgate.store.schema import SCHEMA
 
 FOLLOW_SECONDS = 1.0  # between two looks at what has changed
-DELETE_EVERY = 10_000  # notes that are read before they are deleted
+DELETE_AFTER_NOTES = 10_000  # notes that are read before they are deleted
 ROOM_SECONDS = 10.0  # between two times that room is made for notes
 
 # Called when the copy follows the gateway that runs: nothing but the last step is left.
@@ -245,7 +245,7 @@ class _Mover:
             with self._source.reading():
                 move = catch_up(self._source, conn, before)
         self._unread += move.change - before.change
-        if self._unread >= DELETE_EVERY:
+        if self._unread >= DELETE_AFTER_NOTES:
             self._source.was_read(move.change)
             self._unread = 0
         return move

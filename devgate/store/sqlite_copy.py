@@ -26,7 +26,9 @@ from devgate.store.opening import opened
 from devgate.store.outage import in_words
 
 SLICE_PAGES = 512  # 2 MB: an fsync of as much takes some ms
-MOST_PAUSE = 0.05  # seconds behind a slice; as long as it took, up to that: half of a disk's time
+MAX_PAUSE_SECONDS = (
+    0.05  # seconds behind a slice; as long as it took, up to that: half of a disk's time
+)
 NAME = b"SQLite format 3\0"
 
 Told = Callable[[int, int], None]
@@ -97,7 +99,7 @@ def _copy(url: str, target: Path, made: int, told: Told) -> Facts:
         nonlocal began
         os.fdatasync(made)
         told((pages - left) * page, pages * page)
-        time.sleep(min(time.monotonic() - began, MOST_PAUSE))
+        time.sleep(min(time.monotonic() - began, MAX_PAUSE_SECONDS))
         began = time.monotonic()
 
     try:

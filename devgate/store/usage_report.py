@@ -16,7 +16,7 @@ from devgate.store.usage_tables import SUMMED, usage_day, usage_site
 
 COUNTS = SUMMED
 BY = {"machine": "imei", "site": "site", "day": "day"}  # what a line is about: the column
-MOST_LOOKS = 200_000  # into `usage_day`, for a page of devices
+MAX_LOOKS = 200_000  # into `usage_day`, for a page of devices
 
 
 class Asked(NamedTuple):
@@ -110,7 +110,7 @@ def machines(
     values |= {
         "after": after,
         "offset": offset,
-        "limit": min(limit, MOST_LOOKS // len(listed) + 1),
+        "limit": min(limit, MAX_LOOKS // len(listed) + 1),
     }
     page = text(
         f"SELECT d.imei FROM device d WHERE {where} AND d.imei > :after "

@@ -27,7 +27,7 @@ _RESOLVE = (
     )
     .returning(command.c.id, command.c.status)
 )
-_AGAIN = (
+_REPEAT = (
     update(command)
     .where(
         command.c.id == bindparam("of"),
@@ -84,5 +84,5 @@ def write_again(conn: Connection, rows: Mapping[str, Values]) -> int:
     count = 0
     for id, values in rows.items():
         named = {f"new_{name}": value for name, value in zip(_WRITTEN, values, strict=True)}
-        count += conn.execute(_AGAIN, {"of": id, **named}).rowcount
+        count += conn.execute(_REPEAT, {"of": id, **named}).rowcount
     return count

@@ -16,7 +16,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.moving import Row, is_plain, pack
 from devgate.gateway.gateway import Gateway
 from devgate.net.link import Link
-from devgate.upgrade.channel import MOST_FDS, Channel
+from devgate.upgrade.channel import MAX_FDS, Channel
 
 AT_ONCE = 100  # connections in a message: devices are answered between two
 
@@ -98,5 +98,5 @@ class Ahead:
 
 def parts(rest: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:
     """As many as go into one message."""
-    for at in range(0, len(rest), MOST_FDS):
-        yield rest[at : at + MOST_FDS]
+    for at in range(0, len(rest), MAX_FDS):
+        yield rest[at : at + MAX_FDS]

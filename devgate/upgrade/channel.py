@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-MOST_FDS = 250  # the kernel takes 253 with one packet
+MAX_FDS = 250  # the kernel takes 253 with one packet
 PIECE = 65536  # bytes of a packet, without its first
 LAST, MORE = b".", b"+"  # how a packet begins: whether the message ends with it
 FD_SIZE = array.array("i").itemsize
@@ -52,7 +52,7 @@ class Channel:
         pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
         more: list[tuple[int, int, bytes]] = []
         if fds:
-            assert len(fds) <= MOST_FDS, "the caller counts"
+            assert len(fds) <= MAX_FDS, "the caller counts"
             more = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())]
         try:
             for number, piece in enumerate(pieces, 1):
@@ -69,7 +69,7 @@ class Channel:
             while True:
                 piece, more, flags, _ = await self._sock.recvmsg(
                     PIECE + 1,
-                    socket.CMSG_SPACE(MOST_FDS * FD_SIZE),
+                    socket.CMSG_SPACE(MAX_FDS * FD_SIZE),
                     socket.MSG_CMSG_CLOEXEC,
                 )
                 for _, kind, value in more:

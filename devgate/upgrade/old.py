@@ -28,7 +28,7 @@ from devgate.store.journal import Journal
 from devgate.store.journals import Writes
 from devgate.upgrade.afterwards import Afterwards, Take
 from devgate.upgrade.ahead import Ahead
-from devgate.upgrade.channel import MOST_FDS, Broken, Channel, Message
+from devgate.upgrade.channel import MAX_FDS, Broken, Channel, Message
 from devgate.upgrade.gate import Gate
 from devgate.upgrade.messages import FORMAT, Former
 from devgate.upgrade.program import Program, must_be_trusted, start
@@ -173,8 +173,8 @@ class Handover:
         assert owner is not None, "a gateway owns its database"
         log.info("upgrade begins pid=%s", new.pid)
         doors = self._stage.doors()
-        if len(doors) > MOST_FDS:
-            raise CallerError("409", f"more than {MOST_FDS} sockets listen")
+        if len(doors) > MAX_FDS:
+            raise CallerError("409", f"more than {MAX_FDS} sockets listen")
         await channel.send(
             "former",
             [sock.fileno() for _, sock, _ in doors],

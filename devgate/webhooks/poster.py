@@ -17,9 +17,9 @@ from devgate.webhooks.signature import signed
 
 TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30
 CONNECT = 5.0  # ... and for one address to accept a connection
-IDLE = 30.0  # seconds that a connection waits for the next event
-MOST_READ = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
-MOST_WAIT = 3600.0  # seconds: who asks for more in Retry-After is asked again after that
+IDLE_SECONDS = 30.0  # seconds that a connection waits for the next event
+MAX_ANSWER_BYTES = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
+MAX_WAIT_SECONDS = 3600.0  # seconds: who asks for more in Retry-After is asked again after that
 # Statuses that speak of the receiver as a whole and not of the one event.
 ILL = (408, 429, 502, 503, 504)
 
@@ -108,7 +108,7 @@ class Poster:
             with trio.CancelScope() as enough:
                 async for part in response.aiter_stream():
                     size += len(part)
-                    if size > MOST_READ:
+                    if size > MAX_ANSWER_BYTES:
                         # The connection is closed instead. A break would leave httpcore's own
                         # generators to the garbage collector.
                         enough.cancel()
@@ -118,7 +118,7 @@ class Poster:
         return httpcore.AsyncConnectionPool(
             ssl_context=self._tls,
             max_connections=self._most,
-            keepalive_expiry=IDLE,
+            keepalive_expiry=IDLE_SECONDS,
             network_backend=self._guard,
         )
 
@@ -146,12 +146,12 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> float:
     given = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
     text = given.decode("ascii", "replace").strip()
     if text.isdigit() and len(text) < 10:
-        return min(float(text), MOST_WAIT)
+        return min(float(text), MAX_WAIT_SECONDS)
     try:
         until = parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-    return min(max(until - time(), 0.0), MOST_WAIT)
+    return min(max(until - time(), 0.0), MAX_WAIT_SECONDS)
 
 
 def _sentence(err: BaseException | None) -> str:

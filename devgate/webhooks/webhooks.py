@@ -17,7 +17,7 @@ from devgate.events.log import EventLog
 from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
 
-MOST_SECRET = 1024  # bytes of a secret's file
+MAX_SECRET = 1024  # bytes of a secret's file
 PERMIT_ADDED = "[control] private_webhooks = true"  # what PERMIT is for those that were added
 
 log = logging.getLogger("devgate.webhooks")
@@ -159,7 +159,7 @@ def key_in(file: str) -> bytes:
     """The key in a secret's file. Raises ValueError, with the file, where there is none."""
     try:
         with Path(file).open("rb") as opened:
-            text = opened.read(MOST_SECRET).decode()
+            text = opened.read(MAX_SECRET).decode()
         return key_of(text.strip())
     except OSError as err:
         why = f"can't be read: {err.strerror}"

@@ -31,7 +31,7 @@ from devgate.store.opening import open_database
 
 DEVICES, COMMANDS, ROUNDS, SHOWN = 1_000_000, 10_000_000, 9, 50
 UNKNOWN = 50_000
-MOST_MS = 100.0  # that a page may take
+MAX_PAGE_MS = 100.0  # that a page may take
 DAY = 86_400
 
 Look = Callable[[Connection], Any]
@@ -79,9 +79,11 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(aligned(rows)))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
-    slow = [(k, n) for k, pages in figures.items() for n, ms in pages.items() if ms[0] > MOST_MS]
+    slow = [
+        (k, n) for k, pages in figures.items() for n, ms in pages.items() if ms[0] > MAX_PAGE_MS
+    ]
     for kind, name in slow:
-        say(f"{kind}: {name} takes longer than {MOST_MS:.0f} ms")
+        say(f"{kind}: {name} takes longer than {MAX_PAGE_MS:.0f} ms")
     return 1 if slow else 0
 
 

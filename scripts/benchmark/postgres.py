@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 
 from benchmark.errors import BenchError
 
-PATIENCE = 30.0  # seconds until it accepts connections
+TIMEOUT_SECONDS = 30.0  # seconds until it accepts connections
 UNPRIVILEGED = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 
 
@@ -86,7 +86,7 @@ def _running(
         ) as process,
     ):
         try:
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + TIMEOUT_SECONDS
             while "ready to accept connections" not in log.read_text():
                 if process.poll() is not None or time.monotonic() > until:
                     raise BenchError(f"PostgreSQL did not start: {log.read_text().strip()}")

@@ -11,7 +11,7 @@ from benchmark.errors import BenchError
 from benchmark.figures import Values
 from benchmark.machine import Cores
 
-PATIENCE = 60.0  # seconds beyond what it was asked for
+MARGIN_SECONDS = 60.0  # seconds beyond what it was asked for
 STARTS = 16  # in one commit: half of the 32 callers wait while the others' rows are written
 REGISTRATIONS = 256
 
@@ -39,11 +39,11 @@ def _run(
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE + (much if what == "starts" else 0),
+            timeout=MARGIN_SECONDS + (much if what == "starts" else 0),
             preexec_fn=lambda: os.sched_setaffinity(0, {used.server}),
         )
     except subprocess.TimeoutExpired:
-        raise BenchError(f"rows {what}: no end within {PATIENCE:.0f} s") from None
+        raise BenchError(f"rows {what}: no end within {MARGIN_SECONDS:.0f} s") from None
     if done.returncode:
         raise BenchError(done.stderr.strip() or f"rows {what} failed")
     found: dict[str, float] = json.loads(done.stdout)

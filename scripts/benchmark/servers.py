@@ -16,8 +16,8 @@ from typing import Any
 from benchmark.build import Tools
 from benchmark.errors import BenchError
 
-START_PATIENCE = 30.0  # seconds until a server must answer
-STOP_PATIENCE = 30.0  # seconds that a gateway may drain
+START_SECONDS = 30.0  # seconds until a server must answer
+STOP_SECONDS = 30.0  # seconds that a gateway may drain
 FIRST_IMEI = 860_000_000_000_000
 KNOWN_DEVICES = 20_000
 PROGRAM = (sys.executable, "-m", "devgate")
@@ -99,7 +99,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     """SIGTERM, and SIGKILL where that is not heard in time."""
     process.terminate()
     try:
-        process.wait(STOP_PATIENCE)
+        process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -191,7 +191,7 @@ def _of(tree: Path | None) -> dict[str, Any]:
 
 def _wait_until_it_answers(process: subprocess.Popen[str], control: Path, log: Path) -> None:
     """Every server here opens the door for devices first, and that for callers last."""
-    until = time.monotonic() + START_PATIENCE
+    until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         with socket.socket(socket.AF_UNIX) as sock:
             try:

@@ -19,8 +19,8 @@ from benchmark.errors import BenchError
 from benchmark.servers import FIRST_IMEI
 from benchmark.watched import PASSWORD, USER
 
-EVERY = 0.2  # seconds between two scrapes
-PATIENCE = 30.0
+SCRAPE_SECONDS = 0.2  # seconds between two scrapes
+ANSWER_SECONDS = 30.0
 FORM = re.compile(r'name="form" value="([^"]+)"')
 LIVE = re.compile(r'data-live="([^"]+)"')
 
@@ -38,7 +38,7 @@ def logged_in(port: int) -> str:
 
 def _ask(port: int, method: str, path: str, cookies: str = "", body: str = "") -> tuple[str, str]:
     """The page, and the cookies that it sets."""
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     headers = {"Accept": "text/html", "Cookie": cookies}
     if body:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -70,7 +70,7 @@ class Viewers:
         live = LIVE.search(page)
         if live is None:
             raise BenchError(f"{path} is no page that lives")
-        sock = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
+        sock = socket.create_connection(("127.0.0.1", self._port), ANSWER_SECONDS)
         head = f"GET {unescape(live[1])} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
         head += f"Accept: text/event-stream\r\nCookie: {self._cookies}\r\n\r\n"
         sock.sendall(head.encode())
@@ -86,7 +86,7 @@ class Viewers:
             yield made
         finally:
             made._stopping.set()
-            thread.join(PATIENCE)
+            thread.join(ANSWER_SECONDS)
             for key in list(made._selector.get_map().values()):
                 assert isinstance(key.fileobj, socket.socket), "only sockets are there"
                 key.fileobj.close()
@@ -114,13 +114,13 @@ class Scraping:
         stopping = threading.Event()
 
         def scrape() -> None:
-            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
             began = time.monotonic()
             for number in itertools.count(1):
                 with suppress(http.client.HTTPException):
                     asked.request("GET", "/metrics", headers={"Cookie": cookies})
                     asked.getresponse().read()
-                if stopping.wait(max(0.0, began + number * EVERY - time.monotonic())):
+                if stopping.wait(max(0.0, began + number * SCRAPE_SECONDS - time.monotonic())):
                     break
             asked.close()
 
@@ -130,4 +130,4 @@ class Scraping:
             yield
         finally:
             stopping.set()
-            thread.join(PATIENCE)
+            thread.join(ANSWER_SECONDS)

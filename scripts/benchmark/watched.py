@@ -26,9 +26,9 @@ USER, PASSWORD = "bench", "only on this machine"
 SITE = 50  # devices of one
 DAY = 86400
 COMING = 0.5  # seconds between two that come, and between two that go
-MOST = 20  # of them at once
-OFTEN = 0.02  # seconds between two questions of the probe
-PATIENCE = 30.0  # seconds for an answer; then something is broken
+MAX_DEVICES = 20  # of them at once
+PROBE_SECONDS = 0.02  # seconds between two questions of the probe
+ANSWER_SECONDS = 30.0  # seconds for an answer; then something is broken
 PROBE = FIRST_IMEI + KNOWN_DEVICES - 1
 GUESTS = FIRST_IMEI + KNOWN_DEVICES - 1000
 
@@ -120,13 +120,13 @@ class _Beside(ABC):
             yield made
         finally:
             made.stopping.set()
-            thread.join(PATIENCE)
+            thread.join(ANSWER_SECONDS)
         if made.broken is not None:
             raise BenchError(f"{cls.__name__}: {made.broken}")
 
     def device(self, imei: int) -> socket.socket:
         """One that has registered."""
-        sock = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        sock = socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked(sock, b"023000%dHT" % imei)
         return sock
@@ -147,7 +147,7 @@ class Churn(_Beside):
         here: deque[socket.socket] = deque()
         dice, number = random.Random(1), 0
         while not self.stopping.wait(COMING / 2):
-            if len(here) < dice.randrange(MOST):
+            if len(here) < dice.randrange(MAX_DEVICES):
                 here.append(self.device(GUESTS + number % 900))
                 number += 1
             else:
@@ -166,7 +166,7 @@ class Probe(_Beside):
     def work(self) -> None:
         question = b"023000%dTN" % PROBE
         with self.device(PROBE) as sock:
-            while not self.stopping.wait(OFTEN):
+            while not self.stopping.wait(PROBE_SECONDS):
                 began = time.perf_counter()
                 self.asked(sock, question)
                 self.latencies.append(time.perf_counter() - began)

@@ -14,7 +14,7 @@ from script import Broken
 from script import run as run_script
 
 from crashing.callers import Book, call
-from crashing.processes import PATIENCE, World
+from crashing.processes import TIMEOUT_SECONDS, World
 from crashing.verdict import Verdict, judge
 from crashing.watcher import Watcher
 
@@ -106,7 +106,7 @@ def _crash(args: argparse.Namespace, seed: int, world: World) -> tuple[Verdict, 
     _wait_until_idle(world)
     records = list(world.history())
     last = world.ask({"type": "status"})["last_event"]
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + TIMEOUT_SECONDS
     while watcher.last < last and time.monotonic() < ends:
         time.sleep(0.02)
     world.terminate()
@@ -116,7 +116,7 @@ def _crash(args: argparse.Namespace, seed: int, world: World) -> tuple[Verdict, 
 
 def _wait_for_answers(book: Book, count: int) -> None:
     """Until so many starts more have been answered as sent or accepted."""
-    wanted, ends = book.taken + count, time.monotonic() + 2 * PATIENCE
+    wanted, ends = book.taken + count, time.monotonic() + 2 * TIMEOUT_SECONDS
     while book.taken < wanted:
         if time.monotonic() > ends:
             raise Broken("callers get no answers any more")
@@ -125,7 +125,7 @@ def _wait_for_answers(book: Book, count: int) -> None:
 
 def _wait_until_idle(world: World) -> None:
     """Until nothing waits and nothing is in flight: what is kept has gone or is overdue."""
-    ends = time.monotonic() + 2 * PATIENCE
+    ends = time.monotonic() + 2 * TIMEOUT_SECONDS
     while (status := world.ask({"type": "status"}))["in_flight"] or status["waiting"]:
         if time.monotonic() > ends:
             raise Broken("commands are under way for ever")

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 FIRST = 860000000000001  # IMEI of the first device; the others count up
 PORTS = (15_000, 32_000)  # below net.ipv4.ip_local_port_range
-PATIENCE = 30.0  # seconds that anything may take that takes a moment
+TIMEOUT_SECONDS = 30.0  # seconds that anything may take that takes a moment
 ANSWER = 60.0  # ... and a reply, which may wait for a device and for its turn
 
 CONFIG = """\
@@ -96,7 +96,7 @@ class World:
         file = self.folder / "devices.csv"
         file.write_text("\n".join(["imei", *self.imeis]) + "\n", "utf-8")
         importing = self.devgate("devices", "import", str(file), "--on-conflict", "skip")
-        if importing.wait(PATIENCE):
+        if importing.wait(TIMEOUT_SECONDS):
             raise Broken(f"the devices cannot be imported: {self.words('devices')}")
 
     def begin_fleet(self) -> None:
@@ -111,7 +111,7 @@ class World:
 
     def ready(self) -> Json:
         """Wait until the gateway answers. Returns its status."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         while True:
             assert self._gateway is not None, "it was launched"
             if self._gateway.poll() is not None:
@@ -126,21 +126,21 @@ class World:
     def kill(self) -> None:
         assert self._gateway is not None, "it was launched"
         self._gateway.kill()
-        self._gateway.wait(PATIENCE)
+        self._gateway.wait(TIMEOUT_SECONDS)
 
     def end(self) -> None:
         """End both programs, whatever they do at the moment."""
         for process in (self._gateway, self._fleet):
             if process is not None and process.poll() is None:
                 process.kill()
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT_SECONDS)
 
     def terminate(self) -> None:
         """End both as an operator would, and see that they end well."""
         for name, process in (("gateway", self._gateway), ("simulator", self._fleet)):
             assert process is not None, "it was launched"
             process.send_signal(signal.SIGTERM)
-            if code := process.wait(PATIENCE):
+            if code := process.wait(TIMEOUT_SECONDS):
                 raise Broken(f"the {name} ended with exit code {code}")
 
     def words(self, program: str) -> str:

@@ -18,7 +18,7 @@ from script import Broken
 from script import run as run_script
 
 from crashing.callers import Book, pursue
-from crashing.processes import PATIENCE, Json, World, free_port
+from crashing.processes import TIMEOUT_SECONDS, Json, World, free_port
 from crashing.receiver import SECRET
 
 SETTLE = 90.0  # seconds in which a caller must know what became of its order
@@ -58,7 +58,7 @@ class Receiver:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT_SECONDS)
             self._process = None
 
     def received(self) -> list[list[str]]:
@@ -200,7 +200,7 @@ def _call(world: World, book: Book, most: int) -> None:
 
 
 def _until(book: Book, orders: int) -> None:
-    ends = time.monotonic() + 2 * PATIENCE
+    ends = time.monotonic() + 2 * TIMEOUT_SECONDS
     while len(book.orders) < orders:
         if time.monotonic() > ends:
             raise Broken("callers get no answers any more")

@@ -26,7 +26,7 @@ url = "sqlite:///g.db"
 [log]
 level = "error"
 """
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def metrics() -> str:
@@ -48,7 +48,7 @@ def metrics() -> str:
 
 
 def _door(devgate: list[str], folder: Path, env: dict[str, str]) -> str:
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < until:
         done = subprocess.run(
             [*devgate, "status", "--json"], cwd=folder, env=env, capture_output=True, text=True

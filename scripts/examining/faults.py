@@ -24,7 +24,7 @@ url = "http://127.0.0.1:9/hook"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 allow_private = true
 """
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 def _append(world: World, text: str) -> None:
@@ -137,7 +137,7 @@ def _quarantine(world: World) -> None:
 
 def _archive_fails(world: World) -> None:
     assert world.postgres is not None
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + TIMEOUT_SECONDS
     with psycopg.connect(world.postgres.url(), autocommit=True) as conn:
         conn.execute("CREATE TABLE something (n int)")
         conn.execute("SELECT pg_switch_wal()")

@@ -18,7 +18,7 @@ from faulting import power
 from faulting.databases import database_faults
 from faulting.kinds import PROCESS
 from faulting.planted import NO_FSYNC, PLANTS
-from faulting.storm import MOST_SAID, Storm, say
+from faulting.storm import MAX_PRINTED, Storm, say
 from faulting.world import StormWorld
 from tests.faults.preload import preloaded
 from tests.postgres import Postgres, binaries, running
@@ -128,7 +128,7 @@ def report(storm: Storm, kind: str, took: float, seed: int) -> None:
     print(f"breaches: {len(storm.breaches)}")
     if storm.found_after is not None:
         print(f"  the first one after {storm.found_after:.0f} s")
-    for sentence in storm.breaches[:MOST_SAID]:
+    for sentence in storm.breaches[:MAX_PRINTED]:
         print(f"  {sentence}")
 
 

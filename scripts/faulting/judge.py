@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 OPEN_FOR = 20.0  # seconds that a 408 counts as open here: late_window, and what a fault adds
 HELD_UP = 20.0  # seconds from the loss of packets until TCP has sent all of them again
-MOST_MISMATCHED = 0.001  # of all starts that are on record with a result
+MAX_MISMATCHED_SHARE = 0.001  # of all starts that are on record with a result
 
 
 class Event(NamedTuple):
@@ -232,7 +232,7 @@ class Judge:
             "the others while several were open",
             "unknown (408)": f"{unanswered}, of them {wrongly} were answered",
         }
-        if mismatched > 20 and mismatched > MOST_MISMATCHED * results:
+        if mismatched > 20 and mismatched > MAX_MISMATCHED_SHARE * results:
             verdict.other.append("more results are credited to another start than 0.1 %")
 
     def _spans(self, events: Sequence[Event]) -> dict[str, tuple[float, float]]:

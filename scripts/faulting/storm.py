@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crashing.processes import PATIENCE
+from crashing.processes import TIMEOUT_SECONDS
 from crashing.watcher import Watcher
 from script import Broken
 
@@ -23,7 +23,7 @@ from tests.postgres import Postgres
 CALM = (0.2, 2.0)  # seconds between the recovery from one fault and the next one
 CHECK_FIRST, CHECK_EVERY = 40.0, 150.0  # seconds until the first checkpoint; between later ones
 CHECK_PLANT = 40.0  # ... where a planted fault is to be found
-MOST_SAID = 25  # breaches that are told at once; the others are counted
+MAX_PRINTED = 25  # breaches that are told at once; the others are counted
 MORE_SECONDS = 600.0  # beyond SETTLE, for a webhook that gets on
 SETTLE = 120.0  # seconds in which all callers must know what became of their orders
 
@@ -70,7 +70,7 @@ class Storm:
         if self.found_after is None:
             self.found_after = time.monotonic() - self.began
         self.breaches.append(sentence)
-        if len(self.breaches) <= MOST_SAID:
+        if len(self.breaches) <= MAX_PRINTED:
             say(f"BREACH {sentence}")
 
     def run(self, seconds: float, faults: list[Fault], *, stop_at_breach: bool = False) -> None:
@@ -107,7 +107,7 @@ class Storm:
         self.watcher = Watcher(world, 0)
         for number in range(self.callers):
             threading.Thread(target=call, args=(world, self.book, number), daemon=True).start()
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         while self.book.taken < 2 * len(world.imeis):
             if time.monotonic() > ends:
                 raise Broken("no starts flow")
@@ -145,7 +145,7 @@ class Storm:
     def relaunch(self) -> None:
         world = self.world
         world.launch()
-        if wrong := world.well(PATIENCE):
+        if wrong := world.well(TIMEOUT_SECONDS):
             if world.lives_on:
                 world.kill()
             raise Broken(f"the gateway does not come back: {wrong}")

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from crashing.processes import FIRST, PATIENCE, Json, World, free_port
+from crashing.processes import FIRST, TIMEOUT_SECONDS, Json, World, free_port
 from crashing.receiver import SECRET
 from script import Broken
 
@@ -148,7 +148,7 @@ class StormWorld(World):
     def stop(self) -> None:
         """End it as an operator would."""
         self.signal(signal.SIGTERM)
-        if code := self.wait(PATIENCE):
+        if code := self.wait(TIMEOUT_SECONDS):
             raise Broken(f"the gateway ended with exit code {code}")
 
     def status(self, timeout: float = ASKED) -> Json | None:
@@ -205,7 +205,7 @@ class StormWorld(World):
     def kill_receiver(self) -> None:
         if self._receiver is not None:
             self._receiver.kill()
-            self._receiver.wait(PATIENCE)
+            self._receiver.wait(TIMEOUT_SECONDS)
 
     def end(self) -> None:
         if self.reader is not None:

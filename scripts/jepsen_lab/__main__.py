@@ -18,7 +18,7 @@ from script import run as run_script
 
 from jepsen_lab.databases import pair
 from jepsen_lab.kinds import KINDS
-from jepsen_lab.lab import MOST_SAID, Lab
+from jepsen_lab.lab import MAX_PRINTED, Lab
 from jepsen_lab.takeovers import measure
 from tests.postgres import binaries
 
@@ -95,7 +95,7 @@ def main() -> int:
             if name != "breaches":
                 print(f"{name}: {figure}")
         print(f"breaches: {len(lab.breaches)}")
-        for sentence in lab.breaches[:MOST_SAID]:
+        for sentence in lab.breaches[:MAX_PRINTED]:
             print(f"  {sentence}")
     return 1 if lab.breaches else 0
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from crashing.processes import PATIENCE, free_port
+from crashing.processes import TIMEOUT_SECONDS, free_port
 from script import Broken
 
 from jepsen_lab.node import Node
@@ -79,4 +79,4 @@ class Balancer:
         self.wanted = False
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT_SECONDS)

@@ -16,7 +16,7 @@ from faulting.callers import HANG_UP, HTTP, REFUSED, StormBook, asked, by_http, 
 from jepsen_lab.node import Node
 
 NO_KEY = 0.1  # share of orders without a key: nobody may ask for them again
-PATIENCE = 60.0  # seconds that a caller goes on asking
+CALLER_SECONDS = 60.0  # seconds that a caller goes on asking
 
 
 @dataclass(eq=False)
@@ -76,7 +76,7 @@ def call(nodes: Sequence[Node], book: LabBook, number: int, pause: float) -> Non
 def pursue(nodes: Sequence[Node], book: LabBook, order: Order, rng: random.Random) -> None:
     """Ask until the outcome is known, or nothing was sent and the order is given up."""
     request = order.request()
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + CALLER_SECONDS
     while time.monotonic() < ends:
         status = ask(rng.choice(nodes), book, order, request, rng)
         if status in ("", "unknown"):

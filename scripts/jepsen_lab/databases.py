@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
-from crashing.processes import PATIENCE
+from crashing.processes import TIMEOUT_SECONDS
 from script import Broken
 
 from tests.postgres import Postgres, running
@@ -112,7 +112,7 @@ class Pair:
 
     def _sender(self) -> int:
         """The process that sends the log to the replica."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         query = "SELECT pid FROM pg_stat_replication WHERE state = 'streaming'"
         with psycopg.connect(self.primary.url(), autocommit=True) as conn:
             while (row := conn.execute(query).fetchone()) is None:
@@ -126,7 +126,7 @@ class Pair:
         self.primary.configure(NAMES, "*" if synchronous else "")
         state = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'"
         wanted = "sync" if synchronous else "async"
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         with psycopg.connect(self.primary.url(), autocommit=True) as conn:
             while conn.execute(state).fetchone() != (wanted,):
                 if time.monotonic() > ends:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from crashing.callers import SENT
 from crashing.processes import Json
 from crashing.verdict import Verdict, answers_of, events_of, starts_of
-from faulting.judge import HELD_UP, MOST_MISMATCHED, OPEN_FOR, Event, Noted
+from faulting.judge import HELD_UP, MAX_MISMATCHED_SHARE, OPEN_FOR, Event, Noted
 from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.events.kinds import NAMED
@@ -271,7 +271,7 @@ def _matches(verdict: Verdict, history: History) -> None:
                     f"{record['command']} is {record['status']}, its device answered "
                     f"{sorted(said)}, and no other start of {record['imei']} was open: {record}"
                 )
-    if mismatched > 20 and mismatched > MOST_MISMATCHED * results:
+    if mismatched > 20 and mismatched > MAX_MISMATCHED_SHARE * results:
         verdict.other.append("more results are credited to another start than 0.1 %")
     verdict.figures |= {
         "results on record": results,

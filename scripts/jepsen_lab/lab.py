@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from crashing.processes import PATIENCE
+from crashing.processes import TIMEOUT_SECONDS
 from crashing.verdict import Verdict
 from script import Broken
 
@@ -29,7 +29,7 @@ from jepsen_lab.said import say
 CALM = (0.3, 3.0)  # seconds between the recovery from one fault and the next one
 TOGETHER = 0.2  # share of faults during which another one is made
 WELL = 30.0  # seconds until a node is well once nothing is wrong any more; the machine is busy
-MOST_SAID = 25
+MAX_PRINTED = 25
 
 
 class Lab:
@@ -78,7 +78,7 @@ class Lab:
             return
         self._said.add(sentence)
         self.breaches.append(sentence)
-        if len(self.breaches) <= MOST_SAID:
+        if len(self.breaches) <= MAX_PRINTED:
             say(f"BREACH {self.seconds:7.1f} s: {sentence}")
 
     def judged(self, verdict: Verdict, devices: Devices) -> None:
@@ -105,7 +105,7 @@ class Lab:
             threading.Thread(
                 target=call, args=(self.nodes, self.book, number, self._pause), daemon=True
             ).start()
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         while self.book.taken < len(self.imeis):
             if time.monotonic() > ends:
                 raise Broken("no starts flow")

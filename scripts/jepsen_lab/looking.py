@@ -28,7 +28,7 @@ from jepsen_lab.said import say
 if TYPE_CHECKING:
     from jepsen_lab.lab import Lab
 
-AGAIN = 15.0  # seconds after the last fault until every device has had a start
+RECOVERY_SECONDS = 15.0  # seconds after the last fault until every device has had a start
 SETTLE = 90.0  # seconds in which all callers come to know what became of their orders
 LEFT = 40.0  # seconds until nothing is open of devices and of a node that are gone for good
 OPEN = "state <> 'ended'"
@@ -64,7 +64,7 @@ class Looks:
 
         def start(imei: str) -> None:
             rng = random.Random(f"{lab.seed} {imei} {began}")
-            while time.monotonic() < began + AGAIN:
+            while time.monotonic() < began + RECOVERY_SECONDS:
                 order = lab.book.order_for(imei)
                 with lock:
                     missing[imei] = order
@@ -79,11 +79,12 @@ class Looks:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(AGAIN + 60)
+            thread.join(RECOVERY_SECONDS + 60)
         for imei, order in missing.items():
             replies = [attempt.reply for attempt in lab.book.attempts[order]]
             lab.breach(
-                f"{imei} took no start within {AGAIN:.0f} s after the last fault: {replies}; "
+                f"{imei} took no start within {RECOVERY_SECONDS:.0f} s after the last fault: "
+                f"{replies}; "
                 f"connections and devices of the nodes: {self._counts()}"
             )
         return time.monotonic() - began

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crashing.processes import FIRST, PATIENCE, free_port
+from crashing.processes import FIRST, TIMEOUT_SECONDS, free_port
 from script import Broken
 
 from jepsen_lab.balancers import Balancer
@@ -72,7 +72,7 @@ class Programs:
         first.make_token()
         for balancer in self.balancers:
             balancer.launch()
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT_SECONDS
         for node in self.nodes:
             node.token = first.token
             while node.ready()["devices"] < len(self.imeis):  # the others learn that in a second
@@ -176,7 +176,7 @@ class Programs:
         fleet, self._fleet = self._fleet, None
         assert fleet is not None
         fleet.kill()
-        fleet.wait(PATIENCE)
+        fleet.wait(TIMEOUT_SECONDS)
 
     def end(self) -> None:
         """End them all, whatever they do at the moment."""
@@ -189,4 +189,4 @@ class Programs:
         for process in (self._fleet, self._proxies):
             if process is not None and process.poll() is None:
                 process.kill()
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT_SECONDS)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
-from crashing.processes import PATIENCE, Json
+from crashing.processes import TIMEOUT_SECONDS, Json
 from script import Broken
 
 from jepsen_lab.kinds import all_links
@@ -139,7 +139,7 @@ def _victim(lab: Lab) -> Node:
     """A node that has its share of the devices, which are at rest."""
     lab.programs.quiet.unlink(missing_ok=True)
     node = lab.rng.choice(lab.programs.relayed)
-    ends = time.monotonic() + 4 * PATIENCE
+    ends = time.monotonic() + 4 * TIMEOUT_SECONDS
     while True:
         while len(_devices(lab, node)[1]) * SHARE < len(lab.imeis):
             if time.monotonic() > ends:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from devgate.alerts.engine import CALM_SECONDS, GATHER_SECONDS, MOST, Message, Subject, Watch
+from devgate.alerts.engine import (
+    CALM_SECONDS,
+    GATHER_SECONDS,
+    MAX_SUBJECTS,
+    Message,
+    Subject,
+    Watch,
+)
 from devgate.alerts.rule import Rule
 
 NOON = 1_764_072_000.0  # 2025-11-25 12:00 UTC
@@ -135,14 +142,14 @@ def test_without_all_clear_the_end_is_not_told() -> None:
 
 def test_too_many_are_counted_and_not_followed() -> None:
     watch = Watch(MANY)
-    ids = [str(number) for number in range(MOST + 30)]
+    ids = [str(number) for number in range(MAX_SUBJECTS + 30)]
     watch.found(some(*ids), NOON)
     watch.found(some(*ids), NOON)  # a look may find them again
     message = watch.message(NOON)
     assert message is not None
-    assert (len(message.fired), message.more, message.firing) == (MOST, 30, MOST)
+    assert (len(message.fired), message.more, message.firing) == (MAX_SUBJECTS, 30, MAX_SUBJECTS)
     watch.told(message, NOON)
-    assert len(watch.firing) == MOST
+    assert len(watch.firing) == MAX_SUBJECTS
     assert watch.message(NOON + GATHER_SECONDS) is None
 
 

@@ -65,7 +65,7 @@ def test_a_slow_gateway_is_waited_for_while_it_lives(
     gateway: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The start is answered only after the gateway has shown twice that it lives."""
-    monkeypatch.setattr(client, "PROBE_EVERY", 0.02)
+    monkeypatch.setattr(client, "PROBE_SECONDS", 0.02)
     probed = threading.Semaphore(0)
 
     def answer(request: Request) -> list[Reply]:
@@ -83,7 +83,7 @@ def test_a_slow_gateway_is_waited_for_while_it_lives(
 def test_a_gateway_that_lives_and_does_not_answer_is_left(
     gateway: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PROBE_EVERY", 0.02)
+    monkeypatch.setattr(client, "PROBE_SECONDS", 0.02)
     gateway.answer = lambda request: [{"status": "200"}] if request["type"] == "status" else []
     with pytest.raises(NoAnswer, match=r"has not answered within 0\.1 s"):
         ask(gateway.path, {"type": "start"}, timeout=0.1)
@@ -95,10 +95,10 @@ def test_a_gateway_that_takes_no_connection(folder: Path, monkeypatch: pytest.Mo
         listener.bind(path)
         listener.listen(0)
         first.connect(path)  # and nobody accepts it
-        monkeypatch.setattr(client, "CONNECT_PATIENCE", 0.05)
+        monkeypatch.setattr(client, "CONNECT_SECONDS", 0.05)
         with pytest.raises(NoGateway, match="is stuck: it takes no connection"):
             ask(path, {"type": "status"})
-        monkeypatch.setattr(client, "CONNECT_PATIENCE", 20)
+        monkeypatch.setattr(client, "CONNECT_SECONDS", 20)
         first.close()
         threading.Thread(target=_accept_second, args=(listener, b'{"status":"200"}\n')).start()
         assert ask(path, {"type": "status"}) == {"status": "200"}, "when it takes one again"

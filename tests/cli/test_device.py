@@ -154,8 +154,8 @@ def test_a_gateway_that_dies_while_it_is_only_read_is_13(run: Run, gateway: Answ
 def test_a_stuck_gateway_is_not_waited_for(
     run: Run, gateway: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PROBE_EVERY", 0.05)
-    monkeypatch.setattr(client, "PROBE_PATIENCE", 0.05)
+    monkeypatch.setattr(client, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(client, "PROBE_TIMEOUT_SECONDS", 0.05)
     gateway.answer = lambda request: []
     got = run("start", IMEI, "500", "--key", "k")
     assert got.exit_code == 7

@@ -48,7 +48,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Now:
     clock = Now()
     monkeypatch.setattr(alerting, "time", clock)
     monkeypatch.setattr(alert_record, "time", clock)
-    monkeypatch.setattr(alerting, "STORE_EVERY", 0.01)
+    monkeypatch.setattr(alerting, "STORE_LOOK_SECONDS", 0.01)
     return clock
 
 

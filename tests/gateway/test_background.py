@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.errors import StoreError
-from devgate.gateway.background import RETRY_MOST_SECONDS, Background, in_a_line
+from devgate.gateway.background import MAX_RETRY_SECONDS, Background, in_a_line
 
 
 async def test_a_fault_is_told_once_and_tried_again(
@@ -53,7 +53,7 @@ async def test_the_pause_is_bounded(autojump_clock: MockClock) -> None:
             raise OSError("no")
 
     await Background().until_done("keys", work)
-    assert times[-1] - times[-2] == RETRY_MOST_SECONDS
+    assert times[-1] - times[-2] == MAX_RETRY_SECONDS
 
 
 def test_a_sentence_is_one_line_and_holds_no_statement() -> None:

@@ -36,7 +36,7 @@ def served(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databas
     """A database with rows that a gateway works with."""
     monkeypatch.setattr(copying, "SLICE", 7)
     monkeypatch.setattr(copying, "CHUNK", 5)
-    monkeypatch.setattr(copying, "MOST_PAUSE", 0.0)
+    monkeypatch.setattr(copying, "MAX_PAUSE_SECONDS", 0.0)
     database = claim_database(with_tables(sqlite_url))
     with closing(plain(database)) as conn:
         for number in range(COUNT):
@@ -190,7 +190,7 @@ def test_changes_that_nobody_reads_are_bounded_and_noticed(
     served: Database, sqlite_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for one in (notes, source):
-        monkeypatch.setattr(one, "MOST_NOTES", 10)
+        monkeypatch.setattr(one, "MAX_NOTES", 10)
     to_the_last_step(sqlite_url, postgres_url)
     with closing(plain(served)) as conn:
         for number in range(COUNT, COUNT + 30):

@@ -31,8 +31,8 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
 MAX_DAYS = 3660
 # Device days that one report goes through: some 6 s of a thread, in which nothing else waits. With
-# more than EXACT the lines of machines come page by page, of those that are known now.
-MOST, EXACT = 12_000_000, 100_000
+# more than EXACT_DEVICES the lines of machines come page by page, of those that are known now.
+MAX_DEVICE_DAYS, EXACT_DEVICES = 12_000_000, 100_000
 MAX_LINES = 200_000  # of a CSV file, where it has to be sorted
 MAX_OFFSET = 10_000_000
 NAMED = 500  # machines whose names are looked up at once
@@ -158,7 +158,7 @@ def _is_paged(
     if asked.imei is not None:
         return False
     if not summed:
-        if days * known > MOST:
+        if days * known > MAX_DEVICE_DAYS:
             raise CallerError(
                 "400",
                 f"{days} days of {known} devices are more than one report goes through until the "
@@ -168,13 +168,13 @@ def _is_paged(
     if by != "machine":
         return False
     _, number = usage_report.total(conn, asked)
-    if sort is not None and number > MOST:
+    if sort is not None and number > MAX_DEVICE_DAYS:
         raise CallerError(
             "400",
             f"sort: {number} days of devices are more than one report sorts: choose a site or "
             "fewer days",
         )
-    return sort is None and number > EXACT
+    return sort is None and number > EXACT_DEVICES
 
 
 def _by_month(days: Sequence[Sums], sort: str | None) -> list[Sums]:

@@ -19,7 +19,7 @@ FEWEST, TIMES, DEVIATIONS = 5, 2.0, 3.0
 # What part of the fleet is offline when that is a warning, and when it is critical.
 AMBER, RED = 0.05, 0.2
 MAX_SITES = 5
-SOON = 21 * 86400.0  # seconds before a certificate expires
+EXPIRY_SECONDS = 21 * 86400.0  # seconds before a certificate expires
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def found(
     most_sites: int = MAX_SITES,
 ) -> list[dict[str, object]]:
     """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
-    went wrong, when it had its last event); of `certificates` those are told that expire SOON."""
+    went wrong, when it had its last event); of `certificates` those are listed that expire within
+    EXPIRY_SECONDS."""
     items: list[Item] = []
     if store != "ok":
         items.append(Item("store", CRITICAL, 1, detail=store))
@@ -109,7 +110,7 @@ def found(
             level = WARNING if state == "failing" else CRITICAL
             items.append(Item("webhook", level, 1, name=name, since=iso(at), detail=detail))
     for door, _, expires in certificates:
-        if expires < now + SOON:
+        if expires < now + EXPIRY_SECONDS:
             level = CRITICAL if expires < now else WARNING
             items.append(Item("certificate", level, 1, name=door, detail=iso(expires)))
     if strangers:

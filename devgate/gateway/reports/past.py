@@ -29,9 +29,9 @@ GROUPS: Mapping[str, str] = {"pending": "open", "refused": "unsent", "conflict":
 DAYS = (1, 7, 30)  # that can be asked for
 LONGEST = 30 * 24  # hours that are kept
 YOUNG = 4  # hours until one is counted for the last time
-AGAIN_SECONDS = 300.0  # between two counts of young hours
+RECOUNT_SECONDS = 300.0  # between two counts of young hours
 SLICE_SECONDS = 0.1  # of a thread that reads, at once; one hour of a huge fleet may take longer
-REST = 4  # times as long as a slice took, before the next: a fifth of a core
+PAUSE_FACTOR = 4  # times as long as a slice took, before the next: a fifth of a core
 
 
 @dataclass(slots=True)
@@ -100,8 +100,8 @@ class Past:
                 if number <= time() // HOUR - YOUNG:
                     self._final.add(number)
                 due.remove(number)
-            await trio.sleep(REST * (monotonic() - began))
-        self._until = monotonic() + AGAIN_SECONDS
+            await trio.sleep(PAUSE_FACTOR * (monotonic() - began))
+        self._until = monotonic() + RECOUNT_SECONDS
 
     def _forget(self, before: int) -> None:
         for number in [one for one in self.hours if one < before]:

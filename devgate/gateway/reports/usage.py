@@ -42,8 +42,8 @@ TURN_SECONDS = 60.0  # between two turns ...
 ASKED_SECONDS = 2.0  # ... and at least, where somebody reads a report
 EVENTS = 2000  # that one step looks through
 MACHINES = 200  # that one step counts: some 10 ms
-REST = 4  # times as long as a step took, before the next: a fifth of a core
-MOST_REST = 5.0  # seconds
+PAUSE_FACTOR = 4  # times as long as a step took, before the next: a fifth of a core
+MAX_PAUSE_SECONDS = 5.0
 ANEW_SECONDS = 20.0  # of a turn for days that are counted anew: changes come in between
 STEPS = 100  # of a turn, that delete what is too old
 SUMMED = 1000  # rows of days that one step adds to the sums of sites: some 5 ms
@@ -162,7 +162,7 @@ class Usage:
             await trio.sleep(0.1)
 
     async def _rest(self, began: float) -> None:
-        await trio.sleep(min(MOST_REST, REST * (monotonic() - began)))
+        await trio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_FACTOR * (monotonic() - began)))
 
 
 def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State, Look, list[Work]]:

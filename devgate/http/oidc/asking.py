@@ -20,10 +20,10 @@ from devgate.webhooks.poster import Body
 
 TIMEOUT = 10.0  # seconds for a whole exchange
 CONNECT = 5.0  # ... and for one address to accept a connection
-MOST_READ = 256 * 1024  # bytes of an answer
-MOST_AT_ONCE = 4  # connections
-MOST_WAITING = 32  # requests that wait for one of these, or for an answer
-IDLE = 15.0  # seconds that a connection is kept
+MAX_ANSWER_BYTES = 256 * 1024  # bytes of an answer
+MAX_CONNECTIONS = 4  # connections
+MAX_WAITING = 32  # requests that wait for one of these, or for an answer
+IDLE_SECONDS = 15.0  # seconds that a connection is kept
 
 
 class Away(Exception):
@@ -75,7 +75,7 @@ class Asking:
     ) -> tuple[int, dict[str, Any]]:
         if urlsplit(url).scheme != "https" and not self._plain:
             raise Away(f"{shown(url)}: an address with https:// expected")
-        if self._asked >= MOST_WAITING:
+        if self._asked >= MAX_WAITING:
             raise Away("too many requests wait for it")
         self._asked += 1
         try:
@@ -127,16 +127,16 @@ class Asking:
                 async for part in response.aiter_stream():
                     size += len(part)
                     got.append(part)
-                    if size > MOST_READ:
+                    if size > MAX_ANSWER_BYTES:
                         # The connection is closed instead: see webhooks.poster.
                         enough.cancel()
-            if size > MOST_READ:
-                raise Away(f"{shown(url)} answered with more than {MOST_READ} bytes")
+            if size > MAX_ANSWER_BYTES:
+                raise Away(f"{shown(url)} answered with more than {MAX_ANSWER_BYTES} bytes")
             return response.status, b"".join(got)
 
     def _make(self) -> httpcore.AsyncConnectionPool:
         return httpcore.AsyncConnectionPool(
-            ssl_context=self._tls, max_connections=MOST_AT_ONCE, keepalive_expiry=IDLE
+            ssl_context=self._tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_SECONDS
         )
 
     async def aclose(self) -> None:

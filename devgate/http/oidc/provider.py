@@ -18,9 +18,9 @@ from devgate.http.oidc.asking import Asking, Away, shown
 
 log = logging.getLogger("devgate.access")
 
-KEPT = 3600.0  # seconds that an answer of the provider is good
-AGAIN = 10.0  # ... and that one who did not answer is not asked again
-KEYS_AGAIN = 60.0  # ... and at least between two looks for a key that is not known
+FRESH_SECONDS = 3600.0  # that an answer of the provider is used
+RETRY_SECONDS = 10.0  # ... and that a provider that did not answer is not asked again
+KEYS_RETRY_SECONDS = 60.0  # ... and at least between two requests for a key that is not known
 MAX_KEYS = 100  # of the provider that are looked at
 WELL_KNOWN = "/.well-known/openid-configuration"
 # Signatures with a public key. None with the client's secret, and never "none".
@@ -55,7 +55,7 @@ class Provider:
         self._until = 0.0  # trio's clock
         self._failed: tuple[float, str] | None = None  # when it did not answer, and why
         self._keys: Sequence[tuple[str | None, str, Key]] = ()  # (kid, kty, key)
-        self._keys_until = self._keys_asked = -KEYS_AGAIN
+        self._keys_until = self._keys_asked = -KEYS_RETRY_SECONDS
 
     async def endpoints(self) -> Endpoints:
         """Where it is asked. Raises Away."""
@@ -63,12 +63,12 @@ class Provider:
             now = trio.current_time()
             if self._endpoints is None or now >= self._until:
                 self._endpoints = await self._asked(now)
-                self._until = now + KEPT
+                self._until = now + FRESH_SECONDS
             return self._endpoints
 
     async def _asked(self, now: float) -> Endpoints:
         """Many may want it at once: who comes while it is away waits for nobody."""
-        if self._failed is not None and now < self._failed[0] + AGAIN:
+        if self._failed is not None and now < self._failed[0] + RETRY_SECONDS:
             raise Away(self._failed[1])
         try:
             found = self._read(await self._asking.get(self.issuer.rstrip("/") + WELL_KNOWN))
@@ -116,10 +116,12 @@ class Provider:
         async with self._lock:
             now = trio.current_time()
             known = self._fitting(kid, kind)
-            if now >= self._keys_until or (not known and now >= self._keys_asked + KEYS_AGAIN):
+            if now >= self._keys_until or (
+                not known and now >= self._keys_asked + KEYS_RETRY_SECONDS
+            ):
                 self._keys_asked = now
                 self._keys = _read_keys(await self._asking.get(where))
-                self._keys_until = now + KEPT
+                self._keys_until = now + FRESH_SECONDS
             return self._fitting(kid, kind)
 
     def _fitting(self, kid: str | None, kind: str) -> Sequence[Key]:

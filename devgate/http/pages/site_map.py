@@ -13,7 +13,7 @@ from devgate.gateway.operations import at_hand
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
 
-LEAST = 2.0  # degrees of longitude that are shown at first, at least
+MIN_DEGREES = 2.0  # degrees of longitude that are shown at first, at least
 ALONE = 30.0  # ... where there is one place alone
 MARGIN = 1.25  # of what is shown around all sites
 ZOOMS = 8  # each shows half as much
@@ -63,7 +63,7 @@ def around(places: Sequence[Mapping[str, Any]]) -> Window:
     high = (max(north) - min(north)) * middle.stretch * WIDTH / HEIGHT
     if wide == high == 0:  # a place alone says nothing without the land around it
         return middle._replace(degrees=ALONE)
-    return middle._replace(degrees=min(360.0, max(LEAST, MARGIN * wide, MARGIN * high)))
+    return middle._replace(degrees=min(360.0, max(MIN_DEGREES, MARGIN * wide, MARGIN * high)))
 
 
 def _number(text: str, most: float) -> float | None:

@@ -28,7 +28,7 @@ from devgate.store.ownership import FileLock, Held, Owner, this_process
 if TYPE_CHECKING:
     from devgate.store.engine import Database
 
-AGAIN = (
+MOVE_AGAIN = (
     "run `devgate db move` again, and leave [store] url at the SQLite database until it is done"
 )
 
@@ -47,14 +47,14 @@ class Arrival:
         if move.host != socket.gethostname() or not Path(move.source).exists():
             raise SetupError(
                 f"{shown} is the copy of {move.source} on {move.host}, and not all rows are "
-                f"there: its last step is made on that machine; {AGAIN}"
+                f"there: its last step is made on that machine; {MOVE_AGAIN}"
             )
         self._source = Source(Path(move.source))
         try:
             found = self._source.move()
             self._is_moved = found == (move.id, True)
             if not self._is_moved and move.state != COMPARED:
-                raise SetupError(f"{shown} has not all rows of {move.source} as yet; {AGAIN}")
+                raise SetupError(f"{shown} has not all rows of {move.source} as yet; {MOVE_AGAIN}")
         except BaseException:
             self._source.close()
             raise
@@ -129,19 +129,19 @@ class Arrival:
             move = target.state(conn, lock=True)
             if move is None or move.id != self._move.id:
                 raise SetupError(
-                    f"{self._database.url_shown} was changed by another move; {AGAIN}"
+                    f"{self._database.url_shown} was changed by another move; {MOVE_AGAIN}"
                 )
             yield conn, move
 
     def _caught_up(self, conn: Connection, move: Move) -> None:
         if move.state != COMPARED:
-            raise SetupError(f"{self._database.url_shown} is not whole any more; {AGAIN}")
+            raise SetupError(f"{self._database.url_shown} is not whole any more; {MOVE_AGAIN}")
         try:
             catch_up(self._source, conn, move)
         except Gap as gap:
             raise SetupError(
                 f"not every change of {self._source.file} is in {self._database.url_shown}: "
-                f"{gap}; {AGAIN}"
+                f"{gap}; {MOVE_AGAIN}"
             ) from None
 
 

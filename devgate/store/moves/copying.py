@@ -15,7 +15,7 @@ from devgate.store.moves.target import Move
 
 SLICE = 2_000  # rows in a transaction of SQLite
 CHUNK = 1_000  # keys in a statement of PostgreSQL
-MOST_PAUSE = 0.05  # seconds behind a slice; as long as it took, up to that
+MAX_PAUSE_SECONDS = 0.05  # seconds behind a slice; as long as it took, up to that
 
 # A table, rows that are done, and rows in all.
 Told = Callable[[str, int, int], None]
@@ -61,7 +61,7 @@ def _slices(source: Source, table: Moved, patient: bool) -> Iterator[list[Values
             return  # and no race against what is added
         after = table.key_of(some[-1])
         if patient:
-            time.sleep(min(MOST_PAUSE, time.monotonic() - began))
+            time.sleep(min(MAX_PAUSE_SECONDS, time.monotonic() - began))
 
 
 def catch_up(source: Source, conn: Connection, move: Move) -> Move:

@@ -16,7 +16,7 @@ from devgate.store.moves.tables import KEYED, Moved
 
 # Keys that may be noted and not read. What a move leaves behind that was killed has no more; the
 # gateway removes it at its next start.
-MOST_NOTES = 1_000_000
+MAX_NOTES = 1_000_000
 
 _ROOM = "(SELECT max(n) FROM move_change) < (SELECT upto FROM move_state)"
 
@@ -30,7 +30,7 @@ def make(conn: sqlite3.Connection, move: str) -> None:
     )
     conn.execute("CREATE TABLE move_change (n INTEGER PRIMARY KEY, tab, k1, k2)")
     conn.execute("INSERT INTO move_change (n, tab) VALUES (1, '')")
-    conn.execute("INSERT INTO move_state VALUES (?, ?, 0)", (move, MOST_NOTES))
+    conn.execute("INSERT INTO move_state VALUES (?, ?, 0)", (move, MAX_NOTES))
     for statement in triggers():
         conn.execute(statement)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from devgate.errors import SetupError
-from devgate.store.moves.notes import MOST_NOTES, drop, make, names, triggers
+from devgate.store.moves.notes import MAX_NOTES, drop, make, names, triggers
 from devgate.store.moves.tables import BY_NAME, Key, Moved, Values, slices
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 
@@ -103,7 +103,7 @@ class Source:
             "SELECT max(n), (SELECT upto FROM move_state) FROM move_change"
         ).fetchone()
         if newest is None or newest >= upto:
-            raise Gap(f"more than {MOST_NOTES:,} changes were not read")
+            raise Gap(f"more than {MAX_NOTES:,} changes were not read")
         number: int = newest
         return number
 
@@ -114,7 +114,7 @@ class Source:
             self._conn.execute(
                 "UPDATE move_state SET upto = (SELECT max(n) FROM move_change) + ? "
                 "WHERE (SELECT max(n) FROM move_change) < upto",
-                (MOST_NOTES,),
+                (MAX_NOTES,),
             )
 
     def was_read(self, newest: int) -> None:

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = base64.b64decode(os.environ["DEVGATE_WEBHOOK_SECRET"].removeprefix("whsec_"))
 INBOX = pathlib.Path(os.environ.get("DEVGATE_INBOX", "inbox"))
-MOST = 1024 * 1024  # bytes of a body
+MAX_BODY_BYTES = 1024 * 1024  # bytes of a body
 
 
 def genuine(headers, body):
@@ -31,8 +31,8 @@ def genuine(headers, body):
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         size = int(self.headers["content-length"] or 0)
-        body = self.rfile.read(min(size, MOST))
-        if size > MOST or not genuine(self.headers, body):
+        body = self.rfile.read(min(size, MAX_BODY_BYTES))
+        if size > MAX_BODY_BYTES or not genuine(self.headers, body):
             self.send_error(401)
             return
         name = hashlib.sha256(self.headers["webhook-id"].encode()).hexdigest()

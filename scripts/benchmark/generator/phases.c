@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define WARM_UP 0.3     /* seconds of load before the measuring of TN begins */
-#define PATIENCE 120    /* seconds for a storm or an answer; then something is broken */
+#define TIMEOUT_SECONDS 120    /* seconds for a storm or an answer; then something is broken */
 #define SETTLED 0.03    /* of a core: idle is less */
 #define SETTLE_WINDOW 0.25
 #define SETTLE_PATIENCE 20
@@ -51,7 +51,7 @@ static void storm(void)
     while (ready < options.devices) {
         devices_connect();
         turn(options.reconnect ? 10 : 200);
-        if (now() - start.at > PATIENCE) {
+        if (now() - start.at > TIMEOUT_SECONDS) {
             fprintf(stderr, "generator: %d of %d devices registered in time\n", ready, options.devices);
             exit(1);
         }
@@ -101,7 +101,7 @@ static void tn(void)
         turn(10);
     report("tn", since(start), tn_answers - before, "");
     asking = false;
-    double until = now() + PATIENCE;
+    double until = now() + TIMEOUT_SECONDS;
     for (int i = 0; i < options.devices; i++)
         while (devices[i].busy && now() < until)
             turn(10);
@@ -115,7 +115,7 @@ static void catch_up(void)
     options.depth = 1;
     device_ask(&devices[options.devices - 1]);
     options.depth = depth;
-    for (double until = now() + PATIENCE; tn_answers == before;) {
+    for (double until = now() + TIMEOUT_SECONDS; tn_answers == before;) {
         turn(100);
         if (now() > until) {
             fprintf(stderr, "generator: no answer to a TN\n");
@@ -152,7 +152,7 @@ static void report_starts(const char *phase, struct used used)
 
 static void wait_for_callers(void)
 {
-    double until = now() + PATIENCE;
+    double until = now() + TIMEOUT_SECONDS;
     for (int i = 0; i < options.callers; i++)
         while (caller_at(i)->busy && now() < until)
             turn(10);

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from benchmark.errors import BenchError
 from benchmark.hostile.honest import status
 from benchmark.hostile.tally import Tally
-from benchmark.servers import START_PATIENCE, STOP_PATIENCE
+from benchmark.servers import START_SECONDS, STOP_SECONDS
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent
 CONFIG = """\
@@ -85,7 +85,7 @@ def gateway(folder: Path, tree: Path | None, *, tls: bool) -> Iterator[Running]:
     with log.open("wb") as file:
         server = subprocess.Popen(program, cwd=folder, env=environment, stdout=file, stderr=file)
     try:
-        ends = time.monotonic() + START_PATIENCE
+        ends = time.monotonic() + START_SECONDS
         while not (folder / "s").exists():
             if server.poll() is not None or time.monotonic() > ends:
                 raise BenchError(f"no gateway: {log.read_text()}")
@@ -98,7 +98,7 @@ def gateway(folder: Path, tree: Path | None, *, tls: bool) -> Iterator[Running]:
     finally:
         server.terminate()
         try:
-            server.wait(STOP_PATIENCE)
+            server.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

@@ -15,8 +15,8 @@ from typing import Any
 from benchmark.errors import BenchError
 
 HONEST, STARTED = "860000000000101", "860000000000102"
-EVERY = 0.02  # seconds between two TN
-STARTS_EVERY = 0.1  # ... and between two starts
+FRAME_SECONDS = 0.02  # seconds between two TN
+START_SECONDS = 0.1  # ... and between two starts
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def device(port: int, imei: str) -> Iterator[socket.socket]:
 def asks(sock: socket.socket, seen: Seen, over: threading.Event) -> None:
     """TN, again and again."""
     frame = f"023000{HONEST}TN".encode()
-    while not over.wait(EVERY):
+    while not over.wait(FRAME_SECONDS):
         began = time.perf_counter()
         sock.sendall(frame)
         if not sock.recv(100):
@@ -74,7 +74,7 @@ def starts(control: Path, seen: Seen, over: threading.Event) -> None:
         caller.settimeout(40)
         caller.connect(str(control))
         lines = caller.makefile("rb")
-        while not over.wait(STARTS_EVERY):
+        while not over.wait(START_SECONDS):
             began = time.perf_counter()
             caller.sendall(b"command" + json.dumps(order).encode())
             reply = json.loads(lines.readline())

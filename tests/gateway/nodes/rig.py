@@ -28,7 +28,7 @@ from devgate.store.node_opening import node_database
 from tests.gateway.rig import X
 from tests.store.commands import command_row, event
 
-PATIENCE = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 class Nobody:
@@ -70,7 +70,7 @@ class Node:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.storage.writer.run)
             await nursery.start(self.gateway.dispatcher.serve)
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(TIMEOUT_SECONDS):
                 yield
             nursery.cancel_scope.cancel()
 

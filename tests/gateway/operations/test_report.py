@@ -28,8 +28,8 @@ IMEIS = [f"86{n:013}" for n in range(7)]
 async def whole(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Whole]:
     """Seven machines at two sites, the last without a day, and one that was removed; more than
     five days of machines are too many for one pass, and more than 20 to be sorted."""
-    monkeypatch.setattr(usage, "EXACT", 5)
-    monkeypatch.setattr(usage, "MOST", 20)
+    monkeypatch.setattr(usage, "EXACT_DEVICES", 5)
+    monkeypatch.setattr(usage, "MAX_DEVICE_DAYS", 20)
     with rig.database.write() as conn:
         for n, imei in enumerate(IMEIS):
             devices.add(conn, Device(Imei(imei), n + 1, f"Chair {n}", ("east", "west")[n % 2]))

@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 
 from devgate.config.oidc import OidcSettings
 from devgate.http.oidc import login as module
-from devgate.http.oidc.asking import MOST_READ, Away, Refused
+from devgate.http.oidc.asking import MAX_ANSWER_BYTES, Away, Refused
 from devgate.http.oidc.login import Claims, Oidc
 from tests.http.oidc.liar import CLIENT, KEYS, SECRET, Liar, liar, with_hmac
 
@@ -147,7 +147,7 @@ async def test_another_answer_is_refused(provider: Liar, lie: Lie, why: str) -> 
     [
         (answers("/token", 500), "answered 500"),
         (answers("/token", 302, b"", Location="/elsewhere"), "answered 302"),
-        (answers("/token", 200, b" " * (MOST_READ + 1)), "more than"),
+        (answers("/token", 200, b" " * (MAX_ANSWER_BYTES + 1)), "more than"),
         (answers("/token", 200, b"[1]"), "no JSON object"),
         (answers("/token", 200, b"[" * 200_000), "no JSON object"),
         (answers("/keys", 200, b'{"keys": 1}'), "no keys"),
