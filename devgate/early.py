@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_reload = False  # a SIGHUP came before somebody could act on it
-_terminal = False  # standard input was one at first
+_reload = False  # a SIGHUP came before the gateway could act on it
+_terminal = False  # whether standard input was a terminal at first
 
 
 def prepare() -> None:
-    """Note a SIGHUP instead of ending by it, and occupy the descriptors 0 to 2.
+    """Note a SIGHUP instead of ending by it, and open the descriptors 0 to 2 if they are closed.
 
-    Where one of these is closed (`2>&-`), the next file that is opened would get its number:
-    what a library writes to standard error would then be written into that file.
+    If one of these is closed (`2>&-`), the next file that is opened gets its number: what a
+    library writes to standard error would then be written into that file.
     """
     global _terminal
     _terminal = os.isatty(0)
@@ -30,11 +30,11 @@ def prepare() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """The garbage collector rests in this block, which imports the server, and never looks at
-    what it has made.
+    """Disable the garbage collector in this block, which imports the server. Afterwards it never
+    scans the objects that were made here.
 
-    Of 88,000 objects 2,300 become garbage, and to look through all of them again and again took a
-    sixth of the CPU time of a start.
+    Of 88,000 objects 2,300 become garbage, and scanning all of them again and again took a sixth
+    of the CPU time of a start.
     """
     gc.disable()
     try:
@@ -44,16 +44,16 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-class Told(BaseException):
-    """A signal came that ends the wait."""
+class StopRequested(BaseException):
+    """SIGTERM or SIGINT came: it ends the wait."""
 
 
 @contextmanager
-def until_told() -> Iterator[None]:
-    """SIGTERM and SIGINT raise Told in this block."""
+def until_stop_requested() -> Iterator[None]:
+    """SIGTERM and SIGINT raise StopRequested in this block."""
 
     def end(number: int, frame: object) -> None:
-        raise Told
+        raise StopRequested
 
     before: dict[int, Any] = {
         number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)
@@ -81,6 +81,6 @@ def reload_noted() -> bool:
 def _hang_up(number: int, frame: FrameType | None) -> None:
     if os.isatty(0) == _terminal:
         note_reload()
-    else:  # the terminal was closed, and who sat there has left
+    else:  # the terminal was closed
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

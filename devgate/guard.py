@@ -18,7 +18,7 @@ from devgate import logs
 EXIT_CODE = 70
 AFTER_DRAIN_SECONDS = 15.0  # for all of a stop but the results of commands in flight
 FORCED_SECONDS = 1.0  # from the second signal; less than 2 with the next two
-LAST_SECONDS = 0.5  # for `last_words`
+BEFORE_EXIT_SECONDS = 0.5  # for `before_exit`
 LOG_SECONDS = 0.3  # for the line that says so
 STEP_SECONDS = 1.0  # a process that was frozen (SIGSTOP) for an hour has lost one step
 
@@ -39,16 +39,16 @@ class Guard:
     neither the loop nor any other thread. The first limit arms it; a shorter one replaces it.
     """
 
-    def __init__(self, last_words: Callable[[], None] = lambda: None) -> None:
-        """`last_words` is called ahead of the end in a thread of its own, for LAST_SECONDS at
-        most: what must not be lost may be written to disk there."""
-        self._last_words = last_words
+    def __init__(self, before_exit: Callable[[], None] = lambda: None) -> None:
+        """`before_exit` is called before the process ends, in a thread of its own, for at most
+        BEFORE_EXIT_SECONDS: it may write to disk what must not be lost."""
+        self._before_exit = before_exit
         self._limits: SimpleQueue[Limit] = SimpleQueue()  # `put` may interrupt itself
         self._signals = 0
         self._ending = threading.Event()
-        self._said = threading.Event()
+        self._finished = threading.Event()
         threading.Thread(target=self._run, name="guard", daemon=True).start()
-        threading.Thread(target=self._say, name="last words", daemon=True).start()
+        threading.Thread(target=self._run_before_exit, name="before exit", daemon=True).start()
 
     def arm(self, seconds: float, reason: str) -> None:
         """End the process after `seconds`. From any thread, and from a signal handler."""
@@ -92,16 +92,16 @@ class Guard:
                 "not ended in time, ending now reason=%s seconds=%s", limit.reason, limit.seconds
             )
             self._ending.set()
-            self._said.wait(LAST_SECONDS)
+            self._finished.wait(BEFORE_EXIT_SECONDS)
             logs.flush(LOG_SECONDS)
         finally:
             os._exit(EXIT_CODE)
 
-    def _say(self) -> None:
+    def _run_before_exit(self) -> None:
         self._ending.wait()
         try:
-            self._last_words()
+            self._before_exit()
         except Exception:
-            log.exception("last words failed")
+            log.exception("writing before the exit failed")
         finally:
-            self._said.set()
+            self._finished.set()

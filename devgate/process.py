@@ -1,4 +1,4 @@
-"""The process around a gateway: its limits, its log, its database, its one trio run."""
+"""The process of a gateway: its limits, its log, its database, its one trio run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from devgate.build import build, in_a_sentence
 from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
-from devgate.early import Told, until_told
+from devgate.early import StopRequested, until_stop_requested
 from devgate.errors import SetupError, StoreAway
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.examination import Finding
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 1.0  # until a database server that is away is asked again
 LOG_INTERVAL_SECONDS = 60.0  # between two lines about that
-EXTEND_TIMEOUT_SECONDS = 60.0  # for which systemd is asked to be patient, each time
+EXTEND_TIMEOUT_SECONDS = 60.0  # by which systemd is asked to extend the time of the start
 
 IS_NODE = (
     "this gateway is a node of a cluster, which is upgraded node by node: drain it "
@@ -58,7 +58,7 @@ log = logging.getLogger("devgate")
 
 
 def check(settings: Settings, *, standby: bool = False) -> None:
-    """Try what can be tried without opening a door. Raises SetupError."""
+    """Check what can be checked without opening a door. Raises SetupError."""
     if standby:
         from devgate.standby import possible  # not for a gateway that does not wait
 
@@ -74,12 +74,12 @@ def check(settings: Settings, *, standby: bool = False) -> None:
 
 
 def open_to_others(settings: Settings) -> Iterator[str]:
-    """What the configuration lays open, in sentences."""
+    """What the configuration exposes to other hosts, in sentences."""
     yield from exposed(settings)
 
 
 def unreachable(settings: Settings) -> Iterator[str]:
-    """The webhooks that nothing can be posted to, in sentences."""
+    """The webhooks to which nothing can be posted, in sentences."""
     yield from configured.private(settings)
 
 
@@ -99,10 +99,10 @@ def serve(
     standby: bool = False,
     alone: bool = False,
 ) -> None:
-    """Block until the gateway has stopped. Raises SetupError for what an operator can mend.
+    """Block until the gateway has stopped. Raises SetupError for what an operator can correct.
 
-    `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes what shall be
-    in the database: it is called once the database is claimed, and by nobody else's gateway.
+    `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes rows that shall
+    be in the database: it is called once the database is claimed for this gateway.
     `standby`: while another gateway works with the database, wait until it does not any more.
     `alone`: this process does nothing else, so that the command that began it begins a gateway,
     which can take over from this one.
@@ -136,12 +136,12 @@ def _serve(
 ) -> None:
     app: App | None = None
 
-    def last_words() -> None:
+    def before_exit() -> None:
         if app is not None:
             app.write_side_file()
 
     # Before there is anything to guard: later there may be no memory for its threads.
-    guard = Guard(last_words)
+    guard = Guard(before_exit)
     soft, _ = raise_descriptor_limit()
     # The writer's thread is back in the interpreter for microseconds at a time, and a start
     # waits for each of them: it must not wait the usual 5 ms for a loop that is busy.
@@ -193,13 +193,13 @@ def _serve(
         try:
             trio.run(app.run, on_ready)
         finally:
-            # From here on a thread may keep the process, which has no door any more, alive.
+            # From here on a thread may keep the process alive, although it has no door any more.
             guard.arm(AFTER_DRAIN_SECONDS, "a thread that does not end")
     except* SetupError as group:
         raise first(group) from None
     finally:
         database.close()
-    # What is left is the kernel's to take back: looking through it would only delay a restart.
+    # The kernel frees the memory of the process: a collection would only delay a restart.
     gc.freeze()
     log.info("stopped")
 
@@ -214,15 +214,15 @@ def _examined(app: App) -> list[Finding]:
 
 
 def keep_what_is_loaded() -> None:
-    """The garbage collector is told so, ahead of the first door."""
-    # What is loaded stays: it need not look at that again. With very many parked tasks a full
+    """Exclude all objects that exist now from garbage collection. Called before the first door."""
+    # What is loaded stays, so scanning it again finds nothing. With very many parked tasks a full
     # collection would stop the loop for a quarter of a second.
     gc.collect()
     gc.freeze()
-    # The youngest are looked at often nevertheless: what is left to the collector is
-    # freed at once, and 100,000 objects of that stop the loop for a sixth of a second. Those that
-    # are alive take time, too: beside peers that open and end connections one look at 10,000
-    # took up to 15 ms, at 2,000 it takes 3.
+    # The youngest generation is collected often: what the collector frees, it frees at once, and
+    # freeing 100,000 objects stops the loop for a sixth of a second. Live objects take time, too:
+    # beside peers that open and end connections, a collection of 10,000 took up to 15 ms, and one
+    # of 2,000 takes 3.
     gc.set_threshold(2_000, 250, 1000)
 
 
@@ -236,12 +236,12 @@ def _claimed(settings: Settings) -> tuple[Database, Member | None]:
 
 
 def waiting_for(claim: Callable[[], T]) -> T | None:
-    """The claimed database. A server that cannot be reached is waited for, with a line a minute;
-    None: SIGTERM or SIGINT came meanwhile. Raises SetupError for everything that time will not
-    mend: a wrong password, another gateway."""
+    """The claimed database. Waits for a server that cannot be reached, with one log line a minute.
+    None: SIGTERM or SIGINT came meanwhile. Raises SetupError for errors that waiting does not
+    correct: a wrong password, another gateway."""
     said = -math.inf
     try:
-        with until_told():
+        with until_stop_requested():
             while True:
                 try:
                     return claim()
@@ -251,11 +251,11 @@ def waiting_for(claim: Callable[[], T]) -> T | None:
                         log.warning("waiting for the database reason=%s", err)
                     starting(f"waiting for the database: {err}", EXTEND_TIMEOUT_SECONDS)
                 sleep(RETRY_SECONDS)
-    except Told:
+    except StopRequested:
         return None
 
 
 def first(group: BaseExceptionGroup[SetupError]) -> SetupError:
-    """One of them: each is a sentence for the same person, and one will do."""
+    """One of the errors: all are sentences for the same person, and one is enough."""
     inner = group.exceptions[0]
     return first(inner) if isinstance(inner, BaseExceptionGroup) else inner

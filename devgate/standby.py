@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.control.standby_file import StandbyFile
-from devgate.early import Told, until_told
+from devgate.early import StopRequested, until_stop_requested
 from devgate.errors import DoorInUse, SetupError, StoreAway
 from devgate.guard import AFTER_DRAIN_SECONDS
 from devgate.net.addresses import bind
@@ -22,7 +22,7 @@ from devgate.store.sealed import secrets
 from devgate.store.standby import Standby
 
 LOOK_SECONDS = 0.5  # between two looks at the database
-LOG_INTERVAL_SECONDS = 60.0  # between two lines about the same
+LOG_INTERVAL_SECONDS = 60.0  # between two lines about the same state
 # On one machine the former gateway may still have its doors: until the guard ends it, at most.
 DOORS_SECONDS = AFTER_DRAIN_SECONDS + 5.0
 DOOR_LOOK_SECONDS = 0.05
@@ -57,7 +57,7 @@ def stand_by(settings: Settings) -> Database | None:
     file = StandbyFile(settings.control.socket)
     waiting = _Waiting(settings, file)
     try:
-        with until_told():
+        with until_stop_requested():
             database = waiting.run()
             try:
                 wait_for_doors(settings)
@@ -65,7 +65,7 @@ def stand_by(settings: Settings) -> Database | None:
                 database.close()
                 raise
             return database
-    except Told:
+    except StopRequested:
         return None
     finally:
         waiting.standby.close()

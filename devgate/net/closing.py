@@ -1,4 +1,4 @@
-"""The last words of a device's socket."""
+"""How a device's socket is closed: what is still sent, or a reset."""
 
 from __future__ import annotations
 

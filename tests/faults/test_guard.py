@@ -22,16 +22,16 @@ HANGS = """
 import threading, time
 from devgate import guard, logs
 logs.set_up("info", "json")
-armed = guard.Guard({last_words})
+armed = guard.Guard({before_exit})
 threading.Thread(target=time.sleep, args=(3600,)).start()
 armed.arm(3600, "too long to matter")
 armed.arm(0.1, "a test")
 """
 
 
-def hangs(last_words: str) -> subprocess.CompletedProcess[str]:
+def hangs(before_exit: str) -> subprocess.CompletedProcess[str]:
     """A process whose main thread has ended with a fault, and that another one keeps alive."""
-    code = HANGS.format(last_words=last_words) + "raise ValueError('a fault')\n"
+    code = HANGS.format(before_exit=before_exit) + "raise ValueError('a fault')\n"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_SECONDS,
         cwd=Path(__file__).parents[2],

@@ -191,8 +191,8 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
                 raise _unknown(gateway, name)
             if name in gateway.webhooks.targets:
                 await gateway.webhooks.end(name)
-            # Its last words may have been on their way to the disk. Where they are left there,
-            # nobody reads them: `add` writes its own.
+            # A last write of its position may have been on its way to the disk. If that row
+            # stays, it does no harm: `add` writes its own.
             with suppress(StoreError):
                 await gateway.records.flushed()
                 await gateway.records.change(stored.forget, name)

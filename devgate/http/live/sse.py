@@ -39,7 +39,7 @@ class EventStream(ServerSent):
         self._stopping = stopping
         self._known = known
         self._over = ""  # why nothing more comes
-        self._last_words = "there is nothing more"  # when the lines have come to their end
+        self._closing_message = "there is nothing more"  # when the lines have come to their end
         self._waiting = trio.CancelScope()
 
     @classmethod
@@ -69,7 +69,7 @@ class EventStream(ServerSent):
                 async for line in self._stream.lines:
                     await put.send(line)
             except DevgateError as err:  # the database is away
-                self._last_words = str(err)
+                self._closing_message = str(err)
 
     async def _await_end(self) -> None:
         await self._stopping.wait()
@@ -113,7 +113,7 @@ class EventStream(ServerSent):
                 pass
             except trio.EndOfChannel:
                 if not lines:
-                    self._over = self._last_words
+                    self._over = self._closing_message
         return b"".join(lines) or b": beat\n\n"
 
 
