@@ -11,7 +11,16 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import click
 
-from devgate.cli.output import INTERRUPTED, Where, complain, emit, exit_code, fail, sentence, tell
+from devgate.cli.output import (
+    INTERRUPTED,
+    Where,
+    emit,
+    exit_code,
+    fail,
+    print_error,
+    sentence,
+    tell,
+)
 from devgate.cli.params import Long, long, own_key
 from devgate.control.client import Channel, NoGateway
 from devgate.errors import CallerError
@@ -74,7 +83,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Order | Bad]:
             yield Bad(number, "not UTF-8")
         except (ValueError, csv.Error, CallerError) as err:
             yield Bad(number, str(err))
-            columns = columns or list(COLUMNS)  # one complaint about a bad first line is enough
+            columns = columns or list(COLUMNS)  # a bad first line is reported once
         else:
             if order.key is not None:
                 first = keys.setdefault(order.key, order)
@@ -138,7 +147,7 @@ def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float)
     bad = [entry for entry in entries if isinstance(entry, Bad)]
     name = getattr(file, "name", "-")
     for entry in bad[:SHOWN]:
-        complain(f"{name} line {entry.line}: {entry.why}")
+        print_error(f"{name} line {entry.line}: {entry.why}")
     if bad:
         fail(f"{name}: {len(bad)} of {len(entries)} lines are bad; nothing was sent")
     orders = [
@@ -147,7 +156,7 @@ def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float)
         if isinstance(entry, Order)
     ]
     if not orders:
-        complain(f"{name} is empty: there is nothing to start")
+        print_error(f"{name} is empty: there is nothing to start")
         raise SystemExit(0)
     batch = Batch(orders, where.as_json)
     code = 0
@@ -193,7 +202,7 @@ class Batch:
             reply = channel.awaited(patience)
             answered = self.flight.get(reply.pop("id", None) or 0)
             if answered is None:  # about the connection: the gateway closes it now
-                complain(sentence(reply))
+                print_error(sentence(reply))
                 continue
             self.report(answered, reply)
             del self.flight[answered.line]
@@ -242,7 +251,9 @@ class Batch:
             f"{count} x {status}" for status, count in Counter(failed.values()).items()
         )
         line, status = next(iter(failed.items()))
-        complain(f"{len(failed)} of {len(self.statuses)} failed ({counts}), first in line {line}")
+        print_error(
+            f"{len(failed)} of {len(self.statuses)} failed ({counts}), first in line {line}"
+        )
         return exit_code({"status": status})
 
 

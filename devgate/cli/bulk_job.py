@@ -11,7 +11,7 @@ import click
 
 from devgate.cli.language import said
 from devgate.cli.moments import clock
-from devgate.cli.output import Where, certain, complain, emit, exit_code, finish, say, table
+from devgate.cli.output import Where, certain, emit, exit_code, finish, print_error, say, table
 from devgate.control.client import Reply, ask
 from devgate.model import Imei
 
@@ -128,7 +128,7 @@ def _outcomes(job: Mapping[str, Any]) -> str:
 def listed(reply: Mapping[str, Any]) -> str:
     """A table of jobs."""
     if not reply["items"]:
-        complain("there is none; the gateway forgets them when it stops")
+        print_error("there is none; the gateway forgets them when it stops")
     return table(JOBS, [
         (
             job["bulk"], job["action"], job["state"], job["done"], job["count"],

@@ -13,12 +13,12 @@ from devgate.cli.help import Group
 from devgate.cli.output import (
     Where,
     common,
-    complain,
     decorated,
     exit_code,
     fail,
     finish,
     options,
+    print_error,
     say,
     sentence,
 )
@@ -201,5 +201,5 @@ def _page(where: Where, fields: Mapping[str, object]) -> NoReturn:
         finish(reply, where.as_json)
     say(describe.records(reply.get("items") or ()))
     if reply.get("next"):
-        complain(f"there are more: add --after {reply['next']}")
+        print_error(f"there are more: add --after {reply['next']}")
     raise SystemExit(code)

@@ -16,12 +16,12 @@ from devgate.cli.moments import of_day
 from devgate.cli.output import (
     Where,
     common,
-    complain,
     emit,
     fail,
     finish,
     in_short,
     plain,
+    print_error,
     say,
     width,
 )
@@ -118,7 +118,7 @@ def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[
         if reply.get("status") != "200":
             finish(reply, where.as_json)
         if sys.stderr.isatty() and not where.as_json:
-            complain(f"{reply.get('message') or 'following'}; Ctrl-C ends it")
+            print_error(f"{reply.get('message') or 'following'}; Ctrl-C ends it")
         yield lines
 
 

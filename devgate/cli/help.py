@@ -1,4 +1,4 @@
-"""click's help and complaints, in the language of who reads them.
+"""click's help and error messages, in the reader's language.
 
 click writes both from English sentences: each paragraph, line of a list and heading is looked up
 when it is written, so commands are declared in English alone.
@@ -85,7 +85,7 @@ class Group(click.Group):
 
 
 class Complaint(click.ClickException):
-    """What click complains of, in Chinese, with the same exit code."""
+    """click's error message in Chinese, with the same exit code."""
 
     def __init__(self, err: click.ClickException) -> None:
         super().__init__(said(err.format_message()))
@@ -101,7 +101,7 @@ class Complaint(click.ClickException):
 
 
 def reworded(err: click.ClickException) -> click.ClickException:
-    """The complaint in the language of who reads it. A group without a command shows its help."""
+    """The error in the reader's language. A group without a command shows its help."""
     if language() == "en" or isinstance(err, click.exceptions.NoArgsIsHelpError):
         return err
     return Complaint(err)

@@ -15,13 +15,13 @@ from devgate.cli.output import (
     Where,
     certain,
     common,
-    complain,
     decorated,
     emit,
     exit_code,
     fail,
     finish,
     options,
+    print_error,
     say,
     sentence,
     tell,
@@ -91,7 +91,7 @@ def list_(where: Where, /, **filters: Any) -> None:
     say(describe.unknown(reply.get("items") or ()))
     if reply.get("next"):
         count = f"{reply.get('count'):,}{'+' if reply.get('more') else ''}"
-        complain(f"there are {count} in all: add --after {reply['next']}")
+        print_error(f"there are {count} in all: add --after {reply['next']}")
     raise SystemExit(code)
 
 
@@ -162,7 +162,7 @@ def _resolve_all(
         if where.as_json:
             emit(reply)
         elif exit_code(reply):
-            complain(sentence(reply))
+            print_error(sentence(reply))
         code = code or exit_code(reply)
         if exit_code(reply) not in (0, 9):
             break

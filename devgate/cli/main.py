@@ -14,11 +14,11 @@ from devgate.cli.output import (
     INTERRUPTED,
     PIPE_CLOSED,
     Where,
-    complain,
+    discard_stdout,
     exit_code,
     fail,
-    hush,
     options,
+    print_error,
 )
 from devgate.control.client import NoGateway
 from devgate.errors import DevgateError, SetupError
@@ -129,14 +129,15 @@ class Lazy(click.Group):
                 formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's; a complaint is in the language of who reads it."""
+        """As click's; an error is in the reader's language."""
         try:
             return super().parse_args(ctx, args)
         except click.ClickException as err:
             raise reworded(err) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. The one place where what people can mend loses its traceback."""
+        """Run the command. The one place where errors that people can correct lose their
+        traceback."""
         try:
             return super().invoke(ctx)
         except click.ClickException as err:
@@ -145,7 +146,7 @@ class Lazy(click.Group):
             fail(str(err))
         except NoGateway as err:
             if ctx.ensure_object(Where).hides_another():
-                complain(
+                print_error(
                     "the gateway.toml in this folder was taken, and not "
                     "/etc/devgate/gateway.toml: name the one that is meant with --config"
                 )
@@ -153,7 +154,7 @@ class Lazy(click.Group):
         except DevgateError as err:
             fail(str(err), exit_code({"status": err.status}))
         except BrokenPipeError:
-            hush()
+            discard_stdout()
             raise SystemExit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None

@@ -11,7 +11,7 @@ import click
 from devgate.cli.describe import ago
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import Where, common, complain, decorated, finish, options, table
+from devgate.cli.output import Where, common, decorated, finish, options, print_error, table
 from devgate.cli.params import ImeiType, Moment, Span
 from devgate.control.client import ask
 from devgate.model import Imei
@@ -98,7 +98,7 @@ def list_(where: Where, limit: int | None, after: str | None) -> None:
     request |= {name: value for name, value in (("limit", limit), ("after", after)) if value}
     reply = ask(where.socket(), request)
     if not where.as_json and reply.get("next"):
-        complain(f"there is more: --after '{reply['next']}'")
+        print_error(f"there is more: --after '{reply['next']}'")
     finish(reply, where.as_json, _listed)
 
 

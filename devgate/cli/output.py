@@ -1,4 +1,4 @@
-"""What every command of the CLI shares: global options, text and JSON, complaints, exit codes.
+"""What every command of the CLI shares: global options, text and JSON, errors, exit codes.
 
 Imports click and the standard library alone: the CLI runs once per order, so what is not
 needed for it is not imported (architecture.md section 2).
@@ -105,14 +105,14 @@ def common(command: Callable[Concatenate[Where, P], R]) -> Callable[P, R]:
 
 
 def say(text: str) -> None:
-    """One line of results on stdout. A reader that has gone away is no reason to complain."""
+    """One line of results on stdout. If its reader has gone away, end without a message."""
     try:
         click.echo(text)
     except BrokenPipeError:
-        hush()
+        discard_stdout()
         raise SystemExit(PIPE_CLOSED) from None
     except OSError as err:  # a disk that is full
-        hush()
+        discard_stdout()
         fail(f"the standard output cannot be written: {err.strerror}", UNWRITTEN)
 
 
@@ -121,8 +121,8 @@ def tell(text: str) -> None:
     say(said(text))
 
 
-def hush() -> None:
-    """Let stdout lead nowhere, so that flushing it at exit does not complain either."""
+def discard_stdout() -> None:
+    """Connect stdout to /dev/null, so that flushing it at exit raises no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -138,15 +138,15 @@ def as_line(obj: Mapping[str, Any]) -> str:
     return json.dumps(obj, ensure_ascii=False)
 
 
-def complain(text: str) -> None:
-    """A sentence, or one on each line, on stderr, under our name and in the language of who reads
-    it."""
+def print_error(text: str) -> None:
+    """Print sentences, one on each line, to stderr: behind `devgate: `, in the reader's
+    language."""
     click.echo("devgate: " + "\n".join(map(said, text.split("\n"))), err=True)
 
 
 def fail(text: str, code: int = USAGE) -> NoReturn:
-    """Complain and end with this exit code."""
-    complain(text)
+    """Print an error and end with this exit code."""
+    print_error(text)
     raise SystemExit(code)
 
 
@@ -196,7 +196,7 @@ def finish(
         if as_json:
             emit(reply)
         elif code:
-            complain(sentence(reply))
+            print_error(sentence(reply))
         else:
             say((text or sentence)(reply))
     except SystemExit:  # nobody reads: the exit code still tells how the command ended

@@ -12,7 +12,7 @@ import click
 
 from devgate.cli.follow import painter, shown_bytes
 from devgate.cli.language import said
-from devgate.cli.output import Where, common, complain, emit, fail, tell
+from devgate.cli.output import Where, common, emit, fail, print_error, tell
 from devgate.cli.params import target_of
 from devgate.cli.tapfile import Take, answers, cut, load
 from devgate.control.client import ask
@@ -192,7 +192,9 @@ def replay(where: Where, file: BinaryIO, target: str | None, fast: bool) -> None
     if not any(take.inward for take in takes):
         fail(f"{file.name} holds nothing that a device sent")
     if missed:
-        complain(f"{missed} frames were missed when this was saved; it may come out differently")
+        print_error(
+            f"{missed} frames were missed when this was saved; it may come out differently"
+        )
     try:
         address = target_of(target or _device_port(where))
     except ValueError as err:
@@ -216,7 +218,7 @@ def _verdict(player: Player, as_json: bool) -> None:
         tell(f"the same as saved: {count} frames came back")
     else:
         came, saved = (different[key] or said("nothing") for key in ("came", "saved"))
-        complain(f"different: frame {different['frame']} is {came}, and {saved} was saved")
+        print_error(f"different: frame {different['frame']} is {came}, and {saved} was saved")
     raise SystemExit(DIFFERENT if different else 0)
 
 

@@ -12,10 +12,10 @@ from devgate.cli.help import Group
 from devgate.cli.output import (
     Where,
     common,
-    complain,
     exit_code,
     finish,
     options,
+    print_error,
     say,
     table,
 )
@@ -81,9 +81,9 @@ def report(
         finish(reply, where.as_json)
     say(_listed(reply))
     if reply["next"] is not None and limit is None:
-        complain(f"there are {reply['count']} lines: add --csv for all, or --limit")
+        print_error(f"there are {reply['count']} lines: add --csv for all, or --limit")
     if not reply["complete"]:
-        complain("days are still counted; ask again")
+        print_error("days are still counted; ask again")
     raise SystemExit(code)
 
 

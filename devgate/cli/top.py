@@ -21,10 +21,10 @@ from devgate.cli.observer import COLUMNS, LOOK_SECONDS, Observer, Place, cells, 
 from devgate.cli.output import (
     Where,
     common,
-    complain,
     emit,
     exit_code,
     fail,
+    print_error,
     say,
     sentence,
     table,
@@ -86,7 +86,7 @@ def _once(observer: Observer) -> NoReturn:
     if page.failed is not None:
         fail(sentence(page.failed), exit_code(page.failed))
     if gateway["devices"] > len(page.items):
-        complain("there are more: `devgate devices list` has all")
+        print_error("there are more: `devgate devices list` has all")
     raise SystemExit(0)
 
 

@@ -12,10 +12,10 @@ from devgate.cli.language import said
 from devgate.cli.output import (
     Where,
     common,
-    complain,
     emit,
     exit_code,
     finish,
+    print_error,
     say,
     sentence,
     table,
@@ -59,7 +59,7 @@ def unknown(
     asked = {name: value for name, value in given.items() if value is not None}
     reply = ask(where.socket(), {"type": "unknown_devices", **asked})
     if reply.get("next") and not where.as_json:
-        complain(f"there are more: add --after {reply['next']}")
+        print_error(f"there are more: add --after {reply['next']}")
     finish(reply, where.as_json, _listed)
 
 
@@ -120,7 +120,7 @@ def _each(where: Where, imeis: tuple[str, ...], request: Mapping[str, object]) -
         if where.as_json:
             emit(reply)
         elif code:
-            complain(sentence(reply))
+            print_error(sentence(reply))
         else:
             say(sentence(reply))
     raise SystemExit(worst)

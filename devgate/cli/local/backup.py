@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devgate.cli.moments import clock
-from devgate.cli.output import Where, certain, common, complain, emit, fail, finish, say
+from devgate.cli.output import Where, certain, common, emit, fail, finish, print_error, say
 from devgate.model import EXIT, iso
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
         )
     if keep is not None and not place.is_dir():
         fail(f"--keep is for a folder of backups, and {place} is none", EXIT["400"])
-    with _progress(where) as told:
-        written, note = back_up(settings, place, told)
+    with _progress(where) as on_progress:
+        written, note = back_up(settings, place, on_progress)
     facts = note.facts
     lines = [
         f"{written}: {note.size:,} bytes, verified; up to event {facts.newest_event} "
@@ -118,7 +118,7 @@ def restore(where: Where, file: Path, held: str | None) -> None:
         held = _asked(file, made_at(file))
     done = restore(settings, file, held=held == "quarantine")
     for warning in done.warnings:
-        complain(f"warning: {warning}")
+        print_error(f"warning: {warning}")
     lines = [f"restored; the database is as of {clock(iso(done.made_at)) or 'an unknown time'}"]
     if done.aside is not None:
         lines.append(f"the former one is {done.aside}")
@@ -170,7 +170,7 @@ def check(where: Where, file: Path | None) -> None:
         emit({"status": "500" if wrong else "200", "faults": wrong})
     elif wrong:
         for sentence in wrong:
-            complain(sentence)
+            print_error(sentence)
     else:
         say(f"{what} is whole")
     raise SystemExit(EXIT["500"] if wrong else 0)

@@ -16,11 +16,11 @@ from devgate.cli.output import (
     Where,
     certain,
     common,
-    complain,
     exit_code,
     fail,
     finish,
     options,
+    print_error,
 )
 from devgate.control.client import NoGateway, ask
 from devgate.errors import SetupError
@@ -130,7 +130,7 @@ def move(where: Where, target: str, yes: bool) -> None:
     settings = "[store] url" + (f', and key_file = "{key_file}"' if key_file else "")
 
     def follows() -> None:
-        complain(
+        print_error(
             "all rows are there and compared, and the copy follows the gateway; "
             f"set {settings} in gateway.toml, then run devgate upgrade"
         )

@@ -20,12 +20,12 @@ from devgate.cli.output import (
     Where,
     as_line,
     common,
-    complain,
     emit,
     exit_code,
     fail,
     finish,
     plain,
+    print_error,
     say,
     tell,
 )
@@ -136,7 +136,7 @@ def _end(where: Where, reply: Reply, *, by_default: bool) -> NoReturn:
     if by_default and not where.as_json and exit_code(reply) | reply.get("faults", 0):
         wrong = [reply.get("message"), *(one["message"] for one in reply.get("errors", ()))]
         if any(str(one).endswith(CONFLICT) for one in wrong):
-            complain(
+            print_error(
                 "--on-conflict update changes the devices that are there already, and "
                 "--on-conflict skip leaves them as they are"
             )
@@ -149,7 +149,7 @@ def _end(where: Where, reply: Reply, *, by_default: bool) -> NoReturn:
         for name, value in change["changes"].items():
             say(f"{change['imei']}  {name}: {_word(value['old'])} -> {_word(value['new'])}")
     for error in reply["errors"]:
-        complain(f"line {error['line']}: {error['message']}")
+        print_error(f"line {error['line']}: {error['message']}")
     if reply["faults"]:
         fail(str(reply["message"]))
     tell(str(reply["message"]))

@@ -14,7 +14,7 @@ import click
 
 from devgate.cli import describe
 from devgate.cli.local.stored import store
-from devgate.cli.output import Where, common, complain, emit, exit_code, fail, finish, say
+from devgate.cli.output import Where, common, emit, exit_code, fail, finish, print_error, say
 from devgate.cli.params import Span
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, iso
@@ -108,7 +108,7 @@ def list_(
         if asked.keys() & {"online", "offline_for"}:
             fail(f"who is online is unknown: {err}", NO_GATEWAY)
         with store(where, runs=False) as database:
-            complain(f"no gateway answers: read from {database.url_shown}, online is unknown")
+            print_error(f"no gateway answers: read from {database.url_shown}, online is unknown")
             _print(where, _stored_pages(database, asked), limit, after, count)
 
 
@@ -172,5 +172,5 @@ def _print_pages(where: Where, page: Page, limit: int, after: str | None) -> Non
             return
         if left <= 0:
             if not where.as_json:
-                complain(f"there are more: add --after {after}")
+                print_error(f"there are more: add --after {after}")
             return

@@ -11,7 +11,7 @@ import click
 
 from devgate.cli.language import said
 from devgate.cli.local.stored import store
-from devgate.cli.output import Where, common, complain, fail, finish
+from devgate.cli.output import Where, common, fail, finish, print_error
 from devgate.cli.params import ImeiType
 from devgate.model import shown
 
@@ -128,7 +128,7 @@ def _write(found: Sequence[Label], out: Path, kind: str, size: str, cut: bool) -
         if missing := pdf.unwritable(
             "".join(label.name + label.site + label.line for label in found)
         ):
-            complain(
+            print_error(
                 f"no font of a PDF has {shown(missing)}: question marks stand for that;"
                 f" write {out.with_suffix('.html').name} instead, and print it with a browser"
             )

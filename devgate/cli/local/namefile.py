@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from devgate.cli.output import complain
+from devgate.cli.output import print_error
 
 
 class Names(NamedTuple):
@@ -38,7 +38,7 @@ def _hand_over(path: str) -> None:
     try:
         owner = os.fstat(folder)
         if owner.st_uid == 0:
-            complain(f"only root can read the new file {path}: chown it to the gateway's user")
+            print_error(f"only root can read the new file {path}: chown it to the gateway's user")
             return
         file = os.open(os.path.basename(path), os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
         try:
@@ -48,6 +48,6 @@ def _hand_over(path: str) -> None:
         finally:
             os.close(file)
     except OSError as err:
-        complain(f"{path} stays root's ({err.strerror}): chown it to the gateway's user")
+        print_error(f"{path} stays root's ({err.strerror}): chown it to the gateway's user")
     finally:
         os.close(folder)

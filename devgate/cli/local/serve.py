@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devgate.cli.output import Where, common, complain, fail, tell
+from devgate.cli.output import Where, common, fail, print_error, tell
 
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
@@ -96,7 +96,7 @@ def serve(where: Where, check: bool, demo: int | None, standby: bool, nodes: int
 
         look(settings, standby=standby)
         for words in (*open_to_others(settings), *unreachable(settings)):
-            complain(f"warning: {words}")
+            print_error(f"warning: {words}")
         for words in promises(settings):
             tell(words)
         tell("the configuration is right")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from devgate.cli.output import Where, complain, exit_code, fail, finish
+from devgate.cli.output import Where, exit_code, fail, finish, print_error
 from devgate.control.client import Channel, NoAnswer, NoGateway, Reply, ask
 from devgate.errors import CallerError, SetupError, StoreError
 
@@ -121,7 +121,7 @@ def _meant(where: Where, url: str) -> str:
         return url
     if not isinstance(used, str) or not used.startswith("sqlite:///") or used == url:
         return url
-    complain(f"the gateway that runs works with {used}; so does this command")
+    print_error(f"the gateway that runs works with {used}; so does this command")
     return used
 
 
@@ -151,4 +151,4 @@ def refresh(where: Where, database: Database) -> None:
         if not why and used != database.url_shown:
             why = f"the gateway at {path} works with another database, {used}"
     if why:
-        complain(f"warning: {why}; the change is stored in {database.url_shown}")
+        print_error(f"warning: {why}; the change is stored in {database.url_shown}")
