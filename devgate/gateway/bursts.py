@@ -13,7 +13,7 @@ WINDOW_SECONDS = 60.0
 MAX_DEVICES = 65_536
 
 
-class Bursts:
+class BurstCounter:
     """Counts events of one kind by device, from the beginning of a window to its end."""
 
     def __init__(self) -> None:

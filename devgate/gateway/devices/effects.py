@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
+from devgate.gateway.bursts import MAX_REPORTED, BurstCounter, Window
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.details import name_of
 from devgate.gateway.devices.connection import Connection
@@ -40,7 +40,8 @@ class Acts:
         self._unregistered = unregistered
         self._window = Window()
         self._bursts = {
-            kind: Bursts() for kind in ("device.echoing", "device.mismatch", "result.unsolicited")
+            kind: BurstCounter()
+            for kind in ("device.echoing", "device.mismatch", "result.unsolicited")
         }
 
     def on(self, connection: Connection, news: News, now: float) -> bytes:

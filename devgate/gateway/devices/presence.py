@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from devgate.gateway.bursts import MAX_REPORTED, Bursts, Window
+from devgate.gateway.bursts import MAX_REPORTED, BurstCounter, Window
 from devgate.gateway.clock import time
 from devgate.gateway.details import event_row, name_of, offline, online
 from devgate.gateway.devices.connection import Connection, shared
@@ -45,8 +45,8 @@ class Presence:
         self._generation = int(time() * 1000)  # above all of earlier runs
         self._registered_at = 0.0  # the last one
         self._window = Window()
-        self._onlines = Bursts()
-        self._takeovers = Bursts()
+        self._onlines = BurstCounter()
+        self._takeovers = BurstCounter()
         # The address that each device's last answer came from, that one's first who answered
         # longest ago.
         self._answered: dict[Imei, str] = {}
