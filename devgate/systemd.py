@@ -72,7 +72,7 @@ async def report(
     if "NOTIFY_SOCKET" not in os.environ:
         return
     limit, beat = limit_of(os.environ, os.getpid()), pause(os.environ, os.getpid())
-    told = -math.inf
+    reported = -math.inf
     while True:
         sleeps = min(beat or STATUS_SECONDS, STATUS_SECONDS)
         if beat is not None and limit is not None:
@@ -80,8 +80,8 @@ async def report(
                 notify("WATCHDOG=1")
             else:
                 sleeps = min(sleeps, RECHECK_SECONDS)
-        if trio.current_time() - told >= STATUS_SECONDS:
-            told = trio.current_time()
+        if trio.current_time() - reported >= STATUS_SECONDS:
+            reported = trio.current_time()
             notify(f"STATUS={status()}")
         await trio.sleep(sleeps)
 

@@ -121,7 +121,7 @@ def _alerts(
             message = watch.message(at)
         if message is None:
             continue
-        watch.told(message, at)
+        watch.delivered(message, at)
         title, text = words(message, language)
         for receiver in ("ops", "shop"):
             id = str(ULID.from_timestamp(at))

@@ -176,7 +176,7 @@ class Watch:
         self._told_at, self._next_at = now, now + GATHER_SECONDS
         return message
 
-    def told(self, message: Message, now: float) -> None:
+    def delivered(self, message: Message, now: float) -> None:
         """Its receivers have it, or cannot be reached: nothing of it is told again."""
         for one in message.fired:
             if self.firing.get(one.subject.id) is one:

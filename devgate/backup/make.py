@@ -19,7 +19,7 @@ from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts
 from devgate.store.folders import sync_folder
 from devgate.store.opening import opened, reach
-from devgate.store.sqlite_copy import Told
+from devgate.store.sqlite_copy import OnProgress
 
 SUFFIX = {"sqlite": ".db", "postgresql": ".dump"}
 
@@ -29,7 +29,9 @@ def default_name(kind: str, now: float) -> str:
     return f"devgate-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}{SUFFIX[kind]}"
 
 
-def back_up(settings: Settings, place: Path, told: Told = lambda *_: None) -> tuple[Path, Note]:
+def back_up(
+    settings: Settings, place: Path, on_progress: OnProgress = lambda *_: None
+) -> tuple[Path, Note]:
     """Write a backup into a new file, or into a folder under a name of its own.
 
     It is there under its name once it was read again as a whole, and found to be what the
@@ -45,7 +47,7 @@ def back_up(settings: Settings, place: Path, told: Told = lambda *_: None) -> tu
     try:
         with _removed_on_error(part):
             write = _from_sqlite if kind == "sqlite" else _from_postgresql
-            found, made_at = write(url, part, told)
+            found, made_at = write(url, part, on_progress)
             again = look_into(part, kind)
             if again is not None and again != found:
                 raise SetupError(
@@ -78,15 +80,15 @@ def thin_out(folder: Path, keep: int) -> list[Path]:
     return gone
 
 
-def _from_sqlite(url: str, part: Path, told: Told) -> tuple[Facts, float]:
+def _from_sqlite(url: str, part: Path, on_progress: OnProgress) -> tuple[Facts, float]:
     source = Path(url.removeprefix("sqlite:///"))
     if not source.exists():
         raise SetupError(f"[store] url: the file {source} is not there", status="400")
     began = time()
-    return sqlite_copy.copy(url, part, told), began
+    return sqlite_copy.copy(url, part, on_progress), began
 
 
-def _from_postgresql(url: str, part: Path, told: Told) -> tuple[Facts, float]:
+def _from_postgresql(url: str, part: Path, on_progress: OnProgress) -> tuple[Facts, float]:
     database = opened(url, reach)
     try:
         with database.read() as conn:  # one moment, for the facts and for pg_dump

@@ -192,7 +192,7 @@ class Alerts:
         def settled() -> None:
             left[0] -= 1
             if left[0] <= 0:
-                watch.told(message, time())
+                watch.delivered(message, time())
                 if self._nursery is not None and rule.kind != "store":
                     self._nursery.start_soon(self._background.attempt, "alerts", self._save)
 

@@ -15,7 +15,7 @@ TRIES, WITHIN = 10, 300.0  # failures of one address with one name, in seconds
 TRIES_OF_ADDRESS = 50  # failures of one address with any names, in the same time
 FREE_TRIES = 10  # failures of an account, from all addresses, that cost no time
 DELAY, MAX_DELAY = 0.5, 8.0  # seconds for the next one, doubled with each, and at most
-TOLD, TOLD_WITHIN = 20, 60.0  # refused logins that are told in events, in that many seconds
+MAX_EVENTS, EVENTS_WITHIN = 20, 60.0  # refused logins that have an event, in that many seconds
 # Sessions of one account that begin, in that many seconds: each has a row for half a day.
 BEGUN, BEGUN_WITHIN = 300, 300.0
 CODES, CODES_WITHIN = 10, 900.0  # wrong codes of a second factor, from anywhere, in seconds
@@ -53,18 +53,21 @@ class Failures:
         return 0.0 if len(recent) < tries else recent[-tries] + self._within - now
 
 
-class Told:
-    """Which refused logins are told in events: of an address one a minute, and of all a few."""
+class LoginEvents:
+    """Which refused logins have an event: one a minute of each address, and MAX_EVENTS in all."""
 
     def __init__(self) -> None:
-        self._of_address = Failures(1, TOLD_WITHIN)
-        self._of_all = Failures(TOLD, TOLD_WITHIN)
+        self._of_address = Failures(1, EVENTS_WITHIN)
+        self._of_all = Failures(MAX_EVENTS, EVENTS_WITHIN)
         self._skipped = 0
 
     def turn(self, address: str, now: float) -> int | None:
-        """None: not this one. Else how many were not told since the last that was."""
+        """None: this one has no event. Else how many had none since the last event."""
         place = network(address)
-        if self._of_address.recent(place, now) or len(self._of_all.recent(None, now)) >= TOLD:
+        if (
+            self._of_address.recent(place, now)
+            or len(self._of_all.recent(None, now)) >= MAX_EVENTS
+        ):
             self._skipped += 1
             return None
         self._of_address.add(place, now)

@@ -20,7 +20,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.boards import Boards
-from devgate.http.login_limit import Told
+from devgate.http.login_limit import LoginEvents
 from devgate.http.serving.quota import Quota
 from devgate.http.sessions import Sessions
 from devgate.store.shared_secret import derived
@@ -51,7 +51,7 @@ class Web:
     stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
     quota: Quota = field(default_factory=Quota)
     boards: Boards = field(init=False)  # its task is the server's
-    told: Told = field(default_factory=Told)  # which refused logins are told in events
+    login_events: LoginEvents = field(default_factory=LoginEvents)
     # When a page could last not read the database (trio's clock), and why: others need not try.
     unread: tuple[float, str] = (-math.inf, "")
 

@@ -19,7 +19,7 @@ from devgate.store.migrating import MOVING, prepare, version_of
 from devgate.store.move_check import must_be_empty, must_be_kinds
 from devgate.store.moves import target
 from devgate.store.moves.arrival import arriving
-from devgate.store.moves.copying import Differs, Told, catch_up, compared, copied
+from devgate.store.moves.copying import Differs, OnProgress, catch_up, compared, copied
 from devgate.store.moves.notes import MoverLock
 from devgate.store.moves.source import Gap, Source, path_of
 from devgate.store.moves.tables import KEYED, MOVED, SINGLE
@@ -36,7 +36,10 @@ Follows = Callable[[], None]
 
 
 def move(
-    source: str, url: str, told: Told = lambda *_: None, follows: Follows = lambda: None
+    source: str,
+    url: str,
+    on_progress: OnProgress = lambda *_: None,
+    follows: Follows = lambda: None,
 ) -> Mapping[str, int]:
     """Move all rows of the SQLite database into the PostgreSQL one, which is empty, or was begun
     to be filled. Returns how many rows each table has.
@@ -59,7 +62,7 @@ def move(
         raise SetupError(f"another `devgate db move` works with {file}", status="409")
     try:
         with target.in_sentences(), _new(url) as new, _alone(source) as alone:
-            return _Mover(Source(file), new, told, alone=alone).run(follows)
+            return _Mover(Source(file), new, on_progress, alone=alone).run(follows)
     finally:
         lock.release()
 
@@ -104,10 +107,12 @@ def _new(url: str) -> Iterator[Database]:
 
 
 class _Mover:
-    def __init__(self, source: Source, new: Database, told: Told, *, alone: bool) -> None:
+    def __init__(
+        self, source: Source, new: Database, on_progress: OnProgress, *, alone: bool
+    ) -> None:
         self._source = source
         self._new = new
-        self._tell = told
+        self._tell = on_progress
         self._room_at = 0.0
         self._alone = alone
         self._counts: dict[str, int] = {}

@@ -31,7 +31,7 @@ MAX_PAUSE_SECONDS = (
 )
 NAME = b"SQLite format 3\0"
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def is_sqlite(file: Path) -> bool:
@@ -40,16 +40,16 @@ def is_sqlite(file: Path) -> bool:
         return content.read(len(NAME)) == NAME
 
 
-def copy(url: str, target: Path, told: Told = lambda *_: None) -> Facts:
+def copy(url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> Facts:
     """Write a copy into the new file `target`, for its owner alone (0600), and onto the disk.
     Returns how far the database went at that moment.
 
-    `told` is called with bytes that are copied and bytes in all. Raises SetupError for a source
-    that cannot be read, and OSError. What is there of the target then is removed.
+    `on_progress` is called with the bytes copied so far and in all. Raises SetupError for
+    a source that cannot be read, and OSError. An incomplete target is removed then.
     """
     made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        found = _copy(url, target, made, told)
+        found = _copy(url, target, made, on_progress)
         _one_file(target)
         os.fsync(made)
         os.posix_fadvise(made, 0, 0, os.POSIX_FADV_DONTNEED)  # what reads it again reads the disk
@@ -91,14 +91,14 @@ def look(file: Path) -> Facts:
     return found
 
 
-def _copy(url: str, target: Path, made: int, told: Told) -> Facts:
+def _copy(url: str, target: Path, made: int, on_progress: OnProgress) -> Facts:
     database = opened(url, lambda database: None)
     began = time.monotonic()
 
     def slice_done(status: int, left: int, pages: int) -> None:
         nonlocal began
         os.fdatasync(made)
-        told((pages - left) * page, pages * page)
+        on_progress((pages - left) * page, pages * page)
         time.sleep(min(time.monotonic() - began, MAX_PAUSE_SECONDS))
         began = time.monotonic()
 

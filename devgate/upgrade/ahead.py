@@ -37,7 +37,7 @@ class Ahead:
         self._desk = gateway.desk
         self._presence = gateway.presence
         # When each was heard last, in the order in which they were told.
-        self._told: dict[Connection, float] = {}
+        self._announced: dict[Connection, float] = {}
 
     async def tell(self, channel: Channel, clock: float) -> None:
         """Tell of those that have registered and wait for nothing. Raises Broken."""
@@ -47,7 +47,7 @@ class Ahead:
             rows: list[Row] = []
             for connection, fd, row in self._packed(some):
                 if is_plain(row):
-                    self._told[connection] = connection.heard
+                    self._announced[connection] = connection.heard
                     fds.append(fd)
                     rows.append(row)
             await channel.send("ahead", fds, clock=clock, rows=rows, last=False)
@@ -59,7 +59,7 @@ class Ahead:
         moved: dict[Connection, None] = {}
         changed: dict[Connection, int] = {}
         connections, get = self._desk.connections, self._presence.get
-        for place, (one, heard) in enumerate(self._told.items()):
+        for place, (one, heard) in enumerate(self._announced.items()):
             link = one.link
             # Whatever a device says is heard; what it is sent is in the link until the kernel has
             # it, or counted there.
@@ -77,7 +77,7 @@ class Ahead:
             else:
                 changed[one] = place
         links = [one.link for one in changed if one.link in connections]
-        links += [link for link, one in connections.items() if one not in self._told]
+        links += [link for link, one in connections.items() if one not in self._announced]
         again: list[tuple[int, Row]] = []
         fresh: list[tuple[int, Row]] = []
         for one, fd, row in self._packed(links):

@@ -39,7 +39,7 @@ QUIET_SECONDS = 30.0  # ... for operations under way here to end
 FREEZE_SECONDS = 10.0  # ... for all that is done while devices wait
 CLAIM_SECONDS = 10.0  # ... for the new program to own the database
 
-Told = Callable[[Reply | DevgateError], None]
+OnDone = Callable[[Reply | DevgateError], None]
 
 log = logging.getLogger("devgate.upgrade")
 
@@ -95,7 +95,7 @@ class Handover:
         self._why_not = why_not
         self._busy = False
         self._took: list[float] = []  # seconds of each step of the last handover
-        self._ask, self._asked = trio.open_memory_channel[tuple[str | None, Told]](1)
+        self._ask, self._asked = trio.open_memory_channel[tuple[str | None, OnDone]](1)
 
     async def upgrade(self, program: str | None) -> Reply:
         """Let another program take over; returns when it answers devices.
@@ -107,7 +107,7 @@ class Handover:
         self._must_be_possible()
         self._busy = True
 
-        def begin(on_done: Told) -> None:
+        def begin(on_done: OnDone) -> None:
             self._ask.send_nowait((program, on_done))
 
         found = await result_of(begin)

@@ -79,18 +79,18 @@ def environment(fd: int, of: Mapping[str, str]) -> dict[str, str]:
 # may come first.
 _LAUNCHER = """
 import os, signal, sys
-told = int(sys.argv[1])
+pipe = int(sys.argv[1])
 pid = os.fork()
 if pid:
-    os.write(told, b"%d;" % pid)
+    os.write(pipe, b"%d;" % pid)
     os._exit(0)
-os.set_inheritable(told, False)
+os.set_inheritable(pipe, False)
 for number in (signal.SIGPIPE, signal.SIGXFSZ):
     signal.signal(number, signal.SIG_DFL)
 try:
     os.execvp(sys.argv[2], sys.argv[2:])
 except OSError as err:
-    os.write(told, b"-%d;" % err.errno)
+    os.write(pipe, b"-%d;" % err.errno)
 os._exit(127)
 """
 
@@ -139,17 +139,17 @@ async def start(program: str | None) -> Program:
 
 def _run(program: str | None, fd: int) -> int:
     """Returns its number. Raises OSError."""
-    read, told = os.pipe()
+    read, pipe = os.pipe()
     with open(read, "rb") as answer:
         try:
             subprocess.run(
-                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(told), *command(program)],
-                env=environment(fd, os.environ), pass_fds=[fd, told], check=True,
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(pipe), *command(program)],
+                env=environment(fd, os.environ), pass_fds=[fd, pipe], check=True,
             )  # fmt: skip
         except subprocess.CalledProcessError as err:
             raise OSError(errno.EAGAIN, f"no process can be started ({err})") from None
         finally:
-            os.close(told)
+            os.close(pipe)
         said = [int(number) for number in answer.read().split(b";")[:-1]]
     if (error := min(said)) < 0:
         raise OSError(-error, os.strerror(-error))

@@ -40,7 +40,7 @@ def tell(watch: Watch, now: float) -> tuple[list[str], list[str], list[str]]:
     """What is told now, and was taken at once."""
     message = watch.message(now)
     if message is not None:
-        watch.told(message, now)
+        watch.delivered(message, now)
     return told(message)
 
 
@@ -148,7 +148,7 @@ def test_too_many_are_counted_and_not_followed() -> None:
     message = watch.message(NOON)
     assert message is not None
     assert (len(message.fired), message.more, message.firing) == (MAX_SUBJECTS, 30, MAX_SUBJECTS)
-    watch.told(message, NOON)
+    watch.delivered(message, NOON)
     assert len(watch.firing) == MAX_SUBJECTS
     assert watch.message(NOON + GATHER_SECONDS) is None
 
@@ -160,12 +160,12 @@ def test_what_changes_while_the_message_is_on_its_way() -> None:
     assert message is not None
     watch.clear(["a"], NOON + 10)  # told as over, for it is being told that it began
     assert watch.message(NOON + GATHER_SECONDS) is None
-    watch.told(message, NOON + GATHER_SECONDS)
+    watch.delivered(message, NOON + GATHER_SECONDS)
     over = watch.message(NOON + GATHER_SECONDS)
     assert told(over) == ([], ["a"], [])
     assert over is not None
     watch.found(some("a"), NOON + GATHER_SECONDS + 5)  # and it begins again meanwhile
-    watch.told(over, NOON + GATHER_SECONDS + 10)
+    watch.delivered(over, NOON + GATHER_SECONDS + 10)
     assert tell(watch, NOON + 2 * GATHER_SECONDS) == (["a"], [], [])
 
 

@@ -50,7 +50,7 @@ def test_many_machines_and_those_that_are_back() -> None:
     watch.found([Subject(str(n), f"Chair {n}") for n in range(3)], NOON)
     first = watch.message(NOON)
     assert first is not None
-    watch.told(first, NOON)
+    watch.delivered(first, NOON)
     watch.clear(["0"], NOON + 60)
     watch.found([Subject(str(n), f"Chair {n}") for n in range(10, 40)], NOON + 60)
     second = watch.message(NOON + 3600)

@@ -43,8 +43,8 @@ def commands(conn: Reading, now: float) -> int:
     upsert(conn, "refused", unsent)
     upsert(conn, "command", others)
     called = _called(conn, found)
-    told = [ended(one, command_front(one, called.get(one.imei)), now).values for one in found]
-    add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    events = [ended(one, command_front(one, called.get(one.imei)), now).values for one in found]
+    add_events(conn, events, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
     for one in found:
         log.info("command of a dead node ended command=%s status=%s", one.id, one.status)
     return len(found)
@@ -53,8 +53,8 @@ def commands(conn: Reading, now: float) -> int:
 def devices(conn: Reading, now: float) -> int:
     """Mark devices of dead nodes offline."""
     found = orphaned_devices(conn, now)
-    told = [offline(Imei(imei), now, OFFLINE, number).values for imei, number in found]
-    add_events(conn, told, set(), lambda rows: upsert(conn, "event", rows))
+    events = [offline(Imei(imei), now, OFFLINE, number).values for imei, number in found]
+    add_events(conn, events, set(), lambda rows: upsert(conn, "event", rows))
     return len(found)
 
 
@@ -67,16 +67,16 @@ def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
         for row in node_orphans.unknown(conn, sorted(unsent))
         if row["sequence"] == unsent[row["id"]]
     ]
-    told, called = [], _called(conn, found)
+    events, called = [], _called(conn, found)
     for command in found:
         tell = corrected
         if command.state == "sent":
             command.ends("404", now)
             tell = ended
         command.corrected()
-        told.append(tell(command, command_front(command, called.get(command.imei)), now).values)
+        events.append(tell(command, command_front(command, called.get(command.imei)), now).values)
     upsert(conn, "refused", [one.values() for one in found])
-    add_events(conn, told, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    add_events(conn, events, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
     for one in found:
         log.warning("command corrected, nothing of it was sent command=%s", one.id)
     return len(found)

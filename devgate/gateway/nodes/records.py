@@ -60,9 +60,9 @@ class NodeRecords(Records):
         if self._database.loss:
             return on_done(StoreError(self._database.loss))
         front = self._front(command)
-        told = [event(command, front, at).values for event in events]
+        rows = [event(command, front, at).values for event in events]
         generation = self.generation_of(command.imei) if command.state == "sent" else None
-        return self._write((command.values(), told, accepted in events, generation), on_done)
+        return self._write((command.values(), rows, accepted in events, generation), on_done)
 
     def _write(self, values: tuple[Any, ...], on_done: OnDone) -> None:
         fate = Fate()
@@ -71,14 +71,14 @@ class NodeRecords(Records):
 
     def post(self, command: Command, *events: Row) -> None:
         """As Records.post()."""
-        told = [event.values for event in events]
-        row = Row("order", (command.values(), told, False, None))
+        rows = [event.values for event in events]
+        row = Row("order", (command.values(), rows, False, None))
         self._writer.post([row], None if events else ("command", command.id))
 
     def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
         """As Records.post_event()."""
-        told = [event(command, self._front(command), at).values]
-        row = Row("order", (command.values(), told, not command.noted, None, command))
+        rows = [event(command, self._front(command), at).values]
+        row = Row("order", (command.values(), rows, not command.noted, None, command))
         self._writer.post([row])
 
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
@@ -94,8 +94,8 @@ class NodeRecords(Records):
     def tomb(self, command: Command, event: CommandEvent, at: float, on_done: OnDone) -> None:
         """Write the end of a command of which no other node may write a row any more. Calls back
         with NotWritten where there is a row of its id."""
-        told = [event(command, self._front(command), at).values]
-        self._write((command.values(), told, True, None), on_done)
+        rows = [event(command, self._front(command), at).values]
+        self._write((command.values(), rows, True, None), on_done)
 
 
 def _written(fate: Fate, on_done: OnDone, error: Exception | None) -> None:

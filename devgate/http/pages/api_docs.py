@@ -27,7 +27,7 @@ from devgate.language.choice import Language
 KEPT = 8  # renderings: two languages, at the few addresses by which people reach a gateway
 
 
-class Told(NamedTuple):
+class DocumentedCall(NamedTuple):
     """One call on the page."""
 
     anchor: str
@@ -60,7 +60,7 @@ def content(language: Language, base: str) -> Markup:
         )
 
     groups = [
-        (tag, what, [told(call, base) for call in CALLS if _tag(call) == tag])
+        (tag, what, [documented(call, base) for call in CALLS if _tag(call) == tag])
         for tag, what in TAGS.items()
     ]
     template = templates.get_template("api_calls.html")
@@ -73,7 +73,7 @@ def content(language: Language, base: str) -> Markup:
     )  # fmt: skip
 
 
-def told(call: Call, base: str) -> Told:
+def documented(call: Call, base: str) -> DocumentedCall:
     """A call with its examples; without, where it has none."""
     parts = (
         ("Path", call.place), ("Query", call.query), ("Header", call.head), ("JSON", call.json)
@@ -83,7 +83,7 @@ def told(call: Call, base: str) -> Told:
     if sample is not None:
         text = isinstance(sample.reply, str)
         reply = str(sample.reply) if text else json.dumps(sample.reply, indent=2)
-    return Told(
+    return DocumentedCall(
         call.operation or "raw",
         call,
         NEEDS.get(call.operation),

@@ -22,8 +22,8 @@ STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 ROOM = 1.03  # above the highest value
 
 
-class Told(NamedTuple):
-    """What a chart tells of each place, from the left."""
+class Series(NamedTuple):
+    """The values of a chart, from the left, and what names them."""
 
     names: Sequence[str]  # of its series
     kinds: Sequence[str]  # their classes of the style sheet
@@ -52,7 +52,7 @@ class Chart(NamedTuple):
     axis: Sequence[int]
     title: str
     text: str  # what it says as a whole
-    told: Told
+    series: Series
     slots: int  # places, of which the last may be empty yet
 
 
@@ -79,9 +79,9 @@ def ceiling(most: float, lines: int = 4) -> int:
     return math.ceil(step) * lines
 
 
-def area(told: Told, places: int, title: str, text: str) -> Chart:
+def area(series: Series, places: int, title: str, text: str) -> Chart:
     """The first series from the left, one value a place; places without one stay empty."""
-    [values] = told.values
+    [values] = series.values
     top = ceiling(max((value for value in values if value is not None), default=0))
     step = WIDTH / places
     inside, last = _grid(), ""
@@ -96,7 +96,7 @@ def area(told: Told, places: int, title: str, text: str) -> Chart:
         inside += f'<path class="line" d="M{line}"/>'
     if last:
         inside += f'<path class="now" d="M{last} h0"/>'
-    return Chart(_svg(inside), _axis(top), title, text, told, places)
+    return Chart(_svg(inside), _axis(top), title, text, series, places)
 
 
 def _runs(values: Sequence[int | None]) -> list[tuple[int, list[int]]]:
@@ -111,16 +111,16 @@ def _runs(values: Sequence[int | None]) -> list[tuple[int, list[int]]]:
     return found
 
 
-def bars(told: Told, title: str, text: str) -> Chart:
+def bars(series: Series, title: str, text: str) -> Chart:
     """Stacked bars, the first series lowest."""
-    groups = [[value or 0 for value in group] for group in zip(*told.values, strict=True)]
+    groups = [[value or 0 for value in group] for group in zip(*series.values, strict=True)]
     top = ceiling(max(map(sum, groups), default=0))
     step = WIDTH / max(1, len(groups))
     parts = [_grid()]
     for number, group in enumerate(groups):
         x, width = (number + GAP / 2) * step, (1 - GAP) * step
         y = float(HEIGHT)
-        for kind, count in zip(told.kinds, group, strict=True):
+        for kind, count in zip(series.kinds, group, strict=True):
             if count:
                 size = HEIGHT * count / top
                 y -= size
@@ -128,7 +128,7 @@ def bars(told: Told, title: str, text: str) -> Chart:
                     f'<rect class="{kind}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
                     f'height="{size:.2f}"/>'
                 )
-    return Chart(_svg("".join(parts)), _axis(top), title, text, told, len(groups))
+    return Chart(_svg("".join(parts)), _axis(top), title, text, series, len(groups))
 
 
 def lanes(
@@ -152,7 +152,7 @@ def lanes(
         for mark in some
     )
     drawn.append((name, _lane(_hours() + inside)))
-    told = {
+    series = {
         "since": since,
         "until": until,
         "lanes": [
@@ -166,7 +166,7 @@ def lanes(
         "marks": {"name": name, "items": [[round(one.at), one.title, one.kind] for one in some]},
         "none": none,
     }
-    return Lanes(drawn, to_json(told))
+    return Lanes(drawn, to_json(series))
 
 
 def _span(span: tuple[float, float], kind: str, since: float, until: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from devgate.gateway.reports.fleet_day import BUCKET, DAY, HOUR
 from devgate.http.pages import charts, words
-from devgate.http.pages.charts import Chart, Told
+from devgate.http.pages.charts import Chart, Series
 from devgate.http.pages.view import Visit
 from devgate.model import iso
 
@@ -27,13 +27,13 @@ def of_day(visit: Visit, fleet: Mapping[str, Any]) -> Mapping[str, Any]:
     if not hours:
         return {"online": None, "outcomes": None, "counting": False}
     since = words.seconds_of(hours[0]["at"])
-    told = Told(
+    series = Series(
         [visit.t("Online")], ["online"],
         [since + number * BUCKET for number in range(len(day))],
         [[point["online"] for point in day]], "minute",
     )  # fmt: skip
     return {
-        "online": charts.area(told, DAY // BUCKET, visit.t("Online"), _range(visit, told, 1)),
+        "online": charts.area(series, DAY // BUCKET, visit.t("Online"), _range(visit, series, 1)),
         "outcomes": _bars(visit, [since + n * HOUR for n in range(len(hours))], hours, 1),
         "kinds": KINDS,
         "columns": COUNTS,
@@ -53,7 +53,7 @@ def of_days(visit: Visit, trend: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"online": None, "outcomes": None, "counting": False}
     days = trend["days"]
     since = words.seconds_of(hours[0]["at"])
-    told = Told(
+    series = Series(
         [visit.t("Online")], ["online"],
         [since + number * HOUR for number in range(len(hours))],
         [[hour["online"] for hour in hours]], "short",
@@ -62,7 +62,7 @@ def of_days(visit: Visit, trend: Mapping[str, Any]) -> Mapping[str, Any]:
     begins = [words.seconds_of(group["at"]) for group in groups]
     step = 1 if days == 7 else 5
     return {
-        "online": charts.area(told, len(hours), visit.t("Online"), _range(visit, told, days)),
+        "online": charts.area(series, len(hours), visit.t("Online"), _range(visit, series, days)),
         "outcomes": _bars(visit, begins, groups, days),
         "kinds": KINDS,
         "columns": COUNTS,
@@ -92,8 +92,8 @@ def _grouped(visit: Visit, hours: Hours, days: int) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def _range(visit: Visit, told: Told, days: int) -> str:
-    known = [value for value in told.values[0] if value is not None]
+def _range(visit: Visit, series: Series, days: int) -> str:
+    known = [value for value in series.values[0] if value is not None]
     return visit.t(
         "{days}: {now} now; at least {least}, at most {most}",
         days=period(visit, days), now=known[-1] if known else 0,
@@ -102,14 +102,14 @@ def _range(visit: Visit, told: Told, days: int) -> str:
 
 
 def _bars(visit: Visit, begins: Sequence[float], groups: Hours, days: int) -> Chart:
-    told = Told(
+    series = Series(
         [visit.t(kind) for kind in KINDS], KINDS, begins,
         [[group[kind] for group in groups] for kind in KINDS],
         {1: "minute", 7: "short", 30: "date"}[days],
     )  # fmt: skip
     total = sum(group["start"] or 0 for group in groups)
     text = visit.t("{days}: {count} starts", days=period(visit, days), count=total)
-    return charts.bars(told, visit.t("Commands"), text)
+    return charts.bars(series, visit.t("Commands"), text)
 
 
 def period(visit: Visit, days: int) -> str:

@@ -157,12 +157,12 @@ def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") ->
 
 
 def tell_of_refusal(visit: Visit, account: str, **more: object) -> bool:
-    """The name stands in the log if there is such a user: else it may be a password. `more` is for
-    the event. False: too many were told already."""
+    """Record a refused login. The log names the account only if there is such a user: else it may
+    be a password. `more` is for the event. False: there were too many events already."""
     known, gateway = visit.web.sessions.is_user(account), visit.web.gateway
     source, address = f"web:{account}" if known else "", address_of(visit.request)
     gateway.refusals.refuse("http", "login", address, source=source, operation="login")
-    if (skipped := visit.web.told.turn(address, trio.current_time())) is not None:
+    if (skipped := visit.web.login_events.turn(address, trio.current_time())) is not None:
         gateway.records.event(
             "session.refused", None, name=account if known else None, address=address,
             skipped=skipped, **more,

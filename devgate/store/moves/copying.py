@@ -18,7 +18,7 @@ CHUNK = 1_000  # keys in a statement of PostgreSQL
 MAX_PAUSE_SECONDS = 0.05  # seconds behind a slice; as long as it took, up to that
 
 # A table, rows that are done, and rows in all.
-Told = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
 class Differs(SetupError):
@@ -31,21 +31,25 @@ class Differs(SetupError):
         )
 
 
-def copied(source: Source, conn: Connection, table: Moved, told: Told, *, patient: bool) -> None:
+def copied(
+    source: Source, conn: Connection, table: Moved, on_progress: OnProgress, *, patient: bool
+) -> None:
     """Copy a table, slice by slice. Rows may change meanwhile: catch_up() comes next. `patient`:
     leave disk and processor to a gateway in between."""
     with source.reading():
         count = source.count(table)
-    target.copy(conn, table, _rows(source, table, count, told, patient))
-    told(table.name, count, count)
+    target.copy(conn, table, _rows(source, table, count, on_progress, patient))
+    on_progress(table.name, count, count)
 
 
-def _rows(source: Source, table: Moved, count: int, told: Told, patient: bool) -> Iterator[Values]:
+def _rows(
+    source: Source, table: Moved, count: int, on_progress: OnProgress, patient: bool
+) -> Iterator[Values]:
     done = 0
     for some in _slices(source, table, patient):
         yield from some
         done += len(some)
-        told(table.name, done, max(count, done))
+        on_progress(table.name, done, max(count, done))
 
 
 def _slices(source: Source, table: Moved, patient: bool) -> Iterator[list[Values]]:
@@ -116,7 +120,13 @@ def _replace(source: Source, conn: Connection, table: Moved, after: int, upto: i
 
 
 def compared(
-    source: Source, conn: Connection, table: Moved, move: Move, told: Told, *, patient: bool
+    source: Source,
+    conn: Connection,
+    table: Moved,
+    move: Move,
+    on_progress: OnProgress,
+    *,
+    patient: bool,
 ) -> int:
     """Compare all rows of a table, as they were at the note `move.change`. `conn` sees one state
     of the target throughout. Returns how many there are. Raises Differs and Gap."""
@@ -129,11 +139,11 @@ def compared(
         if ours != theirs:
             _must_be_changed(changed, _keys_of_difference(ours, theirs))
         done += len(some)
-        told(table.name, done, max(count, done))
+        on_progress(table.name, done, max(count, done))
     for keys in slices(target.keys(conn, table), CHUNK):
         with source.reading():
             there = source.there(table, keys)
-        told(table.name, done, done)
+        on_progress(table.name, done, done)
         if gone := [key for key in keys if key not in there]:
             _must_be_changed(changed, gone)
     return done

@@ -10,7 +10,7 @@ from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.api.samples.every import SAMPLES
 from devgate.http.api.samples.sample import TAGS
 from devgate.http.api.snippets import curl
-from devgate.http.pages.api_docs import told, words
+from devgate.http.pages.api_docs import documented, words
 from devgate.http.problems import STATUSES
 from documenting.plan import Language
 from documenting.words import said, table
@@ -42,7 +42,7 @@ def page(language: Language) -> str:
 
 
 def _call(language: Language, call: Call) -> list[str]:
-    shown = told(call, BASE)
+    shown = documented(call, BASE)
     role = NEEDS.get(call.operation)
     needs = (
         said(language, NEEDS_ROLE).format(

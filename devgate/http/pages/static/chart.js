@@ -4,11 +4,11 @@
 
 import { formed } from "./live.js";
 
-/** @typedef {{ names: string[], kinds: string[], at: number[], values: (number | null)[][], form: string }} Told */
+/** @typedef {{ names: string[], kinds: string[], at: number[], values: (number | null)[][], form: string }} Series */
 /** @typedef {{ since: number, until: number, lanes: { name: string, kind: string, spans: number[][] }[], marks: { name: string, items: [number, string, string][] }, none: string }} Lanes */
 /** @typedef {{ when: Date, form: string, rows: { name: string, kind: string, text: string }[], from: number, size: number }} Said */
 
-const MOST_MARKS = 6;
+const MAX_MARKS = 6;
 const STEPS = 288; // places of a day's lanes: five minutes each
 
 const box = document.createElement("div");
@@ -24,31 +24,31 @@ let open = null;
 let place = 0;
 
 /** @param {HTMLElement} chart */
-const places = (chart) => (chart.dataset.told ? JSON.parse(chart.dataset.told).at.length : STEPS);
+const places = (chart) => (chart.dataset.series ? JSON.parse(chart.dataset.series).at.length : STEPS);
 
 /** What it says at a place, and where that is as parts of its width. @param {HTMLElement} chart @param {number} n @returns {Said} */
 function said(chart, n) {
-  if (chart.dataset.told) {
-    /** @type {Told} */
-    const told = JSON.parse(chart.dataset.told);
-    const slots = Number(chart.dataset.slots) || told.at.length;
-    const rows = told.names.flatMap((name, i) => {
-      const value = told.values[i][n];
+  if (chart.dataset.series) {
+    /** @type {Series} */
+    const series = JSON.parse(chart.dataset.series);
+    const slots = Number(chart.dataset.slots) || series.at.length;
+    const rows = series.names.flatMap((name, i) => {
+      const value = series.values[i][n];
       // Of several, those that are none say nothing.
-      return value === null || (!value && told.names.length > 1) ? [] : [{ name, kind: told.kinds[i], text: String(value) }];
+      return value === null || (!value && series.names.length > 1) ? [] : [{ name, kind: series.kinds[i], text: String(value) }];
     });
-    return { when: new Date(told.at[n] * 1000), form: told.form, rows, from: n / slots, size: 1 / slots };
+    return { when: new Date(series.at[n] * 1000), form: series.form, rows, from: n / slots, size: 1 / slots };
   }
   /** @type {Lanes} */
-  const told = JSON.parse(chart.dataset.lanes ?? "");
-  const step = (told.until - told.since) / STEPS;
-  const at = told.since + n * step;
-  const rows = told.lanes.map(({ name, kind, spans }) => {
+  const lanes = JSON.parse(chart.dataset.lanes ?? "");
+  const step = (lanes.until - lanes.since) / STEPS;
+  const at = lanes.since + n * step;
+  const rows = lanes.lanes.map(({ name, kind, spans }) => {
     const span = spans.find(([from, to]) => from < at + step && to > at);
-    return { name, kind, text: span ? span.map((one) => formed(new Date(one * 1000), "minute")).join(" – ") : told.none };
+    return { name, kind, text: span ? span.map((one) => formed(new Date(one * 1000), "minute")).join(" – ") : lanes.none };
   });
-  const near = told.marks.items.filter(([when]) => Math.abs(when - at - step / 2) <= step);
-  rows.push(...near.slice(0, MOST_MARKS).map(([, text, kind]) => ({ name: text, kind, text: "" })));
+  const near = lanes.marks.items.filter(([when]) => Math.abs(when - at - step / 2) <= step);
+  rows.push(...near.slice(0, MAX_MARKS).map(([, text, kind]) => ({ name: text, kind, text: "" })));
   return { when: new Date(at * 1000), form: "minute", rows, from: n / STEPS, size: 1 / STEPS };
 }
 
@@ -87,7 +87,7 @@ function hide() {
 
 /** The chart that something happened in. @param {EventTarget | null} target */
 const chartOf = (target) => {
-  const found = target instanceof Element ? target.closest("[data-told], [data-lanes]") : null;
+  const found = target instanceof Element ? target.closest("[data-series], [data-lanes]") : null;
   return found instanceof HTMLElement ? found : null;
 };
 
