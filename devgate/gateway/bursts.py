@@ -8,8 +8,8 @@ from devgate.model import Imei
 
 MAX_REPORTED = 10  # events of one kind and device in a window that are reported one by one
 WINDOW_SECONDS = 60.0
-# Devices that are counted at once. Past it those with the fewest events are forgotten: a storm of
-# a million registrations takes no memory here.
+# Devices that are counted at once. With more, those with the fewest events are forgotten: so a
+# storm of a million registrations takes no memory here.
 MAX_DEVICES = 65_536
 
 
@@ -20,8 +20,8 @@ class BurstCounter:
         self._counts: dict[Imei, int] = {}
 
     def count(self, imei: Imei) -> int:
-        """Count one more. Returns how many the device has in this window: each up to MAX_REPORTED
-        is an event, and the one after that is an event with a count."""
+        """Count one more. Returns how many the device has in this window. Each up to MAX_REPORTED
+        gets an event, and the one after that gets an event with a count."""
         counts = self._counts
         count = counts[imei] = counts.get(imei, 0) + 1
         if len(counts) > MAX_DEVICES:
@@ -32,7 +32,7 @@ class BurstCounter:
         return count
 
     def over(self) -> Iterator[tuple[Imei, int]]:
-        """The window ends: how many events of which device were not reported at all."""
+        """End the window. Yields each device with how many of its events were not reported."""
         counts, self._counts = self._counts, {}
         for imei, count in counts.items():
             if count > MAX_REPORTED + 1:
@@ -40,7 +40,7 @@ class BurstCounter:
 
 
 class Window:
-    """When a window is over."""
+    """Windows of `seconds`, one after the other."""
 
     def __init__(self, seconds: float = WINDOW_SECONDS) -> None:
         self._seconds = seconds

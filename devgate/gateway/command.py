@@ -115,11 +115,11 @@ class Command:
         self.accepting = False  # that it waits is being written, and may be on disk
         self.recorded = False  # it is on disk: accepted, sent or ended
         self.done = False  # it has ended, on disk; or it is deferred to a later run
-        # At a node: why no row of it was written. It is no command then, and its order is open.
+        # At a node: why no row of it was written. Then there is no command, and its order is open.
         self.unwritten: str | None = None
-        # At a node: nobody has looked whether its key is spent, and no row of it tells that yet.
+        # At a node: whether its key is spent was not looked up; the write of its row will show it.
         self.presumed = False
-        # Who is called back: with True when it is done, with False when it is recorded.
+        # Callbacks: with True they are called when it is done, with False when it is recorded.
         self._callers: list[tuple[bool, Callable[[Command], None]]] | None = None
 
     @property
@@ -138,8 +138,8 @@ class Command:
         return self.recorded or self.accepting
 
     def before_its_end(self) -> Command:
-        """This command without the end that it was given, which is not on disk and never will be.
-        Whoever waits for this one waits for that one from now on."""
+        """This command without its end, which is not on disk and never will be. Callers that wait
+        for this one wait for the returned one from now on."""
         open_row = {"state": "waiting", "status": "000", "ended_at": None}
         found = Command.of({**self.row(), **open_row})
         found._callers, self._callers = self._callers, None
@@ -151,7 +151,7 @@ class Command:
 
     def on_settled(self, wait: bool, on_done: Callable[[Command], None]) -> None:
         """Call back once it has ended, or (not `wait`) as soon as it is recorded; at once if that
-        is so. An end is told when it is on disk: at a node, another one may have the command
+        is so. An end is reported when it is on disk: at a node, another one may have the command
         before that. Callbacks must neither await nor raise, and come in the order of the calls.
 
         When the gateway stops, a deferred command may be done before it is recorded: its callers
@@ -170,7 +170,7 @@ class Command:
         return self._callers is not None
 
     def forget_callers(self) -> None:
-        """Call nobody back: they have been told that a fault met their order."""
+        """Call nobody back: the callers have got an error for their order."""
         self._callers = None
 
     def set_recorded(self) -> None:
@@ -201,7 +201,7 @@ class Command:
         return encode("000", self.imei, self.kind, data)
 
     def sends(self, now: float, running: bool, sequence: int) -> None:
-        """It is about to be journalled. When it has gone out, `sent_at` is set again."""
+        """It is about to be journalled as sent. Once it was sent, `sent_at` is set again."""
         self.state, self.sent_at, self.running = "sent", now, running
         self.sequence = sequence
 
@@ -236,7 +236,7 @@ class Command:
         self.message = self._words(status) + ", the answer came late"
 
     def is_not_on_disk(self) -> None:
-        """Its outcome is told before it is on disk. The second time does nothing."""
+        """Its outcome is reported before it is on disk. The second time does nothing."""
         if not self.message.endswith(NOT_ON_DISK):
             self.message += NOT_ON_DISK
 
@@ -262,7 +262,7 @@ class Command:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Command:
-        """The command that such a row tells of."""
+        """The command of such a row."""
         order = Order(Imei(row["imei"]), row["type"], row["long"], row["key"], row["timeout"])
         command = cls(row["id"], order, row["accepted_at"])
         command.become(row)
@@ -271,7 +271,7 @@ class Command:
         return command
 
     def become(self, row: Mapping[str, Any]) -> None:
-        """Be as this row of it says. Nobody is called back."""
+        """Take the values of this row. Nobody is called back."""
         for name in (
             "status", "state", "message", "late", "source", "sent_at", "ended_at", "late_at",
             "expires_at", "running", "sequence", "ambiguous", "why", "new_address", "group_id",

@@ -1,4 +1,4 @@
-"""The one way from a callback to a task that waits for it."""
+"""How a task waits for a callback."""
 
 from __future__ import annotations
 

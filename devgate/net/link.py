@@ -1,6 +1,6 @@
-"""One device's socket: what could not be sent at once waits here, within a limit.
+"""One device's socket: bytes that could not be sent at once wait here, within a limit.
 
-And whether its TCP has acknowledged what was sent: SIOCOUTQ, beside what was written.
+Marks tell whether its TCP has acknowledged what was sent: by SIOCOUTQ and the bytes written.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Final, Protocol
 
 from devgate.net.limits import Crowd
 
-# Some sixty of the longest frames. A device that leaves more than that unread reads nothing.
+# About sixty of the longest frames. A device that leaves more than that unread reads nothing.
 MAX_UNSENT = 65536
 SIOCOUTQ: Final = termios.TIOCOUTQ  # one number in Linux: bytes that were not acknowledged yet
-UNKNOWN: Final = 1 << 62  # bytes: more than any, for nobody can know any more
+UNKNOWN: Final = 1 << 62  # bytes; more than any real number: it cannot be known any more
 _INT = struct.Struct("i")
 
 
 class Inbound(Protocol):
-    """What stands between the socket and the desk: a PROXY header to come, or TLS.
+    """A filter between the socket and the desk: a PROXY header that is to come, or TLS.
 
     `ended`: the device has said, within the stream, that nothing more will come.
     """
@@ -32,20 +32,20 @@ class Inbound(Protocol):
 
     @property
     def opening(self) -> bool:
-        """There is more to come before the desk hears of the device: a header, a handshake."""
+        """A header or a handshake must come before the desk gets bytes of the device."""
 
     def receive(self, link: Link, data: bytes) -> bytes | None:
-        """What `data` (empty: the end) says to the desk: see Link.receive."""
+        """The bytes for the desk of `data` (empty: the end): see Link.receive."""
 
 
 class Outbound(Protocol):
-    """What stands between the desk and the socket: TLS."""
+    """A filter between the desk and the socket: TLS."""
 
     def seal(self, plain: bytes) -> bytes:
-        """The bytes for the socket. Empty: it cannot be sent any more."""
+        """The bytes for the socket. Empty: nothing can be sent any more."""
 
     def goodbye(self) -> bytes:
-        """The bytes, if any, that end the stream in good order."""
+        """The bytes, if any, that close the stream properly."""
 
     def over(self) -> None:
         """The link is closed. The second time does nothing."""
@@ -55,8 +55,8 @@ class Link:
     """A non-blocking socket. Nothing here awaits, and nothing here raises.
 
     The owner of the connection closes it, by Poller.close() and nowhere else: a
-    descriptor that is closed early may already be somebody else's. Whoever is told by
-    send() that the link is of no more use tells the owner: the poller may have no news of it.
+    descriptor that is closed early may already belong to another socket. If send() returns False,
+    the caller must end the connection: the poller may not report it.
 
     `address` is the device's ("1.2.3.4:5678"), also behind a load balancer, once its PROXY
     header is here. `crowd` is what it is counted in, if it is counted (`Crowds`). `why` says why
@@ -96,10 +96,10 @@ class Link:
         return self.inbound is not None and self.inbound.opening
 
     def send(self, wire: bytes) -> bool:
-        """Send what the kernel takes now and keep the rest. False: the link is of no more use.
+        """Send what the kernel takes now and keep the rest. False: the link is broken.
 
-        Once the kernel has failed, or more than `max_unsent` bytes would wait, nothing is ever
-        sent again: the device may have half a frame, and what followed would be read as its rest.
+        After an error of the kernel, or if more than `max_unsent` bytes would wait, nothing is
+        sent any more: the device may have half a frame, and would read later bytes as its rest.
         """
         if self.broken:
             return False
@@ -112,7 +112,7 @@ class Link:
         return self.send_as_it_is(wire)
 
     def send_as_it_is(self, wire: bytes) -> bool:
-        """send(), past the outbound filter: for what that filter itself has to say."""
+        """send() without the outbound filter: for bytes of that filter itself."""
         if not self.unsent:
             try:
                 sent = os.write(self.fd, wire)
@@ -132,14 +132,14 @@ class Link:
         return True
 
     def mark(self) -> Mark:
-        """The place behind what was sent last. From now on bytes are counted, until unmark()."""
+        """The place behind the last byte that was sent. Bytes are counted until unmark()."""
         meter = self.outbound
         if not isinstance(meter, Meter):
             meter = self.outbound = Meter(self.outbound)
         return Mark(self, meter)
 
     def mark_at(self, place: int, written: int) -> Mark:
-        """A mark that another process had of this socket, which had been given so many bytes."""
+        """A mark that another process had of this socket, when it had written `written` bytes."""
         meter = self.outbound
         if not isinstance(meter, Meter):
             meter = self.outbound = Meter(self.outbound)
@@ -147,12 +147,12 @@ class Link:
         return Mark(self, meter, place)
 
     def unmark(self) -> None:
-        """Count no longer: the marks that there are must not be asked again."""
+        """Stop counting: existing marks must not be used any more."""
         if isinstance(self.outbound, Meter):
             self.outbound = self.outbound.inner
 
     def flush(self) -> bool:
-        """Send what waits, as far as the kernel takes it. False: the link is of no more use."""
+        """Send what waits, as far as the kernel takes it. False: the link is broken."""
         if self.broken:
             return False
         if self.unsent:
@@ -166,11 +166,11 @@ class Link:
         return True
 
     def receive(self, data: bytes) -> bytes | None:
-        """What the socket's bytes say to the desk. Empty: the end. None: nothing as yet."""
+        """The bytes for the desk of the socket's bytes. Empty: the end. None: nothing yet."""
         return data if self.inbound is None else self.inbound.receive(self, data)
 
     def end(self, why: str) -> bytes:
-        """Note why the link itself ends (the first reason counts), and return that end."""
+        """Note why the link itself ends (the first reason counts). Returns empty bytes."""
         self.why = self.why or why
         return b""
 
@@ -182,7 +182,7 @@ class Link:
 
 
 def reason(err: OSError) -> str:
-    """Why a connection failed, in words for the log and the device's history."""
+    """Why a connection failed, as the log and the device's history say it."""
     if err.errno in (errno.ECONNRESET, errno.EPIPE):
         return "reset by the device"
     if err.errno == errno.ETIMEDOUT:
@@ -191,9 +191,9 @@ def reason(err: OSError) -> str:
 
 
 class Meter:
-    """Counts the bytes that go into a link, in front of its own outbound filter.
+    """Counts the bytes that go into a link, around its own outbound filter.
 
-    A link has one only as long as somebody needs its marks: all others pay nothing for it.
+    A link has one only while marks are needed: other links have no cost.
     """
 
     __slots__ = ("inner", "written")
@@ -219,7 +219,7 @@ class Meter:
 
 
 class Mark:
-    """The place behind the last byte that a link had been given."""
+    """The place behind the last byte that had been written to a link."""
 
     __slots__ = ("_link", "_meter", "place")
 
@@ -229,8 +229,8 @@ class Mark:
         self.place = meter.written if place is None else place
 
     def acknowledged(self) -> bool:
-        """Whether the peer's TCP has acknowledged all bytes before it. To be asked while the
-        socket is open, also if it has failed. Later bytes make no difference."""
+        """Whether the peer's TCP has acknowledged all bytes before it. Call it while the socket is
+        open, also if it has failed. Later bytes make no difference."""
         return unacknowledged(self._link) <= self._meter.written - self.place
 
 

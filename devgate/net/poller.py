@@ -24,10 +24,10 @@ EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
 class Poller:
-    """Yields what arrived. It knows descriptors and bytes, and nothing of their meaning.
+    """Yields the bytes that arrived. It knows descriptors and bytes, not their meaning.
 
-    An event is a hint and no more: what counts is what read() says then. So a stale event,
-    of a descriptor that was closed and given out again, costs one idle read and does no harm.
+    An event is only a hint: the read that follows decides. So a stale event, of a descriptor that
+    was closed and reused, costs one read without data and does no harm.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,17 @@ class Poller:
         self._epoll.register(self.urgent.fd, select.EPOLLIN)
         self._look = select.poll()
         self._look.register(self._fd, select.POLLIN)
-        # By descriptor, for the kernel gives the lowest that is free: a fifth of a dict's memory.
+        # By descriptor: the kernel gives the lowest free one, so a list is dense, and takes a
+        # fifth of a dict's memory.
         self._links: list[Link | None] = [None] * (self.urgent.fd + 1)
         self._queues = Queues()
         self._more = False
 
     def add(self, link: Link) -> None:
-        """Poll this link. What it has to say already is reported like all that follows. The second
-        time does nothing.
+        """Poll this link. Bytes that have arrived already are reported like all that follow. The
+        second time does nothing.
 
-        Raises OSError if the kernel can watch no more sockets; close() is still to be called.
+        Raises OSError if the kernel cannot watch more sockets; close() must still be called.
         """
         links, fd = self._links, link.fd
         if self._polls(link, fd):
@@ -57,8 +58,8 @@ class Poller:
         links[fd] = link
 
     def look_through(self) -> None:
-        """Pass over what is told of links that were added by the thousand: each takes bytes, which
-        is no news, and a round has room for few of them. The others have their turn next."""
+        """Skip the first events of thousands of links that were just added: most say only that the
+        socket is writable, and would fill many rounds. Links with other events are read next."""
         links, size = self._links, LOOK
         while size == LOOK:
             fresh = self._epoll.poll(0, LOOK)
@@ -69,10 +70,10 @@ class Poller:
                     self._queues.later(link)
 
     def close(self, link: Link, *, abort: bool = False) -> None:
-        """Forget the link and close its socket; the second time does nothing.
+        """Remove the link and close its socket; the second time does nothing.
 
-        The only place that closes one. What the kernel has taken is still delivered; with
-        `abort` it is thrown away, and the device, if it is there at all, gets a reset.
+        The only place that closes a link. Bytes that the kernel has taken are still delivered;
+        with `abort` they are discarded, and the device gets a reset.
         """
         if link.fd < 0:
             return
@@ -90,13 +91,13 @@ class Poller:
         os.close(fd)
 
     def forget(self, link: Link) -> None:
-        """Poll it no more. Its socket stays open."""
+        """Stop polling it. Its socket stays open."""
         if self._polls(link, fd := link.fd):
             self._links[fd] = None
             self._queues.done(link)
-            # Closing would do, but for a descriptor that another process holds, too. And the
-            # epoll itself may be closed by now (ValueError).
-            try:  # noqa: SIM105 (an object less for each of the connections that a stop ends)
+            # Closing the descriptor is not enough if another process holds it, too. The epoll
+            # itself may be closed by now (ValueError).
+            try:  # noqa: SIM105 (saves an object for each connection that a stop ends)
                 self._epoll.unregister(fd)
             except (OSError, ValueError):
                 pass
@@ -105,7 +106,7 @@ class Poller:
         return fd < len(self._links) and self._links[fd] is link
 
     async def aclose(self) -> None:
-        """Close the epoll. The links are their owners' to close, before or after."""
+        """Close the epoll. The owners of links close them, before or after."""
         if not self._epoll.closed:
             trio.lowlevel.notify_closing(self._fd)
             self._epoll.close()
@@ -113,7 +114,7 @@ class Poller:
         await trio.lowlevel.checkpoint()
 
     async def wait(self) -> None:
-        """Wait until something may be read or sent. Other tasks get their turn in any case.
+        """Wait until something may be read or sent. Always a checkpoint.
 
         Raises trio.ClosedResourceError when the poller is closed meanwhile.
         """
@@ -129,28 +130,28 @@ class Poller:
         return self._more or bool(queues.unfinished) or bool(queues.unregistered)
 
     def waits(self, link: Link) -> bool:
-        """Whether this one has something to say, and has not had its turn yet."""
+        """Whether this link may have bytes to read, and has not had its turn yet."""
         return self._queues.waits(link)
 
     def pending(self) -> bool:
-        """Whether a round would find something now. Takes nothing away."""
+        """Whether a round would find something now. Changes nothing."""
         queues = self._queues
         return bool(queues.unfinished or queues.unregistered or self._look.poll(0))
 
     def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
         """One round of at most `most` links, without waiting. Empty bytes are the end of a link.
 
-        Registered links come first, then the others in a small slice: what the registered ones
-        leave of the round, within the limits of Queues.others().
-        The end may be told twice; nothing is told of a link that has been closed. Links may be
-        added and closed while this runs. A round that is left early loses nothing.
+        Registered links come first, then the others: as many as the registered ones leave room
+        for, within the limits of Queues.others(). The end may be reported twice; nothing is
+        reported of a link that has been closed. Links may be added and closed while this runs. If
+        the caller stops a round early, nothing is lost.
         """
-        # One local more, and CPython reads `link` and `data` by two instructions instead of one.
+        # With one more local, CPython would read `link` and `data` by two instructions.
         unfinished, others = self._queues.unfinished, self._queues.unregistered
         links, read = self._links, os.read
         if self._more or unfinished or others:  # as `behind`, without a call
             self.urgent.run()
-        # Floods and the others share a round, half and half, so that neither starves.
+        # Links that flood get half of a round, so that the others are read, too.
         turns = list(islice(unfinished, most // 2)) if unfinished else []
         room = most - len(turns)
         for _ in range(POLLS):
@@ -158,19 +159,19 @@ class Poller:
             self._more = len(fresh) == room
             before = len(others)
             events = iter(fresh)
-            # Registered links are read. The others only take their place in the queue.
+            # Registered links are read now. The others are only queued.
             try:
                 for fd, event in events:
                     link = links[fd]
                     if link is None or (unfinished and link in unfinished):
                         if fd == self.urgent.fd:
                             self.urgent.run()
-                        continue  # closed earlier in this round; or it has its turn anyway
+                        continue  # closed earlier in this round, or it is among `turns`
                     if not link.registered:
                         if event != select.EPOLLOUT or link.unsent:
                             others[link] = others.get(link, 0) | event
                     elif event == ORDINARY and not link.unsent and link.inbound is None:
-                        # The path of nearly every message: one read, one yield, nothing else.
+                        # Nearly every message: one read, one yield, nothing else.
                         try:
                             data = read(fd, READ_SIZE)
                         except BlockingIOError:
@@ -178,7 +179,7 @@ class Poller:
                         except OSError as err:
                             data = link.end(reason(err))
                         if len(data) == READ_SIZE:
-                            unfinished[link] = None  # for the case that the round is left here
+                            unfinished[link] = None  # if the caller stops the round here
                             yield link, data
                             if link in unfinished:  # not closed meanwhile
                                 yield from self._queues.drain(link, READS - 1, short=True)
@@ -190,8 +191,8 @@ class Poller:
                 for fd, _ in events:
                     if (link := links[fd]) is not None:
                         self._queues.later(link)
-            # The kernel tells in the order of arrival. Behind ten thousand links that are not
-            # registered there may be one that is.
+            # The kernel reports events in the order of arrival. Behind ten thousand links that are
+            # not registered there may be one that is.
             passed = len(others) - before
             if not self._more or passed <= 0:
                 room -= len(fresh) - max(passed, 0)
@@ -204,14 +205,14 @@ class Poller:
             yield from self._queues.others(room)
 
     def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
-        """What this one has to say, whether or not an edge told of it; as in arrivals()."""
+        """Read this link, whether or not there was an edge for it; yields as arrivals()."""
         return self._queues.drain(link, READS) if self._polls(link, link.fd) else iter(())
 
     async def flush_all(self, deadline: float) -> int:
         """Send what the outboxes hold, until `deadline` (trio's clock) at the latest.
 
-        Returns how many links then still hold something. For the end of the gateway, and beside
-        a running arrivals(): it looks every 20 ms, which is no way to live but a way to stop.
+        Returns how many links still hold something. For the end of the gateway, and beside a
+        running arrivals(): it looks every 20 ms, which would be too slow for normal operation.
         """
         while True:
             held = 0

@@ -1,4 +1,4 @@
-"""Whose turn is next among the links that may have more to say, and what a turn is."""
+"""Which links are read next, and how much of each: fairness between links."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ READS = 4  # reads of one link in one round: one flood cannot starve ten thousan
 # All other classes (callers, HTTP) have their turn between two rounds.
 UNREGISTERED_READS = 16
 UNREGISTERED_SECONDS = 0.002
-END_SECONDS = 0.00005  # that an end costs besides, in the task that owns the link
+END_SECONDS = 0.00005  # that the end of a link costs in the task that owns it
 
 # What nearly every event is: bytes to read, on a socket that would take some, too.
 ORDINARY = select.EPOLLIN | select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
-UNKNOWN = ORDINARY | GONE  # what may have happened to a link that was not asked to its end
+UNKNOWN = ORDINARY | GONE  # events that may have happened to a link that was not read to its end
 
 
 class Queues:
-    """Links that may have more to say than they have been asked, longest wait first. An edge
-    is told once, so that nothing but this remembers them.
+    """Links that may have more bytes to read, longest wait first. The kernel reports an edge only
+    once, so these queues must remember them.
 
-    All of them are polled: who closes or forgets a link calls done().
+    All of them are polled. Whoever closes or forgets a link calls done().
     """
 
     def __init__(self) -> None:
         self.unfinished: dict[Link, None] = {}
-        # The same of links that have not registered, with the events that were told of them.
+        # The same for links that have not registered, with the events that were reported.
         self.unregistered: dict[Link, int] = {}
 
     def waits(self, link: Link) -> bool:
-        """Whether this one has something to say, and has not had its turn yet."""
+        """Whether this link may have bytes to read, and has not had its turn yet."""
         return link in self.unregistered or link in self.unfinished
 
     def later(self, link: Link) -> None:
-        """It may have more to say: to the back of its queue."""
+        """It may have more bytes to read: move it to the back of its queue."""
         self.unfinished.pop(link, None)
         self.unregistered.pop(link, None)
         if link.registered:
@@ -51,7 +51,7 @@ class Queues:
             self.unregistered[link] = UNKNOWN
 
     def done(self, link: Link) -> None:
-        """It has no more to say for now, or is polled no more."""
+        """It has no more bytes for now, or is not polled any more."""
         self.unfinished.pop(link, None)
         self.unregistered.pop(link, None)
 
@@ -90,11 +90,11 @@ class Queues:
     ) -> Iterator[tuple[Link, bytes]]:
         """Send and read until there is no more, or `reads` times; then it is unfinished.
 
-        `short`: a short read means that there is no more, which holds only while neither an end
-        nor an error can stand behind the bytes.
+        `short`: a short read means that there is no more. That is so only while neither an end nor
+        an error can follow the bytes.
         """
         fd = link.fd
-        self.later(link)  # until it is done, or for good if the round is left early
+        self.later(link)  # until it is done; it stays so if the caller stops the round
         link.flush()
         for _ in range(reads):
             size, failed = 0, False
@@ -106,8 +106,8 @@ class Queues:
             except OSError as err:
                 raw, failed = link.end(reason(err)), True
             if not size and link.unsent and not failed:
-                # It has shut down its sending side and still reads: it gets its answers first.
-                # The edge that tells of room for them leads here again.
+                # It has shut down its sending side and still reads: it gets its answers first. The
+                # edge that reports room for them leads here again.
                 break
             data = link.receive(raw)
             if data is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 
-CALLS = 64  # in one round: then the devices have their turn
+MAX_CALLS = 64  # in one round: then the devices have their turn
 
 
 class Urgent:
     """Calls back for descriptors that can be read. The poller runs it ahead of a round.
 
-    In an epoll of its own, since one epoll hands out what is ready in the order in which it
-    became so: a caller would wait behind a wave of ten thousand heartbeats.
+    It has an epoll of its own: an epoll reports descriptors in the order in which they became
+    ready, so a caller would wait behind a wave of ten thousand heartbeats.
     """
 
     def __init__(self) -> None:
@@ -21,22 +21,22 @@ class Urgent:
         self.fd = self._epoll.fileno()  # readable when run() has something to do
 
     def add(self, fd: int, call: Callable[[], None]) -> None:
-        """Call that in each round in which there is something to be read, or the end.
+        """Call `call` in each round in which the descriptor has bytes to read, or the end.
 
-        It must neither await nor raise, and reads at least some of what is there. forget() is
-        to be called before the descriptor is closed.
+        It must neither await nor raise, and must read at least some of the bytes. forget() must be
+        called before the descriptor is closed.
         """
         self._epoll.register(fd, select.EPOLLIN)
         self._calls[fd] = call
 
     def forget(self, fd: int) -> None:
-        """Call for it no more; the second time does nothing."""
+        """Stop calling for it; the second time does nothing."""
         if self._calls.pop(fd, None) is not None and not self._epoll.closed:
             self._epoll.unregister(fd)
 
     def run(self) -> None:
-        """Call back for what can be read now, at most CALLS descriptors. Never waits."""
-        for fd, _ in self._epoll.poll(0, CALLS):
+        """Call back for descriptors that can be read now, at most MAX_CALLS. Never waits."""
+        for fd, _ in self._epoll.poll(0, MAX_CALLS):
             call = self._calls.get(fd)
             if call is not None:  # not forgotten by an earlier one of this round
                 call()

@@ -1,7 +1,7 @@
 """Cut a device's byte stream into events: protocol.md section 2. No I/O, no clock.
 
-TCP keeps no borders of messages, and a heartbeat has no frame. So a frame is found by its header
-(rules 1 and 2). What stands between two frames is one run, judged as a whole: a heartbeat, or
+TCP keeps no message boundaries, and a heartbeat has no frame. So a frame is found by its header
+(rules 1 and 2). The bytes between two frames are one run, judged as a whole: a heartbeat, or
 malformed (rule 3). Bytes at the end that may still become a frame are the tail: they wait for
 more, and whoever feeds the decoder decides for how long (rule 4).
 """
@@ -22,15 +22,15 @@ from devgate.protocol.frames import (
     ShortEcho,
 )
 
-SHORT = 3  # a run of at most this many bytes is a heartbeat, whatever it holds
+SHORT_BYTES = 3  # a run of at most this many bytes is a heartbeat, whatever it contains
 
-# LEN 020 to 022 are slips of devices in the field: such a frame is 23 bytes long.
+# Some devices in use send LEN 020 to 022 by mistake: such a frame is 23 bytes long.
 HEADER = rb"(?:02|0[3-9]|[1-9][0-9])[0-9][0-9]{3}[0-9]{15}[A-Z]{2}"
-# A header is looked for by its end: only there stand letters, so that a run of digits of any
-# length costs one step a byte, and not one for each header that it might begin.
+# A header is searched by its end, where it has letters: so a run of digits of any length costs one
+# step for each byte, not one for each header that it might begin.
 HEADER_END = re.compile(rb"[A-Z]{2}(?<=" + HEADER + rb")")
 BEATS = re.compile(rb"(?:[\x00\s01]++|AT)++")  # heartbeats of any number, joined together
-MANY_BEATS = b"0" * (SHORT + 1)  # stands for any such run that is longer
+MANY_BEATS = b"0" * (SHORT_BYTES + 1)  # stands for any such run that is longer
 
 
 def _optional(classes: list[bytes]) -> bytes:
@@ -50,12 +50,12 @@ PARTIAL = re.compile(
 
 
 class Decoder:
-    """Bytes in, events out, in work proportional to the bytes (protocol.md section 2, rule 5).
+    """Bytes in, events out; the work is proportional to the bytes (protocol.md section 2, rule 5).
 
     Nothing here raises: every byte is part of a frame, of a heartbeat or of a malformed run, or
     waits in the tail. `tail` are the bytes that may still become a frame: less than one frame, so
-    at most 998 bytes. Whoever feeds the decoder also watches the clock: early() for an
-    unregistered connection's short tail, expire() for any tail that has waited long enough.
+    at most 998 bytes. Whoever feeds the decoder also watches the clock, and calls early() for an
+    unregistered connection's short tail, and expire() for any tail that has waited long enough.
     """
 
     __slots__ = ("_before", "_reported", "tail")
@@ -63,46 +63,46 @@ class Decoder:
     def __init__(self, tail: bytes = b"", before: bytes = b"", reported: int = 0) -> None:
         self.tail = tail
         self._before = before  # the heartbeat before the tail: judged with it if no frame follows
-        # How many of the tail's first bytes an event has reported, one way or another.
+        # How many of the tail's first bytes an event has reported already.
         self._reported = reported
 
     def feed(self, data: bytes) -> list[Event]:
-        """Decode one read. Returns the events that these bytes decide, in order.
+        """Decode one read. Returns the events that are certain after these bytes, in order.
 
-        Never raises, for any bytes. What may still become a frame goes into `tail`, joined with
-        what was there; a heartbeat right before it is judged with it. The caller may reuse `data`.
+        Never raises, for any bytes. Bytes that may still become a frame are added to `tail`; a
+        heartbeat right before it is judged with it. The caller may reuse `data`.
         """
         return self._cut(self.tail + data if self.tail else data, last=False)
 
     def expire(self) -> list[Event]:
         """Judge a tail that has waited long enough (section 2, rule 4). Leaves no tail.
 
-        Returns the events in it, none if there is no tail. Never raises. A header in it whose
-        frame is not whole is no frame: its bytes belong to a run.
+        Returns the events in it, none if there is no tail. Never raises. A header in it without a
+        whole frame is not a frame: its bytes belong to a run.
         """
         return self._cut(self.tail, last=True)
 
     def rest(self, tail: bytes = b"") -> None:
-        """Replace the tail by this one, and forget what came before it: no event comes of that."""
+        """Replace the tail by this one, and forget what came before it, without an event."""
         self.tail, self._before, self._reported = tail, b"", 0
 
     @property
     def state(self) -> tuple[bytes, bytes, int]:
-        """What a Decoder is made of that goes on where this one is."""
+        """The arguments for a Decoder that continues where this one is."""
         return self.tail, self._before, self._reported
 
     def beats(self) -> bool:
-        """Whether the tail, should no frame come of it, would be no more than heartbeats.
+        """Whether the tail, if it does not become a frame, would be only heartbeats.
 
         True for an empty tail. For registered devices: nobody waits for the answer to a heartbeat.
         """
         return _is_beat(self._before + self.tail)
 
     def early(self) -> bool:
-        """Whether the tail is to be answered as a heartbeat now, while its bytes go on waiting.
+        """Whether to answer the tail as a heartbeat now, while its bytes stay in the tail.
 
-        For an unregistered connection after `heartbeat_grace` (section 2, rule 4). True once for
-        the same bytes; and not again for a frame that comes byte by byte.
+        For an unregistered connection after `heartbeat_grace` (section 2, rule 4). True only once
+        for the same bytes, and not again for a frame that comes byte by byte.
         """
         size = len(self.tail)
         if self._reported >= size or not _is_beat(self.tail):
@@ -120,11 +120,11 @@ class Decoder:
             if header < look:
                 header = _next_header(data, look)
             start, stop = _next_frame(data, look, header)
-            if stop > size and last:  # it never came: what stands there is no header
+            if stop > size and last:  # the rest never came: this is not a header
                 look = start + 1
                 continue
             bad = False
-            if start > done and start > reported:  # a run, and not one that was reported already
+            if start > done and start > reported:  # a run that was not reported already
                 run += data[done:start]
                 bad = not _is_beat(run)
                 if bad:
@@ -132,21 +132,21 @@ class Decoder:
                     run = b""
             if stop > size or start == size:
                 break
-            run = b""  # a frame right behind a heartbeat speaks for it
+            run = b""  # a heartbeat right before a frame has no event of its own
             events.append(_frame(data, start, stop))
             done = look = stop
         self.tail = data[start:]
-        # Should no frame come of the tail, it belongs to the run before it.
+        # If the tail does not become a frame, it belongs to the run before it.
         self._reported = size - start if bad else max(0, reported - start)
         if run and start == size:
             events.append(Heartbeat())
             run = b""
-        self._before = run if len(run) <= SHORT else MANY_BEATS
+        self._before = run if len(run) <= SHORT_BYTES else MANY_BEATS
         return events
 
 
 def _is_beat(run: bytes) -> bool:
-    return len(run) <= SHORT or BEATS.fullmatch(run) is not None
+    return len(run) <= SHORT_BYTES or BEATS.fullmatch(run) is not None
 
 
 def _next_header(data: bytes, look: int) -> int:
@@ -156,16 +156,16 @@ def _next_header(data: bytes, look: int) -> int:
 
 
 def _next_frame(data: bytes, look: int, header: int) -> tuple[int, int]:
-    """Where the next frame starts and will stop, be it whole or not yet.
+    """Where the next frame starts and will stop, whether or not it is whole yet.
 
     Both are len(data) if nothing from `look` on can start one. `header` is _next_header().
     """
     size = len(data)
-    # 006404 is never a device's own; it is cut out whole, so that an echo is known for one.
+    # A device never sends 006404 by itself; it is cut out whole, so that an echo is recognised.
     again = data.find(SHORT_404, look, header + len(SHORT_404) - 1)
     if again < 0 and header < size:
         return header, header + max(HEADER_SIZE, int(data[header : header + 3]))
-    # The digits of an echo may stand in a header that is still to come whole.
+    # The digits of an echo may be part of a header that is not whole yet.
     latest = size - HEADER_SIZE + 1
     partial = None if 0 <= again < latest else PARTIAL.search(data, max(look, latest))
     if again >= 0 and not (partial and partial.start() < again):

@@ -1,7 +1,7 @@
-"""The common case ahead of the general one: a read that is exactly one request, or one heartbeat.
+"""A fast path for the common case: a read that is exactly one request, or one heartbeat.
 
-Everything here gives what the decoder and the table give, sooner; a property test holds it
-to that. What it does not know it leaves to them.
+Everything here gives the same as the decoder and the table, with less work; a property test
+compares them. Reads that it does not know are left to the decoder and the table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from devgate.model import Imei
 from devgate.protocol.frames import HEADER_SIZE, MAX_FRAME, Frame
 from devgate.protocol.session import Book
 
-# A registered device's heartbeats that come alone, and the tail that the decoder keeps of each.
+# Heartbeats of a registered device that come alone, and the tail that the decoder keeps of each.
 LONE: Mapping[bytes, bytes] = {
     b"1": b"1",
     b"0": b"0",
@@ -30,21 +30,21 @@ ONE = re.compile(rb"023[0-9]{18}[A-Z]{2}")  # a frame without DATA
 HEADS = [b"%03d200" % size for size in range(MAX_FRAME + 1)]
 
 
-# In place of own() for a device that has asked nothing since it registered: most only beat, and
-# each one's own bytes take 64.
+# Used instead of own() until a device sends a request: most send only heartbeats, and the bytes of
+# own() take 64 bytes of memory each.
 NOT_ASKED = b"023000"
 
 
 def own(imei: Imei) -> bytes:
-    """How every request of this device begins: LEN 023, STATUS 000 and its IMEI, 21 bytes."""
+    """The first 21 bytes of every request of this device: LEN 023, STATUS 000 and its IMEI."""
     return b"023000" + imei.encode("ascii")
 
 
 def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
-    """The answer to a read of nothing but requests of the bound device (protocol.md section 3).
+    """The answer to a read of only requests of the bound device (protocol.md section 3).
 
-    `own` is own(imei). Returns the frames to send, in the order of the requests; None where the
-    decoder and the table have to look. Never raises.
+    `own` is own(imei). Returns the frames to send, in the order of the requests; None if the
+    decoder and the table must handle the read. Never raises.
     """
     if len(data) != HEADER_SIZE:
         return None if len(data) % HEADER_SIZE else _answers(own, imei, data, book)
@@ -65,7 +65,7 @@ def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
 
 
 def _answers(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
-    """To several requests in one read, in order."""
+    """The answers to several requests in one read, in order."""
     wires = []
     for start in range(0, len(data), HEADER_SIZE):
         wire = answer(own, imei, data[start : start + HEADER_SIZE], book)
@@ -76,9 +76,9 @@ def _answers(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
 
 
 def lone(data: bytes) -> Frame | None:
-    """The frame without DATA that these bytes are, whole; None if they are not.
+    """These bytes as one whole frame without DATA; None if they are not one.
 
-    That is how devices register and report results. Only for a decoder without a tail.
+    Devices register and report results by such frames. Only for a decoder without a tail.
     """
     if ONE.fullmatch(data) is None:
         return None

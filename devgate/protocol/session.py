@@ -2,25 +2,25 @@
 
 A session has one state, the IMEI that is bound to it, or none. Only a good registration (`HT` 000
 of a device that is known and enabled) binds one, and it is never bound to another one. So what a
-frame means follows from two things alone, and both are looked up:
+frame means depends on two things only, and both are looked up:
 
 - `SAYS` gives the kind of a frame by its COMMAND and STATUS. What is not in it is `Says.ODD`.
 - `_who` compares its IMEI with the bound one: UNREGISTERED, OWN or OTHER.
 
 `TABLE` has a rule for each of the 18 pairs; a test looks that none is missing. A rule returns an
 Answer: the bytes to send, and news for the gateway (Registered, Result, Echoed). Rules do no I/O
-and have no clock: react() gets the time. What they must know of devices they ask a Book, which
-answers from memory.
+and have no clock: react() gets the time. They look devices up in a Book, which answers from
+memory.
 
                       REGISTER    ASKS         RESULT       NOT_ME       ECHO   ODD
     UNREGISTERED      register    who_are_you  who_are_you  who_are_you  echo   who_are_you
     OWN               welcome     text         result       result       echo   who_are_you
     OTHER             not_yours   not_yours    not_yours    result       echo   who_are_you
 
-Two things are counted besides. `malformed`: malformed runs and echoes since the last good frame;
-the caller ends a connection with too many. And times, since a modem that echoes would otherwise go
-on for ever: a complaint about malformed bytes and a receipt for an unclaimed result come at most
-once in QUIET seconds.
+A session also has a count and times. `malformed` counts malformed runs and echoes since the last
+good frame; the caller ends a connection with too many. The times limit answers, because a modem
+that echoes would send them back for ever: malformed bytes are answered, and an unclaimed result is
+acknowledged, at most once in QUIET_SECONDS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from typing import NamedTuple, Protocol
 from devgate.model import Imei
 from devgate.protocol.frames import SHORT_404, Event, Frame, Heartbeat, ShortEcho, encode
 
-QUIET = 1.0  # seconds between two complaints, or two receipts for one thing nobody asked for
+QUIET_SECONDS = (
+    1.0  # between two answers to malformed bytes, or two receipts for one unclaimed result
+)
 
 
 class Who(Enum):
@@ -90,8 +92,8 @@ class Session:
 
     imei: Imei | None = None
     echoing: bool = False
-    malformed: int = 0  # in a row, without one good frame
-    complained: float = float("-inf")
+    malformed: int = 0  # in a row, without a good frame
+    malformed_answered: float = float("-inf")  # when malformed bytes were last answered
     # When a result that nothing claims was last acknowledged, by command and status.
     receipts: dict[tuple[str, str], float] | None = None
 
@@ -103,13 +105,14 @@ class Registered(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A device reports the result of a start or stop: section 4 says which command it settles.
+    """A device reports the result of a start or stop: protocol.md section 4 says which command it
+    settles.
 
-    `command` is QD or ST, `status` 200, 201 or 202, and `said` the IMEI in the frame, which is
-    another one than the device's only with 202.
+    `command` is QD or ST, `status` 200, 201 or 202. `said` is the IMEI in the frame: only with 202
+    it may differ from the device's.
     """
 
-    imei: Imei  # the device's, whatever the frame said
+    imei: Imei  # the device's, not that of the frame
     command: str
     status: str
     said: Imei
@@ -142,7 +145,7 @@ Rule = Callable[[Session, Frame, Book], Answer]
 
 
 def who_are_you(session: Session, frame: Frame, book: Book) -> Answer:
-    """`006404`: the server asks who this is, or does not know such a frame."""
+    """`006404`: the device must register, or its frame is unknown."""
     return WHO_ARE_YOU
 
 
@@ -171,7 +174,7 @@ def text(session: Session, frame: Frame, book: Book) -> Answer:
 
 
 def result(session: Session, frame: Frame, book: Book) -> Answer:
-    """A result goes to the gateway as news. Of a 202 the IMEI may be another one."""
+    """A result goes to the gateway as news. With a 202 the frame may have another IMEI."""
     assert session.imei is not None, "the table asks for a result only of a registered device"
     return Answer(b"", Result(session.imei, frame.command, frame.status, frame.imei))
 
@@ -220,21 +223,21 @@ def react(session: Session, event: Event, book: Book, now: float) -> Answer:
     if isinstance(event, ShortEcho):
         return _echo(session)
     session.malformed += 1
-    return _complain(session, now)
+    return _answer_malformed(session, now)
 
 
 def acknowledge(session: Session, of: Result, claimed: bool, now: float) -> bytes:
     """The receipt for a result: its frame with status 200 (section 3).
 
-    Empty where the same one, which nothing claimed, had its receipt less than QUIET seconds ago. A
-    modem that echoes sends our own receipt back as a result: without a limit the two of us would
-    go on for ever. `now` is of the clock that react() gets.
+    Empty if the same result, which nothing claimed, had a receipt less than QUIET_SECONDS ago. A
+    modem that echoes sends our own receipt back as a result: without a limit that would go on for
+    ever. `now` is of the clock that react() gets.
     """
     if not claimed:
         if session.receipts is None:
             session.receipts = {}
         last = session.receipts.get((of.command, of.status))
-        if last is not None and now < last + QUIET:
+        if last is not None and now < last + QUIET_SECONDS:
             return b""
         session.receipts[of.command, of.status] = now
     return encode("200", of.said, of.command)
@@ -246,10 +249,10 @@ def _who(session: Session, imei: Imei) -> Who:
     return Who.OWN if imei == session.imei else Who.OTHER
 
 
-def _complain(session: Session, now: float) -> Answer:
-    if now < session.complained + QUIET:
+def _answer_malformed(session: Session, now: float) -> Answer:
+    if now < session.malformed_answered + QUIET_SECONDS:
         return SILENCE
-    session.complained = now
+    session.malformed_answered = now
     return WHO_ARE_YOU
 
 

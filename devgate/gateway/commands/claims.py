@@ -81,7 +81,7 @@ class Held:
     link: DeviceLink | None  # where it came, as long as that connection lasts
     mark: Mark | None = None  # behind our acknowledgement; None: nothing is known
     ack_sent: bool = False  # whether our acknowledgement was sent
-    # Its connection ended before the device had our acknowledgement: it may be said again.
+    # Its connection ended before the device had our acknowledgement: it may send it again.
     may_repeat: bool = False
 
     def disconnected(self, link: DeviceLink) -> None:
@@ -99,11 +99,11 @@ class Group(Generic[C]):
 
     members: list[Sent[C]]
     held: list[Held] = field(default_factory=list)
-    # Since when they are ambiguous: the newest one's time was up, and answers were missing.
+    # Since when they are ambiguous: the newest one timed out, and answers were missing.
     since: float | None = None
 
     def pairs(self) -> list[tuple[Sent[C], Held]]:
-        """Which result is whose. One that may have reached nobody claims last."""
+        """Which result belongs to which command. One that may not have arrived claims last."""
         return list(
             zip(sorted(self.members, key=lambda entry: entry.lost), self.held, strict=True)
         )
@@ -202,8 +202,8 @@ class Claims(Generic[C]):
         return group.pairs()
 
     def _claimant(self, kind: str) -> Sent[C] | None:
-        """The oldest that has not yielded; to one in flight without a group all others have.
-        One that has yielded only has its turn when nothing newer is open."""
+        """The oldest that has not yielded. All others have yielded to one in flight without a
+        group. One that has yielded claims a result only if nothing newer is open."""
         some = [entry for entry in self.open if entry.kind == kind]
         for entry in some:
             if not entry.yielded:
@@ -216,7 +216,7 @@ class Claims(Generic[C]):
         return group is not None and group.since is None and bool(group.held)
 
     def unanswered(self, entry: Sent[C], now: float) -> list[Sent[C]]:
-        """The time of the command in flight is up. Returns the commands that are ambiguous now.
+        """The command in flight has timed out. Returns the commands that are ambiguous now.
 
         Without any it is a 408 like others, and may be settled late.
         """

@@ -1,4 +1,4 @@
-"""When which command is to be looked at again."""
+"""When each command is to be judged again: the deadlines of all that wait or are in flight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devgate.gateway.command import Command
 
 COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
 RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
-ROOM = 1024  # entries in the heap without asking which of them are over
+ROOM = 1024  # a shorter heap is not searched for entries that are over
 
 log = logging.getLogger("devgate.commands")
 
@@ -24,14 +24,14 @@ log = logging.getLogger("devgate.commands")
 class Deadlines:
     """The `until` of commands that wait or are on their way: trio's clock.
 
-    What is over before its time, or has got another, is passed over when its turn comes, or
-    thrown out with all others of its kind once there may be more of them than of the rest. So
-    thousands of commands that are answered at once cost one look, and not one each.
+    An entry whose command has ended, or has another deadline now, is skipped when it is due. Once
+    there may be more such entries than others, all of them are removed together. So thousands of
+    commands that are answered at once cost one pass over the heap, not one each.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Command]] = []
-        self._numbers = count()  # two of one time: commands themselves have no order
+        self._numbers = count()  # orders entries of one time: commands have no order
         self._full = ROOM
         self._alarm = Alarm()  # of watch()
 
@@ -66,10 +66,10 @@ class Deadlines:
         besides: Callable[[float], None],
         caught_up: Callable[[], Awaitable[None]],
     ) -> NoReturn:
-        """Judge each command when it is due, and do something else at an interval (seconds).
+        """Judge each command when it is due, and call `besides` every `every` seconds.
 
-        Both get the time. They must not await. `caught_up` is awaited first where a command is
-        due: after a stall of the loop its result may be here, unread.
+        Both get the time, and must not await. If a command is due, `caught_up` is awaited first:
+        after a stall of the loop its result may be here, unread.
         """
         done = trio.current_time()
         while True:
@@ -82,7 +82,7 @@ class Deadlines:
                 try:
                     judge(command, now)
                 except Exception:
-                    # It has no outcome yet, and all others must get theirs.
+                    # It stays without an outcome for now: all others must get theirs.
                     log.exception("deadline could not be judged command=%s", command.id)
                     failed.append(command)
                 # A network that is gone ends all commands at once.

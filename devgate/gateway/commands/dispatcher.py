@@ -21,9 +21,9 @@ PRUNE = 60.0  # seconds between two looks for devices whose last claim has lapse
 class Dispatcher(Settler):
     """Takes commands through their states: waiting, sent (on disk, then on the wire), ended.
 
-    No command has a task. What moves one on is a call: from whoever pushes it, from the writer
-    when its row is on disk, from the desk when the device has answered, from `serve` when its
-    time is up. None of these awaits, so that each step is whole.
+    No command has a task. Calls move it on: by whoever pushes it, by the writer when its row is
+    on disk, by the desk when the device has answered, by `serve` when it times out. None of these
+    awaits, so no other task runs in the middle of a step.
     """
 
     async def serve(
@@ -35,8 +35,8 @@ class Dispatcher(Settler):
     ) -> NoReturn:
         """Send, and watch the deadlines. Cancelled, what was sent ends as 408; the rest stays.
 
-        `caught_up` returns when all that devices have said up to now is read. Deadlines are not
-        judged while `pauses` are on.
+        `caught_up` returns when all that devices have sent up to now is read. Deadlines are not
+        judged during `pauses`.
         """
         watch = partial(self._deadlines.watch, self._judge, PRUNE, self._prune, caught_up)
         try:
@@ -51,11 +51,11 @@ class Dispatcher(Settler):
         raise AssertionError("it watches for ever")
 
     def hold(self) -> None:
-        """Let no command have its turn, until go_on(). What was taken goes on."""
+        """Begin no command until go_on(). Commands that are under way go on."""
         self._serving = False
 
     def go_on(self) -> None:
-        """After hold(): let waiting commands have their turn."""
+        """After hold(): begin waiting commands again."""
         for command in self.live.values():
             self._deadlines.add(command)  # a pause may have come between taking and judging one
         self._take_turns()
@@ -70,7 +70,7 @@ class Dispatcher(Settler):
         await self._outcomes.write_rates()
 
     def devices(self) -> list[DeviceCommands]:
-        """Those that have commands, or had some lately."""
+        """Those that have commands, or had some recently."""
         return list(self._devices.values())
 
     def take(self, device: DeviceCommands) -> None:

@@ -30,7 +30,7 @@ OnDone = Callable[[Command | Exception], None]
 
 
 class TakesOrders(Protocol):
-    """Who carries out orders: `Orders`, or a node of a cluster, whose orders may be another's."""
+    """What carries out orders: `Orders`, or a node of a cluster, which may forward them."""
 
     closed: bool  # the gateway is stopping
 
@@ -52,7 +52,7 @@ STOPS: Refusal = "503", None, None
 
 
 class Orders:
-    """Takes orders. What is taken runs on, whatever becomes of its caller."""
+    """Takes orders. An order that was taken goes on when its caller is gone."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Orders:
         keys: Keys,
     ) -> None:
         self.closed = False  # the gateway is stopping
-        # By what all orders are refused that it refuses: one look for each start, whatever for.
+        # Refuses orders: one call for each start, whatever the reasons are (quarantine, stopping).
         self._rule: Rule | None = None
         self.ids = Ids()
         self._directory = directory
@@ -76,7 +76,7 @@ class Orders:
         self._keys = keys
         self._spent = SpentKeys()
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
-        # Orders of devices that wait for that, or behind one that does; the first is worked on.
+        # By device: orders whose keys are looked up, and those behind them. The first is in work.
         self._queues: dict[Imei, deque[tuple[Order, bool, OnDone]]] = {}
 
     def close(self) -> None:
@@ -102,8 +102,8 @@ class Orders:
         CallerError (409) if that one was for something else, and with StoreError (503) if
         it cannot be looked up, or the journal cannot be written; then nothing was sent.
 
-        Orders for one device are taken in the order in which they came: a stop that comes behind
-        a start does not overtake it while that one's key is looked up.
+        Orders for one device are taken in the order in which they came: a stop does not overtake
+        an earlier start whose key is being looked up.
         """
         queue = self._queues.get(order.imei)
         if queue is not None:
@@ -148,14 +148,14 @@ class Orders:
                 self._dispatcher.refuse(command, *refusal)
             elif not self._dispatcher.push(command, order.expires):
                 self._dispatcher.refuse(command, "429")
-        except Exception:  # a fault: the caller hears of that, and of nothing else
+        except Exception:  # a fault: the caller gets this error, and no second reply
             command.forget_callers()
             raise
 
     async def _work_off(self, imei: Imei) -> None:
-        """Take this device's orders, one behind the other, until none waits."""
+        """Take this device's orders, one after the other, until none waits."""
         queue = self._queues[imei]
-        # Once it is here it is taken: its caller's end is not its own, nor is the service's.
+        # An order that is here is carried out, also when its caller or the service ends.
         with trio.CancelScope(shield=True):
             while queue:
                 order, wait, on_done = queue[0]
@@ -171,15 +171,15 @@ class Orders:
         del self._queues[imei]
 
     async def _known(self, order: Order, key: str) -> Command | None:
-        """The one command of this key; None: the key is new, and the order is to be taken at once.
-        Of callers at once, one looks it up and the others wait."""
+        """The command of this key; None: the key is new, and the order is to be taken at once.
+        If several callers ask at once, one looks it up and the others wait."""
         while (command := self._dispatcher.by_key.get(key)) is None:
             if (looking := self._looking.get(key)) is None:
                 command = await self._look_up(key)
                 break
             await looking.wait()
         if command is not None and command.content != order.content:
-            # Who may not see that one is not told of it: see `operations.own_replies.of_order`.
+            # `operations.own_replies.of_order` hides it from callers who may not see that command.
             raise CallerError(
                 "409",
                 f"key: {key!r} was used for another command, {command.id}; nothing was sent",
@@ -201,7 +201,7 @@ class Orders:
             if earlier is None:
                 return self._spent_here(key)  # one that the database has lost, if any
             command = Command.of(earlier)
-            command.done = True  # a record: nothing will happen to it here
+            command.done = True  # a record: nothing changes it in this run
             return command
         finally:
             del self._looking[key]
@@ -210,8 +210,8 @@ class Orders:
     async def _earlier(self, key: str) -> history.Record | None:
         """The command that has spent the key. Raises StoreError if that cannot be read.
 
-        The key may have been spent: what came of this order is unknown then, although nothing
-        was sent for this request.
+        The key may have been spent: then the outcome of the order is unknown, although nothing was
+        sent for this request.
         """
         if not await self._flushed():
             why = self._records.state
@@ -243,7 +243,7 @@ class Orders:
         )
 
     def _refusal(self, order: Order) -> Refusal | None:
-        """Why nothing may be sent, if so."""
+        """Why nothing may be sent; None if it may."""
         admitted = self._directory.admits(order.imei)
         if self._rule is not None and (barred := self._rule(order)) is not None:
             return barred

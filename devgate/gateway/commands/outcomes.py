@@ -1,4 +1,4 @@
-"""How commands end: what is journalled, counted and logged, and when their callers hear."""
+"""How commands end: what is journalled, counted and logged, and when callers get the outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ log = logging.getLogger("devgate.commands")
 
 
 class Outcomes:
-    """The commands that have not ended, and their ends. Synchronous: whoever waits is called."""
+    """The commands that have not ended, and how they end. Nothing here awaits: callers that wait
+    are called back."""
 
     def __init__(
         self,
@@ -35,7 +36,8 @@ class Outcomes:
         self.live: dict[str, Command] = {}  # by id: all that have not ended
         self.by_key: dict[str, Command] = {}  # those of them that have a key
         self.counts = CommandCounts()
-        self.shared = False  # other nodes take what waits on disk when its device registers there
+        # Whether other nodes take commands that wait on disk, when the device registers there.
+        self.shared = False
         self._records = records
         self._running = running
         self._rates = StartRates(records)
@@ -44,8 +46,8 @@ class Outcomes:
 
     @asynccontextmanager
     async def patient(self) -> AsyncIterator[None]:
-        """While it lives, ends wait some seconds for a database that is away, and how starts went
-        is written."""
+        """In this block, outcomes wait some seconds for a database that is away, and StartRates
+        are written."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._rates.run)
             try:
@@ -62,7 +64,7 @@ class Outcomes:
         return True
 
     async def write_rates(self) -> None:
-        """Write how starts went, as far as that waits: for a process that ends."""
+        """Write the StartRates that wait to be written: for a process that ends."""
         await self._rates.flush()
 
     def end_all(self, commands: Iterable[Command], status: str) -> None:
@@ -73,14 +75,14 @@ class Outcomes:
     def end_unsent(
         self, command: Command, status: str, message: str | None = None, why: str | None = None
     ) -> None:
-        """Nothing of it was sent. Its caller hears so once that is on disk."""
+        """Nothing of it was sent. Its caller gets that outcome once it is on disk."""
         if why is not None:
             command.why = why
         self.end(command, status, message)
         self._records.flush(partial(self.flushed, partial(self._unsent_flushed, command)))
 
     def end(self, command: Command, status: str, message: str | None = None) -> None:
-        """Its outcome. The caller of this tells those who wait, by flushed()."""
+        """Give it its outcome. The caller of this calls back those who wait, by flushed()."""
         now = time()
         command.ends(status, now, message)
         if status in ANSWERS:
@@ -99,9 +101,9 @@ class Outcomes:
         )  # fmt: skip
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
-        """They are 408s, and answers are there, but fewer. The last one is the newest.
+        """They are 408s, and fewer answers came than commands. The last one is the newest.
 
-        At a node one of them may be open again by now: another node had it, and had not ended it.
+        At a node one of them may be open again: another node had it, and had not ended it.
         """
         commands = [command for command in commands if command.status == "408"]
         if not commands:
@@ -118,8 +120,8 @@ class Outcomes:
         )  # fmt: skip
 
     def settle_late(self, command: Command, status: str) -> None:
-        """A result has come after the 408. Who asks for the command from now on hears of it once
-        that is on disk: until then a kill leaves the 408."""
+        """A result has come after the 408. Who asks for the command from now on gets it once it is
+        on disk: if the gateway is killed before, the record says 408."""
         now = time()
         command.settles_late(status, now)
         command.done = False
@@ -132,8 +134,8 @@ class Outcomes:
         self._records.flush(partial(self.flushed, partial(_told, command)))
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
-        """What Records.flush() calls back. Calls on once what was posted is on disk; with False
-        when that took too long."""
+        """The callback of Records.flush(). Calls `on_done` once what was posted is on disk; with
+        False if that takes too long."""
         if on_disk or self._nursery is None:
             on_done(on_disk)
         else:
@@ -154,11 +156,11 @@ class Outcomes:
             self._nursery.start_soon(self._wait_until_certain, command)
 
     async def _wait_until_certain(self, command: Command) -> None:
-        """A deferred start has ended, and on disk it still waits, or will as soon as a commit that
-        is under way is done: after a kill, the next gateway would send it. "Nothing was sent" is
-        said once that is on disk, or its time is over.
+        """A deferred start has ended. On disk it still waits, or will as soon as the running
+        commit is done: if this gateway were killed, the next one would send it. So its caller
+        gets "nothing was sent" once the end is on disk, or once it has expired.
 
-        Another node may have sent it by then: of a node's commands the outcome is unknown.
+        Another node may have sent it by then: then the outcome is unknown.
         """
         on_disk = False
         until = trio.current_time() + UNCERTAIN_SECONDS if self.shared else command.until
@@ -174,7 +176,7 @@ class Outcomes:
 
 
 def _told(command: Command, on_disk: bool) -> None:
-    """Its outcome may be told: it is on disk, or that takes too long."""
+    """Callers get its late result: it is on disk, or that takes too long."""
     if not on_disk:
         command.is_not_on_disk()
     command.set_done()

@@ -40,7 +40,7 @@ class Results:
         self._outcomes = outcomes
 
     def apply(self, settings: CommandSettings) -> None:
-        """Work by these times from now on."""
+        """Use these times from now on."""
         self.ack_timeout = settings.ack_timeout
         self.late_window = settings.late_window
 
@@ -73,7 +73,7 @@ class Results:
     def settle(
         self, device: DeviceCommands, result: Result, now: float, link: CommandLink | None
     ) -> list[tuple[Sent[Command], Held]] | Held | None:
-        """As Claims.settle(). What is held is put on disk, and then acknowledged."""
+        """As Claims.settle(). A held result is written to disk, and then acknowledged."""
         kind = result.command
         found = device.claims.settle(kind, result.status, now, self.late_window, link)
         if found is None:
@@ -85,7 +85,7 @@ class Results:
         if device.noted or device.claims.groups:
             self.note(device, kind)
         if link is not None and found and found[0][0].link is link:
-            # Let the connection count its bytes no longer, if nothing needs that.
+            # Stop counting the connection's bytes if no other command on it needs that.
             for entry in device.claims.open:
                 if entry.link is link:
                     break
@@ -110,7 +110,7 @@ class Results:
     def unanswered(
         self, device: DeviceCommands, entry: Sent[Command], now: float
     ) -> list[Command]:
-        """The time of the one in flight is up. Returns the commands that are ambiguous."""
+        """The command in flight has timed out. Returns the commands that are ambiguous."""
         ambiguous = [member.command for member in device.claims.unanswered(entry, now)]
         self.note(device, entry.kind)
         return ambiguous
@@ -123,19 +123,18 @@ class Results:
         return settled
 
     def disconnected(self, device: DeviceCommands, link: CommandLink, now: float) -> None:
-        """As Claims.disconnected(); what held results wait for then goes to disk."""
+        """As Claims.disconnected(); then writes to disk what held results wait for."""
         device.claims.disconnected(link, device.registered, now)
         for kind in list(device.claims.groups):
             self.note(device, kind)
 
     def note(self, device: DeviceCommands, kind: str) -> None:
-        """Put on disk what a restart must know, where there is anything that commands' own rows
-        do not tell."""
+        """Write to disk what a restart must know and the rows of commands do not contain."""
         claims = device.claims
         if len(claims) < 2 and not claims.closed and kind not in device.noted:
             return
         open_ = [entry for entry in claims if entry.kind == kind]
-        # One that has yielded stays so, also when the command that it yielded to has its result.
+        # A command that has yielded stays so, also when the one that it yielded to has its result.
         matters = len(open_) > 1 or (bool(open_) and open_[0].yielded)
         if matters or kind in claims.groups or kind in claims.closed:
             device.noted |= {kind}

@@ -36,11 +36,11 @@ log = logging.getLogger("devgate.commands")
 class Sender:
     """Sends each device's commands, one at a time, in their turn.
 
-    A start is never sent twice: the only call that transmits it stands in `_written`, behind a
-    commit that says `sent`, and no command is performed twice after it.
+    A start is never sent twice: only `_written` transmits it, after the commit of its `sent` row,
+    and no command is performed again after that.
 
-    Sender, Settler and Dispatcher are one object, in three files: a start passes through all of
-    them, and no call more than it needs.
+    Sender, Settler and Dispatcher are one object, in three files: a start passes through all
+    three without calls between objects.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Sender:
         """`sequence`: the number of the command that was sent last, by this run or before it."""
         # Fields are changed by whoever calls: a caller's task (push, cancel), the writer's (a row
         # is on disk), the desk's (a result), and the one of Dispatcher.serve (a deadline). None of
-        # these calls awaits, so that each is whole. Exceptions are said below.
+        # these calls awaits, so no other task runs in the middle of one. Exceptions are below.
         self.in_flight = 0  # commands between leaving their queue and their outcome on disk
         self._connected = connected
         self._records = records
@@ -68,12 +68,12 @@ class Sender:
         self.live, self.by_key, self.counts = outcomes.live, outcomes.by_key, outcomes.counts
         # By IMEI: made by callers' tasks, pruned by that of Dispatcher.serve.
         self._devices: dict[Imei, DeviceCommands] = {}
-        # Devices whose answer is awaited, the one that was listened to longest ago first. The
-        # writer's task adds one; the desk's reorders them, and takes out who has answered.
+        # Devices whose answer is awaited, the one that was read longest ago first. The writer's
+        # task adds one; the desk's reorders them, and removes those that have answered.
         self._awaited: dict[Imei, None] = {}
         self._deadlines = Deadlines()
-        # Devices with a deferred command whose turn has come while nothing could be journalled:
-        # added by the writer's task, taken out by a task of its own (_resume).
+        # Devices with a deferred command that was due while nothing could be journalled: added by
+        # the writer's task, removed by a task of its own (_resume).
         self._stalled: dict[Imei, DeviceCommands] = {}
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False  # set by the task of Dispatcher.serve
@@ -95,7 +95,7 @@ class Sender:
         return device
 
     def push(self, command: Command, expires_in: float | None) -> bool:
-        """Let the command wait for its turn, which may be now. False if too many wait already.
+        """Add the command to its device's queue; it may be sent now. False if the queue is full.
 
         A deferred command waits `expires_in` seconds for its device, any other
         as long as `queue_timeout` behind others.
@@ -121,7 +121,7 @@ class Sender:
         return True
 
     def _next(self, device: DeviceCommands) -> None:
-        """Take up the next command of this device, if it is that one's turn."""
+        """Begin the next command of this device, if it is due."""
         waiting = device.waiting
         if device.claims.groups and waiting and waiting[0].type == "stop":
             _make_way(device)
@@ -144,7 +144,7 @@ class Sender:
             self._perform(device, waiting.pop(0))
 
     def _overdue(self, device: DeviceCommands, now: float) -> None:
-        """End those that were to be sent by now. Mostly one waits, and none is overdue."""
+        """End those that should have been sent by now. Usually one waits, and none is overdue."""
         for command in device.waiting:
             if command.until <= now:
                 return self._outcomes.end_all(device.waiting.overdue(now), "410")
@@ -155,7 +155,7 @@ class Sender:
         running = command.type == "start" and self._running.until(device.imei) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
-        # Of one that has just come Orders has asked that.
+        # Orders has checked that for a command that has just come.
         if command.noted and self._contested(command):
             return self._outcomes.end_unsent(command, "423", CONTESTED, "flapping")
         if command.noted and self._maintained(command):
@@ -184,7 +184,7 @@ class Sender:
         )
 
     def _written(self, device: DeviceCommands, command: Command, error: Exception | None) -> None:
-        """It is on disk as sent: send it. Or it is not, and is not sent."""
+        """If it is on disk as sent: send it. If that failed, it is not sent."""
         if error is not None:
             self._not_written(device, command, error)
             return self._free(device, command)
@@ -193,7 +193,7 @@ class Sender:
         if connection is None:
             return self._left(device, command)
         now = trio.current_time()
-        if command.until <= now:  # the commit took long: whoever wanted it has left
+        if command.until <= now:  # the commit took so long that its caller does not wait any more
             self._outcomes.end_unsent(command, "410")
             return self._free(device, command)
         has_gone, mark = connection.transmit_marked(command.frame())
@@ -210,8 +210,8 @@ class Sender:
         state = self._records.state
         promised = command.deferred and command.recorded
         if promised and state != "ok" and not self._closed:
-            # It goes on waiting, as long as its caller has said. Its device is here, and it is
-            # the next one as soon as it can be journalled.
+            # It goes on waiting, for as long as its caller has asked. Its device is connected: it
+            # is sent as soon as it can be journalled.
             self._wait_again(device, command)
             self._stalled[device.imei] = device
             return
@@ -247,7 +247,7 @@ class Sender:
             self._outcomes.soon(self._resume)
 
     async def _resume(self) -> None:
-        """What could not be journalled has its turn again."""
+        """Begin again with commands that could not be journalled."""
         stalled, self._stalled = self._stalled, {}
         for number, device in enumerate(stalled.values(), 1):
             self._next(device)
@@ -259,7 +259,7 @@ class Sender:
             device.current = None
         elif device.aside is not None and device.aside.command is command:
             device.aside = None
-        # Else others have come with the device to this node while it was written.
+        # Otherwise the device came back to this node with other commands while it was written.
         self.in_flight -= 1
         if not self.in_flight and self._idle is not None:
             self._idle.set()
@@ -282,7 +282,7 @@ class Sender:
             log.warning(
                 "not accepted, it cannot be journalled command=%s error=%s", command.id, error
             )
-            if device.waiting.withdraw(command):  # else it has ended meanwhile
+            if device.waiting.withdraw(command):  # otherwise it has ended meanwhile
                 words = f"the gateway cannot write its journal ({self._records.state})"
                 self._outcomes.end_unsent(command, "503", f"{words}; nothing was sent")
         self._next(device)  # its turn may have come meanwhile, or that of the one behind it

@@ -66,7 +66,7 @@ class Settler(Sender):
         return self.results.restore(self._device(imei), kind, detail, known, since, now)
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
-        """These 408s are ambiguous, of which restore() said so. The last one is the newest."""
+        """These 408s, which restore() returned, are ambiguous. The last one is the newest."""
         self._outcomes.ambiguous(imei, commands)
 
     def disconnected(self, imei: Imei, link: CommandLink) -> None:
@@ -90,7 +90,7 @@ class Settler(Sender):
         return some
 
     def _judge(self, command: Command, now: float) -> None:
-        """Its time is up, if nothing has happened to it meanwhile."""
+        """It has timed out, unless something has happened to it meanwhile."""
         device = self._device(command.imei)
         self._overdue(device, now)
         if command.until <= now:
@@ -99,7 +99,7 @@ class Settler(Sender):
                     self._unanswered(device, claim, now)
 
     def _unanswered(self, device: DeviceCommands, claim: Sent[Command] | None, now: float) -> None:
-        """The device has not answered what was sent to it, and nobody waits for it any longer."""
+        """The device has not answered in time."""
         if claim is None or claim.command.state == "ended":
             return
         if claim is device.claim:
@@ -113,7 +113,7 @@ class Settler(Sender):
     def _answered(
         self, device: DeviceCommands, command: Command, status: str, message: str | None = None
     ) -> None:
-        """It has its outcome; its caller hears of it once that is on disk."""
+        """It has its outcome; its caller gets that once it is on disk."""
         if device.claim is None:
             self._awaited.pop(device.imei, None)
         self._outcomes.end(command, status, message)
@@ -127,17 +127,17 @@ class Settler(Sender):
 
     def _over(self, device: DeviceCommands, command: Command, on_disk: bool) -> None:
         if not on_disk:
-            # The device has said so, and its word goes on to the caller; but should the
-            # gateway be killed before the database is back, the record will say 408.
+            # The caller gets the device's result. But if the gateway is killed before the database
+            # is back, the record will say 408.
             command.is_not_on_disk()
-        if not (on_disk and command.late):  # a late one is told once that is on disk, too
+        if not (on_disk and command.late):  # a late result is reported once that is on disk, too
             command.set_done()
         self._free(device, command)
 
     def give_up(self) -> None:
-        """The gateway stops: nobody waits any longer for the results of what is in flight.
+        """The gateway stops: end the commands in flight as 408, without waiting for results.
 
-        What is only being journalled as sent will not be sent.
+        A command that is being journalled as sent is not sent.
         """
         self._gave_up = True
         now = trio.current_time()

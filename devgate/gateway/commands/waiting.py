@@ -7,7 +7,7 @@ from devgate.gateway.command import Command
 
 class Waiting(list[Command]):
     """Stops first, then starts, each in the order in which they came: the next one to be sent is
-    the first. Short, and mostly empty: there is one for each device that was started lately.
+    the first. Short, and mostly empty: there is one for each device that was started recently.
 
     A start may be added by `append`, and the next one taken by `pop(0)`.
     """

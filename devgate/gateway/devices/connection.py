@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from devgate.gateway.devices.taps import Tap
 
 
-SHARED_SECONDS = 0.001  # how far a time may be from its own number
+SHARED_SECONDS = 0.001  # by which a shared time may differ from the real one
 HANDSHAKE_SECONDS = 10.0  # for a PROXY header and a TLS handshake
 
 
 def shared(now: float, last: float) -> float:
-    """`last`, if that was just now, or else `now`. In a storm many connections have one number
-    between them then: each of its own takes 32 bytes."""
+    """`last` if that was less than SHARED_SECONDS ago, otherwise `now`. In a storm many
+    connections share one float object: each object takes 32 bytes."""
     return last if 0 <= now - last < SHARED_SECONDS else now
 
 
 class Owner(Protocol):
-    """Who keeps the connections."""
+    """What holds the connections."""
 
     relayed: bool
-    """Whether a load balancer stands between: acknowledgements of TCP are its own."""
+    """Whether devices come through a load balancer: TCP acknowledgements are the balancer's."""
 
     def began(self, connection: Connection) -> None:
-        """Take it in. It is over already if that gives it a `why`."""
+        """Add it. If that sets its `why`, it has ended already."""
 
     def ended(self, connection: Connection) -> None:
-        """Forget it, and close its socket."""
+        """Remove it, and close its socket."""
 
 
 class Connection(Parked):
@@ -61,7 +61,7 @@ class Connection(Parked):
         self.tap: Tap | None = None
         self.received = 0  # bytes before it registered
         self.refused = 0  # registrations
-        self.announced = True  # once registered: there is an event that says so
+        self.announced = True  # once registered: whether an event says that it is online
         self.waits = False  # for the rest of a frame, among the desk's tails
         self.why = ""  # once set, the connection is over
 
@@ -73,11 +73,11 @@ class Connection(Parked):
         return not self.why
 
     def finish(self) -> None:
-        """For its task, as the last: the owner forgets it and closes its socket."""
+        """For its task, as its last step: the owner removes it and closes its socket."""
         self.owner.ended(self)
 
     def transmit(self, wire: bytes, why: str | None = None) -> bool:
-        """Send, or keep for the device. False: nothing of it will go out, and this is over."""
+        """Send, or keep to send later. False: nothing of it is sent, and the connection ends."""
         if self.why:
             return False
         if self.tap is not None:
@@ -99,7 +99,7 @@ class Connection(Parked):
     def too_late(
         self, now: float, settings: DeviceSettings, crowded_timeout: float = math.inf
     ) -> str:
-        """Why it is to be ended for its silence; empty if it is not.
+        """Why it must be ended because it is silent; empty if it must not.
 
         `crowded_timeout` (seconds) counts where it is less than register_timeout.
         """
@@ -113,7 +113,7 @@ class Connection(Parked):
         return ""
 
     def end(self, why: str) -> None:
-        """Say that this connection is over. Its task closes it; the first reason counts."""
+        """End this connection. Its task closes it; the first reason counts."""
         if not self.why:
             self.why = why
             self.wake()

@@ -1,4 +1,4 @@
-"""Where the bytes of all devices are answered. Nothing in here awaits."""
+"""The desk: reads, decodes and answers the bytes of all devices. Nothing in here awaits."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Desk:
     ) -> None:
         """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too.
         `make_task` gives a connection's task its form (`parked_task`)."""
-        # By link. Each is added and taken out by its own task (Lifetimes); the desk's task and
-        # the sweep (Watch.run) read it, and change what a Connection holds.
+        # By link. Each is added and removed by its own task (Lifetimes); the desk's task and the
+        # sweep (Watch.run) read it, and change the fields of a Connection.
         self.connections: dict[Link, Connection] = {}
-        # Changed by the tasks of callers that tap, which attach() shows to connections.
+        # Changed by the tasks of callers that tap; attach() sets the tap of connections.
         self.taps = Taps()
         # Counted by the desk's task and the sweep; read by /metrics and /healthz.
         self.counts = FrameCounts()
@@ -83,7 +83,7 @@ class Desk:
         self.rounds = Rounds(self, poller, presence, dispatcher)
 
     def apply(self, settings: DeviceSettings) -> None:
-        """Work by these timeouts and limits from now on."""
+        """Use these timeouts and limits from now on."""
         self._settings = settings
         self.lifetimes.relayed = settings.proxy_protocol
         self.watch.apply(settings)
@@ -99,7 +99,7 @@ class Desk:
                 connection.tap = tap
 
     def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
-        """Answer what has arrived. A fault in one connection ends that one alone.
+        """Answer what has arrived. An exception in one connection ends only that one.
 
         Returns how many arrivals there were.
         """
@@ -116,14 +116,13 @@ class Desk:
         return count
 
     def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
-        """What these bytes of a connection mean: answers and news, or its end.
+        """Act on these bytes of a connection: answers and news, or its end.
 
-        `data` is one read, empty for the end of the stream, or NO_MORE to judge a tail that has
-        waited long enough. `now` is trio's clock. The rules are those of protocol.md sections 2
-        and 3.
+        `data` is one read, empty at the end of the stream, or NO_MORE to judge a tail that has
+        waited long enough. `now` is trio's clock. Rules: protocol.md sections 2 and 3.
         """
         if connection.why:
-            return  # it is over: what comes now changes nothing
+            return  # it has ended: later bytes change nothing
         decoder = connection.decoder
         events: list[Event]
         if data is NO_MORE:
@@ -154,7 +153,7 @@ class Desk:
             self.watch.tend(connection, now)
 
     def answer_held(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Answer what had to wait. A fault ends this connection alone."""
+        """Answer events that had to wait. An exception ends only this connection."""
         try:
             self.answer(connection, b"", events, trio.current_time())
         except Exception:
@@ -194,12 +193,12 @@ class Desk:
     def answer(
         self, connection: Connection, data: bytes, events: Iterable[Event], now: float
     ) -> None:
-        """Answers to all events of one read go out in one write, in order."""
+        """Answer all events of one read in one write, in order."""
         session = connection.session
         seen: list[Seen] = []
-        # For the whole of this read: the tap of unregistered connections, if it is still one.
+        # For all of this read: the tap of unregistered connections, if it is unregistered now.
         tap = connection.tap
-        # Whose tap it is may show within the read: then it is shown whole.
+        # The device may register within this read: then its tap gets all of the read.
         tapped = tap is not None or (session.imei is None and len(self.taps) > 0)
         wire, counts = b"", self.counts
         for event in events:

@@ -1,4 +1,4 @@
-"""What the gateway makes of what a device said, besides answering it."""
+"""Acts on the news of a connection: registrations, results, echoes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("devgate.devices")
 
 
 class Acts:
-    """Registrations, results and echoes, and what follows from them."""
+    """What registrations, results and echoes change, besides the answer."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Acts:
         }
 
     def on(self, connection: Connection, news: News, now: float) -> bytes:
-        """Act on the news of a connection. Returns what is to be sent to it besides."""
+        """Act on the news of a connection. Returns bytes to send to it besides the answer."""
         if isinstance(news, Result):
             return self._settle(connection, news, now)
         if isinstance(news, Registered):
@@ -61,7 +61,7 @@ class Acts:
         return b""
 
     def roll(self, now: float) -> None:
-        """Once a minute: tell how many events of each device were left out."""
+        """Once a minute: write events with how many of each device were left out."""
         if self._window.over(now):
             for kind, bursts in self._bursts.items():
                 for imei, count in bursts.over():
@@ -70,7 +70,8 @@ class Acts:
     def _echoes(self, connection: Connection, imei: Imei | None) -> None:
         address = connection.link.address
         if imei is None:
-            # Anybody may do so, as often as he likes: a count, and a line a minute and address.
+            # Any peer can cause it any number of times: so only a count, and one log line for each
+            # address and minute.
             self._unregistered.refusals.refuse("device", "echo", host_of(address))
         elif self._tell("device.echoing", imei, {"address": address}):
             log.warning(
@@ -81,7 +82,7 @@ class Acts:
         return name_of(self._records.called(imei))
 
     def _tell(self, kind: str, imei: Imei, detail: Mapping[str, object]) -> bool:
-        """Write an event, unless there were many of it within the minute."""
+        """Write an event, unless there were many of this device within the minute."""
         count = self._bursts[kind].count(imei)
         if count <= MAX_REPORTED:
             self._records.event(kind, imei, **detail)
@@ -90,7 +91,7 @@ class Acts:
         return count <= MAX_REPORTED + 1
 
     def _settle(self, connection: Connection, result: Result, now: float) -> bytes:
-        # What an echoing connection says may be our own receipt: it settles nothing.
+        # A result on an echoing connection may be our own receipt: it settles nothing.
         claimed = False
         if not connection.session.echoing:
             settled = self._dispatcher.settle(result, now, connection)
@@ -99,7 +100,7 @@ class Acts:
             claimed = settled
         receipt = acknowledge(connection.session, result, claimed, now)
         if not receipt:
-            return receipt  # neither is it told again
+            return receipt  # and no event, as for the one before
         if claimed and result.said == result.imei:
             return receipt
         return self._said(receipt, result, claimed)

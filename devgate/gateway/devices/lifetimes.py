@@ -40,8 +40,8 @@ class Lifetimes:
         *,
         relayed: bool,
     ) -> None:
-        """`connections` are the desk's, by link. Each is added and taken out here, by its own
-        task; `make_task` gives that its form (`parked_task`)."""
+        """`connections` are the desk's, by link. Each is added and removed here, by its own task;
+        `make_task` makes that task (`parked_task`)."""
         self.relayed = relayed
         self._connections = connections
         self._poller = poller
@@ -60,33 +60,33 @@ class Lifetimes:
         return self._make_task(Connection(link, self, self._connected))
 
     def began(self, connection: Connection) -> None:
-        """A connection's task begins: poll its link. It ends if the kernel can watch no more."""
+        """A connection's task begins: poll its link. It ends if the kernel cannot watch more."""
         connection.tap = self._taps.get(None)
         self._connections[connection.link] = connection
         self._unregistered.began(connection)
         self.poll(connection)
 
     def moved(self, connection: Connection) -> None:
-        """Another program has had this connection until now. It is not read before poll()."""
+        """Add a connection that another process had until now. It is not read before poll()."""
         self._connections[connection.link] = connection
         if connection.session.imei is None:
             self._unregistered.began(connection)
 
     def poll(self, connection: Connection) -> None:
-        """Read it from now on. It ends if the kernel can watch no more."""
+        """Read it from now on. It ends if the kernel cannot watch more."""
         try:
             self._poller.add(connection.link)
         except OSError as err:
             connection.end(reason(err))
 
     def poll_all(self, connections: Iterable[Connection]) -> None:
-        """The same of very many: who has said something meanwhile does not wait for the rest."""
+        """poll() very many connections. Those with bytes to read do not wait for the others."""
         for connection in connections:
             self.poll(connection)
         self._poller.look_through()
 
     def forget(self, connection: Connection) -> None:
-        """It was moved() here and polled, and another one takes its place, or none."""
+        """Remove a connection that was moved() here and polled: it was replaced, or is gone."""
         del self._connections[connection.link]
         self._poller.forget(connection.link)
 
@@ -95,16 +95,16 @@ class Lifetimes:
         return self._make_task(connection)
 
     def hang_up(self, link: Link) -> None:
-        """Close a connection in a process that is the gateway no longer: nothing is told of it."""
+        """Close a connection in a process that is not the gateway any more: without an event."""
         self._poller.close(link)
 
     def close(self) -> None:
-        """The gateway stops: end all connections, which costs less than to cancel each."""
+        """The gateway stops: end all connections, which costs less than cancelling each task."""
         for connection in list(self._connections.values()):
             connection.end(STOPS)
 
     def ended(self, connection: Connection) -> None:
-        """A connection's task ends: forget it, and close its socket.
+        """A connection's task ends: remove it, and close its socket.
 
         The only place where a device's connection is closed, called once for each by its own task.
         """
@@ -126,5 +126,5 @@ class Lifetimes:
         return self._unregistered.make_room(most, trio.current_time(), self._poller.waits)
 
     def strict(self, address: str) -> bool:
-        """For the acceptor: whether this address is to be kept to its share of them."""
+        """For the acceptor: whether this address may have only its share of them."""
         return self._unregistered.slow(address, trio.current_time())

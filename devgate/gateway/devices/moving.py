@@ -72,7 +72,7 @@ def pack(desk: Desk, presence: Presence, links: Iterable[Link]) -> Iterator[tupl
             more["uncounted"] = True
         if session.echoing or session.malformed or session.receipts:
             more["session"] = [
-                session.echoing, session.malformed, session.complained,
+                session.echoing, session.malformed, session.malformed_answered,
                 [[*key, at] for key, at in (session.receipts or {}).items()],
             ]  # fmt: skip
         if connection.waits:
@@ -196,10 +196,10 @@ class Unpacking:
         if "written" in more:
             link.mark_at(0, more["written"])
         if "session" in more:
-            echoing, malformed, complained, receipts = more["session"]
+            echoing, malformed, malformed_answered, receipts = more["session"]
             known = {(command, status): at + shift for command, status, at in receipts}
             connection.session = Session(
-                None, echoing, malformed, complained + shift, known or None
+                None, echoing, malformed, malformed_answered + shift, known or None
             )
         connection.announced = more.get("announced", True)
         connection.received, connection.refused = more.get("unregistered", (0, 0))
