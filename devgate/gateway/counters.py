@@ -1,7 +1,7 @@
-"""What has happened since the start, as plain integers: architecture.md section 7, rule 3.
+"""Counters since the start, as plain integers: architecture.md section 7, rule 3.
 
-Each part of the gateway counts for itself and knows nothing of who reads it. A number is only
-ever added to, so that whoever reads between two turns of the loop sees a whole one.
+Each part of the gateway counts for itself and does not know who reads it. Numbers only grow, and
+only within one step of the loop, so readers between two steps see consistent numbers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ODD = ("other", "other")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
-# Why a door turns somebody away. These series are there from the start: of one that begins at 1
-# nobody sees the first step.
+# Why a door refuses a peer. These series exist from the start: Prometheus does not see the first
+# increase of a series that begins at 1.
 REFUSED: Mapping[str, tuple[str, ...]] = {
     "device": (
         "address",
@@ -42,7 +42,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "http": ("token", "role", "login", "rate", "share", "address", "full", "protocol"),
 }
 
-# A round of the poller that is faster needs no bucket of its own, and no call.
+# A round of the poller that is faster has no bucket of its own, and costs no call.
 FAST = SECONDS[0]
 
 
@@ -63,7 +63,7 @@ class Histogram:
 
 
 class FrameCounts:
-    """What devices said and were answered, and how long the poller took for it."""
+    """What devices sent and were sent, and how long the poller took for it."""
 
     __slots__ = (
         "arrivals", "beats", "busy", "echoes", "faults", "lag", "malformed", "progress", "quick",
@@ -77,12 +77,12 @@ class FrameCounts:
         self.beats = 0  # likewise
         self.echoes = 0  # 006404 alone: all other echoes are among `received`
         self.malformed = 0
-        self.faults = 0  # connections that ended by a fault of ours
+        self.faults = 0  # connections that ended by an exception of the gateway
         self.rounds = 0
         self.arrivals = 0
         self.busy = 0.0  # seconds in all rounds
         self.slow = Histogram(SECONDS)  # the rounds that were not FAST
-        self.lag = Histogram(SECONDS)  # how much too late the loop woke its sweep
+        self.lag = Histogram(SECONDS)  # by how much the loop woke the sweep too late
         self.seen = 0  # the rounds at the last look
         self.progress = float("-inf")  # trio's clock: when the poller was last seen to keep up
 
@@ -117,7 +117,7 @@ class FrameCounts:
 
 
 class CommandCounts:
-    """Commands, by what became of them."""
+    """Commands, by their outcome."""
 
     __slots__ = ("answering", "ended", "late", "sending", "sent")
 
@@ -129,7 +129,7 @@ class CommandCounts:
         self.answering = Histogram(SECONDS)  # from sent to the device's result
 
     def sends(self, command: Command, now: float) -> None:
-        """It has gone out. `now` is wall clock, and so may have been set back since."""
+        """The command was sent. `now` is wall clock: it may have been set back meanwhile."""
         self.sent[command.type] += 1
         if command.expires_at is None:  # it is not deferred
             self.sending.observe(max(0.0, now - command.accepted_at))
@@ -151,7 +151,7 @@ class StoreCounts:
 
 
 class RequestCounts:
-    """What was asked, through every way in."""
+    """Operations that were asked for, by every way in."""
 
     __slots__ = ("asked",)
 
@@ -169,7 +169,7 @@ class RequestCounts:
 
 
 class RefusedCounts:
-    """Peers and requests that were turned away before anything was done, by door and reason."""
+    """Peers and requests that were refused before anything was done, by door and reason."""
 
     __slots__ = ("refused",)
 

@@ -1,8 +1,8 @@
-"""The rows of events: what each tells besides its device and its time, as a JSON object.
+"""The rows of events: what each says besides its device and its time, as a JSON object.
 
 A start has three events, and most of each is the same for all three. That part is encoded once
-for a command and kept with it (`Command.front`): encoding it for each event cost more than the
-rest of a start's rows together.
+for a command and kept with it (`Command.front`): encoding it for each event cost more than all
+other rows of a start.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FLAG = ("false", "true")  # in JSON, of False and True
 
 
 def encoded(detail: Mapping[str, object]) -> str:
-    """A JSON object. Names are words of our own, and most values are text or whole numbers: the
-    encoder for everything takes three times as long.
+    """A JSON object. Names are our own, and most values are text or integers: the general encoder
+    takes three times as long.
 
-    Text of other servers may have half a surrogate pair. No database takes one, and a row that it
-    refuses stops the journal.
+    Text of other servers may have half a surrogate pair. Databases refuse it, and a refused row
+    stops the journal.
     """
     text = (
         "{"
@@ -49,7 +49,7 @@ def event_row(
 def online(imei: Imei, at: float, address: str, number: int) -> Row:
     """The event device.online: `at` is the wall clock's time, `number` the connection's.
 
-    An address is ours to write, as is the reason in offline(): no half surrogate pair is in them.
+    The gateway writes the address, and the reason in offline(): they have no half surrogate pair.
     """
     detail = f'{{"address":{quoted(address)},"connection":{number}}}'
     return Row("event", (at, "device.online", imei, None, detail))
@@ -62,19 +62,19 @@ def offline(imei: Imei, at: float, reason: str, number: int) -> Row:
 
 
 def device_front(called: Called | None) -> str:
-    """What a device is called, as the beginning of a JSON object that more is added to."""
+    """The device's id, name and site, as the beginning of a JSON object."""
     if called is None:
         return '{"id":null,"name":null,"site":null'
     return f'{{"id":{called.id},"name":{quoted(called.name)},"site":{quoted(called.site)}'
 
 
 def name_of(called: Called | None) -> str:
-    """What a line of the log calls a device besides its IMEI; nothing if it has no name."""
+    """The device's name for a log line; empty if it has none."""
     return "" if called is None else called.name
 
 
 def command_front(command: Command, called: Called | None) -> str:
-    """What all events of a command tell but its outcome, as the beginning of a JSON object."""
+    """The part that all events of a command share, as the beginning of a JSON object."""
     return (
         f'{device_front(called)},"kind":"{command.type}","long":{_optional(command.long)},'
         f'"key":{_text(command.key)},"source":{quoted(command.source)}'

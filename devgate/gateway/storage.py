@@ -26,32 +26,32 @@ from devgate.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How long a reply that is known waits for its record, when the database is away.
+# How long a reply waits until its record is on disk.
 RECORD_SECONDS = 5.0
-RECORD_SECONDS_AWAY = 1.0  # ... and when that is known already
+RECORD_SECONDS_AWAY = 1.0  # ... if the database is known to be away
 
 
 # Makes a command's event: from the command, its `command_front`, and the wall clock's time.
 CommandEvent = Callable[[Command, str, float], Row]
 
-# Events that devices can cause as often as they like, and that may be left out.
+# Events that devices can cause any number of times, and that may be left out.
 NOISE = frozenset({
     "device.flapping", "device.mismatch", "device.echoing", "device.unknown", "result.unsolicited",
 })  # fmt: skip
 
 
 class Names(Protocol):
-    """What devices are called. `Directory` has it."""
+    """The names of devices. `Directory` implements it."""
 
     def called(self, imei: Imei) -> Called | None:
         """Its id, name and site; None if it is not known."""
 
     def entry(self, imei: Imei, /) -> object:
-        """What stands for the device; another object as soon as it is called otherwise."""
+        """An object that stands for the device; another one as soon as its name changes."""
 
 
 class Records:
-    """The one door to the database. Nothing here blocks the loop."""
+    """All access to the database. Nothing here blocks the loop."""
 
     claims = False  # a device takes commands only once its row is on disk: at a node of a cluster
 
@@ -74,16 +74,16 @@ class Records:
         self._on_well = on_well
 
     def called(self, imei: Imei) -> Called | None:
-        """What events call this device."""
+        """The device's id, name and site for events; None if it is not known."""
         return self._names.called(imei)
 
     def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A command's row as it was read, with its times as a command here has them."""
+        """A command's row as it was read, with its times by this process's clock."""
         return row
 
     def _front(self, command: Command) -> str:
-        """What its events have in common (`details.command_front`), encoded once for as long as
-        its device is called the same."""
+        """The common part of its events (`details.command_front`). It is encoded once, and again
+        when the device's name changes."""
         entry = self._names.entry(command.imei)
         front = command.front
         if front is None or front[0] is not entry:
@@ -106,11 +106,11 @@ class Records:
         return self._writer.stuck
 
     async def confirm_loss(self) -> str | None:
-        """An operator knows what the database lost. Returns what that was, if anything."""
+        """An operator confirms that the database lost rows. Returns what was lost, if anything."""
         lost = await self.change(confirm_loss)
         self._database.loss = None
-        # An empty commit now, so that the next start need not wait for the writer's next try.
-        # Where it fails, `state` says why.
+        # An empty commit now, so that the next start does not wait for the writer's next try. If
+        # it fails, `state` says why.
         with trio.move_on_after(RECORD_SECONDS), suppress(Exception):
             await result_of(partial(self._writer.write, []))
         self.well()
@@ -128,7 +128,7 @@ class Records:
 
     @property
     def backlog(self) -> int:
-        """How much waits to be on disk."""
+        """How many writes and posts wait to be on disk."""
         return self._writer.backlog
 
     @property
@@ -143,19 +143,20 @@ class Records:
         at: float,
         on_done: Callable[[Exception | None], None],
     ) -> None:
-        """Call back with None once the command is on disk, as one with these events of it, which
-        have the time `at` (wall clock); or with an error, and then it never will be."""
+        """Write the command and these events of it, with the time `at` (wall clock), in one
+        transaction. Calls back with None once they are on disk, or with an error: then they never
+        will be."""
         if self._database.loss:
-            # What was lost may say that this very command was sent already.
+            # A lost row may say that this command was sent already.
             return on_done(StoreError(self._database.loss))
         front = self._front(command)
         rows = [event(command, front, at) for event in events]
         return self._writer.write([Row("command", command.values()), *rows], on_done)
 
     def post(self, command: Command, *events: Row) -> None:
-        """As the command is now; on disk, as one with the events, as soon as that can be done."""
+        """Write the command as it is now and the events in one transaction, when possible."""
         rows = [Row("command", command.values()), *events]
-        # With events each is an entry of its own: a later one does not stand for them.
+        # With events it is an entry of its own, which a later post() must not replace.
         self._writer.post(rows, None if events else ("command", command.id))
 
     def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
@@ -172,9 +173,9 @@ class Records:
         on_done: Callable[[Exception | None], None],
         address: str = "",
     ) -> Verdict:
-        """Call back with None once it is decided for which of these commands, by their ids, a
-        person's verdict counts, and on disk with an event for each; or with an error. `resolved`
-        of what is returned has them then."""
+        """Write a person's verdict on these commands. Calls back with None once it is on disk,
+        with an event for each command for which it counts; or with an error. `resolved` of the
+        returned Verdict has these commands then."""
         fronts = {id: (Imei(one.imei), self._front(one)) for id, one in commands.items()}
         at, said = time(), {"verdict": given, "note": note, "by": by}
         if address:  # where who says so is
@@ -192,8 +193,8 @@ class Records:
     ) -> None:
         """Post an event of now: of a device, of a command, or of neither.
 
-        What devices can cause as often as they like is left out while the database is too large.
-        Where rows were given up, the event log.lost goes ahead of it.
+        NOISE is left out while the database is too large. If rows were given up, the event
+        log.lost is written before it.
         """
         lost = self._writer.lost
         if lost > self._told_lost and self._writer.state == "ok":
@@ -211,7 +212,8 @@ class Records:
             self._writer.post(rows[:1], ("presence", values[0]))
 
     def offline(self, imei: Imei, reason: str | None) -> None:
-        """A device that an earlier run left online. No reason: its event is there already."""
+        """Mark a device as offline that an earlier run left online. Without a reason there is no
+        event: it was written already."""
         row = Row("offline", (imei, False, time()))
         self._writer.post([row], ("offline", imei))
         if reason is not None:
@@ -223,7 +225,7 @@ class Records:
         self._writer.post([row], ("running", imei))
 
     def open_results(self, imei: Imei, kind: str, detail: str) -> None:
-        """What results of this kind (QD, ST) depend on beside the commands; "": on nothing."""
+        """What results of this kind (QD, ST) depend on besides the commands; "": nothing."""
         id = f"{imei}:{kind}"
         self._writer.post([Row("open_results", (id, detail))], ("open_results", id))
 
@@ -249,7 +251,7 @@ class Records:
     async def flushed(self, patience: float = RECORD_SECONDS) -> bool:
         """Wait until what was posted is on disk; False if that took longer than `patience`."""
         if await result_of(self.flush):
-            return True  # nearly always, and without a scope for each command
+            return True  # nearly always, without the cost of a cancel scope
         if self._writer.state != "ok":
             patience = min(patience, RECORD_SECONDS_AWAY)
         with trio.move_on_after(patience):
@@ -284,7 +286,7 @@ class Records:
     async def whole(
         self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What `function` returns that makes many transactions of its own: an import."""
+        """What `function` returns. It makes transactions of its own: an import."""
         return await self.blocking(lambda: function(self._database, *args, **kwargs))
 
     async def blocking(self, function: Callable[[], T]) -> T:

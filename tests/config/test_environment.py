@@ -123,7 +123,7 @@ def test_values_that_do_not_go_together() -> None:
     )
 
 
-def test_variables_and_lines_are_complained_of_together(tmp_path: Path) -> None:
+def test_errors_in_variables_and_lines_are_reported_together(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text("device = 5\n[log]\nlevel = 5\n")
     said = refusal(

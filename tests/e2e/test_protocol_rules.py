@@ -59,7 +59,7 @@ def test_a_worked_stream_of_a_registered_device(
 # Section 3, below the table
 
 
-def test_malformed_bytes_are_complained_of_once_a_second(served: Gateway, imei: str) -> None:
+def test_malformed_bytes_are_answered_once_a_second(served: Gateway, imei: str) -> None:
     answer = frame("200", imei, "HT")
     with served.register(imei) as device:
         began, complaints = time.monotonic(), 0

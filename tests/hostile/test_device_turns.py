@@ -18,7 +18,7 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.unregistered import SLOW_AFTER
-from devgate.gateway.devices.watch import DUE, LOOKS, Watch
+from devgate.gateway.devices.watch import MAX_DUE, MAX_LOOKS, Watch
 from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowds
 from devgate.net.link import Link
 from devgate.net.poller import Poller
@@ -68,7 +68,7 @@ async def test_silent_unregistered_connections_are_looked_at_in_slices(
     trio.lowlevel.remove_instrument(loop)
     await poller.aclose()
     assert sum(looks.values()) == 3 * SILENT
-    assert max(looks.values()) <= LOOKS
+    assert max(looks.values()) <= MAX_LOOKS
 
 
 async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
@@ -87,7 +87,7 @@ async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
     )  # fmt: skip
     address = "192.0.2.1:5000"
     async with trio.open_nursery() as nursery:
-        for _ in range(3 * LOOKS):
+        for _ in range(3 * MAX_LOOKS):
             link = Link(os.eventfd(0, os.EFD_NONBLOCK), address, crowds.enter(address))
             nursery.start_soon(desk.lifetimes.own, link)
         nursery.start_soon(desk.watch.run)
@@ -180,4 +180,4 @@ async def test_what_is_due_together_is_judged_in_slices(
         far.close()
     assert at_once + sum(later.values()) >= GONE
     assert sum(later.values()) >= GONE - SLOW_AFTER
-    assert max(later.values()) <= DUE
+    assert max(later.values()) <= MAX_DUE

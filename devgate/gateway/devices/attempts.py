@@ -1,8 +1,8 @@
 """Attempts to register that were refused: gathered in memory, and written a few at a time.
 
-Whoever reaches the device port can make as many as he likes. In WINDOW_SECONDS at most MAX_TAKEN
-IMEIs are taken, and at most MAX_OF_NETWORK from one network; all others leave no trace but the
-counts of refusals. So a flood costs this much memory and this many rows, and no more.
+Any peer of the device port can make any number of attempts. In WINDOW_SECONDS at most MAX_TAKEN
+IMEIs are recorded, and at most MAX_OF_NETWORK from one network; all others are only in the counts
+of refusals. So memory and rows are bounded in a flood.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The task that owns a connection, as small as a task can be.
+"""The task that owns a connection, with as little memory as possible.
 
-It comes in two forms that do the same. `as_function` is an async function, and relies on nothing
-but trio's documented interface. `as_object` is that function written out as an object, because
-there are tens of thousands of these tasks and they do nothing else: its frame, its wait's frames
-and what is made to look at them were a kilobyte of the 2.5 that a device cost. `choose` tries the
-object with the trio that is installed, and takes the function where that does not run the object.
+It has two forms that do the same. `as_function` is an async function, and relies only on trio's
+documented interface. `as_object` is that function written as an object, because there are tens of
+thousands of these tasks and they only wait: the function's frames took one of the 2.5 KB that a
+device cost. `choose` tries the object with the installed trio, and uses the function if that trio
+does not run the object.
 
-What a coroutine is, PEP 492 says. The object relies on the following of trio besides, none of
-which is promised (files are below `trio/_core`, as of 0.35):
+PEP 492 defines a coroutine. The object also relies on the following details of trio, which trio
+does not promise (files are below `trio/_core`, as of 0.35):
 
 1. `coroutine_or_error` (`../_util.py`) takes every `collections.abc.Coroutine` for a task.
 2. `Runner.spawn_impl` (`_run.py`) does not wrap one whose `cr_frame` is not None.
@@ -60,8 +60,8 @@ class Parked(Coroutine[object, Any, None]):
 
     __slots__ = ("_task",)
 
-    # What tells a coroutine from other awaitables, to trio and to those who print its tasks: the
-    # frame in which it is, and what it awaits.
+    # Trio, and whoever prints its tasks, recognise a coroutine by these: its frame, and what it
+    # awaits.
     cr_frame: ClassVar[FrameType | None] = _WHERE.gi_frame
     cr_await: ClassVar[None] = None
 
@@ -70,14 +70,14 @@ class Parked(Coroutine[object, Any, None]):
 
     @abstractmethod
     def begin(self) -> bool:
-        """Called in the new task. False: it is over already, and finish() is not called."""
+        """Called in the new task. False: it has ended already, and finish() is not called."""
 
     @abstractmethod
     def finish(self) -> None:
         """Called in the task when it is woken or cancelled."""
 
     def wake(self) -> None:
-        """Let it finish; not before begin() has returned, and the second time does nothing."""
+        """Let it finish. Only after begin() has returned; the second time does nothing."""
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
             self._task = None
@@ -147,7 +147,7 @@ def as_object(parked: Parked) -> Parked:
 
 
 async def as_function(parked: Parked) -> None:
-    """The same in trio's documented words."""
+    """The same by trio's documented interface."""
     if not parked.begin():
         return
     try:
@@ -158,9 +158,9 @@ async def as_function(parked: Parked) -> None:
 
 
 def choose() -> MakeTask:
-    """`as_object` if this trio runs that, else `as_function`; the log says which.
+    """`as_object` if this trio runs it, otherwise `as_function`; the log says which.
 
-    The check has a run and a thread of its own, which is left behind should it hang.
+    The check has a run and a thread of its own; if it hangs, that thread is abandoned.
     """
     errors: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""Which devices are connected: who speaks for each, and what is told of it."""
+"""Which devices are connected, by which connection, and the events and log lines of that."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from devgate.protocol.quick import NOT_ASKED
 if TYPE_CHECKING:
     from devgate.config.device import FlappingSettings
 
-MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: some 100 MB at the most
-REGISTERS = 2.0  # seconds from a connection to its registration, usually
+MAX_ANSWERED = 1_000_000  # devices whose last address is remembered: about 100 MB at most
+REGISTER_SECONDS = 2.0  # from a connection to its registration, usually
 
 log = logging.getLogger("devgate.devices")
 
@@ -30,15 +30,15 @@ log = logging.getLogger("devgate.devices")
 class Presence:
     """The registry, and its log: online and offline strictly alternate for every device.
 
-    A connection that is displaced is not the device going offline, and its end,
-    whenever it is noticed, changes nothing.
+    When a connection is displaced, the device stays online; the end of the displaced connection
+    changes nothing, whenever it is noticed.
     """
 
     def __init__(self, records: Records, flapping: Flapping) -> None:
         self.flapping = flapping
-        self.taken_over = flapping.times  # devices that were taken over lately
+        self.taken_over = flapping.times  # devices that were taken over recently
         self.takeovers = 0
-        self.flaps = 0  # bursts of them that were told
+        self.flaps = 0  # bursts of takeovers that were reported
         self._records = records
         self._registry: Registry[Connection] = Registry()
         self.get = self._registry.get  # the connection that speaks for a device, if there is one
@@ -47,14 +47,13 @@ class Presence:
         self._window = Window()
         self._onlines = BurstCounter()
         self._takeovers = BurstCounter()
-        # The address that each device's last answer came from, that one's first who answered
-        # longest ago.
+        # The address of each device's last answer; the device that answered longest ago is first.
         self._answered: dict[Imei, str] = {}
-        # Devices of which the last that was told is not what is so now.
+        # Devices whose last event does not say what is true now.
         self._stale: dict[Imei, None] = {}
 
     def apply(self, settings: FlappingSettings) -> None:
-        """Judge takeovers by these settings from now on."""
+        """Use these settings for takeovers from now on."""
         self.flapping.apply(settings)
 
     def __len__(self) -> int:
@@ -72,7 +71,7 @@ class Presence:
     def from_new_address(self, imei: Imei) -> bool:
         """The device answers a command. Whether its last answer came from another address.
 
-        False for the first answer since the gateway started: nothing is known of it then.
+        False for the first answer since the gateway started: no earlier address is known then.
         """
         connection = self._registry.get(imei)
         if connection is None:
@@ -122,30 +121,30 @@ class Presence:
         self._generation = max(self._generation, generation)
 
     def moved(self, imei: Imei, connection: Connection) -> None:
-        """The connection speaks for the device, as it did in the program that had it before:
-        nothing is told."""
+        """The connection speaks for the device, as it did in the process that had it before: there
+        is no event."""
         self._registry.take_over(imei, connection)
 
     def forget(self, imei: Imei, connection: Connection) -> None:
-        """As if moved() had not been called."""
+        """Undo moved()."""
         self._registry.release(imei, connection)
 
     def claim(self, imei: Imei) -> None:
         """At a node: claim the device once more, with the time at which it registered.
 
-        A wall clock that was set since then, or was wrong then, does not make that a later one
-        than it was: a device registers as soon as it is connected.
+        If the wall clock was set since then, or was wrong, that time is taken from the age of the
+        connection instead: a device registers as soon as it is connected.
         """
         if (connection := self._registry.get(imei)) is not None:
             at, now = time(), trio.current_time()
             row = _row(imei, connection, True, at, now)
             connected = at - (now - connection.connected)
-            if not connected <= connection.registered_at <= connected + REGISTERS:
+            if not connected <= connection.registered_at <= connected + REGISTER_SECONDS:
                 row = (*row[:2], connected, *row[3:])
             self._records.presence(row)
 
     def ended(self, connection: Connection, why: str) -> None:
-        """The connection is over. A late end of one that was displaced says nothing."""
+        """The connection has ended. The end of one that was displaced changes nothing."""
         imei = connection.session.imei
         if imei is None or not self._registry.release(imei, connection):
             return
@@ -154,7 +153,7 @@ class Presence:
         if not connection.announced:
             if self._records.claims:
                 self._records.presence(row)
-            return  # the last that was told of the device is that it is offline
+            return  # the device's last event says already that it is offline
         number = connection.generation
         self._records.presence(row, offline(imei, at, why, number))
         log.info(
@@ -164,7 +163,7 @@ class Presence:
         )  # fmt: skip
 
     def roll(self, now: float) -> None:
-        """Once a minute: tell how many registrations were not told, and how it stands now."""
+        """Once a minute: report how many registrations had no event, and the present state."""
         if not self._window.over(now):
             return
         left_out = Counter(dict(self._onlines.over()))
@@ -186,7 +185,7 @@ class Presence:
         count = self._onlines.count(imei)
         if count <= MAX_REPORTED and not self._records.quiet:
             return self._tell_online(imei, connection, at, now)
-        # Readers see the two alternate: who is not told online is not told offline either.
+        # The two events alternate: without an online event there is no offline event either.
         connection.announced = False
         return self._leave_out(imei, count)
 

@@ -22,7 +22,7 @@ class Registry(Generic[C]):
 
     def __init__(self) -> None:
         self._current: dict[Imei, C] = {}
-        # The dict's own method: a start asks it four times.
+        # The dict's own method, because a start calls it four times.
         self.get: Callable[[Imei], C | None] = self._current.get
 
     def __len__(self) -> int:
@@ -38,7 +38,8 @@ class Registry(Generic[C]):
         return None if displaced is connection else displaced
 
     def release(self, imei: Imei, connection: C) -> bool:
-        """True if that took the device offline: a displaced connection's late end does not."""
+        """Remove `connection`. True if the device is offline now: it is not if another connection
+        has displaced this one."""
         if self._current.get(imei) is not connection:
             return False
         del self._current[imei]
@@ -64,7 +65,7 @@ class Flapping:
         self.starts = settings.starts
 
     def taken_over(self, imei: Imei, now: float) -> bool:
-        """Count one takeover. True if it makes this device flap: told once a burst."""
+        """Count one takeover. True if the device flaps from now on: once for each burst."""
         self._forget(now)
         times = self.times.pop(imei, None) or deque()
         while times and times[0] <= now - self.within:
@@ -72,7 +73,7 @@ class Flapping:
         times.append(now)
         self.times[imei] = times  # to the end: the dict is in the order of the last takeover
         if len(times) > self.takeovers:
-            times.popleft()  # already told; as many are kept as the question needs
+            times.popleft()  # already reported; only the last `takeovers` times are needed
             return False
         return len(times) == self.takeovers
 

@@ -1,4 +1,4 @@
-"""When devices' bytes are read: round after round, and at once where something is to be judged."""
+"""When devices' bytes are read: in rounds, and at once before something is judged."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.watch import Reads
 from devgate.net.poller import ROUND, Poller
 
-BUSY = 4000  # arrivals a second from which on they are gathered ...
-GATHER = 0.001  # ... for this time, in seconds
-PACE_WINDOW = 0.05  # seconds over which arrivals are counted
-ROUND_IN_FLIGHT = 32  # links of one round while commands are on their way: each takes many steps
-CATCH_UP = 5.0  # seconds after which commands are judged though there may be unread bytes
+BUSY_RATE = 4000  # arrivals a second: above it arrivals are gathered ...
+GATHER_SECONDS = 0.001  # ... for this time
+RATE_WINDOW_SECONDS = 0.05  # over which arrivals are counted
+ROUND_IN_FLIGHT = 32  # links of one round while commands are in flight: each takes many steps
+CATCH_UP_SECONDS = 5.0  # then commands are judged although there may be unread bytes
 
 
 class Rounds:
-    """Has the desk read what the poller yields. A round does not await: each one is whole,
-    whichever task it runs in."""
+    """Lets the desk read what the poller yields. A round does not await, so that no other task
+    runs in the middle of one."""
 
     def __init__(
         self, desk: Reads, poller: Poller, presence: Presence, dispatcher: Dispatcher
@@ -38,13 +38,13 @@ class Rounds:
         command is outstanding, they are made fewer: what arrives within a millisecond
         is read together, without being told that something is there.
         """
-        pace = 0.0  # arrivals a second, over PACE_WINDOW
+        rate = 0.0  # arrivals a second, over RATE_WINDOW_SECONDS
         counts, dispatcher, poller = self._desk.counts, self._dispatcher, self._poller
         clock = trio.lowlevel.current_clock().current_time
         last = clock()
         while True:
-            if pace > BUSY and not dispatcher.in_flight and not poller.behind:
-                await trio.sleep(GATHER)
+            if rate > BUSY_RATE and not dispatcher.in_flight and not poller.behind:
+                await trio.sleep(GATHER_SECONDS)
             else:
                 await poller.wait()
             now, most, count = clock(), ROUND, 0
@@ -60,7 +60,7 @@ class Rounds:
             if spent > FAST:
                 counts.slow.observe(spent)
             past = now - last + 1e-6
-            pace += (count / past - pace) * min(past / PACE_WINDOW, 1.0)
+            rate += (count / past - rate) * min(past / RATE_WINDOW_SECONDS, 1.0)
             last = now
 
     def _hear_awaited(self, now: float) -> int:
@@ -72,13 +72,13 @@ class Rounds:
         return count
 
     async def caught_up(self) -> None:
-        """Return when all bytes that have arrived by now are read, or after CATCH_UP seconds.
+        """Return when all bytes that have arrived by now are read, or after CATCH_UP_SECONDS.
 
         It reads by itself, as run() does, and leaves nothing to another task's turn: a round that
         leaves nothing behind has taken all that there was when it began.
         """
         counts, poller = self._desk.counts, self._poller
-        until = trio.current_time() + CATCH_UP
+        until = trio.current_time() + CATCH_UP_SECONDS
         while True:
             now = trio.current_time()
             count = self._hear_awaited(now) if poller.behind else 0

@@ -1,4 +1,4 @@
-"""When a tail has waited long enough."""
+"""The tails of connections, and when each has waited long enough."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ C = TypeVar("C")
 class Tails(Generic[C]):
     """Connections whose last bytes may still become a frame, longest wait first.
 
-    All wait equally long, so the order of the last bytes is the order of the
-    deadlines: a dict is queue enough, and moving to its end costs the same for
-    one connection as for ten thousand. It is an OrderedDict, of which the first can be
-    taken away at the same cost: of 30,000 in a plain one this took half a second.
+    All wait equally long, so the order of the last bytes is the order of the deadlines. A dict is
+    enough as a queue: moving a connection to its end costs the same for ten thousand as for one.
+    It is an OrderedDict, because its first item can be removed at constant cost: in a plain dict,
+    removing 30,000 took half a second.
     """
 
     def __init__(self, wait: float) -> None:
@@ -39,7 +39,7 @@ class Tails(Generic[C]):
         return len(self._since)
 
     def done(self, connection: C) -> None:
-        """Its tail waits no more; if it did not, nothing happens."""
+        """Its tail does not wait any more; if it did not, nothing happens."""
         self._since.pop(connection, None)
 
     def next_deadline(self) -> float:

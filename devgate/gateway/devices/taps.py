@@ -1,4 +1,4 @@
-"""Frames as they pass, for whoever looks at one device; nothing of it while nobody looks."""
+"""Taps: frames of a device as they pass, for callers that follow them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from devgate.model import Imei, iso
 from devgate.protocol.explain import decoded, sent_frames, why
 from devgate.protocol.frames import Event
 
-MAX_WAITING = 1000  # lines that wait for one reader: past it they are counted, not kept
+MAX_WAITING = 1000  # lines that wait for one reader; further ones are only counted
 
 TapLine = dict[str, object]
 Seen = tuple[Event, bytes, Imei | None]  # what was read, its answer, who the device was before
 
 
 class TapReader:
-    """One who looks. Lines that it does not take in time are counted and left out."""
+    """One reader. Lines that it does not take in time are counted and left out."""
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[TapLine](MAX_WAITING)
@@ -40,7 +40,7 @@ class TapReader:
         async for line in self._receive:
             yield line
             if self._missed and not self._receive.statistics().current_buffer_used:
-                # There may be no next line to tell it with.
+                # There may be no further line before which put() could report it.
                 missed, self._missed = self._missed, 0
                 yield {"missed": missed}
 
@@ -52,13 +52,13 @@ class Tap:
         self.readers: list[TapReader] = []
 
     def received(self, imei: Imei | None, address: str, data: bytes, seen: Sequence[Seen]) -> None:
-        """These bytes came in, or none, and a wait is over; they decided these events."""
+        """These bytes came in (none: a wait is over), and gave these events."""
         silent = "; ".join(w for e, wire, was in seen if not wire and (w := why(e, wire, was)))
         what = decoded(event for event, _, _ in seen)
         self._tell(imei, address, "in", data, what or "waits for more", silent or None)
 
     def sent(self, imei: Imei | None, address: str, wire: bytes, because: str | None) -> None:
-        """What goes out to a device: whole frames, and why they were sent, if that says more."""
+        """These whole frames go out to a device; `because` says why, if that needs words."""
         self._tell(imei, address, "out", wire, sent_frames(wire), because)
 
     def _tell(
@@ -84,12 +84,12 @@ class Tap:
 
 
 def because(seen: Sequence[Seen]) -> str | None:
-    """Why the answers to these are what they are, where that needs words."""
+    """Why these events got their answers, if that needs words."""
     return "; ".join(w for e, wire, was in seen if wire and (w := why(e, wire, was))) or None
 
 
 class Taps:
-    """Who looks at what."""
+    """The taps, by device."""
 
     def __init__(self) -> None:
         self._taps: dict[Imei | None, Tap] = {}
@@ -103,7 +103,7 @@ class Taps:
 
     @contextmanager
     def reading(self, imei: Imei | None) -> Iterator[tuple[Tap, TapReader]]:
-        """Look from now on. The caller attaches the tap to the connections that there are."""
+        """Add a reader. The caller attaches the tap to existing connections."""
         tap = self._taps.setdefault(imei, Tap())
         reader = TapReader()
         tap.readers.append(reader)

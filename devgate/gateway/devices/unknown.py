@@ -1,4 +1,4 @@
-"""Registrations of IMEIs that nobody knows: few events, whatever the number of attempts."""
+"""Events of registrations with unknown IMEIs: few events, whatever the number of attempts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 
 MAX_EVENTS = 60  # events an hour, over all IMEIs and addresses
-HOUR = 3600.0  # seconds; also between two events about one IMEI
+HOUR_SECONDS = 3600.0  # also between two events about one IMEI
 MAX_IMEIS = 1000  # that are remembered; the one that was seen longest ago is forgotten
 
 
@@ -26,9 +26,9 @@ class Unknown:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._seen: OrderedDict[Imei, _Seen] = OrderedDict()
-        self._hour = Window(HOUR)
+        self._hour = Window(HOUR_SECONDS)
         self._events = 0  # events in this hour
-        self._left_out = 0  # registrations since the last event that no event tells of
+        self._left_out = 0  # registrations since the last event that have no event
 
     def registers(self, imei: Imei, address: str, now: float) -> None:
         """An unregistered connection has sent an HT with an IMEI that is not in the store."""
@@ -48,10 +48,10 @@ class Unknown:
         self._records.event(
             "device.unknown", imei, address=address, count=seen.count, left_out=self._left_out
         )
-        seen.count, seen.quiet_until, self._left_out = 0, now + HOUR, 0
+        seen.count, seen.quiet_until, self._left_out = 0, now + HOUR_SECONDS, 0
 
     def roll(self, now: float) -> None:
-        """Once an hour: what no event has reported is reported as a number."""
+        """Once an hour: report how many registrations had no event."""
         if not self._hour.over(now):
             return
         self._events = 0

@@ -1,4 +1,4 @@
-"""What connections may do that have not registered: limits of bytes, attempts and places."""
+"""Limits of connections that have not registered: of bytes, attempts and places."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from devgate.net.limits import Crowd
 from devgate.net.link import Link
 from devgate.protocol.frames import Event, Frame
 
-MAX_BYTES = 4096  # that one may send without a good registration
+MAX_BYTES = 4096  # that a connection may send without a good registration
 MAX_REFUSED = 5  # registrations of one that are refused (300, 401); then it is closed
-# After this many refused registrations from one network within WINDOW_SECONDS each one from it is
-# answered DELAY_SECONDS later, known or not: IMEIs cannot be tried out at any speed.
+# After this many refused registrations from one network within WINDOW_SECONDS, all registrations
+# from it are answered DELAY_SECONDS later, known or not: so IMEIs can be guessed only slowly.
 SLOW_AFTER = 20
 WINDOW_SECONDS = 60.0
 DELAY_SECONDS = 2.0
 MAX_NETWORKS = 10_000  # that are counted; the one that was refused longest ago is forgotten
-# So long after it was accepted a connection may be closed in favour of others.
+# A connection that is older than this may be closed in favour of others.
 OLD_SECONDS = 5.0
-# ... in favour of others of its own address: later, for in a storm that overflows the kernel's
-# queue TCP itself brings a registration up to 7 s late.
+# The same in favour of others of its own address. Longer, because in a storm that overflows the
+# kernel's queue, TCP itself delays a registration by up to 7 s.
 CROWDED_SECONDS = 15.0
-LOOKS = 4096  # connections among which those to be closed are chosen
+MAX_EXAMINED = 4096  # connections among which those to be closed are chosen
 REGISTER_SECONDS = (
     30.0  # instead of register_timeout, while more than half of the places are taken
 )
@@ -45,13 +45,13 @@ class _Refused:
 
 
 class Holds(Protocol):
-    """Who keeps registrations of devices that are not in memory until they were looked up."""
+    """Holds registrations of devices that are not in memory until they were looked up."""
 
     def now(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
         """Those of the events that can be answered at once. `connection` has not registered."""
 
     def ended(self, connection: Connection) -> None:
-        """The connection is over, and had not registered."""
+        """The connection has ended, and had not registered."""
 
 
 class Unregistered:
@@ -61,7 +61,7 @@ class Unregistered:
         self.refusals = refusals
         self.unknown = unknown
         self.attempts = attempts
-        self.holds: Holds | None = None  # a node's; else all devices are in memory
+        self.holds: Holds | None = None  # of a node; otherwise all devices are in memory
         self._connections: dict[Connection, None] = {}
         self._refused: OrderedDict[str, _Refused] = OrderedDict()
         self._any_slow_until = float("-inf")
@@ -74,21 +74,21 @@ class Unregistered:
     def __len__(self) -> int:
         return len(self._connections)
 
-    # Their lives
+    # Connections begin, register and end
 
     def began(self, connection: Connection) -> None:
         """A connection has begun, and has not registered."""
         self._connections[connection] = None
 
     def registered(self, connection: Connection) -> None:
-        """It is a device's from now on."""
+        """The connection has registered."""
         self._connections.pop(connection, None)
         connection.link.registered = True
         if connection.link.crowd is not None:
             connection.link.crowd.registered()
 
     def ended(self, connection: Connection) -> None:
-        """One is over that has not registered. Of those that have, nothing is left here."""
+        """A connection has ended that has not registered. Others are not kept here."""
         if self.holds is not None:
             self.holds.ended(connection)
         self._connections.pop(connection, None)
@@ -172,12 +172,12 @@ class Unregistered:
         self._delayed.waits(connection, since)
 
     def delayed(self) -> dict[Connection, tuple[float, Sequence[Event]]]:
-        """Whose registration waits, since when, with what came behind it."""
+        """The connections whose registration waits: since when, and the events behind it."""
         since = self._delayed.since()
         return {one: (since[one], events) for one, events in self._events.items()}
 
     def due(self, now: float) -> Iterator[tuple[Connection, list[Event]]]:
-        """Whose registration has waited long enough, and what came behind it."""
+        """The connections whose registration has waited long enough, and the events behind it."""
         for connection in self._delayed.due(now):
             yield connection, self._events.pop(connection)
 
@@ -193,10 +193,10 @@ class Unregistered:
     # Places
 
     def make_room(self, most: int, now: float, waits: Callable[[Link], bool]) -> int:
-        """End some old ones that say nothing, of the busiest network first. Returns how many."""
+        """End some old silent connections, of the busiest network first. Returns how many."""
         old = [
             connection
-            for connection in islice(self._connections, LOOKS)
+            for connection in islice(self._connections, MAX_EXAMINED)
             if not connection.why
             and now - connection.connected >= OLD_SECONDS
             and not waits(connection.link)

@@ -1,4 +1,4 @@
-"""What becomes due in devices' connections: tails, delayed registrations, silence."""
+"""Deadlines of devices' connections: tails, delayed registrations, silence."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from devgate.protocol.frames import Event, Heartbeat
 if TYPE_CHECKING:
     from devgate.config.device import DeviceSettings
 
-SWEEP = 1.0  # seconds between two looks for silent connections
+SWEEP_SECONDS = 1.0  # between two searches for silent connections
 SLICE = 4096  # connections that are passed before other tasks have their turn
-LOOKS = 256  # ... and those of them that are looked at: some 700 us
-# How many tails, and as many heartbeats and registrations, are judged before other tasks have
-# their turn: some 3 ms.
-DUE = 64
+MAX_LOOKS = 256  # ... and those of them that are examined: about 700 us
+# Tails, and as many heartbeats and registrations, that are judged before other tasks have their
+# turn: about 3 ms.
+MAX_DUE = 64
 NO_MORE = None  # instead of bytes: the tail has waited long enough
 
 
 class Reads(Protocol):
-    """Who reads and answers for all connections: the desk."""
+    """Reads and answers for all connections: the desk."""
 
     connections: dict[Link, Connection]
     counts: FrameCounts
@@ -50,7 +50,7 @@ class Reads(Protocol):
 class Watch:
     """Judges tails and ends silent connections, each on time.
 
-    Before it judges a connection it has the desk read what came in time.
+    Before it judges a connection, it lets the desk read the bytes that came in time.
     """
 
     def __init__(
@@ -75,24 +75,24 @@ class Watch:
         self._alarm = Alarm()  # set by tails that are due before the sweep would look
 
     def apply(self, settings: DeviceSettings) -> None:
-        """Work by these timeouts from now on."""
+        """Use these timeouts from now on."""
         self._settings = settings
         self.grace.wait = settings.heartbeat_grace
         self.tails.wait = settings.partial_timeout
 
     def ended(self, connection: Connection) -> None:
-        """One that `waits` is over. Of all others nothing is due."""
+        """A connection that `waits` has ended. Others have no deadline here."""
         self.grace.done(connection)
         self.tails.done(connection)
 
     def tend(self, connection: Connection, now: float) -> None:
-        """See to it that a tail is judged in time, if somebody waits for the judgement."""
+        """Set the deadline of a connection's tail, if it needs one."""
         decoder = connection.decoder
         if decoder.tail and connection.session.imei is None:
             self.grace.waits(connection, now)
         else:
             self.grace.done(connection)
-        # What can only be heartbeats of a registered device is judged when more comes.
+        # A tail that can only be heartbeats of a registered device is judged when more comes.
         connection.waits = bool(decoder.tail) and (
             connection.session.imei is None or not decoder.beats()
         )
@@ -105,7 +105,7 @@ class Watch:
             self.tails.done(connection)
 
     async def run(self) -> NoReturn:
-        """Do so for ever."""
+        """Judge and sweep for ever."""
         counts, unregistered = self._desk.counts, self._unregistered
         counts.progress = looked = trio.current_time()
         while True:
@@ -114,11 +114,11 @@ class Watch:
                 self.tails.next_deadline(),
                 unregistered.next_deadline(),
             )
-            planned = await self._alarm.wait(min(due, looked + SWEEP))
+            planned = await self._alarm.wait(min(due, looked + SWEEP_SECONDS))
             now = trio.current_time()
             counts.lag.observe(now - planned)
             self.judge(now)
-            if now >= looked + SWEEP:
+            if now >= looked + SWEEP_SECONDS:
                 looked = now
                 counts.look(now, self._poller.pending())
                 self._acts.roll(now)
@@ -130,20 +130,20 @@ class Watch:
     def judge(self, now: float) -> None:
         """Tails that have waited long enough, after whatever came in time.
 
-        Of more than DUE the rest stay due: the next call judges them.
+        If there are more than MAX_DUE, the rest stay due: the next call judges them.
         """
-        for connection in islice(self.grace.due(now), DUE):
+        for connection in islice(self.grace.due(now), MAX_DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.grace and connection.decoder.early():
                 beat = self._unregistered.known(connection, [Heartbeat()])
                 self._desk.answer(connection, b"", beat, now)
-        for connection in islice(self.tails.due(now), DUE):
+        for connection in islice(self.tails.due(now), MAX_DUE):
             self._desk.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
                 connection.waits = False
                 self.grace.done(connection)
                 self._desk.read([(connection.link, NO_MORE)], now)
-        for connection, events in islice(self._unregistered.due(now), DUE):
+        for connection, events in islice(self._unregistered.due(now), MAX_DUE):
             self._answer_later(connection, events, now)
 
     def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
@@ -158,7 +158,7 @@ class Watch:
             self._desk.answer(connection, b"", rest, now)
 
     async def sweep(self, now: float) -> None:
-        """End who is silent. In slices: with very many connections others have their turn."""
+        """End silent connections. In slices, so that other tasks have their turn."""
         links, looks = list(self._desk.connections), 0
         for start in range(0, len(links), SLICE):
             if start:
@@ -167,11 +167,11 @@ class Watch:
             crowded_timeout = REGISTER_SECONDS if self._crowded() else math.inf
             for link in islice(links, start, start + SLICE):
                 connection = self._desk.connections.get(link)
-                # Of nearly all there is nothing more to ask.
+                # Nearly all need no further check.
                 if connection and (connection.heard <= silent_since or not connection.own):
                     self._look(connection, now, crowded_timeout)
                     looks += 1
-                    if looks % LOOKS == 0:
+                    if looks % MAX_LOOKS == 0:
                         await trio.lowlevel.checkpoint()
 
     def _look(self, connection: Connection, now: float, crowded_timeout: float) -> None:
@@ -181,7 +181,7 @@ class Watch:
             if why := connection.too_late(now, self._settings, crowded_timeout):
                 connection.end(why)
                 return
-        # In a storm its HT may wait for its turn, or may have come unseen: then it stays.
+        # In a storm its HT may wait to be read: then it is not ended.
         waits = self._poller.waits(connection.link)
         if not connection.own and not waits and self._unregistered.crowds_out(connection, now):
             self._desk.read(self._poller.drain(connection.link), now)

@@ -1,4 +1,4 @@
-"""Known devices, in memory: nothing that a device asks waits for the database."""
+"""Known devices, in memory: no answer to a device waits for the database."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Own(NamedTuple):
 
 
 class Directory:
-    """IMEI to what is known. Fills protocol.Book.
+    """Devices by IMEI. Implements protocol.Book.
 
-    Most devices have no text of their own: theirs is one small bytes object (flags, id, site and
-    name), so that a million of them take little more than the dict and the IMEIs. A flag is its
-    first byte, as it is the first of Own. Names are here so that an event can say what a device
-    was called when it happened, and what it was called before.
+    Most devices have no text of their own: such a device is one small bytes object (flags, id,
+    site and name), so that a million take little more than the dict and the IMEIs. The flags are
+    its first byte, as they are the first field of Own. Names are here so that an event can have
+    the name that the device had when it happened, and the name before.
     """
 
     def __init__(self, phone: str = "", qr: str = "") -> None:
         self._phone = phone.encode()
         self._qr = qr
         self._devices: dict[Imei, bytes | Own] = {}
-        # What stands for a device here: another object as soon as anything of it changes.
+        # The object that stands for a device: another one as soon as anything of it changes.
         self.entry: Callable[[Imei], object] = self._devices.get
         self._sites: list[str] = []
         self._site_numbers: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Directory:
         return len(self._devices)
 
     def imeis(self) -> Collection[Imei]:
-        """All IMEIs, in no order. Not to be gone through on the loop: there may be a million."""
+        """All IMEIs, in no order. Do not iterate over them on the loop: there may be a million."""
         return self._devices.keys()
 
     def admits(self, imei: Imei) -> bool | None:
@@ -152,6 +152,6 @@ class Directory:
             self.put(device)
 
     def remove(self, imei: Imei) -> None:
-        """Forget a device; one that is not known does no harm."""
+        """Remove a device; one that is not known is ignored."""
         self._devices.pop(imei, None)
         self._ack_timeouts.pop(imei, None)

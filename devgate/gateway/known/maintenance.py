@@ -1,4 +1,4 @@
-"""What is in maintenance, in memory: whether a customer may start a machine waits for nothing."""
+"""Machines and sites in maintenance, in memory: a start does not wait for the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Maintenance:
 
     def __init__(self, site_of: Callable[[Imei], str | None]) -> None:
         """`site_of`: where a machine stands; None if it is not known."""
-        self.empty = True  # nearly always: then a start asks nothing else
+        self.empty = True  # nearly always: then a start needs no other check
         self._site_of = site_of
         self._machines: dict[str, Entry] = {}
         self._sites: dict[str, Entry] = {}
@@ -44,12 +44,12 @@ class Maintenance:
         return None
 
     def first(self, count: int) -> list[Entry]:
-        """Sites by name, then machines by IMEI: so many of them."""
+        """The first `count` entries: sites by name, then machines by IMEI."""
         sites = nsmallest(count, self._sites.values())
         return [*sites, *nsmallest(count - len(sites), self._machines.values())]
 
     def apply(self, entries: Iterable[Entry]) -> None:
-        """What was written since the last look is in force."""
+        """Put these entries in force: those that were written since the last look."""
         for entry in entries:
             among = self._sites if entry.kind == SITE else self._machines
             if entry.ended:

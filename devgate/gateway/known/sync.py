@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from devgate.config.store import StoreSettings
 
 PAGE = 2000  # changed devices that are read at once
-TOLD = 1000  # of one refresh: an import of a million is one event more, not a million
-OTHERS = "database"  # the source of what others wrote there, `devgate devices` among them
+MAX_EVENTS = 1000  # of one refresh; an import of a million devices has one more, not a million
+OTHERS = "database"  # the source of changes by others, `devgate devices` among them
 MAX_SHOWN = 200  # characters of an old or new value; a QR text may have 976 bytes
 
 log = logging.getLogger("devgate.devices")
@@ -44,7 +44,7 @@ class Knowledge:
         tells: Callable[[], bool] = lambda: True,
     ) -> None:
         """`refused` is called for a device that may not be connected any longer. `tells`: whether
-        changes are to be told in events; of the nodes of a cluster one does that."""
+        this gateway writes the events of changes; of the nodes of a cluster one does."""
         self._refresh_seconds = refresh_seconds
         self._directory = directory
         self._records = records
@@ -53,8 +53,8 @@ class Knowledge:
         self._background = background or Background()
         self._revision = 0
         self._maintained = maintenance.BEGIN
-        self._sources: dict[object, str] = {}  # who changes what at the moment
-        self._recorded: dict[Imei, dict[str, Any]] = {}  # changes of records, to be told
+        self._sources: dict[object, str] = {}  # the sources of changes that are under way
+        self._recorded: dict[Imei, dict[str, Any]] = {}  # changes of records without an event yet
         self._lock, self._maintaining = trio.Lock(), trio.Lock()
 
     def apply(self, settings: StoreSettings) -> None:
@@ -77,7 +77,7 @@ class Knowledge:
         return self._revision
 
     async def catch_up(self) -> None:
-        """Put in force what changed while another gateway told of it: no event comes of that."""
+        """Put in force changes whose events another gateway wrote: without events."""
         more = True
         while more:
             changes = await self._records.read(devices.changed, self._revision, PAGE)
@@ -90,17 +90,17 @@ class Knowledge:
             count = 0
             while True:
                 changes = await self._records.read(devices.changed, self._revision, PAGE)
-                self._apply(changes, quiet=count >= TOLD or not self._tells())
+                self._apply(changes, quiet=count >= MAX_EVENTS or not self._tells())
                 count += len(changes.changed) + len(changes.removed)
                 self._revision = changes.revision
                 if not changes.more:
                     break
-            if count > TOLD and self._tells():
+            if count > MAX_EVENTS and self._tells():
                 self._records.event("device.changed", None, count=count, source=self._whose(None))
             return count
 
     async def refresh_maintenance(self) -> None:
-        """Put in force what has begun or ended maintenance. Raises StoreError."""
+        """Put in force maintenance that has begun or ended. Raises StoreError."""
         async with self._maintaining:
             while True:
                 found, place = await self._records.read(maintenance.changed, self._maintained)
@@ -111,7 +111,7 @@ class Knowledge:
 
     async def _look(self) -> None:
         await self.refresh()
-        # Of a gateway that works alone, or of the leader: the others see that it has ended.
+        # A gateway that works alone does that, or the leader: the other nodes see the result.
         if self._tells() and self._directory.maintenance.due():
             for entry in await self._records.change(maintenance.end_over, time()):
                 self.tell_maintenance("maintenance.ended", entry, "its time is over")
@@ -163,8 +163,8 @@ class Knowledge:
                 self._recorded.pop(imei, None)
 
     def note_record(self, imei: Imei, old: Device, new: Device) -> None:
-        """Changes of the machine's record, which is not in memory, are told with the others that
-        the next refresh() sees."""
+        """Changes of the machine's record, which is not in memory, go into the event of the other
+        changes that the next refresh() finds."""
         changes = {
             name: {"old": _short(getattr(old, name)), "new": _short(getattr(new, name))}
             for name in RECORD
@@ -190,7 +190,7 @@ class Knowledge:
             for name, old, value in zip(KEPT, before, new, strict=False)
             if old != value
         } | self._recorded.pop(new.imei, {})
-        if changes:  # else it was written as it was
+        if changes:  # otherwise it was written without a change
             self._tell_changed(new, changes)
 
     def _tell_changed(self, new: Device, changes: dict[str, Any] | None) -> None:
@@ -209,11 +209,11 @@ class Knowledge:
         log.info("device removed imei=%s source=%s", imei, source)
 
     async def learn(self, imeis: Iterable[str]) -> None:
-        """See to it that these devices are in memory, if they are known. All are at a gateway that
-        works alone. Raises StoreError."""
+        """Load these devices into memory, if they are known. At a gateway that works alone all
+        are there. Raises StoreError."""
 
     async def watch(self) -> NoReturn:
-        """See what other programs change."""
+        """Look for changes by other programs, for ever."""
         while True:
             await trio.sleep(self._refresh_seconds)
             await self._background.until_done("refresh", self._look, self._refresh_seconds)

@@ -1,7 +1,7 @@
-"""The way into the operations: what every way in calls, and nothing else.
+"""The entry of the operations: what every way in calls, and nothing else.
 
-What can be asked is a third of all that a gateway is made of, and no device needs it. So it is not
-imported here: a gateway loads it once its doors are open.
+The operations are a third of the gateway's code, and no device needs them. So they are not
+imported here: a gateway loads them once its doors are open.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ def load() -> None:
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
-    """Run the operation that `args` ask for. The only call that a way in makes.
+    """Run the operation that `args` ask for. A way in calls only this, or begin().
 
-    Raises DevgateError where nothing was done. Cancelled, a command that was taken
-    runs on.
+    Raises DevgateError if nothing was done. If it is cancelled, a command that was taken goes on.
     """
-    # Who asks before it is loaded waits for it.
+    # A request that comes before it is loaded waits here.
     from devgate.gateway.operations import dispatching
 
     return await dispatching.dispatch(gateway, args, source)
@@ -47,8 +46,8 @@ def begin(
 ) -> bool:
     """dispatch() without a task, for orders: calls back with the reply. `id` as submit() has it.
 
-    False: it is no order, nothing was done, and dispatch() is to be called. Raises what that
-    raises. For the requests that come by the thousand: a start and its result cost a fifth less.
+    False: it is not an order, nothing was done, and the caller must call dispatch(). Raises what
+    dispatch() raises. Orders are the most frequent requests: a start costs a fifth less this way.
     """
     name = args.get("type")
     if not isinstance(name, str) or name not in ORDERS:

@@ -14,10 +14,10 @@ LIST = ("after", "limit")  # fields of what answers a page at a time
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`fields` are all that a request for it may have, besides `type`; another one is an error by
-    whichever way in it comes. The HTTP calls and their document take theirs from here."""
+    """`fields` are all fields that a request may have besides `type`; any other is an error, by
+    every way in. The HTTP calls and their document take theirs from here."""
 
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]
     fields: tuple[str, ...] = ()
-    whole: bool = False  # it is told where its caller came from, besides what is recorded
+    whole: bool = False  # whether it gets its caller's address, besides what is recorded

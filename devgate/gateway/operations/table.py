@@ -1,4 +1,4 @@
-"""What can be asked of the gateway: one table, carried by every way in."""
+"""All operations of the gateway: one table for every way in."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def test_judging_is_not_put_off_for_ever(
     store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where more comes than can be read, it waits for CATCH_UP seconds at most."""
-    monkeypatch.setattr(rounds, "CATCH_UP", 0.0)
+    monkeypatch.setattr(rounds, "CATCH_UP_SECONDS", 0.0)
     whole = Whole(store)
     async with trio.open_nursery() as nursery:
         await heartbeats(whole, nursery)

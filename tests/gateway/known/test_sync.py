@@ -104,7 +104,7 @@ async def test_an_import_is_a_few_events(
     whole: Whole, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE", 20)
-    monkeypatch.setattr(module, "TOLD", 30)
+    monkeypatch.setattr(module, "MAX_EVENTS", 30)
     async with whole.lives():
         await known(whole)
         with whole.database.write() as conn:
