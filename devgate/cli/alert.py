@@ -84,7 +84,7 @@ def log(where: Where, receiver: str | None, limit: int | None, after: str | None
 @alert.group()
 @options
 def rule() -> None:
-    """Keep the rules: what is told, for which site or tag, how soon, and to whom.
+    """Manage the rules: what is told, for which site or tag, how soon, and to whom.
 
     \b
     Example:

@@ -32,7 +32,7 @@ RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
 @click.group(cls=Group)
 @options
 def receiver() -> None:
-    """Keep the receivers: who is told, by which service.
+    """Manage the receivers: who is told, by which service.
 
     \b
     Example:

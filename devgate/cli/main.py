@@ -26,9 +26,9 @@ from devgate.model import NO_GATEWAY
 
 
 class Entry(NamedTuple):
-    """Where a command is, and its line in the help, so that the help imports none of them."""
+    """The function of a command, and its line in the help, which imports no command."""
 
-    place: str
+    target: str  # "module:attribute"
     summary: str
 
 
@@ -37,7 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "start": Entry("devgate.cli.device:start", "Start a device and wait for its answer."),
         "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
         "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
-        "devices": Entry("devgate.cli.local.devices:devices", "Keep the list of known devices."),
+        "devices": Entry("devgate.cli.local.devices:devices", "Manage the list of known devices."),
         "bulk": Entry("devgate.cli.bulk:bulk", "Start, stop or change many machines at once."),
         "maintenance": Entry(
             "devgate.cli.maintenance:maintenance", "Keep customers from starting machines."
@@ -74,7 +74,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         ),
         "webhooks": Entry("devgate.cli.webhooks:webhooks", "Manage the receivers of events."),
         "alert": Entry("devgate.cli.alert:alert", "Alert people when something needs attention."),
-        "zones": Entry("devgate.cli.report:zones", "Keep the time zones of sites."),
+        "zones": Entry("devgate.cli.report:zones", "Manage the time zones of sites."),
         "nodes": Entry("devgate.cli.nodes:nodes", "Manage the nodes of a cluster."),
         "backup": Entry("devgate.cli.local.backup:backup", "Back up the database and verify it."),
         "restore": Entry(
@@ -85,8 +85,10 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "devgate.cli.local.quarantine:quarantine", "Refuse starts after a restore."
         ),
         "db": Entry("devgate.cli.local.db:db", "Manage the gateway's database."),
-        "token": Entry("devgate.cli.local.token:token", "Keep the tokens of web applications."),
-        "user": Entry("devgate.cli.local.user:user", "Keep the people who may use the dashboard."),
+        "token": Entry("devgate.cli.local.token:token", "Manage the tokens of web applications."),
+        "user": Entry(
+            "devgate.cli.local.user:user", "Manage the people who may use the dashboard."
+        ),
         "audit": Entry("devgate.cli.audit:audit", "List who changed what and who logged in."),
         "service": Entry("devgate.cli.local.service:service", "Run the gateway under systemd."),
         "doctor": Entry(
@@ -118,7 +120,7 @@ class Lazy(click.Group):
             # Where click looks for a command of a similar name.
             self.commands = {known: click.Command(known) for known in ENTRIES}
             return None
-        module, _, attribute = ENTRIES[name].place.partition(":")
+        module, _, attribute = ENTRIES[name].target.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 

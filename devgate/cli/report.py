@@ -131,7 +131,7 @@ def _csv(where: Where, given: Mapping[str, object], limit: int | None) -> NoRetu
 @click.group(cls=Group)
 @options
 def zones() -> None:
-    """Keep the time zones of sites: by them the days of reports are cut.
+    """Manage the time zones of sites: by them the days of reports are cut.
 
     A site without one has that of `[report] zone` in gateway.toml.
 

@@ -1,4 +1,4 @@
-"""Who asks on one connection of control TCP: the tokens it shows, and what each may have."""
+"""The caller of one connection of control TCP: the tokens it shows, and what each may do."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class Group(NamedTuple):
 
 
 class Caller:
-    """Without `tokens` all is allowed, and the source that is recorded is `way`."""
+    """Checks the token of each request. Without `tokens` everything is allowed, and the source
+    that is recorded is `way`."""
 
     def __init__(
         self,
@@ -88,11 +89,11 @@ class Caller:
 
     @property
     def hopeless(self) -> bool:
-        """Whether it has shown too many wrong tokens to be heard any longer."""
+        """Whether it has shown so many wrong tokens that it is closed."""
         return self._wrong >= (MAX_WRONG_TOKENS if self.unauthenticated else MAX_WRONG_LATER)
 
     def admit(self, request: Args) -> Source:
-        """Let it ask that, as the source that is returned.
+        """Let it ask this request. Returns its source.
 
         Raises CallerError: 401 as check(), and 429 if that token has enough connections.
         """
@@ -148,7 +149,7 @@ class Caller:
             self._shares.release("streams", source)
 
     def leave(self) -> None:
-        """The connection counts in nobody's share any more."""
+        """The connection does not count in a token's share any more."""
         if self._source:
             self._shares.release("connections", self._source)
             self._source = ""

@@ -38,12 +38,12 @@ class Guest:
         self._guests = guests
 
     def asks(self) -> None:
-        """A request is under way."""
+        """A request has begun."""
         if self._guests is not None:
             self._guests.asks(self)
 
     def rests(self) -> None:
-        """There is none now."""
+        """No request is under way any more."""
         if self._guests is not None:
             self._guests.rests(self)
 
@@ -52,9 +52,9 @@ Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
 
 
 class Door:
-    """Listening sockets with the same limits, and whoever came in by them.
+    """Listening sockets with the same limits, and their connections.
 
-    `guests` gives places by address; without it there are `most`, for whoever comes first.
+    `guests` gives places by address; without it the first `most` connections have a place.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Door:
         self._open = trio.CancelScope()
 
     def close(self) -> None:
-        """Accept nobody more. Those who are inside stay."""
+        """Accept no more connections. Existing ones stay."""
         self._open.cancel()
 
     async def run(
@@ -116,11 +116,11 @@ class Door:
                 one.close()
 
     def _room(self) -> int:
-        # By address, one has to be accepted before it is known whether it has a place.
+        # With places by address, a connection must be accepted before its address is known.
         return BUDGET if self._guests is not None else self._most - len(self._here)
 
     async def _own(self, guest: Guest, hangups: Hangups) -> None:
-        """Own one connection until it is closed. A fault of it is no fault of the others."""
+        """Own one connection until it is closed. An exception ends only this connection."""
         try:
             with guest.scope:
                 await self._serve(guest, hangups)

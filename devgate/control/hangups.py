@@ -1,4 +1,4 @@
-"""Clients that have gone altogether, after they had ended their sending side."""
+"""Detects clients that are gone after they had ended their sending side."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = logging.getLogger("devgate.control")
 class Hangups:
     """One epoll that reports hang-ups only.
 
-    A client may end its sending side and still read. From then on its socket is readable for
-    ever, so that waiting for bytes cannot tell of its real end; this can.
+    A client may end its sending side and still read. From then on its socket is always readable,
+    so waiting for bytes does not show when it has gone; the epoll's hang-up event does.
     """
 
     def __init__(self) -> None:

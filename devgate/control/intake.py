@@ -1,4 +1,4 @@
-"""How a control connection waits for what its caller sends: by the poller, in turns, or alone."""
+"""How a control connection waits for its caller's bytes: by the poller, in turns, or alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from devgate.control.transport import Transport
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
-UNAUTHENTICATED_BYTES = 2048  # read at once of who has shown no token yet
+UNAUTHENTICATED_BYTES = 2048  # read at once from a peer that has shown no token yet
 
 
 class Intake:
     """Feeds one connection's reader of requests.
 
-    With `urgent` and a plain socket, the poller calls the connection when something comes, ahead
-    of all devices and without the connection's task. `turns` are shared by those that have shown
-    no token: one of them is read in each turn of the loop.
+    With `urgent` and a plain socket, the poller calls the connection when bytes come, before all
+    devices and without the connection's task. `turns` are shared by connections that have shown no
+    token: one of them is read in each turn of the loop.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Intake:
         self._urgent = urgent if transport.plain else None
         self._turns = turns
         self._fd = transport.sock.fileno()
-        self._handed = trio.Event()  # what has come is for the task
+        self._handed = trio.Event()  # the task has to handle what has come
         self._trouble: Exception | None = None
 
     async def more(self, on_readable: Callable[[], None], *, unauthenticated: bool) -> bool:
-        """Wait for bytes that the task has to look at. False: the peer has ended its side.
+        """Wait for bytes that the task has to handle. False: the peer has ended its side.
 
-        `on_readable()` is what the poller calls. Raises OSError, and what that has handed over.
+        The poller calls `on_readable()`. Raises OSError, and the error given to hand_over().
         """
         if unauthenticated and self._turns is not None:
             data = await self._in_turn(self._turns)
@@ -54,10 +54,10 @@ class Intake:
         return bool(data)
 
     def hand_over(self, trouble: Exception | None = None) -> None:
-        """What the poller called leaves the rest to the task, or what went wrong.
+        """For the callback of the poller: leave the rest of the bytes, or an error, to the task.
 
-        It is not called again before the task has seen that: the end of the peer's side, which
-        may come in between, would take the place of the trouble.
+        The callback is not called again before the task has handled it: otherwise the end of the
+        peer's side, which may come meanwhile, would replace the error.
         """
         if self._urgent is not None:
             self._urgent.forget(self._fd)

@@ -1,4 +1,4 @@
-"""Callers' connections that another process of this gateway goes on with."""
+"""Callers' connections that another process of this gateway takes over."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from devgate.model import STRICT, shown
 
 WORD = b"command"
 MAX_REQUEST = 65536  # bytes from the word's first letter to the last brace
-# Of braces, and of brackets. Nothing that can be asked nests deeper than four; far below
-# the depth at which Python's own JSON reader and writer give up.
+# Of braces and brackets. No operation needs more than four levels; the limit is far below the
+# depth at which Python's own JSON reader and writer fail.
 MAX_NESTED = 64
 
 SPACE = re.compile(rb"[ \t\r\n]*")
@@ -21,14 +21,15 @@ FLAT = re.compile(rb'[ \t\r\n]*+command(\{(?:[^{}\[\\"]++|"[^"\\]*+")*+\})')
 
 
 class RequestReader:
-    """Bytes in, requests out. However they arrive, no byte is looked at more than twice."""
+    """Bytes in, requests out. Whatever the sizes of the reads, no byte is scanned more than
+    twice."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self.empty = True  # all that came has been taken
         self._start = 0  # of the request that is being read
-        self._look = 0  # everything in front of it has been looked at
-        self._named = False  # the word stands there, whole
+        self._look = 0  # all bytes before it have been scanned
+        self._named = False  # the word `command` is there, whole
         self._braces = self._brackets = 0
         self._in_string = False
 
@@ -69,12 +70,12 @@ class RequestReader:
         return None
 
     def end(self) -> None:
-        """The peer has said all it will. Raises CallerError (400) if that is half a request."""
+        """The peer has ended its side. Raises CallerError (400) if a request is incomplete."""
         if self._named or SPACE.fullmatch(self._data, self._start) is None:
             raise CallerError("400", "the connection ended in the middle of a request")
 
     def _open(self) -> bool:
-        """True once `command{` stands at the front; False if it still may."""
+        """True if the bytes begin with `command{`; False if more bytes must come to tell."""
         data = self._data
         if not self._named:
             self._start = _behind_space(data, self._start)
@@ -95,7 +96,7 @@ class RequestReader:
         return True
 
     def _closes(self, sign: bytes) -> bool:
-        """True if this sign, met in the object, is its last."""
+        """True if this character ends the object."""
         if sign == b"\\":
             self._look += 1  # the escaped byte, which may not be here yet
         elif sign == b'"':

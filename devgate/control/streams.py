@@ -54,8 +54,8 @@ class Streams:
     async def follow(self, stream: Stream, request: Args, source: str, outbox: Outbox) -> None:
         """Send the reply and all lines. Closes the stream, however this ends.
 
-        A client that reads too slowly holds up its own stream alone: what is missed is the
-        stream's to count and to tell. Raises CallerError (429) if its token has enough of them.
+        A client that reads too slowly delays only its own stream, which counts and reports what
+        was missed. Raises CallerError (429) if its token has too many streams.
         """
         async with aclosing(stream.lines) as lines:
             if self._caller is not None:

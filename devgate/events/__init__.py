@@ -1,1 +1,1 @@
-"""What happened: one numbered log that anybody may follow."""
+"""Events: one numbered log of what happened, which callers can follow."""

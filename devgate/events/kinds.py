@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from devgate.model import iso, nearest, shown
 
-# Every type of event, and what it tells besides the device and the time.
+# Every type of event, and what it says besides the device and the time.
 KINDS: Mapping[str, str] = {
     "device.online": "a device registered; its address, and the number of its connection",
     "device.offline": "its connection ended; the reason, and its number",
@@ -62,7 +62,7 @@ KINDS: Mapping[str, str] = {
 }
 
 
-# Who changed what, and who came in: what the audit is about.
+# Changes and logins: the events of the audit.
 AUDIT = (
     "account.added", "account.changed", "account.removed", "session.began", "session.refused",
     "session.ended", "webhook.added", "webhook.changed", "webhook.removed", "operation.done",
@@ -74,7 +74,8 @@ PRIVATE = frozenset(
     kind for kind in AUDIT if kind.partition(".")[0] in ("account", "session", "operation")
 )
 
-# What a webhook gets only if it asks for it by name: a shop's receiver is not to hear who logs in.
+# A webhook gets these only if it asks for them by name: a shop's receiver must not learn who logs
+# in.
 NAMED = PRIVATE | {kind for kind in KINDS if kind.startswith("webhook.")}
 
 # `device` stands for all events of devices.
@@ -82,7 +83,7 @@ GROUPS = frozenset(kind.partition(".")[0] for kind in KINDS)
 
 
 def must_be_known(names: Iterable[str]) -> None:
-    """Raises ValueError for what is neither an event nor a group of events."""
+    """Raises ValueError for a name that is neither an event nor a group of events."""
     for name in sorted(names):
         if name not in KINDS and name not in GROUPS:
             known = (*sorted(GROUPS), *KINDS)
@@ -92,7 +93,7 @@ def must_be_known(names: Iterable[str]) -> None:
 
 
 def types_of(wanted: Collection[str]) -> frozenset[str]:
-    """The types that these events and groups stand for. Nothing is all, in either."""
+    """The types of these events and groups. Empty means all types, as argument and as result."""
     if not wanted:
         return frozenset()
     types = frozenset(t for t in KINDS if t in wanted or t.partition(".")[0] in wanted)
@@ -100,7 +101,7 @@ def types_of(wanted: Collection[str]) -> frozenset[str]:
 
 
 def types_for_webhook(wanted: Collection[str]) -> frozenset[str]:
-    """As types_of(); nothing is all but NAMED."""
+    """As types_of(), but empty means all types except NAMED."""
     return types_of(wanted) if wanted else frozenset(KINDS) - NAMED
 
 
@@ -111,13 +112,13 @@ class Event(NamedTuple):
     type: str
     imei: str | None
     command: str | None
-    detail: str  # a JSON object; parsed for those who look
+    detail: str  # a JSON object; it is parsed only when it is shown
     n: int
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Event:
         """The event in a row of its table."""
-        return tuple.__new__(cls, row)  # as _make(), for half the time: it is done for each
+        return tuple.__new__(cls, row)  # as _make(), in half the time
 
     def matches(self, types: Set[str]) -> bool:
         """Whether it is of one of these types; no type stands for all."""

@@ -13,7 +13,7 @@ from trio_util import AsyncValue
 
 from devgate.events.kinds import Event
 
-RING = 1024  # events in memory: who reads no slower than that never asks the database
+RING = 1024  # events in memory: a reader that is less behind needs no read of the database
 PAGE = 500  # events that are read at once
 
 _event: Callable[[Sequence[Any]], Event] = partial(tuple.__new__, Event)  # Event.of(), sooner
@@ -24,8 +24,8 @@ class Page(NamedTuple):
 
     events: Sequence[Event]
     first: int  # the first number behind the position that is still kept, whatever its type
-    # Up to here the page has all that the reader wants. The position itself: nothing is kept
-    # behind it.
+    # Up to this number the page has all events that the reader wants. Equal to the position: no
+    # event behind it is kept.
     end: int
 
 
@@ -34,17 +34,17 @@ ReadPage = Callable[[int, int, int, Set[str]], Awaitable[Page]]
 
 
 class LogReader:
-    """One who follows the log, at its own pace."""
+    """A reader of the log, at its own pace."""
 
     def __init__(self, log: EventLog, position: int, types: Set[str]) -> None:
-        self.position = position  # the last event that it has had: the reader moves it on
+        self.position = position  # the last event that it has read: the reader sets it
         self.types = types
         self._log = log
 
     async def more(self) -> Page:
-        """What there is behind the position, at the latest once something has happened there.
+        """The next page behind the position; waits until there is one.
 
-        A page may have no events: none up to its end is of the reader's types.
+        A page may be empty: no event up to its end is of the reader's types.
         """
         return await self._log.after(self.position, self.types)
 
@@ -52,9 +52,8 @@ class LogReader:
 class EventLog:
     """Events by their number, without a gap.
 
-    An event is published once it is on disk, so that no number is ever shown
-    twice with another meaning, whatever dies. `page` reads older ones from the
-    database.
+    An event is published once it is on disk, so that no number is ever shown twice with another
+    meaning, also after a crash. `page` reads older ones from the database.
     """
 
     def __init__(self, last: int, page: ReadPage) -> None:
@@ -88,7 +87,7 @@ class EventLog:
         if rows:
             events = list(map(_event, rows))
             if self._ring and self._ring[-1].n + 1 != events[0].n:
-                self._ring.clear()  # some were not told, for lack of memory: they are on disk
+                self._ring.clear()  # some were not published, for lack of memory: they are on disk
             self._ring.extend(events)
             self._last.value = events[-1].n
 
@@ -96,8 +95,8 @@ class EventLog:
     def reading(self, after: int, types: Set[str] = frozenset()) -> Iterator[LogReader]:
         """A reader of what comes after number `after`: of these types; none given: of all.
 
-        A reader that is slow holds nothing up and misses nothing that is still kept:
-        it is given from the database what has left the memory.
+        A slow reader delays nobody, and misses no event that is still kept: events that are not in
+        memory any more are read from the database.
         """
         reader = LogReader(self, after, types)
         self._readers.add(reader)
@@ -109,7 +108,7 @@ class EventLog:
     async def follow(self, after: int | None = None) -> AsyncGenerator[Event, None]:
         """Every event after number `after` (None: from now on), in order, for ever.
 
-        To be left under contextlib.aclosing.
+        Use it with contextlib.aclosing.
         """
         with self.reading(self.last if after is None else after) as reader:
             while True:
@@ -126,9 +125,9 @@ class EventLog:
             page = await self._page(position, last, PAGE, types)
             if page.end > position:
                 return page
-            if not self._ring:  # somebody has emptied the table: there is nothing to wait for
+            if not self._ring:  # the table was emptied: waiting would find nothing
                 return Page((), last + 1, last)
-        # From memory. Where that begins later, nothing before it is kept any more.
+        # From memory. If that begins later, no event before it is kept any more.
         first = self._ring[0].n
         skip = max(0, position + 1 - first)
         events = list(islice(self._ring, skip, skip + PAGE))

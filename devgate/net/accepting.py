@@ -12,16 +12,16 @@ from typing import Any, NoReturn, Protocol
 
 import trio
 
-# Connections in one round: a storm of thousands lets other tasks have their turn. Each takes some
-# 40 us here, and as much in the task that begins.
+# Connections in one round, so that other tasks have their turn in a storm of thousands. Each takes
+# about 40 us here, and as much in its new task.
 BUDGET = 32
 PAUSE_SECONDS = 0.1  # a full door looks again after this long
 NEWS_SECONDS = 60.0  # at most one line about a paused door in this many seconds
-# Failures in a row after which a listener is left alone for a moment, whatever they are: it stays
-# readable, so that a door which cannot accept would keep a core busy.
-FAILURES = 16
+# Failures in a row after which accepting pauses, whatever the errors: the listener stays readable,
+# so without a pause a door that cannot accept would keep a core busy.
+MAX_FAILURES = 16
 
-# Nothing is left to accept with. The connection stays in the kernel's queue meanwhile.
+# Errors of an exhausted process or machine. The connection stays in the kernel's queue meanwhile.
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 # Gets a descriptor, which is non-blocking and from then on its own, also if it raises; and the
@@ -40,10 +40,10 @@ class Listener(Protocol):
 
 
 class Accepting:
-    """Accepts on the listening sockets of one door. Says once when it pauses, and why.
+    """Accepts on the listening sockets of one door. Logs when it pauses, and why.
 
-    `room()` is how many more connections there may be now, and `full()` the words for none; no
-    words mean that room has just been made and is there in the next turn.
+    `room()` is how many more connections there may be now. `full()` says why there may be none;
+    empty if room has just been made, which is there in the next turn.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Accepting:
             await trio.lowlevel.wait_readable(listener)
             while (why := self._round(listener)) is not None:
                 self._pause(why)
-                # Out of the poll set meanwhile: a full door costs ten looks a second.
+                # It is not polled meanwhile: a full door costs ten tries a second.
                 await trio.sleep(PAUSE_SECONDS)
             self._resume()
 
     def _round(self, listener: Listener) -> str | None:
-        """Accept what is there, within the budget. Why not, if no more can be."""
+        """Accept waiting connections, within the budget. Returns why no more can be accepted."""
         room = self._room()
         if room <= 0:
             return self._full() or None
@@ -90,17 +90,17 @@ class Accepting:
                 self._failures = 0
                 return None
             except OSError as err:
-                # Linux hands out the trouble of a connection that ended in the queue; the next
-                # may be sound. But EPERM, EINVAL and others may stay for ever.
+                # Linux reports the error of a connection that ended in the queue; the next one
+                # may be good. But EPERM, EINVAL and others may be permanent.
                 self._failures += 1
-                if err.errno in EXHAUSTED or self._failures >= FAILURES:
+                if err.errno in EXHAUSTED or self._failures >= MAX_FAILURES:
                     return _words(err)
                 continue
             self._failures = 0
             try:
                 self._on_accepted(fd, peer)
             except Exception as err:
-                # No memory, or a defect of ours: it ends this connection, and not the door.
+                # No memory, or a bug: it ends this connection, not the door.
                 self._fault(err)
                 return "no memory is left" if isinstance(err, MemoryError) else repr(err)
         return None
@@ -152,8 +152,8 @@ def as_socket(on_accepted: Callable[[socket.socket, Any], None]) -> OnAccepted:
 def accept(listener: Listener) -> tuple[int, Any]:
     """The descriptor of the next connection, non-blocking, and its peer's address.
 
-    socket.accept() makes an object of it, which takes longer than to accept it. What it calls for
-    the descriptor is not documented: architecture.md section 8.
+    socket.accept() makes a socket object, which takes longer than accepting. The method that it
+    calls for the descriptor is not documented: architecture.md section 8.
     """
     if hasattr(listener, "_accept"):
         fd, peer = listener._accept()

@@ -1,4 +1,4 @@
-"""Accept connections: a few at a time, up to a limit, and errors end nothing."""
+"""Accepts devices' connections: a few at a time, up to a limit; no error ends it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ log = logging.getLogger("devgate.devices")
 class Acceptor:
     """Accepts the connections of devices.
 
-    `connections()` tells how many there are now. It may count one only when its task has begun:
-    within a round the acceptor counts for itself.
+    `connections()` is how many there are now. It may count a connection only when its task has
+    begun: within a round the acceptor counts by itself.
 
-    `crowds` counts them by network, and has the limit for one; whoever is given one tells it when
-    the connection has ended, once. `max_connections` 0 is what the descriptor limit allows. Both
-    limits may be changed at any time, by apply().
+    `crowds` counts them by network, and has the limit for each network; whoever gets a Crowd calls
+    Crowds.leave() once when the connection has ended. `max_connections` 0 is what the descriptor
+    limit allows. Both limits may be changed at any time, by apply().
 
     `make_room(most)` ends some connections that have not registered, at most `most`, and returns
-    how many. `strict(address)` says whether that address is to be kept to its share of them.
+    how many. `strict(address)`: whether that address may have only its share of them.
 
-    `proxied`: the connections come from load balancers, so that an address is counted when the
-    PROXY header tells it: hand enter() to filters.plug().
+    `proxied`: the connections come from load balancers, so an address is counted when the PROXY
+    header has come: give enter() to filters.plug().
 
     `user_timeout` (seconds) gives up a connection on which sent bytes stay unacknowledged;
     networks lose devices for a minute and find them again, so it should not be below
@@ -70,16 +70,16 @@ class Acceptor:
         self._admit: Admit  # of run()
         self._refused_quiet_until = -math.inf
         self._refused_said = 0
-        # Made for mobile networks. No device that beats, each 55 s, is ever probed: a probe wakes
-        # a modem and costs its owner traffic. The buffers bound what the kernel keeps of a device
-        # that does not read, or that is not read, which would be megabytes.
+        # For mobile networks. A device that sends a heartbeat every 55 s is never probed: a probe
+        # wakes the modem and costs traffic. The buffers bound what the kernel keeps for a device
+        # that does not read, or is not read: without them, megabytes.
         self._tuning = Tuning(
             idle=75, interval=25, count=5, user_timeout=user_timeout,
             send_buffer=65536, receive_buffer=8192,
         )  # fmt: skip
 
     def apply(self, max_connections: int, max_connections_per_address: int) -> None:
-        """Accept within these limits from now on. Those who are inside already stay."""
+        """Accept within these limits from now on. Existing connections stay."""
         self._max_connections = max_connections
         self.crowds.most = max_connections_per_address
 
@@ -146,7 +146,7 @@ class Acceptor:
                 listener.close()
 
     def _full(self) -> str:
-        """Why nobody more gets in. Nothing, where room was made: it is there in the next turn."""
+        """Why no more are accepted. Empty if room was made, which is there in the next turn."""
         if self._make_room(BUDGET):
             return ""
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"

@@ -1,4 +1,4 @@
-"""Who is inside a door of callers: bounded in all and by network, with room made when full."""
+"""Connections of a callers' door: bounded in all and by network; if full, idle ones are closed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ G = TypeVar("G", bound=Hashable)
 
 PER_NETWORK = 64  # connections from one address (IPv6: /64)
 RESERVED = 8  # of a door's connections, for this machine alone: whoever looks at its health
-# A connection without a request for so long is closed to make room for another. A younger one
-# may be on its way to its first.
+# A connection without a request for this time may be closed to make room for another. A younger
+# one may be about to send its first.
 IDLE_SECONDS = 5.0
-SOON_SECONDS = 1.0  # ... or for so long, if there is nobody else
+SHORT_IDLE_SECONDS = 1.0  # ... this time, if no other can be closed
 
 
 @dataclass(slots=True)
@@ -31,10 +31,10 @@ class _Guest:
 
 
 class Guests(Generic[G]):
-    """Connections of one door. `close(guest)` must end one soon; `leave` follows once it has.
+    """Connections of one door. `close(guest)` must end one soon; then leave() must be called.
 
-    `refused(why, address)` hears of each that is turned away or closed to make room; `why` is
-    "address" (its network has enough) or "full".
+    `refused(why, address)` is called for each that is refused or closed to make room; `why` is
+    "address" (its network has too many) or "full".
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Guests(Generic[G]):
         self._quiet_until = -math.inf
 
     def __len__(self) -> int:
-        """Those who are to stay."""
+        """How many connections, without those that are being closed."""
         return len(self._inside) - len(self._leaving)
 
     def enter(self, guest: G, address: str) -> bool:
-        """Take one in, if need be in the place of another. False: turned away."""
+        """Give it a place, if necessary that of another. False: refused."""
         now = trio.current_time()
         network = network_of(address)
         crowd = self._networks.get(network, 0)
@@ -87,12 +87,12 @@ class Guests(Generic[G]):
         return True
 
     def asks(self, guest: G) -> None:
-        """A request is under way: nobody takes its place."""
+        """A request has begun: it is not closed to make room."""
         if (entry := self._inside.get(guest)) is not None:
             entry.idle_since = None
 
     def rests(self, guest: G) -> None:
-        """It is without a request from now on."""
+        """No request is under way any more."""
         if (entry := self._inside.pop(guest, None)) is not None:
             entry.idle_since = trio.current_time()
             self._inside[guest] = entry
@@ -128,7 +128,7 @@ class Guests(Generic[G]):
 
     def _busiest_idle(self, now: float) -> G | None:
         """Of the network with the most connections, the one longest without a request."""
-        for seconds in (IDLE_SECONDS, SOON_SECONDS):
+        for seconds in (IDLE_SECONDS, SHORT_IDLE_SECONDS):
             idle: dict[str, G] = {}
             for guest, entry in self._inside.items():
                 if self._may_go(guest, entry, now, seconds):

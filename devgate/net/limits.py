@@ -1,4 +1,4 @@
-"""How many sockets this process may have, which door may have them, and who has too many."""
+"""How many sockets this process and each of its doors may have, and the limit of a network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from devgate.net.addresses import network_of
 
-# What is kept back from the devices, for all other doors, the database and webhooks: a sixteenth
-# of the descriptors, and at least 256 where these are no more than a quarter of all.
+# Descriptors that devices may not use, for all other doors, the database and webhooks: a sixteenth
+# of all, and at least 256 if that is at most a quarter of all.
 MIN_RESERVE = 256
 MAX_RESERVE = 4096
 OWN_FILES = 64  # for the database, webhooks, the log and the gateway's own files
-MAX_WEB = 1024  # connections of HTTP, or of control TCP: no more are of use to anybody
+MAX_WEB = 1024  # connections of HTTP, or of control TCP: more are of no use
 
 # At most this many connections from one network have not registered, and one more for each that
 # has registered from there: a fleet behind one NAT doubles with each round trip.
@@ -43,7 +43,7 @@ def budget(limit: int | None = None) -> Budget:
 def raise_descriptor_limit() -> tuple[int, int]:
     """Raise the soft limit of descriptors to the hard one. Returns both, as they are now.
 
-    It stays as it is where the system says no.
+    It stays unchanged if the system refuses.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -72,7 +72,7 @@ class Crowd:
         self.unregistered -= 1
 
     def crowded(self, less: int = 0) -> bool:
-        """Whether at least as many have not registered as may have; `less` of them are leaving."""
+        """Whether as many have not registered as the limit allows; `less` of them are leaving."""
         registered = self.inside - self.unregistered
         return self.unregistered - less >= UNREGISTERED_PER_NETWORK + registered
 
@@ -89,7 +89,7 @@ class Crowds:
         self._crowds: dict[str, Crowd] = {}
 
     def enter(self, address: str) -> Crowd | None:
-        """Count one more, in the crowd that is returned. None, and not counted: it has enough."""
+        """Count one more. Returns its crowd; None if the network has too many: not counted."""
         network = network_of(address)
         crowd = self._crowds.get(network)
         if crowd is None:
@@ -101,7 +101,7 @@ class Crowds:
         return crowd
 
     def leave(self, crowd: Crowd, *, registered: bool = False) -> None:
-        """One that was counted has gone; to be called once for each."""
+        """A connection that was counted has ended. Call it once for each."""
         crowd.inside -= 1
         if not registered:
             crowd.unregistered -= 1

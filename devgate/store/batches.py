@@ -29,17 +29,17 @@ class Batch(Generic[Row]):
     # gets its error or None; or FLUSH, whose callback gets whether all is on disk.
     calls: list[tuple[int, Callable[[Any], None]]] = field(default_factory=list)
     error: Exception | None = None  # of the whole batch
-    again: bool = False  # posted rows of it are not on disk, and went back into the line
+    again: bool = False  # posted rows of it are not on disk, and went back into the queue
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
 
     def result(self, place: int) -> object:
-        """What such a call gets, once the batch is done."""
+        """The argument of a callback with this place, once the batch is done."""
         if place == FLUSH:
             return self.error is None and not self.again
         return self.error or self.errors.get(place)
 
     def end_flushes(self) -> None:
-        """The commit takes too long: who waits for posted rows hears that they are not on disk."""
+        """The commit takes too long: call back who waits for posted rows, with False."""
         calls = self.calls
         self.calls = [call for call in calls if call[0] != FLUSH]
         for place, on_done in calls:

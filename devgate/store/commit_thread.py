@@ -1,4 +1,4 @@
-"""The one thread that commits, started once: a process at its limit of threads can still write."""
+"""The thread that commits. It is started once: a process at its thread limit can still write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class CommitThread(Generic[T]):
-    """Runs one function after the other. One task at a time may wait for it."""
+    """Runs functions one after the other. Only one task at a time may wait for it."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[Callable[[], T], trio.lowlevel.Task] | None] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Whether a writer's database can be written, and when it is tried again."""
+"""Whether the writer's database can be written, and when the next try is."""
 
 from __future__ import annotations
 

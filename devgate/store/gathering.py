@@ -1,4 +1,4 @@
-"""More rows for one commit, while many come that nobody waits for."""
+"""A pause before a commit in a storm, so that it has more rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GATHER_SECONDS = 0.05
 
 class Gathering:
     """The pause between two commits in a storm of registrations, in which a commit costs more
-    than all of its rows. Whoever waits for a commit ends it."""
+    than all of its rows. A caller that waits for a commit ends the pause."""
 
     def __init__(self) -> None:
         self.cut_short: trio.Event | None = None  # while there is a pause

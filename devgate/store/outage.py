@@ -1,4 +1,4 @@
-"""Whether a database is away for a while, and why, in words."""
+"""Classifies errors of a database: whether it is away for a while, and why, as a sentence."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ POSTGRESQL: Mapping[str, str] = {
     "57": "the database server is shutting down, or interrupted the statement",
     "58": "the database server's disk reports an error",
 }
-# Of these: another program is in the way, and soon will be no longer.
+# Of these: another program holds a lock, for a short time.
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 BUSY_STATES = frozenset({"40001", "40P01", "55P03"})
 AWAY = "the database server cannot be reached"
@@ -102,7 +102,7 @@ UNREACHABLE = (
 
 
 def away(err: BaseException) -> bool:
-    """Whether a server that was asked for a connection may well give one a while later."""
+    """Whether a server that refused a connection may accept one later."""
     if not isinstance(err, OperationalError) or isinstance(err.orig, sqlite3.Error):
         return False
     words = str(err.orig).lower()

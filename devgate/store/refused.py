@@ -1,4 +1,4 @@
-"""A batch that the database refuses, though it can be written: its entries, one by one."""
+"""Writes the entries of a refused batch one by one, to find those that the database refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("devgate.store")
 
 
 class OneByOne(Generic[Row]):
-    """Finds the rows that are refused, so that they harm no others.
+    """Finds the rows that are refused, so that the others can be written.
 
     `commit` writes all of some rows or raises; `outage` and `disposable` are the writer's.
     """

@@ -43,7 +43,7 @@ TIMES = ("since", "heard", "running_until")
 @click.group(cls=Group)
 @options
 def devices() -> None:
-    """Keep the list of known devices.
+    """Manage the list of known devices.
 
     The commands ask the gateway that runs: what they change is in force when they return. It
     lets root, its own user and whom [control] role allows change devices. Where no gateway

@@ -38,7 +38,7 @@ TOKENS = Accounts(
 @click.group(cls=Group)
 @options
 def token() -> None:
-    """Keep the tokens of web applications.
+    """Manage the tokens of web applications.
 
     A token is shown over HTTP ([http] listen: the API, /metrics, the dashboard's login) and
     over TCP ([control] listen). The Unix socket needs none: there the file's mode decides.

@@ -44,7 +44,7 @@ provider_option = click.option(
 @click.group(cls=Group)
 @options
 def user() -> None:
-    """Keep the people who may use the dashboard.
+    """Manage the people who may use the dashboard.
 
     Only hashes of their passwords are kept (Argon2), and a change is in force at once, at every
     node of a cluster.
