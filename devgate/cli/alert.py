@@ -33,8 +33,8 @@ RULES = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT",
 def alert() -> None:
     """Alert people when something needs attention: by mail, WeCom, Slack, a webhook and more.
 
-    A rule says what is told and to which receivers. Both are kept in the database, and are in
-    force at once.
+    A rule says what people are notified of, and by which receivers. Both are kept in the
+    database, and are in force at once.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def log(where: Where, receiver: str | None, limit: int | None, after: str | None
 @alert.group()
 @options
 def rule() -> None:
-    """Manage the rules: what is told, for which site or tag, how soon, and to whom.
+    """Manage the rules: what people are notified of, for which site or tag, and how soon.
 
     \b
     Example:
@@ -111,7 +111,7 @@ _of_a_rule = decorated(
     click.option("--days", type=click.IntRange(1), help="Before a certificate expires."),
     click.option("--to", "receivers", metavar="A,B", help="The receivers."),
     click.option("--quiet", metavar="HOURS",
-                 help='Nobody is told from 22:00-07:00, for example; "" for never.'),
+                 help='Nobody is notified from 22:00-07:00, for example; "" for never.'),
     click.option("--zone", metavar="ZONE",
                  help='Of quiet hours and times: Asia/Shanghai; "" for that of the site.'),
     click.option("--repeat", type=click.IntRange(0), metavar="MINUTES",
@@ -126,7 +126,7 @@ _of_a_rule = decorated(
 @_of_a_rule
 @common
 def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
-    """Add the rule NAME. What is so already when it is added is not told.
+    """Add the rule NAME. What is true already when it is added is not reported.
 
     \b
     Examples:
@@ -164,7 +164,7 @@ def edit_rule(where: Where, /, name: str, **given: Any) -> None:
 @YES
 @common
 def remove_rule(where: Where, name: str, yes: bool) -> None:
-    """Remove the rule NAME. Nothing more is told of it, not even that something is over.
+    """Remove the rule NAME. No more messages are sent for it, not even that something is over.
 
     \b
     Example:

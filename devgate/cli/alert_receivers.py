@@ -1,4 +1,4 @@
-"""`devgate alert receiver`: who is told, by which service."""
+"""`devgate alert receiver`: who is notified, by which service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
 @click.group(cls=Group)
 @options
 def receiver() -> None:
-    """Manage the receivers: who is told, by which service.
+    """Manage the receivers: who is notified, by which service.
 
     \b
     Example:

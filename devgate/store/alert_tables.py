@@ -28,7 +28,7 @@ alert_rule = Table(
     Column("owner", Text, nullable=False, server_default=""),
 )
 
-# Who is told.
+# Who is notified.
 alert_receiver = Table(
     "alert_receiver",
     metadata,

@@ -161,7 +161,7 @@ async def alert_rule_edit(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def alert_rule_remove(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Remove a rule. Nothing more is told of it, not even that something is over."""
+    """Remove a rule. No more messages are sent for it, not even that something is over."""
     name = arguments.text(args, "name")
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:

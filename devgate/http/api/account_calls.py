@@ -101,7 +101,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/tokens", "token_add", "Add a token", "AddedToken", body="json",
         created="name", json=(_NEW_NAME, *_RIGHTS),
-        about="The answer has the secret, which is told this once.",
+        about="The answer has the secret, which is shown only once.",
     ),
     Call(
         "PATCH", "/api/tokens/{name}", "token_edit", "Change a token", "ChangedToken",

@@ -20,14 +20,14 @@ _FIELDS = (
     Field("tag", nullable(s.TAG), "Only of machines with this tag; null for any."),
     Field("minutes", s.MINUTES, "For so many minutes it has to be so."),
     Field("days", s.DAYS_AHEAD, "Of a certificate: so many days before it expires."),
-    Field("quiet", nullable(s.QUIET), "Hours in which nobody is told; null for none."),
+    Field("quiet", nullable(s.QUIET), "Hours in which nobody is notified; null for none."),
     Field(
         "zone",
         nullable(s.ZONE),
         "The time zone of `quiet`, and of times in messages; null for the site's own.",
     ),
-    Field("repeat", s.REPEAT, "Minutes until it is told again, as long as it lasts; 0: once."),
-    Field("all_clear", s.YES, "Whether it is told when it is over."),
+    Field("repeat", s.REPEAT, "Minutes until it is reported again, as long as it lasts; 0: once."),
+    Field("all_clear", s.YES, "Whether a message says when it is over."),
     Field("enabled", s.YES, "false: it rests until this is true again."),
 )
 
@@ -53,22 +53,22 @@ CALLS: tuple[Call, ...] = (
         json=(
             Field("name", s.HOOK_NAME, "What it is called from now on.", True),
             Field("kind", s.ALERT, "What it is about.", True),
-            Field("receivers", s.RECEIVERS, "Who is told.", True),
+            Field("receivers", s.RECEIVERS, "Who is notified.", True),
             *_FIELDS,
         ),
         rules=rules.ALERT,
-        about="It is in force at once. What is so already is not told.",
+        about="It is in force at once. What is true already is not reported.",
     ),
     Call(
         "PATCH", "/api/alerts/rules/{name}", "alert_rule_edit", "Change a rule",
         "ChangedAlertRule", place=(_RULE,), body="json",
-        json=(Field("receivers", s.RECEIVERS, "Who is told."), *_FIELDS),
+        json=(Field("receivers", s.RECEIVERS, "Who is notified."), *_FIELDS),
         about="What is given, and nothing else.",
     ),
     Call(
         "DELETE", "/api/alerts/rules/{name}", "alert_rule_remove", "Remove a rule",
         "RemovedAlertRule", place=(_RULE,), statuses={"400": 404},
-        about="Nothing more is told of it, not even that something is over.",
+        about="No more messages are sent for it, not even that something is over.",
     ),
     Call(
         "GET", "/api/alerts/receivers", "alert_receivers", "List the receivers",

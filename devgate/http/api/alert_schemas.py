@@ -27,9 +27,9 @@ ALERTS: dict[str, Schema] = {
     ),
     "AlertLog": page_of("AlertMessage"),
     "AlertRule": shape(
-        "What is told to whom. `site` is empty for all, `tag` for any, `quiet` for never, `zone` "
-        "for that of the site, and `repeat` is 0 for once. `sites` and `owner` are of who made "
-        "it, if he may see some sites alone: it is for these.",
+        "Who is notified of what. `site` is empty for all, `tag` for any, `quiet` for never, "
+        "`zone` for that of the site, and `repeat` is 0 for once. `sites` and `owner` are of who "
+        "made it, if he may see some sites alone: it is for these.",
         name=TEXT, kind=ALERT, site=TEXT, tag=TEXT, minutes=WHOLE, days=WHOLE,
         receivers=listed(TEXT), sites=SITES, owner=TEXT,
         quiet=TEXT, zone=TEXT, repeat=WHOLE, all_clear=YES, enabled=YES, added_at=AT,
@@ -38,8 +38,8 @@ ALERTS: dict[str, Schema] = {
     "ChangedAlertRule": shape("A rule as it is now.", **_DONE, rule=ref("AlertRule")),
     "RemovedAlertRule": shape(**_DONE),
     "AlertReceiver": shape(
-        "Who is told. `url` is without what is secret in it; `failures` counts those in a row. "
-        "`sites` and `owner` are of who added it, if he may see some sites alone.",
+        "Who is notified. `url` is without what is secret in it; `failures` counts those in a "
+        "row. `sites` and `owner` are of who added it, if he may see some sites alone.",
         name=TEXT, url=TEXT, language=TEXT, enabled=YES, added_at=AT, failures=WHOLE, error=MAYBE,
         sites=SITES, owner=TEXT,
     ),

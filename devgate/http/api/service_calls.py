@@ -40,7 +40,7 @@ CALLS: tuple[Call, ...] = (
         body="json",
         json=(Field("level", nullable(s.LEVEL), "The least that is logged."),),
         about="Until the configuration is reloaded, or the gateway restarted. Without `level` it "
-        "is only told.",
+        "is only shown.",
     ),
     Call(
         "POST", "/api/upgrade", "upgrade", "Let another version take over", "Upgraded",
@@ -55,7 +55,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/doctor", "doctor", "Examine the gateway and its machine", "Examined",
         about="Limits, ports, disk, database, clock, certificates, receivers. It takes some "
-        "seconds; what was found in the last half minute is told again.",
+        "seconds; what was found in the last half minute is shown again.",
     ),
     Call(
         "GET", "/api/nodes", "nodes", "List the nodes of the cluster", "Nodes",

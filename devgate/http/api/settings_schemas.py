@@ -7,8 +7,8 @@ from devgate.http.api.shapes import AT, MAYBE, TEXT, YES, listed, ref, shape
 
 SETTINGS: dict[str, Schema] = {
     "Setting": shape(
-        "A key of gateway.toml and the value that is in force. A `secret` is not told. `restart`: "
-        "a new value is taken up when the gateway starts.",
+        "A key of gateway.toml and the value that is in force. A `secret` is not shown. "
+        "`restart`: a new value is taken up when the gateway starts.",
         key=TEXT,
         value={
             "type": ["string", "number", "boolean", "array", "null"],

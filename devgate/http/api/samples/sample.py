@@ -34,7 +34,7 @@ TAGS: Mapping[str, str] = {
     "Reports": "The fleet's day, one device's day, one order's story.",
     "Events": "What happened, in numbered lines without a gap.",
     "Webhooks": "Receivers to which the gateway posts events.",
-    "Alerts": "Who is told when something needs people, and of what.",
+    "Alerts": "Who is notified when something needs attention, and of what.",
     "Users and tokens": "Who may ask, for what, and for which sites.",
     "Gateway": "How the gateway is, and what its operator asks of it.",
     "Cluster": "The nodes of a cluster.",
