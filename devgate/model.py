@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, NewType, NoReturn, Self
 
@@ -79,50 +79,64 @@ class Source(str):
         return str.__str__(self)
 
 
-def in_words(value: object, said: Callable[[str], str] = str, most: int = 1 << 30) -> str:
+# Fields of events that are times: in seconds since 1970, or as iso() has them.
+_TIMES = frozenset({"until", "invitation"})
+
+
+class Moment(str):
+    """A time of an event, as iso() has it. Who tells people of it says it as they read times."""
+
+
+def pieces(
+    value: object, said: Callable[[str], str] = str, most: int = 1 << 30, name: str = ""
+) -> Iterator[str]:
     """A value of an event as a person reads it: `site: - -> North; enabled: yes -> no`.
 
-    `said` is what the language has for yes and no, and `most` the characters of a value.
+    In pieces, for times are Moments. `said` is what the language has for yes and no, `most` the
+    characters of a value, and `name` the field that the value is of.
     """
     if isinstance(value, bool):
-        return said("yes" if value else "no")
-    if isinstance(value, Mapping):
-        if set(value) == {"old", "new"}:
-            return " -> ".join(in_words(value[name], said, most) for name in ("old", "new"))
-        return "; ".join(f"{name}: {in_words(one, said, most)}" for name, one in value.items())
-    if isinstance(value, (list, tuple)):
-        text = ", ".join(in_words(one, said, most) for one in value)
+        yield said("yes" if value else "no")
+    elif isinstance(value, Mapping):
+        changed = set(value) == {"old", "new"}
+        for count, field in enumerate(("old", "new") if changed else value):
+            yield ("" if not count else " -> " if changed else "; ") + (
+                "" if changed else f"{field}: "
+            )
+            yield from pieces(value[field], said, most, name if changed else str(field))
+    elif name in _TIMES and isinstance(value, int | float):
+        yield Moment(iso(value))
+    elif name in _TIMES and isinstance(value, str) and _ISO.fullmatch(value):
+        yield Moment(value)
     else:
-        text = "" if value is None else str(value)
-    return (text if len(text) <= most else text[: most - 3] + "...") or "-"
+        if isinstance(value, list | tuple):
+            text = ", ".join("".join(pieces(one, said, most)) for one in value)
+        else:
+            text = "" if value is None else str(value)
+        yield (text if len(text) <= most else text[: most - 3] + "...") or "-"
 
 
-def audit_row(event: Mapping[str, object], said: Callable[[str], str] = str) -> list[object]:
-    """An event of the audit in the columns of AUDIT_CSV: who did what, to what, and how.
+def audit_detail(event: Mapping[str, object]) -> object:
+    """What an event of the audit says of how: changes, what was given, or a text."""
+    if detail := event.get("changes") or event.get("given"):
+        return detail
+    if event.get("verdict"):
+        return f"{event['verdict']}: {event.get('note') or ''}".rstrip(": ")
+    return f"{event['skipped']} more like this" if event.get("skipped") else ""
 
-    `said` as in in_words().
-    """
-    changes = event.get("changes")
-    detail = ""
-    if isinstance(changes, Mapping):
-        detail = in_words(changes, said)
-    elif given := event.get("given"):
-        detail = json.dumps(given, ensure_ascii=False)
-    elif event.get("verdict"):
-        detail = f"{event['verdict']}: {event.get('note') or ''}".rstrip(": ")
-    elif event.get("skipped"):
-        detail = f"and {event['skipped']} more"
+
+def audit_row(event: Mapping[str, object]) -> list[object]:
+    """An event of the audit in the columns of AUDIT_CSV: who did what, to what, and how."""
     what = [event.get(name) for name in ("operation", "kind", "imei", "key", "name")]
-    about = " ".join(str(one) for one in what if one)
-    by = event.get("source") or event.get("by") or ""
+    detail = audit_detail(event)
     return [
         event["at"],
         event["event"],
         event["type"],
-        by,
+        event.get("source") or event.get("by") or "",
         event.get("address") or "",
-        about,
-        detail,
+        " ".join(str(one) for one in what if one),
+        "".join(pieces(detail)) if detail else "",
     ]
 
 
@@ -139,6 +153,7 @@ BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as a class of a regular
 
 _BIDI = re.compile(f"[{BIDI}]")
 IMEI = re.compile(r"[0-9]{15}", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _DURATION = re.compile(
     r"(?=[\d.])(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
 )

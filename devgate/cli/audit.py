@@ -13,7 +13,7 @@ from devgate.cli.moments import exact
 from devgate.cli.output import Where, common, exit_code, finish, in_short, say, table
 from devgate.cli.params import Moment
 from devgate.control.client import ask
-from devgate.model import AUDIT_CSV, audit_row
+from devgate.model import AUDIT_CSV, audit_detail, audit_row
 
 LIMIT, PAGE = 50, 1000  # events that are shown by default, and that are asked for at once
 
@@ -51,9 +51,10 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
 
 def _row(event: Mapping[str, Any]) -> list[object]:
     """An event as a line of the table: as in CSV, in words and bounded."""
-    at, _, *row, detail = audit_row(event)
-    words = in_short(event.get("changes") or event.get("given") or detail)
-    return [exact(at), *row, said(words) if detail else ""]
+    at, _, *row, _ = audit_row(event)
+    detail = audit_detail(event)
+    text = in_short(detail) if detail else ""
+    return [exact(at), *row, said(text) if isinstance(detail, str) else text]
 
 
 def _page(where: Where, given: Mapping[str, Any], limit: int) -> dict[str, Any]:

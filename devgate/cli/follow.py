@@ -214,7 +214,7 @@ def _named(event: Event, names: Iterable[str]) -> Iterator[str]:
         if name == "changes" and isinstance(value, dict):
             yield in_short(value)
         elif value is not None and value is not False:
-            yield f"{name}={in_short(value)}"
+            yield f"{name}={in_short(value, name)}"
 
 
 def _frame(frame: Event) -> Parts:

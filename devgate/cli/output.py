@@ -17,7 +17,8 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 import click
 
 from devgate.cli.language import said
-from devgate.model import EXIT, in_words
+from devgate.cli.moments import clock
+from devgate.model import EXIT, Moment, pieces
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -239,9 +240,12 @@ def _cell(value: object) -> str:
     return plain(str(value))
 
 
-def in_short(value: object) -> str:
-    """A value of an event as a part of one line, in the language of who reads it."""
-    text = in_words(value, said, MAX_VALUES if isinstance(value, str) else MAX_VALUE)
+def in_short(value: object, name: str = "") -> str:
+    """A value of an event as a part of one line, in the language and the zone of who reads it.
+    `name` is its field."""
+    most = MAX_VALUES if isinstance(value, str) else MAX_VALUE
+    found = pieces(value, said, most, name)
+    text = "".join(clock(one) if isinstance(one, Moment) else one for one in found)
     return plain(text if len(text) <= MAX_VALUES else text[: MAX_VALUES - 3] + "...")
 
 

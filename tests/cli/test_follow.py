@@ -117,6 +117,50 @@ def test_the_audit_is_told_so_too(
     assert "enabled: yes -> no" in row
 
 
+CLOSED: Reply = {
+    "event": 4716, "at": "2025-01-31T12:00:12.000Z", "type": "operation.done", "imei": None,
+    "operation": "maintenance_on", "given": {"site": "North", "until": 1738326600.0},
+}  # fmt: skip
+INVITED: Reply = {
+    "event": 4717, "at": "2025-01-31T12:00:13.000Z", "type": "account.changed", "imei": None,
+    "kind": "user", "name": "anna", "source": "web:boss",
+    "changes": {"invitation": {"old": None, "new": "2025-02-07T12:00:13.000Z"}},
+}  # fmt: skip
+BEGAN: Reply = {
+    "event": 4718, "at": "2025-01-31T12:00:12.000Z", "type": "maintenance.began", "imei": None,
+    "site": "North", "until": "2025-01-31T12:30:00.000Z",
+}  # fmt: skip
+
+
+def test_a_time_among_changes_is_one_as_everywhere_else(run: Run, gateway: Answering) -> None:
+    """`until` stood there as seconds since 1970."""
+    page: Reply = {"status": "200", "items": [CLOSED, INVITED], "next": None}
+    gateway.answer = lambda request: [page]
+    _, closed, invited = run("audit").stdout.splitlines()
+    assert closed.endswith("maintenance_on  site: North; until: 2025-01-31 12:30:00Z")
+    assert invited.endswith("invitation: - -> 2025-02-07 12:00:13Z")
+    shown = on_a_terminal(gateway, "audit", TZ="Asia/Shanghai")
+    assert b"until: 2025-01-31 20:30:00+08" in shown
+    assert b"invitation: - -> 2025-02-07 20:00:13+08" in shown
+    assert json.loads(run("audit", "--json").stdout) == page
+    closed = run("audit", "--csv").stdout.splitlines()[1]
+    assert closed.endswith("site: North; until: 2025-01-31T12:30:00.000Z")
+    gateway.answer = lambda request: [OPENED, CLOSED, BEGAN]
+    closed, began = run("watch").stdout.splitlines()
+    assert "given=site: North; until: 2025-01-31 12:30:00Z" in closed
+    assert "  until=2025-01-31 12:30:00Z  " in began
+
+
+def test_refusals_that_were_not_told_are_no_errors(
+    run: Run, gateway: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: Reply = {"event": 9, "at": BEGAN["at"], "type": "session.refused", "skipped": 3}
+    gateway.answer = lambda request: [{"status": "200", "items": [refused], "next": None}]
+    assert run("audit").stdout.endswith("3 more like this\n")
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+    assert run("audit").stdout.endswith("另有 3 条类似记录\n")
+
+
 def test_what_came_of_a_command_stands_before_its_ids(run: Run, gateway: Answering) -> None:
     """D28: the id came first, and no name."""
     gateway.answer = lambda request: [OPENED, ENDED]

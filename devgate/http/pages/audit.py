@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from devgate.events.kinds import AUDIT
@@ -14,7 +15,7 @@ from devgate.http.pages.alerts import nothing
 from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
-from devgate.model import AUDIT_CSV, audit_row
+from devgate.model import AUDIT_CSV, Moment, audit_detail, audit_row, pieces
 
 PATH = "/settings/audit"
 SHOWN = 50
@@ -56,7 +57,8 @@ async def show(visit: Visit) -> Response:
         at_hand.now(nothing), "audit", **args, after=number(after, 18), limit=SHOWN
     )
     rows = [
-        (one, dict(zip(AUDIT_CSV, audit_row(one, visit.t), strict=True))) for one in page["items"]
+        (one, dict(zip(AUDIT_CSV, audit_row(one), strict=True)) | {"detail": _detail(visit, one)})
+        for one in page["items"]
     ]
     return visit.page(
         "audit.html",
@@ -68,3 +70,14 @@ async def show(visit: Visit) -> Response:
         following=page["next"],
         file=as_query(args, **{"for": "spreadsheet"}),
     )
+
+
+def _detail(visit: Visit, event: Mapping[str, Any]) -> Markup:
+    """How it was changed, in the language and the zone of who looks."""
+    detail = audit_detail(event)
+    if not detail:
+        return Markup("")
+    if isinstance(detail, str):
+        return escape(visit.said(detail))
+    found = pieces(detail, visit.t)
+    return Markup("").join(visit.when(one) if isinstance(one, Moment) else one for one in found)

@@ -128,6 +128,11 @@ def test_the_audit_says_who_did_what(served: Site, boss: Visitor) -> None:
                  "enabled: yes -> no"):  # fmt: skip
         assert text in page, text
     assert "secret-path" not in page
+    served.ask({"type": "maintenance_on", "site": "North", "until": 4073544000})
+    page = boss.get(f"{AUDIT}?events=operation")
+    assert '<time datetime="2099-01-31T12:00:00.000Z" data-form="full">' in page
+    assert "4073544000" not in page
+    served.ask({"type": "maintenance_off", "site": "North"})
     boss.get("/settings/configuration")
     boss.get("/settings/doctor")
     assert "Settings changed" not in boss.get(f"{AUDIT}?source=boss&events=operation"), "looked at"
