@@ -20,6 +20,7 @@ from pathlib import Path
 from devgate.language.choice import Language
 
 LONGEST = 1000  # characters of a message that are compared with forms
+_CHOICES = re.compile(r"[\w.-]+(?: or [\w.-]+)+", re.ASCII)  # words of a program, as they are
 
 
 class Form:
@@ -85,7 +86,7 @@ class Messages:
             if (blanks := form.blanks(message)) is not None:
                 # Shorter than the message, so this comes to an end.
                 return form.said(blanks, self._chinese)
-        return message
+        return message.replace(" or ", " 或 ") if _CHOICES.fullmatch(message) else message
 
 
 def sentences(file: Path) -> dict[str, str]:
