@@ -8,8 +8,8 @@ from pathlib import Path
 
 from devgate.config.settings import Settings
 from devgate.config.tls import TlsSettings
-from devgate.errors import SetupError
-from devgate.net.tls import context
+from devgate.errors import WrongSettings
+from devgate.net.tls import TlsFileError, context
 from devgate.net.tls_contexts import TlsContexts
 
 
@@ -30,19 +30,13 @@ def certificate_files(settings: Settings) -> dict[str, str]:
 
 
 def check(settings: Settings) -> None:
-    """Raises SetupError, with the file and line of the key, for what a door cannot use."""
+    """Raises WrongSettings, with the file and line of the key, for what a door cannot use."""
     for name, tls in tables(settings).items():
         try:
             tls_of(tls)
-        except SetupError as err:
-            where = settings.where(f"{name}.{_key_of(str(err))}")
-            raise SetupError(f"{where}: {err}", err.status) from err
-
-
-def _key_of(text: str) -> str:
-    """The key of the file that a sentence of `net.tls` is about, which begins with its kind."""
-    kinds = {"TLS private key ": "key", "TLS key ": "key", "TLS client_ca ": "client_ca"}
-    return next((key for kind, key in kinds.items() if text.startswith(kind)), "certificate")
+        except TlsFileError as err:
+            where = settings.where(f"{name}.{err.key}")
+            raise WrongSettings(f"{where}: {err}") from err
 
 
 def door_tls(
@@ -59,6 +53,6 @@ def door_tls(
 
 
 def tls_of(settings: TlsSettings) -> ssl.SSLContext:
-    """Raises SetupError if certificate or key cannot be used."""
+    """Raises TlsFileError if certificate or key cannot be used."""
     ca = Path(settings.client_ca) if settings.client_ca else None
     return context(Path(settings.certificate), Path(settings.key), ca)

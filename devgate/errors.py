@@ -77,6 +77,13 @@ class SetupError(DevgateError):
         super().__init__(status, text)
 
 
+class WrongSettings(SetupError):
+    """What the operator has written in the configuration is wrong, or a file that it names is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, status="400")
+
+
 class DoorInUse(SetupError):
     """Another process listens where this one is to."""
 

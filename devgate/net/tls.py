@@ -86,21 +86,30 @@ class Tls:
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
+class TlsFileError(SetupError):
+    """A file of TLS is of no use. `key`: which one, as the setting that names it is called."""
+
+    def __init__(self, text: str, key: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
 def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 and up with this certificate (chain) and key, both PEM files.
 
     With `client_ca` (a PEM file, too) only devices with a certificate of its making get in.
-    Reads files. Raises SetupError, naming the file.
+    Reads files. Raises TlsFileError, naming the file.
     """
-    _must_hold(certificate, "BEGIN CERTIFICATE", "certificate")
-    _must_hold(key, "PRIVATE KEY", "private key")
+    _must_hold(certificate, "BEGIN CERTIFICATE", "certificate", "certificate")
+    _must_hold(key, "PRIVATE KEY", "private key", "key")
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_ciphers(CIPHERS)
     made.options |= ssl.OP_NO_RENEGOTIATION  # a device could make us work without end
 
     def no_password() -> str:
-        raise SetupError(f"TLS key {os.fspath(key)}: it has a password; give one without")
+        text = f"TLS key {os.fspath(key)}: it has a password; give one without"
+        raise TlsFileError(text, "key")
 
     try:
         made.load_cert_chain(certificate, key, password=no_password)
@@ -109,17 +118,19 @@ def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.
             what = "the key is not the certificate's; give the pair that belongs together"
         else:
             what = f"one of them cannot be read ({_reason(err)}); PEM files expected"
-        raise SetupError(
-            f"TLS certificate {os.fspath(certificate)}, key {os.fspath(key)}: {what}"
+        raise TlsFileError(
+            f"TLS certificate {os.fspath(certificate)}, key {os.fspath(key)}: {what}",
+            "certificate",
         ) from err
     if client_ca:
-        _must_hold(client_ca, "BEGIN CERTIFICATE", "client_ca")
+        _must_hold(client_ca, "BEGIN CERTIFICATE", "client_ca", "client_ca")
         try:
             made.load_verify_locations(client_ca)
         except ssl.SSLError as err:
-            raise SetupError(
+            raise TlsFileError(
                 f"TLS client_ca {os.fspath(client_ca)}: it cannot be read ({_reason(err)}); "
-                "PEM certificates expected"
+                "PEM certificates expected",
+                "client_ca",
             ) from err
         made.verify_mode = ssl.CERT_REQUIRED
     return made
@@ -131,7 +142,7 @@ def client_context(certificate: Path, key: Path, client_ca: Path | None = None) 
     The server's certificate has to be for the name or address that is connected to, and of an
     authority of `client_ca` (a PEM file); without that file of one that the system knows. With
     it, this side shows its own certificate, too, for such a server asks for one.
-    Reads files. Raises SetupError, naming the file.
+    Reads files. Raises TlsFileError, naming the file.
     """
     context(certificate, key, client_ca)  # says what is wrong with the files
     made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=client_ca)
@@ -142,18 +153,20 @@ def client_context(certificate: Path, key: Path, client_ca: Path | None = None) 
     return made
 
 
-def _must_hold(path: Path, mark: str, what: str) -> None:
+def _must_hold(path: Path, mark: str, what: str, key: str) -> None:
     """The ssl module does not say which of its files is missing or of the wrong kind."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             text = file.read()
     except OSError as err:
-        raise SetupError(
+        raise TlsFileError(
             f"TLS {what} {os.fspath(path)}: {(err.strerror or str(err)).lower()}; "
-            "give a file that devgate can read"
+            "give a file that devgate can read",
+            key,
         ) from err
     if mark not in text:
-        raise SetupError(f"TLS {what} {os.fspath(path)}: no {mark!r} in it; a PEM file expected")
+        text = f"TLS {what} {os.fspath(path)}: no {mark!r} in it; a PEM file expected"
+        raise TlsFileError(text, key)
 
 
 def _reason(err: ssl.SSLError) -> str:

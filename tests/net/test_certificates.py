@@ -12,7 +12,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from devgate.errors import SetupError
-from devgate.net.tls import client_context, context
+from devgate.net.tls import TlsFileError, client_context, context
 from tests.net.papers import Papers
 
 
@@ -55,25 +55,31 @@ def _garbled_ca(papers: Papers, folder: Path) -> tuple[Path, Path, Path | None]:
 
 
 @pytest.mark.parametrize(
-    ("make", "text"),
+    ("make", "text", "key"),
     [
-        (_missing, r"certificate .*nowhere\.pem: no such file"),
-        (_no_key, r"private key .*cert\.pem: no 'PRIVATE KEY' in it"),
-        (_others_key, r"cert\.pem, key .*other\.pem: the key is not the certificate's"),
-        (_locked_key, r"locked\.pem: it has a password"),
-        (_garbled, r"garbled\.pem, key .*key\.pem: one of them cannot be read"),
-        (_no_ca, r"client_ca .*key\.pem: no 'BEGIN CERTIFICATE' in it"),
-        (_garbled_ca, r"client_ca .*garbled\.pem: it cannot be read"),
+        (_missing, r"certificate .*nowhere\.pem: no such file", "certificate"),
+        (_no_key, r"private key .*cert\.pem: no 'PRIVATE KEY' in it", "key"),
+        (
+            _others_key,
+            r"cert\.pem, key .*other\.pem: the key is not the certificate's",
+            "certificate",
+        ),
+        (_locked_key, r"locked\.pem: it has a password", "key"),
+        (_garbled, r"garbled\.pem, key .*key\.pem: one of them cannot be read", "certificate"),
+        (_no_ca, r"client_ca .*key\.pem: no 'BEGIN CERTIFICATE' in it", "client_ca"),
+        (_garbled_ca, r"client_ca .*garbled\.pem: it cannot be read", "client_ca"),
     ],
 )
 def test_files_that_will_not_do_are_named(
     make: Callable[[Papers, Path], tuple[Path, Path, Path | None]],
     text: str,
+    key: str,
     papers: Papers,
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(SetupError, match=text):
+    with pytest.raises(TlsFileError, match=text) as caught:
         context(*make(papers, tmp_path))
+    assert caught.value.key == key, "whose line is told"
 
 
 def _shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
