@@ -23,7 +23,7 @@ from devgate.config.exposure import exposed
 from devgate.config.settings import Settings
 from devgate.control.listeners import must_be_free
 from devgate.early import StopRequested, until_stop_requested
-from devgate.errors import SetupError, StoreAway
+from devgate.errors import SetupError, StoreAway, WrongSettings
 from devgate.gateway.devices.parked_task import choose
 from devgate.gateway.examination import Finding
 from devgate.guard import AFTER_DRAIN_SECONDS, Guard
@@ -58,7 +58,15 @@ log = logging.getLogger("devgate")
 
 
 def check(settings: Settings, *, standby: bool = False) -> None:
-    """Check what can be checked without opening a door. Raises SetupError."""
+    """Try what can be tried without opening a door. Raises WrongSettings: `serve` ends with the
+    same exit code for it as `serve --check`."""
+    try:
+        _check(settings, standby)
+    except SetupError as err:
+        raise WrongSettings(str(err)) from err
+
+
+def _check(settings: Settings, standby: bool) -> None:
     if standby:
         from devgate.standby import possible  # not for a gateway that does not wait
 

@@ -13,7 +13,7 @@ from devgate.cli import describe
 from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, finish, say
 from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
 from devgate.control.client import REPLY_SECONDS, NoAnswer, ask, exact
-from devgate.model import Imei
+from devgate.model import IMEI, Imei
 
 # The most that a gateway may wait for a device (control.md, `timeout`), and more than it lets
 # a command queue unless told to. One that dies or hangs meanwhile is noticed much sooner.
@@ -31,7 +31,22 @@ NO_WAIT = click.option(
 )
 
 
-@click.command()
+class ImeiFirst(click.Command):
+    """A command that says so where IMEI and LONG have changed places."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's."""
+        given = tuple(args)  # click takes what it reads out of them
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as err:
+            if err.param and err.param.name == "imei" and any(map(IMEI.fullmatch, given)):
+                text = f"{err.message}; the IMEI comes first, then LONG"
+                raise click.BadParameter(text, err.ctx, err.param) from None
+            raise
+
+
+@click.command(cls=ImeiFirst)
 @click.argument("imei", type=ImeiType(), required=False, metavar="IMEI")
 @click.argument("long", type=Duration(), required=False, metavar="LONG")
 @KEY

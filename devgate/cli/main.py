@@ -12,13 +12,13 @@ from devgate import __version__
 from devgate.cli.help import Formatter, reworded
 from devgate.cli.output import (
     INTERRUPTED,
-    PIPE_CLOSED,
+    USAGE,
     Where,
-    discard_stdout,
     exit_code,
     fail,
     options,
     print_error,
+    printing,
 )
 from devgate.control.client import NoGateway
 from devgate.errors import DevgateError, SetupError
@@ -133,7 +133,8 @@ class Lazy(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's; an error is in the reader's language."""
         try:
-            return super().parse_args(ctx, args)
+            with printing():  # --help and --version are told here
+                return super().parse_args(ctx, args)
         except click.ClickException as err:
             raise reworded(err) from None
 
@@ -141,11 +142,13 @@ class Lazy(click.Group):
         """Run the command. The one place where errors that people can correct lose their
         traceback."""
         try:
-            return super().invoke(ctx)
+            with printing():
+                return super().invoke(ctx)
         except click.ClickException as err:
             raise reworded(err) from None
         except SetupError as err:
-            fail(str(err))
+            # 500 is one without a status of its own: what was given is to be mended.
+            fail(str(err), USAGE if err.status == "500" else exit_code({"status": err.status}))
         except NoGateway as err:
             if ctx.ensure_object(Where).hides_another():
                 print_error(
@@ -155,9 +158,6 @@ class Lazy(click.Group):
             fail(str(err), NO_GATEWAY)
         except DevgateError as err:
             fail(str(err), exit_code({"status": err.status}))
-        except BrokenPipeError:
-            discard_stdout()
-            raise SystemExit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
 

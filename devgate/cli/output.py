@@ -6,11 +6,13 @@ needed for it is not imported (architecture.md section 2).
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -28,6 +30,7 @@ INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
 PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
 USAGE = 2
 UNWRITTEN = 1  # what was to be printed could not be
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 MAX_VALUE, MAX_VALUES = 60, 240  # characters of a value in a line, and of several in one
 
 
@@ -107,12 +110,22 @@ def common(command: Callable[Concatenate[Where, P], R]) -> Callable[P, R]:
 
 def say(text: str) -> None:
     """One line of results on stdout. If its reader has gone away, end without a message."""
-    try:
+    with printing():
         click.echo(text)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """What is printed on stdout meanwhile ends the command where that cannot be done: quietly if
+    the reader has gone, and with a sentence if a disk is full."""
+    try:
+        yield
     except BrokenPipeError:
         discard_stdout()
         raise SystemExit(PIPE_CLOSED) from None
-    except OSError as err:  # a disk that is full
+    except OSError as err:
+        if err.filename is not None or err.errno not in FULL:
+            raise  # not about stdout
         discard_stdout()
         fail(f"the standard output cannot be written: {err.strerror}", UNWRITTEN)
 

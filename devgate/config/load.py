@@ -21,7 +21,7 @@ from devgate.config.lines import Lines
 from devgate.config.locate import folder_of, name_of, read
 from devgate.config.settings import Settings
 from devgate.config.table import Table, keys_of, needs_restart, table_of, tables_of
-from devgate.errors import SetupError
+from devgate.errors import WrongSettings
 from devgate.model import shown
 
 PASSWORD_FILE = ("store", "password_file")
@@ -66,12 +66,12 @@ def load(
         lines = list(islice(said, MAX_COMPLAINTS))
         if (more := len(wrong) + len(errors) - len(lines)) > 0:
             lines.append(f"and {more} more")
-        raise SetupError("\n".join(lines))
+        raise WrongSettings("\n".join(lines))
     if password and settings.store.password_file:
         try:
             url = credentials.with_password(settings.store.url, settings.store.password_file)
         except ValueError as err:
-            raise SetupError(f"{origin.says(PASSWORD_FILE)}: {err}") from None
+            raise WrongSettings(f"{origin.says(PASSWORD_FILE)}: {err}") from None
         store = settings.store.model_copy(update={"url": url})
         settings = settings.model_copy(update={"store": store})
     settings.read_from(

@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli
 
-from devgate.errors import SetupError
+from devgate.errors import WrongSettings
 from devgate.model import shown
 
 PLACES = (Path("gateway.toml"), Path("/etc/devgate/gateway.toml"))
@@ -30,11 +30,11 @@ def find_config(option: str | None, env: Mapping[str, str]) -> Path | None:
     if named or option is not None:
         by = "--config" if option is not None else "DEVGATE_CONFIG"
         if not named:
-            raise SetupError(f"{by}: a file expected, not an empty name")
+            raise WrongSettings(f"{by}: a file expected, not an empty name")
         try:
             os.stat(named)
         except (OSError, ValueError) as err:
-            raise SetupError(f"{by}: {_unreadable(Path(named), err)}") from None
+            raise WrongSettings(f"{by}: {_unreadable(Path(named), err)}") from None
         return Path(named)
     return next((place for place in PLACES if os.path.exists(place)), None)
 
@@ -53,7 +53,7 @@ def find_socket(socket: str | None, config: str | None, env: Mapping[str, str]) 
     """
     if socket is not None:
         if not socket:
-            raise SetupError("--socket: a path expected, not an empty one")
+            raise WrongSettings("--socket: a path expected, not an empty one")
         return socket
     if env.get("DEVGATE_SOCKET"):
         return env["DEVGATE_SOCKET"]
@@ -66,10 +66,12 @@ def find_socket(socket: str | None, config: str | None, env: Mapping[str, str]) 
         key = f"{name_of(file)}: {key}"
         control = read(file)[1].get("control", {})
         if not isinstance(control, dict):
-            raise SetupError(f"{name_of(file)}: control: a table expected, not {shown(control)}")
+            raise WrongSettings(
+                f"{name_of(file)}: control: a table expected, not {shown(control)}"
+            )
         path = control.get("socket", SOCKET)
     if not isinstance(path, str) or not path or "\0" in path:
-        raise SetupError(f"{key}: a path expected, not {shown(path)}")
+        raise WrongSettings(f"{key}: a path expected, not {shown(path)}")
     return str(folder_of(file) / path)
 
 
@@ -78,7 +80,7 @@ def folder_of(file: Path | None) -> Path:
     try:
         return file.absolute().parent if file else Path.cwd()
     except OSError as err:
-        raise SetupError(f"the working directory can't be used: {err.strerror}") from None
+        raise WrongSettings(f"the working directory can't be used: {err.strerror}") from None
 
 
 def read(file: Path) -> tuple[str, dict[str, Any]]:
@@ -92,25 +94,25 @@ def read(file: Path) -> tuple[str, dict[str, Any]]:
         with open(file, "rb") as opened:
             raw = opened.read(MAX_FILE + 1)
     except (OSError, ValueError) as err:
-        raise SetupError(_unreadable(file, err)) from None
+        raise WrongSettings(_unreadable(file, err)) from None
     if len(raw) > MAX_FILE:
-        raise SetupError(f"{name}: too long for a configuration: over {MAX_FILE} bytes")
+        raise WrongSettings(f"{name}: too long for a configuration: over {MAX_FILE} bytes")
     raw = raw.removeprefix(b"\xef\xbb\xbf")  # Windows editors put a byte order mark there
     try:
         text = raw.decode()
     except UnicodeDecodeError as err:
         line = raw.count(b"\n", 0, err.start) + 1
-        raise SetupError(
+        raise WrongSettings(
             f"{name}, line {line}: not UTF-8 (byte {raw[err.start]:#04x}); save the file as UTF-8"
         ) from None
     try:
         return text, tomli.loads(text)
     except tomli.TOMLDecodeError as err:
-        raise SetupError(f"{name}, line {err.lineno}: not TOML: {_said(err)}") from None
+        raise WrongSettings(f"{name}, line {err.lineno}: not TOML: {_said(err)}") from None
     except RecursionError:
-        raise SetupError(f"{name}: not a configuration: nested too deeply") from None
+        raise WrongSettings(f"{name}: not a configuration: nested too deeply") from None
     except ValueError as err:  # a number of thousands of digits, a day that no month has
-        raise SetupError(f"{name}: not TOML: {str(err)[:200]}") from None
+        raise WrongSettings(f"{name}: not TOML: {str(err)[:200]}") from None
 
 
 def name_of(file: Path) -> str:

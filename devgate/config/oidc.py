@@ -12,7 +12,7 @@ from pydantic import PlainValidator, model_validator
 from devgate.config.addresses import loopback
 from devgate.config.kinds import Misfit, Word, came, path
 from devgate.config.table import Table, setting
-from devgate.errors import SetupError
+from devgate.errors import WrongSettings
 
 MAX_LINE = 255  # characters of one value
 MAX_VALUES = 100  # of a list
@@ -166,7 +166,7 @@ class OidcSettings(Table):
                 secret = content.read(MAX_FILE).strip()
         except (OSError, UnicodeError) as err:
             why = getattr(err, "strerror", None) or "it is no text"
-            raise SetupError(f"[http.oidc] client_secret_file {file}: {why}") from None
+            raise WrongSettings(f"[http.oidc] client_secret_file {file}: {why}") from None
         if not secret:
-            raise SetupError(f"[http.oidc] client_secret_file {file}: it is empty")
+            raise WrongSettings(f"[http.oidc] client_secret_file {file}: it is empty")
         return secret

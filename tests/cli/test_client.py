@@ -145,6 +145,15 @@ def test_a_full_disk_is_a_sentence_and_the_order_is_not_lost(spawn: Spawn) -> No
     assert started.returncode == 0, "it was started: the exit code says so"
 
 
+@pytest.mark.parametrize("asked", [("-h",), ("start", "-h"), ("--version",)])
+def test_help_that_cannot_be_written_is_a_sentence(spawn: Spawn, asked: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = spawn(*asked, stdout=full.fileno())
+    said = "devgate: the standard output cannot be written: No space left on device\n"
+    assert process.communicate()[1] == said
+    assert process.returncode == 1
+
+
 def test_a_file_that_is_no_socket(folder: Path) -> None:
     """A configuration, say, that is given as --socket: no gateway has gone there."""
     (folder / "file").touch()

@@ -121,6 +121,27 @@ def test_what_cannot_be_asked_is_not_asked(run: Run, gateway: Answering, args: l
     assert got.stderr.startswith("Usage: ")
 
 
+def test_a_wrong_configuration_is_2_also_without_a_gateway(folder: Path) -> None:
+    """It was 12 where the database was to be opened in the gateway's place."""
+    (folder / "gateway.toml").write_text("[device]\nlisten = 5\n")
+    got = CliRunner().invoke(cli, ["--config", f"{folder}/gateway.toml", "devices", "list"])
+    assert (got.exit_code, got.stdout) == (2, "")
+    assert "gateway.toml, line 2: device.listen: " in got.stderr
+
+
+@pytest.mark.parametrize("long", ["15m", "500", "soon"])
+def test_imei_and_long_in_the_wrong_order(
+    run: Run, monkeypatch: pytest.MonkeyPatch, long: str
+) -> None:
+    got = run("start", long, IMEI, "--key", "k")
+    hint = f"imei: a string of 15 digits expected, not '{long}'; the IMEI comes first, then LONG\n"
+    assert (got.exit_code, got.stderr.endswith(hint)) == (2, True), got.stderr
+    assert "comes first" not in run("start", "12345", "500").stderr
+    monkeypatch.setenv("DEVGATE_LANG", "zh")
+    assert got.stderr != run("start", long, IMEI).stderr
+    assert run("start", long, IMEI).stderr.endswith("请先写 IMEI，再写 LONG\n")  # noqa: RUF001
+
+
 def test_no_gateway_is_13(folder: Path) -> None:
     path = str(folder / "none")
     got = CliRunner().invoke(cli, ["--socket", path, "start", IMEI, "500"])

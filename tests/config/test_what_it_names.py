@@ -49,9 +49,20 @@ def test_a_webhook_of_no_use_is_told_with_its_line(tmp_path: Path, text: str, sa
     assert str(said(tmp_path, text)) == says
 
 
-def test_an_unknown_event_is_a_wrong_configuration(tmp_path: Path) -> None:
-    """The status of control.md section 3: systemd does not start it again and again."""
-    assert said(tmp_path, f"{HOOK}events = ['device.onlin']").status == "400"
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HOOK}events = ['device.onlin']",
+        FILE,
+        "[device.tls]\ncertificate = 'nowhere'\nkey = 'nowhere'",
+        "[control]\ntokens = 'gateway.toml'",
+        "[http]\nusers = 'gateway.toml'",
+    ],
+)
+def test_what_it_names_is_a_part_of_the_configuration(tmp_path: Path, text: str) -> None:
+    """The status of control.md section 3, with which `serve` ends: systemd does not start it again
+    and again."""
+    assert said(tmp_path, text).status == "400"
 
 
 @pytest.mark.parametrize(

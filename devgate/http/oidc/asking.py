@@ -15,7 +15,7 @@ import httpcore
 import trio
 
 from devgate import __version__
-from devgate.errors import SetupError
+from devgate.errors import WrongSettings
 from devgate.webhooks.poster import Body
 
 TIMEOUT = 10.0  # seconds for a whole exchange
@@ -47,7 +47,7 @@ class Asking:
                 self._tls = ssl.create_default_context(cafile=ca_file or None)
             except (OSError, ssl.SSLError) as err:
                 why = err.strerror or str(err)
-                raise SetupError(f"[http.oidc] ca_file {ca_file}: {why}") from None
+                raise WrongSettings(f"[http.oidc] ca_file {ca_file}: {why}") from None
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._asked = 0
 
