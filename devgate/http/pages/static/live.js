@@ -224,9 +224,25 @@ function tap(card) {
   addEventListener("pagehide", end);
 }
 
+/** Of a page that does not follow what happens: its banner goes once the outage that it tells of is
+ * over. What the page shows besides stays, for somebody may be filling it in. */
+async function clear() {
+  const banner = all("[data-part=banner][data-trouble]")[0];
+  if (!banner) return;
+  const response = document.hidden ? null : await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+  if (response && !response.redirected) {
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    localise(fresh);
+    const other = fresh.querySelector("[data-part=banner]");
+    if (other) morph(banner, other);
+  }
+  setTimeout(clear, RETRY_MS);
+}
+
 tellZone();
 localise(document);
 if (document.body.dataset.live) follow(document.body.dataset.live);
+else setTimeout(clear, RETRY_MS);
 all("[data-frames]").forEach(tap);
 for (const button of all("[data-print]")) {
   button.hidden = false;
