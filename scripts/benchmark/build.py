@@ -41,9 +41,14 @@ def build(folder: Path) -> Tools:
         skipped.append("rows are left out: no sqlite3.h here (Debian: apt install libsqlite3-dev)")
     else:
         _c(rows, PEERS / "rows.c", library="sqlite3")
-    generator = _c(folder / "generator", *sorted((HERE / "generator").glob("*.c")))
+    generator = build_generator(folder)
     floor = _c(folder / "floor", PEERS / "floor.c")
     return Tools(generator, floor, rows, go, uvloop, tuple(skipped))
+
+
+def build_generator(folder: Path) -> Path:
+    """The generator alone. BenchError if the C compiler is missing or fails."""
+    return _c(folder / "generator", *sorted((HERE / "generator").glob("*.c")))
 
 
 def _c(target: Path, *sources: Path, library: str = "m") -> Path:

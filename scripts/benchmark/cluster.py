@@ -26,6 +26,7 @@ from benchmark.samples import time_of
 from benchmark.servers import KNOWN_DEVICES, Kind, Server, bare, devgate, serving
 
 DEVICES, ROUNDS, SECONDS = 5_000, 5, 3.0
+AGAIN_SECONDS = 5.0  # for which a start at another node than the device's may be a 404
 TITLES = {
     "alone": "one gateway alone",
     "one": "one node",
@@ -213,7 +214,9 @@ def _measure(generator: Path, folder: Path, used: Cores, rig: Rig, seconds: floa
         words = [
             *options(devices=DEVICES), "storm", "settle",
             *options(
-                beating=DEVICES, callers=CALLERS, rate=0, think=0, seconds=seconds
+                beating=DEVICES, callers=CALLERS, rate=0, think=0, seconds=seconds,
+                # Which node has a device is known to the other one with the next commit.
+                again=AGAIN_SECONDS if key in ("wrong", "nodes") else 0,
             ), "starts",
         ]  # fmt: skip
         running = stack.enter_context(

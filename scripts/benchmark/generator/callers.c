@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #define MAX_LATENCIES 2000000
+#define PAUSE_SECONDS 0.02 /* before a start is asked again */
 
 long starts_answered;
 double *latencies;
 
 static struct link callers[MAX_CALLERS];
+static char asked[MAX_CALLERS][192]; /* the start of each */
 static long run; /* of this program: no key of an earlier one is used again */
 
 struct link *caller_at(int index)
@@ -51,27 +53,31 @@ void callers_close(void)
     }
 }
 
+static void caller_ask(struct link *caller)
+{
+    caller->busy = 1;
+    caller->asked_at = now();
+    send_all(caller, asked[caller->index], strlen(asked[caller->index]));
+}
+
 void caller_start(struct link *caller)
 {
     /* Every caller has devices of its own, so that no start waits behind another's. */
     int devices_each = options.beating / options.callers;
     int device = random() % devices_each * options.callers + caller->index;
     static long orders;
-    char request[192];
-    int size = snprintf(request, sizeof request,
-                        "command{\"imei\":\"%s\",\"type\":\"start\",\"long\":\"0900\","
-                        "\"key\":\"bench-%lx-%ld\"}\n",
-                        devices[device].imei, run, ++orders);
-    caller->busy = 1;
-    caller->asked_at = now();
-    send_all(caller, request, size);
+    snprintf(asked[caller->index], sizeof asked[caller->index],
+             "command{\"imei\":\"%s\",\"type\":\"start\",\"long\":\"0900\","
+             "\"key\":\"bench-%lx-%ld\"}\n",
+             devices[device].imei, run, ++orders);
+    caller_ask(caller);
 }
 
 void callers_due(double now)
 {
     for (int i = 0; i < options.callers; i++)
         if (!callers[i].busy && now >= callers[i].next_at)
-            caller_start(&callers[i]);
+            (callers[i].missed_at ? caller_ask : caller_start)(&callers[i]);
 }
 
 void caller_event(struct link *caller)
@@ -88,13 +94,20 @@ void caller_event(struct link *caller)
     reply[caller->used] = 0;
     if (reply[caller->used - 1] != '\n')
         return;
+    double at = now();
+    caller->used = caller->busy = 0;
+    if (options.again > 0 && strstr(reply, "\"404\"")) {
+        caller->missed_at = caller->missed_at ? caller->missed_at : at;
+        caller->next_at = at + PAUSE_SECONDS;
+        if (at < caller->missed_at + options.again)
+            return;
+    }
     if (!strstr(reply, "\"200\"")) {
         fprintf(stderr, "generator: a start was answered %s", reply);
         exit(1);
     }
-    double at = now();
+    caller->missed_at = 0;
     if (starts_answered < MAX_LATENCIES)
         latencies[starts_answered++] = at - caller->asked_at;
-    caller->used = caller->busy = 0;
     caller->next_at = at + options.think * (0.5 + random() / (double)RAND_MAX);
 }

@@ -25,6 +25,7 @@ struct link {
     int busy;           /* questions without an answer yet */
     double asked_at;    /* when the caller's start went out */
     double next_at;     /* when the caller sends its next one */
+    double missed_at;   /* when its start was first answered 404; 0: it was not */
     int used;           /* bytes in buffer */
     char imei[16];
     char buffer[1024];
@@ -47,6 +48,7 @@ struct options {
     double think;        /* seconds between one caller's starts, on average; 0: at once */
     double rate;         /* heartbeats a second */
     double seconds;
+    double again;        /* seconds for which a start that is answered 404 is asked again */
     bool reconnect;      /* a lost device comes back; otherwise it is an error */
 };
 

@@ -9,7 +9,8 @@
  *   pause       keep quiet for `seconds`; what the server used meanwhile
  *   tn          `inflight` devices ask TN in a closed loop, `depth` frames in a write
  *   heartbeats  `beating` devices send heartbeats at random times, `rate` a second in all
- *   starts      `callers` send starts, under that same load of heartbeats
+ *   starts      `callers` send starts, under that same load of heartbeats. One that is answered 404
+ *               is asked again for `again` seconds: another node may not know of the device yet
  *   waves       all `beating` devices send a heartbeat at once, and a start comes amid them
  *   wait        until a line arrives on standard input. With reconnect=1 the devices beat as in
  *               `starts`, and it tells when some were `lost` and when all are `back`
@@ -80,6 +81,7 @@ static void set(const char *key, const char *value)
     else if (!strcmp(key, "think")) options.think = number;
     else if (!strcmp(key, "rate")) options.rate = number;
     else if (!strcmp(key, "seconds")) options.seconds = number;
+    else if (!strcmp(key, "again")) options.again = number;
     else if (!strcmp(key, "reconnect")) options.reconnect = number;
     else {
         fprintf(stderr, "generator: no option %s\n", key);
