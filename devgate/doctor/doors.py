@@ -100,6 +100,12 @@ def _told(path: str, urls: dict[str, str]) -> Findings:
     except NoGateway:
         return
     for one in reply.get("items") or []:
+        if one["state"] == "unusable":
+            words = f"the webhook {one['name']} cannot be used: {one['error']}"
+            yield warning(
+                "webhooks", words, "docs/manual.md, Back up and restore, has the key file"
+            )
+            continue
         urls[one["name"]] = one["url"]
         if one["state"] in ("disabled", "failing"):
             yield warning(

@@ -17,6 +17,7 @@ from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import Seal, SealError
 from devgate.webhooks.position import Position
+from devgate.webhooks.webhooks import Unusable
 
 log = logging.getLogger("devgate.webhooks")
 
@@ -35,13 +36,13 @@ class Positions:
         rows = await self._records.read(stored.all_targets)
         return {row[0]: Position(*row) for row in rows}
 
-    async def added(self) -> Sequence[WebhookSettings]:
-        """The webhooks that were added by command. Those that cannot be used are logged and left
-        out.
+    async def added(self) -> tuple[Sequence[WebhookSettings], Sequence[Unusable]]:
+        """The webhooks that were added by command, and those of them that cannot be used.
 
         Raises StoreError.
         """
-        found, rows = [], await self._records.read(stored.added)
+        found, unusable = [], []
+        rows = await self._records.read(stored.added)
         await self._close_all(rows, await self._records.read(sealed.secrets))
         for row in rows:
             try:
@@ -50,7 +51,8 @@ class Positions:
                 found.append(settings_of(row, allow_private=self._allow_private))
             except (ValueError, SealError) as err:  # other programs write here, too
                 log.error("webhook cannot be used target=%s error=%s", row["name"], err)
-        return found
+                unusable.append(Unusable(row["name"], _events(row), str(err)))
+        return found, unusable
 
     async def _close_all(
         self, rows: Sequence[Mapping[str, Any]], secrets: Sequence[Mapping[str, Any]]
@@ -89,9 +91,13 @@ def settings_of(row: Mapping[str, object], *, allow_private: bool) -> WebhookSet
             "name": row["name"],
             "url": row["url"],
             "secret": row["secret"],
-            "events": [name for name in str(row["events"]).split(",") if name],
+            "events": _events(row),
             "allow_private": allow_private,
         }
     )
     must_be_known(webhook.events)
     return webhook
+
+
+def _events(row: Mapping[str, object]) -> list[str]:
+    return [name for name in str(row["events"]).split(",") if name]

@@ -59,8 +59,8 @@ class Seal:
         except FileNotFoundError:
             raise SealError(
                 f"the key file {self._path} is missing, and secrets were encrypted with it: "
-                "restore it beside the database, or remove the webhooks and the receivers of "
-                "alerts and add them again"
+                "restore it (a node of a cluster: copy it from another node) and start again, or "
+                "remove the webhooks and the receivers of alerts and add them again"
             ) from None
         except OSError as err:
             raise SealError(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -23,13 +23,23 @@ PERMIT_ADDED = "[control] private_webhooks = true"  # what PERMIT is for those t
 log = logging.getLogger("devgate.webhooks")
 
 
+class Unusable(NamedTuple):
+    """A webhook that was added by command and to which this gateway cannot post, and why."""
+
+    name: str
+    events: Sequence[str]
+    why: str
+    url: str = ""
+    position: int = 0
+
+
 class PositionStore(Protocol):
     """Where positions are stored; the gateway fills it with its database."""
 
     async def load(self) -> Mapping[str, Position]:
         """What is known of every target, by its name."""
 
-    async def added(self) -> Sequence[WebhookSettings]:
+    async def added(self) -> tuple[Sequence[WebhookSettings], Sequence[Unusable]]:
         """Those that are not in the configuration."""
 
     def save(self, position: Position) -> None:
@@ -44,6 +54,7 @@ class Webhooks:
     ) -> None:
         """Raises SetupError for what cannot be used."""
         self.targets: dict[str, Target] = {}
+        self.unusable: dict[str, Unusable] = {}
         self.changing = trio.Lock()
         self._events = events
         self._store = store
@@ -68,7 +79,8 @@ class Webhooks:
             self._nursery = None
             self._make()
         known = await self._store.load()
-        added = await self._store.added()
+        added, unusable = await self._store.added()
+        self.unusable = {one.name: _with_place(one, known.get(one.name)) for one in unusable}
         for webhook in added:
             if webhook.called in self.configured:
                 raise SetupError(twice(webhook.called), status="400")
@@ -136,6 +148,10 @@ class Webhooks:
         async with trio.open_nursery() as nursery:
             for target in self.targets.values():
                 nursery.start_soon(target.drain)
+
+
+def _with_place(one: Unusable, position: Position | None) -> Unusable:
+    return one._replace(url=position.url, position=position.position) if position else one
 
 
 def twice(name: str) -> str:

@@ -15,7 +15,7 @@ from devgate.events.log import EventLog, Page
 from devgate.webhooks import backoff
 from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
-from devgate.webhooks.webhooks import Webhooks
+from devgate.webhooks.webhooks import Unusable, Webhooks
 from tests.events.pages import page_of
 from tests.webhooks.receiver import SECRET, Receiver
 
@@ -63,9 +63,9 @@ class Shelf:
         await trio.lowlevel.checkpoint()
         return self.positions
 
-    async def added(self) -> Sequence[WebhookSettings]:
+    async def added(self) -> tuple[Sequence[WebhookSettings], Sequence[Unusable]]:
         await trio.lowlevel.checkpoint()
-        return self.more
+        return self.more, ()
 
     def save(self, stored: Position) -> None:
         self.positions[stored.name] = stored

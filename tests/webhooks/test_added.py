@@ -169,6 +169,40 @@ def test_those_of_the_configuration_stay_there(receiver: Receiver) -> None:
         assert "[[webhook]] shop: a webhook of that name was added by command" in served.log()
 
 
+def test_one_whose_key_file_is_missing_is_listed_and_says_why(receiver: Receiver) -> None:
+    """As at a node of a cluster that has no copy of it: it was in no list, only in the log."""
+    with gateway({"control": {"private_webhooks": True}}) as served:
+        added(served, receiver, "--events", "command")
+        served.terminate()
+        key = served.folder / "devgate.db.key"
+        key.rename(served.folder / "elsewhere")
+        served.start()
+        item = items(served)["shop"]
+        assert (item["state"], item["events"], item["kept_in"]) == (
+            "unusable", ["command"], "database",
+        )  # fmt: skip
+        assert item["url"] == receiver.url("/hook")
+        why = f"the key file {key} is missing, and secrets were encrypted with it: restore it"
+        assert str(item["error"]).startswith(why)
+        shown = served.cli("webhooks", "list").stdout
+        assert f"unusable  {item['position']}" in shown
+        assert why in shown
+        for words in (("test", "shop"), ("edit", "shop", "--events", "device")):
+            done = served.cli("webhooks", *words)
+            assert (done.returncode, why in done.stderr) == (9, True), done.stderr
+        assert [one["name"] for one in served.ask({"type": "fleet"})["attention"]
+                if one["kind"] == "webhook"] == ["shop"]  # fmt: skip
+        (served.folder / "elsewhere").rename(key)
+        served.terminate()
+        served.start()
+        assert items(served)["shop"]["state"] == "ok"
+        key.unlink()
+        served.terminate()
+        served.start()
+        assert served.cli("webhooks", "remove", "shop", "--yes").returncode == 0
+        assert items(served) == {}
+
+
 @contextmanager
 def gateway_of(served: Gateway) -> Iterator[None]:
     """Start one that was made with a configuration of its own, and end it."""

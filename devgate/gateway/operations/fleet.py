@@ -125,6 +125,11 @@ async def _attention(
             (one.name, one.state, one.disabled or one.error or "", one.delivered_at)
             for one in gateway.webhooks.targets.values()
             if whole and one.disabled != BY_HAND
+        ]
+        + [
+            (one.name, "unusable", one.why, None)
+            for one in gateway.webhooks.unusable.values()
+            if whole
         ],
         odd=len(counted.odd),
         certificates=await gateway.certificates.known() if whole else (),

@@ -24,7 +24,7 @@ from devgate.store.seal import SealError
 from devgate.webhooks.position import Position
 from devgate.webhooks.public_addresses import literal, not_public
 from devgate.webhooks.target import Target
-from devgate.webhooks.webhooks import PERMIT_ADDED
+from devgate.webhooks.webhooks import PERMIT_ADDED, Unusable
 
 MAX_WEBHOOKS = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
 CHANGES = ("url", "events", "secret", "new_secret", "enabled")
@@ -44,6 +44,7 @@ async def _closed(gateway: Gateway, secret: object) -> str:
 async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
     """All webhooks, with their positions and how their deliveries go."""
     items = [_item(gateway, target) for target in gateway.webhooks.targets.values()]
+    items += map(_unusable, gateway.webhooks.unusable.values())
     return {"status": "200", "items": items, "next": None}
 
 
@@ -64,6 +65,23 @@ def _item(gateway: Gateway, target: Target) -> Reply:
         "error": target.disabled or target.error,
         "delivered_at": iso(target.delivered_at),
         "missed": target.missed,
+    }
+
+
+def _unusable(one: Unusable) -> Reply:
+    """As _item(), of one that nothing is posted to here."""
+    return {
+        "name": one.name,
+        "url": one.url,
+        "events": sorted(one.events),
+        "kept_in": "database",
+        "state": "unusable",
+        "position": one.position,
+        **dict.fromkeys(("lag", "under_way", "failures", "missed"), 0),
+        "behind": 0.0,
+        "next_at": None,
+        "error": one.why,
+        "delivered_at": None,
     }
 
 
@@ -88,6 +106,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
             _must_be_free(gateway, name)
             sealed = {**row, "secret": await _closed(gateway, secret)}
             await gateway.records.change(stored.add, sealed, webhook.shown, after)
+            gateway.webhooks.unusable.pop(name, None)
             gateway.webhooks.begin(webhook, Position(name, webhook.shown, after))
     log.info("webhook added target=%s url=%s source=%s", name, webhook.shown, source)
     audit.note(gateway, "webhook.added", source, name=name)
@@ -189,6 +208,7 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
         async with gateway.webhooks.changing:
             if not await gateway.records.change(stored.remove, name):
                 raise _unknown(gateway, name)
+            gateway.webhooks.unusable.pop(name, None)
             if name in gateway.webhooks.targets:
                 await gateway.webhooks.end(name)
             # A last write of its position may have been on its way to the disk. If that row
@@ -234,6 +254,8 @@ def _target(gateway: Gateway, args: Args) -> Target:
     name, targets = arguments.text(args, "name"), gateway.webhooks.targets
     if name is None and len(targets) == 1:
         return next(iter(targets.values()))
+    if name is not None and (unusable := gateway.webhooks.unusable.get(name)) is not None:
+        raise CallerError("409", f"the webhook {name} cannot be used here: {unusable.why}")
     if name is None or name not in targets:
         raise _unknown(gateway, name)
     return targets[name]

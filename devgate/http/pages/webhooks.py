@@ -13,7 +13,9 @@ from devgate.events.kinds import GROUPS
 from devgate.http.pages.view import Visit, to
 
 PATH = "/settings/webhooks"
-LOOKS: Mapping[str, str] = {"ok": "online", "failing": "failed", "disabled": "disabled"}
+LOOKS: Mapping[str, str] = {
+    "ok": "online", "failing": "failed", "disabled": "disabled", "unusable": "failed",
+}  # fmt: skip
 # A button of the list: the operation, what it is asked besides, and what the page says then.
 ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
     "test": ("webhook_test", {}, "tested"),
