@@ -18,6 +18,7 @@ from devgate.store.audit import Wanted
 
 FILTERS = ("source", "events", "since", "until")
 PAGE = 1000  # events of an export that are read at once
+MAX_IMEIS = 20  # devices that an event of an operation names; it counts them all
 ALL = 2**62  # above every number of an event
 # Operations that change nothing, whose events are their own, or which make a command.
 OWN = frozenset({
@@ -86,6 +87,8 @@ def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
             continue
         plain = field in SAID and isinstance(value, str | int | float)
         given[field] = (value if not isinstance(value, str) else value[:200]) if plain else "given"
+        if field == "imeis" and isinstance(value, list):
+            given |= {"imeis": value[:MAX_IMEIS], "count": len(value)}
     note(gateway, "operation.done", who, operation=name, given=given)
 
 

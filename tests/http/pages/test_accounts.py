@@ -133,6 +133,8 @@ def test_the_audit_says_who_did_what(served: Site, boss: Visitor) -> None:
     assert '<time datetime="2099-01-31T12:00:00.000Z" data-form="full">' in page
     assert "4073544000" not in page
     served.ask({"type": "maintenance_off", "site": "North"})
+    served.ask({"type": "maintenance_off", "imeis": ["860000000000001"]})
+    assert "imeis: 860000000000001; count: 1" in boss.get(f"{AUDIT}?events=operation")
     boss.get("/settings/configuration")
     boss.get("/settings/doctor")
     assert "Settings changed" not in boss.get(f"{AUDIT}?source=boss&events=operation"), "looked at"
