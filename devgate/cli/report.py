@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from devgate.cli.help import Group
+from devgate.cli.language import said
 from devgate.cli.output import (
     Where,
     common,
@@ -92,17 +93,18 @@ def _listed(reply: Mapping[str, Any]) -> str:
     header = (*(name.upper() for name in about), "STARTS", "DONE", "FAILED", "UNKNOWN", "REFUSED",
               "OPEN", "RUN", "AVAILABLE")  # fmt: skip
     rows = [[one[name] for name in about] + _cells(one) for one in reply["items"]]
-    total = ["total", *[""] * (len(about) - 1), *_cells(reply["total"])]
+    total = [said("total"), *[""] * (len(about) - 1), *_cells(reply["total"])]
     lines = table(header, [*rows, total])
-    return f"{reply['first']} to {reply['last']}, zone {reply['zone']}\n\n{lines}"
+    days = said(f"{reply['first']} to {reply['last']}, zone {reply['zone']}")
+    return f"{days}\n\n{lines}"
 
 
 def _cells(one: Mapping[str, Any]) -> list[object]:
     parts = []
     if one["seconds"] or not one["times"]:
-        parts.append(" ".join(f"{count} {unit}" for count, unit in in_units(one["seconds"])))
+        parts.append(" ".join(f"{count} {said(unit)}" for count, unit in in_units(one["seconds"])))
     if one["times"]:
-        parts.append(f"{one['times']} times")
+        parts.append(said(f"{one['times']} times"))
     share = "" if one["availability"] is None else f"{one['availability']:.1f} %"
     return [*(one[name] for name in COUNTS[:6]), ", ".join(parts), share]
 

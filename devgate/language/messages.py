@@ -59,10 +59,15 @@ class Form:
         """The Chinese with these in its blanks, each as `chinese` has it."""
         return self.chinese.format(
             **{
-                name: text if name in self._kept else chinese(text)
+                name: text if name in self._kept or _is_choice(name, text) else chinese(text)
                 for name, text in blanks.items()
             }
         )
+
+
+def _is_choice(name: str, text: str) -> bool:
+    """Whether it is a word that a program writes, such as `imei` of "imei or -imei"."""
+    return name in ("one", "other") and text.isascii() and " " not in text
 
 
 class Messages:

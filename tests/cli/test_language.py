@@ -212,6 +212,23 @@ def test_results_are_chinese_and_json_is_not(run: Run, gateway: Answering) -> No
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("chinese")
+def test_a_report_and_no_quarantine_are_chinese(run: Run, gateway: Answering) -> None:
+    counts = dict.fromkeys(("starts", "done", "failed", "unknown", "refused", "open", "times"), 0)
+    line = {**counts, "seconds": 90, "availability": None}
+    gateway.answer = lambda request: [
+        {"status": "200", "by": "site", "items": [{"site": "北门", "machines": 1, **line}],
+         "total": line, "first": "2026-11-01", "last": "2026-11-27", "zone": "UTC", "next": None,
+         "count": 1, "complete": True}
+    ]  # fmt: skip
+    shown = run("report", "--by", "site").output
+    assert shown.startswith("2026-11-01 至 2026-11-27，时区 UTC\n"), shown  # noqa: RUF001
+    assert not re.findall("[a-z]+", shown), shown
+    assert shown.splitlines()[-1].startswith("合计")
+    gateway.answer = lambda request: [{"status": "200", "quarantine": None}]
+    assert run("quarantine", "show").output == "没有隔离\n"
+
+
 def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
     text = (
         "网关每小时自动执行。若与最新记录相差一天以上则不执行 `devgate status`，因为时钟可能有误。"  # noqa: RUF001

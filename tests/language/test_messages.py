@@ -169,6 +169,10 @@ def test_each_label_has_its_chinese(text: str) -> None:
             "by：应为 machine 或 site 或 day 或 month，而不是 'week'",  # noqa: RUF001
         ),
         ("sort: imei or -imei expected, not 1", "sort：应为 imei 或 -imei，而不是 1"),  # noqa: RUF001
+        (
+            "sort: site or -site or imei expected, not 1",
+            "sort：应为 site 或 -site 或 imei，而不是 1",  # noqa: RUF001
+        ),
         ("it blinks; nothing was sent", "it blinks；未发送任何内容"),  # noqa: RUF001
         ("words that nobody has translated", "words that nobody has translated"),
         ("{key} is no blank; and {0} neither", "{key} is no blank; and {0} neither"),

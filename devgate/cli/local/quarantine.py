@@ -11,6 +11,7 @@ import click
 
 from devgate.cli.describe import quarantine as described
 from devgate.cli.help import Group
+from devgate.cli.language import said
 from devgate.cli.output import YES, Where, certain, common, fail, finish, options
 from devgate.control.client import NoGateway, ask
 from devgate.model import EXIT
@@ -177,4 +178,4 @@ def _stored(where: Where, err: NoGateway) -> Mapping[str, Any]:
 
 
 def _shown(reply: Mapping[str, Any]) -> str:
-    return described(reply.get("quarantine")) or "there is no quarantine"
+    return described(reply.get("quarantine")) or said("there is no quarantine")
