@@ -1,4 +1,4 @@
-"""devgate: a gateway that starts rented machines over TCP, once, and honestly."""
+"""devgate: a gateway that starts rented machines over TCP, each start at most once."""
 
 from contextlib import suppress
 

@@ -1,1 +1,1 @@
-"""Who may ask for what: tokens, users, and the files that name them."""
+"""Users and tokens: who may ask for which operations, and for which sites."""

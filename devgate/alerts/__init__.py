@@ -1,1 +1,1 @@
-"""Alerts: what a person far away is told, by whom it is told, and when."""
+"""Alerts: which rules fire, who is notified of that, and how."""

@@ -1,1 +1,1 @@
-"""Nodes of a cluster to one another: the links that one opens, the door that it answers at."""
+"""Links between the nodes of a cluster: one side opens them, the other has a door for them."""

@@ -1,1 +1,1 @@
-"""What the operator sets: every key, where it is read from, and what is said of mistakes."""
+"""The configuration: every key, where its value is read, and the messages about errors in it."""

@@ -1,1 +1,1 @@
-"""`devgate doctor`: what is wrong, or soon will be, on the machine that a gateway runs on."""
+"""`devgate doctor`: finds present and coming problems of machine, database and gateway."""

@@ -1,1 +1,1 @@
-"""What the product can do: connections, commands, operations."""
+"""The functions of the gateway: device connections, commands, operations."""

@@ -1,1 +1,1 @@
-"""The gateway on the web: an API, events as they happen, and pages for people."""
+"""HTTP: the API, streams of events, and the dashboard."""

@@ -1,1 +1,1 @@
-"""What devgate says to people, in English and in Chinese."""
+"""Messages to people, in English and in Chinese."""

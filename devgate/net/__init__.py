@@ -1,1 +1,1 @@
-"""Sockets: bytes in, bytes out, and no idea of what they mean."""
+"""Sockets: bytes in, bytes out. This package does not know what the bytes mean."""

@@ -1,1 +1,1 @@
-"""`devgate service`: the gateway as a service of systemd."""
+"""`devgate service`: installs and removes the gateway as a service of systemd."""

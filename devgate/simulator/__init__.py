@@ -1,1 +1,1 @@
-"""Simulated devices, to try a gateway with: the wire, and nothing of the server."""
+"""Simulated devices, to try a gateway with: they use the protocol, and no code of the server."""

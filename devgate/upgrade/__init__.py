@@ -1,4 +1,4 @@
-"""One gateway hands everything over to another program, without a connection being lost.
+"""A running gateway hands over to another program, without losing a connection.
 
-docs/upgrade.md says what an operator sees of it, and architecture.md section 6 how it goes.
+docs/upgrade.md says what an operator sees, and architecture.md section 6 the steps.
 """

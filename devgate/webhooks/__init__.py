@@ -1,1 +1,1 @@
-"""Events to receivers: signed, in order for each device, as often as it takes."""
+"""Posts events to receivers: signed, in order for each device, until they are accepted."""

@@ -11,7 +11,7 @@ from documenting.plan import CALLED, HOME, SECTIONS, Language
 
 NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 ABOUT: dict[Language, str] = {
-    "en": "A gateway that starts rented machines over TCP: once, and honestly.",
+    "en": "A gateway that starts rented machines over TCP, each start at most once.",
     "zh": "通过 TCP 启动租赁设备的网关：只启动一次，如实告知结果。",  # noqa: RUF001
 }
 HOME_NAME: dict[Language, str] = {"en": "Home", "zh": "首页"}

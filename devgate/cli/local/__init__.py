@@ -1,1 +1,1 @@
-"""Commands that work on files, on the database, or as a gateway, and not by a socket alone."""
+"""Commands that work on files or the database, or run a gateway, instead of asking one."""

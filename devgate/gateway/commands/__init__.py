@@ -1,1 +1,1 @@
-"""The life of a command: from an order to its outcome, and what a result belongs to."""
+"""Commands: from an order to its outcome, and which command a result settles."""

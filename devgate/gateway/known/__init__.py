@@ -1,1 +1,1 @@
-"""Which devices exist: the directory in memory, and what keeps it equal to the database."""
+"""Known devices: the directory in memory, and what keeps it equal to the database."""

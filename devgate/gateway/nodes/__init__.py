@@ -1,1 +1,1 @@
-"""What a gateway does otherwise when it is one node of a cluster."""
+"""What is different in a gateway that is a node of a cluster."""

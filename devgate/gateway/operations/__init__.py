@@ -1,1 +1,1 @@
-"""What can be asked of a gateway, whichever way in the request takes."""
+"""The operations of the gateway: what can be asked for, by every way in."""

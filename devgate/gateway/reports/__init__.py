@@ -1,1 +1,1 @@
-"""What was: a day of the fleet, and the story of one device."""
+"""Reports: counts by day, site and machine, and the history of one device."""

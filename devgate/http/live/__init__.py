@@ -1,1 +1,1 @@
-"""Responses that go on: events and frames as they happen."""
+"""Streams over HTTP: events and frames as they happen."""

@@ -1,1 +1,1 @@
-"""Connections of the web: from the first byte to the last, within bounds."""
+"""Connections of HTTP, from the first byte to the last, within limits."""

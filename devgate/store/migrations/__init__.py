@@ -1,1 +1,1 @@
-"""How a database gets the tables of `schema`: Alembic, imported only when migrating."""
+"""Migrations: how a database gets its tables. Alembic is imported only to migrate."""
