@@ -23,7 +23,7 @@ KINDS = (
     "offline", "site_outage", "unknown_outcomes", "failures", "unknown_devices", "webhook",
     "store", "certificate",
 )  # fmt: skip
-FIRING = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "TOLD")
+FIRING = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "NOTIFIED")
 SENT = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
 RULES = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
 
@@ -52,7 +52,7 @@ def alert() -> None:
 def list_(where: Where, limit: int | None, after: str | None) -> None:
     """List what fires now, the newest first.
 
-    TOLD is when the receivers of the rule had it. It is empty while that waits, in quiet hours
+    NOTIFIED is when the receivers of the rule had it. It is empty while that waits, in quiet hours
     for example.
 
     \b

@@ -54,12 +54,12 @@ class Connection:
         turns: Turns | None = None,
         begun: bytes = b"",
     ) -> None:
-        """Without a `caller` all is allowed, and the source is "socket".
+        """Without a `caller` everything is allowed, and the source is "socket".
 
-        With `urgent` what comes is begun ahead of all devices, without this connection's task.
-        `turns` are shared by those that have shown no token: one of them is read in each turn
-        of the loop. `guest` hears whether a request is under way. `begun` is what has come
-        already, of a request that is not whole.
+        With `urgent`, requests are begun before all devices, without this connection's task.
+        `turns` are shared by connections that have shown no token: one of them is read in each
+        turn of the loop. `guest` is told when requests begin and end. `begun` are bytes of an
+        incomplete request that have come already.
         """
         self._turns = turns
         self._caller = caller
@@ -89,8 +89,8 @@ class Connection:
     async def run(self) -> None:
         """Serve it until both sides have nothing more to say. The socket stays open.
 
-        A client that disappears ends its streams and its waiting, not its commands: those
-        are the gateway's. Whoever runs this closes the socket.
+        If the client disappears, its streams and its waiting end, but its commands go on. Whoever
+        runs this closes the socket.
         """
         if self._unauthenticated:
             self._reading.deadline = trio.current_time() + self._limits.login
@@ -174,7 +174,7 @@ class Connection:
             self._lose(f"receive failed: {err}")
 
     def _heard(self) -> None:
-        """Begin what has come, without the task where all of it can be begun at once."""
+        """Begin the requests that have come, without the task if all can be begun at once."""
         try:
             data = self._transport.receive_now()
             if data is None:
@@ -190,13 +190,13 @@ class Connection:
                 self._begin(request)
                 if self._reader.empty:
                     return
-        except Exception as err:  # it ends this connection, and is told where that is awaited
+        except Exception as err:  # it ends this connection: the task raises it
             self._intake.hand_over(err)
         else:
             self._intake.hand_over()
 
     def _read_last(self) -> None:
-        """What came before the gateway began to stop is still answered."""
+        """Answer the requests that came before the gateway began to stop."""
         for _ in range(LAST_READS):
             while not self._busy() and (request := self._reader.next_request()) is not None:
                 self._begin(request)
@@ -208,7 +208,7 @@ class Connection:
         return self._outstanding >= self._limits.outstanding or self._outbox.full
 
     async def _ease(self) -> None:
-        """Wait until more work may be begun. Usually that is now, and costs no checkpoint."""
+        """Wait until more requests may be begun. Usually that is now, without a checkpoint."""
         while self._busy():
             if self._outbox.full:
                 await self._outbox.room()
@@ -222,7 +222,7 @@ class Connection:
             self._guest.asks()
         try:
             asked = self._admitted(request)
-            # Not ahead of a request that has a task which has not begun.
+            # Not before an earlier request whose task has not begun.
             begun = not self._begun and self._begin_now(asked.args, asked.source, asked.reply)
         except Exception as err:
             self._refuse(request, err)

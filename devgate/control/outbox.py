@@ -11,15 +11,16 @@ from devgate.control.transport import Transport
 
 log = logging.getLogger(__name__)
 
-# A reader that is slower than its replies: from here on it gets no new work done.
-FULL = 65536
-# A reader that asks and does not read: from here on it is dropped. Fifty of the longest replies.
+# With more bytes unsent than this, no new request of the peer is begun: it reads too slowly.
+MAX_READY_UNSENT = 65536
+# With more bytes unsent than this, the peer is dropped: it does not read. Fifty of the longest
+# replies.
 MAX_UNSENT = 16 * 1024 * 1024
-PIECE = 65536  # bytes handed to one send
+SEND_SIZE = 65536  # bytes handed to one send
 
 
 def _nobody(why: str) -> None:
-    """Who is told of the loss of a connection that is over."""
+    """In place of `lost` once the connection has ended."""
 
 
 class Outbox:
@@ -43,7 +44,7 @@ class Outbox:
         self._patience = patience
         self._lost = lost
         self._unsent = bytearray()
-        self.full = False  # the peer is slower than its replies: it gets no new work done
+        self.full = False  # the peer is slower than its replies: no new request of it is begun
         self._flushing = False
         self._broken = False
         self._room = trio.lowlevel.ParkingLot()
@@ -62,7 +63,7 @@ class Outbox:
                 return
             line = line[taken:]
         self._unsent += line
-        self.full = len(self._unsent) > FULL
+        self.full = len(self._unsent) > MAX_READY_UNSENT
         if len(self._unsent) > self._max_unsent:
             self._slow(f"more than {self._max_unsent} bytes unread")
         elif not self._flushing:
@@ -71,11 +72,11 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Whether all was sent that there was to say."""
+        """Whether all lines were sent."""
         return not self._unsent
 
     def close(self) -> None:
-        """Nothing is sent any more, and nobody is told. It lets go of who was."""
+        """Send nothing any more, and do not call `lost`. Drops the reference to it."""
         self._broken = True
         self._lost = _nobody
 
@@ -89,7 +90,7 @@ class Outbox:
             taken = 0
             with trio.move_on_after(self._patience):
                 try:
-                    taken = await self._transport.send(bytes(self._unsent[:PIECE]))
+                    taken = await self._transport.send(bytes(self._unsent[:SEND_SIZE]))
                 except OSError as err:
                     self._break(f"send failed: {err}")
                     return
@@ -97,7 +98,7 @@ class Outbox:
                 self._slow(f"nothing read for {self._patience:g} s")
                 return
             del self._unsent[:taken]
-            self.full = len(self._unsent) > FULL
+            self.full = len(self._unsent) > MAX_READY_UNSENT
             if not self.full:
                 self._room.unpark_all()
         self._flushing = False

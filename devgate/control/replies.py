@@ -44,9 +44,9 @@ def line(reply: Reply, request: Args) -> bytes:
 
 
 def refusal(request: Args, err: DevgateError) -> Reply:
-    """What a request is answered that ended in an error.
+    """The reply to a request that ended in an error.
 
-    For a device's command it has the fields of any such reply, as far as they are known.
+    For a device's command it has the fields of every reply to one, if they are known.
     """
     reply: Reply = {"status": err.status, "message": str(err)}
     last: Reply = {"outcome": err.outcome, **err.more}

@@ -12,9 +12,9 @@ import trio
 
 from devgate.net.turns import Turns
 
-READ_SIZE = 16384  # some hundred requests; what a peer can make us hold stays small
-LINGER = 1.0  # seconds that the last reply is given to arrive, while more is sent to us
-HANDSHAKE = 10.0  # seconds for a TLS handshake
+READ_SIZE = 16384  # about a hundred requests; it bounds the memory that a peer can take
+LINGER_SECONDS = 1.0  # for the last reply to arrive, while the peer may still send
+HANDSHAKE_SECONDS = 10.0  # for a TLS handshake
 
 
 class Transport(Protocol):
@@ -36,14 +36,14 @@ class Transport(Protocol):
         """How many of these bytes were sent, after waiting until some could be."""
 
     async def finish(self, turns: Turns | None) -> None:
-        """End our side, so that what was sent is not lost to a reset. Bounded by LINGER.
+        """End our side, so that what was sent is not lost to a reset. Bounded by LINGER_SECONDS.
 
-        What still comes is read away: with `turns`, where nothing was authenticated.
+        Bytes that still come are read and dropped: in `turns`, if nothing was authenticated.
         """
 
 
 class PlainTransport:
-    """A non-blocking socket, straight."""
+    """A non-blocking socket without TLS."""
 
     plain = True
 
@@ -86,7 +86,7 @@ class PlainTransport:
 
 
 class TlsTransport:
-    """The same behind a TLS handshake that has been made."""
+    """A socket with TLS, after its handshake."""
 
     plain = False
 
@@ -101,7 +101,7 @@ class TlsTransport:
 
     def receive_now(self, most: int = READ_SIZE) -> bytes | None:
         """As Transport.receive_now(): never anything."""
-        return None  # a record may need its rest; only waiting can tell
+        return None  # a TLS record may be incomplete: only waiting can tell
 
     def send_now(self, data: bytes) -> int:
         """As Transport.send_now(): never anything."""
@@ -115,21 +115,21 @@ class TlsTransport:
 
     async def finish(self, turns: Turns | None) -> None:
         """As Transport.finish()."""
-        with trio.move_on_after(LINGER), _as_oserror():
+        with trio.move_on_after(LINGER_SECONDS), _as_oserror():
             await self._stream.unwrap()
         await _linger(self.sock, turns)
 
 
 async def wrap(sock: socket.socket, context: ssl.SSLContext) -> TlsTransport:
-    """Make the handshake. Raises OSError if it fails or takes longer than HANDSHAKE."""
-    # Requests tell their own ends, so a peer that ends without a close_notify cuts nothing off.
+    """Make the handshake. Raises OSError if it fails or takes longer than HANDSHAKE_SECONDS."""
+    # Requests show where they end, so a peer that ends without close_notify truncates nothing.
     stream = trio.SSLStream(
         trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
         context,
         server_side=True,
         https_compatible=True,
     )
-    with _as_oserror(), trio.move_on_after(HANDSHAKE) as scope:
+    with _as_oserror(), trio.move_on_after(HANDSHAKE_SECONDS) as scope:
         await stream.do_handshake()
     if scope.cancelled_caught:
         raise TimeoutError("TLS handshake")
@@ -145,13 +145,13 @@ def _as_oserror() -> Iterator[None]:
 
 
 async def _linger(sock: socket.socket, turns: Turns | None) -> None:
-    """Send the end and read away what still comes.
+    """Shut down our side, then read and drop what still comes.
 
     A socket closed with bytes unread resets the connection, and the reset may overtake
     the reply that was sent last.
     """
     sock.shutdown(socket.SHUT_WR)
-    with trio.move_on_after(LINGER):
+    with trio.move_on_after(LINGER_SECONDS):
         while True:
             if turns is not None:
                 await turns.readable(sock.fileno())

@@ -17,9 +17,8 @@ from devgate.store.schema import command, open_results, presence, unknown_device
 from devgate.store.verdicts import VERDICT, Verdict
 from devgate.store.webhook_tables import webhook_target
 
-# How many rows a statement takes: every small number, for that is the usual case, and some
-# large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and
-# PostgreSQL 65,535.
+# How many rows a statement writes: every small number, which is the usual case, and some large
+# ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and PostgreSQL 65,535.
 SMALL = 16  # rows: up to here each number has its statement
 SIZES = (*range(1, SMALL + 1), 24, 32, 48, 64, 128, 256)
 
@@ -60,11 +59,12 @@ KINDS: Mapping[str, Kind] = {
 }
 # What keeps a kind's table within its bound: a statement behind its rows, by the dialect.
 AFTER: Mapping[str, Callable[[str], str]] = {"unknown": unknown.trim}
-TOLD = tuple(event.c[name] for name in KINDS["event"].columns[:-1])  # what readers get of an event
+# The columns of an event that readers get.
+EVENT_COLUMNS = tuple(event.c[name] for name in KINDS["event"].columns[:-1])
 
 
-# Kinds of rows that may be given up when the database refuses them alone: what they say is known
-# in memory, and is written again soon.
+# Kinds of rows that may be given up if the database refuses them alone: memory has their values,
+# which are written again soon.
 DISPOSABLE = frozenset({"presence", "offline", "running", "target", "unknown"})
 
 
@@ -123,8 +123,9 @@ class Batch(NamedTuple):
         return found
 
 
-def sorted_out(rows: Iterable[Row]) -> Batch:
-    """Of two rows for one key the later one counts: a statement may not touch a row twice."""
+def make_batch(rows: Iterable[Row]) -> Batch:
+    """The batch of these rows. Of two rows with one key only the later one is written: a statement
+    must not write a row twice."""
     events: list[Values] = []
     by_kind: dict[str, dict[Any, Values]] = {}
     verdicts: list[Verdict] = []

@@ -1,4 +1,4 @@
-"""What must be stored, as rows, and the one transaction that writes a batch of them."""
+"""The journal: one transaction writes a batch of rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store import sqlite_commit
-from devgate.store.batch import TOLD, Batch, Row, Statements, sorted_out
+from devgate.store.batch import EVENT_COLUMNS, Batch, Row, Statements, make_batch
 from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.files import FilesChanged
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("devgate.store")
 
 
-_EVENTS = select(*TOLD)
+_EVENTS = select(*EVENT_COLUMNS)
 
 
 class _Lost(Exception):
@@ -67,12 +67,12 @@ def resume_of(settings: StoreSettings) -> bool:
 class Journal:
     """Writes batches of rows. Only one thread at a time may use it.
 
-    Few statements, each for many rows: between two of them a thread needs the
-    interpreter's lock again, and the loop is busiest when most is to be written.
+    It uses few statements, each for many rows: between two statements the thread needs the
+    interpreter's lock again, and the loop is busiest when most rows come.
     """
 
     def __init__(self, database: Database, *, resume: bool = False) -> None:
-        """`resume`: after a loss, go on without an operator's word once it is written again."""
+        """`resume`: after a loss, go on once it is written again, without an operator."""
         self._resume = resume
         self._database = database
         self._fence = database.fence
@@ -93,8 +93,8 @@ class Journal:
         return self._numbering.last
 
     def begin_again(self) -> int:
-        """Another gateway has written until now: what it wrote last is where this one begins.
-        Returns the number of its newest event."""
+        """Another gateway has written until now: continue after its last event. Returns the number
+        of that event."""
         self._recent, self._numbering = _newest(self._database)
         return self.last
 
@@ -128,7 +128,7 @@ class Journal:
         return self._commit(rows)
 
     def _commit(self, rows: Sequence[Row]) -> list[Values]:
-        batch = sorted_out(rows)
+        batch = make_batch(rows)
         self._committing = self._one_trip = False
         files = self._database.files
         try:
@@ -146,7 +146,7 @@ class Journal:
         except (Behind, _Lost):
             raise self._written_again() from None
         except FilesChanged:
-            # Only with the last connection SQLite makes its log and the index of it anew.
+            # SQLite makes its log and the index of it anew only after the last connection ended.
             self._database.drop_connections()
             self.close()
             raise
@@ -168,15 +168,15 @@ class Journal:
     def _step_by_step(
         self, conn: Connection, batch: Batch, fresh: bool, empty: bool
     ) -> list[Values]:
-        """A commit that has to look first: on a new connection (`fresh`), of no rows (`empty`),
-        or with verdicts. Returns its events, behind those that were there already."""
+        """A commit that must read first: on a new connection (`fresh`), of no rows (`empty`), or
+        with verdicts. Returns its events, behind those that were there already."""
         files, found = self._database.files, list[Values]()
         with conn.begin():
             if files is not None:  # under the writer's lock
                 files.opened() if fresh else files.look()
             if self._fence is not None:
                 self._fence.check(conn, first=fresh)
-                if empty and fresh:  # it failed before: an answer does for nothing
+                if empty and fresh:  # it failed before: reading is not enough as a test
                     self._fence.touch(conn)
             if fresh:
                 self._check_newest(conn)
@@ -219,8 +219,8 @@ class Journal:
                 raise _Lost
 
     def _written_again(self) -> Exception:
-        """The database lost rows. What is known of them is written again, with the numbers that
-        were told. Returns what to raise: the batch at hand is tried again behind that."""
+        """The database lost rows. Those that are known are written again, with the same event
+        numbers. Returns what to raise: the present batch is tried again after that."""
         try:
             conn = self._conn
             assert conn is not None, "it has just been asked"
@@ -259,7 +259,7 @@ class Journal:
                 conn.close()
 
     def _beyond(self, conn: Connection) -> list[Values]:
-        """Events that are on disk and that nobody here knows of."""
+        """Events that are on disk and unknown to this process."""
         query = _EVENTS.where(event.c.n > self.last).order_by(event.c.n)
         return [tuple(row) for row in conn.execute(query)]
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway
-from devgate.store.batch import TOLD
+from devgate.store.batch import EVENT_COLUMNS
 from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.event_tables import event
@@ -139,7 +139,9 @@ class Standby:
             if not self._readable:
                 self._readable = version_of(conn) == SCHEMA
             if self._readable:
-                newest = conn.execute(select(*TOLD).order_by(event.c.n.desc()).limit(1)).first()
+                newest = conn.execute(
+                    select(*EVENT_COLUMNS).order_by(event.c.n.desc()).limit(1)
+                ).first()
                 epoch = conn.scalar(select(owner.c.epoch)) or 0
                 self._seen = Seen(epoch, None if newest is None else tuple(newest))
 
@@ -150,7 +152,7 @@ class Standby:
         number = newest[-1]
         with conn.begin():
             last = conn.scalar(select(func.max(event.c.n))) or 0
-            row = conn.execute(select(*TOLD).where(event.c.n == number)).first()
+            row = conn.execute(select(*EVENT_COLUMNS).where(event.c.n == number)).first()
         if last >= number and (row is None or tuple(row) == newest):
             return None  # a row that is not there was old enough to be deleted
         what = f"the events {last + 1} to {number}" if last < number else f"the event {number}"

@@ -38,7 +38,7 @@ class Starts(NamedTuple):
     failed: float  # the weights of those that did not succeed; below 0: some did after all
     hour: int  # of the last one that was confirmed, in hours since 1970; 0: none was
 
-    def then(self, later: Starts) -> Starts:
+    def followed_by(self, later: Starts) -> Starts:
         """These, and later ones of the same device."""
         imei, weight, asked, failed, hour = later
         return Starts(

@@ -1,4 +1,4 @@
-"""One task, one thread, one commit for all that waited."""
+"""Group commit: one task and one thread commit the rows that wait."""
 
 from __future__ import annotations
 
@@ -37,20 +37,19 @@ log = logging.getLogger("devgate.store")
 class Writer(Generic[Row, Done]):
     """Commits rows in groups: while one commit runs, the next group gathers.
 
-    `commit` is blocking, runs in a thread, and writes all of its rows or none. What it
-    returns is handed to `committed`, in the order of the commits, before anybody who
-    waits hears of it. `commit` raises Fenced once another gateway owns the database: that is
-    final, and nothing is committed after it.
+    `commit` blocks, runs in a thread, and writes all of its rows or none. `committed` is called
+    with what it returns, in the order of the commits, before the callbacks of those who wait.
+    `commit` raises Fenced once another gateway owns the database: after that nothing is committed.
 
-    Posted rows stay until they are written, whatever the error. `outage` tells a database that
-    is away, locked or full (a sentence) from one that refuses rows (None): then those for which
-    `disposable` is true, and which are refused alone, are given up, so that they do not keep
-    others from being written.
+    Posted rows stay until they are written, whatever the error. `outage` returns a sentence for a
+    database that is away, locked or full, and None for one that refuses rows: then rows that are
+    refused alone, and for which `disposable` is true, are given up, so that the others can be
+    written.
 
-    After `idle` seconds without rows an empty commit finds out whether they could be written.
+    After `idle` seconds without rows, an empty commit tests whether rows could be written.
 
-    `on_well` is called when it can write again, and `measured` after every commit that worked,
-    with its seconds and how many rows it wrote.
+    `on_well` is called when it can write again, and `measured` after every successful commit, with
+    its seconds and how many rows it wrote.
     """
 
     def __init__(
@@ -81,13 +80,13 @@ class Writer(Generic[Row, Done]):
         self._idle = idle
         self.fenced: Fenced | None = None  # why nothing will be written any more
         self._dropped = 0  # rows that were not taken since the start; counted by any task
-        self._one_by_one = OneByOne(self._commit_rows, outage, disposable)
+        self._one_by_one = OneByOne(self._commit_in_thread, outage, disposable)
         self._on_well = on_well
         self._measured = measured
 
     @property
     def state(self) -> str:
-        """`ok`, or a sentence that says why nothing can be written."""
+        """`ok`, or a sentence: why nothing can be written."""
         now = self._condition
         if not now.outage and (slow := time.monotonic() - now.since) > SLOW_SECONDS:
             return f"a commit has been under way for {slow:.0f} s"
@@ -109,7 +108,7 @@ class Writer(Generic[Row, Done]):
 
     @property
     def ended(self) -> bool:
-        """It writes nothing any more."""
+        """Whether it has stopped writing for good."""
         return self._batch.done
 
     @property
@@ -124,8 +123,8 @@ class Writer(Generic[Row, Done]):
         return sum(len(batch.urgent) + len(batch.posted) for batch in batches)
 
     def write(self, rows: Sequence[Row], on_done: Callable[[Exception | None], None]) -> None:
-        """Call back with None once the rows are on disk, or with what the commit raised; then
-        none of them is, and none of them will be.
+        """Call back with None once the rows are on disk, or with the error of the commit: then
+        none of them is on disk, or ever will be.
 
         Callbacks come in the order of the calls, never from within this one while the writer
         lives, and must not raise.
@@ -137,8 +136,8 @@ class Writer(Generic[Row, Done]):
         self._wake.set()
 
     def flush(self, on_done: Callable[[bool], None]) -> None:
-        """Call back with True once all that was posted before is on disk: at once where that is
-        so already. With False when the commit fails, and is tried again, or takes too long."""
+        """Call back with True once all that was posted before is on disk: at once if it is there
+        already. With False if the commit fails and is tried again, or takes too long."""
         # The batch that the newest of all rows is in.
         batch = self._batch if self._batch.urgent or self._batch.posted else self._busy
         if batch is None:
@@ -155,7 +154,7 @@ class Writer(Generic[Row, Done]):
                 cut_short.set()
 
     def post(self, rows: Sequence[Row], key: Hashable = None, *, droppable: bool = False) -> bool:
-        """Write the rows, together, when it can be done, however long that takes.
+        """Write the rows, in one transaction, as soon as possible, however long that takes.
 
         Rows of an equal key replace those that have not been written yet. Droppable ones are
         given up, counted, and False is returned, when too many wait.
@@ -188,7 +187,7 @@ class Writer(Generic[Row, Done]):
                         await self.once()
                     nursery.cancel_scope.cancel()
             finally:
-                # Who waits, perhaps shielded from cancellation, must not wait for nobody.
+                # Callers may be shielded from cancellation: they must not wait for ever.
                 self._condition.outage = str(self.fenced or STOPPED)
                 self._batch.error = self.fenced or STOPPED
                 self._done(self._batch)
@@ -196,7 +195,7 @@ class Writer(Generic[Row, Done]):
             on_fenced()
 
     async def _watch(self) -> None:
-        """Let nobody wait long for a commit that hangs."""
+        """Call back those who wait for a commit that hangs."""
         while True:
             await trio.sleep(LOOK_SECONDS)
             if self._busy is not None and self.state != "ok":
@@ -204,7 +203,7 @@ class Writer(Generic[Row, Done]):
                 self._batch.end_flushes()
 
     async def once(self) -> None:
-        """Write what waits, as one transaction, and tell those who wait for it."""
+        """Write the rows that wait, in one transaction, and call back those who wait for them."""
         if self._condition.pause and not self._batch.urgent:
             await self._rest()
         elif not self._batch.calls:
@@ -217,7 +216,7 @@ class Writer(Generic[Row, Done]):
         entries = sorted([*batch.urgent, *batch.posted.values()], key=attrgetter("number"))
         try:
             try:
-                await self._commit_rows([row for entry in entries for row in entry.rows])
+                await self._commit_in_thread([row for entry in entries for row in entry.rows])
             except Exception as err:
                 await self._not_written(batch, entries, err)
             else:
@@ -237,7 +236,7 @@ class Writer(Generic[Row, Done]):
                     await trio.lowlevel.checkpoint()
 
     def _done(self, batch: Batch[Row]) -> None:
-        """The writer ends: nobody waits for it any longer."""
+        """The writer ends: call back all who wait."""
         self._busy, batch.done = None, True
         calls, batch.calls = batch.calls, []
         for place, on_done in calls:
@@ -258,7 +257,7 @@ class Writer(Generic[Row, Done]):
         else:
             self._again(batch, refused)
 
-    async def _commit_rows(self, rows: Sequence[Row]) -> None:
+    async def _commit_in_thread(self, rows: Sequence[Row]) -> None:
         began = trio.current_time()
         self._condition.since = time.monotonic()
         try:
@@ -272,21 +271,21 @@ class Writer(Generic[Row, Done]):
             self._measured(trio.current_time() - began, len(rows))
             self._committed(done)
         except Exception:
-            # They are on disk: written again, events would be there twice.
-            log.exception("committed rows could not be told rows=%s", len(rows))
+            # The rows are on disk: if they were written again, events would be there twice.
+            log.exception("committed rows could not be published rows=%s", len(rows))
 
     def _in_thread(self, rows: Sequence[Row]) -> Awaitable[Done]:
         return self.thread.run(partial(self._commit, rows))
 
     async def _rest(self) -> None:
-        """Give a database that is away some time: until the next try, or a row that is urgent."""
+        """Wait before the next try, if the database is away; an urgent row ends the wait."""
         with trio.move_on_after(self._condition.pause):
             while not self._batch.urgent:
                 self._wake = trio.Event()
                 await self._wake.wait()
 
     def _again(self, batch: Batch[Row], sentence: str) -> None:
-        """Back into the line, in front, but for what has been replaced meanwhile."""
+        """Put posted rows back to the front of the queue, except those replaced meanwhile."""
         self._condition.fails(sentence)
         batch.again = bool(batch.posted)
         self._batch.posted = {**batch.posted, **self._batch.posted}

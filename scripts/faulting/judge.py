@@ -20,8 +20,8 @@ from crashing.callers import SENT
 from crashing.processes import Json
 from crashing.verdict import NOT_YET, Verdict, answers_of, events_of, starts_of
 
+from devgate.gateway.commands.transitions import EVENT_TYPES, Places, after_events, place_of
 from devgate.gateway.commands.transitions import SENT as SENT_EVENT
-from devgate.gateway.commands.transitions import TOLD, Places, after_events, place_of
 from faulting.told import posted_as_due, watched_as_on_disk
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Judge:
             if event.n != last + 1:
                 verdict.other.append(f"on disk event {event.n} comes behind event {last}")
             last = event.n
-            if event.command is not None and event.type in TOLD:
+            if event.command is not None and event.type in EVENT_TYPES:
                 told[event.command].append(event)
         for command, steps in told.items():
             names = [step.type for step in steps]

@@ -19,7 +19,7 @@ from faulting.judge import HELD_UP, MAX_MISMATCHED_SHARE, OPEN_FOR, Event, Noted
 from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.events.kinds import NAMED
-from devgate.gateway.commands.transitions import TOLD, after_events, place_of
+from devgate.gateway.commands.transitions import EVENT_TYPES, after_events, place_of
 from jepsen_lab.history import History
 
 # Seconds: starts that were sent apart and reach their device at once were held up by the link.
@@ -109,7 +109,7 @@ def _steps(verdict: Verdict, events: Sequence[Event], by_id: Mapping[str, Json])
         if event.n != last + 1:
             verdict.other.append(f"gap: event {event.n} comes behind event {last}")
         last = event.n
-        if event.command is not None and event.type in TOLD:
+        if event.command is not None and event.type in EVENT_TYPES:
             told[event.command].append(event)
     for command, steps in told.items():
         statuses = [json.loads(step.detail).get("status") for step in steps]

@@ -231,7 +231,7 @@ async def test_a_client_without_a_certificate_is_refused(certificate: tuple[str,
 async def test_who_makes_no_handshake_is_cut_off(
     certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "HANDSHAKE", 0.05)
+    monkeypatch.setattr(transport, "HANDSHAKE_SECONDS", 0.05)
     async with serving() as served:
         place = await listen(served, context(*certificate))
         silent, plain = await call(place), await call(place)

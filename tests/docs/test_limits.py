@@ -10,7 +10,7 @@ import pytest
 from devgate.config.settings import Settings
 from devgate.control.caller import MAX_WRONG_TOKENS
 from devgate.control.limits import Limits
-from devgate.control.outbox import FULL, MAX_UNSENT
+from devgate.control.outbox import MAX_READY_UNSENT, MAX_UNSENT
 from devgate.control.requests import MAX_NESTED, MAX_REQUEST
 from devgate.control.server import MAX_UNSENT_TCP, RECHECK_SECONDS
 from devgate.gateway.devices import rounds, unregistered
@@ -63,7 +63,7 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (PROTOCOL, f"at most `late_window` ({COMMAND.late_window:g} s) ago"),
     (CONTROL, f"has at most {MAX_REQUEST // KIB} KiB, and nests at most {MAX_NESTED} deep"),
     (CONTROL, f"at most {Limits().outstanding:,} requests under way"),
-    (CONTROL, f"more than {FULL // KIB} KiB of replies unread"),
+    (CONTROL, f"more than {MAX_READY_UNSENT // KIB} KiB of replies unread"),
     (
         CONTROL,
         f"reads nothing for {Limits().patience:g} s, or leaves more than {MAX_UNSENT // MIB} MiB "

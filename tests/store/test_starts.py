@@ -56,7 +56,13 @@ def test_each_start_weighs_a_little_less_than_the_next(known: Database) -> None:
 
 
 def test_several_at_once_are_as_one_after_the_other(known: Database) -> None:
-    together = done(HOUR).then(FAILED).then(FAILED).then(LATE).then(done(HOUR + 1))
+    together = (
+        done(HOUR)
+        .followed_by(FAILED)
+        .followed_by(FAILED)
+        .followed_by(LATE)
+        .followed_by(done(HOUR + 1))
+    )
     for row in (done(HOUR), FAILED, FAILED, LATE, done(HOUR + 1)):
         one_by_one = count(known, row)
     with known.write() as conn:

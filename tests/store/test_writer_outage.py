@@ -130,7 +130,7 @@ async def test_one_bad_row_does_no_harm_to_the_others(
     assert writer.state == "ok"
 
 
-async def test_an_outage_while_a_bad_row_is_sorted_out_loses_nothing(
+async def test_an_outage_while_refused_rows_are_looked_for_loses_nothing(
     disk: Disk, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     tries = 0

@@ -16,7 +16,7 @@ from devgate.gateway.command import Command
 
 COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
 RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
-ROOM = 1024  # a shorter heap is not searched for entries that are over
+MIN_PRUNED_ENTRIES = 1024  # a shorter heap is not searched for entries that are over
 
 log = logging.getLogger("devgate.commands")
 
@@ -32,7 +32,7 @@ class Deadlines:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Command]] = []
         self._numbers = count()  # orders entries of one time: commands have no order
-        self._full = ROOM
+        self._full = MIN_PRUNED_ENTRIES
         self._alarm = Alarm()  # of watch()
 
     def add(self, command: Command) -> None:
@@ -40,7 +40,7 @@ class Deadlines:
         if len(self._heap) >= self._full:
             self._heap = [entry for entry in self._heap if not _over(*entry)]
             heapify(self._heap)
-            self._full = max(ROOM, 2 * len(self._heap))
+            self._full = max(MIN_PRUNED_ENTRIES, 2 * len(self._heap))
         heappush(self._heap, (command.until, next(self._numbers), command))
         if command.until < self._alarm.at:
             self._alarm.advance(command.until)

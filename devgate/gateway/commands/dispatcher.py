@@ -15,7 +15,7 @@ from devgate.gateway.commands.settling import Settler
 from devgate.model import Imei
 from devgate.pauses import Pauses
 
-PRUNE = 60.0  # seconds between two looks for devices whose last claim has lapsed
+PRUNE_SECONDS = 60.0  # seconds between two looks for devices whose last claim has lapsed
 
 
 class Dispatcher(Settler):
@@ -38,7 +38,7 @@ class Dispatcher(Settler):
         `caught_up` returns when all that devices have sent up to now is read. Deadlines are not
         judged during `pauses`.
         """
-        watch = partial(self._deadlines.watch, self._judge, PRUNE, self._prune, caught_up)
+        watch = partial(self._deadlines.watch, self._judge, PRUNE_SECONDS, self._prune, caught_up)
         try:
             async with self._outcomes.patient():
                 self._take_turns()

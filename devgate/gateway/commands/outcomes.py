@@ -131,7 +131,7 @@ class Outcomes:
         self._rates.note_late(command)
         self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
-        self._records.flush(partial(self.flushed, partial(_told, command)))
+        self._records.flush(partial(self.flushed, partial(_late_flushed, command)))
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
         """The callback of Records.flush(). Calls `on_done` once what was posted is on disk; with
@@ -175,7 +175,7 @@ class Outcomes:
             _complete(command)
 
 
-def _told(command: Command, on_disk: bool) -> None:
+def _late_flushed(command: Command, on_disk: bool) -> None:
     """Callers get its late result: it is on disk, or that takes too long."""
     if not on_disk:
         command.is_not_on_disk()

@@ -53,7 +53,7 @@ class StartRates:
     def _add(self, imei: Imei, more: Starts) -> None:
         before = self._waiting.get(imei)
         if before is not None:
-            self._waiting[imei] = before.then(more)
+            self._waiting[imei] = before.followed_by(more)
         elif len(self._waiting) < MAX_DEVICES:
             self._waiting[imei] = more
             self._any.set()
@@ -92,5 +92,5 @@ class StartRates:
         for row in rows:
             imei = Imei(row.imei)
             if (later := self._waiting.pop(imei, None)) is not None:
-                row = row.then(later)
+                row = row.followed_by(later)
             self._add(imei, row)

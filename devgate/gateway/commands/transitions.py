@@ -83,7 +83,7 @@ TRANSITIONS = (
         "the answer contradicted the verdict, and a person resolves it again",
     ),
 )  # fmt: skip
-TOLD = frozenset(event for transition in TRANSITIONS for event in transition.events)
+EVENT_TYPES = frozenset(event for transition in TRANSITIONS for event in transition.events)
 
 Places = frozenset[Place]
 START: Places = frozenset({Place.NEW})
@@ -142,7 +142,7 @@ def after_event(places: Places, type: str, status: str | None = None) -> Places:
     START is before a command's first event. `status`: that of an outcome. Nowhere: the event is
     not legal there. Events that the table does not name change nothing.
     """
-    if type not in TOLD:
+    if type not in EVENT_TYPES:
         return places
     # One with several events is made of transitions that tell one each (a test looks).
     found = {t.after for t in TRANSITIONS if t.before in places and t.events == (type,)}

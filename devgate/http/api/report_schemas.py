@@ -25,7 +25,7 @@ from devgate.http.api.shapes import (
 )
 
 # What events tell besides, each by its type.
-TOLD: dict[str, Schema] = {
+DETAILS: dict[str, Schema] = {
     "command": TEXT, "id": MAYBE_WHOLE, "name": MAYBE, "site": MAYBE, "kind": TEXT,
     "long": MAYBE_WHOLE, "key": MAYBE, "source": TEXT, "outcome": OUTCOME, "late": YES,
     "status": TEXT, "message": TEXT, "why": MAYBE, "new_address": YES, "address": MAYBE,
@@ -100,7 +100,7 @@ REPORTS: dict[str, Schema] = {
             "What happened. Which members it has besides depends on its type.",
             event=WHOLE, at=AT, type=TEXT, imei=MAYBE,
         ),
-        **TOLD,
+        **DETAILS,
     ),
     "Events": optional(
         shape(
@@ -181,7 +181,7 @@ REPORTS: dict[str, Schema] = {
             "An event; or a moment that the record remembers, and which has no number.",
             at=AT, type=TEXT, imei=MAYBE,
         ),
-        event=WHOLE, **TOLD,
+        event=WHOLE, **DETAILS,
     ),
     "Story": shape(
         "One command and what happened around it. `before`: the event that says whether the "

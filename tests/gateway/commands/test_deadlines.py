@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.gateway.command import Command, Order
-from devgate.gateway.commands.deadlines import ROOM, Deadlines
+from devgate.gateway.commands.deadlines import MIN_PRUNED_ENTRIES, Deadlines
 from devgate.model import Imei
 from devgate.store.engine import Database
 from tests.gateway.clocks import EPOCH, follow_trios_clock
@@ -241,8 +241,8 @@ class TestTheHeap:
     def test_what_is_over_does_not_pile_up(self) -> None:
         """A start that may wait a month, and is sent within the minute."""
         deadlines = Deadlines()
-        for number in range(10 * ROOM):
+        for number in range(10 * MIN_PRUNED_ENTRIES):
             command = waiting(1e6 + number)
             deadlines.add(command)
             command.ends("200", 0.0)
-        assert len(deadlines._heap) <= ROOM
+        assert len(deadlines._heap) <= MIN_PRUNED_ENTRIES
