@@ -56,7 +56,7 @@ class Commands:
         # It waits here: not while another node has the device.
         return MOVED if online and incarnation != self._incarnation else None
 
-    def told(
+    def finish(
         self,
         trips: Trips,
         batch: NodeBatch,

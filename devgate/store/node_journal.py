@@ -156,7 +156,7 @@ class NodeJournal:
         ):
             trips.rows("ROLLBACK")
             return None
-        self._commands.told(trips, batch, orders, held, events, done)
+        self._commands.finish(trips, batch, orders, held, events, done)
         return self._end(trips, batch, events, began, number, done)
 
     def _step_by_step(self, trips: Trips, rows: Sequence[Row], batch: NodeBatch) -> Committed:
@@ -179,7 +179,7 @@ class NodeJournal:
         for kind, plain in batch.plain.items():
             write_plain(trips, kind, plain.values())
         trips.go()
-        self._commands.told(trips, batch, orders, held, events, done)
+        self._commands.finish(trips, batch, orders, held, events, done)
         return self._end(trips, batch, events, began, number, done)
 
     def _connect(self) -> Trips:

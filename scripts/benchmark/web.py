@@ -37,7 +37,7 @@ class Spell:
     cpu: float  # percent of a core
     worst: float  # ms until a TN was answered, the longest
     median: float  # ms, likewise
-    told: float  # KiB a second that the pages were sent
+    sent_rate: float  # KiB a second that the pages were sent
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,13 +146,13 @@ def _spell(
     time.sleep(seconds)
     passed, cpu = time.monotonic() - began, time.clock_gettime(clock) - used
     latencies = list(probe.latencies) or [float("nan")]
-    told = (viewers.read if viewers else 0) - read
+    sent_bytes = (viewers.read if viewers else 0) - read
     return Spell(
         kind,
         100 * cpu / passed,
         1e3 * max(latencies),
         1e3 * statistics.median(latencies),
-        told / passed / 1024,
+        sent_bytes / passed / 1024,
     )
 
 
@@ -182,7 +182,7 @@ def _rows(spells: Sequence[Spell], dashboards: int) -> list[list[str]]:
                 ),
                 f"{statistics.median(spell.median for spell in these):.2f}",
                 f"{statistics.median(spell.worst for spell in these):.1f}",
-                f"{statistics.mean(spell.told for spell in these):.1f}",
+                f"{statistics.mean(spell.sent_rate for spell in these):.1f}",
             ]
         )
     return rows

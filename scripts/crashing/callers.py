@@ -69,7 +69,7 @@ class Book:
     def shape(self, order: Order, rng: random.Random) -> None:
         """What else an order may be; for subclasses."""
 
-    def told(self, order: Order, reply: Json) -> str:
+    def note_answer(self, order: Order, reply: Json) -> str:
         """Note an answer. Returns its status."""
         status = str(reply.get("status"))
         with self._lock:
@@ -99,7 +99,7 @@ def pursue(world: World, book: Book, order: Order, patience: float) -> None:
     request, ends = order.request(), time.monotonic() + patience
     while time.monotonic() < ends:
         try:
-            status = book.told(order, world.ask(request))
+            status = book.note_answer(order, world.ask(request))
         except OSError:
             book.crashed()
             time.sleep(PAUSE)

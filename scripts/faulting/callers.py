@@ -90,7 +90,7 @@ def pursue(world: StormWorld, book: StormBook, order: Order, rng: random.Random)
             book.crashed()
             time.sleep(rng.uniform(1, 6) * PAUSE)
             continue
-        status = book.told(order, reply)
+        status = book.note_answer(order, reply)
         if status in REFUSED:
             if book.leaves() or not book.flows.is_set():
                 return

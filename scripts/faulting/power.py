@@ -30,15 +30,15 @@ LIVES = 4  # of the gateway while the record is made: a kill, a stop and a kill 
 
 
 @dataclass
-class Told:
-    """What the world knows before the power fails."""
+class Reported:
+    """What callers and devices got before the power fails."""
 
     starts: set[tuple[str, int]] = field(default_factory=set)  # what devices were sent
     replies: list[Json] = field(default_factory=list)
-    event: int = 0  # the newest that a reader of events was told
+    event: int = 0  # the newest that a reader of events got
 
-    def hear(self, data: bytes) -> None:
-        """What a socket was given."""
+    def read(self, data: bytes) -> None:
+        """Read bytes that were written to a socket."""
         for match in START.finditer(data):
             body = data[match.end() : match.start() + int(match[1])]
             self.starts.add((match[2].decode(), int(body)))
@@ -73,25 +73,25 @@ def run(
     found = list(entries(record))
     say(f"{len(found)} operations recorded in {time.monotonic() - began:.0f} s")
     moments = dict.fromkeys(_moments(found, cuts, rng), 0)
-    disk, told = Disk(files, inodes), Told()
+    disk, reported = Disk(files, inodes), Reported()
     done: list[Cut] = []
     modes: Counter[str] = Counter()
     for index, entry in enumerate(found):
         disk.feed(index, entry)
         if entry.kind is Kind.SEND:
-            told.hear(entry.data)
+            reported.read(entry.data)
         if index in moments:
             mode = rng.choice(MODES)
             modes[mode] += 1
             left = disk.after_cut(rng, mode)
-            done.append(Cut(index, mode, list(_look(folder / f"cut{index}", left, told))))
+            done.append(Cut(index, mode, list(_look(folder / f"cut{index}", left, reported))))
             if stop_at_breach and done[-1].sentences:
                 break
     counts = Counter(entry.kind.name.lower() for entry in found)
     return done, {
         "operations": ", ".join(f"{count} {name}" for name, count in counts.most_common()),
-        "starts that devices were sent": len(told.starts),
-        "replies": len(told.replies),
+        "starts that devices were sent": len(reported.starts),
+        "replies": len(reported.replies),
         "cuts": ", ".join(f"{count} x {mode}" for mode, count in modes.items()),
     }
 
@@ -135,7 +135,7 @@ def _end(world: StormWorld, life: int) -> None:
 
 
 def _moments(found: Sequence[Entry], cuts: int, rng: Random) -> list[int]:
-    """Where to cut: often right behind something that was told, and within a commit."""
+    """Where to cut: often right behind something that was reported, and within a commit."""
     wheres: list[Callable[[Entry], bool]] = [
         lambda entry: entry.kind is Kind.SEND,
         lambda entry: entry.kind in (Kind.SYNC_BEGIN, Kind.WRITE),
@@ -151,8 +151,8 @@ def _moments(found: Sequence[Entry], cuts: int, rng: Random) -> list[int]:
     return sorted(chosen)
 
 
-def _look(folder: Path, files: dict[str, bytes], told: Told) -> Iterator[str]:
-    """Start a gateway on what is left, and compare it with what was told."""
+def _look(folder: Path, files: dict[str, bytes], reported: Reported) -> Iterator[str]:
+    """Start a gateway on what is left, and compare it with what was reported."""
     data = folder / "data"
     data.mkdir(parents=True)
     for path, content in files.items():
@@ -176,14 +176,14 @@ def _look(folder: Path, files: dict[str, bytes], told: Told) -> Iterator[str]:
         for record in records
         if record["type"] == "start" and record["status"] in SENT and record["state"] == "ended"
     }
-    for start in told.starts - by_start:
+    for start in reported.starts - by_start:
         yield f"device {start[0]} was sent QD{start[1]}, and there is no record"
     by_id = {record["command"]: record for record in records}
-    for reply in told.replies:
+    for reply in reported.replies:
         if sentence := _broken(reply, by_id.get(reply["command"])):
             yield sentence
-    if told.event > last:
-        yield f"event {told.event} was told, and the log ends with {last}"
+    if reported.event > last:
+        yield f"event {reported.event} was reported, and the log ends with {last}"
     with contextlib.closing(sqlite3.connect(data / "devgate.db")) as conn:
         sound = conn.execute("PRAGMA integrity_check").fetchone()[0]
         if sound != "ok":
@@ -194,15 +194,15 @@ def _look(folder: Path, files: dict[str, bytes], told: Told) -> Iterator[str]:
 
 
 def _broken(reply: Json, record: Json | None) -> str:
-    """What is wrong with a reply that was told, seen from its record. Empty: nothing."""
+    """What is wrong with a reply that was reported, seen from its record. Empty: nothing."""
     status = reply["status"]
     if NOT_YET in reply["message"] or status == "503":
         return ""
     if record is None:
-        return f"{reply['command']} was answered {status}, and there is no record"
+        return f"{reply['command']} was reported {status}, and there is no record"
     if status == "000" or may_be_now(reply, record):
         return ""
-    return f"{reply['command']} was answered {status}, and now: {record}"
+    return f"{reply['command']} was reported {status}, and now: {record}"
 
 
 def report(done: Sequence[Cut], figures: dict[str, object], took: float, seed: int) -> bool:

@@ -112,7 +112,7 @@ def ask(
     if reply.get("outcome") == "unknown" and reply["status"] != "408":
         book.unknown += 1
         return "unknown"
-    return book.told(order, attempt.reply)
+    return book.note_answer(order, attempt.reply)
 
 
 class Anywhere:

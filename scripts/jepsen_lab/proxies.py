@@ -136,7 +136,7 @@ class Network:
         await gate.passes()  # an end that the other side cannot see yet
         nursery.cancel_scope.cancel()
 
-    def told(self, words: list[str]) -> None:
+    def execute(self, words: list[str]) -> None:
         if words[0] == "cut":
             self.gates[words[1], words[2]].cut(words[3])
         elif words[0] == "mend":
@@ -166,7 +166,7 @@ async def run(args: argparse.Namespace) -> None:
                 )  # fmt: skip
         print("ready", flush=True)
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
-            network.told(line.split())
+            network.execute(line.split())
             print("done", flush=True)
         nursery.cancel_scope.cancel()
 
