@@ -8,14 +8,14 @@ import trio
 
 
 class Alarm:
-    """Wakes the task that waits, in time for whatever turns out to be due first.
+    """Wakes the task that waits, at the earliest deadline.
 
-    Where deadlines are set often, compare with `at` before the call of advance().
+    If deadlines are set often, compare with `at` before calling advance().
     """
 
     def __init__(self) -> None:
-        # When the task wakes, by trio's clock. Minus infinity while it is awake: it finds out by
-        # itself what is due next, before it waits again.
+        # When the task wakes, by trio's clock. Minus infinity while it is awake: it computes the
+        # next deadline by itself before it waits again.
         self.at = -math.inf
         self._nap = trio.CancelScope()
 

@@ -27,7 +27,7 @@ from devgate.net.limits import Crowd
 from devgate.net.link import Link
 from devgate.net.proxy import believed
 from devgate.reload import reload
-from devgate.stopping import LAST_WORDS, act_on_signals
+from devgate.stopping import STORE_SECONDS, act_on_signals
 from devgate.systemd import MUST_HEAR_SECONDS, keeps_up, notify, report, status
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class App:
             why_no_upgrade,
             self._succeeded,
         )
-        # Whatever cancels the rest, the writer writes until the last outcome has been posted.
+        # Shielded: the writer writes until the last outcome has been posted.
         self._writing = trio.CancelScope(shield=True)
         self._tls: ssl.SSLContext | None = None
         self._handshakes = Handshakes()
@@ -112,13 +112,13 @@ class App:
         return not self.ready or self._stopping or keeps_up(self.gateway, patience)
 
     def write_side_file(self) -> None:
-        """Put what the database has not got beside it. For a process that ends; it blocks."""
+        """Write the side file: rows that are not in the database. It blocks; for the exit."""
         if self._doors.left:
-            return  # what is still here is another process's by now
+            return  # the rows belong to another process by now
         self.gateway.late.write(self._writer.unwritten)
 
     async def run(self, on_ready: Ready) -> None:
-        """Serve until SIGTERM or SIGINT, then finish what was begun. A second one ends at once.
+        """Serve until SIGTERM or SIGINT, then drain. A second signal ends at once.
 
         Raises Fenced when another gateway has taken the database over.
 
@@ -140,10 +140,10 @@ class App:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Arm the guard when this block ends, however it ends: a stop or a fault has begun. After
-        a fault nothing is drained.
+        """Arm the guard when this block ends, by a stop or an exception. After an exception
+        nothing is drained.
 
-        Each nursery has such a block, because a fault of any of its tasks cancels the block.
+        Each nursery has such a block, because an exception in any of its tasks cancels the block.
         """
         drain = 0.0
         try:
@@ -170,7 +170,7 @@ class App:
                         yield
                     finally:
                         with trio.CancelScope(shield=True):
-                            if not await self._records.flushed(LAST_WORDS):
+                            if not await self._records.flushed(STORE_SECONDS):
                                 reason = self._records.state
                                 log.error("stopped before all was written reason=%s", reason)
                                 self.write_side_file()
@@ -178,12 +178,12 @@ class App:
                 self._writing.cancel()
                 nursery.cancel_scope.cancel()
         if self._joined is not None:
-            with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS):
+            with trio.CancelScope(shield=True), trio.move_on_after(STORE_SECONDS):
                 await self._joined.leave()
 
     @asynccontextmanager
     async def _devices(self) -> AsyncIterator[Admit]:
-        """Run what commands need around the connections, which end first."""
+        """Run the tasks of commands, and inside of them the connections, which end first."""
         gateway, desk = self.gateway, self.gateway.desk
         async with trio.open_nursery() as commands:
             pauses = gateway.pauses
@@ -218,13 +218,13 @@ class App:
             commands.cancel_scope.cancel()
 
     async def _webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Deliver, but for pauses. Started once all positions are known."""
+        """Run webhooks, except during pauses. Started once all positions are known."""
 
         run, begun = self.gateway.webhooks.run, False
 
         async def deliver() -> None:
             nonlocal begun
-            if begun:  # after a pause nobody waits for it, and a database that is away is
+            if begun:  # after a pause nobody waits for the start: retry if the database is away
                 await self.gateway.background.until_done("webhooks", run)
             begun = True
             await run(task_status=task_status)
@@ -260,7 +260,7 @@ class App:
             if early.reload_noted():
                 self._reload()
             nursery.start_soon(on_ready, self)
-            if self._successor is None:  # which has them already
+            if self._successor is None:  # a successor has loaded them already
                 nursery.start_soon(load_operations, self.gateway.acceptor)
             with self._guarded():
                 await stopping.wait()
@@ -269,16 +269,16 @@ class App:
                     await self._last_replies()
             self._stopping = True
             notify("STOPPING=1")
-            # Results are no longer this gateway's to wait for when another one owns the database.
+            # If another gateway owns the database, this one does not wait for results any more.
             fenced = self._writer.fenced is not None
             await self._doors.drain(0.0 if fenced else self.gateway.settings.command.drain)
             nursery.cancel_scope.cancel()
 
     async def _last_replies(self) -> NoReturn:
-        """Of a process that was upgraded, and is told to stop: `systemctl stop` tells the new one,
-        too. The upgrade ends it earlier if nobody waits, and a second signal at once."""
+        """For the old process of an upgrade that gets SIGTERM: `systemctl stop` signals the new
+        one, too. The upgrade ends it earlier if nobody waits; a second signal ends it at once."""
         try:
-            await trio.sleep(self.gateway.settings.command.drain + LAST_WORDS)
+            await trio.sleep(self.gateway.settings.command.drain + STORE_SECONDS)
         finally:
             end_at_once()
 

@@ -1,5 +1,5 @@
-"""All that listens: opened from the outside to the inside, drained the other way round, or handed
-over as it is."""
+"""The doors: opened for devices first and for callers last, drained in the other order, or handed
+over."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Doors:
         why_no_upgrade: str,
         succeeded: Callable[[], None],
     ) -> None:
-        """`settings` are those of the start. `given`: what listens already. `succeeded` is called
-        once another process is the gateway."""
+        """`settings` are those of the start. `given`: sockets that listen already. `succeeded` is
+        called once another process is the gateway."""
         self._handover: Handover | None = None  # once all are open
         self._parts = parts
         self._gateway = parts.gateway
@@ -70,11 +70,11 @@ class Doors:
 
     @property
     def left(self) -> bool:
-        """Whether another process has all of them by now, and is the gateway."""
+        """Whether another process has the doors, and is the gateway."""
         return self._handover is not None and self._handover.over
 
     async def settled(self) -> None:
-        """Wait until that is no open question."""
+        """Wait until no handover is under way: then `left` is certain."""
         if self._handover is not None:
             await self._handover.settled.wait()
 
@@ -144,8 +144,8 @@ class Doors:
             tcp = partial(server.serve_tcp, places, tls, shared=shared)
             listens["control"] += await doors.start(tcp)
         if http.listen:
-            # Here, because a gateway without HTTP need not carry its libraries; and in a thread,
-            # because devices come in already.
+            # Imported here, because a gateway without HTTP does not need its libraries; and in a
+            # thread, because devices are served already.
             await trio.to_thread.run_sync(import_module, "devgate.http.server")
             from devgate.http.server import WebServer
 

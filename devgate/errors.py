@@ -1,11 +1,11 @@
-"""Whose fault it was, and the status of control.md section 2 that says so."""
+"""The errors of devgate, each with its status of control.md section 2."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a caller may branch on: the outcome that a status stands for. Every status that is not
-# here says that nothing was sent for the request: it was refused, and its key stays free.
+# The outcome of each status, which callers branch on. With every status that is not here nothing
+# was sent for the request: it was refused, and its key stays free.
 OUTCOMES: Mapping[str, str] = {
     "000": "pending",
     "200": "done",
@@ -23,9 +23,9 @@ def outcome_of(status: str) -> str:
 
 
 class DevgateError(Exception):
-    """Root of the tree: a status for machines, one sentence for people.
+    """The base class: a status for programs, one sentence for people.
 
-    `outcome` where it is not the status's own; `more` are further fields of the reply.
+    `outcome` if it differs from that of the status; `more` are further fields of the reply.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class CallerError(DevgateError):
 
 
 class NotThere(CallerError):
-    """What the request names is not there: 400, which HTTP knows as 404."""
+    """What the request names does not exist: 400, and 404 over HTTP."""
 
     def __init__(self, text: str) -> None:
         super().__init__("400", text)
@@ -63,14 +63,14 @@ class TokenRefused(CallerError):
 
 
 class Unknown(DevgateError):
-    """It was sent and nothing came back. The device may be running: never repeat it unasked."""
+    """It was sent and no answer came. The device may be running: never repeat it unasked."""
 
 
 class SetupError(DevgateError):
-    """The gateway cannot be what its operator asks for: a setting, a port, a folder, a database.
+    """The gateway cannot start or run as configured: a setting, a port, a folder, a database.
 
-    The sentence says what is wrong, where, and what to do. It is the operator's to
-    mend, so the CLI prints it without a traceback.
+    The sentence says what is wrong, where, and what to do. The operator can correct it, so the CLI
+    prints it without a traceback.
     """
 
     def __init__(self, text: str, status: str = "500") -> None:
@@ -85,11 +85,11 @@ class WrongSettings(SetupError):
 
 
 class DoorInUse(SetupError):
-    """Another process listens where this one is to."""
+    """Another process listens at the address or path that this one needs."""
 
 
 class StoreAway(SetupError):
-    """The database server cannot be reached when the gateway starts: it may be, a while later."""
+    """The database server cannot be reached when the gateway starts. A later try may succeed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, status="503")
@@ -103,7 +103,7 @@ class StoreError(DevgateError):
 
 
 class Fenced(SetupError):
-    """Another gateway has taken over the database. This one may send and write nothing more."""
+    """Another gateway has taken over the database. This one must not send or write any more."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, status="503")

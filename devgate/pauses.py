@@ -1,4 +1,4 @@
-"""Tasks that can be stopped for a moment and go on: while a gateway hands over to another one."""
+"""Pauses tasks while a gateway hands over to another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import trio
 
 
 class Pauses:
-    """Runs tasks that may be cancelled at any `await` of theirs, and begun again."""
+    """Runs tasks that may be cancelled at any `await`, and begun again."""
 
     def __init__(self) -> None:
         self._running: set[trio.CancelScope] = set()
@@ -17,7 +17,7 @@ class Pauses:
 
     @property
     def paused(self) -> bool:
-        """Whether none of them runs, or shall run."""
+        """Whether no task runs, or may run."""
         return self._on is not None
 
     async def run(self, task: Callable[[], Awaitable[None]]) -> None:

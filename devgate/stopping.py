@@ -12,10 +12,11 @@ import trio
 from devgate.gateway.gateway import Gateway
 from devgate.net.poller import Poller
 
-FLUSH = 1.0  # seconds for what still waits in the outboxes of devices, when the gateway stops
-# Together with FLUSH less than guard.AFTER_DRAIN_SECONDS, LAST_WORDS being waited for twice.
-LAST_WORDS = 4.0  # ... and for what still waits for the database
-REPLIES = 4.0  # ... and for callers to take their last replies
+# When the gateway stops. Their sum, with STORE_SECONDS twice, is less than
+# guard.AFTER_DRAIN_SECONDS.
+FLUSH_SECONDS = 1.0  # for bytes that wait to be sent to devices
+STORE_SECONDS = 4.0  # for rows that wait to be written
+REPLIES_SECONDS = 4.0  # for callers to read their last replies
 
 log = logging.getLogger("devgate")
 
@@ -29,7 +30,7 @@ async def act_on_signals(
     """SIGHUP reloads; the first other signal sets `stopping`, each later one cancels `at_once`."""
     terminal = os.isatty(0)
     async for number in signals:
-        # The same signal says that the terminal was closed; then it is one no longer.
+        # The kernel also sends SIGHUP when the terminal is closed: then isatty() is false.
         if number == signal.SIGHUP and os.isatty(0) == terminal:
             reload()
         elif not stopping.is_set():
@@ -45,7 +46,7 @@ async def drain(
     drains: Sequence[Callable[[], Awaitable[None]]],
     patience: float,
 ) -> None:
-    """architecture.md section 6: from the doors inwards, each step for a bounded time.
+    """Drain as in architecture.md section 6: from the doors inwards, each step for a limited time.
 
     `drains` end the doors for callers, and the webhooks. `patience`: seconds for the commands
     that are in flight.
@@ -57,10 +58,10 @@ async def drain(
     with trio.move_on_after(patience):
         await dispatcher.idle()
     dispatcher.give_up()
-    with trio.move_on_after(LAST_WORDS):
+    with trio.move_on_after(STORE_SECONDS):
         await dispatcher.idle()
-    with trio.move_on_after(REPLIES):
+    with trio.move_on_after(REPLIES_SECONDS):
         async with trio.open_nursery() as replies:
             for one in drains:
                 replies.start_soon(one)
-    await poller.flush_all(trio.current_time() + FLUSH)
+    await poller.flush_all(trio.current_time() + FLUSH_SECONDS)

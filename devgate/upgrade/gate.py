@@ -1,4 +1,4 @@
-"""Through which callers' requests pass: held while a gateway hands over, and forwarded then."""
+"""The gate for callers' requests: it holds them during a handover, and then forwards them."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ class _Held:
         self._over = trio.Event()
 
     def let_in(self) -> None:
-        """It is to be carried out here, by its own task."""
+        """Let its own task carry it out here."""
         self._over.set()
 
     def answered(self, answer: Answer) -> None:
-        """What came of it, wherever it was carried out."""
+        """Give it its answer, wherever it was carried out."""
         self._answer = answer
         self._over.set()
 
     async def wait(self) -> Answer | None:
-        """What came of it; None: carry it out."""
+        """Its answer; None: carry it out here."""
         await self._over.wait()
         return self._answer
 
 
 class Gate:
-    """Open, a request goes straight in. Closed, requests wait, in their order. Once there is
-    another gateway they are asked of that one, and all later ones are."""
+    """While it is open, requests pass at once. While it is closed, they wait, in order. Once there
+    is another gateway, they and all later ones are forwarded to it."""
 
     def __init__(self, dispatch: Dispatch, begin: Begin) -> None:
         self._dispatch = dispatch
         self._begin = begin
         self._held: deque[_Held] | None = None  # while it is closed
         self._forward: Forward | None = None
-        self._under_way = 0  # operations, but for orders, which may wait for a device
+        self._under_way = 0  # operations, without orders, which may wait for a device
         self._less = trio.lowlevel.ParkingLot()
 
     def begin(self, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
@@ -92,17 +92,17 @@ class Gate:
             self._less.unpark_all()
 
     def close(self) -> None:
-        """Hold what is asked from now on."""
+        """Hold requests from now on."""
         if self._held is None:
             self._held = deque()
 
     async def idle(self) -> None:
-        """Wait until no operation is under way but orders."""
+        """Wait until no operation is under way, except orders."""
         while self._under_way:
             await self._less.park()
 
     def open(self) -> None:
-        """Carry out what was held, in its order, and all that comes."""
+        """Carry out the held requests, in order, and all later ones."""
         held, self._held = self._held or deque(), None
         for one in held:
             try:
@@ -114,15 +114,15 @@ class Gate:
                     one.let_in()
 
     def forward(self, forward: Forward) -> None:
-        """Ask all of it of another gateway, in its order."""
+        """Forward the held requests to another gateway, in order, and all later ones."""
         held, self._held, self._forward = self._held or deque(), None, forward
         for one in held:
             forward(one.args, one.source, one.answered)
 
 
 def carry_out(dispatch: Dispatch, begin: Begin, nursery: trio.Nursery) -> Forward:
-    """What a gateway does with requests that another one forwards to it: at once, in the order
-    of the calls."""
+    """A function that carries out requests that another gateway forwards: at once, in the order of
+    the calls."""
 
     async def work(args: Args, source: str, on_done: OnDone) -> None:
         try:

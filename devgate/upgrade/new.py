@@ -1,4 +1,4 @@
-"""The program that was started to follow a gateway that runs: it takes everything over."""
+"""The new process of an upgrade: it takes everything over from a gateway that runs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from devgate.upgrade.filling import GAVE_UP, Parts, fill, next_of
 from devgate.upgrade.gate import Begin, Dispatch, carry_out
 from devgate.upgrade.messages import FORMAT, Former, answer, unpacked
 
-HEAR_SECONDS = 30.0  # for the first words of the gateway that runs
-CATCH_UP_SECONDS = 1.0  # for what devices have said meanwhile; peers that never stop are no reason
+HEAR_SECONDS = 30.0  # for the first message of the gateway that runs
+CATCH_UP_SECONDS = 1.0  # to read what devices have sent meanwhile; some peers may never stop
 # Tasks of connections that begin at once, and what all others have for themselves in between: a
 # commit's thread waits for the interpreter as long as the loop is busy.
 TASKS_A_TURN, TURN_SECONDS = 128, 0.002
@@ -43,14 +43,13 @@ log = logging.getLogger("devgate.upgrade")
 
 
 class Successor:
-    """From the first word of the gateway that runs to the last one to its old process."""
+    """The new process, from the first message of the old one to the last message to it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.given = Given()
-        self.stopping = trio.Event()  # set once this process is told to stop
-        self.calm = (
-            trio.Event()
-        )  # set once what has waited is answered: not so urgent work may begin
+        self.stopping = trio.Event()  # set once this process must stop
+        # Set once devices that waited are answered: then less urgent work may begin.
+        self.calm = trio.Event()
         self._channel = Channel(sock)
         self._former: Former
         self._moved: list[devices.Moved] = []
@@ -67,7 +66,7 @@ class Successor:
     # Before there is a run
 
     def begin(self) -> None:
-        """Hear who that is. Raises SetupError."""
+        """Read who the old process is. Raises SetupError."""
         trio.run(self._begin)
 
     async def _begin(self) -> None:
@@ -92,7 +91,7 @@ class Successor:
         )
 
     def open(self, url: str) -> Database:
-        """The database, which is the other gateway's as yet. Raises SetupError."""
+        """The database, which the other gateway still owns. Raises SetupError."""
         return succession.open_beside(url, self._owner)
 
     @property
@@ -100,7 +99,7 @@ class Successor:
         return Owner(*self._former.owner)
 
     def fails(self, why: str) -> None:
-        """Tell the gateway that runs why this program is of no use."""
+        """Tell the gateway that runs why this program cannot take over."""
         trio.run(self._fails, why)
 
     async def _fails(self, why: str) -> None:
@@ -113,16 +112,16 @@ class Successor:
     # The handover
 
     async def take_over(self, parts: Parts) -> None:
-        """Own all that the gateway had, when this returns. Raises SetupError, and it goes on.
+        """Take over all that the gateway has. If it raises SetupError, that gateway goes on.
 
-        Everything that takes time is to be done before.
+        Everything slow must be done before.
         """
         try:
             if parts.database.dialect != "sqlite":  # to connect takes longer than all that follows
                 await parts.blocking(parts.database.session)
             self._must_go_on()
             await self._channel.send("ready", version=__version__, schema=SCHEMA)
-            gc.disable()  # ten thousand connections are no garbage
+            gc.disable()  # a collection would scan ten thousand connections in vain
             filled = await fill(self._channel, parts)
             self._moved, self._awaited, self._left = filled
             waiting = await self._stand_in_line(parts)
@@ -142,7 +141,8 @@ class Successor:
             raise SetupError("it was told to stop", status="503")
 
     async def _stand_in_line(self, parts: Parts) -> trio.Event:
-        """PostgreSQL: be the first that gets the lock. Set once this process has it."""
+        """PostgreSQL: queue as the next owner of the lock. Returns an event that is set once this
+        process has it."""
         has_it = trio.Event()
         if parts.database.dialect == "sqlite":
             has_it.set()
@@ -178,14 +178,14 @@ class Successor:
     # Once it is this program's
 
     def serve_devices(self, gateway: Gateway) -> None:
-        """Let the connections be read."""
+        """Begin to read the connections."""
         gateway.desk.lifetimes.poll_all(self._moved)
         for imei, announced in self._left:
             gateway.records.offline(Imei(imei), TLS_ENDS if announced else None)
 
     async def begin_tasks(self, gateway: Gateway, nursery: trio.Nursery) -> None:
-        """Answer what devices have said meanwhile, and then give each connection its task. Until
-        then its end waits."""
+        """Answer what devices have sent meanwhile, and then start a task for each connection. The
+        end of a connection waits until then."""
         with trio.move_on_after(CATCH_UP_SECONDS):
             await gateway.desk.rounds.caught_up()
         self._outgoing.send_nowait(("serves", {}))
@@ -199,8 +199,8 @@ class Successor:
         self.calm.set()
 
     def follow(self, gateway: Gateway, post: Callable[[Sequence[Row]], object]) -> None:
-        """Tell the old process of the ends of commands that its callers wait for. `post` writes
-        rows that it could not write any more."""
+        """Send the outcomes of commands to the old process, whose callers wait for them. `post`
+        writes rows that it could not write any more."""
         self._post = post
         live = gateway.dispatcher.live
         for id in self._awaited:
@@ -210,7 +210,7 @@ class Successor:
         self._outgoing.send_nowait(("ended", {"row": command.row()}))
 
     async def run(self, dispatch: Dispatch, begin: Begin) -> None:
-        """Work for the old process until that has ended."""
+        """Serve the old process until it has ended."""
         async with trio.open_nursery() as nursery:
             forward = carry_out(dispatch, begin, nursery)
             nursery.start_soon(self._speak)

@@ -1,4 +1,4 @@
-"""The gateway that runs: it starts the program that follows it, and hands everything over."""
+"""The old process of an upgrade: it starts the new program, and hands everything over."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ log = logging.getLogger("devgate.upgrade")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the process around a gateway does for its upgrade."""
+    """Functions of the process around a gateway, for its upgrade."""
 
     doors: Callable[[], Sequence[tuple[str, socket.socket, bool]]]
-    """All that listens: the door, its socket, and whether that stands for all its addresses."""
+    """All listening sockets: the door, the socket, and whether it stands for all addresses."""
 
     stopping: trio.Event
-    """Somebody has told the gateway to stop."""
+    """Set when the gateway must stop."""
 
     succeeded: Callable[[int], None]
-    """The process with that number is the gateway from now on."""
+    """Called with the process id of the new gateway."""
 
     drain: Callable[[Take], Awaitable[None]]
     """End the doors of callers, once each has its reply; connections that the new process can go
     on with are given to a function."""
 
     end: Callable[[], None]
-    """End the process, and nothing else: what it had is another one's."""
+    """End the process without closing what belongs to the new one."""
 
 
 class Handover:
@@ -185,8 +185,8 @@ class Handover:
         log.info("the new program is ready version=%s", ready.content["version"])
         with trio.move_on_after(QUIET_SECONDS):
             await self._gate.idle()
-        # Of what changes is told here, and not twice. Before devices wait: a read that hangs
-        # cannot be cancelled.
+        # Events of changes are written here, not by both processes. Before devices wait, because a
+        # read that hangs cannot be cancelled.
         await self._gateway.knowledge.refresh()
         ahead = Ahead(self._gateway)
         await ahead.tell(channel, trio.current_time() - monotonic())
@@ -205,7 +205,7 @@ class Handover:
         afterwards = Afterwards(
             channel, self._gateway, self._gate, rest, self._stage.drain, self._stage.end, began
         )
-        with suppress(Broken):  # it is noticed, and told, where answers are awaited
+        with suppress(Broken):  # Afterwards reports it
             await channel.send("left", events=left)
         log.info("handed over pid=%s connections=%s", new.pid, len(moved))
         log.info("devices waited freeze=%s told=%s prepared=%s claimed=%s", *self._took)
@@ -220,11 +220,11 @@ class Handover:
     async def _move(
         self, channel: Channel, new: Program, ahead: Ahead
     ) -> tuple[float, dict[Connection, None]]:
-        """The part in which devices wait. Raises, and all is as it was, or another program has
-        the database."""
+        """The part in which devices wait. If it raises, nothing has changed, or another program
+        has the database."""
         began = trio.current_time()
         self._gate.close()
-        gc.disable()  # a look at all that is packed would take as long as to pack it
+        gc.disable()  # a collection would take as long as packing
         try:
             with trio.fail_after(FREEZE_SECONDS):
                 await self._freeze()
@@ -239,13 +239,13 @@ class Handover:
             if lock is None:
                 assert isinstance(self._journal, Journal), "it works alone"
                 await self._in_thread(self._journal.unlock)
-            # From here on the epoch in the database says whose it is.
+            # From here on the epoch in the database decides who owns it.
             await channel.send("claim", [] if lock is None else [lock])
             await _expect(channel, "claimed", CLAIM_SECONDS)
             times.append(trio.current_time())
             self._took = [round(end - start, 3) for start, end in pairwise(times)]
         except BaseException as err:
-            await new.kill()  # whatever it was about to do, it does not do any more
+            await new.kill()  # it must not go on
             self._thaw()
             if isinstance(err, trio.TooSlowError):
                 raise StoreError(
@@ -255,7 +255,7 @@ class Handover:
         return began, moved
 
     async def _freeze(self) -> None:
-        """Nothing is read, sent, begun or committed when this returns."""
+        """When this returns, nothing is read, sent, begun or committed."""
         gateway, records, orders = self._gateway, self._gateway.records, self._gateway.orders
         await self._gate.idle()
         self._must_be_quiet()
@@ -266,7 +266,7 @@ class Handover:
         while True:
             if not await records.flushed():
                 raise StoreError(f"not all is on disk: {records.state}")
-            for _ in range(3):  # who was called back, and connections that have ended
+            for _ in range(3):  # for callbacks, and connections that have ended
                 await trio.lowlevel.checkpoint()
             if not (records.backlog or orders.looking):
                 return
@@ -293,7 +293,7 @@ async def _expect(channel: Channel, type: str, seconds: float) -> Message:
 
 
 def _let_go(moved: dict[Connection, None]) -> None:
-    """Their sockets are another process's: no end of this one's is an end of theirs."""
+    """Close our descriptors of sockets that another process has: the connections go on."""
     for connection in moved:
         fd, connection.link.fd = connection.link.fd, -1
         os.close(fd)

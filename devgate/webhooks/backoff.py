@@ -1,4 +1,4 @@
-"""How fast one target is posted to: slower when it fails, never a flood. No I/O."""
+"""Limits the rate of posts to one target, and slows down when it fails. No I/O."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import random
 FIRST_SECONDS = 0.5  # seconds until the second try, doubled with every further one ...
 MAX_SECONDS = 300.0  # ... up to this: by then a receiver that is back has its events again
 PARALLEL = 8  # deliveries at once, each of another device
-# Deliveries a second, so that a receiver which comes back after a day is not run down, and so that
-# the gateway has its time for devices: one delivery costs it about half a millisecond.
+# Deliveries a second: a receiver that comes back after a day must not be overloaded, and the
+# gateway needs its time for devices: one delivery costs about half a millisecond.
 MAX_RATE = 200.0
 BURST = 20  # deliveries that may follow one another without a pause
-# This many failures in a row are the receiver's and not those of the events.
-IN_A_ROW = 5
+# After this many failures in a row the receiver is at fault, not the events.
+RECEIVER_FAILURES = 5
 
 
 def delay(failures: int, dice: random.Random) -> float:
-    """Seconds to wait after this many failures: random within a half, so that no crowd forms."""
+    """Seconds to wait after this many failures, randomised so that retries do not coincide."""
     longest = min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(max(failures - 1, 0), 30))
     return longest * dice.uniform(0.5, 1.0)
 
 
 class Backoff:
-    """What holds for the target as a whole. Times are those of one clock, in seconds."""
+    """The limits of the target as a whole. Times are of one clock, in seconds."""
 
     def __init__(self, dice: random.Random, failures: int = 0, rests_until: float = 0.0) -> None:
         self.failures = failures  # in a row
@@ -47,12 +47,12 @@ class Backoff:
         self._slot = max(self._slot, now - BURST / MAX_RATE) + 1 / MAX_RATE
 
     def ends(self) -> None:
-        """A delivery has ended, whatever came of it."""
+        """A delivery has ended, with or without success."""
         self.under_way -= 1
 
     def succeeds(self) -> bool:
         """True if that ended a row of failures that were the receiver's."""
-        was_ill = self.failures >= IN_A_ROW
+        was_ill = self.failures >= RECEIVER_FAILURES
         self.failures = self._ill = 0
         self.limit = min(self.limit + 1, PARALLEL)
         return was_ill
@@ -70,8 +70,8 @@ class Backoff:
             self._failed_at = now
         if self._ill > 1 or (wait and ill):  # one connection that broke is no illness
             rest = max(wait, delay(self._ill - 1, self._dice))
-        elif self.failures >= IN_A_ROW:
-            rest = delay(self.failures - IN_A_ROW + 1, self._dice)
+        elif self.failures >= RECEIVER_FAILURES:
+            rest = delay(self.failures - RECEIVER_FAILURES + 1, self._dice)
         else:
             return
         self.rests_until = max(self.rests_until, now + rest)

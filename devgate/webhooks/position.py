@@ -1,11 +1,11 @@
-"""What is on disk of a target: how far it has come, and how its last deliveries ended."""
+"""The stored row of a target: its position, and how its last deliveries ended."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Why a target gets nothing that an operator has disabled.
+# Why a target is disabled: an operator did it.
 BY_HAND = "disabled by hand"
 
 

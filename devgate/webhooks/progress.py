@@ -1,4 +1,4 @@
-"""How far a webhook has come, and how its deliveries end: what is known of it and stored."""
+"""The position of a webhook, and how its deliveries ended: in memory and on disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from devgate.webhooks.backoff import MAX_SECONDS, Backoff
 from devgate.webhooks.position import BY_HAND, Position, gaps
 from devgate.webhooks.window import Window
 
-# A crash repeats what was delivered since the position was last written. So that is done after
-# SAVE_EVERY deliveries, and at the latest after SAVE seconds: a row in a commit others share.
-SAVE_EVERY = 16
-SAVE = 1.0
+# After a crash, deliveries since the last write of the position are repeated. So it is written
+# after SAVE_DELIVERIES deliveries, and at the latest after SAVE_SECONDS: a row in a shared commit.
+SAVE_DELIVERIES = 16
+SAVE_SECONDS = 1.0
 
 log = logging.getLogger("devgate.webhooks")
 
@@ -68,7 +68,7 @@ class Progress:
         return "failing" if self.error is not None else "ok"
 
     def recall(self, stored: Position | None) -> None:
-        """Go on where an earlier run has been. None: it is new, and begins with what comes."""
+        """Continue where an earlier run stopped. None: it is new, and gets the next events."""
         if stored is not None:
             self.window = Window(stored.position, stored.reached, stored.open())
             if max(stored.position, stored.reached) > (last := self._events.last):
@@ -88,7 +88,7 @@ class Progress:
         self._write_position()
 
     def _misses(self, count: int) -> None:
-        """Events were deleted before this target could have them: nothing brings them back."""
+        """Events were deleted before this target got them: they are lost for it."""
         self.missed += count
         log.error(
             "webhook misses events, deleted before they were delivered target=%s count=%s",
@@ -96,9 +96,9 @@ class Progress:
         )  # fmt: skip
 
     async def _remember(self) -> NoReturn:
-        """Write the position now and then, however little was delivered."""
+        """Write the position regularly, also if little was delivered."""
         while True:
-            await trio.sleep(SAVE)
+            await trio.sleep(SAVE_SECONDS)
             now, saved = self.position(), self._saved
             assert saved is not None, "recall has written it"
             far = not 0 <= now.position - saved.position < PAGE
@@ -107,6 +107,6 @@ class Progress:
                 self._write_position()
 
     def _write_position(self) -> None:
-        if not self._ended:  # who has ended it writes what is to be known from then on
+        if not self._ended:  # whoever ended it writes the last position
             self._saved, self._unsaved = self.position(), 0
             self._save(self._saved)

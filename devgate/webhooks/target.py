@@ -1,4 +1,4 @@
-"""One webhook: it reads the log from its position, delivers, and remembers how far it has come."""
+"""One webhook: it reads the log from its position, delivers events, and stores its position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devgate.events.kinds import Event, types_for_webhook
 from devgate.events.log import EventLog
 from devgate.webhooks.backoff import PARALLEL, Backoff
 from devgate.webhooks.position import BY_HAND, Position
-from devgate.webhooks.progress import SAVE_EVERY, Progress
+from devgate.webhooks.progress import SAVE_DELIVERIES, Progress
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import body, body_of, id_of
 from devgate.webhooks.window import Window
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from devgate.webhooks.poster import Outcome
 
 REREAD_SECONDS = 5.0  # seconds until a log that could not be read is read again
-CRASHED = 30.0  # ... and until a target begins again after a fault of ours
-LOUD = 3  # failures in a row before the log hears of them: one or two are nothing
-ENDING = 3.0  # seconds that deliveries may take to end when the target is removed
-CLOSING = 1.0  # seconds for goodbyes on TLS connections
+CRASH_SECONDS = 30.0  # ... and until a target begins again after an exception
+LOGGED_FAILURES = 3  # failures in a row before a line of the log: one or two are normal
+END_SECONDS = 3.0  # for deliveries to end when the target is removed
+CLOSE_SECONDS = 1.0  # to close TLS connections
 
 log = logging.getLogger("devgate.webhooks")
 
 
 class Target(Progress):
-    """A receiver. Its task is the only one to change what is here, but for what it is asked."""
+    """A receiver. Only its own task changes its fields, except in the methods that others call."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Target(Progress):
         # Events and groups of events; none: all but those that are to be named.
         self.wanted = frozenset(settings.events)
         self._types = types_for_webhook(self.wanted)
-        # Here, because a gateway without webhooks need not carry its library.
+        # Imported here, because a gateway without webhooks does not need its library.
         from devgate.webhooks.poster import Poster
 
         self._poster = Poster(
@@ -64,13 +64,13 @@ class Target(Progress):
         self._room = trio.Event()
         self._idle = trio.Event()
         self._closed = False
-        self._over: trio.Event | None = None  # once it runs: that it runs no longer
-        self._failure_logged = False  # the log has heard that it fails
+        self._over: trio.Event | None = None  # set when run() has ended
+        self._failure_logged = False  # whether the log says that it fails
 
-    # What is asked of it
+    # Called by others
 
     def sign_with(self, key: bytes) -> bool:
-        """Sign with this key from the next try on. False: that is what it does already."""
+        """Sign with this key from the next try on. False: it uses this key already."""
         return self._poster.sign_with(key)
 
     def replay(self, after: int) -> None:
@@ -91,7 +91,7 @@ class Target(Progress):
         self._write_position()
 
     async def test(self, id: str) -> Outcome:
-        """Post an event that means nothing, at once and once."""
+        """Post a test event at once, without a second try."""
         data = {"message": "a test of this webhook"}
         return await self._poster.post(id, body("webhook.test", time(), data))
 
@@ -104,8 +104,8 @@ class Target(Progress):
             await self._idle.wait()
 
     async def end(self) -> Position:
-        """Deliver and keep nothing more; what is under way may end. Returns what is known."""
-        with trio.move_on_after(ENDING):
+        """Deliver and store nothing more; deliveries under way may end. Returns the position."""
+        with trio.move_on_after(END_SECONDS):
             await self.drain()
         self._ended = True
         self._scope.cancel()
@@ -113,10 +113,10 @@ class Target(Progress):
             await self._over.wait()
         return self.position()
 
-    # What it does
+    # Its task
 
     async def run(self) -> None:
-        """Deliver until `end`. A fault in here is logged and touches nobody else."""
+        """Deliver until end(). An exception is logged and ends nothing else."""
         self._over = trio.Event()
         try:
             while not self._ended:
@@ -125,7 +125,7 @@ class Target(Progress):
                         await self._serve()
                     except Exception:
                         log.exception("webhook crashed target=%s", self.name)
-                        await trio.sleep(CRASHED)
+                        await trio.sleep(CRASH_SECONDS)
                 self._scope = trio.CancelScope()  # from here on, for what is asked meanwhile
                 window, after, self._after = self.window, self._after, None
                 if after is None:
@@ -141,7 +141,7 @@ class Target(Progress):
         finally:
             if self.position() != self._saved:
                 self._write_position()
-            with trio.move_on_after(CLOSING) as scope:
+            with trio.move_on_after(CLOSE_SECONDS) as scope:
                 scope.shield = True
                 await self._poster.aclose()
             self._over.set()
@@ -209,7 +209,7 @@ class Target(Progress):
             self.window.wake()
         self.delivered_at, self.next_at = time(), None
         self._unsaved += 1
-        if self._unsaved >= SAVE_EVERY:
+        if self._unsaved >= SAVE_DELIVERIES:
             self._write_position()
         if not self.window.tries:
             self.error = None
@@ -232,6 +232,6 @@ class Target(Progress):
             self.disabled = outcome.text
             self._write_position()
             log.error("webhook disabled target=%s reason=%s", self.name, outcome.text)
-        elif not self._failure_logged and max(tries, self.backoff.failures) >= LOUD:
+        elif not self._failure_logged and max(tries, self.backoff.failures) >= LOGGED_FAILURES:
             self._failure_logged = True
             log.warning("webhook fails target=%s error=%s", self.name, self.error)

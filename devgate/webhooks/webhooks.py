@@ -1,4 +1,4 @@
-"""All webhooks: from what is configured or was added to tasks that deliver."""
+"""All webhooks, configured and added, and their tasks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PositionStore(Protocol):
 
 
 class Webhooks:
-    """Every target, by its name. Who adds, changes or ends one holds `changing`."""
+    """Every target, by its name. Hold `changing` to add, change or end one."""
 
     def __init__(
         self, settings: Sequence[WebhookSettings], events: EventLog, store: PositionStore

@@ -12,17 +12,17 @@ from devgate.events.kinds import Event
 
 # Events held in memory for one target, a few hundred bytes each. All others stay in the
 # database until there is room.
-HELD = 1000
-# How many events may be read from the oldest on that was not taken: at most this many are read
-# again, to find those that were not, when the gateway starts.
-AHEAD = 100_000
+MAX_PENDING = 1000
+# How many events may be read beyond the oldest that was not taken: at most this many are read
+# again when the gateway starts, to find those that were not taken.
+MAX_AHEAD = 100_000
 
 
 class Window:
     """The events between what a target has taken and what was read for it.
 
-    A lane holds one device's events, the oldest in front; only that one may go, one at a time.
-    A lane whose event failed rests; the others go on. Events of no device share a lane.
+    A lane holds one device's events, the oldest in front; only that one may be delivered. A lane
+    whose event failed rests; the others go on. Events without a device share a lane.
 
     `reached` and `gaps` are those of an earlier window, which this one goes on from: what was
     taken then does not come again, although some events in front of it were not.
@@ -53,11 +53,12 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether no more may be read: HELD events wait, or the oldest is AHEAD events back."""
+        """Whether no more may be read: MAX_PENDING events wait, or MAX_AHEAD events were read
+        beyond the oldest."""
         if not self._pending:
             return False
         ahead = self._looked - self._before[next(iter(self._pending))]
-        return len(self._pending) >= HELD or ahead >= AHEAD
+        return len(self._pending) >= MAX_PENDING or ahead >= MAX_AHEAD
 
     @property
     def tries(self) -> int:
@@ -111,7 +112,7 @@ class Window:
         return max(now, self._resting[0][0]) if self._resting else math.inf
 
     def next(self, now: float) -> Event | None:
-        """The oldest event that may go. The caller owes its end: `delivered` or `failed`."""
+        """The oldest event that may be delivered. The caller must call delivered() or failed()."""
         while self._resting and self._resting[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
         return self._pending[heapq.heappop(self._ready)] if self._ready else None
@@ -129,7 +130,7 @@ class Window:
             del self._lanes[event.imei or ""]
 
     def failed(self, event: Event) -> int:
-        """How often this event has failed now. The caller says `rests` next."""
+        """Count a failure. Returns how often this event has failed; call rests() next."""
         self._tries[event.n] = self._tries.get(event.n, 0) + 1
         return self._tries[event.n]
 
@@ -138,7 +139,7 @@ class Window:
         heapq.heappush(self._resting, (until, event.n))
 
     def wake(self) -> None:
-        """No lane rests any longer: what was wrong was not theirs."""
+        """End the rest of all lanes: the failures were the receiver's."""
         for _, n in self._resting:
             heapq.heappush(self._ready, n)
         self._resting.clear()

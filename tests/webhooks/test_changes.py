@@ -85,7 +85,7 @@ async def test_what_ends_lets_its_delivery_end_and_begins_none() -> None:
 
 
 async def test_a_delivery_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "ENDING", 0.01)
+    monkeypatch.setattr(targets, "END_SECONDS", 0.01)
     well = threading.Event()
 
     def behave(got: Got) -> Answer:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devgate.webhooks.backoff import PARALLEL
 from devgate.webhooks.position import Position, gaps
-from devgate.webhooks.progress import SAVE_EVERY
+from devgate.webhooks.progress import SAVE_DELIVERIES
 from devgate.webhooks.window import Window
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
@@ -129,7 +129,7 @@ async def test_a_kill_repeats_no_more_than_was_not_saved_or_under_way() -> None:
         receiver.close()
     assert set(receiver.numbers()) == set(range(1, 401))
     repeated = len(receiver.taken) - 400
-    assert repeated <= SAVE_EVERY - 1 + PARALLEL
+    assert repeated <= SAVE_DELIVERIES - 1 + PARALLEL
 
 
 @quick

@@ -10,10 +10,10 @@ import pytest
 from devgate.webhooks.backoff import (
     BURST,
     FIRST_SECONDS,
-    IN_A_ROW,
     MAX_RATE,
     MAX_SECONDS,
     PARALLEL,
+    RECEIVER_FAILURES,
     Backoff,
     delay,
 )
@@ -81,7 +81,7 @@ def test_those_that_fail_together_are_one_failure(dice: random.Random) -> None:
 
 def test_refusals_in_a_row_are_the_receivers(dice: random.Random) -> None:
     backoff = Backoff(dice)
-    for n in range(IN_A_ROW - 1):
+    for n in range(RECEIVER_FAILURES - 1):
         backoff.failed(n, n + 0.5, ill=False, wait=0.0)
     assert backoff.rests_until == 0.0
     backoff.failed(10.0, 10.5, ill=False, wait=0.0)

@@ -29,7 +29,7 @@ async def test_a_restart_goes_on_where_it_was() -> None:
 
 
 async def test_a_position_is_saved_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "SAVE", 0.001)
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 0.001)
     book, shelf = Book(), Shelf()
     with receiving() as receiver:
         async with delivering(book, shelf, receiver):

@@ -102,7 +102,7 @@ async def test_a_device_that_fails_does_not_end_the_reading_for_noise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """How far the reading is ahead is counted in events that it has looked at."""
-    monkeypatch.setattr(windows, "AHEAD", 5)
+    monkeypatch.setattr(windows, "MAX_AHEAD", 5)
     types = {1: "command.ended", 4000: "command.ended"}
     book = Book([event(n, str(n), types.get(n, "device.online")) for n in range(1, 4001)])
     with receiving(lambda got: Answer(500 if got.event["event"] == 1 else 204)) as receiver:
@@ -167,7 +167,7 @@ async def test_a_hanging_delivery_holds_up_its_device_alone() -> None:
 async def test_a_receiver_that_was_away_is_caught_up_from_disk_without_a_flood(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(windows, "HELD", 50)
+    monkeypatch.setattr(windows, "MAX_PENDING", 50)
     monkeypatch.setattr(logs, "RING", 100)
     up = threading.Event()
     book, shelf = Book(), Shelf()
@@ -226,7 +226,7 @@ async def test_a_database_that_is_away_is_waited_for(
 async def test_a_fault_of_ours_ends_nobody_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(targets, "CRASHED", 0.001)
+    monkeypatch.setattr(targets, "CRASH_SECONDS", 0.001)
     crashes = [ZeroDivisionError("by our own fault")]
     real = signature.body_of
 

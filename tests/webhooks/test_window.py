@@ -82,11 +82,11 @@ def test_all_may_go_once_the_receiver_is_well() -> None:
 
 
 def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    window = filled(*["a"] * (windows.HELD - 1))
+    window = filled(*["a"] * (windows.MAX_PENDING - 1))
     assert not window.full
-    window.add(event(windows.HELD, "b"))
+    window.add(event(windows.MAX_PENDING, "b"))
     assert window.full
-    monkeypatch.setattr(windows, "AHEAD", 3)
+    monkeypatch.setattr(windows, "MAX_AHEAD", 3)
     window = filled("a", "b", "c")
     assert window.full, "one that fails for long lets the reading run only so far ahead"
 
@@ -94,7 +94,7 @@ def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_lies_between_its_types_moves_the_position_on_and_counts_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(windows, "AHEAD", 3)
+    monkeypatch.setattr(windows, "MAX_AHEAD", 3)
     window = Window(0)
     window.add(event(10, "a"))
     window.passes(1000)
