@@ -1,5 +1,5 @@
-"""Messages on their way: a process of Apprise for each, or a signed POST. Bounded in number and
-time, so that no receiver holds up another one or the gateway."""
+"""Sends messages: each by a process of Apprise, or as a signed POST. Number and time are bounded,
+so that no receiver delays another one or the gateway."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTICES: Mapping[str, str] = {"fired": "warning", "cleared": "success", "test": 
 
 
 class Result(NamedTuple):
-    """What became of a message."""
+    """The result of sending a message."""
 
     ok: bool
     text: str  # a sentence for a person, without secrets
@@ -87,13 +87,13 @@ class Courier:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            # A library's own words may hold the URL: only what kind of error it was is told.
+            # The text of a library may contain the URL: only the kind of the error is reported.
             kind = last[0].partition(":")[0][:60] if last else f"exit code {done.returncode}"
             return Result(False, f"the process for the message failed: {kind}")
         return Result(answer["ok"], _plain(answer["text"]), shown=_plain(answer.get("shown", "")))
 
     async def _post(self, url: str, secret: str, letter: Letter) -> Result:
-        # Here, because a gateway without alerts need not carry its library.
+        # Imported here, because a gateway without alerts does not need its library.
         # Reading the system's authorities takes a while, too.
         poster = await trio.to_thread.run_sync(_poster, url, key_of(secret), self._allow_private)
         try:
@@ -109,7 +109,7 @@ class Courier:
 
 
 def _plain(text: str) -> str:
-    """It may be the receiver's, with what no database takes: a NUL, or half a surrogate pair."""
+    """Remove from a receiver's text what databases refuse: NUL, or half a surrogate pair."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 

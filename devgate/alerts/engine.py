@@ -1,7 +1,7 @@
-"""What a rule has found, and when people are told: no I/O, and no clock.
+"""Decides which subjects of a rule fire, and when a message is due. No I/O, no clock.
 
-A subject is one thing that a rule finds: a machine, a site, a command, a webhook. It *fires* once
-it has been so for as long as the rule wants, and is *cleared* when it is over.
+A subject is what a rule finds: a machine, a site, a command, a webhook. It *fires* once its
+condition has lasted as long as the rule asks, and is *cleared* when the condition is over.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from typing import Any
 
 from devgate.alerts.rule import Rule
 
-MAX_SUBJECTS = (
-    200  # subjects of a rule that are followed one by one; further ones are only counted
-)
-MAX_BEYOND = 10_000  # ... so many of them
-CALM_SECONDS = 300.0  # until what was found by a rate or a state, and is gone, counts as over
+MAX_SUBJECTS = 200  # of a rule, that are followed one by one; further ones are only counted
+MAX_BEYOND = 10_000  # ... at most this many of them
+CALM_SECONDS = 300.0  # until a condition of a rate or a state that ended counts as over
 # Between two messages of a rule: what is found meanwhile is in the second one.
 GATHER_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One thing that is so."""
+    """A machine, command or state for which a rule's condition is true."""
 
     id: str
     label: str  # what people call it
@@ -33,7 +31,7 @@ class Subject:
 
 @dataclass(slots=True)
 class Firing:
-    """A subject of which people are to be told, or have been. Times are wall clock."""
+    """A subject that people are, or will be, notified of. Times are wall clock."""
 
     subject: Subject
     fired_at: float
@@ -45,19 +43,19 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the receivers of a rule are told at once."""
+    """One message to the receivers of a rule."""
 
     rule: Rule
     fired: Sequence[Firing] = ()
     cleared: Sequence[Firing] = ()
-    still: Sequence[Firing] = ()  # told before, and repeated
+    still: Sequence[Firing] = ()  # reported before, and repeated
     more: int = 0  # subjects that were found besides, and are not followed
     firing: int = 0  # how many fire now
 
 
 @dataclass(slots=True)
 class Watch:
-    """What one rule has found so far."""
+    """The state of one rule: its subjects that fire or may fire soon."""
 
     rule: Rule
     firing: dict[str, Firing] = field(default_factory=dict)
@@ -69,7 +67,7 @@ class Watch:
     _told_at: float = 0.0
 
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """What an earlier run has found."""
+        """Restore the rows of an earlier run."""
         for row in rows:
             subject = Subject(row["subject"], row["label"], row["site"], row["since"])
             self.firing[subject.id] = Firing(
@@ -87,15 +85,15 @@ class Watch:
         }  # fmt: skip
 
     def keep_within(self, sites: frozenset[str] | None) -> None:
-        """Forget what was found at other sites: nobody is told of it any more. None: keep all."""
+        """Remove subjects at other sites, without a message. None: keep all."""
         if sites is not None:
             for id in [id for id, one in self.firing.items() if one.subject.site not in sites]:
                 self._drop(id)
 
-    # What is found
+    # Subjects
 
     def state(self, present: Sequence[Subject], now: float) -> None:
-        """All that is so now, of a kind that is looked at as a whole."""
+        """All subjects now, of a kind that is evaluated as a whole."""
         here = {one.id: one for one in present}
         self._first = {id: self._first.get(id, now) for id in here}
         for id, subject in here.items():
@@ -114,7 +112,7 @@ class Watch:
         )
 
     def found(self, subjects: Iterable[Subject], now: float) -> None:
-        """What has been so for as long as the rule wants, of a kind of which there are many."""
+        """Subjects whose condition has lasted as long as the rule asks, of a kind with many."""
         for subject in subjects:
             if (one := self.firing.get(subject.id)) is not None:
                 self._again(one)
@@ -122,7 +120,7 @@ class Watch:
                 self._fire(subject, now)
 
     def clear(self, ids: Collection[str], now: float) -> None:
-        """These are over."""
+        """The condition of these subjects is over."""
         for id in ids:
             one = self.firing[id]
             if one.cleared_at is not None:
@@ -134,7 +132,7 @@ class Watch:
                 self.changed.add(id)
 
     def _again(self, one: Firing) -> None:
-        """It is so again before anybody was told that it is over."""
+        """The condition is true again before a message said that it was over."""
         if one.cleared_at is not None:
             one.cleared_at = None
             self.changed.add(one.subject.id)
@@ -153,10 +151,10 @@ class Watch:
         self.changed.discard(id)
         self.gone.add(id)
 
-    # What is told
+    # Messages
 
     def message(self, now: float) -> Message | None:
-        """What is to be told now, if anything is. What it has is on its way from then on."""
+        """The next message, if one is due now. Its subjects are `in_flight` from then on."""
         if self.rule.is_quiet(now) or now < self._next_at:
             return None
         waiting = [one for one in self.firing.values() if not one.in_flight]
@@ -177,7 +175,7 @@ class Watch:
         return message
 
     def delivered(self, message: Message, now: float) -> None:
-        """Its receivers have it, or cannot be reached: nothing of it is told again."""
+        """Its receivers have it, or cannot be reached: it is not sent again."""
         for one in message.fired:
             if self.firing.get(one.subject.id) is one:
                 one.in_flight, one.told_at = False, now
@@ -185,7 +183,7 @@ class Watch:
         for one in message.cleared:
             if self.firing.get(one.subject.id) is one:
                 one.in_flight = False
-                if one.cleared_at is not None:  # else it fires again, and is told as new
+                if one.cleared_at is not None:  # otherwise it fires again, and is reported as new
                     self._drop(one.subject.id)
                 else:
                     one.told_at = None

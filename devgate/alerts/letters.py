@@ -1,4 +1,4 @@
-"""What rules have found, as letters to receivers and as fields of events."""
+"""Messages of rules, as letters to receivers and as fields of events."""
 
 from __future__ import annotations
 

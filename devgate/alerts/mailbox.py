@@ -1,4 +1,4 @@
-"""What waits for one receiver: one letter after the other, each tried some times."""
+"""The queue of one receiver: messages are sent one after the other, each tried several times."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import trio
 
 from devgate.alerts.courier import Letter, Result
 
-WAITING = 50  # letters that wait for one receiver: further ones push out the oldest
-PAUSES = (30.0, 120.0, 600.0, 1800.0)  # seconds behind each try that failed
+MAX_WAITING = 50  # letters that wait for one receiver: further ones replace the oldest
+RETRY_SECONDS = (30.0, 120.0, 600.0, 1800.0)  # after each try that failed
 
 Send = Callable[[Letter, bool], Awaitable[Result]]
 # Called behind each try: the letter, what became of it, how many tries, and whether it was the
@@ -41,19 +41,19 @@ class Mailbox:
     def put(self, letter: Letter, on_settled: Callable[[], None]) -> None:
         """Send it as soon as its turn comes. `on_settled`: it was taken, or is given up."""
         self._waiting.append(_Waiting(letter, on_settled))
-        if len(self._waiting) > WAITING:
+        if len(self._waiting) > MAX_WAITING:
             lost = self._waiting.popleft()
             self._tried(lost.letter, Result(False, "pushed out by newer messages"), 0, True)
             lost.on_settled()
         self._arrived.set()
 
     def close(self) -> None:
-        """The receiver is gone: nothing that waits is sent."""
+        """The receiver was removed: send nothing more."""
         while self._waiting:
             self._waiting.popleft().on_settled()
 
     async def run(self) -> NoReturn:
-        """Send what comes, for ever."""
+        """Send letters as they come, for ever."""
         while True:
             while not self._waiting:
                 self._arrived = trio.Event()
@@ -63,7 +63,7 @@ class Mailbox:
             one.on_settled()
 
     async def _deliver(self, letter: Letter) -> None:
-        for tries, pause in enumerate((*PAUSES, None), start=1):
+        for tries, pause in enumerate((*RETRY_SECONDS, None), start=1):
             result = await self._send(letter, self._slow)
             self._slow = result.slow
             self.error = None if result.ok else result.text
@@ -72,7 +72,7 @@ class Mailbox:
             self._tried(letter, result, tries, last)
             if last:
                 return
-            # What comes meanwhile is a reason to try at once, for it waits behind this one.
+            # A new letter ends the pause: it waits behind this one.
             with trio.move_on_after(pause or 0.0):
                 self._arrived = trio.Event()
                 await self._arrived.wait()

@@ -1,4 +1,4 @@
-"""Who is told, as the database has it."""
+"""A receiver of alerts, as the database has it."""
 
 from __future__ import annotations
 

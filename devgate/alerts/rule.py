@@ -1,4 +1,4 @@
-"""A rule: of what people are told, for which machines, how soon, and when they are left alone."""
+"""A rule: what people are notified of, for which machines, after which time, and quiet hours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devgate.store.alert_scope import Scope
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 MAX_RULES, MAX_RECEIVERS = 200, 200
 MAX_OWN = 20  # of each, that are kept by those who see some sites alone, whoever of them
-MAX_MINUTES = 7 * 1440  # minutes that a thing may be so before it is told
+MAX_MINUTES = 7 * 1440  # that a condition may have to last before it is reported
 MAX_DAYS = 365  # days before a certificate expires
 MAX_REPEAT = 7 * 1440  # minutes
 MAX_ZONE = 64  # characters
@@ -25,7 +25,7 @@ _QUIET = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][
 
 
 class Kind(NamedTuple):
-    """What a rule can be about, with what it takes where nothing is said."""
+    """A kind of rule, with its default values."""
 
     minutes: int | None  # for so long a thing has to be so; None: the kind has no such time
     sited: bool  # it may be for one site
@@ -58,7 +58,7 @@ class Rule:
     days: int = 0
     quiet: str = ""  # "22:00-07:00" in `zone`; nothing: never
     zone: str = ""  # nothing: that of its site, or the one of sites without their own
-    repeat: int = 0  # minutes; 0: it is told once
+    repeat: int = 0  # minutes; 0: it is reported once
     all_clear: bool = True
     enabled: bool = True
     added_at: float = 0.0
@@ -84,12 +84,12 @@ class Rule:
         return Scope(self.site, self.tag, self.sites)
 
     def finds_as(self, other: Rule) -> bool:
-        """Whether what this one has found is what the other one would find."""
+        """Whether both rules find the same subjects."""
         names = ("kind", "site", "tag", "minutes", "days")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def is_quiet(self, now: float) -> bool:
-        """Whether nobody is to be disturbed at this time (wall clock)."""
+        """Whether it has quiet hours at this time (wall clock)."""
         found = _QUIET.fullmatch(self.quiet)
         if found is None:
             return False

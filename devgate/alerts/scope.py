@@ -1,4 +1,4 @@
-"""Whose rules and receivers somebody may see and keep."""
+"""Which rules and receivers a caller may see and change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Sites = frozenset[str] | None  # None: all
 
 
 class Keeper(NamedTuple):
-    """Who keeps rules and receivers: his name, and the sites that are all that he may see."""
+    """A caller that manages rules and receivers: name, and the sites that it may see."""
 
     owner: str = ""  # "user:NAME" or "token:NAME"; nothing: somebody who sees all
     sites: Sites = None
@@ -27,7 +27,7 @@ class Keeper(NamedTuple):
         return cls(name, who.sites)
 
     def sees(self, sites: Sites) -> bool:
-        """Whether rules and receivers of who has these sites are his to see and to change."""
+        """Whether it may see and change rules and receivers of an owner with these sites."""
         return self.sites is None or (sites is not None and sites <= self.sites)
 
 

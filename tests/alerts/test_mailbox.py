@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.alerts.courier import Letter, Result
-from devgate.alerts.mailbox import PAUSES, WAITING, Mailbox
+from devgate.alerts.mailbox import MAX_WAITING, RETRY_SECONDS, Mailbox
 
 OK, NO = Result(True, "taken"), Result(False, "no")
 
@@ -59,15 +59,17 @@ async def test_in_order_and_each_is_settled() -> None:
 
 
 async def test_it_is_tried_again_and_given_up(autojump_clock: MockClock) -> None:
-    far = Far(*[NO] * (len(PAUSES) + 1))
+    far = Far(*[NO] * (len(RETRY_SECONDS) + 1))
     async with far.runs():
         far.put("a")
-        await trio.sleep(sum(PAUSES) + 1)
-    begins = [sum(PAUSES[:n]) for n in range(len(PAUSES) + 1)]
+        await trio.sleep(sum(RETRY_SECONDS) + 1)
+    begins = [sum(RETRY_SECONDS[:n]) for n in range(len(RETRY_SECONDS) + 1)]
     assert far.at == begins
-    assert far.tried == [("a", False, n + 1, n == len(PAUSES)) for n in range(len(PAUSES) + 1)]
+    assert far.tried == [
+        ("a", False, n + 1, n == len(RETRY_SECONDS)) for n in range(len(RETRY_SECONDS) + 1)
+    ]
     assert far.settled == ["a"]
-    assert (far.box.failures, far.box.error) == (len(PAUSES) + 1, "no")
+    assert (far.box.failures, far.box.error) == (len(RETRY_SECONDS) + 1, "no")
 
 
 async def test_what_comes_meanwhile_ends_the_pause(autojump_clock: MockClock) -> None:
@@ -86,13 +88,13 @@ async def test_who_was_too_slow_is_sent_to_as_such(autojump_clock: MockClock) ->
     far = Far(Result(False, "slow", slow=True))
     async with far.runs():
         far.put("a")
-        await trio.sleep(sum(PAUSES))
+        await trio.sleep(sum(RETRY_SECONDS))
     assert far.slow == [False, True]
 
 
 async def test_the_newest_push_out_the_oldest() -> None:
     far = Far()
-    ids = [str(number) for number in range(WAITING + 3)]
+    ids = [str(number) for number in range(MAX_WAITING + 3)]
     far.put(*ids)
     assert far.tried == [(id, False, 0, True) for id in ids[:3]]
     assert far.settled == ids[:3]
