@@ -205,7 +205,7 @@ def test_every_call_is_a_phrase_and_fields() -> None:
 
 
 def test_arguments_are_noted_when_they_are_logged(said: Callable[[], list[Json]]) -> None:
-    """What changes between the call and the thread's look at it is told as it was."""
+    """A value that changes after the call is logged as it was at the call."""
     parts: list[object] = [1]
 
     class Fails:
@@ -237,7 +237,7 @@ def test_a_traceback_of_any_length_is_bounded(said: Callable[[], list[Json]]) ->
 
 
 def test_f8_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """F8: while nobody reads, MAX_WAITING lines wait; then only errors, and a line tells it."""
+    """F8: while nobody reads, MAX_WAITING lines wait; then only errors, and a line says so."""
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)

@@ -1,4 +1,4 @@
-"""systemd hears that the gateway is ready, and then that its loop turns."""
+"""systemd is notified that the gateway is ready, and then that its loop runs."""
 
 from __future__ import annotations
 

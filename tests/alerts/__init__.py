@@ -1,1 +1,1 @@
-"""Alerts: rules, what is told, and receivers that are real."""
+"""Alerts: rules, messages, and real receivers."""

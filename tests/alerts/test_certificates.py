@@ -1,4 +1,4 @@
-"""Certificates that expire: seen in their files, told by attention and by rules."""
+"""Certificates that expire: read from their files, reported by attention and by rules."""
 
 from __future__ import annotations
 

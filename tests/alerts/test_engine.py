@@ -1,4 +1,4 @@
-"""What fires, when it is told, and when it is over. Times are given: nothing waits."""
+"""What fires, when a message is due, and when it is over. Times are arguments: nothing waits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told(message: Message | None) -> tuple[list[str], list[str], list[str]]:
 
 
 def tell(watch: Watch, now: float) -> tuple[list[str], list[str], list[str]]:
-    """What is told now, and was taken at once."""
+    """The message that is due now; it is delivered at once."""
     message = watch.message(now)
     if message is not None:
         watch.delivered(message, now)

@@ -246,7 +246,7 @@ def test_charts_tell_their_values_to_keyboard_and_pointer(page: Page) -> None:
 
 
 def test_fingers_find_what_they_press(browser: Browser, served: Site, state: object) -> None:
-    """D25: each button and link of the frame is 44 pixels high, and a chart tells its values."""
+    """D25: each button and link of the frame is 44 pixels high, and a chart shows its values."""
     context = browser.new_context(
         base_url=served.url, locale="en-GB", has_touch=True, is_mobile=True,
         viewport={"width": 390, "height": 844},

@@ -21,7 +21,7 @@ ID = "01K3Z6T5A9Q8W7E6R5T4Y3U2I1"
 
 
 def started(request: Request) -> Iterable[Reply]:
-    """The answer of a gateway whose devices all do as they are told."""
+    """The answer of a gateway whose devices carry out all commands."""
     word = "stopped" if request.get("type") == "stop" else "started"
     reply: Reply = {"status": "200", "message": word}
     reply.update((key, request[key]) for key in ("imei", "type", "long") if key in request)

@@ -100,7 +100,7 @@ def test_a_file_larger_than_a_request_is_tried_and_then_taken(served: Gateway) -
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root for another user"
 )
 def test_a_member_of_the_sockets_group_has_its_role(served: Gateway) -> None:
-    """D20: one who may use the socket ended with 12, for the database's folder was not his."""
+    """D20: a user of the socket got exit code 12: another user owned the folder."""
     for words in (("list",), ("show", B), ("export",)):
         assert served.cli("devices", *words, through=MEMBER).returncode == 0
     refused = served.cli("devices", "add", C, through=MEMBER)

@@ -1,4 +1,4 @@
-"""What removes something asks, or is told --yes."""
+"""Commands that remove something ask, or need --yes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_without_a_terminal_nothing_is_removed_unless_told_yes(
 
 
 def test_a_yes_that_is_piped_in_is_an_answer(served: Gateway) -> None:
-    """D18: `yes | devgate devices remove IMEI` was told."""
+    """D18: `yes | devgate devices remove IMEI` asked nevertheless."""
     assert served.cli("devices", "remove", "860000000000002", text="y\ny\n").returncode == 0
 
 

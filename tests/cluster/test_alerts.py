@@ -1,4 +1,4 @@
-"""Alerts of two nodes as processes: one of them tells, and the other goes on where it was."""
+"""Alerts of two nodes as processes: one sends messages, and the other continues."""
 
 from __future__ import annotations
 

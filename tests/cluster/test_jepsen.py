@@ -49,7 +49,7 @@ def ended(n: int, number: int, status: str = "200") -> Event:
 
 
 def line(event: Event) -> dict[str, Any]:
-    """What `watch` tells of it."""
+    """The lines of `watch` for it."""
     command = {} if event.command is None else {"command": event.command}
     return {
         "event": event.n, "type": event.type, "imei": event.imei, **command,
@@ -271,7 +271,7 @@ def test_a_start_that_was_sent_while_its_balancer_was_cut_off_comes_after_that(
 
 
 def test_an_outcome_that_was_lost_with_its_node_is_settled_by_the_next() -> None:
-    """Another node hears the answer in time, for it knows of no 408."""
+    """Another node gets the answer in time, because it knows no 408."""
     history = good()
     answer = told("408", "unknown") | {"message": "its outcome is unknown; not on disk yet"}
     history.orders[0].answers = [answer]

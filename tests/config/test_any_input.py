@@ -22,7 +22,7 @@ one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def refusal(ask: Callable[[], object]) -> str:
-    """What the operator is told; nothing if all is well."""
+    """The message for the operator; empty if there is no error."""
     try:
         ask()
     except SetupError as err:

@@ -1,4 +1,4 @@
-"""What a configuration names, and only `devgate serve` looks at: file, line and key are told."""
+"""What only `devgate serve` checks of a configuration: errors have file, line and key."""
 
 from __future__ import annotations
 

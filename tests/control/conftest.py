@@ -1,4 +1,4 @@
-"""All of it holds whether a task or the poller hears what callers say."""
+"""All tests run twice: requests are read by a task, and by the poller."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def headings(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Every `devgate ...` that a page tells people to type, as it stands there."""
+    """Every `devgate ...` command on a page, as it is written there."""
     lines = [step.command for step in session(page)]
     for body in blocks(page, "sh"):
         lines += body.splitlines()

@@ -50,7 +50,7 @@ def record(served: Gateway, id: str) -> Json:
 
 
 def told(caller: Caller, imei: str, last: str) -> list[Json]:
-    """What is told of a device's results, up to the first event of that type."""
+    """The events of a device's results, up to the first of that type."""
     caller.follow(
         type="watch", imei=imei, after=0,
         events=["command.ended", "command.late", "result.unsolicited"],

@@ -1,4 +1,4 @@
-"""SIGTERM: what is in flight finishes, what waits is told, and nothing new begins."""
+"""SIGTERM: commands in flight finish, waiting ones are answered, and none begins."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def edit(served: Gateway, imei: str, **fields: object) -> None:
 
 
 def test_events_of_a_command_name_the_order_and_the_device(served: Gateway, imei: str) -> None:
-    """D4: the shop was told the id of a command that it had never stored."""
+    """D4: the shop got the id of a command that was never stored."""
     number = served.status(imei)["id"]
     edit(served, imei, name="按摩椅 4", site="north")
     after, key = last(served), f"order-{imei}"

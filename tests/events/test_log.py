@@ -224,7 +224,7 @@ async def test_a_reader_of_one_type_knows_what_is_no_longer_kept() -> None:
 
 
 async def test_nothing_is_read_that_was_not_published() -> None:
-    """A commit that nobody has heard of yet may be lost, and its numbers given again."""
+    """A commit that was not published yet may be lost, and its numbers used again."""
     table = Table(1, 2, 3, 4)
     log = EventLog(2, table.page)
     with log.reading(0) as reader:

@@ -68,7 +68,7 @@ class Network:
         return ["ip", "netns", "exec", f"{self._name}-{host}"]
 
     def cut(self, host: str) -> None:
-        """Whatever it sends and whatever is sent to it is dropped, and nobody is told."""
+        """All packets from it and to it are dropped without an error."""
         must("-n", f"{self._name}-sw", "link", "set", f"to-{host}", "nomaster")
 
     def remove(self) -> None:

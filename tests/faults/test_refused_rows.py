@@ -1,4 +1,4 @@
-"""A database that refuses rows: every outcome stays until it is written, and is told honestly."""
+"""A database that refuses rows: outcomes stay until they are written; callers learn if not."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def outcome_stays(served: Gateway, refused: contextlib.AbstractContextManager[No
 
 
 def test_f2_a_trigger_refuses_rows() -> None:
-    """F2: told 200, given up, on record as 408; and its end told twice."""
+    """F2: 200, but the row was given up and the record said 408; with two events of its end."""
     with knowing({"command": {"ack_timeout": 30}}) as served:
         outcome_stays(served, refusing(served))
 

@@ -67,7 +67,7 @@ def answers_all_the_same(served: Gateway) -> None:
 
 
 def well_again(served: Gateway, device: Robot) -> None:
-    """Starts are done, and the log of events has no gap and told everything in its order."""
+    """Starts are done, and the log of events has no gap and is in order."""
     until_done(served, device)
     before, key = len(device.seen), f"{device.imei} again"
     assert served.ask(start(device, key=key))["status"] == "200"

@@ -47,7 +47,7 @@ def test_a_storm_of_kills_or_broken_sessions(
 
 @pytest.mark.timeout(180)
 def test_the_power_fails() -> None:
-    """Unsynced writes are lost, reordered or torn, and what was told is still on record."""
+    """Unsynced writes are lost, reordered or torn, and callers' answers are still true."""
     done = faults("power", "--cuts", "3", "--seconds", "1", "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     figures = read_figures(done.stdout)

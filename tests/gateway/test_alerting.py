@@ -1,4 +1,4 @@
-"""What rules find in a real gateway, told to a real receiver. The wall clock is the test's."""
+"""Rules in a real gateway, with a real receiver. The wall clock is the test's."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def written(conn: Any) -> list[str]:
 
 
 async def told(database: Database) -> None:
-    """Until what fires is on disk as told, or gone."""
+    """Wait until what fires is on disk as reported, or is gone."""
     with trio.fail_after(60):
         while True:
             with database.read() as conn:

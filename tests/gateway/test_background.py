@@ -1,4 +1,4 @@
-"""Tasks beside the service: a fault is told once, tried again, and seen in the status."""
+"""Tasks beside the service: an error is logged once, retried, and seen in the status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event tells besides the device and the time, as JSON."""
+"""The detail of an event, besides the device and the time, as JSON."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ async def test_ends_of_unregistered_connections_come_a_few_at_a_time() -> None:
 
 
 class Counting(Desk):
-    """Notes how many connections it answers, or hears no more of, in each turn of the loop."""
+    """Notes how many connections are answered, or end, in each turn of the loop."""
 
     def __init__(self, rig: Rig, loop: LoopTurns) -> None:
         presence = Presence(rig.records, Flapping(5, 60))

@@ -1,4 +1,4 @@
-"""What a configuration lays open is told, by `serve --check` and at the start."""
+"""What a configuration exposes is reported, by `serve --check` and at the start."""
 
 from __future__ import annotations
 

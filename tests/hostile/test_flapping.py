@@ -121,7 +121,7 @@ def test_an_answer_from_a_new_address_is_marked() -> None:
 
 
 def test_a_proxy_header_of_anybody_else_is_not_believed() -> None:
-    """M10: a peer that is not in `proxy_from` tells no address."""
+    """M10: a PROXY header of a peer that is not in `proxy_from` does not set the address."""
     with gateway(
         {"device": {"proxy_protocol": True, "proxy_from": ["10.9.8.7"]}},
         devices=[{"imei": SAMPLE}],

@@ -56,7 +56,7 @@ def test_a_token_has_32_streams(fresh: Site) -> None:
 
 
 def test_a_token_has_a_share_of_the_connections(fresh: Site) -> None:
-    """M12: 200 connections of a `read` token; now it has 64, and the next is told so."""
+    """M12: 200 connections of a `read` token; now it has 64, and the next is refused."""
     request = (
         f"GET /api/sites HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {fresh.tokens['read']}"
         "\r\n\r\n"

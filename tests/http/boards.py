@@ -1,4 +1,4 @@
-"""A board with a picture that tells how often it was drawn."""
+"""A board whose picture shows how often it was drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/metrics tells what happened, to those who may know; the dashboard and the alerts ask for it."""
+"""/metrics: its counts, who may read it, and the Grafana dashboard and rules that use it."""
 
 from __future__ import annotations
 

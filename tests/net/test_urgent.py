@@ -1,4 +1,4 @@
-"""Callers are heard ahead of devices."""
+"""Callers are read before devices."""
 
 from __future__ import annotations
 

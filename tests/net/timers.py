@@ -1,4 +1,4 @@
-"""What the kernel plans for the far end of a connection: /proc/net/tcp tells."""
+"""The kernel's timers of a connection, from /proc/net/tcp."""
 
 from __future__ import annotations
 

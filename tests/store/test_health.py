@@ -34,7 +34,7 @@ def test_a_sound_database_lacks_nothing(database: Database, database_url: str) -
 
 
 def test_an_index_that_was_dropped_is_missing(database: Database, database_url: str) -> None:
-    """The statement that is told makes it."""
+    """The statement in the message creates the index."""
     with database.write() as conn:
         conn.execute(text("DROP INDEX command_unknown"))
     found = look(database_url)

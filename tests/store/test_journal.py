@@ -232,7 +232,7 @@ class Breaking(Database):
 
 
 def test_a_commit_that_was_carried_out_unseen_is_found_again(database: Database) -> None:
-    """Its events are told, once, before those that come after them."""
+    """Its events are published once, before those that come after them."""
     breaking = Breaking(database._engine)
     journal = Journal(breaking)
     journal.commit([event("device.online")])

@@ -46,7 +46,7 @@ LOST = "the database lost the events 3 to 5, and their commands. What the"
 def test_f6_what_is_lost_is_written_again_with_its_numbers(
     owned: Database, database_url: str
 ) -> None:
-    """F6: noticed on a fresh connection; the numbers that were told stay."""
+    """F6: noticed on a new connection; published numbers stay the same."""
     journal = Journal(owned)
     for n in range(1, 6):
         journal.commit([command_row(str(n), key=f"k{n}", spent=f"k{n}"), event(at=float(n))])

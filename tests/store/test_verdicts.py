@@ -54,7 +54,7 @@ def test_a_late_answer_is_kept_and_one_that_says_otherwise_brings_it_up_again(
 
 
 def test_a_verdict_and_the_answer_in_one_commit(database: Database, journal: Journal) -> None:
-    """The verdict is judged by what was there before, and told before the answer."""
+    """It is judged by the rows before the commit, and its event comes before the answer."""
     journal.commit([unknown("1")])
     one = verdict("1", given="refunded")
     answer = Row("event", (EPOCH + 9, "command.late", A, "1", '{"status": "200"}'))

@@ -1,4 +1,4 @@
-"""Group commits: what is written together, what is told to whom, and what outlives an outage."""
+"""Group commits: what is written together, who is called back, and what survives an outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A writer whose database is away, or refuses rows: what waits, what is given up, what is told."""
+"""A writer whose database is away, or refuses rows: what waits and is given up, and callbacks."""
 
 from __future__ import annotations
 

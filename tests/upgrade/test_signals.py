@@ -45,7 +45,7 @@ def served() -> Iterator[Gateway]:
 
 
 def program(gateway: Gateway, pid: int) -> str:
-    """A new version in whose loading that process is told to stop; 0: the new one itself."""
+    """A new version: while it loads, that process gets SIGTERM; 0: the new one itself."""
     file = gateway.folder / "program"
     text = PROGRAM.format(python=sys.executable, path=[str(Path(__file__).parents[2])], pid=pid)
     file.write_text(textwrap.dedent(text))

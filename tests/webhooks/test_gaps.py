@@ -82,7 +82,7 @@ def test_gaps_that_nobody_of_us_wrote_are_none(text: str) -> None:
 
 
 def refuses(*imeis: str) -> tuple[Receiver, threading.Event]:
-    """A receiver that takes nothing of these devices until it is told to."""
+    """A receiver that accepts no events of these devices until the returned event is set."""
     well = threading.Event()
 
     def behave(got: Got) -> Answer:

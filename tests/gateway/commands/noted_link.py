@@ -1,4 +1,4 @@
-"""A wire that tells the world of a test what goes out."""
+"""A link that notes what is sent."""
 
 from __future__ import annotations
 

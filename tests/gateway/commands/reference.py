@@ -1,4 +1,4 @@
-"""What must be true of commands, told in the simplest way: lists of what went out and came in.
+"""A simple model of commands: lists of what was sent and what came in.
 
 It is written from protocol.md section 4 and shares nothing with the code under test.
 """

@@ -1,4 +1,4 @@
-"""Frames as they pass: what a reader sees, and what it is told that it missed."""
+"""Taps: the lines that a reader gets, and the count of those that it missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maintenance at a node: known from the database, whichever node was told."""
+"""Maintenance at a node: known from the database, whichever node got the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs for many machines: each is asked once, few at a time, and what came of each is told."""
+"""Jobs for many machines: each machine is asked once, few at a time, and has its result."""
 
 from __future__ import annotations
 

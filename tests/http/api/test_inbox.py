@@ -1,4 +1,4 @@
-"""Unknown outcomes over HTTP: listed, resolved, and told with the key."""
+"""Unknown outcomes over HTTP: listed, resolved, and shown with the key."""
 
 from __future__ import annotations
 
