@@ -1,4 +1,4 @@
-"""What `serve` does before the server is imported, which takes half a second, until it runs."""
+"""The first steps of `serve`, before the server is imported, which takes half a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway does besides as one node of a cluster: its door for the others, its tasks."""
+"""The additional work of a node of a cluster: its door for the others, its tasks."""
 
 from __future__ import annotations
 

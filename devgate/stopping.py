@@ -1,4 +1,4 @@
-"""How a gateway stops: the signals that ask for it, and the order in which it drains."""
+"""Stopping: the signals, and the order in which the gateway drains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person or a token can be called, and what a password can be."""
+"""Checks of the names of people and tokens, and of passwords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asking: hashed tokens, for TCP and HTTP alike, of the database and of a file.
+"""Checks tokens: hashed, of the database and of a file, for TCP and HTTP alike.
 
 In the file, one token a line: `NAME ROLE CREATED sha256$HEX`; empty lines and lines with `#` in
 front are comments. Neither holds a secret: a token is 32 random bytes, so its plain hash is

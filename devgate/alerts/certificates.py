@@ -1,4 +1,4 @@
-"""When the certificates of the gateway's doors expire: looked at seldom, in a thread."""
+"""When the certificates of the gateway's doors expire: read rarely, in a thread."""
 
 from __future__ import annotations
 

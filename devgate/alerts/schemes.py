@@ -1,4 +1,4 @@
-"""Which URLs of receivers there are: of webhooks, and of services that Apprise speaks to.
+"""The URLs that receivers may have: of webhooks, and of services that Apprise knows.
 
 Only services that are reached over HTTP or SMTP are here, for only these can be held to public
 addresses; and none that does something on this machine.

@@ -1,4 +1,4 @@
-"""What became of commands: history, and single commands looked up or cancelled."""
+"""`devgate commands`: the history, and single commands looked up or cancelled."""
 
 from __future__ import annotations
 

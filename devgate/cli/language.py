@@ -1,4 +1,4 @@
-"""What the CLI says to people, in their language. JSON is for programs, and stays English.
+"""The CLI's messages in the reader's language. JSON is for programs, and stays English.
 
 Without a Chinese locale nothing is read or imported for this.
 """

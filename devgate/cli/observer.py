@@ -1,4 +1,4 @@
-"""What `devgate top` asks its gateway for, and how it words the answers."""
+"""The requests of `devgate top` to its gateway, and the texts of the answers."""
 
 from __future__ import annotations
 

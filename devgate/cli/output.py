@@ -1,4 +1,4 @@
-"""What every command of the CLI shares: global options, text and JSON, errors, exit codes.
+"""Shared by all commands of the CLI: global options, text and JSON, errors, exit codes.
 
 Imports click and the standard library alone: the CLI runs once per order, so what is not
 needed for it is not imported (architecture.md section 2).

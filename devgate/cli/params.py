@@ -1,4 +1,4 @@
-"""What people type behind a command, as checked values: an IMEI, a LONG, a duration."""
+"""Types of arguments of the command line: an IMEI, a LONG, a duration, an address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `devgate tap --save` wrote, read again; and a gateway's bytes cut into frames."""
+"""Reads files of `devgate tap --save`, and cuts a gateway's bytes into frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an operation belongs: at the node that was asked, the device's, or the leader."""
+"""Decides which node carries out an operation: the asked one, the device's, or the leader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration lays open: plain text off loopback, wide modes, readable secrets."""
+"""Finds what a configuration exposes: plain text off loopback, wide modes, readable secrets."""
 
 from __future__ import annotations
 

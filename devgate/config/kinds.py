@@ -1,4 +1,4 @@
-"""What a setting may be: one check for each kind of value, with the words for what is wrong.
+"""Checks of settings: one for each kind of value, with its error message.
 
 A check takes a value as TOML gives it (or a `Word` from the environment) and returns the
 value that the gateway works with. It raises ValueError with what was expected and what came;

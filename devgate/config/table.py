@@ -1,4 +1,4 @@
-"""What a table of gateway.toml is made of: keys, each with a default and a description."""
+"""The base class of tables of gateway.toml: keys, each with a default and a description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bounds a connection of the control channel."""
+"""The limits of a connection of the control channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits to be sent on one control connection."""
+"""The bytes that wait to be sent on one control connection."""
 
 from __future__ import annotations
 

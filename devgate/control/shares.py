@@ -1,4 +1,4 @@
-"""What one token may have at once on control TCP: connections and streams."""
+"""The limits of one token on control TCP: connections and streams."""
 
 from __future__ import annotations
 

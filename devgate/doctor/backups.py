@@ -1,4 +1,4 @@
-"""How old the newest backup is, and whether the key file that it needs is another one by now."""
+"""Checks the age of the newest backup, and whether the key file that it needs has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an examination finds: one sentence each, and what to do about it."""
+"""A finding of an examination: a sentence, and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can happen, as values."""
+"""The types of events, and one event as a value."""
 
 from __future__ import annotations
 

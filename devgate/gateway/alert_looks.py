@@ -1,4 +1,4 @@
-"""What rules of alerts look at, each in its way: none goes through all devices."""
+"""The queries of alert rules. None of them reads all devices."""
 
 from __future__ import annotations
 

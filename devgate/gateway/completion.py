@@ -1,4 +1,4 @@
-"""How a task waits for a callback."""
+"""A task waits for a callback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway that is a node of a cluster knows of that, and how it asks the other nodes."""
+"""What a node of a cluster knows about the cluster, and how it asks other nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who was turned away: counted always, logged at most once a minute for each address.
+"""Counts and logs refused peers: at most one log line a minute for each address.
 
 A peer can be refused ten thousand times a second. A line for each would fill the disk.
 """

@@ -1,4 +1,4 @@
-"""What is read again from its files while the gateway runs: certificates, and secrets in files."""
+"""Reads files again while the gateway runs: certificates, and secrets in files."""
 
 from __future__ import annotations
 

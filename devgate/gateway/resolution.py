@@ -1,4 +1,4 @@
-"""What became of a command whose outcome is, or was, unknown."""
+"""The outcome of a command that is, or was, unknown."""
 
 from __future__ import annotations
 

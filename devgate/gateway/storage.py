@@ -1,4 +1,4 @@
-"""What the gateway puts on disk, and how it reads it again."""
+"""Reads and writes of the gateway: all its access to the database."""
 
 from __future__ import annotations
 

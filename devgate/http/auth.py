@@ -1,4 +1,4 @@
-"""Who is asking: a token in the request's head, or somebody who has logged in.
+"""The caller of a request: by a token in its head, or by a session.
 
 What a caller may ask is decided in `gateway.access`, here as on the control channel.
 """

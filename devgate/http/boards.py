@@ -1,4 +1,4 @@
-"""What many look at and one draws: the parts of live pages, drawn once for all who see the same.
+"""Boards: parts of live pages, drawn once for all who see the same.
 
 What it costs is bounded, whatever happens and however many look. A board is drawn while somebody
 looks at it, when an event concerns it or time has passed. All boards together take a small part

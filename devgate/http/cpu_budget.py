@@ -1,4 +1,4 @@
-"""How much of a core may be spent on what can wait."""
+"""Limits the share of a core for work that can wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every response says to the browser, unless its route says something else."""
+"""The default headers of every response."""
 
 from __future__ import annotations
 

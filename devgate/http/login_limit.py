@@ -1,4 +1,4 @@
-"""How often somebody may try to log in.
+"""Limits the rate of logins.
 
 An address that fails often has to wait. An account that is tried often, from whatever addresses,
 answers more and more slowly, and never not at all: or anybody could lock its owner out.

@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 writes it, and which HTTP status it is.
+"""Errors as RFC 9457 defines them, with their HTTP status.
 
 A client library looks at the HTTP status alone, so a start that did not succeed is never a
 2xx. What devgate says of it stands beside that under `code`: the status of control.md. The

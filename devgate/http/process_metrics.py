@@ -1,4 +1,4 @@
-"""What Prometheus is told of every process, under the names that it has in all of them."""
+"""Metrics of the process, under the standard names of Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route works with."""
+"""The parts that every route uses."""
 
 from __future__ import annotations
 

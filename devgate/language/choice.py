@@ -1,4 +1,4 @@
-"""Which language somebody reads. Standard library only: the CLI imports it."""
+"""The choice of a language. Standard library only: the CLI imports it."""
 
 from __future__ import annotations
 

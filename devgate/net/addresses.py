@@ -1,4 +1,4 @@
-"""Where we listen: from a text to a bound socket and back to a text."""
+"""Addresses to listen on: from a text to a bound socket and back to a text."""
 
 from __future__ import annotations
 

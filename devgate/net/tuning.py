@@ -1,4 +1,4 @@
-"""What the kernel does for the connections of a door: when it asks whether a peer is there."""
+"""Socket options of a door's connections: keepalive, timeouts and buffers."""
 
 from __future__ import annotations
 

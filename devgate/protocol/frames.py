@@ -1,4 +1,4 @@
-"""What arrives and what goes out, as values: protocol.md section 1."""
+"""The events and frames of the device protocol as values: protocol.md section 1."""
 
 from __future__ import annotations
 

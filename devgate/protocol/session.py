@@ -1,4 +1,4 @@
-"""What the server answers: protocol.md section 3, as a table.
+"""The answers of the server, as a table: protocol.md section 3.
 
 A session has one state, the IMEI that is bound to it, or none. Only a good registration (`HT` 000
 of a device that is known and enabled) binds one, and it is never bound to another one. So what a

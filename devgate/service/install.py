@@ -1,4 +1,4 @@
-"""What `devgate service install` writes, and `remove` takes away again."""
+"""What `devgate service install` writes and `remove` deletes."""
 
 from __future__ import annotations
 

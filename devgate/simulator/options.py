@@ -1,4 +1,4 @@
-"""What a simulated fleet is like. Values only."""
+"""The options of a simulated fleet. Values only."""
 
 from __future__ import annotations
 

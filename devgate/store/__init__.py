@@ -1,1 +1,1 @@
-"""What is stored: devices, presence, commands and events, in SQLite or PostgreSQL."""
+"""The database: devices, presence, commands and events, in SQLite or PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What a writer gathers for one commit, and who is called back after it."""
+"""The rows that the writer gathers for one commit, and the callbacks after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the database's clock is from this machine's: nodes compare their times by that."""
+"""The difference of the database's clock to this machine's: nodes compare times by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands are looked for, and by which indexes."""
+"""Searches of commands, and the index of each."""
 
 from __future__ import annotations
 

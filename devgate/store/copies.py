@@ -1,4 +1,4 @@
-"""What a copy of a database holds: how far it goes, its secrets, and whether it is whole."""
+"""Properties of a copy of a database: its last event, its secrets, and whether it is whole."""
 
 from __future__ import annotations
 

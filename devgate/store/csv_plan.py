@@ -1,4 +1,4 @@
-"""What rows of a CSV file mean for the devices that are in the database."""
+"""Compares rows of a CSV file with the devices in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an import of a CSV file would do: every line at fault, and what would change."""
+"""A preview of a CSV import: every line with an error, and what would change."""
 
 from __future__ import annotations
 

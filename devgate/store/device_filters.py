@@ -1,4 +1,4 @@
-"""Which devices are looked for: the conditions in SQL, and small sets of devices from indexes."""
+"""Filters of devices: conditions in SQL, and small sets of devices from indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the events and commands of one machine say of its trouble, by indexes and with bounds."""
+"""Events and commands of one machine for its diagnosis, by indexes and with limits."""
 
 from __future__ import annotations
 

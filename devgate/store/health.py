@@ -1,4 +1,4 @@
-"""How a database is, for `devgate doctor`: read once, and nothing is changed."""
+"""The state of a database, for `devgate doctor`: read once, without changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in one hour, by the indexes alone: no other rows are read."""
+"""Counts of one hour, by the indexes alone: no other rows are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all journals have in common: that of one gateway alone, and that of a node."""
+"""The interface of all journals: of one gateway, and of a node."""
 
 from __future__ import annotations
 

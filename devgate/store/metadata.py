@@ -1,4 +1,4 @@
-"""What all tables belong to."""
+"""The SQLAlchemy metadata of all tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may read the files of an SQLite database: its owner, and at most its group."""
+"""The file modes of an SQLite database: for its owner, and at most its group."""
 
 from __future__ import annotations
 

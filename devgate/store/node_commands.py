@@ -1,4 +1,4 @@
-"""Which commands a node may write, and what became of those that it has written."""
+"""Which commands a node may write, and the results of its writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one commit of a node has done."""
+"""The result of one commit of a node."""
 
 from __future__ import annotations
 

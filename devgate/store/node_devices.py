@@ -1,4 +1,4 @@
-"""Which devices are a node's: claimed under the lock of their rows, with what is under way."""
+"""A node's devices: claimed under the lock of their rows, with the commands under way."""
 
 from __future__ import annotations
 

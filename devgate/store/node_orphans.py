@@ -1,4 +1,4 @@
-"""What nobody works on any more: its node is dead, or it was of a gateway that worked alone."""
+"""Commands and devices without an owner: of a dead node, or of a gateway that worked alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one commit of a node asks of PostgreSQL, a statement for all rows of a kind."""
+"""The statements of a node's commit: one for all rows of a kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a database is opened: for a reader, for a gateway that owns it, or to migrate it."""
+"""Opens a database: for a reader, for a gateway that owns it, or to migrate it."""
 
 from __future__ import annotations
 

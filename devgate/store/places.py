@@ -1,4 +1,4 @@
-"""Where sites are: the middle of those of their machines whose place is written down."""
+"""The places of sites: the middle of their machines with a recorded place."""
 
 from __future__ import annotations
 

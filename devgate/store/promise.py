@@ -1,4 +1,4 @@
-"""What the settings of a PostgreSQL server promise for a start that was confirmed."""
+"""Checks what the settings of a PostgreSQL server mean for confirmed starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was committed in the last minutes, to write it again into a database that lost it."""
+"""Rows committed in the last minutes, to write them again into a database that lost them."""
 
 from __future__ import annotations
 

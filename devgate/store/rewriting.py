@@ -1,4 +1,4 @@
-"""What a node knows of rows that the database has lost, written again.
+"""Writes rows again that the database has lost and a node still knows.
 
 Other nodes write again what they know, in no order. So a row never goes back: it is written where
 there is none, or where it stands for an earlier moment. An event has the number that was told.

@@ -1,4 +1,4 @@
-"""How a PostgreSQL server is, for `devgate doctor`: what slowly comes to an end there."""
+"""The state of a PostgreSQL server, for `devgate doctor`: resources that slowly run out."""
 
 from __future__ import annotations
 

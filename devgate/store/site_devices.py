@@ -1,4 +1,4 @@
-"""How many devices some sites have, and which, as far as they are few."""
+"""The devices of some sites: how many, and which, if they are few."""
 
 from __future__ import annotations
 

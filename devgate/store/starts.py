@@ -1,4 +1,4 @@
-"""How the latest starts of each device went: the table `device_starts`, for lists of devices."""
+"""The recent starts of each device: the table `device_starts`, for lists of devices."""
 
 from __future__ import annotations
 

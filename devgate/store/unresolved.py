@@ -1,4 +1,4 @@
-"""Which commands are in the inbox of unknown outcomes: conditions as the indexes have them.
+"""The inbox of unknown outcomes: its conditions, in the form of the indexes.
 
 SQLite takes a partial index only for a search whose condition is written in the same way.
 """

@@ -1,4 +1,4 @@
-"""How far reports are counted, and what is still to be counted: it outlives a restart."""
+"""The progress of counting for reports: it survives a restart."""
 
 from __future__ import annotations
 

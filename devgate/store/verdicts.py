@@ -1,4 +1,4 @@
-"""What a person says of unknown outcomes: one conditional statement for each of them."""
+"""Verdicts of people on unknown outcomes: one conditional statement for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the two programs say to one another: JSON over a socket pair, with descriptors.
+"""Messages between the two programs: JSON over a socket pair, with descriptors.
 
 A message is an object with its `type`. It goes in pieces, as packets of SOCK_SEQPACKET, which
 keep the descriptors of a message with its first piece. So neither side needs more memory in the

@@ -1,4 +1,4 @@
-"""What the program that takes over makes of all that it is told."""
+"""The new program restores its state from the messages of the old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one gateway says to the other, beside what it hands over: errors and requests."""
+"""Messages between the two programs besides the state: errors and requests."""
 
 from __future__ import annotations
 

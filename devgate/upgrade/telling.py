@@ -1,4 +1,4 @@
-"""What the program that takes over is told while nothing changes any more."""
+"""The old program sends its state while nothing changes any more."""
 
 from __future__ import annotations
 

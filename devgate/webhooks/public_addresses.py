@@ -1,4 +1,4 @@
-"""Which addresses are of the open internet: webhooks connect to no others (connecting.py)."""
+"""Public addresses: webhooks connect to no others (connecting.py)."""
 
 from __future__ import annotations
 

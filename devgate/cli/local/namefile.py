@@ -1,4 +1,4 @@
-"""What `devgate token` and `devgate user` share: files of names, which the gateway must read."""
+"""Files of names, for `devgate token` and `devgate user`: the gateway must read them."""
 
 from __future__ import annotations
 

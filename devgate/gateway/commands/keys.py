@@ -1,4 +1,4 @@
-"""Which keys have certainly never been spent: most starts need not ask the database."""
+"""A Bloom filter of spent keys: most starts need no look into the database."""
 
 from __future__ import annotations
 

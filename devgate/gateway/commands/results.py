@@ -1,4 +1,4 @@
-"""What devices' results mean for their commands, and what of it must survive a restart."""
+"""Applies devices' results to their commands, and stores what must survive a restart."""
 
 from __future__ import annotations
 

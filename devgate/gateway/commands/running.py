@@ -1,4 +1,4 @@
-"""Which devices run, and until when, as far as their own confirmations say."""
+"""Which devices run, and until when, by the confirmed starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which connection speaks for a device."""
+"""The current connection of each device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the devices that are connected here have been claimed: they alone take commands."""
+"""Which connected devices have been claimed by this node: only they take commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an order that another node has, as its record says."""
+"""The outcome of an order that another node has, from its record."""
 
 from __future__ import annotations
 

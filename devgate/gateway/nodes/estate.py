@@ -1,4 +1,4 @@
-"""What nodes that are dead have left under way: it is settled by any that lives, in slices."""
+"""Settles commands and devices that dead nodes have left, in slices; any live node does it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which other node has a device: remembered from the last order for it, or looked up."""
+"""Which other node has a device: remembered from the last order, or looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node knows of devices: it loads none, looks up those that it needs, and sees changes."""
+"""Known devices at a node: it loads none, looks up those that it needs, and reads changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one node at a time does for all of them."""
+"""The work that one node at a time, the leader, does for all."""
 
 from __future__ import annotations
 

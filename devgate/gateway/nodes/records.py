@@ -1,4 +1,4 @@
-"""How a node puts things on disk: each row under its condition, and what became of it."""
+"""How a node writes rows: each under its condition, with its result."""
 
 from __future__ import annotations
 

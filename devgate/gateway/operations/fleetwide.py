@@ -1,4 +1,4 @@
-"""What is so over the whole fleet: in this gateway's memory, or at all nodes of a cluster."""
+"""Questions about the whole fleet: to this gateway's memory, or to all nodes of a cluster."""
 
 from __future__ import annotations
 

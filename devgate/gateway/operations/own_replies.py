@@ -1,4 +1,4 @@
-"""What is left of a reply for one who is limited to some sites (`sites`): what is about them."""
+"""Reduces replies for callers limited to some sites (`sites`) to what is about these."""
 
 from __future__ import annotations
 

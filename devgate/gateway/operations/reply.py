@@ -1,4 +1,4 @@
-"""What an operation gives back."""
+"""The types that an operation returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask for what where callers show no token: on the control socket."""
+"""What callers on the control socket, who show no token, may ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person should look at, worst first: one list over all that the gateway knows."""
+"""What needs a person's attention, worst first: one list over the whole gateway."""
 
 from __future__ import annotations
 

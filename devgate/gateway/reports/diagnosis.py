@@ -1,4 +1,4 @@
-"""How well one machine's connection holds and how soon it answers, beside others of its model."""
+"""The stability and the answer times of one machine, compared with others of its model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the fleet has been over the last day."""
+"""The fleet over the last day."""
 
 from __future__ import annotations
 

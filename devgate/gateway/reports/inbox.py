@@ -1,4 +1,4 @@
-"""How many outcomes are unknown and unresolved: counted seldom, for all who look at a page."""
+"""The number of unknown and unresolved outcomes: counted rarely, shared by all pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where sites are, read once for all who look at the map within a minute."""
+"""The places of sites, read once a minute for all who look at the map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents say of the API as a whole, and of who may ask for what."""
+"""General texts of the API's documents, and who may ask for what."""
 
 from __future__ import annotations
 

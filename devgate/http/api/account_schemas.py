@@ -1,4 +1,4 @@
-"""What comes back about users and tokens, in JSON Schema."""
+"""JSON Schemas of replies about users and tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back of alerts."""
+"""JSON Schemas of replies about alerts."""
 
 from __future__ import annotations
 

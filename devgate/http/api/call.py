@@ -1,4 +1,4 @@
-"""What one call of the API is made of."""
+"""The description of one call of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back, in JSON Schema: the components of the document."""
+"""JSON Schemas of replies: the components of the document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back of those who look back: events, the fleet's day, a device's day, an order."""
+"""JSON Schemas of replies about the past: events, the fleet's day, a device's day, an order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fields look like, in JSON Schema: for the documents and for the checks.
+"""JSON Schemas of fields, for the documents and for the checks.
 
 The `title` of a text says in words what its pattern says in signs.
 """

@@ -1,4 +1,4 @@
-"""What comes back of the configuration and of an examination."""
+"""JSON Schemas of replies about the configuration and an examination."""
 
 from __future__ import annotations
 

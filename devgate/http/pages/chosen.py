@@ -1,4 +1,4 @@
-"""What a list is narrowed by: taken from the query of its page, and put into others."""
+"""The filters of a list: read from the query of its page, and written into links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well one machine does: its reconnects, silences and answers, and a report for the maker."""
+"""The diagnosis of one machine: reconnects, silences and answers, and a report for its maker."""
 
 from __future__ import annotations
 

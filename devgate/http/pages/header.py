@@ -1,4 +1,4 @@
-"""What the header of every page tells besides its links: how many outcomes are unknown."""
+"""The count of unknown outcomes in the header of every page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages listen to: their own parts whenever they changed, and one device's frames."""
+"""Streams of pages: their own parts when they change, and one device's frames."""
 
 from __future__ import annotations
 

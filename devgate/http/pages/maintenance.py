@@ -1,4 +1,4 @@
-"""What is in maintenance: begin it for a machine or a whole site, and end it."""
+"""Machines and sites in maintenance: begin and end it."""
 
 from __future__ import annotations
 

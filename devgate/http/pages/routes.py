@@ -1,4 +1,4 @@
-"""Which page is where."""
+"""The paths of all pages."""
 
 from __future__ import annotations
 

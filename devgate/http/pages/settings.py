@@ -1,4 +1,4 @@
-"""What stands in gateway.toml, the texts of machines, and what an examination finds."""
+"""The pages of gateway.toml, the texts of machines, and an examination."""
 
 from __future__ import annotations
 

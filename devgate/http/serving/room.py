@@ -1,4 +1,4 @@
-"""Who may have one of the places for connections, and who has to leave one."""
+"""Which connections may have a place, and which are closed to make room."""
 
 from __future__ import annotations
 

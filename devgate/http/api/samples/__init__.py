@@ -1,1 +1,1 @@
-"""What the documents say of each call besides its table: its name, its subject, an example."""
+"""Examples of each call for the documents, with its name and its subject."""
