@@ -152,7 +152,7 @@ class Joined:
             open_ones = await self._opened(places)
 
     async def _opened(self, places: Sequence[str]) -> list[socket.socket]:
-        """The same addresses again, as soon as they can be had."""
+        """The same addresses again, as soon as they are free."""
         shared = self._settings.share_ports
         while True:
             try:

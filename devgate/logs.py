@@ -211,7 +211,7 @@ def _noted(logger: object, method: str, line: LogLine) -> LogLine:
 
 
 def console(*, colours: bool) -> logging.Formatter:
-    """Lines for people. Some 20 us each."""
+    """Lines for people. About 20 us each."""
     import structlog  # a tenth of a second that only those pay who look at a terminal
 
     stdlib, dev = structlog.stdlib, structlog.dev

@@ -50,7 +50,7 @@ def stand_by(settings: Settings) -> Database | None:
     """The database, once no other gateway works with it: this process owns it then, and its doors
     can be opened. None: SIGTERM or SIGINT came first.
 
-    Raises SetupError for what time will not mend, at the first look where it can be seen there.
+    Raises SetupError for what waiting cannot correct, at the first look that can see it.
     """
     with suppress(DoorInUse):  # the other gateway may be one of this machine
         must_be_free(settings.control.socket)

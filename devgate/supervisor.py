@@ -28,7 +28,7 @@ from devgate.systemd import notify, report
 RESTART_SECONDS = 1.0  # until a node that ended is started again, doubled each time it ends ...
 MAX_RESTART_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # ... unless it has run that long
-WRONG_SETTINGS = 2  # the exit code that no restart mends
+WRONG_SETTINGS = 2  # the exit code that no restart corrects
 PR_SET_PDEATHSIG = 1
 SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")  # for the supervisor alone
 

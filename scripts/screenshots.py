@@ -1,4 +1,4 @@
-"""Make the screenshots of docs/screenshots anew: a demo with a past, and a browser."""
+"""Make the screenshots of docs/screenshots again: a demo with a past, and a browser."""
 
 from __future__ import annotations
 

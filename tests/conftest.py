@@ -20,7 +20,7 @@ from tests.e2e import harness
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables
 
-# Processes that tests start, and the workers of xdist, compile devgate once and not each anew: it
+# Processes that tests start, and the workers of xdist, compile devgate once and not each again: it
 # takes 0.2 s. Some environments forbid Python to write beside the sources, or altogether.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")

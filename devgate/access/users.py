@@ -178,7 +178,7 @@ def add(
 
 
 def replace_hash(path: str | os.PathLike[str], user: User, password: str) -> User:
-    """Hash the same password anew. Raises SetupError if the user has changed meanwhile."""
+    """Hash the same password again. Raises SetupError if the user has changed meanwhile."""
     new = user._replace(hash=hash_of(password))
 
     def change(lines: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ NICE = 10  # below the gateway
 LIMITS: Mapping[int, int] = {
     resource.RLIMIT_CPU: 20,  # seconds
     resource.RLIMIT_CORE: 0,
-    # Apprise reads answers of any size, and unpacks them. It needs some 50 MB itself.
+    # Apprise reads answers of any size, and unpacks them. It needs about 50 MB itself.
     resource.RLIMIT_DATA: 256 * 1024 * 1024,  # bytes
 }
 LEAST_SECRET = 6  # characters: what is shorter hides nothing

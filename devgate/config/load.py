@@ -1,4 +1,4 @@
-"""From a file and the environment to settings, or to words that say where to mend what."""
+"""From a file and the environment to settings, or to words that say where to correct what."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(
 
     Paths come out absolute: those that are relative start at the file's folder, or without
     a file at the working directory. `password`: that of `[store] password_file` is put into the
-    database's URL; without it the URL is of no use, and the file need not be readable.
+    database's URL; without it the URL is not usable, and the file need not be readable.
     Raises SetupError with a line for each mistake.
     """
     file = None if path is None else Path(path)

@@ -11,7 +11,7 @@ from devgate.doctor.running import Running
 from devgate.net.limits import budget
 
 BACKLOG = 1024  # net.core.somaxconn below it drops connections when a whole fleet reconnects
-# A connected device takes this much memory: some 2 KB here (`scripts/bench --quick`), and some
+# A connected device takes this much memory: about 2 KB here (`scripts/bench --quick`), and some
 # 4.5 KB in the kernel.
 DEVICE_BYTES = 7_000
 CONNTRACK_SHARE = 0.8

@@ -187,7 +187,7 @@ def user_of(one: Account) -> User:
     """A person of the database."""
     from devgate.access.users import User
 
-    # Sessions of who has no password end when he is added anew, or the provider's word changes.
+    # Sessions of who has no password end when he is added again, or the provider's word changes.
     proof = f"provider {one.added_at} {one.subject}" if one.provider else one.proof
     return User(one.name, one.role, iso(one.added_at) or "", proof, one.sites)
 

@@ -122,7 +122,7 @@ class Jobs:
                 await work(job)
                 whole = len(job.results) == len(job.imeis)
                 job.state = "ended" if whole else "cancelled"
-            except Exception as err:  # a fault of ours: what was done is told
+            except Exception as err:  # an exception of the gateway: what was done is told
                 job.state = "broken"
                 log.error("bulk job broke off id=%s error=%s", job.id, err, exc_info=err)
             finally:

@@ -31,7 +31,7 @@ class Clock:
     """The wall clock beside where it should be: the newest stored time plus what passed since.
 
     Once it has run for a day without a step, or an operator has confirmed it, it is right by
-    definition, and what is expected of it begins anew.
+    definition, and what is expected of it begins again.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Renewals:
         self._wake = trio.Event()
 
     def add(self, name: str, renew: Renew) -> None:
-        """Call this each time. It raises SetupError for a file that is of no use."""
+        """Call this each time. It raises SetupError for a file that is not usable."""
         self._all[name] = renew
 
     def look(self) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROUND_SECONDS = 3600.0  # seconds between two rounds
 LOOK_SECONDS = 60.0  # between two looks at the clock
 STEP_SECONDS = 0.1  # seconds between two steps: commands come in between
-MAX_ROWS = 50_000  # of a kind that one request deletes: some ten seconds
+MAX_ROWS = 50_000  # of a kind that one request deletes: about ten seconds
 
 # Of [store] max_size, the part down to which events are deleted, and the part from which on orders
 # are refused; and how many of the newest events are never deleted for it.
@@ -66,7 +66,7 @@ class Trimming:
         self._settings = settings
 
     async def run(self) -> NoReturn:
-        """Trim now and then, for ever, and look after the clock."""
+        """Trim from time to time, for ever, and look after the clock."""
         due = trio.current_time()
         while True:
             self.tell()

@@ -15,7 +15,7 @@ from devgate.gateway.clock import time
 log = logging.getLogger("devgate.http")
 
 MAX_LINE = 64  # characters; ours have 27
-PRUNE_LINES = 10_000  # lines of the file, then it is written anew
+PRUNE_LINES = 10_000  # lines of the file, then it is written again
 
 
 class Ended:

@@ -59,7 +59,7 @@ class WebServer:
         """`places`: how many connections the descriptors allow. `listen`: where, if not at the
         configured addresses alone: sockets that listen already.
 
-        Raises SetupError for a file of [http] that is of no use.
+        Raises SetupError for a file of [http] that is not usable.
         """
         self.web = web = opened(gateway, dispatch, tokens)
         self._listen = web.settings.listen if listen is None else listen

@@ -99,7 +99,7 @@ def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
     """The web of a gateway, by its settings.
 
     The secret of sessions is that of a file, which is made if it is missing, or the database's.
-    Raises SetupError if it is of no use.
+    Raises SetupError if it is not usable.
     """
     settings, file = gateway.settings.http, gateway.settings.session_file
     if file:

@@ -14,7 +14,7 @@ from devgate.net.addresses import network_of
 MIN_RESERVE = 256
 MAX_RESERVE = 4096
 OWN_FILES = 64  # for the database, webhooks, the log and the gateway's own files
-MAX_WEB = 1024  # connections of HTTP, or of control TCP: more are of no use
+MAX_WEB = 1024  # connections of HTTP, or of control TCP: more bring no gain
 
 # At most this many connections from one network have not registered, and one more for each that
 # has registered from there: a fleet behind one NAT doubles with each round trip.

@@ -22,7 +22,7 @@ Made = Callable[[], ssl.SSLContext]
 
 
 class Kept:
-    """One context, made anew when its files have changed. `newest` may be read by any thread."""
+    """One context, made again when its files have changed. `newest` may be read by any thread."""
 
     def __init__(self, name: str, files: Sequence[Path], make: Made) -> None:
         self.name = name
@@ -32,8 +32,8 @@ class Kept:
         self.newest = make()
 
     def look(self) -> bool:
-        """Make it anew if a file has changed; True if that was so. Raises SetupError for files
-        that are of no use: what was there stays, and they are looked at again the next time."""
+        """Make it again if a file has changed; True if that was so. Raises SetupError for files
+        that are not usable: what was there stays, and they are looked at again the next time."""
         now = _state(self._files)
         if now == self._seen:
             return False

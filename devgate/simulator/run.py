@@ -28,7 +28,7 @@ def run(
 ) -> None:
     """Block until `seconds` have passed, SIGINT or SIGTERM. To be called in the main thread.
 
-    `report` gets a look at the fleet every now and then, and a last one of the type "summary".
+    `report` gets a look at the fleet every `every` seconds, and a last one of the type "summary".
     What it raises (SystemExit, where nobody reads any more) ends the fleet and comes out here.
     Raises SetupError as Fleet.run() does.
     """

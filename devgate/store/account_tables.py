@@ -50,7 +50,7 @@ account = Table(
     CheckConstraint("role in ('read', 'command', 'admin')", name="account_role"),
 )
 
-# One row for each time that somebody logged in, until its cookie is of no use any more.
+# One row for each time that somebody logged in, until its cookie is not valid any more.
 account_session = Table(
     "account_session",
     metadata,

@@ -218,7 +218,7 @@ def _row(conn: Connection, kind: Kind, name: str) -> Account | None:
 
 
 def _end_sessions(conn: Connection, kind: Kind, name: str) -> None:
-    """Their cookies are of no use any more: so that no list has them."""
+    """Their cookies are not valid any more: so that no list has them."""
     s = account_session.c
     mine = (s.kind == kind, s.name == name, ~s.ended)
     conn.execute(update(account_session).where(*mine).values(ended=True))

@@ -25,7 +25,7 @@ from devgate.store.staging import Staging
 Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so much (0: unknown)
 
 # Seconds that one transaction may keep SQLite's lock from a command. control.md allows about
-# 50 ms, and a commit takes now and then twice as long as the one before.
+# 50 ms, and a commit takes from time to time twice as long as the one before.
 HOLD = 0.03
 PAUSE_SECONDS = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
 FIRST_ROWS, MIN_ROWS, MAX_ROWS = 200, 20, 20_000  # in one transaction

@@ -1,6 +1,6 @@
 """Events by their time and by their device, for reading. See `numbering` for what holds.
 
-The statements are constant texts: to build one anew costs more than to run it.
+The statements are constant texts: to build one again costs more than to run it.
 """
 
 from __future__ import annotations

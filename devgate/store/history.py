@@ -30,12 +30,12 @@ Reading = Connection  # what reads take, for those who may not speak SQL themsel
 Record = Mapping[str, Any]  # the columns of a table, by their names
 
 PRESENCE = ("device.online", "device.taken_over", "device.offline")  # events that tell of it
-LATEST_EVENTS = 20_000  # through which a start looks for them: some ten milliseconds
+LATEST_EVENTS = 20_000  # through which a start looks for them: about ten milliseconds
 
 TRIM = 500  # rows that one trimming transaction takes: some milliseconds
 
 
-# Constant: to build one anew costs more than to run it.
+# Constant: to build one again costs more than to run it.
 _BY_ID = select(command).where(command.c.id == bindparam("value"))
 _BY_KEY = select(command).where(command.c.spent == bindparam("value"))
 _EVENTS = text(

@@ -1,7 +1,7 @@
 """Rows for PostgreSQL, a statement for all rows of a kind.
 
 They are one JSON text each time, so that one prepared statement serves any number of them: with a
-parameter for each value every number of rows would be another statement, parsed and planned anew.
+parameter for each value every number of rows would be another statement, parsed and planned again.
 """
 
 from __future__ import annotations

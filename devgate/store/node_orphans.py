@@ -12,7 +12,7 @@ from devgate.store.batch import found_by_device
 from devgate.store.numbering import Numbering, Values
 from devgate.store.timelines import TIMELINE
 
-SLICE = 1000  # rows of the dead that one transaction takes: some 30 ms
+SLICE = 1000  # rows of the dead that one transaction takes: about 30 ms
 
 
 def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:

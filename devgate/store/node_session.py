@@ -47,7 +47,7 @@ class Beat(NamedTuple):
 
 
 class NodeSession:
-    """Blocking; for one thread at a time. After an error the next look begins anew."""
+    """Blocking; for one thread at a time. After an error the next look begins again."""
 
     def __init__(self, database: Database, member: Member) -> None:
         self._database = database

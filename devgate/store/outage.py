@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from devgate.errors import SetupError, StoreAway, StoreError
 
-# SQLite's primary result codes. Not among them: a fault of ours (no such table).
+# SQLite's primary result codes. Not among them: an exception of the gateway (no such table).
 SQLITE: Mapping[int, str] = {
     sqlite3.SQLITE_PERM: "this user may not open the database",
     sqlite3.SQLITE_BUSY: "the database is locked by another program",

@@ -28,7 +28,7 @@ class Session(NamedTuple):
 
 
 def begin(conn: Connection, session: Session) -> None:
-    """Somebody logs in. Those whose cookie is of no use any more are forgotten."""
+    """Somebody logs in. Those whose cookie is not valid any more are forgotten."""
     old = select(t.c.id).where(t.c.until < session.began_at).limit(TRIMMED)
     conn.execute(delete(t).where(t.c.id.in_(old)))
     conn.execute(insert(t).values(session._asdict()))

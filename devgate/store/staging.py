@@ -43,7 +43,7 @@ class Staging:
         self._db.close()
 
     def fill(self, rows: Iterable[Row], fault: OnFault = refuse) -> Iterator[int]:
-        """Take all rows; yields now and then how many there are.
+        """Take all rows; yields from time to time how many there are.
 
         `fault` is called for each whose IMEI or id was there before. Raises StoreError if the
         temporary folder is full.

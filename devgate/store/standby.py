@@ -71,7 +71,7 @@ class Standby:
     def look(self) -> Database | None:
         """The database, if this process owns it from now on; None: another gateway has it.
 
-        Raises StoreAway if it cannot be looked at now, and SetupError for what time will not mend.
+        Raises StoreAway if it cannot be read now, and SetupError for what waiting cannot correct.
         """
         fresh = self._database is None
         database = self._database = self._database or Database(make_engine(self._url))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 KEPT = 0.98  # what is left of a start's weight after the next one
-NEWEST = 20_000  # commands that `mend` looks at: some ten milliseconds
+NEWEST = 20_000  # commands that `mend` looks at: about ten milliseconds
 
 RATE = "CASE WHEN asked > 0.01 THEN round(CAST(failed / asked AS numeric), 3) ELSE 0 END"
 # Each index is written only where its column changes.

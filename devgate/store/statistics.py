@@ -36,7 +36,7 @@ ODD = (
     "device.flapping", "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
 )  # fmt: skip
 
-# Constant: to build it anew costs more than to run it.
+# Constant: to build it again costs more than to run it.
 _PRESENCE = text(
     f"SELECT {COLUMNS} FROM event e WHERE e.by_device AND e.imei = :imei AND e.n < :end "
     "AND e.type IN ('device.online', 'device.offline', 'device.taken_over') "

@@ -15,7 +15,7 @@ from devgate.store.usage_tables import usage_day, usage_state, usage_work
 ZONE, SITE = "zone:", "site:"  # what names of work begin with
 SITES, ALL = "sites", "all"
 FIRST = 1000  # events that tell which commands were the first
-# In front of each name there may be no more than one row: a second order begins it anew.
+# In front of each name there may be no more than one row: a second order begins it again.
 
 
 class Work(NamedTuple):
@@ -82,7 +82,7 @@ def keep(conn: Connection, work: Work) -> None:
 
 
 def advance(conn: Connection, before: Work, after: Work | None) -> None:
-    """It has come from there to here, or (None) to its end. Nothing, if it was begun anew or
+    """It has come from there to here, or (None) to its end. Nothing, if it was begun again or
     another node has done that."""
     here = (
         (usage_work.c.name == before.name)
@@ -101,7 +101,7 @@ def drop(conn: Connection, name: str) -> None:
 
 
 def queue_site(conn: Connection, site: str, day: int) -> None:
-    """Count the days of a site anew, from this one back."""
+    """Count the days of a site again, from this one back."""
     keep(conn, Work(SITE + site, day, ""))
 
 

@@ -26,7 +26,7 @@ def zones_of(conn: Connection, sites: Collection[str]) -> dict[str, str]:
 
 def set_zone(conn: Connection, site: str, zone: str | None, today: int) -> bool:
     """Give a site this zone, or with None the configured one, and let its days up to `today` be
-    counted anew. False: it has that one already."""
+    counted again. False: it has that one already."""
     known: Mapping[str, str] = zones(conn)
     if known.get(site) == zone:
         return False

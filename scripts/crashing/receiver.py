@@ -79,7 +79,7 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """The gateway is killed now and then: its connections break."""
+        """The gateway is killed from time to time: its connections break."""
 
 
 def main() -> None:

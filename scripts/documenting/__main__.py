@@ -16,7 +16,7 @@ from documenting.staging import MissingPage
 from documenting.words import NoChinese
 
 DEFAULT = ROOT / "build" / "site"
-MARKS = ("openapi.json", "zh/index.html")  # a folder with both is a site, and may be made anew
+MARKS = ("openapi.json", "zh/index.html")  # a folder with both is a site, and may be made again
 
 
 def main() -> int:

@@ -38,7 +38,7 @@ class World:
     undo: list[Callable[[], object]] = field(default_factory=list)
 
     def configure(self, **tables: dict[str, object]) -> None:
-        """Write the configuration anew, with these keys besides."""
+        """Write the configuration again, with these keys besides."""
         self.served.configure(tables, store=self.served.store)
 
     def examine(self) -> list[Seen]:

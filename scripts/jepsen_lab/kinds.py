@@ -93,7 +93,7 @@ def fail_over(lab: Lab, node: Node) -> None:
 
 
 def end_sessions(lab: Lab, node: Node) -> None:
-    """Sessions of one node or of all are ended, now and then several times, with some of the
+    """Sessions of one node or of all are ended, from time to time several times, with some of the
     lab's. Two of these faults at once leave each other's alone."""
     names = [f"devgate {node.name}"] if lab.rng.random() < 0.5 else [
         f"devgate {one.name}" for one in lab.nodes

@@ -117,7 +117,7 @@ class Lab:
         self.programs.end()
 
     def run(self, seconds: float, kinds: Sequence[Fault], check_every: float) -> None:
-        """Make faults for that long; look at everything now and then, and at the end."""
+        """Make faults for that long; look at everything from time to time, and at the end."""
         self.begin()
         assert self.looks is not None, "it has begun"
         ends = time.monotonic() + seconds

@@ -19,7 +19,7 @@ SPLIT_SECONDS = 0.03  # between the two halves of a request that is sent in two
 
 @dataclass(slots=True, eq=False)
 class Device:
-    """One connected machine. It answers each command, and asks for its number now and then."""
+    """One connected machine. It answers each command, and sometimes asks for its number."""
 
     imei: str
     sock: socket.socket

@@ -60,7 +60,7 @@ def test_what_ends_in_time_is_never_told() -> None:
     watch = Watch(STATE)
     watch.state(some("shop"), NOON)
     watch.state([], NOON + 200)
-    watch.state(some("shop"), NOON + 310)  # it begins anew
+    watch.state(some("shop"), NOON + 310)  # it begins again
     assert watch.message(NOON + 310) is None
 
 

@@ -190,7 +190,7 @@ def test_a_device_that_never_reads_loses_its_connection(served: Gateway, imei: s
 
 
 def pour(device: Device, asks: bytes) -> None:
-    """Ask for some 100 MB, which is more than all buffers on the way hold."""
+    """Ask for about 100 MB, which is more than all buffers on the way hold."""
     for _ in range(2000):
         device.send(asks)
 

@@ -80,7 +80,7 @@ def test_a_connection_with_nothing_but_malformed_bytes_is_closed(
 ) -> None:
     with served.register(imei) as device:
         device.send(frame("200", imei, "HT") * 19)
-        device.expect_nothing(imei)  # a good frame: the count begins anew
+        device.expect_nothing(imei)  # a good frame: the count begins again
         device.send(frame("200", imei, "HT") * 19)
         device.expect_nothing(imei)
         device.send(frame("200", imei, "HT") * 20)

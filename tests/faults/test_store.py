@@ -167,7 +167,7 @@ def test_a_full_disk_refuses_starts_and_keeps_devices(tmp_path: Path) -> None:
 
 
 def test_a_limit_on_files_refuses_starts_and_keeps_devices(served: Gateway, device: Robot) -> None:
-    """The same where no file system can be mounted: no file may grow past some 8 KB."""
+    """The same where no file system can be mounted: no file may grow past about 8 KB."""
     assert served.process is not None
     before = resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (8192, before[1]))

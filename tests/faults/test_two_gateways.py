@@ -79,7 +79,7 @@ def end_sessions(url: str) -> None:
 def test_f1_after_a_restart_of_the_server_the_second_is_refused(
     postgres: Postgres, postgres_url: str
 ) -> None:
-    """F1: the lock is taken anew, also without a start that needs the database."""
+    """F1: the lock is taken again, also without a start that needs the database."""
     with knowing({}, store=postgres_url) as first, second(postgres_url) as other:
         assert first.ask(ORDER)["status"] == "000"
         refused(other, "another gateway works with the database", "PostgreSQL's process")

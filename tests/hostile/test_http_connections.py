@@ -192,7 +192,7 @@ async def test_places_are_kept(
 
 
 async def test_a_head_has_ten_seconds(autojump_clock: MockClock, connections: Wires) -> None:
-    """H5: half a head was waited for 30 s, and a byte now and then did not end it earlier."""
+    """H5: half a head was waited for 30 s, and a byte from time to time did not end it earlier."""
 
     def left(connection: WebConnection) -> float:
         return round(connection.scope.deadline - trio.current_time(), 3)

@@ -185,7 +185,7 @@ def test_a_login_for_which_there_is_no_turn_is_a_503() -> None:
 
 @pytest.mark.usefixtures("production_cost")
 async def test_a_rising_cost_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ASVS 6.2.4: a hash of a lower cost is made anew at the next login, in place."""
+    """ASVS 6.2.4: a hash of a lower cost is made again at the next login, in place."""
     path = tmp_path / "users"
     with monkeypatch.context() as cheap:
         cheap.setattr(users, "_hasher", argon2.PasswordHasher(time_cost=1, memory_cost=8192))

@@ -83,7 +83,7 @@ async def test_handshakes_under_way_are_bounded(
 async def test_a_handshake_has_as_long_as_a_head(
     mock_clock: MockClock, store: Database, papers: Papers
 ) -> None:
-    """M11: bytes now and then do not make a handshake's time longer, and whoever has finished it
+    """M11: single bytes do not make a handshake's time longer, and whoever has finished it
     has HEAD_SECONDS from then on."""
     async with serving(store, papers) as inside:
         server, peers = inside.server, inside.peers

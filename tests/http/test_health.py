@@ -62,7 +62,7 @@ def test_a_control_socket_that_somebody_removed(served: Site, peer: httpx.Client
 
 @contextmanager
 def full_disk(served: Site) -> Iterator[None]:
-    """No file of the gateway may grow past some 8 KB."""
+    """No file of the gateway may grow past about 8 KB."""
     assert served.process is not None
     before = resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (8192, before[1]))

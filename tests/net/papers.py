@@ -1,4 +1,4 @@
-"""Real certificates, made anew for each run."""
+"""Real certificates, made again for each run."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def all_events(database: Database) -> list[tuple[Any, ...]]:
 
 
 class Clock:
-    """Runs, and is set now and then: by seconds, by hours, and by days into the future."""
+    """Runs, and is set from time to time: by seconds, by hours, and by days into the future."""
 
     def __init__(self, dice: random.Random) -> None:
         self.now, self._dice = EPOCH, dice

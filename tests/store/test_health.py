@@ -53,7 +53,7 @@ def test_a_new_database_is_new(database_url: str) -> None:
 
 
 def test_what_slowly_comes_to_an_end_on_a_server(postgres: Postgres) -> None:
-    """Its clock, its vacuum, its connections, and an index that is of no use."""
+    """Its clock, its vacuum, its connections, and an index that is not usable."""
     url = with_tables(postgres.create_database())
     server = look(url).postgresql
     assert server is not None

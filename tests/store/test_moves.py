@@ -204,7 +204,7 @@ def test_changes_that_nobody_reads_are_bounded_and_noticed(
         monkeypatch.undo()
         claim_database(sqlite_url).close()
         assert notes.names(conn, "trigger") == notes.names(conn, "table") == [], "removed"
-    move(sqlite_url, postgres_url)  # begins anew
+    move(sqlite_url, postgres_url)  # begins again
     new = claim_database(postgres_url)
     assert rows_of(new) == expected
     new.close()

@@ -20,7 +20,7 @@ from devgate.store import starts
 from devgate.store.starts import KEPT, Starts
 
 FLUSH_SECONDS = 10.0
-SLICE = 200  # devices in a transaction: some two milliseconds
+SLICE = 200  # devices in a transaction: about two milliseconds
 STEP_SECONDS = 0.02  # between two of them: commits with starts come in between
 MAX_DEVICES = 20_000  # that wait; starts of others are not counted until these are written
 LAST_SECONDS = 5.0  # for the last of them, when the gateway stops
@@ -29,7 +29,7 @@ COUNTED = frozenset({"200", "201", "202", "408"})  # outcomes of what was sent
 
 
 class StartRates:
-    """Adds up outcomes of starts, and writes them now and then."""
+    """Adds up outcomes of starts, and writes them from time to time."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

@@ -1,4 +1,4 @@
-"""Known devices at a node: those that are connected to it, and some that were asked for lately."""
+"""Known devices at a node: those that are connected to it, and some that it needed recently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from devgate.gateway.known.directory import Directory
 from devgate.model import Imei
 from devgate.store.device import Device
 
-MAX_RECENT = 100_000  # devices besides those that are connected here: some 16 MB
+MAX_RECENT = 100_000  # devices besides those that are connected here: about 16 MB
 LOOKS = 8  # at the oldest ones, for each that is added
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from devgate.gateway.nodes.lookups import Lookups
 from devgate.model import Imei
 
-MAX_HINTS = 100_000  # devices of other nodes that are remembered: some 15 MB
+MAX_HINTS = 100_000  # devices of other nodes that are remembered: about 15 MB
 
 # Finds the living nodes that have these devices, by IMEI: name and incarnation.
 Read = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, int]]]]

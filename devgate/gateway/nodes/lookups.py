@@ -14,7 +14,7 @@ from devgate.gateway.completion import result_of
 
 V = TypeVar("V")
 
-MAX_TOGETHER = 2000  # keys of one read: some ten milliseconds
+MAX_TOGETHER = 2000  # keys of one read: about ten milliseconds
 CALLS_A_TURN = 32  # before other tasks have their turn: registrations, about 2 ms
 log = logging.getLogger("devgate.nodes")
 

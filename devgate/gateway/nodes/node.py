@@ -151,7 +151,7 @@ class ClusterNode:
 
     async def _claim_all(self) -> None:
         """The database has lost rows, and they were written again: whose each device is, and what
-        is under way for it, is seen anew."""
+        is under way for it, is seen again."""
         for number, imei in enumerate(self._presence.imeis(), 1):
             self._presence.claim(imei)
             if not number % SLICE:
@@ -238,7 +238,7 @@ class ClusterNode:
                     at = time() + self._journal.clock_ahead
                     count = await self._records.change(step, at)
         except StoreError:
-            self._sweep = True  # the next look begins it anew
+            self._sweep = True  # the next look begins it again
             raise
 
     async def correct(self) -> None:

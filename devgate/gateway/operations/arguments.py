@@ -20,7 +20,7 @@ MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
 MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
-MAX_AT_ONCE = 500  # devices that one request changes, all or none: some 30 ms
+MAX_AT_ONCE = 500  # devices that one request changes, all or none: about 30 ms
 # Not a name that a request can have: the sites that the caller is limited to, where a list is to
 # be narrowed to them (`operations.sites`).
 OWN = "sites of the caller"

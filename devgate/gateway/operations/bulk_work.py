@@ -19,7 +19,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.model import Imei
 
 IN_FLIGHT = 16  # machines that have been asked and have not answered
-PACE_SECONDS = 0.005  # between two: 200 a second take some 4 % of a core
+PACE_SECONDS = 0.005  # between two: 200 a second take about 4 % of a core
 EDITED_AT_ONCE = 50  # devices in one transaction
 EDIT_PAUSE_SECONDS = 0.05  # between two of them
 WRONG_UNIT = {  # by whether the machine counts times

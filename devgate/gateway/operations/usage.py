@@ -30,7 +30,7 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
 MAX_DAYS = 3660
-# Device days that one report goes through: some 6 s of a thread, in which nothing else waits. With
+# Device days that one report reads: about 6 s of a thread, in which nothing else waits. With
 # more than EXACT_DEVICES the lines of machines come page by page, of those that are known now.
 MAX_DEVICE_DAYS, EXACT_DEVICES = 12_000_000, 100_000
 MAX_LINES = 200_000  # of a CSV file, where it has to be sorted

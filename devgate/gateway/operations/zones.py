@@ -36,7 +36,7 @@ def _zones(conn: Reading) -> tuple[Mapping[str, str], Mapping[str, int]]:
 
 
 async def zone(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Give a site a time zone, or with null the default. Its days are counted anew."""
+    """Give a site a time zone, or with null the default. Its days are counted again."""
     site = arguments.text(args, "site", MAX_NAME)
     if site is None:
         raise CallerError("400", "site: the name of a site expected, not nothing")

@@ -48,7 +48,7 @@ class Connections:
             day = self._day(at)
             if type in ODD:
                 self.odd[type] += 1
-            if type == "device.taken_over":  # it came anew before its old connection had ended
+            if type == "device.taken_over":  # it came again before its old connection had ended
                 self._reconnects[day] += 1
             elif type == "device.offline":
                 reason = str(json.loads(detail).get("reason", ""))

@@ -51,6 +51,6 @@ class Inbox:
         return last
 
     def changed(self) -> None:
-        """Somebody has resolved some: the next one who looks counts anew."""
+        """Somebody has resolved some: the next one who looks counts again."""
         self._until = 0.0
         self._of_sites.clear()

@@ -1,7 +1,7 @@
 """What reports are made of is counted beside the service: a little at a time, each thing once.
 
 Three things are counted, each in short steps: what changed of commands (the log of events says of
-which), days that are over, and days that are to be counted anew (towards the past: everything at
+which), days that are over, and days that are to be counted again (towards the past: everything at
 first, a site whose zone was changed). How far each has come is on disk, in the transaction of its
 rows. So a restart, or another node that leads, goes on where this one stopped.
 """
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 TURN_SECONDS = 60.0  # between two turns ...
 ASKED_SECONDS = 2.0  # ... and at least, where somebody reads a report
 EVENTS = 2000  # that one step looks through
-MACHINES = 200  # that one step counts: some 10 ms
+MACHINES = 200  # that one step counts: about 10 ms
 PAUSE_FACTOR = 4  # times as long as a step took, before the next: a fifth of a core
 MAX_PAUSE_SECONDS = 5.0
-ANEW_SECONDS = 20.0  # of a turn for days that are counted anew: changes come in between
+ANEW_SECONDS = 20.0  # of a turn for days that are counted again: changes come in between
 STEPS = 100  # of a turn, that delete what is too old
-SUMMED = 1000  # rows of days that one step adds to the sums of sites: some 5 ms
+SUMMED = 1000  # rows of days that one step adds to the sums of sites: about 5 ms
 
 
 class Usage:
@@ -59,7 +59,7 @@ class Usage:
         self._settings = settings
         self._background = background
         self._clock = clock
-        self._more = False  # there is something left to be counted anew
+        self._more = False  # there is something left to be counted again
         self._read = trio.Event()  # somebody reads a report
 
     def apply(self, settings: Settings) -> None:
@@ -82,7 +82,7 @@ class Usage:
 
     async def turn(self) -> None:
         """What has changed since the last turn, days that are over, and a part of what is to be
-        counted anew. Raises StoreError."""
+        counted again. Raises StoreError."""
         now, default = time(), self._settings.report.zone
         keep = self._settings.store.keep_commands
         state, look, tasks = await self._records.change(_begun, now, default, keep)
@@ -202,7 +202,7 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
 
 
 def _order(conn: Reading, name: str, look: Look) -> None:
-    """Count anew, from tomorrow back: somewhere it has begun."""
+    """Count again, from tomorrow back: somewhere it has begun."""
     work.keep(conn, Work(name, day_of(look.now, the_zone("UTC")) + 1, ""))
 
 

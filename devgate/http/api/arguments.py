@@ -24,7 +24,7 @@ PIECE = 1024 * 1024  # bytes that are written to the disk at once
 MAX_FORM = 32768  # bytes of a form: the longest of ours has all that is known of a machine, twice
 MAX_FORM_FIELDS = 100
 BODY_SECONDS = 30.0  # seconds in which the next part of a body must come
-# Who sends a byte now and then would hold a connection for days.
+# Who sends a byte from time to time would hold a connection for days.
 LEAST_RATE = 1024  # bytes a second that a body must come with, on average, after BODY_SECONDS
 FORM = "application/x-www-form-urlencoded"
 WORD = "command"

@@ -1,7 +1,7 @@
 """Events and frames as they happen, as server-sent events.
 
 A reader may be as slow as it likes with what is past: that is read from the database as it
-goes. One that takes nothing for a while is told so and cut off; with its last id it goes on
+goes. One that takes nothing for a while is notified and cut off; with its last id it goes on
 where it was.
 """
 

@@ -40,7 +40,7 @@ class DocumentedCall(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """The page. Its content is the same for all who read one language at one address."""
-    # In a thread: the first time takes some ten milliseconds, and the loop is the devices'.
+    # In a thread: the first time takes about ten milliseconds, and the loop is the devices'.
     shown = await trio.to_thread.run_sync(content, visit.language, visit.base)
     return visit.page("api_docs.html", title="API", styles=("api.css",), content=shown)
 

@@ -19,7 +19,7 @@ from devgate.labels.sheet import DEFAULT, SIZES, Label
 from devgate.model import Imei, imei
 
 MAX_STICKERS = 240  # of one look: a code costs some milliseconds of the gateway's own time
-SLICE = 2  # stickers drawn at once (some 7 ms), then devices have their turn
+SLICE = 2  # stickers drawn at once (about 7 ms), then devices have their turn
 
 
 async def show(visit: Visit) -> Response:

@@ -90,11 +90,11 @@ class Drawing:
         return self._page, *place, *query, visit.language, str(visit.zone), *rights
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
-        """The parts of the page; `whole`: read anew. None if it cannot be drawn now."""
+        """The parts of the page; `whole`: read again. None if it cannot be drawn now."""
         visit, page = self._visit, self._page
         visit.now = time()
         stirred, self._stirred = self._stirred, set()
-        # What was drawn from memory is read anew as soon as the database can be read again.
+        # What was drawn from memory is read again as soon as the database can be read again.
         again = visit.away and visit.web.gateway.records.state == "ok"
         if not whole and not again:
             return await self._glanced(stirred) if self._values else None

@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
     @classmethod
     def of(cls, visit: Visit) -> Chosen:
-        """What the query of the page asks for; what is of no use there is left out."""
+        """What the query of the page asks for; what is not usable there is left out."""
         query = visit.request.query_params
         given = {name: query.get(name, "").strip() for name in cls._fields}
         if given["by"] not in BY:

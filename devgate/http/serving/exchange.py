@@ -61,7 +61,7 @@ class Exchanges:
             self._connection.ends()
 
     def _tell(self, scope: Scope, err: Exception) -> None:
-        """Log a fault of ours: with its traceback only if somebody whom we know has caused it.
+        """Log an exception of the gateway, with its traceback only if a known caller caused it.
 
         An unauthenticated peer that finds a fault can cause it ten thousand times a second.
         """
@@ -81,7 +81,7 @@ class Exchanges:
             response = problem("500", "the gateway failed; its log says how", more=more)
             try:
                 await response(scope, exchange.receive, exchange.send)
-            except Exception as err:  # whoever asked has gone, or the connection is of no use
+            except Exception as err:  # whoever asked has gone, or the connection is not usable
                 log.debug("http answer not sent reason=%r", shown(err))
             else:
                 return

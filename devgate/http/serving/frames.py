@@ -18,7 +18,7 @@ DATA, HEADERS, RST_STREAM, CONTINUATION = 0, 1, 3, 9
 END_STREAM = 1
 SMALL_DATA = 64  # bytes: a DATA frame below this, with more behind it, counts as a control frame
 FRAMES_A_TURN = 8  # frames that are worked off in one turn of the loop
-# Control frames: all but DATA and HEADERS. Browsers send some ten for a page, and one for each
+# Control frames: all but DATA and HEADERS. Browsers send about ten for a page, and one for each
 # 32 KiB that they read.
 CONTROL_BURST = 64
 CONTROL_A_SECOND = 32.0

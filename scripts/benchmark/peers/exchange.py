@@ -56,7 +56,7 @@ class Exchange(Generic[Link]):
         self.rest = b""
 
     def answer(self, data: bytes) -> bytes | None:
-        """What to send for these bytes. ValueError: the connection is of no use."""
+        """What to send for these bytes. ValueError: the connection is not usable."""
         if data == b"1" and not self.rest:
             return None
         if self.rest:

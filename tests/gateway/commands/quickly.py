@@ -8,7 +8,7 @@ passes when the program says so. A program is a text. Its words:
     +9.7                      seconds pass
     beat                      bytes come from the device
     deaf  hears               the device's TCP acknowledges nothing from now on; all again
-    online  relayed  offline  the device registers anew; behind a load balancer; it leaves
+    online  relayed  offline  the device registers again; behind a load balancer; it leaves
     own:25                    its own ack_timeout, in seconds; own: takes it away
     prune                     what happens once a minute
     restart  restart:7        a kill, and a new run so many seconds later
@@ -128,7 +128,7 @@ class Link(FakeLink):
 
 
 class World:
-    """One device and its callers around a gateway that is restarted now and then."""
+    """One device and its callers around a gateway that is restarted from time to time."""
 
     def __init__(self) -> None:
         self.disk = Memory()

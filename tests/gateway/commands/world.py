@@ -30,7 +30,7 @@ from tests.writing import flushed
 
 
 class World:
-    """Devices and callers around one gateway, which crashes now and then."""
+    """Devices and callers around one gateway, which crashes from time to time."""
 
     def __init__(self, database: Database, knows_keys: bool) -> None:
         self.database = database

@@ -57,7 +57,7 @@ def test_a_start_that_was_never_sent_is_corrected(two: tuple[OneNode, OneNode]) 
     a.claims()
     a.commit(order("1", key="k", spent="k", sequence=7), order("2", sequence=8))
     bury(b, "a")
-    # Of the second one the place in the order of sending is another: it was sent anew since.
+    # Of the second one the place in the order of sending is another: it was sent again since.
     with a.database.write() as conn:
         assert estate.correct(conn, time(), {"1": 7, "2": 9, "3": 1}) == 1
     row, other = b.read(history.by_id, "1"), b.read(history.by_id, "2")
