@@ -46,18 +46,18 @@ Index(
     postgresql_where=BY_COMMAND,
 )
 
-# What devices cause as often as they like. Who follows the log for other types reads it by an
-# index without these: it grows in one place, as one page more in a commit, where an index by
-# type would grow in as many places as a commit has types.
+# Events that devices can cause any number of times. Readers of other types use an index without
+# these: it grows in one place, one more page in a commit. An index by type would grow in as many
+# places as a commit has types.
 NOISE_TYPES = (
     "device.online", "device.offline", "device.taken_over", "device.flapping", "device.unknown",
     "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
 )  # fmt: skip
-# NOT IN takes SQLite five times as long, for each event that is written.
+# With NOT IN, SQLite takes five times as long for each event that is written.
 NO_NOISE = " AND ".join(f"type <> '{name}'" for name in NOISE_TYPES)
-# Not `n` alone: both databases would at times prefer the table's own key, and read all the noise.
+# Not `n` alone: then both databases sometimes use the table's own key, and read all the noise.
 BY_NUMBER = "n + 0"
-# Who changed what, and who came in (`events.kinds.AUDIT`).
+# Changes and logins (`events.kinds.AUDIT`).
 AUDIT_TYPES = (
     "account.added", "account.changed", "account.removed", "session.began", "session.refused",
     "session.ended", "webhook.added", "webhook.changed", "webhook.removed", "operation.done",

@@ -18,7 +18,7 @@ from devgate.store.nodes import (
     set_up_session,
 )
 from devgate.store.opening import opened
-from devgate.store.ownership import CLAIMING, CLOSING
+from devgate.store.ownership import CLAIMING, CLOSE_SECONDS
 
 LOOK_SECONDS = 0.1  # between two tries to lock the name
 
@@ -63,7 +63,7 @@ def lock_node(database: Database, id: str) -> None:
         # The second beat may be the last commit of a process that was killed: on a busy machine
         # PostgreSQL carries that out, and ends its session, some time later.
         waited = time.monotonic() - since
-        if len(beats) > 2 or waited > LEASE_SECONDS + CLOSING:
+        if len(beats) > 2 or waited > LEASE_SECONDS + CLOSE_SECONDS:
             raise SetupError(
                 f"[cluster] node: another process is the node {id} of this cluster, or a gateway "
                 f"works alone with the database {database.url_shown}; stop that one, or give this "

@@ -1,4 +1,4 @@
-"""Event numbers as they are given: with times that never go back, and how each event is found.
+"""Gives events their numbers and times; times never go back.
 
 Two rules hold for every row of `event`, and searches rely on both:
 
@@ -9,8 +9,9 @@ Two rules hold for every row of `event`, and searches rely on both:
   its `at`. All others are found by their device: those without a command, and those of a command
   that waited long, was answered late, or saw the clock change.
 
-An index of events by device costs a page for each event, for the devices of one commit lie apart.
-Commands of one commit lie together, and so do their events in an index by command.
+An index of events by device costs a page for each event, because the devices of one commit are far
+apart in it. Commands of one commit are close together, and so are their events in an index by
+command.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Numbering:
     def __init__(self, last: int, at: float) -> None:
         self.last = last
         self.at = at
-        # Events that got another time, as they are written, and as they were given. A commit that
-        # failed may have been carried out: then its events are found, and must be known again.
+        # Events that got another time: as written, and as given. A commit that failed may have
+        # been carried out: then its events are found on disk, and must be recognised.
         self._moved: dict[Values, Values] = {}
 
     def number(self, given: Sequence[Values], found: Sequence[Values]) -> list[Values]:
@@ -73,7 +74,7 @@ def floor_id(at: float) -> str:
 
 @lru_cache(maxsize=16)
 def id_prefix(second: int) -> str:
-    """What the ids of commands made in that second begin with, or are behind."""
+    """The first part of the ids of commands made in that second; none of them is below it."""
     return floor_id(second)[:10]
 
 

@@ -1,10 +1,10 @@
 """Who may write into a database: a lock that refuses a second gateway, and an epoch that fences
 the first.
 
-The lock is the early and friendly refusal. It can be lost without its holder's knowledge (a
-server is restarted, a file is removed, a session is ended), so nothing relies on it. The row
-`owner` decides: taking over raises its epoch by one, and every commit of a gateway reads the
-epoch within its own transaction and fails for good when it is another one.
+The lock refuses a second gateway early, with a clear message. It can be lost without its holder's
+knowledge (a server is restarted, a file is removed, a session is ended), so nothing relies on it.
+The row `owner` decides: a takeover raises its epoch by one, and every commit of a gateway reads
+the epoch within its own transaction and fails for good if it has changed.
 
 The nodes of a cluster have an incarnation each, in place of one epoch for the database: see
 `nodes`. A gateway that works alone and nodes of a cluster exclude one another here.
@@ -31,7 +31,7 @@ from devgate.store.node_tables import node, owner
 if TYPE_CHECKING:
     from devgate.store.trips import Trips
 
-CLOSING = 0.5  # seconds that PostgreSQL may take to end the session that this process has closed
+CLOSE_SECONDS = 0.5  # that PostgreSQL may take to end a session that this process has closed
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 
 # Server-side keep-alives of the session that holds the lock: PostgreSQL's own default is the
@@ -61,11 +61,11 @@ class Held(Exception):
 
 
 class Behind(Exception):
-    """The database has not even the takeover of this gateway: it lost its newest rows."""
+    """The database does not have the takeover of this gateway: it lost its newest rows."""
 
 
 class Owner(NamedTuple):
-    """What a takeover has found and made."""
+    """The owner of a database, after a takeover."""
 
     epoch: int
     taken_at: float  # with the epoch it is unique: a database that lost rows may count twice
@@ -81,9 +81,9 @@ def this_process() -> str:
 def take_over(conn: Connection, above: int = 0) -> Owner:
     """Make this process the one that may write. The caller commits.
 
-    Waits for the commit that is under way, and every later one of another gateway fails.
-    `above`: the highest epoch that was seen there. A database that lost the newest takeover gets
-    a higher one nevertheless, or the gateway of that takeover would not be fenced.
+    Waits for the commit that is under way; every later commit of another gateway fails. `above`:
+    the highest epoch that was seen there. A database that lost the newest takeover gets a higher
+    epoch, too: otherwise the gateway of that takeover would not be fenced.
     """
     holder = {"holder": this_process(), "taken_at": time()}
     if conn.dialect.name == "postgresql":
@@ -94,7 +94,8 @@ def take_over(conn: Connection, above: int = 0) -> Owner:
     return Owner(*conn.execute(select(o.epoch, o.taken_at, o.database, o.lost)).one())
 
 
-# What is behind it in the trip is not carried out: division by zero, where no row is found.
+# If no row is found it divides by zero: then the statements after it in the trip are not carried
+# out.
 DISOWNED = "22012"
 _GUARD = (
     "SELECT 1 / count(*) FROM (SELECT 1 FROM owner "
@@ -142,7 +143,7 @@ class Fence:
         conn.execute(update(owner).values(holder=this_process(), **values))
 
     def touch(self, conn: Connection) -> None:
-        """Write a row that changes nothing, to find out whether rows can be written."""
+        """Write a row without a change, to test whether rows can be written."""
         conn.exec_driver_sql("UPDATE owner SET epoch = epoch")
 
     def _not_ours(self, row: Row[Any] | tuple[Any, ...] | None) -> Behind | Fenced:
@@ -186,7 +187,7 @@ class FileLock:
         self._file = file
 
     def name_holder(self) -> None:
-        """Let the file say who has the lock."""
+        """Write into the file who has the lock."""
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, this_process().encode() + b"\n", 0)
 
@@ -210,16 +211,16 @@ def lock_session(conn: Connection) -> None:
 def lock_again(conn: Connection, fence: Fence) -> None:
     """The session that held the lock is gone: this one takes it, or the epoch decides. Raises
     StoreError if another gateway has it, and Fenced if that one owns the database by now."""
-    patience = monotonic() + CLOSING
+    until = monotonic() + CLOSE_SECONDS
     while True:
         try:
             return lock_session(conn)
         except Held as held:
-            # A database that lost the takeover decides nothing: the lock may still be that of
-            # this gateway's own session, which the server has not ended yet.
+            # If the database lost the takeover, its epoch decides nothing: the lock may still be
+            # held by this gateway's own session, which the server has not ended yet.
             with suppress(Behind), conn.begin():
                 fence.check(conn, first=True)
-            if monotonic() > patience:
+            if monotonic() > until:
                 raise StoreError(f"another gateway works with this database ({held})") from None
         sleep(0.02)
 
@@ -230,7 +231,7 @@ def keep_alive(conn: Connection) -> None:
 
 
 def holding_session(conn: Connection) -> str | None:
-    """PostgreSQL: which session holds the advisory lock, in words; None if none does."""
+    """PostgreSQL: a text that names the session with the advisory lock; None if none has it."""
     row = conn.execute(_WHO, {"number": CLAIMING}).first()
     if row is None:
         return None
@@ -241,13 +242,13 @@ def holding_session(conn: Connection) -> str | None:
 
 
 def note_loss(conn: Connection, words: str) -> None:
-    """The database lacks rows that it had: no start is accepted until an operator knows it."""
+    """The database lost rows: no start is accepted until an operator has confirmed it."""
     conn.execute(update(owner).values(lost=words))
 
 
 def confirm_loss(conn: Connection) -> str | None:
-    """An operator knows what the database has lost: starts are accepted again. Returns what that
-    was; None if nothing was to be confirmed."""
+    """An operator confirms that the database lost rows: starts are accepted again. Returns what
+    was lost; None if there was nothing to confirm."""
     lost: str | None = conn.scalar(select(owner.c.lost))
     conn.execute(update(owner).values(lost=None))
     return lost

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 MAX_ROWS = 20_000
 # From this size on a commit is compressed: that of a storm to a quarter, in 0.7 us a device.
 LARGE = 4096
-# Of 8 KiB: rows repeat sooner than that, and less is to be set up for each commit.
+# The base two logarithm of the window, 8 KiB: rows repeat within it, and each commit needs less
+# set-up.
 WINDOW = 13
 
-# Attempts of unknown devices are added to what is there: written twice, they would count twice.
+# Attempts of unknown devices are added to existing counts: written twice, they would count twice.
 ADDED = "unknown"
 
 Values = tuple[Any, ...]
@@ -68,7 +69,7 @@ class Recent:
         for some_rows, some_events in self.commits(last):
             events += [values for values in some_events if values[-1] > last]
             for kind, some in some_rows.items():
-                rows.setdefault(kind, {}).update(some)  # what was written later counts
+                rows.setdefault(kind, {}).update(some)  # later rows replace earlier ones
         return rows, events
 
     def commits(self, last: int) -> Iterator[tuple[dict[str, dict[Any, Values]], list[Values]]]:

@@ -1,4 +1,4 @@
-"""The usual commit to SQLite, on the session of a connection of SQLAlchemy's.
+"""The usual commit to SQLite, on the DBAPI connection below SQLAlchemy.
 
 SQLAlchemy's part of a statement costs more than SQLite's own where one row is written: the commits
 of one start take a third less CPU time without it.
@@ -25,8 +25,8 @@ def commit(
     files: Files | None,
     statements: Iterable[tuple[str, tuple[Any, ...]]],
 ) -> None:
-    """Execute them in one transaction, and roll back if anything is raised. `conn` is in no
-    transaction, its `busy_timeout` is 0, and it is no new one.
+    """Execute them in one transaction, and roll back on any exception. `conn` is not in a
+    transaction, its `busy_timeout` is 0, and it is not new.
 
     Raises what Files.look() and Fence.check_sqlite() raise, and SQLAlchemy's DBAPIError for an
     error of SQLite, as the connection itself does.
@@ -36,7 +36,7 @@ def commit(
     try:
         try:
             session.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:  # mostly another program writes at this moment
+        except sqlite3.Error:  # usually another program writes at this moment
             begin_immediate(session.execute)
         if files is not None:
             files.look()

@@ -1,9 +1,9 @@
-"""Statements to PostgreSQL, many in one message, and their results in one: a round trip.
+"""Round trips to PostgreSQL: many statements in one message, and their results in one.
 
 libpq's pipeline mode, through psycopg's own binding. Between two statements of a transaction that
-are sent one by one the thread gives the interpreter's lock away, and waits for it again while the
+are sent one by one the thread releases the interpreter's lock, and waits for it again while the
 loop is busiest; the server is woken once for each. Each statement is prepared when it is first
-asked. Every trip ends with a Sync: a session without it counts as active, and no timeout of the
+used. Every trip ends with a Sync: a session without it counts as active, and no timeout of the
 server would free its locks if this process were frozen.
 """
 
@@ -30,13 +30,13 @@ _READ: Mapping[int, Callable[[bytes], Any]] = {
 
 
 class Answer:
-    """What a statement has returned, once the trip is over."""
+    """The result of a statement, once the trip is over."""
 
     __slots__ = ("refused", "rows")
 
     def __init__(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
-        self.refused = False  # by the server, which has carried out nothing behind it
+        self.refused = False  # by the server, which did not carry out the statements after it
 
 
 class Trips:
@@ -59,21 +59,21 @@ class Trips:
         self.skipped = False
 
     def ask(self, sql: str, *values: Value) -> Answer:
-        """Let the next trip carry this statement. Its values are $1, $2, ...; the text is one of
-        few, for each is prepared."""
+        """Add this statement to the next trip. Its values are $1, $2, ...; use few different
+        texts, because each is prepared."""
         answer = Answer()
         self._asked.append((sql, [_encoded(value) for value in values], answer))
         return answer
 
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        """What this statement returns, and all that was asked before it, in one trip."""
+        """The rows of this statement, in one trip with all that was asked before it."""
         answer = self.ask(sql, *values)
         self.go()
         return answer.rows
 
     def go(self) -> None:
         """Send all that was asked, and fill in the answers. Raises SQLAlchemy's DBAPIError for the
-        first statement that failed; those behind it were not carried out."""
+        first statement that failed; those after it were not carried out."""
         asked, self._asked = self._asked, []
         connection = self._session.pgconn
         try:
@@ -83,7 +83,7 @@ class Trips:
             _receive(connection, expected)
             connection.exit_pipeline_mode()
         except psycopg.Error as err:
-            # With the connection it may be a pooler that refuses: it answers the first statement
+            # If the connection broke, a pooler may have refused: it answers the first statement
             # although the server has carried out all of them.
             broken = connection.status == _BAD
             self.skipped = not broken and any(answer.refused for _, _, answer in asked[:-1])
@@ -93,13 +93,13 @@ class Trips:
             ) from err  # fmt: skip
 
     def close(self) -> None:
-        """End the session, whatever is under way in it."""
+        """End the session, also in the middle of a transaction."""
         self._session.close()
 
     def _send(
         self, connection: pq.abc.PGconn, asked: list[tuple[str, list[bytes | None], Answer]]
     ) -> list[Answer]:
-        """Returns whose the results will be, one after the other."""
+        """Send the statements. Returns the answers in the order in which results will come."""
         expected: list[Answer] = []
         for sql, values, answer in asked:
             name = self._names.get(sql)
@@ -149,7 +149,7 @@ def _next(connection: pq.abc.PGconn, poll: select.poll) -> pq.abc.PGresult | Non
         unsent = connection.flush()
         if not unsent and not connection.is_busy():
             return connection.get_result()
-        # While there is more to send than the socket takes, results may come that are to be read.
+        # While the socket does not take all statements, results may come that must be read.
         poll.register(connection.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
         poll.poll()
         connection.consume_input()

@@ -130,7 +130,7 @@ def test_f6_the_lock_may_still_be_held_when_the_takeover_is_lost(
         time.sleep(seconds)
 
     monkeypatch.setattr(ownership, "sleep", ended)
-    monkeypatch.setattr(ownership, "CLOSING", 60.0)
+    monkeypatch.setattr(ownership, "CLOSE_SECONDS", 60.0)
     with pytest.raises(StoreError, match=LOST):
         journal.commit([])
     assert waits, "the lock was held"

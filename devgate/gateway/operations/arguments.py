@@ -21,8 +21,8 @@ MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
 MAX_AT_ONCE = 500  # devices that one request changes, all or none: about 30 ms
-# Not a name that a request can have: the sites that the caller is limited to, where a list is to
-# be narrowed to them (`operations.sites`).
+# The sites that the caller is limited to, if a list must be narrowed to them (`operations.sites`).
+# A request cannot have a field of this name.
 OWN = "sites of the caller"
 
 
@@ -35,13 +35,13 @@ def device(args: Args) -> Imei:
 
 
 def unknown(args: Args, fields: Sequence[str]) -> CallerError:
-    """For a request with a field that is neither `type` nor one of these: nothing is done then."""
+    """The error for a request with a field that is neither `type` nor one of these."""
     given = next(one for one in args if one != "type" and one not in fields)
     return CallerError("400", unknown_field(given, fields))
 
 
 def own_sites(args: Args) -> frozenset[str] | None:
-    """The sites that a list is to be narrowed to; None: to none."""
+    """The sites to which a list is narrowed; None: it is not narrowed."""
     given = args.get(OWN)
     return given if isinstance(given, frozenset) else None
 
@@ -171,7 +171,7 @@ def text(args: Args, name: str, most: int = 64) -> str | None:
         raise CallerError(
             "400", f"{name}: a string of 1 to {most} characters expected, not {shown(given)}"
         )
-    # What no text in the store holds: PostgreSQL takes no NUL, and UTF-8 no half character.
+    # PostgreSQL refuses NUL, and UTF-8 has no half surrogate pairs.
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
         raise CallerError("400", f"{name}: printable characters expected, not {shown(given)}")
     return given

@@ -1,4 +1,4 @@
-"""From a request to what the table says of it. `entry` says when this is loaded."""
+"""Carries out requests by the table of operations. `entry` says when this is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import Source, nearest, shown
 
-# Changes that have no event of their own: the audit hears of them all the same.
+# Changes without an event of their own: the audit has an event `operation.done` for them.
 _TELLS = frozenset(OPERATIONS) - audit.OWN - {
     name for name, role in NEEDS.items() if role == "read"
 }  # fmt: skip
@@ -54,5 +54,5 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
     except Exception as err:
         result = "refused" if isinstance(err, DevgateError) else "failed"
         raise
-    finally:  # cancelled, its caller has left
+    finally:  # "left": it was cancelled, because its caller is gone
         gateway.requests.asked[name, str(source), result] += 1

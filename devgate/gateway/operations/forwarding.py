@@ -1,14 +1,14 @@
-"""What one node of a cluster asks another: requests that came to it and are the other's to answer.
+"""Requests that one node of a cluster forwards to another, which must answer them.
 
     {"type": "forward", "source": "http:shop", "command": ID or null, "request": {...},
      "sites": ["North"], "person": "anna", "address": "203.0.113.9", "role": "read", ...}
     {"type": "ping"}
 
-`sites` are those that the caller is limited to: without them he may see all.
+`sites` are those that the caller is limited to; without them it may see all.
 
-Replies stand in an envelope, for a line of the link has fields of its own: {"reply": {...}}, for a
-refused request {"refused": {...}}, and behind the reply of a stream {"line": {...}} for each, then
-{"end": true}.
+Replies are in an envelope, because a line of the link has fields of its own: {"reply": {...}}, for
+a refused request {"refused": {...}}, and after the reply of a stream {"line": {...}} for each
+line, then {"end": true}.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Forwarded(NamedTuple):
 
 
 def forwarded(args: Args) -> Forwarded:
-    """The request in a `forward`. Raises CallerError (400) for one that is none."""
+    """The request in a `forward`. Raises CallerError (400) if it is not a request."""
     request, source = args.get("request"), arguments.text(args, "source", MAX_SOURCE)
     command = args.get("command")
     if not isinstance(request, dict):
@@ -78,7 +78,7 @@ def begin(gateway: Gateway, args: Args, source: str, on_done: Callable[[Reply], 
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
-    """Answer another node. Raises CallerError (400) for what no node asks."""
+    """Answer another node. Raises CallerError (400) for a type that nodes do not use."""
     kind = _known(args)
     if kind == "ping" or forwarded(args).request.get("type") in entry.ORDERS:
         return await result_of(partial(begin, gateway, args, source))

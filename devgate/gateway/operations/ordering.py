@@ -70,10 +70,10 @@ def submit(
     on_done: Callable[[Reply], None],
     id: str | None = None,
 ) -> None:
-    """Carry out a start or a stop. What was taken runs on, whatever becomes of the caller.
+    """Carry out a start or a stop. A command that was taken goes on if its caller is gone.
 
-    `id` is the id that the command is to have; None: a new one. Raises CallerError for what is
-    wrong with the request. Any later refusal is a reply.
+    `id` is the command's id; None: a new one. Raises CallerError for an invalid request. Any later
+    refusal is a reply.
     """
     try:
         order = ORDERS[str(args["type"])](gateway, args, source)
@@ -95,7 +95,7 @@ def _settled(
     if isinstance(found, dict):  # another node's
         return on_done(found)
     err = found if isinstance(found, DevgateError) else _fault(found)
-    # Here, and not at the door, the fields are known as they were understood.
+    # The reply is made here, not at the door, because here the parsed fields are known.
     return on_done(
         {
             "status": err.status,
@@ -117,7 +117,7 @@ async def order(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _fault(err: Exception) -> DevgateError:
-    """A defect of ours met an order: it may have been sent, so nobody may call it refused."""
+    """An exception of the gateway: the order may have been sent, so it is not called refused."""
     log.error("order failed error=%s", type(err).__name__, exc_info=err)
     return DevgateError(
         "408",

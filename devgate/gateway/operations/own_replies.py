@@ -15,12 +15,12 @@ Answer = Reply | Stream
 
 
 async def as_it_is(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    """All of it: what was asked is what is his."""
+    """The whole reply: the request was about devices of these sites only."""
     return answer
 
 
 def site_of(gateway: Gateway, imei: str | None) -> str | None:
-    """Where a device stands; None if it is not known. It must have been learnt."""
+    """The site of a device; None if it is not known. Call Knowledge.learn() for it first."""
     called = None if imei is None else gateway.directory.called(Imei(imei))
     return None if called is None else called.site
 
@@ -53,7 +53,8 @@ async def of_devices(gateway: Gateway, answer: Answer, source: Source, sites: Si
 
 
 async def of_order(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    """An order's reply: which command has its key is told if that one is about his device."""
+    """An order's reply: it names the command that has the key only if that is about a device of
+    these sites."""
     assert isinstance(answer, dict)
     earlier = answer.get("earlier")
     if not isinstance(earlier, str):
@@ -81,11 +82,11 @@ async def of_places(gateway: Gateway, answer: Answer, source: Source, sites: Sit
     """Sites on a map."""
     found = await of_sites(gateway, answer, source, sites)
     assert isinstance(found, dict)
-    return {**found, "unplaced": 0}  # of the others he hears nothing
+    return {**found, "unplaced": 0}  # the count would be about other sites
 
 
 async def of_jobs(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    """Jobs for many devices: those that he began himself."""
+    """Jobs for many devices: those that the caller began."""
     assert isinstance(answer, dict)
     own = [one for one in _items(answer) if one["source"] == source.plain]
     return {**answer, "items": own}
@@ -109,8 +110,8 @@ async def stream(gateway: Gateway, answer: Answer, source: Source, sites: Sites)
 
 
 class _Own:
-    """The lines about devices of these sites, and those that are about no device's affairs: what
-    was missed, and the end."""
+    """The lines about devices of these sites, and those about no device: what was missed, and the
+    end."""
 
     def __init__(self, gateway: Gateway, lines: Lines, sites: Sites) -> None:
         self._gateway = gateway

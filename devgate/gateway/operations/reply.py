@@ -24,8 +24,8 @@ class Lines(Protocol):
 class Stream:
     """A reply, and then a line an event until the reader leaves.
 
-    What happens from now on is in the lines, even before the first of them is asked for. Whoever
-    has the stream closes them (contextlib.aclosing), whatever becomes of the reply.
+    The lines have everything that happens from now on, also before the first of them is asked for.
+    Whoever has the stream closes them (contextlib.aclosing), also if the reply could not be sent.
     """
 
     reply: Reply
