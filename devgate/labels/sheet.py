@@ -13,7 +13,9 @@ from devgate.labels.wording import Row, long_name, one_row
 A4 = (210.0, 297.0)  # millimetres, as everything here
 FONT = "Arial, Helvetica, 'Liberation Sans', 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 PAD = 3.0
-QUIET = 1  # modules of white around a code, besides PAD: together the four that readers need
+QUIET_MODULES = (
+    1  # modules of white around a code, besides PAD: together the four that readers need
+)
 MAX_LINE = 40  # characters of a line of one's own
 
 
@@ -134,7 +136,7 @@ def _modules(
     if not text:
         return []
     matrix = segno.make(text, micro=False, error="m").matrix
-    module = side / (len(matrix) + 2 * QUIET)
+    module = side / (len(matrix) + 2 * QUIET_MODULES)
     found = []
     for r, row in enumerate(matrix):
         c = 0
@@ -143,7 +145,7 @@ def _modules(
                 end = c
                 while end < len(row) and row[end]:
                     end += 1
-                place = (x + (c + QUIET) * module, y + (r + QUIET) * module)
+                place = (x + (c + QUIET_MODULES) * module, y + (r + QUIET_MODULES) * module)
                 found.append((*place, (end - c) * module, module))
                 c = end
             c += 1

@@ -22,7 +22,7 @@ from crashing.processes import TIMEOUT_SECONDS, Json, World, free_port
 from crashing.receiver import SECRET
 
 SETTLE = 90.0  # seconds in which a caller must know what became of its order
-QUIET = 180.0  # ... and in which the receiver must have caught up at the end
+QUIET_SECONDS = 180.0  # ... and in which the receiver must have caught up at the end
 
 WEBHOOK = """
 [[webhook]]
@@ -209,7 +209,7 @@ def _until(book: Book, orders: int) -> None:
 
 def _caught_up(world: World) -> None:
     """Wait until nothing is under way and the receiver has all events."""
-    ends = time.monotonic() + QUIET
+    ends = time.monotonic() + QUIET_SECONDS
     while True:
         status = world.ask({"type": "status"})
         hook = world.ask({"type": "webhooks"})["items"][0]

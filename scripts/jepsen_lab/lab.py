@@ -73,7 +73,7 @@ class Lab:
         return time.monotonic() - self._began
 
     def breach(self, sentence: str) -> None:
-        """Something is not as a cluster promises. Told once."""
+        """Something is not as a cluster promises. Reported once."""
         if sentence in self._said:
             return
         self._said.add(sentence)

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, replace
 
 ACK_TIMEOUT, LATE_WINDOW, BEAT = 1.0, 6.0, 5.5  # seconds
-QUIET = 11.0  # no device is silent longer than this, and none is called late beyond it
+QUIET_SECONDS = 11.0  # no device is silent longer than this, and none is called late beyond it
 
 
 @dataclass(frozen=True, slots=True)

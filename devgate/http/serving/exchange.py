@@ -19,7 +19,7 @@ log = logging.getLogger("devgate.http")
 
 # What a client still sends behind an early answer is read and thrown away, or a reset would
 # take the answer from it.
-LINGER = 5.0  # seconds
+LINGER_SECONDS = 5.0
 MAX_BODY = 64 * 1024 * 1024  # bytes
 
 
@@ -123,7 +123,7 @@ class Exchange:
 
     async def _discard(self) -> None:
         size = 0
-        with trio.move_on_after(LINGER):
+        with trio.move_on_after(LINGER_SECONDS):
             while not self._read and size < MAX_BODY:
                 size += len((await self.receive()).get("body", b""))
         if not self._read:

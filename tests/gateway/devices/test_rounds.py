@@ -43,7 +43,7 @@ async def test_all_that_has_arrived_is_read_by_whoever_judges(store: Database) -
 async def test_judging_is_not_put_off_for_ever(
     store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where more comes than can be read, it waits for CATCH_UP seconds at most."""
+    """Where more comes than can be read, it waits for CATCH_UP_SECONDS at most."""
     monkeypatch.setattr(rounds, "CATCH_UP_SECONDS", 0.0)
     whole = Whole(store)
     async with trio.open_nursery() as nursery:

@@ -2,7 +2,7 @@
 // What a page does besides being read: it shows what changed, and times in the viewer's zone,
 // and helps the keyboard. Everything works without it, but for the live frames.
 
-const MOST_FRAMES = 300;
+const MAX_FRAMES = 300;
 const RETRY_MS = 10_000; // milliseconds until a page that was turned away tries again
 const SILENT_MS = 40_000; // milliseconds without a word: the gateway sends one every 15 s
 
@@ -194,7 +194,7 @@ function tap(card) {
     const row = document.createElement("div");
     row.append(...pieces);
     list.append(row);
-    if (list.childElementCount > MOST_FRAMES) list.firstElementChild?.remove();
+    if (list.childElementCount > MAX_FRAMES) list.firstElementChild?.remove();
     if (low) list.scrollTop = list.scrollHeight;
   };
   /** @param {MessageEvent<string>} event */
