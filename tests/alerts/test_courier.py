@@ -22,6 +22,12 @@ from tests.webhooks.receiver import SECRET, Answer, receiving
 LETTER = Letter("01KAY6H2V8Q4M3N5P7R9S1T2W3", "fired", "设备离线: <16>", "Line & one\n- Chair 16")
 
 
+@pytest.fixture(autouse=True)
+def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of a message may take longer than 30 s where many tests run at once."""
+    monkeypatch.setattr(courier, "TIMEOUT", 120)
+
+
 async def test_a_mail_arrives() -> None:
     with mailroom() as room:
         result = await Courier(allow_private=True).send(room.url, "", LETTER)
@@ -77,7 +83,7 @@ async def test_who_hangs_delays_nobody_and_is_ended_with_its_caller() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             stream = await listener[0].accept()  # and never answers
             with mailroom() as room:
                 assert (await post.send(room.url, "", LETTER)).ok

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 from sqlalchemy.engine import make_url
 
 from tests.e2e.caller import Caller, Robot, eventually, knowing
@@ -191,6 +192,7 @@ def test_an_empty_database_is_not_gone_over_to(postgres_url: str) -> None:
         assert "sqlite" in served.ask({"type": "status"})["database"]
 
 
+@pytest.mark.timeout(400)  # three copies of 80,000 rows, which other tests may slow down
 def test_what_is_killed_halfway_has_changed_nothing(postgres_url: str) -> None:
     with knowing(LOAD) as served, robots(served) as devices, Orders(served) as orders:
         fill(served, 80_000)  # for some seconds
