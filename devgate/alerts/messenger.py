@@ -24,8 +24,8 @@ from devgate.webhooks.public_addresses import is_public, not_public
 
 MAX_REQUEST = 256 * 1024  # bytes
 MAX_SENTENCE = 300  # characters
-# Behind the gateway, but not by much: it takes 0.3 s of the processor, and with 10 that became 26 s
-# on a machine with a load of 18, where a message has 30 and somebody should hear of it.
+# Behind the gateway, but not by much: it takes 0.3 s of the processor, which with 10 became 26 s
+# on a machine with a load of 18. A message has 30 s, and somebody should hear of such a machine.
 NICE = 4
 LIMITS: Mapping[int, int] = {
     resource.RLIMIT_CPU: 20,  # seconds

@@ -11,8 +11,9 @@ from time import time
 from typing import Any, NamedTuple
 
 from psycopg import Error as PostgresError
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from devgate.errors import SetupError
 from devgate.store.migrating import MOVING, version_of
@@ -86,9 +87,15 @@ def state(conn: Connection, *, lock: bool = False) -> Move | None:
     if version_of(conn) != MOVING:
         return None
     how = " FOR UPDATE" if lock else ""
-    row = conn.execute(
-        text(f"SELECT id, state, source, host, change, event, at FROM devgate_move{how}")
-    ).first()
+    try:
+        with conn.begin_nested():  # an error leaves the transaction as it was
+            row = conn.execute(
+                text(f"SELECT id, state, source, host, change, event, at FROM devgate_move{how}")
+            ).first()
+    except ProgrammingError as err:
+        if not isinstance(err.orig, UndefinedTable):
+            raise
+        return None  # complete() was committed behind the look at the version
     return None if row is None else Move(*row)
 
 
