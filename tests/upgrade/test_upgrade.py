@@ -275,8 +275,9 @@ def test_it_can_be_asked_for_over_http() -> None:
             assert client.post("/api/upgrade").status_code == 403
         with running.client() as client:
             reply = client.post("/api/upgrade").json()
-            running.process = Heir(reply["pid"], running.process)  # type: ignore[assignment]
-            device.expect_nothing(QUIET)
+        running.process = Heir(reply["pid"], running.process)  # type: ignore[assignment]
+        device.expect_nothing(QUIET)
+        with running.client() as client:  # the other one's connection ends with the old process
             assert client.get("/api/status").json()["registered"] == 1
             refused = client.post("/api/upgrade", json={"program": "/bin/true"})
             assert refused.status_code == 400
