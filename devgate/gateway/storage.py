@@ -33,6 +33,8 @@ RECORD_SECONDS_AWAY = 1.0  # ... if the database is known to be away
 
 # Makes a command's event: from the command, its `command_front`, and the wall clock's time.
 CommandEvent = Callable[[Command, str, float], Row]
+OnDone = Callable[[Exception | None], None]  # with None once it is on disk, or with an error
+OnDisk = Callable[[bool], None]  # with whether it is
 
 # Events that devices can cause any number of times, and that may be left out.
 NOISE = frozenset({
@@ -137,11 +139,7 @@ class Records:
         return self._writer.lost
 
     def write(
-        self,
-        command: Command,
-        events: Sequence[CommandEvent],
-        at: float,
-        on_done: Callable[[Exception | None], None],
+        self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone
     ) -> None:
         """Write the command and these events of it, with the time `at` (wall clock), in one
         transaction. Calls back with None once they are on disk, or with an error: then they never
@@ -159,10 +157,14 @@ class Records:
         # With events it is an entry of its own, which a later post() must not replace.
         self._writer.post(rows, None if events else ("command", command.id))
 
-    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
-        """post() with one of the command's own events."""
-        row = event(command, self._front(command), at)
-        self._writer.post([Row("command", command.values()), row])
+    def post_event(
+        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+    ) -> None:
+        """post() with one of the command's own events. `on_disk` is called as by flush()."""
+        writer, row = self._writer, event(command, self._front(command), at)
+        writer.post([Row("command", command.values()), row])
+        if on_disk is not None:  # as flush(), without a call
+            writer.flush(on_disk) if writer.state == "ok" else on_disk(False)
 
     def resolve(
         self,
@@ -170,7 +172,7 @@ class Records:
         given: str,
         note: str | None,
         by: str,
-        on_done: Callable[[Exception | None], None],
+        on_done: OnDone,
         address: str = "",
     ) -> Verdict:
         """Write a person's verdict on these commands. Calls back with None once it is on disk,
@@ -229,9 +231,7 @@ class Records:
         id = f"{imei}:{kind}"
         self._writer.post([Row("open_results", (id, detail))], ("open_results", id))
 
-    def unknown_devices(
-        self, rows: Sequence[tuple[Any, ...]], on_done: Callable[[Exception | None], None]
-    ) -> None:
+    def unknown_devices(self, rows: Sequence[tuple[Any, ...]], on_done: OnDone) -> None:
         """Attempts of devices that were refused, in the columns of `store.unknown.WRITTEN`. Calls
         back with None once they are on disk, or with why they never will be."""
         self._writer.write([Row("unknown", values) for values in rows], on_done)
@@ -240,7 +240,7 @@ class Records:
         """How far a webhook has come, in the columns of its table."""
         self._writer.post([Row("target", values)], ("target", values[0]))
 
-    def flush(self, on_done: Callable[[bool], None]) -> None:
+    def flush(self, on_done: OnDisk) -> None:
         """Call back with True once what was posted is on disk; at once with False while the
         database is away. flushed() waits for it."""
         if self._writer.state == "ok":

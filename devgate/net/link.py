@@ -233,6 +233,10 @@ class Mark:
         open, also if it has failed. Later bytes make no difference."""
         return unacknowledged(self._link) <= self._meter.written - self.place
 
+    def unmark(self) -> None:
+        """As Link.unmark()."""
+        self._link.unmark()
+
 
 def unacknowledged(link: Link) -> int:
     """How many bytes the peer has not acknowledged, with those that wait in the link itself."""

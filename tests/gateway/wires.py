@@ -17,6 +17,8 @@ class FakeMark:
     def acknowledged(self) -> bool:
         return self.link.acknowledged >= self.place
 
+    def unmark(self) -> None: ...
+
 
 class FakeLink:
     """A device's connection: notes what goes out. `whole`: it still takes something. The device's
@@ -48,8 +50,6 @@ class FakeLink:
     def transmit_marked(self, wire: bytes) -> tuple[bool, FakeMark | None]:
         sent = self.transmit(wire)
         return sent, FakeMark(self, self.written) if sent and not self.relayed else None
-
-    def unmark(self) -> None: ...
 
 
 class Links(dict[Imei, FakeLink]):

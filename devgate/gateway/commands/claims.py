@@ -16,6 +16,9 @@ class Mark(Protocol):
     def acknowledged(self) -> bool:
         """Whether the device's TCP has acknowledged all bytes up to it."""
 
+    def unmark(self) -> None:
+        """No mark of its connection is needed any longer, nor may be asked."""
+
 
 class DeviceLink(Protocol):
     """A device's connection, as far as results depend on it."""

@@ -32,10 +32,11 @@ class Ids:
             fresh = ((number >> RANDOM_BITS) + 1) << RANDOM_BITS | randbits(FRESH_BITS)
             self.last = max(self.last, fresh)
 
-    def next(self) -> str:
+    def next(self, now: float | None = None) -> str:
         """26 characters: a time in milliseconds, not below that of any id before, and a number
-        that is random, or one more than that of the id before where the time is the same."""
-        number = int(time() * 1000) << RANDOM_BITS
+        that is random, or one more than that of the id before where the time is the same. `now`:
+        the wall clock's time, if the caller knows it."""
+        number = int((time() if now is None else now) * 1000) << RANDOM_BITS
         if number >> RANDOM_BITS > self.last >> RANDOM_BITS:
             number |= randbits(FRESH_BITS)
         else:

@@ -135,7 +135,8 @@ class Orders:
         refusal = self._refusal(order)
         if (state := self._records.state) != "ok":
             raise StoreError(f"the gateway cannot write its journal ({state}); nothing was sent")
-        command = Command(order.id or self.ids.next(), order, time())
+        now = time()
+        command = Command(order.id or self.ids.next(now), order, now)
         command.presumed = presumed
         command.on_settled(wait, on_done)
         try:

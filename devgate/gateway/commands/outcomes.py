@@ -78,11 +78,14 @@ class Outcomes:
         """Nothing of it was sent. Its caller gets that outcome once it is on disk."""
         if why is not None:
             command.why = why
-        self.end(command, status, message)
-        self._records.flush(partial(self.flushed, partial(self._unsent_flushed, command)))
+        on_disk = partial(self.flushed, partial(self._unsent_flushed, command))
+        self.end(command, status, message, on_disk)
 
-    def end(self, command: Command, status: str, message: str | None = None) -> None:
-        """Give it its outcome. The caller of this calls back those who wait, by flushed()."""
+    def end(
+        self, command: Command, status: str, message: str | None, on_disk: Callable[[bool], None]
+    ) -> None:
+        """Give it its outcome. `on_disk` is called as by Records.flush(), and calls back those who
+        wait."""
         now = time()
         command.ends(status, now, message)
         if status in ANSWERS:
@@ -91,14 +94,14 @@ class Outcomes:
         self.live.pop(command.id, None)
         if command.key is not None:
             self.by_key.pop(command.key, None)
-        self._running.note_outcome(command)
+        self._running.note_outcome(command, now)
         self._rates.note(command)
-        self._records.post_event(command, ended, now)
-        command.front = None  # it may stay in memory for hours, and rarely has another event
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
             command.id, command.imei, command.type, status,
         )  # fmt: skip
+        self._records.post_event(command, ended, now, on_disk)
+        command.front = None  # it may stay in memory for hours, and rarely has another event
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
         """They are 408s, and fewer answers came than commands. The last one is the newest.
@@ -127,11 +130,11 @@ class Outcomes:
         command.done = False
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
-        self._running.note_outcome(command)
+        self._running.note_outcome(command, now)
         self._rates.note_late(command)
-        self._records.post_event(command, settled_late, now)
         log.info("late result command=%s status=%s", command.id, status)
-        self._records.flush(partial(self.flushed, partial(_late_flushed, command)))
+        on_disk = partial(self.flushed, partial(_late_flushed, command))
+        self._records.post_event(command, settled_late, now, on_disk)
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
         """The callback of Records.flush(). Calls `on_done` once what was posted is on disk; with

@@ -86,12 +86,13 @@ class Results:
             self.note(device, kind)
         if link is not None and found and found[0][0].link is link:
             # Stop counting the connection's bytes if no other command on it needs that.
+            mark = found[0][0].mark
             for entry in device.claims.open:
                 if entry.link is link:
                     break
             else:
-                if not device.claims.groups:
-                    link.unmark()
+                if mark is not None and not device.claims.groups:
+                    mark.unmark()
         return found
 
     def late(self, entry: Sent[Command], held: Held) -> None:

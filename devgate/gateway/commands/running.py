@@ -25,10 +25,11 @@ class Running:
         """As load() takes it."""
         return dict(self._until)
 
-    def until(self, imei: Imei) -> float | None:
-        """When the device will have finished; None if it is not known to run."""
+    def until(self, imei: Imei, now: float | None = None) -> float | None:
+        """When the device will have finished; None if it is not known to run. `now`: the wall
+        clock's time, if the caller knows it."""
         until = self._until.get(imei)
-        if until is not None and until <= time():
+        if until is not None and until <= (time() if now is None else now):
             del self._until[imei]
             return None
         return until
@@ -47,8 +48,9 @@ class Running:
                     return None
         return found
 
-    def note_outcome(self, command: Command) -> None:
-        """A command has an outcome. Only a confirmed one changes anything.
+    def note_outcome(self, command: Command, now: float) -> None:
+        """A command has an outcome, at this time of the wall clock. Only a confirmed one changes
+        anything.
 
         A start that is confirmed while the device runs adds to its time: that is
         what a device does with a second start.
@@ -59,7 +61,7 @@ class Running:
             if self._until.pop(command.imei, None) is not None:
                 self._records.running(command.imei, None)
         elif command.long is not None:
-            until = (self.until(command.imei) or time()) + command.long
+            until = (self.until(command.imei, now) or now) + command.long
             if self._directory.counts_times(command.imei):
                 return
             self._until[command.imei] = until

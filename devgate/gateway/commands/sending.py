@@ -152,7 +152,8 @@ class Sender:
 
     def _perform(self, device: DeviceCommands, command: Command) -> None:
         """Journal it as sent; `_written` goes on from there."""
-        running = command.type == "start" and self._running.until(device.imei) is not None
+        now = time() if command.noted else command.accepted_at  # which is this moment
+        running = command.type == "start" and self._running.until(device.imei, now) is not None
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
         # Orders has checked that for a command that has just come.
@@ -163,7 +164,6 @@ class Sender:
         device.current = command
         self.in_flight += 1
         self.sequence += 1
-        now = time() if command.noted else command.accepted_at  # which is this moment
         command.sends(now, running, self.sequence)
         events = (sent,) if command.noted else (accepted, sent)
         command.noted = True

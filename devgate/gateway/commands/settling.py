@@ -43,9 +43,11 @@ class Settler(Sender):
             elif entry is not device.aside:
                 self.results.late(entry, held)
                 continue
-            self.counts.answering.observe(held.at - entry.at)
-            self.results.answered(entry, held)
+            # It is in time before its deadline, unless its caller has set that.
+            if command.timeout or held.at > command.until or self.results.slow.remembers:
+                self.results.answered(entry, held)
             self._answered(device, command, held.status)
+            self.counts.answering.observe(held.at - entry.at)
 
     def reopen(self, command: Command, unknown_since: float) -> None:
         """After a start of the gateway: this one's result may still come. The oldest first."""
@@ -116,8 +118,7 @@ class Settler(Sender):
         """It has its outcome; its caller gets that once it is on disk."""
         if device.claim is None:
             self._awaited.pop(device.imei, None)
-        self._outcomes.end(command, status, message)
-        self._records.flush(partial(self._flushed, device, command))
+        self._outcomes.end(command, status, message, partial(self._flushed, device, command))
 
     def _flushed(self, device: DeviceCommands, command: Command, on_disk: bool) -> None:
         if on_disk:

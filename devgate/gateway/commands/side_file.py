@@ -116,11 +116,13 @@ class LateOutcomes:
         command.ends(line["status"], line["ended_at"] or time(), line["message"])
         if line["late"]:
             command.late, command.late_at = True, line["late_at"]
-        self._running.note_outcome(command)
-        self._records.post_event(command, ended, time())
+        now = time()
+        self._running.note_outcome(command, now)
+        self._records.post_event(command, ended, now)
 
     def _settles(self, command: Command, line: Mapping[str, Any]) -> None:
         self._withdraw(command.imei, command.id)
         command.settles_late(line["status"], line["late_at"] or line["ended_at"] or time())
-        self._running.note_outcome(command)
-        self._records.post_event(command, settled_late, time())
+        now = time()
+        self._running.note_outcome(command, now)
+        self._records.post_event(command, settled_late, now)

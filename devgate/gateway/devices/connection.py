@@ -92,10 +92,6 @@ class Connection(Parked):
         sent = self.transmit(wire)
         return sent, self.link.mark() if sent and not self.owner.relayed else None
 
-    def unmark(self) -> None:
-        """As device_commands.CommandLink.unmark()."""
-        self.link.unmark()
-
     def too_late(
         self, now: float, settings: DeviceSettings, crowded_timeout: float = math.inf
     ) -> str:

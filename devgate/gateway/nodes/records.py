@@ -9,13 +9,11 @@ from typing import Any
 from devgate.errors import StoreError
 from devgate.gateway.command import Command
 from devgate.gateway.details import accepted
-from devgate.gateway.storage import CommandEvent, Records
+from devgate.gateway.storage import CommandEvent, OnDisk, OnDone, Records
 from devgate.model import Imei
 from devgate.store.batch import Row
 from devgate.store.node_commits import KEY_SPENT, MOVED, WRITTEN
 from devgate.store.node_rows import Fate
-
-OnDone = Callable[[Exception | None], None]
 
 
 class NotWritten(StoreError):
@@ -75,11 +73,15 @@ class NodeRecords(Records):
         row = Row("order", (command.values(), rows, False, None))
         self._writer.post([row], None if events else ("command", command.id))
 
-    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+    def post_event(
+        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+    ) -> None:
         """As Records.post_event()."""
         rows = [event(command, self._front(command), at).values]
         row = Row("order", (command.values(), rows, not command.noted, None, command))
         self._writer.post([row])
+        if on_disk is not None:
+            self.flush(on_disk)
 
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
         """As Records.presence(), with the claim to the device: neither is ever given up."""

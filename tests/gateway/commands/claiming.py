@@ -22,6 +22,8 @@ class Link:
     def acknowledged(self) -> bool:
         return self.acknowledges
 
+    def unmark(self) -> None: ...
+
 
 class Device:
     """A device whose commands are sent, answered and given up, at given times."""

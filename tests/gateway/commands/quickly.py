@@ -32,7 +32,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.recovery import recover
 from devgate.gateway.commands.running import Running
 from devgate.gateway.known.directory import Directory
-from devgate.gateway.storage import CommandEvent, Records
+from devgate.gateway.storage import CommandEvent, OnDisk, Records
 from devgate.protocol.session import Result
 from devgate.store import history
 from devgate.store.batch import Row
@@ -81,8 +81,12 @@ class Memory(Records):
                 named = json.loads(event.values[4])["commands"]
                 self.ambiguous.append([one["command"] for one in named])
 
-    def post_event(self, command: Command, event: CommandEvent, at: float) -> None:
+    def post_event(
+        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+    ) -> None:
         self.post(command)
+        if on_disk is not None:
+            self.flush(on_disk)
 
     def event(self, *args: object, **detail: object) -> None: ...
 

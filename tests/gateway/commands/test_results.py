@@ -49,6 +49,21 @@ async def test_a_result_is_acknowledged_and_settles(store: Database) -> None:
         assert asked.status == "200"
 
 
+async def test_a_link_counts_its_bytes_only_while_a_result_may_come(store: Database) -> None:
+    async with serving(store) as (whole, device, nursery):
+        await device.registers()
+        link = whole.connection().link
+        for _ in range(2):
+            assert link.outbound is None, "nobody needs its marks"
+            asked = ask(whole, nursery)
+            assert await device.hears(26) == b"026000123456787654321QD500"
+            assert link.outbound is not None
+            await device.says(b"023200123456787654321QD")
+            assert await device.hears(23) == b"023200123456787654321QD"
+            await until(lambda asked=asked: asked.said)
+        assert link.outbound is None
+
+
 async def test_not_me_settles_and_is_reported(store: Database) -> None:
     async with serving(store) as (whole, device, nursery):
         await device.registers()
