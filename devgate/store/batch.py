@@ -1,4 +1,4 @@
-"""Rows of one commit, and the statements that write them."""
+"""Rows of one commit, the numbers of its events, and the statements that write them."""
 
 from __future__ import annotations
 
@@ -137,6 +137,45 @@ def make_batch(rows: Iterable[Row]) -> Batch:
         else:
             by_kind.setdefault(kind, {})[values[0]] = values
     return Batch(events, by_kind, verdicts)
+
+
+class Numbering:
+    """The number and the time of the newest event that is on disk."""
+
+    def __init__(self, last: int, at: float) -> None:
+        self.last = last
+        self.at = at
+        # Events that got another time: as written, and as given. A commit that failed may have
+        # been carried out: then its events are found on disk, and must be recognised.
+        self._moved: dict[Values, Values] = {}
+
+    def number(self, given: Sequence[Values], found: Sequence[Values]) -> list[Values]:
+        """Those of `given` that are not among `found`, with their numbers and times.
+
+        `found` are events on disk behind `last` that were not known of; the numbers go on from
+        them. Nothing counts as written before done().
+        """
+        last, at = self.last, self.at
+        if found:
+            last, at = found[-1][-1], max(at, found[-1][0])
+            there = {self._moved.get(event, event[:-1]) for event in found}
+            given = [values for values in given if values not in there]
+        events: list[Values] = []
+        for number, values in enumerate(given, last + 1):
+            if values[0] >= at:
+                at = values[0]
+                events.append((*values, number))
+            else:
+                event = (at, *values[1:], number)
+                self._moved[event] = values
+                events.append(event)
+        return events
+
+    def done(self, events: Sequence[Values]) -> None:
+        """These are on disk."""
+        if events:
+            self.last, self.at = events[-1][-1], max(self.at, events[-1][0])
+        self._moved.clear()
 
 
 def statement(mark: str, kind: str, rows: int) -> str:

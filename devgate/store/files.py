@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import StoreError
-from devgate.store.wal import FRAME_HEAD, Index, Published, id_of, last_commit
+from devgate.store.wal import Index, Published, id_of, last_commit, was_cut
 
 log = logging.getLogger("devgate.store")
 
@@ -99,11 +99,13 @@ class Files:
         Raises FilesChanged, and StoreError as check() does. What was damaged is left so that
         SQLite's own recovery is right.
         """
-        if self._index is None:
+        index = self._index
+        if index is None:
             return
         if self._overwritten is not None:  # the log has been emptied
             raise StoreError(self._overwritten)
-        copied = self._index.copied()
+        # Before the files: what the index tells of is in them.
+        copied, now = index.copied(), index.published()
         try:
             file = os.stat(self._path)
         except OSError:
@@ -120,23 +122,16 @@ class Files:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._wal:
             raise FilesChanged(f"the database's log {self._wal_path} was removed; it is made anew")
-        self._look_at_log(found.st_size, thorough)
+        seen, self._seen = self._seen, now
+        if now is not None and (
+            thorough or found.st_size < now.size or was_cut(self._log, seen, now)
+        ):
+            self._look_at_log(index, now)
 
-    def _look_at_log(self, size: int, thorough: bool) -> None:
-        assert self._index is not None, "look() has looked"
-        seen, self._seen = self._seen, self._index.published()
-        if (now := self._seen) is None:
-            return
-        good = size >= now.size
-        if good and not thorough:
-            if seen is None or not seen.frames or seen.salts != now.salts:
-                return
-            # It may have been cut before the last commit, which has made it long again.
-            head = os.pread(self._log, FRAME_HEAD.size, seen.size - seen.frame_size)
-            if head[8:16] == now.salts:
-                return
+    def _look_at_log(self, index: Index, now: Published) -> None:
+        """Whether all of it is there, as the index says. Raises FilesChanged if it is not."""
         end = last_commit(self._log, now)
-        if end == now.size or self._index.published() != now:  # see look_after()
+        if end == now.size or index.published() != now:  # see look_after()
             return
         # No checkpoint may take a hole for pages: what is behind the first one is cut off.
         os.ftruncate(self._log, end)

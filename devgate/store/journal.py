@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from devgate.errors import Fenced, StoreError
 from devgate.store import sqlite_commit
-from devgate.store.batch import EVENT_COLUMNS, Batch, Row, Statements, make_batch
+from devgate.store.batch import EVENT_COLUMNS, Batch, Numbering, Row, Statements, make_batch
 from devgate.store.engine import Database
 from devgate.store.event_tables import event
 from devgate.store.files import FilesChanged
 from devgate.store.json_rows import write_plain
-from devgate.store.numbering import Numbering, Values
+from devgate.store.numbering import Values
 from devgate.store.ownership import DISOWNED, Behind, Fence
 from devgate.store.recent import Recent
 from devgate.store.succession import unlock

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from devgate.errors import StoreError
-from devgate.store.batch import found_by_device
-from devgate.store.numbering import Numbering, Values
+from devgate.store.batch import Numbering, found_by_device
+from devgate.store.numbering import Values
 from devgate.store.timelines import TIMELINE
 
 SLICE = 1000  # rows of the dead that one transaction takes: about 30 ms

@@ -116,7 +116,7 @@ def write_events(trips: Trips, told: Sequence[Values], commands: Set[str]) -> An
 
 
 def _by_device(told: Sequence[Values], commands: Set[str]) -> Iterator[bool]:
-    """As numbering.found_by_device() once they are numbered, or true: what is found by its
+    """As batch.found_by_device() once they are numbered, or true: what is found by its
     device may be near its command all the same."""
     oldest, newest = min(values[0] for values in told), max(values[0] for values in told)
     first, end = id_prefix(int(newest) + AHEAD + 1 - NEAR), id_prefix(int(oldest) + NEAR)

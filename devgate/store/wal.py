@@ -69,6 +69,15 @@ class Index:
         return PUBLISHED.unpack_from(self._map)[3], done, attempted
 
 
+def was_cut(log: int, seen: Published | None, now: Published) -> bool:
+    """Whether the log was cut after it had been `seen`, and before the last commit, which has
+    made it long again. `log` is a descriptor."""
+    if seen is None or not seen.frames or seen.salts != now.salts:
+        return False
+    head = os.pread(log, FRAME_HEAD.size, seen.size - seen.frame_size)
+    return head[8:16] != now.salts
+
+
 def last_commit(log: int, published: Published) -> int:
     """The size of the log up to its last commit, of which nothing is missing before. `log` is a
     descriptor."""

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from ulid import ULID
 
 from devgate.store import aged, finding, history, statistics
-from devgate.store.batch import Row
+from devgate.store.batch import Numbering, Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
-from devgate.store.numbering import NEAR, Numbering, floor_id
+from devgate.store.numbering import NEAR, floor_id
 from tests.store.commands import EPOCH, command_row
 from tests.store.plain import A, B
 
