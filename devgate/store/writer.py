@@ -76,6 +76,7 @@ class Writer(Generic[Row, Done]):
         self._number = 0  # of the last entry: counted by any task of the loop
         self._gathering = Gathering()  # run() pauses by it; any task cuts the pause short
         # From here on changed by run() alone, and read by any task.
+        self.state = "ok"  # or a sentence: why nothing can be written
         self._condition = Condition()
         self._idle = idle
         self.fenced: Fenced | None = None  # why nothing will be written any more
@@ -83,14 +84,6 @@ class Writer(Generic[Row, Done]):
         self._one_by_one = OneByOne(self._commit_in_thread, outage, disposable)
         self._on_well = on_well
         self._measured = measured
-
-    @property
-    def state(self) -> str:
-        """`ok`, or a sentence: why nothing can be written."""
-        now = self._condition
-        if not now.outage and (slow := time.monotonic() - now.since) > SLOW_SECONDS:
-            return f"a commit has been under way for {slow:.0f} s"
-        return now.outage or "ok"
 
     @property
     def stuck(self) -> bool:
@@ -188,7 +181,7 @@ class Writer(Generic[Row, Done]):
                     nursery.cancel_scope.cancel()
             finally:
                 # Callers may be shielded from cancellation: they must not wait for ever.
-                self._condition.outage = str(self.fenced or STOPPED)
+                self._condition.outage = self.state = str(self.fenced or STOPPED)
                 self._batch.error = self.fenced or STOPPED
                 self._done(self._batch)
                 self.thread.stop()
@@ -198,6 +191,9 @@ class Writer(Generic[Row, Done]):
         """Call back those who wait for a commit that hangs."""
         while True:
             await trio.sleep(LOOK_SECONDS)
+            slow = time.monotonic() - self._condition.since
+            if slow > SLOW_SECONDS and not self._condition.outage:
+                self.state = f"a commit has been under way for {slow:.0f} s"
             if self._busy is not None and self.state != "ok":
                 self._busy.end_flushes()
                 self._batch.end_flushes()
@@ -267,6 +263,7 @@ class Writer(Generic[Row, Done]):
             raise
         finally:
             self._condition.since = math.inf
+            self.state = self._condition.outage or "ok"
         try:
             self._measured(trio.current_time() - began, len(rows))
             self._committed(done)
@@ -287,11 +284,14 @@ class Writer(Generic[Row, Done]):
     def _again(self, batch: Batch[Row], sentence: str) -> None:
         """Put posted rows back to the front of the queue, except those replaced meanwhile."""
         self._condition.fails(sentence)
+        self.state = sentence
         batch.again = bool(batch.posted)
         self._batch.posted = {**batch.posted, **self._batch.posted}
         if self._batch.posted:
             self._wake.set()
 
     def _well(self) -> None:
-        if self._condition.works(self.lost):
+        was_away = self._condition.works(self.lost)
+        self.state = "ok"
+        if was_away:
             self._on_well()
