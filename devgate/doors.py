@@ -95,8 +95,7 @@ class Doors:
         await self._open_to_devices(doors, admit)
         places = budget()
         self._control = ControlServer(
-            gate.dispatch,
-            begin=gate.begin,
+            gate,
             access=self._parts.tokens,
             group=Group(lambda: gateway.settings.control.role, may_by_socket),
             max_connections=min(MAX_WEB, places.unix),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from devgate.cluster.link import OUTSTANDING
 from devgate.control.limits import Limits
 from devgate.control.server import ControlServer
-from devgate.control.streams import Begin, Dispatch
+from devgate.control.streams import Begin, Dispatch, Functions
 from devgate.gateway.refusals import Refusals
 from devgate.net.urgent import Urgent
 
@@ -62,8 +62,7 @@ def door(
     `dispatch` and `begin` are those of `operations.forwarding`.
     """
     return ControlServer(
-        dispatch,
-        begin=begin,
+        Functions(dispatch, begin),
         access=Secret(secret),
         max_tcp=max_connections,
         limits=Limits(outstanding=OUTSTANDING + 1),  # a ping is always read

@@ -20,7 +20,7 @@ from devgate.control.moving import Moved
 from devgate.control.outbox import Outbox
 from devgate.control.replies import Args, Asked, Reply, line, refusal
 from devgate.control.requests import RequestReader
-from devgate.control.streams import Begin, Dispatch, Streams
+from devgate.control.streams import Entry, Streams
 from devgate.control.transport import Transport
 from devgate.errors import CallerError, DevgateError
 from devgate.model import shown
@@ -43,8 +43,7 @@ class Connection:
     def __init__(
         self,
         transport: Transport,
-        dispatch: Dispatch,
-        begin: Begin,
+        entry: Entry,
         hangups: Hangups,
         limits: Limits,
         urgent: Urgent | None = None,
@@ -65,8 +64,7 @@ class Connection:
         self._caller = caller
         self._guest = guest
         self._transport = transport
-        self._dispatch = dispatch
-        self._begin_now = begin
+        self._entry = entry
         self._hangups = hangups
         self._limits = limits
         self._most = limits.outstanding
@@ -223,7 +221,7 @@ class Connection:
         try:
             asked = self._admitted(request)
             # Not before an earlier request whose task has not begun.
-            begun = not self._begun and self._begin_now(asked.args, asked.source, asked.reply)
+            begun = not self._begun and self._entry.begin(asked.args, asked.source, asked.reply)
         except Exception as err:
             self._refuse(request, err)
             if self._caller is not None and self._caller.hopeless:
@@ -251,7 +249,7 @@ class Connection:
         # a stop that was sent behind a start reaches the gateway behind it.
         request, args, source, reply = self._begun.popleft()
         try:
-            answer = await self._dispatch(args, source)
+            answer = await self._entry.dispatch(args, source)
             if isinstance(answer, dict):
                 return reply(answer)
             await self._streams.follow(answer, request, source, self._outbox)

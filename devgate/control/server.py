@@ -19,7 +19,7 @@ from devgate.control.limits import Limits
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
 from devgate.control.moving import Moved
 from devgate.control.shares import Shares
-from devgate.control.streams import Begin, Dispatch
+from devgate.control.streams import Entry
 from devgate.control.transport import PlainTransport, wrap
 from devgate.errors import SetupError
 from devgate.gateway.refusals import Refusals
@@ -40,7 +40,7 @@ MAX_UNSENT_TCP = 4 * 1024 * 1024
 
 
 class ControlServer:
-    """Turns bytes into requests, hands them to `dispatch`, and its answers into lines.
+    """Turns bytes into requests, hands them to its entry, and the answers into lines.
 
     What `begin` begins needs no task; all else goes to `dispatch`. Both get the request without
     its `id` and `token`, and the source that is recorded: "socket", "tcp:NAME" with the token's
@@ -51,9 +51,8 @@ class ControlServer:
 
     def __init__(
         self,
-        dispatch: Dispatch,
+        entry: Entry,
         *,
-        begin: Begin = lambda args, source, on_done: False,
         access: Access | None,
         group: Group | None = None,
         max_connections: int = MAX_CONNECTIONS,
@@ -76,7 +75,7 @@ class ControlServer:
         self._max_tcp = max_connections if max_tcp is None else max_tcp
         self._turns = Turns()
         self._shares = Shares()
-        self._asked = dispatch, begin
+        self._entry = entry
         self._access = access
         self._group = group
         self._max_connections = max_connections
@@ -219,7 +218,7 @@ class ControlServer:
         await self._run(
             Connection(
                 PlainTransport(guest.sock),
-                *self._asked,
+                self._entry,
                 hangups,
                 self._limits,
                 self._urgent,
@@ -237,7 +236,7 @@ class ControlServer:
         await self._run(
             Connection(
                 transport,
-                *self._asked,
+                self._entry,
                 hangups,
                 replace(self._limits, unsent=min(self._limits.unsent, MAX_UNSENT_TCP)),
                 self._urgent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -41,6 +41,25 @@ class Stream(Protocol):
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 # The same without a task, calling back with the reply. False: not this request, dispatch it.
 Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
+
+
+class Entry(Protocol):
+    """Where requests go."""
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """For each request that is not begun."""
+
+    @property
+    def begin(self) -> Begin:
+        """Asked first. Another one while requests are held: it is read for each of them."""
+
+
+class Functions(NamedTuple):
+    """An Entry that is always open."""
+
+    dispatch: Dispatch
+    begin: Begin
 
 
 class Streams:

@@ -54,17 +54,12 @@ class Gate:
 
     def __init__(self, dispatch: Dispatch, begin: Begin) -> None:
         self._dispatch = dispatch
-        self._begin = begin
+        # As operations.entry.begin(): False where that is not possible, or not now.
+        self.begin = self._begin = begin
         self._held: deque[_Held] | None = None  # while it is closed
         self._forward: Forward | None = None
         self._under_way = 0  # operations, without orders, which may wait for a device
         self._less = trio.lowlevel.ParkingLot()
-
-    def begin(self, args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
-        """As operations.entry.begin(): False where that is not possible, or not now."""
-        if self._held is not None or self._forward is not None:
-            return False
-        return self._begin(args, source, on_done)
 
     async def dispatch(self, args: Args, source: str) -> Reply | Stream:
         """As operations.entry.dispatch()."""
@@ -95,6 +90,7 @@ class Gate:
         """Hold requests from now on."""
         if self._held is None:
             self._held = deque()
+            self.begin = _not_now
 
     async def idle(self) -> None:
         """Wait until no operation is under way, except orders."""
@@ -103,7 +99,7 @@ class Gate:
 
     def open(self) -> None:
         """Carry out the held requests, in order, and all later ones."""
-        held, self._held = self._held or deque(), None
+        held, self._held, self.begin = self._held or deque(), None, self._begin
         for one in held:
             try:
                 begun = self._begin(one.args, one.source, one.answered)
@@ -116,8 +112,13 @@ class Gate:
     def forward(self, forward: Forward) -> None:
         """Forward the held requests to another gateway, in order, and all later ones."""
         held, self._held, self._forward = self._held or deque(), None, forward
+        self.begin = _not_now
         for one in held:
             forward(one.args, one.source, one.answered)
+
+
+def _not_now(args: Args, source: str, on_done: Callable[[Reply], None]) -> bool:
+    return False
 
 
 def carry_out(dispatch: Dispatch, begin: Begin, nursery: trio.Nursery) -> Forward:

@@ -213,8 +213,7 @@ async def serving(
     office = Office()
     urgent = Urgent()
     server = ControlServer(
-        office.dispatch,
-        begin=office.begin,
+        office,
         access=access,
         group=group,
         limits=limits,
