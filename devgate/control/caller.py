@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from devgate.control.replies import Args
+from devgate.control.requests import Args
 from devgate.control.shares import Shares
 from devgate.errors import TokenRefused
 from devgate.gateway.refusals import Refusals

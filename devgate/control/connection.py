@@ -17,9 +17,8 @@ from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
 from devgate.control.limits import Limits
 from devgate.control.moving import Moved
-from devgate.control.outbox import Outbox
-from devgate.control.replies import Args, Asked, Reply, line, refusal
-from devgate.control.requests import RequestReader
+from devgate.control.outbox import Asked, Outbox, Reply, line, refusal
+from devgate.control.requests import Args, RequestReader
 from devgate.control.streams import Entry, Streams
 from devgate.control.transport import Transport
 from devgate.errors import CallerError, DevgateError

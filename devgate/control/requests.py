@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NoReturn
 
 from devgate.errors import CallerError
 from devgate.model import STRICT, shown
+
+Args = Mapping[str, object]  # what a request says
 
 WORD = b"command"
 MAX_REQUEST = 65536  # bytes from the word's first letter to the last brace

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import trio
 
 from devgate.control.caller import Caller
-from devgate.control.outbox import Outbox
-from devgate.control.replies import Args, Reply, line, refusal
+from devgate.control.outbox import Outbox, Reply, line, refusal
+from devgate.control.requests import Args
 from devgate.errors import CallerError
 from devgate.model import Source
 

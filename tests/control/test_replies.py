@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from devgate.control.replies import Reply, line, refusal
+from devgate.control.outbox import Reply, line, refusal
 from devgate.errors import CallerError
 
 
