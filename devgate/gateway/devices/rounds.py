@@ -43,6 +43,8 @@ class Rounds:
         clock = trio.lowlevel.current_clock().current_time
         last = clock()
         while True:
+            # What the last round left: bytes that come during the wait are read in this round.
+            behind = dispatcher.in_flight > 0 and poller.behind
             if rate > BUSY_RATE and not dispatcher.in_flight and not poller.behind:
                 await trio.sleep(GATHER_SECONDS)
             else:
@@ -50,7 +52,7 @@ class Rounds:
             now, most, count = clock(), ROUND, 0
             if dispatcher.in_flight:
                 most = ROUND_IN_FLIGHT
-                if poller.behind:
+                if behind:
                     count = self._hear_awaited(now)
             count += self._desk.read(poller.arrivals(most), now)
             spent = clock() - now
