@@ -142,7 +142,11 @@ def test_without_its_key_a_webhook_is_told_of_and_the_others_go_on(harm: str) ->
                 f'secret = "whsec_{"A" * 44}"\n'
             )
         served.start()
-        assert [item["name"] for item in served.ask({"type": "webhooks"})["items"]] == ["other"]
+        listed = served.ask({"type": "webhooks"})["items"]
+        states = {item["name"]: item["state"] for item in listed}
+        assert states["shop"] == "unusable"
+        assert states.keys() == {"other", "shop"}
+        assert states["other"] != "unusable"
         line = served.logged("webhook cannot be used", "shop", str(key))
         assert "fernet:" not in line
         if harm == "missing":  # a new key would lock the restored one out

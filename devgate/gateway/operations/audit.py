@@ -88,7 +88,7 @@ def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
         plain = field in SAID and isinstance(value, str | int | float)
         given[field] = (value if not isinstance(value, str) else value[:200]) if plain else "given"
         if field == "imeis" and isinstance(value, list):
-            given |= {"imeis": value[:MAX_IMEIS], "count": len(value)}
+            given |= {"imeis": ", ".join(map(str, value[:MAX_IMEIS])), "count": len(value)}
     note(gateway, "operation.done", who, operation=name, given=given)
 
 
