@@ -65,7 +65,7 @@ class Outcomes:
 
     async def write_rates(self) -> None:
         """Write the StartRates that wait to be written: for a process that ends."""
-        await self._rates.flush()
+        await self._rates.flush(0.0)
 
     def end_all(self, commands: Iterable[Command], status: str) -> None:
         """end_unsent() each of them with this status."""

@@ -69,11 +69,12 @@ class StartRates:
                 await self.flush()
         finally:
             with trio.move_on_after(LAST_SECONDS, shield=True):
-                await self.flush()
+                await self.flush(0.0)
 
-    async def flush(self) -> None:
+    async def flush(self, step: float = STEP_SECONDS) -> None:
         """Write what waits, behind what is being written. What the database does not take now
-        waits on."""
+        waits on. `step`: seconds between two transactions, in which starts are committed; 0 for
+        a process that ends, which takes none."""
         async with self._writing:
             self._any = trio.Event()
             imeis = sorted(self._waiting)
@@ -86,7 +87,7 @@ class StartRates:
                     if isinstance(err, StoreError):
                         return
                     raise
-                await trio.sleep(STEP_SECONDS)
+                await trio.sleep(step)
 
     def _wait_on(self, rows: Sequence[Starts]) -> None:
         for row in rows:

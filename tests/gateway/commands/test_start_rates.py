@@ -103,4 +103,6 @@ async def test_a_flush_that_is_cancelled_loses_nothing(
         await trio.testing.wait_all_tasks_blocked()
         assert on_disk() == SLICE
         nursery.cancel_scope.cancel()
+        ended = trio.current_time()
     assert on_disk() == SLICE + 10
+    assert trio.current_time() == ended, "no pauses for starts, of which there are none"
