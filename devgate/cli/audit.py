@@ -46,7 +46,7 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
     if rows := [_row(one) for one in reply["items"]]:
         say(table([name.upper() for name in AUDIT_CSV if name != "event"], rows))
     else:
-        click.echo(said("nothing is like that"), err=True)
+        click.echo(said("no matching entries"), err=True)
 
 
 def _row(event: Mapping[str, Any]) -> list[object]:
