@@ -22,6 +22,7 @@ from devgate.store.outage import one_line, outage
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 
 MOVER = 0x64657669  # the second key of PostgreSQL's advisory lock: one process moves at a time
+CHANGER = 0x6465766D  # likewise: one transaction at a time changes how far the move is
 AT_ONCE = 2_000  # rows of a cursor on the server
 
 COPYING, FOLLOWING, COMPARED = "copying", "following", "compared"
@@ -49,6 +50,7 @@ _UNIQUE = text("""
     WHERE n.nspname = current_schema() AND c.relname = ANY(:tables) AND k.contype = 'u'
 """)
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
+_WAIT = text("SELECT pg_advisory_xact_lock(hashtext(current_schema()), :number)")
 
 
 class Move(NamedTuple):
@@ -84,6 +86,10 @@ def lock(conn: Connection) -> bool:
 def state(conn: Connection, *, lock: bool = False) -> Move | None:
     """The move that is under way; None: there is none, or no more. `lock`: keep others from
     changing it in this transaction."""
+    if lock:
+        # Before any lock of the table: whoever waits for its row would keep complete() from
+        # dropping it, and PostgreSQL ends one of two that wait for each other.
+        conn.execute(_WAIT, {"number": CHANGER})
     if version_of(conn) != MOVING:
         return None
     how = " FOR UPDATE" if lock else ""
