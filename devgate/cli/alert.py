@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from devgate.cli.alert_receivers import receiver
+from devgate.cli.asking import answer, given
 from devgate.cli.describe import ago, span
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import YES, Where, certain, common, decorated, finish, options, table
-from devgate.control.client import ask
+from devgate.cli.output import YES, Where, certain, common, decorated, options, table
 
 Reply = Mapping[str, Any]
 
@@ -59,8 +59,7 @@ def list_(where: Where, limit: int | None, after: str | None) -> None:
     Example:
       devgate alert list --json | jq '.items[] | select(.kind == "offline") | .subject'
     """
-    request = {"type": "alerts", **_given(limit=limit, after=after)}
-    finish(ask(where.socket(), request), where.as_json, _firing)
+    answer(where, {"type": "alerts", **given(limit=limit, after=after)}, _firing)
 
 
 @alert.command()
@@ -77,8 +76,8 @@ def log(where: Where, receiver: str | None, limit: int | None, after: str | None
     Example:
       devgate alert log --receiver ops --limit 20
     """
-    request = {"type": "alert_log", **_given(receiver=receiver, limit=limit, after=after)}
-    finish(ask(where.socket(), request), where.as_json, _sent)
+    request = {"type": "alert_log", **given(receiver=receiver, limit=limit, after=after)}
+    answer(where, request, _sent)
 
 
 @alert.group()
@@ -101,7 +100,7 @@ def rules(where: Where) -> None:
     Example:
       devgate alert rule list
     """
-    finish(ask(where.socket(), {"type": "alert_rules"}), where.as_json, _rules)
+    answer(where, {"type": "alert_rules"}, _rules)
 
 
 _of_a_rule = decorated(
@@ -125,7 +124,7 @@ _of_a_rule = decorated(
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="What it is about.")
 @_of_a_rule
 @common
-def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
+def add_rule(where: Where, /, name: str, kind: str, **of_rule: Any) -> None:
     """Add the rule NAME. What is true already when it is added is not reported.
 
     \b
@@ -136,8 +135,7 @@ def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
       devgate alert rule add vip --kind offline --tag vip --minutes 5 --to ops
       devgate alert rule add certs --kind certificate --days 21 --to ops
     """
-    request = {"type": "alert_rule_add", "name": name, "kind": kind, **_given(**given)}
-    finish(ask(where.socket(), request), where.as_json)
+    answer(where, {"type": "alert_rule_add", "name": name, "kind": kind, **given(**of_rule)})
 
 
 @rule.command("edit")
@@ -145,7 +143,7 @@ def add_rule(where: Where, /, name: str, kind: str, **given: Any) -> None:
 @click.option("--enable/--disable", "enabled", default=None, help="Put it to work, or to rest.")
 @_of_a_rule
 @common
-def edit_rule(where: Where, /, name: str, **given: Any) -> None:
+def edit_rule(where: Where, /, name: str, **of_rule: Any) -> None:
     """Change the rule NAME: what is given, and nothing else.
 
     \b
@@ -153,10 +151,9 @@ def edit_rule(where: Where, /, name: str, **given: Any) -> None:
       devgate alert rule edit away --minutes 30
       devgate alert rule edit away --disable
     """
-    if not (changes := _given(**given)):
+    if not (changes := given(**of_rule)):
         raise click.UsageError("Say what to change, --minutes or --to for example.")
-    request = {"type": "alert_rule_edit", "name": name, **changes}
-    finish(ask(where.socket(), request), where.as_json)
+    answer(where, {"type": "alert_rule_edit", "name": name, **changes})
 
 
 @rule.command("remove")
@@ -171,14 +168,10 @@ def remove_rule(where: Where, name: str, yes: bool) -> None:
       devgate alert rule remove away --yes
     """
     certain(f"Remove the rule {name}?", yes)
-    finish(ask(where.socket(), {"type": "alert_rule_remove", "name": name}), where.as_json)
+    answer(where, {"type": "alert_rule_remove", "name": name})
 
 
 alert.add_command(receiver)
-
-
-def _given(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _firing(reply: Reply) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 import click
 
+from devgate.cli.asking import answer, first_line, given
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import (
@@ -15,13 +16,10 @@ from devgate.cli.output import (
     certain,
     common,
     decorated,
-    fail,
-    finish,
     options,
     table,
     with_secret,
 )
-from devgate.control.client import ask
 
 Reply = Mapping[str, Any]
 
@@ -49,7 +47,7 @@ def receivers(where: Where) -> None:
     Example:
       devgate alert receiver list
     """
-    finish(ask(where.socket(), {"type": "alert_receivers"}), where.as_json, _receivers)
+    answer(where, {"type": "alert_receivers"}, _receivers)
 
 
 _of_a_receiver = decorated(
@@ -80,13 +78,11 @@ def add_receiver(
       devgate alert receiver add shop https://shop.example/alerts
       devgate alert receiver add ops --url-file ops.url
     """
-    given = _url(url, url_file)
-    if given is None:
+    found = _url(url, url_file)
+    if found is None:
         raise click.UsageError("Either URL or --url-file expected.")
-    request = {"type": "alert_receiver_add", "name": name, "url": given}
-    finish(
-        ask(where.socket(), {**request, **_given(language=language)}), where.as_json, with_secret
-    )
+    request = {"type": "alert_receiver_add", "name": name, "url": found}
+    answer(where, {**request, **given(language=language)}, with_secret)
 
 
 @receiver.command("edit")
@@ -96,7 +92,7 @@ def add_receiver(
 @_of_a_receiver
 @common
 def edit_receiver(
-    where: Where, /, name: str, url: str | None, url_file: TextIO | None, **given: Any
+    where: Where, /, name: str, url: str | None, url_file: TextIO | None, **of_receiver: Any
 ) -> None:
     """Change the receiver NAME: what is given, and nothing else.
 
@@ -105,11 +101,10 @@ def edit_receiver(
       devgate alert receiver edit ops --language zh
       devgate alert receiver edit ops --disable
     """
-    changes = _given(url=_url(url, url_file), **given)
+    changes = given(url=_url(url, url_file), **of_receiver)
     if not changes:
         raise click.UsageError("Say what to change, --language or --url-file for example.")
-    request = {"type": "alert_receiver_edit", "name": name, **changes}
-    finish(ask(where.socket(), request), where.as_json, with_secret)
+    answer(where, {"type": "alert_receiver_edit", "name": name, **changes}, with_secret)
 
 
 @receiver.command("remove")
@@ -124,7 +119,7 @@ def remove_receiver(where: Where, name: str, yes: bool) -> None:
       devgate alert receiver remove ops --yes
     """
     certain(f"Remove the receiver {name}?", yes)
-    finish(ask(where.socket(), {"type": "alert_receiver_remove", "name": name}), where.as_json)
+    answer(where, {"type": "alert_receiver_remove", "name": name})
 
 
 @receiver.command()
@@ -137,11 +132,7 @@ def test(where: Where, name: str) -> None:
     Example:
       devgate alert receiver test ops
     """
-    finish(ask(where.socket(), {"type": "alert_receiver_test", "name": name}), where.as_json)
-
-
-def _given(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+    answer(where, {"type": "alert_receiver_test", "name": name})
 
 
 def _url(url: str | None, file: TextIO | None) -> str | None:
@@ -149,15 +140,7 @@ def _url(url: str | None, file: TextIO | None) -> str | None:
         return url
     if url is not None:
         raise click.UsageError("Either URL or --url-file expected.")
-    try:
-        first = file.readline(MAX_URL).strip()
-    except UnicodeDecodeError:
-        _fail(file, "UTF-8 expected")
-    return first or _fail(file, "its first line is empty")
-
-
-def _fail(file: TextIO, why: str) -> NoReturn:
-    fail(f"--url-file {file.name}: {why}")
+    return first_line(file, "--url-file", MAX_URL)
 
 
 def _receivers(reply: Reply) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from devgate.cli.asking import given, pages, print_csv
 from devgate.cli.language import said
 from devgate.cli.moments import exact
-from devgate.cli.output import Where, common, exit_code, finish, in_short, say, table
+from devgate.cli.output import Where, common, finish, in_short, say, table
 from devgate.cli.params import Moment
-from devgate.control.client import ask
 from devgate.model import AUDIT_CSV, audit_detail, audit_row
 
 LIMIT, PAGE = 50, 1000  # events that are shown by default, and that are asked for at once
@@ -37,14 +36,16 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
       devgate audit --events session.refused
       devgate audit --since 2026-11-01 --csv > audit.csv
     """
-    given = {name: value for name, value in filters.items() if value is not None}
+    request = {"type": "audit", **given(**filters)}
     if as_csv:
-        _csv(where, given)
-    reply = _page(where, given, limit)
-    if exit_code(reply) or where.as_json:
-        finish(reply, where.as_json)
-    if rows := [_row(one) for one in reply["items"]]:
-        say(table([name.upper() for name in AUDIT_CSV if name != "event"], rows))
+        print_csv(AUDIT_CSV, pages(where, request, PAGE), audit_row)
+    # Looked for further and further back, until there are so many.
+    found = list(pages(where, request, limit, limit))
+    items = [one for page in found for one in page["items"]]
+    if where.as_json:
+        finish({**found[-1], "items": items}, as_json=True)
+    if items:
+        say(table([name.upper() for name in AUDIT_CSV if name != "event"], map(_row, items)))
     else:
         click.echo(said("no matching entries"), err=True)
 
@@ -55,38 +56,3 @@ def _row(event: Mapping[str, Any]) -> list[object]:
     detail = audit_detail(event)
     text = in_short(detail) if detail else ""
     return [exact(at), *row, said(text) if isinstance(detail, str) else text]
-
-
-def _page(where: Where, given: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """Looked for further and further back, until there are so many."""
-    items: list[Any] = []
-    after: int | None = None
-    while True:
-        more = {} if after is None else {"after": after}
-        request = {"type": "audit", **given, **more, "limit": limit - len(items)}
-        reply = dict(ask(where.socket(), request))
-        if exit_code(reply):
-            return reply
-        items += reply["items"]
-        after = reply["next"]
-        if after is None or len(items) == limit:
-            return {**reply, "items": items}
-
-
-def _csv(where: Where, given: Mapping[str, Any]) -> NoReturn:
-    """Page by page: a program that reads slowly keeps nothing open at the gateway."""
-    import csv  # not for every command
-
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(AUDIT_CSV)
-    more: dict[str, Any] = {}
-    while True:
-        reply: Mapping[str, Any]
-        reply = ask(where.socket(), {"type": "audit", **given, **more, "limit": PAGE})
-        if code := exit_code(reply):
-            finish(reply, where.as_json)
-        out.writerows(map(audit_row, reply["items"]))
-        sys.stdout.flush()
-        if reply["next"] is None:
-            raise SystemExit(code)
-        more = {"after": reply["next"]}

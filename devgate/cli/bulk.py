@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer, answered, given
 from devgate.cli.bulk_job import listed, results, rows, run, sentence
 from devgate.cli.help import Group
-from devgate.cli.maintenance import SAID, given
-from devgate.cli.output import YES, Where, common, decorated, emit, exit_code, finish, options, say
+from devgate.cli.maintenance import SAID, said_of
+from devgate.cli.output import YES, Where, common, decorated, emit, options, say
 from devgate.cli.params import Duration, ImeiType, Long
-from devgate.control.client import ask
 
 
 @click.group(cls=Group)
@@ -110,16 +110,14 @@ def edit(
       devgate bulk edit --site closed --disable
       devgate bulk edit --site north --tag "leather,2026"
     """
-    changes = {
-        "site": to_site, "enabled": enable, "tag": add_tag, "untag": untag, "model": set_model,
-        "firmware": firmware,
-    }  # fmt: skip
-    given = {name: value for name, value in changes.items() if value is not None}
-    if not given:
+    changes = given(
+        site=to_site, enabled=enable, tag=add_tag, untag=untag, model=set_model, firmware=firmware
+    )
+    if not changes:
         raise click.UsageError(
             "Say what to change: --to-site, --enable, --tag or --model for example."
         )
-    run(where, {"type": "bulk_edit", **given}, which, "Change")
+    run(where, {"type": "bulk_edit", **changes}, which, "Change")
 
 
 @bulk.command()
@@ -146,7 +144,7 @@ def maintenance(
       devgate bulk maintenance --search "Hall 2" --reason "power works" --for 3h
       devgate bulk maintenance --search "Hall 2" --off
     """
-    details = given(reason, length, until)
+    details = said_of(reason, length, until)
     if off and details:
         raise click.UsageError("--off ends it: give no --reason, --for or --until.")
     verb = "End maintenance of" if off else "Put in maintenance"
@@ -164,9 +162,7 @@ def show(where: Where, job: str, failed: bool) -> None:
     Example:
       devgate bulk show opening-2026-11-26 --failed
     """
-    reply = ask(where.socket(), {"type": "bulk", "bulk": job, "limit": 1})
-    if exit_code(reply):
-        finish(reply, where.as_json)
+    reply = answered(where, {"type": "bulk", "bulk": job, "limit": 1})
     items = results(where, reply, failed=failed)
     if where.as_json:
         return emit({**reply, "items": items, "next": None})
@@ -184,7 +180,7 @@ def list_(where: Where) -> None:
     Example:
       devgate bulk list --json | jq -r '.items[].bulk'
     """
-    finish(ask(where.socket(), {"type": "bulks"}), where.as_json, listed)
+    answer(where, {"type": "bulks"}, listed)
 
 
 @bulk.command()
@@ -197,4 +193,4 @@ def cancel(where: Where, job: str) -> None:
     Example:
       devgate bulk cancel opening-2026-11-26
     """
-    finish(ask(where.socket(), {"type": "bulk_cancel", "bulk": job}), where.as_json, sentence)
+    answer(where, {"type": "bulk_cancel", "bulk": job}, sentence)

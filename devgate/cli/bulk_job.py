@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.asking import given, pages
 from devgate.cli.language import said
 from devgate.cli.moments import clock
 from devgate.cli.output import Where, certain, emit, exit_code, finish, print_error, say, table
@@ -51,7 +52,7 @@ def _question(verb: str, counted: Reply) -> str:
 def _selection(which: Mapping[str, Any]) -> dict[str, Any]:
     imeis: tuple[Imei, ...] = which["imeis"]
     names = ("q", "site", "online", "running", "enabled")
-    match = {name: which[name] for name in names if which[name] is not None}
+    match = given(**{name: which[name] for name in names})
     ways = bool(imeis) + bool(match) + which["everything"]
     if ways > 1:
         raise click.UsageError("Name IMEIs, or give filters, or --all: one of them, not several.")
@@ -93,16 +94,8 @@ def _end(where: Where, job: Reply) -> NoReturn:
 
 def results(where: Where, job: Reply, *, failed: bool) -> list[Reply]:
     """What came of each machine, or (`failed`) of those that were not done."""
-    found: list[Reply] = []
-    after: int | None = 0
-    while after is not None:
-        request = {"type": "bulk", "bulk": job["bulk"], "failed": failed, "after": after}
-        page = ask(where.socket(), {**request, "limit": PAGE})
-        if exit_code(page):
-            finish(page, where.as_json)
-        found += page["items"]
-        after = page["next"]
-    return found
+    request = {"type": "bulk", "bulk": job["bulk"], "failed": failed, "after": 0}
+    return [one for page in pages(where, request, PAGE) for one in page["items"]]
 
 
 def rows(items: list[Reply]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from devgate.cli import describe
+from devgate.cli.asking import answer, answered, given, pages, print_csv
 from devgate.cli.help import Group
 from devgate.cli.output import (
     Where,
@@ -24,7 +24,7 @@ from devgate.cli.output import (
 )
 from devgate.cli.params import ImeiType, Moment
 from devgate.cli.story import story
-from devgate.control.client import ask
+from devgate.control.client import Reply, ask
 from devgate.model import COMMAND_CSV, Imei
 
 OF_AN_ORDER = "To see the commands of an order: devgate commands story KEY"
@@ -73,10 +73,10 @@ def history(
       devgate history --key order-4711
       devgate history --json | jq '.items[] | select(.status == "408")'
     """
-    fields = {"imei": imei, "after": after, **filters}
+    request = {"type": "history", **given(imei=imei, after=after, **filters)}
     if as_csv:
-        _csv(where, fields, limit)
-    _page(where, {**fields, "limit": limit})
+        print_csv(COMMAND_CSV, pages(where, request, PAGE, limit), _cells)
+    _page(where, {**request, **given(limit=limit)})
 
 
 @click.command()
@@ -94,8 +94,7 @@ def find(where: Where, words: tuple[str, ...]) -> None:
       devgate find 77
       devgate find Bay 4
     """
-    reply = ask(where.socket(), {"type": "find", "q": " ".join(words)})
-    finish(reply, where.as_json, describe.found)
+    answer(where, {"type": "find", "q": " ".join(words)}, describe.found)
 
 
 @click.group(cls=Group)
@@ -129,7 +128,8 @@ def list_(
       devgate commands list 123456787654321 --limit 5
     """
     state = "waiting" if waiting else None
-    _page(where, {"imei": imei, "state": state, "limit": limit, "after": after})
+    fields = given(imei=imei, state=state, limit=limit, after=after)
+    _page(where, {"type": "history", **fields})
 
 
 @commands.command()
@@ -165,41 +165,22 @@ def cancel(where: Where, command: str) -> None:
     Example:
       devgate commands cancel 01K3Z6T5A9Q8W7E6R5T4Y3U2I1
     """
-    finish(ask(where.socket(), {"type": "cancel", "command": command}), where.as_json)
+    answer(where, {"type": "cancel", "command": command})
 
 
 commands.add_command(story)
 
 
-def _csv(where: Where, fields: Mapping[str, object], limit: int | None) -> NoReturn:
-    """Page by page: a program that reads slowly keeps nothing open at the gateway."""
-    import csv  # not for every command
-
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(COMMAND_CSV)
-    given = {name: value for name, value in fields.items() if value is not None}
-    left = limit or sys.maxsize
-    while True:
-        request = {"type": "history", **given, "limit": min(left, PAGE)}
-        reply: Mapping[str, Any] = ask(where.socket(), request)
-        if code := exit_code(reply):
-            finish(reply, where.as_json)
-        for item in reply["items"]:
-            cells = [item.get(name) for name in COMMAND_CSV]
-            out.writerow([str(one).lower() if isinstance(one, bool) else one for one in cells])
-        sys.stdout.flush()
-        left -= len(reply["items"])
-        if left <= 0 or (next_ := reply.get("next")) is None:
-            raise SystemExit(code)
-        given["after"] = next_
+def _cells(item: Reply) -> list[object]:
+    cells = [item.get(name) for name in COMMAND_CSV]
+    return [str(one).lower() if isinstance(one, bool) else one for one in cells]
 
 
-def _page(where: Where, fields: Mapping[str, object]) -> NoReturn:
-    given = {name: value for name, value in fields.items() if value is not None}
-    reply: Mapping[str, Any] = ask(where.socket(), {"type": "history", **given})
-    if where.as_json or (code := exit_code(reply)):
-        finish(reply, where.as_json)
+def _page(where: Where, request: Mapping[str, object]) -> NoReturn:
+    reply = answered(where, request)
+    if where.as_json:
+        finish(reply, as_json=True)
     say(describe.records(reply.get("items") or ()))
     if reply.get("next"):
         print_error(f"there are more: add --after {reply['next']}")
-    raise SystemExit(code)
+    raise SystemExit(0)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NoReturn
 import click
 
 from devgate.cli import describe
+from devgate.cli.asking import answer, given
 from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, finish, say
 from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
 from devgate.control.client import REPLY_SECONDS, NoAnswer, ask, exact
@@ -164,10 +165,9 @@ def stop(
     command(where, {"imei": imei, "type": "stop", **extra})
 
 
-def _extra(no_wait: bool = False, **given: object) -> dict[str, object]:
+def _extra(no_wait: bool, **fields: object) -> dict[str, object]:
     """The optional fields of a request that were given."""
-    wait = {"wait": False} if no_wait else {}
-    return {**{name: value for name, value in given.items() if value is not None}, **wait}
+    return given(**fields) | ({"wait": False} if no_wait else {})
 
 
 def patience(request: dict[str, Any]) -> float:
@@ -225,9 +225,8 @@ def status(where: Where, imei: Imei | None) -> None:
       devgate status 123456787654321
       devgate status --json | jq .registered
     """
-    request = {"type": "status", **_extra(imei=imei)}
-    reply = ask(where.socket(), request)
-    finish(reply, where.as_json, describe.device if imei else describe.gateway)
+    text = describe.device if imei else describe.gateway
+    answer(where, {"type": "status", **given(imei=imei)}, text)
 
 
 @click.command()

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer
 from devgate.cli.describe import span
 from devgate.cli.language import said
 from devgate.cli.moments import clock
-from devgate.cli.output import Where, common, finish, plain, table
+from devgate.cli.output import Where, common, plain, table
 from devgate.cli.params import ImeiType
-from devgate.control.client import ask
 from devgate.model import Imei
 
 HEADER = ("DAY SINCE", "RECONNECTS", "SILENT", "AWAY")
@@ -38,8 +38,7 @@ def diagnose(where: Where, imei: Imei, days: str) -> None:
       devgate diagnose 123456787654321 --days 30 > report.txt
       devgate diagnose 123456787654321 --json | jq .answers.median
     """
-    request = {"type": "diagnosis", "imei": imei, "days": int(days)}
-    finish(ask(where.socket(), request), where.as_json, report)
+    answer(where, {"type": "diagnosis", "imei": imei, "days": int(days)}, report)
 
 
 def report(reply: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer
 from devgate.cli.describe import Reply, ago
 from devgate.cli.language import said
 from devgate.cli.moments import minute
-from devgate.cli.output import Where, common, finish, plain, table
-from devgate.control.client import ask
+from devgate.cli.output import Where, common, plain, table
 
 # What each kind of thing to look at is called; the words are filled in from its item.
 SENTENCES: Mapping[str, str] = {
@@ -51,9 +51,8 @@ def fleet(where: Where, days: str | None) -> None:
       devgate fleet --json | jq '.attention[] | select(.level == "critical")'
     """
     if days is None:
-        finish(ask(where.socket(), {"type": "fleet"}), where.as_json, _now)
-    else:
-        finish(ask(where.socket(), {"type": "trend", "days": int(days)}), where.as_json, _trend)
+        answer(where, {"type": "fleet"}, _now)
+    answer(where, {"type": "trend", "days": int(days)}, _trend)
 
 
 def _now(reply: Reply) -> str:

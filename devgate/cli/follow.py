@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import given
 from devgate.cli.language import said
 from devgate.cli.moments import of_day
 from devgate.cli.output import (
@@ -112,8 +113,7 @@ def tap(where: Where, imei: Imei | None, unregistered: bool, save: str | None) -
 @contextlib.contextmanager
 def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[Event]]:
     """The events of a stream. A reply that refuses it ends the program with its exit code."""
-    given = {name: value for name, value in request.items() if value is not None}
-    with contextlib.closing(_stream(where.socket(), given)) as lines:
+    with contextlib.closing(_stream(where.socket(), given(**request))) as lines:
         reply = next(lines)
         if reply.get("status") != "200":
             finish(reply, where.as_json)

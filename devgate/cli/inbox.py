@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from devgate.cli import describe
+from devgate.cli.asking import answer, answered, pages
 from devgate.cli.help import Group
 from devgate.cli.output import (
     YES,
@@ -30,8 +31,6 @@ from devgate.cli.params import ImeiType, Span
 from devgate.cli.story import COMMAND_ID
 from devgate.control.client import ask
 from devgate.model import Imei
-
-Reply = Mapping[str, Any]
 
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
 PAGE = 200  # commands that are resolved at once
@@ -85,14 +84,13 @@ def list_(where: Where, /, **filters: Any) -> None:
       devgate unknown list --state resolved --person anna
       devgate unknown list --json | jq -r '.items[].key'
     """
-    reply = ask(where.socket(), {"type": "unknown", **_given(filters)})
-    if where.as_json or (code := exit_code(reply)):
-        finish(reply, where.as_json)
+    reply = answered(where, {"type": "unknown", **_given(filters)})
+    if where.as_json:
+        finish(reply, as_json=True)
     say(describe.unknown(reply.get("items") or ()))
     if reply.get("next"):
         count = f"{reply.get('count'):,}{'+' if reply.get('more') else ''}"
         print_error(f"there are {count} in all: add --after {reply['next']}")
-    raise SystemExit(code)
 
 
 @unknown.command()
@@ -144,7 +142,7 @@ def resolve(
     said |= {"together": True} if together else {}
     if not all_:
         ids = [_found(where, one) for one in commands]
-        finish(ask(where.socket(), {**said, "commands": ids}), where.as_json)
+        answer(where, {**said, "commands": ids})
     _resolve_all(where, said, looked, yes)
 
 
@@ -152,7 +150,9 @@ def _resolve_all(
     where: Where, said: Mapping[str, object], looked: Mapping[str, object], yes: bool
 ) -> None:
     code = done = 0
-    for page in _pages(where, looked):
+    for page in pages(where, {"type": "unknown", **looked}, PAGE):
+        if not page["items"]:
+            continue
         if not done and not code:
             count = f"{page.get('count'):,}{'+' if page.get('more') else ''}"
             certain(f"Resolve {count} as {said['verdict']}?", yes)
@@ -171,26 +171,11 @@ def _resolve_all(
     raise SystemExit(code)
 
 
-def _pages(where: Where, looked: Mapping[str, object]) -> Iterator[Reply]:
-    after: object = None
-    while True:
-        request = {"type": "unknown", **looked, "limit": PAGE, **_given({"after": after})}
-        reply = ask(where.socket(), request)
-        if exit_code(reply):
-            finish(reply, where.as_json)
-        if reply["items"]:
-            yield reply
-        if (after := reply.get("next")) is None:
-            return
-
-
 def _found(where: Where, given: str) -> str:
     """The id of the command that is meant. A key may have several, of which one was sent."""
     if COMMAND_ID.fullmatch(given):
         return given
-    reply = ask(where.socket(), {"type": "history", "key": given})
-    if exit_code(reply):
-        finish(reply, where.as_json)
+    reply = answered(where, {"type": "history", "key": given})
     found = [item for item in reply.get("items") or () if item.get("resolution")]
     if not found:
         fail(f"no command with the key {given} has, or had, an unknown outcome")

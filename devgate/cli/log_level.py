@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from devgate.cli.output import Where, common, finish
-from devgate.control.client import ask
+from devgate.cli.asking import answer, given
+from devgate.cli.output import Where, common
 
 LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
@@ -24,5 +24,4 @@ def log_level(where: Where, level: str | None) -> None:
       devgate log-level debug
       devgate log-level info
     """
-    request = {"type": "log_level", **({} if level is None else {"level": level})}
-    finish(ask(where.socket(), request), where.as_json)
+    answer(where, {"type": "log_level", **given(level=level)})

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer, given
 from devgate.cli.describe import ago
 from devgate.cli.help import Group
 from devgate.cli.language import said
@@ -64,8 +65,8 @@ def on(where: Where, /, imeis: tuple[Imei, ...], site: str | None, **details: An
       devgate maintenance on 860000000000001 860000000000002 --reason "power works" --for 3h
       devgate maintenance on --site "Mall North" --until 2026-11-28T06:00
     """
-    request = {"type": "maintenance_on", **_which(imeis, site), **given(**details)}
-    finish(ask(where.socket(), request), where.as_json)
+    request = {"type": "maintenance_on", **_which(imeis, site), **said_of(**details)}
+    answer(where, request)
 
 
 @maintenance.command()
@@ -79,8 +80,7 @@ def off(where: Where, imeis: tuple[Imei, ...], site: str | None) -> None:
       devgate maintenance off 860000000000001
       devgate maintenance off --site "Mall North"
     """
-    request = {"type": "maintenance_off", **_which(imeis, site)}
-    finish(ask(where.socket(), request), where.as_json)
+    answer(where, {"type": "maintenance_off", **_which(imeis, site)})
 
 
 @maintenance.command("list")
@@ -94,22 +94,19 @@ def list_(where: Where, limit: int | None, after: str | None) -> None:
     Example:
       devgate maintenance list --json | jq -r '.items[].imei'
     """
-    request: dict[str, Any] = {"type": "maintenance"}
-    request |= {name: value for name, value in (("limit", limit), ("after", after)) if value}
-    reply = ask(where.socket(), request)
+    reply = ask(where.socket(), {"type": "maintenance", **given(limit=limit, after=after)})
     if not where.as_json and reply.get("next"):
         print_error(f"there is more: --after '{reply['next']}'")
     finish(reply, where.as_json, _listed)
 
 
-def given(reason: str | None, length: float | None, until: int | None) -> dict[str, Any]:
+def said_of(reason: str | None, length: float | None, until: int | None) -> dict[str, Any]:
     """What is said of maintenance that begins, as fields of a request."""
     if length is not None and until is not None:
         raise click.UsageError("Give --for or --until, not both.")
     if length is not None:
         until = int(time.time() + length)
-    details = {"reason": reason, "until": until}
-    return {name: value for name, value in details.items() if value is not None}
+    return given(reason=reason, until=until)
 
 
 def _which(imeis: tuple[Imei, ...], site: str | None) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer
 from devgate.cli.describe import ago
 from devgate.cli.help import Group
 from devgate.cli.language import said
-from devgate.cli.output import YES, Where, certain, common, finish, options, table
-from devgate.control.client import ask
+from devgate.cli.output import YES, Where, certain, common, options, table
 
 ONE = click.argument("node")
 HEADER = ("NODE", "STATE", "DEVICES", "IN FLIGHT", "ADDRESS", "VERSION", "SINCE")
@@ -44,7 +44,7 @@ def list_(where: Where) -> None:
     Example:
       devgate nodes list --json | jq '.items[] | select(.alive | not) | .id'
     """
-    finish(ask(where.socket(), {"type": "nodes"}), where.as_json, _listed)
+    answer(where, {"type": "nodes"}, _listed)
 
 
 @nodes.command()
@@ -63,8 +63,7 @@ def drain(where: Where, node: str, undo: bool) -> None:
       devgate nodes drain a
       devgate nodes drain a --undo
     """
-    request = {"type": "node_drain", "node": node, "draining": not undo}
-    finish(ask(where.socket(), request), where.as_json)
+    answer(where, {"type": "node_drain", "node": node, "draining": not undo})
 
 
 @nodes.command()
@@ -82,7 +81,7 @@ def remove(where: Where, node: str, yes: bool) -> None:
       devgate nodes remove a --yes
     """
     certain(f"Forget the node {node}?", yes)
-    finish(ask(where.socket(), {"type": "node_remove", "node": node}), where.as_json)
+    answer(where, {"type": "node_remove", "node": node})
 
 
 def _listed(reply: Mapping[str, Any]) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
+from devgate.cli.asking import answer, answered, given, pages, print_csv
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import (
     Where,
     common,
-    exit_code,
     finish,
     options,
     print_error,
@@ -21,7 +20,6 @@ from devgate.cli.output import (
     table,
 )
 from devgate.cli.params import ImeiType
-from devgate.control.client import ask
 from devgate.model import Imei, in_units
 
 MAX_LINES = 1000  # lines that are asked for at once
@@ -65,27 +63,20 @@ def report(
       devgate report --month 2026-11 --csv > november.csv
       devgate report --json | jq '.total'
     """
-    given: dict[str, object] = {
-        name: value
-        for name, value in (
-            ("by", by), ("month", month), ("first", first), ("last", last), ("site", site),
-            ("imei", imei), ("sort", sort),
-        )
-        if value is not None
-    }  # fmt: skip
+    fields = given(by=by, month=month, first=first, last=last, site=site, imei=imei, sort=sort)
+    request = {"type": "report", **fields}
     if as_csv:
-        _csv(where, given, limit)
-    reply: Mapping[str, Any] = ask(
-        where.socket(), {"type": "report", **given, **({} if limit is None else {"limit": limit})}
-    )
-    if where.as_json or (code := exit_code(reply)):
-        finish(reply, where.as_json)
+        columns = (*ABOUT[by], *COUNTS)
+        found = pages(where, {**request, "offset": 0}, MAX_LINES, limit, "offset")
+        print_csv(columns, found, lambda line: [line[name] for name in columns])
+    reply = answered(where, {**request, **given(limit=limit)})
+    if where.as_json:
+        finish(reply, as_json=True)
     say(_listed(reply))
     if reply["next"] is not None and limit is None:
         print_error(f"there are {reply['count']} lines: add --csv for all, or --limit")
     if not reply["complete"]:
         print_error("days are still counted; ask again")
-    raise SystemExit(code)
 
 
 def _listed(reply: Mapping[str, Any]) -> str:
@@ -107,27 +98,6 @@ def _cells(one: Mapping[str, Any]) -> list[object]:
         parts.append(said(f"{one['times']} times"))
     share = "" if one["availability"] is None else f"{one['availability']:.1f} %"
     return [*(one[name] for name in COUNTS[:6]), ", ".join(parts), share]
-
-
-def _csv(where: Where, given: Mapping[str, object], limit: int | None) -> NoReturn:
-    import csv  # not for every command
-
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    columns: Sequence[str] = (*ABOUT[str(given["by"])], *COUNTS)
-    out.writerow(columns)
-    left, offset = limit or sys.maxsize, 0
-    while True:
-        request = {"type": "report", **given, "limit": min(left, MAX_LINES), "offset": offset}
-        reply: Mapping[str, Any] = ask(where.socket(), request)
-        if code := exit_code(reply):
-            finish(reply, where.as_json)
-        for item in reply["items"]:
-            out.writerow([item[name] for name in columns])
-        sys.stdout.flush()
-        left -= len(reply["items"])
-        if left <= 0 or reply["next"] is None:
-            raise SystemExit(code)
-        offset = reply["next"]
 
 
 @click.group(cls=Group)
@@ -159,7 +129,7 @@ def list_(where: Where) -> None:
         rows = [(one["site"], one["devices"], one["zone"] or default) for one in reply["items"]]
         return table(("SITE", "DEVICES", "ZONE"), rows)
 
-    finish(ask(where.socket(), {"type": "zones"}), where.as_json, listed)
+    answer(where, {"type": "zones"}, listed)
 
 
 @zones.command("set")
@@ -176,4 +146,4 @@ def set_(where: Where, site: str, zone: str | None) -> None:
       devgate zones set "Berlin Hbf" Europe/Berlin
       devgate zones set "Berlin Hbf"
     """
-    finish(ask(where.socket(), {"type": "zone", "site": site, "zone": zone}), where.as_json)
+    answer(where, {"type": "zone", "site": site, "zone": zone})

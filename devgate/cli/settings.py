@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answer
 from devgate.cli.language import said
-from devgate.cli.output import Where, common, finish, table
-from devgate.control.client import ask
+from devgate.cli.output import Where, common, table
 from devgate.model import in_units
 
 HEADER = ("SETTING", "VALUE", "SET BY", "RESTART")
@@ -43,7 +43,7 @@ def settings(where: Where, everything: bool) -> None:
         ]
         return f"{file}\n\n{table(HEADER, rows)}"
 
-    finish(ask(where.socket(), {"type": "settings"}), where.as_json, listed)
+    answer(where, {"type": "settings"}, listed)
 
 
 def value(item: Mapping[str, Any]) -> str:

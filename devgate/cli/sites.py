@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from devgate.cli.output import Where, common, emit, exit_code, finish, say, table
-from devgate.control.client import ask
+from devgate.cli.asking import answered
+from devgate.cli.output import Where, common, emit, say, table
 
 HEADER = ("SITE", "DEVICES", "OFFLINE", "LATITUDE", "LONGITUDE")
 
@@ -23,14 +23,10 @@ def sites(where: Where) -> None:
     Example:
       devgate sites --json | jq -r '.items[] | [.site, .latitude, .longitude] | @csv'
     """
-    placed = ask(where.socket(), {"type": "places"})
-    if exit_code(placed):
-        finish(placed, where.as_json)
+    placed = answered(where, {"type": "places"})
     if where.as_json:
         return emit(placed)
-    named = ask(where.socket(), {"type": "sites"})
-    if exit_code(named):
-        finish(named, where.as_json)
+    named = answered(where, {"type": "sites"})
     return say(_table(named, {one["site"]: one for one in placed["items"]}))
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from devgate.cli import describe
+from devgate.cli.asking import answer
 from devgate.cli.language import said
 from devgate.cli.moments import clock
-from devgate.cli.output import Where, common, finish, table
-from devgate.control.client import ask
+from devgate.cli.output import Where, common, table
 
 HEADER = ("AT", "AFTER", "EVENT", "DETAIL")
 COMMAND_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
@@ -36,8 +36,8 @@ def story(where: Where, name: str) -> None:
       devgate commands story order-4711
     """
     if COMMAND_ID.fullmatch(name):
-        finish(ask(where.socket(), {"type": "story", "command": name}), where.as_json, _told)
-    finish(ask(where.socket(), {"type": "order", "key": name}), where.as_json, _all)
+        answer(where, {"type": "story", "command": name}, _told)
+    answer(where, {"type": "order", "key": name}, _all)
 
 
 def _all(reply: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from devgate.cli.output import Where, common, finish
-from devgate.control.client import ask
+from devgate.cli.asking import answer
+from devgate.cli.output import Where, common
 
 TRIM_SECONDS = 600.0  # to wait for it: 50,000 rows of a kind on a slow disk
 
@@ -29,4 +29,4 @@ def trim(where: Where) -> None:
       devgate trim
       devgate trim --json
     """
-    finish(ask(where.socket(), {"type": "trim"}, TRIM_SECONDS), where.as_json)
+    answer(where, {"type": "trim"}, patience=TRIM_SECONDS)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devgate.cli.asking import given
 from devgate.cli.describe import ago
 from devgate.cli.language import said
 from devgate.cli.output import (
@@ -55,9 +56,8 @@ def unknown(
       devgate devices unknown
       devgate devices unknown --reason unknown --json | jq -r '.items[].imei'
     """
-    given = {"reason": reason, "dismissed": dismissed or None, "limit": limit, "after": after}
-    asked = {name: value for name, value in given.items() if value is not None}
-    reply = ask(where.socket(), {"type": "unknown_devices", **asked})
+    fields = given(reason=reason, dismissed=dismissed or None, limit=limit, after=after)
+    reply = ask(where.socket(), {"type": "unknown_devices", **fields})
     if reply.get("next") and not where.as_json:
         print_error(f"there are more: add --after {reply['next']}")
     finish(reply, where.as_json, _listed)
@@ -92,8 +92,7 @@ def approve(where: Where, imeis: tuple[str, ...], name: str | None, site: str | 
     Example:
       devgate devices approve 123456787654321 --name "Bay 4" --site north
     """
-    given = {key: value for key, value in (("name", name), ("site", site)) if value is not None}
-    _each(where, imeis, {"type": "approve", **given})
+    _each(where, imeis, {"type": "approve", **given(name=name, site=site)})
 
 
 @click.command()

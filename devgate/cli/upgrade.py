@@ -6,8 +6,8 @@ import os
 
 import click
 
-from devgate.cli.output import Where, common, finish
-from devgate.control.client import ask
+from devgate.cli.asking import answer
+from devgate.cli.output import Where, common
 
 REPLY_SECONDS = 600.0  # a new version may have tables to change before it is ready
 
@@ -39,4 +39,4 @@ def upgrade(where: Where, program: str | None) -> None:
     request: dict[str, object] = {"type": "upgrade"}
     if program is not None:
         request["program"] = os.path.abspath(program)
-    finish(ask(where.socket(), request, REPLY_SECONDS), where.as_json)
+    answer(where, request, patience=REPLY_SECONDS)

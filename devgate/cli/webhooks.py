@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from devgate.cli.asking import answer, first_line
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.moments import clock
@@ -18,13 +19,10 @@ from devgate.cli.output import (
     Where,
     certain,
     common,
-    fail,
-    finish,
     options,
     table,
     with_secret,
 )
-from devgate.control.client import ask
 
 NAME = click.argument("name", required=False, metavar="[NAME]")
 ONE = click.argument("name")
@@ -72,7 +70,7 @@ def list_(where: Where) -> None:
     Example:
       devgate webhooks list --json | jq '.items[] | select(.state != "ok")'
     """
-    finish(ask(where.socket(), {"type": "webhooks"}), where.as_json, _listed)
+    answer(where, {"type": "webhooks"}, _listed)
 
 
 @webhooks.command()
@@ -226,20 +224,14 @@ def _given(url: str | None, events: str | None, secret_file: TextIO | None) -> d
         kinds = [kind.strip() for kind in events.split(",") if kind.strip()]
         given["events"] = kinds or None
     if secret_file is not None:
-        try:
-            given["secret"] = secret_file.readline(MAX_SECRET).strip()
-        except UnicodeDecodeError:
-            fail(f"--secret-file {secret_file.name}: UTF-8 expected")
-        if not given["secret"]:
-            fail(f"--secret-file {secret_file.name}: its first line is empty")
+        given["secret"] = first_line(secret_file, "--secret-file", MAX_SECRET)
     return given
 
 
 def _ask(
     where: Where, type: str, name: str | None, more: Mapping[str, object] | None = None
 ) -> NoReturn:
-    request = {"type": type, "name": name, **(more or {})}
-    finish(ask(where.socket(), request), where.as_json, with_secret)
+    answer(where, {"type": type, "name": name, **(more or {})}, with_secret)
 
 
 def _listed(reply: Mapping[str, Any]) -> str:

@@ -12,17 +12,17 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import click
 
+from devgate.cli.asking import given, pages
 from devgate.cli.language import said
-from devgate.cli.local.namefile import Names
-from devgate.cli.local.stored import asked, store
+from devgate.cli.local.stored import asked, running, store
 from devgate.cli.moments import clock
 from devgate.cli.output import (
     YES,
     Where,
     certain,
     common,
+    decorated,
     emit,
-    exit_code,
     finish,
     say,
     table,
@@ -45,18 +45,21 @@ role_option = click.option(
     show_default=True,
     help="read: look only; command: also start and stop; admin: everything.",
 )
-new_role_option = click.option("--role", type=click.Choice(ROLES), help="Another role.")
-all_sites_option = click.option("--all-sites", is_flag=True, help="All sites again.")
-enabled_option = click.option(
-    "--enable/--disable", "enabled", default=None, help="Let in again, or refuse from now on."
-)
+# What `rights` takes.
+rights_options = decorated(
+    click.option("--role", type=click.Choice(ROLES), help="Another role."),
+    sites_option,
+    click.option("--all-sites", is_flag=True, help="All sites again."),
+    click.option("--enable/--disable", "enabled", default=None,
+                 help="Let in again, or refuse from now on."),
+)  # fmt: skip
 
 
 class Accounts(NamedTuple):
     """What differs between tokens and users."""
 
     kind: Literal["token", "user"]
-    names: Names  # of the file that --file names
+    load: Callable[[], Any]  # imports the module below `access` that keeps their file
     sample: str  # a name, for the help
     removed: str  # what a removal means to whoever has the name
 
@@ -67,9 +70,7 @@ class Accounts(NamedTuple):
 
     def ask(self, where: Where, operation: str, **fields: Any) -> dict[str, Any] | None:
         """The reply of the gateway that runs, without fields that are None; None if none runs."""
-        given = {name: value for name, value in fields.items() if value is not None}
-        reply = asked(where, {"type": f"{self.kind}_{operation}", **given})
-        return None if reply is None else dict(reply)
+        return asked(where, {"type": f"{self.kind}_{operation}", **given(**fields)})
 
     def add(
         self, where: Where, name: str, role: str, sites: tuple[str, ...], proof: str,
@@ -121,7 +122,7 @@ class Accounts(NamedTuple):
         def remove(where: Where, name: str, yes: bool, file: str | None) -> None:
             certain(f"Remove the {self.kind} {name}?", yes)
             if file is not None:
-                self.names.load().remove(file, name)
+                self.load().remove(file, name)
             elif (reply := self.ask(where, "remove", name=name)) is not None:
                 finish(reply, where.as_json)
             else:
@@ -146,21 +147,13 @@ class Accounts(NamedTuple):
             return [
                 {"name": one.name, "role": one.role, "sites": None, "enabled": True,
                  "added_at": one.created}
-                for one in self.names.load().entries(file)
+                for one in self.load().entries(file)
             ]  # fmt: skip
-        rows: list[dict[str, Any]] = []
-        after: str | None = None
-        while True:
-            request = {"type": f"{self.kind}s", "limit": PAGE}
-            reply = asked(where, request | ({} if after is None else {"after": after}))
-            if reply is None:
+        with running(where) as channel:
+            if channel is None:
                 return self._stored(where)
-            if exit_code(reply):
-                finish(reply, where.as_json)
-            rows += reply["items"]
-            after = reply["next"]
-            if after is None:
-                return rows
+        found = pages(where, {"type": f"{self.kind}s"}, PAGE)
+        return [row for page in found for row in page["items"]]
 
     def _stored(self, where: Where) -> list[dict[str, Any]]:
         from devgate.store import accounts
@@ -191,7 +184,7 @@ def rights(
 
 def columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The same as changes of the database's row."""
-    changes = {name: fields[name] for name in ("role", "enabled") if fields[name] is not None}
+    changes = given(role=fields["role"], enabled=fields["enabled"])
     if fields["sites"] is not None:
         changes["sites"] = frozenset(fields["sites"])
     elif fields["all_sites"]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from devgate.cli.local.stored import settings_of
 from devgate.cli.moments import clock
 from devgate.cli.output import Where, certain, common, emit, fail, finish, print_error, say
 from devgate.model import EXIT, iso
-
-if TYPE_CHECKING:
-    from devgate.config.settings import Settings
 
 PLACE = click.Path(path_type=Path)
 
@@ -45,7 +41,7 @@ def backup(where: Where, file: Path | None, keep: int | None) -> None:
     """
     from devgate.backup.make import back_up, thin_out
 
-    settings = _settings(where)
+    settings = settings_of(where)
     place = file or (Path(settings.store.backups) if settings.store.backups else None)
     if place is None:
         fail("a FILE or a folder expected, or [store] backups in gateway.toml", EXIT["400"])
@@ -113,7 +109,7 @@ def restore(where: Where, file: Path, held: str | None) -> None:
     """
     from devgate.backup.restore import made_at, restore
 
-    settings = _settings(where)
+    settings = settings_of(where)
     if held is None:
         held = _asked(file, made_at(file))
     done = restore(settings, file, held=held == "quarantine")
@@ -163,7 +159,7 @@ def check(where: Where, file: Path | None) -> None:
     """
     from devgate.backup.check import check_backup, check_database
 
-    settings = _settings(where)
+    settings = settings_of(where)
     wrong = list(check_database(settings) if file is None else check_backup(file, settings))
     what = "the database" if file is None else str(file)
     if where.as_json:
@@ -191,13 +187,6 @@ def _asked(file: Path, made_at: float | None) -> str:
     newer = click.confirm("May machines have been started since then?", default=True, err=True)
     certain("Put it in the place of the database?", False)
     return "quarantine" if newer else "open"
-
-
-def _settings(where: Where) -> Settings:
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
-
-    return load(find_config(where.config_option, os.environ), os.environ)
 
 
 @contextmanager

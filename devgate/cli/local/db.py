@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from devgate.cli.asking import answered
 from devgate.cli.help import Group
 from devgate.cli.output import (
     YES,
@@ -194,9 +195,6 @@ def take(where: Where, file: Path) -> None:
     left: list[str] = []
     for start in range(0, len(lines), LINES):
         some = [part for pair in lines[start : start + LINES] for part in pair]
-        reply = ask(where.socket(), {"type": "take_late", "lines": some})
-        if reply["status"] != "200":
-            finish(reply, where.as_json)
-        left += reply["left"]
+        left += answered(where, {"type": "take_late", "lines": some})["left"]
     message = "\n".join([f"{len(lines) - len(left)} of {len(lines)} outcomes are taken", *left])
     finish({"status": "200", "message": message, "left": left}, where.as_json)

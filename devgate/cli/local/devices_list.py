@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devgate.cli import describe
+from devgate.cli.asking import given
 from devgate.cli.local.stored import store
 from devgate.cli.output import Where, common, emit, exit_code, fail, finish, print_error, say
 from devgate.cli.params import Span
@@ -84,13 +85,11 @@ def list_(
       devgate devices list --failing 5 --count
       devgate devices list --limit 0 --json | jq -r '.items[].imei'
     """
-    wanted = {"running": running or None, "seen": False if never_seen else None, **filters}
-    asked = {name: value for name, value in wanted.items() if value is not None}
+    asked = given(running=running or None, seen=False if never_seen else None, **filters)
 
     def ask_page(after: str | None, limit: int) -> Mapping[str, Any]:
-        place = {"limit": limit} | ({} if after is None else {"after": after})
-        counted = {"count": True} if count else {}
-        reply = ask(where.socket(), {"type": "devices", **asked, **place, **counted})
+        place = given(limit=limit, after=after, count=count or None)
+        reply = ask(where.socket(), {"type": "devices", **asked, **place})
         if exit_code(reply):
             finish(reply, where.as_json)
         return reply
@@ -125,14 +124,14 @@ def _stored_pages(database: Database, asked: Mapping[str, Any]) -> Page:
     from devgate.gateway.operations.device_list import ORDERS, wanted_of
     from devgate.store import device_pages
 
-    given = dict(asked)
-    sort = arguments.choice(given, "sort", ORDERS) or "imei"
-    given.pop("sort", None)
+    filters = dict(asked)
+    sort = arguments.choice(filters, "sort", ORDERS) or "imei"
+    filters.pop("sort", None)
 
     def page(after: str | None, limit: int) -> Mapping[str, Any]:
         with database.read() as conn:
             found = device_pages.find(
-                conn, wanted_of(given), limit, sort=sort.removeprefix("-"),
+                conn, wanted_of(filters), limit, sort=sort.removeprefix("-"),
                 down=sort.startswith("-"), after=after, counted=True,
             )  # fmt: skip
         now = time.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devgate.cli.language import said
-from devgate.cli.local.stored import store
+from devgate.cli.local.stored import settings_of, store
 from devgate.cli.output import Where, common, fail, finish, print_error
 from devgate.cli.params import ImeiType
 from devgate.model import shown
@@ -83,15 +82,13 @@ def labels(
 def _labels(
     where: Where, imeis: Sequence[str], site: str | None, line: str, phone: bool
 ) -> list[Label]:
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
     from devgate.gateway.known.directory import Directory
     from devgate.labels.sheet import Label
     from devgate.model import Imei
     from devgate.store import device_pages, devices
     from devgate.store.device_filters import Wanted
 
-    service = load(find_config(where.config_option, os.environ), os.environ).service
+    service = settings_of(where).service
     directory = Directory(service.phone, service.qr)
     found = []
     with store(where) as database, database.read() as conn:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 from devgate.cli.output import print_error
-
-
-class Names(NamedTuple):
-    """A file of tokens or of users."""
-
-    kind: str  # what a line names
-    load: Callable[[], Any]  # imports the module below `access` that keeps the file
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from devgate.cli.asking import answered
 from devgate.cli.describe import quarantine as described
 from devgate.cli.help import Group
 from devgate.cli.language import said
@@ -72,9 +73,7 @@ def allow(where: Where, file: Path) -> None:
     reply: Mapping[str, Any] = {}
     for start in range(0, len(keys), PER_REQUEST):
         some = keys[start : start + PER_REQUEST]
-        reply = ask(where.socket(), {"type": "quarantine_allow", "keys": some})
-        if reply["status"] != "200":
-            finish(reply, where.as_json)
+        reply = answered(where, {"type": "quarantine_allow", "keys": some})
     held = reply["quarantine"]
     message = f"keys listed as untried: {len(keys)} now, {held['keys']} in all"
     finish({**reply, "message": message}, where.as_json)

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from devgate.cli.output import Where, common, decorated, emit, say
-from devgate.cli.params import target_of
-from devgate.errors import CallerError
-from devgate.model import Imei, duration, imei
+from devgate.cli.params import ImeiType, target_of
+from devgate.model import Imei, duration
 
 PORT = 12306
 SHARE = click.FloatRange(0, 1)
@@ -44,13 +43,6 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         raise click.BadParameter(str(err)) from None
 
 
-def _imei(ctx: click.Context, param: click.Parameter, value: str) -> Imei:
-    try:
-        return imei(value)
-    except CallerError as err:
-        raise click.BadParameter(str(err)) from None
-
-
 def _option(name: str, metavar: str, what: str, default: object = None, **more: Any) -> Decorator:
     return click.option(
         name, metavar=metavar, help=what, default=default, show_default=default is not None, **more
@@ -60,7 +52,7 @@ def _option(name: str, metavar: str, what: str, default: object = None, **more: 
 OPTIONS = decorated(
     _option("--count", "N", "How many devices.", 20, type=click.IntRange(1)),
     _option("--first", "IMEI", "The first one's IMEI; the others count up from it.",
-            "860000000000001", callback=_imei),
+            "860000000000001", type=ImeiType()),
     _option("--times", "N", "How many of them, the last ones, count times instead of seconds.",
             0, type=click.IntRange(0)),
     _option("--heartbeat", "SECONDS", "Between two heartbeats of a device, about.",

@@ -15,6 +15,7 @@ from devgate.control.client import Channel, NoAnswer, NoGateway, Reply, ask
 from devgate.errors import CallerError, SetupError, StoreError
 
 if TYPE_CHECKING:
+    from devgate.config.settings import Settings
     from devgate.store.engine import Database
 
 
@@ -90,20 +91,22 @@ def store(where: Where, *, runs: bool = True) -> Iterator[Database]:
         database.close()
 
 
-def configured(where: Where) -> str:
-    """The URL of the configured database."""
+def settings_of(where: Where) -> Settings:
+    """The configuration that is found, and what the environment sets."""
     from devgate.config.load import load
     from devgate.config.locate import find_config
 
-    return load(find_config(where.config_option, os.environ), os.environ).store.url
+    return load(find_config(where.config_option, os.environ), os.environ)
+
+
+def configured(where: Where) -> str:
+    """The URL of the configured database."""
+    return settings_of(where).store.url
 
 
 def key_file_of(where: Where) -> tuple[str, str | None]:
     """The URL of the configured database, and its key file; None: there is none yet."""
-    from devgate.config.load import load
-    from devgate.config.locate import find_config
-
-    store = load(find_config(where.config_option, os.environ), os.environ).store
+    store = settings_of(where).store
     return store.url, store.key_file if os.path.exists(store.key_file) else None
 
 

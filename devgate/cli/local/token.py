@@ -10,16 +10,14 @@ from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
     Accounts,
-    all_sites_option,
     columns,
-    enabled_option,
-    new_role_option,
     rights,
+    rights_options,
     role_option,
     sites_option,
     something,
 )
-from devgate.cli.local.namefile import Names, handed_over
+from devgate.cli.local.namefile import handed_over
 from devgate.cli.output import Where, common, exit_code, finish, options, say
 
 
@@ -29,10 +27,7 @@ def _tokens() -> Any:
     return tokens
 
 
-TOKENS = Accounts(
-    "token", Names("token", _tokens), "shop",
-    "whoever shows it is refused from now on",
-)  # fmt: skip
+TOKENS = Accounts("token", _tokens, "shop", "whoever shows it is refused from now on")
 
 
 @click.group(cls=Group)
@@ -93,21 +88,10 @@ def add(where: Where, name: str, role: str, sites: tuple[str, ...], file: str | 
 
 @token.command()
 @click.argument("name")
-@new_role_option
-@sites_option
-@all_sites_option
-@enabled_option
+@rights_options
 @click.option("--new-secret", is_flag=True, help="Print another secret; the old one ends.")
 @common
-def edit(
-    where: Where,
-    name: str,
-    role: str | None,
-    sites: tuple[str, ...],
-    all_sites: bool,
-    enabled: bool | None,
-    new_secret: bool,
-) -> None:
+def edit(where: Where, /, name: str, new_secret: bool, **of_rights: Any) -> None:
     """Change the token NAME: what is given, and nothing else.
 
     \b
@@ -115,7 +99,7 @@ def edit(
       devgate token edit shop --disable
       devgate token edit shop --new-secret
     """
-    fields = {**rights(role, sites, all_sites, enabled), "new_secret": new_secret or None}
+    fields = {**rights(**of_rights), "new_secret": new_secret or None}
     something(fields, "--role, --site, --all-sites, --disable or --new-secret")
     reply = TOKENS.ask(where, "edit", name=name, **fields)
     if reply is not None:

@@ -11,16 +11,14 @@ from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
     Accounts,
-    all_sites_option,
     columns,
-    enabled_option,
-    new_role_option,
     rights,
+    rights_options,
     role_option,
     sites_option,
     something,
 )
-from devgate.cli.local.namefile import Names, handed_over
+from devgate.cli.local.namefile import handed_over
 from devgate.cli.output import Where, common, finish, options
 from devgate.control.client import Reply
 
@@ -31,10 +29,7 @@ def _users() -> Any:
     return users
 
 
-USERS = Accounts(
-    "user", Names("user", _users), "wang",
-    "who is logged in by that name is so no longer",
-)  # fmt: skip
+USERS = Accounts("user", _users, "wang", "who is logged in by that name is so no longer")
 
 provider_option = click.option(
     "--provider", is_flag=True, help="No password: the user logs in through [http.oidc]."
@@ -154,10 +149,7 @@ def _add(
 
 @user.command()
 @click.argument("name")
-@new_role_option
-@sites_option
-@all_sites_option
-@enabled_option
+@rights_options
 @click.option("--password", is_flag=True, help="Ask for another password; the sessions end.")
 @click.option("--invite", is_flag=True, help="Print a word to set another password with, once.")
 @click.option("--no-second-factor", is_flag=True, help="Turn the second factor off.")
@@ -165,15 +157,13 @@ def _add(
 @common
 def edit(
     where: Where,
+    /,
     name: str,
-    role: str | None,
-    sites: tuple[str, ...],
-    all_sites: bool,
-    enabled: bool | None,
     password: bool,
     invite: bool,
     no_second_factor: bool,
     provider: bool,
+    **of_rights: Any,
 ) -> None:
     """Change the user NAME: what is given, and nothing else.
 
@@ -183,7 +173,7 @@ def edit(
       devgate user edit wang --disable
       devgate user edit wang --password
     """
-    given = rights(role, sites, all_sites, enabled)
+    given = rights(**of_rights)
     fields = {**given, "password": _password() if password else None, "invite": invite or None}
     fields |= {"no_second_factor": no_second_factor or None, "provider": provider or None}
     if provider and (password or invite):
