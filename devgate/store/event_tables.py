@@ -6,7 +6,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
-    Index,
     String,
     Table,
     Text,
@@ -15,7 +14,7 @@ from sqlalchemy import (
     true,
 )
 
-from devgate.store.metadata import NUMBER, metadata
+from devgate.store.metadata import NUMBER, metadata, partial_index
 
 event = Table(
     "event",
@@ -32,19 +31,8 @@ event = Table(
 )
 # Written as the indexes have it: otherwise SQLite does not use them.
 BY_DEVICE, BY_COMMAND = text("by_device"), text("NOT by_device")
-Index(
-    "event_device",
-    event.c.imei,
-    event.c.n,
-    sqlite_where=BY_DEVICE,
-    postgresql_where=BY_DEVICE,
-)
-Index(
-    "event_command",
-    event.c.command,
-    sqlite_where=BY_COMMAND,
-    postgresql_where=BY_COMMAND,
-)
+partial_index("event_device", event.c.imei, event.c.n, where=BY_DEVICE)
+partial_index("event_command", event.c.command, where=BY_COMMAND)
 
 # Events that devices can cause any number of times. Readers of other types use an index without
 # these: it grows in one place, one more page in a commit. An index by type would grow in as many
@@ -64,15 +52,5 @@ AUDIT_TYPES = (
     "device.added", "device.changed", "device.removed", "command.resolved",
 )  # fmt: skip
 IS_AUDIT = "type IN (" + ", ".join(f"'{name}'" for name in AUDIT_TYPES) + ")"
-Index(
-    "event_audit",
-    event.c.n + literal_column("0"),
-    sqlite_where=text(IS_AUDIT),
-    postgresql_where=text(IS_AUDIT),
-)
-Index(
-    "event_without_noise",
-    event.c.n + literal_column("0"),
-    sqlite_where=text(NO_NOISE),
-    postgresql_where=text(NO_NOISE),
-)
+partial_index("event_audit", event.c.n + literal_column("0"), where=IS_AUDIT)
+partial_index("event_without_noise", event.c.n + literal_column("0"), where=NO_NOISE)

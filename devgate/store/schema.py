@@ -20,7 +20,6 @@ from sqlalchemy import (
     Text,
     false,
     literal_column,
-    text,
     true,
 )
 
@@ -36,6 +35,7 @@ from devgate.store import (  # noqa: F401 (they belong to `metadata`)
 )
 from devgate.store.device import RECORD
 from devgate.store.metadata import metadata as metadata  # with all tables
+from devgate.store.metadata import partial_index
 from devgate.store.unresolved import INBOX, INBOX_ORDER, RESOLVED
 
 SCHEMA = "0024"  # the newest migration: what this version of devgate works with
@@ -66,25 +66,16 @@ device = Table(
 Index("device_site", device.c.site, device.c.imei)  # pages of one site, and the list of sites
 Index("device_name", device.c.name, device.c.imei)
 for _name in ("serial", "iccid", "model"):  # by these machines are looked for
-    _given = text(f"{_name} is not null")
-    Index(
-        f"device_{_name}",
-        device.c[_name],
-        device.c.imei,
-        sqlite_where=_given,
-        postgresql_where=_given,
-    )
-PLACED = text("latitude is not null")
-Index(
+    _given = f"{_name} is not null"
+    partial_index(f"device_{_name}", device.c[_name], device.c.imei, where=_given)
+partial_index(
     "device_placed",
     device.c.site,
     device.c.latitude,
     device.c.longitude,
-    sqlite_where=PLACED,
-    postgresql_where=PLACED,
+    where="latitude is not null",
 )
-DISABLED = text("not enabled")
-Index("device_disabled", device.c.imei, sqlite_where=DISABLED, postgresql_where=DISABLED)
+partial_index("device_disabled", device.c.imei, where="not enabled")
 
 # IMEIs that were removed. One that was added again stays here: `device` has the last word.
 device_removed = Table(
@@ -112,8 +103,7 @@ presence = Table(
     Column("node", String(64)),
     Column("incarnation", BigInteger),
 )
-HERE = text("online and incarnation is not null")
-Index("presence_node", presence.c.incarnation, sqlite_where=HERE, postgresql_where=HERE)
+partial_index("presence_node", presence.c.incarnation, where="online and incarnation is not null")
 # Every device has a row here, and in `device_starts`, by triggers: lists read both.
 Index("presence_list", presence.c.online, presence.c.since, presence.c.imei)
 # No index on `running_until`: each start would change it, and only a gateway that starts asks.
@@ -132,14 +122,7 @@ device_starts = Table(
     sqlite_with_rowid=False,
 )
 Index("device_idle", device_starts.c.started_hour, device_starts.c.imei)
-FAILING = text("rate > 0.01")
-Index(
-    "device_failing",
-    device_starts.c.rate,
-    device_starts.c.imei,
-    sqlite_where=FAILING,
-    postgresql_where=FAILING,
-)
+partial_index("device_failing", device_starts.c.rate, device_starts.c.imei, where="rate > 0.01")
 # Beside these there are the words of devices: `device_words`, in SQLite a table of FTS5, in
 # PostgreSQL an index.
 
@@ -188,56 +171,28 @@ command = Table(
 )
 Index("command_device", command.c.imei, command.c.id)
 # A command with a key is in one of the two, so that a search by key reads both.
-SPENT = text("spent is not null")
-REFUSED = text("key is not null and spent is null")
-Index("command_spent", command.c.spent, unique=True, sqlite_where=SPENT, postgresql_where=SPENT)
-Index(
-    "command_refused",
-    command.c.key,
-    command.c.id,
-    sqlite_where=REFUSED,
-    postgresql_where=REFUSED,
+partial_index("command_spent", command.c.spent, unique=True, where="spent is not null")
+partial_index(
+    "command_refused", command.c.key, command.c.id, where="key is not null and spent is null"
 )
 # What recovery reads after a start, and a node when a device registers: a handful among millions.
-OPEN = text("state <> 'ended'")
-UNKNOWN = text("status = '408'")
-Index("command_open", command.c.imei, sqlite_where=OPEN, postgresql_where=OPEN)
-Index("command_unknown", command.c.ended_at, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
+partial_index("command_open", command.c.imei, where="state <> 'ended'")
+partial_index("command_unknown", command.c.ended_at, where="status = '408'")
 
 # With all that the inbox is searched by, so that no row of a million is read to find fifty.
 SOUGHT = (
     command.c.type, command.c.imei, command.c.ended_at, command.c.source, command.c.resolved_by,
     command.c.group_id, command.c.status, command.c.verdict, command.c.resolved_status,
 )  # fmt: skip
-Index(
-    "command_inbox",
-    literal_column(INBOX_ORDER),
-    command.c.id,
-    *SOUGHT,
-    sqlite_where=text(INBOX),
-    postgresql_where=text(INBOX),
-)
-Index(
-    "command_resolved",
-    command.c.resolved_at,
-    command.c.id,
-    *SOUGHT,
-    sqlite_where=text(RESOLVED),
-    postgresql_where=text(RESOLVED),
-)
+partial_index("command_inbox", literal_column(INBOX_ORDER), command.c.id, *SOUGHT, where=INBOX)
+partial_index("command_resolved", command.c.resolved_at, command.c.id, *SOUGHT, where=RESOLVED)
 # Lists of what went wrong, and of what a person at the dashboard asked: few among millions, and
 # nothing that a start which succeeds, asked by a program, has to write.
-NO_SUCCESS = text("state = 'ended' and status <> '200'")
-PERSON = text("substr(source, 1, 4) = 'web:'")
-Index(
-    "command_failed",
-    command.c.status,
-    command.c.id,
-    sqlite_where=NO_SUCCESS,
-    postgresql_where=NO_SUCCESS,
+partial_index(
+    "command_failed", command.c.status, command.c.id, where="state = 'ended' and status <> '200'"
 )
-Index(
-    "command_person", command.c.source, command.c.id, sqlite_where=PERSON, postgresql_where=PERSON
+partial_index(
+    "command_person", command.c.source, command.c.id, where="substr(source, 1, 4) = 'web:'"
 )
 
 # What a result may settle, for each device and kind (its key is "IMEI:QD" or "IMEI:ST") where more
