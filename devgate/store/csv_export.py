@@ -1,12 +1,11 @@
-"""Devices as CSV, which imports again unchanged, and commands: control.md section 3."""
+"""Devices as CSV, which imports again unchanged, and lists: control.md section 3."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-from devgate.model import AUDIT_CSV, COMMAND_CSV, audit_row
 from devgate.store.device import COLUMNS, Device
 
 # What a spreadsheet takes for the beginning of a formula, also as full-width characters.
@@ -55,9 +54,17 @@ class LinesCsv:
     For a `spreadsheet` no cell is a formula.
     """
 
-    def __init__(self, out: IO[str], columns: Sequence[str], *, spreadsheet: bool = False) -> None:
+    def __init__(
+        self,
+        out: IO[str],
+        columns: Sequence[str],
+        cells: Callable[[Mapping[str, object]], Sequence[object]] | None = None,
+        *,
+        spreadsheet: bool = False,
+    ) -> None:
+        """`cells`: those of a line; None: what it has by the names of the columns."""
         self._spreadsheet = spreadsheet
-        self._columns = columns
+        self._cells = cells or (lambda record: [record[name] for name in columns])
         self._writer = csv.writer(out, lineterminator="\n")
         if spreadsheet:
             out.write(BOM)
@@ -65,29 +72,6 @@ class LinesCsv:
 
     def write(self, record: Mapping[str, object]) -> None:
         """One more line."""
-        cells = [record[name] for name in self._columns]
+        cells = self._cells(record)
         row = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
         self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)
-
-
-class AuditCsv:
-    """The same for events of the audit (`AUDIT_CSV`)."""
-
-    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
-        self._spreadsheet = spreadsheet
-        self._writer = csv.writer(out, lineterminator="\n")
-        if spreadsheet:
-            out.write(BOM)
-        self._writer.writerow(AUDIT_CSV)
-
-    def write(self, event: Mapping[str, object]) -> None:
-        """One more line."""
-        row = audit_row(event)
-        self._writer.writerow(map(_harmless, row) if self._spreadsheet else row)
-
-
-class CommandCsv(LinesCsv):
-    """Records of commands, in the columns of `COMMAND_CSV`."""
-
-    def __init__(self, out: IO[str], *, spreadsheet: bool = False) -> None:
-        super().__init__(out, COMMAND_CSV, spreadsheet=spreadsheet)

@@ -16,7 +16,8 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
 from devgate.http.live.streams import Streamed, piece
 from devgate.http.web import Web
-from devgate.store.csv_export import AuditCsv, CommandCsv, CsvWriter, LinesCsv
+from devgate.model import AUDIT_CSV, COMMAND_CSV, audit_row
+from devgate.store.csv_export import CsvWriter, LinesCsv
 from devgate.store.device import Device
 
 LOOK_SECONDS = 15.0  # between two looks at the reader's right
@@ -84,7 +85,7 @@ class CommandExport(Export):
 
     def writer(self, out: StringIO) -> Callable[[Reply], None]:
         """Write the header, and return what writes a line."""
-        return CommandCsv(out, spreadsheet=self._spreadsheet).write
+        return LinesCsv(out, COMMAND_CSV, spreadsheet=self._spreadsheet).write
 
 
 class AuditExport(Export):
@@ -94,7 +95,7 @@ class AuditExport(Export):
 
     def writer(self, out: StringIO) -> Callable[[Reply], None]:
         """Write the header, and return what writes a line."""
-        return AuditCsv(out, spreadsheet=self._spreadsheet).write
+        return LinesCsv(out, AUDIT_CSV, audit_row, spreadsheet=self._spreadsheet).write
 
 
 class ReportExport(Export):
