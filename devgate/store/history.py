@@ -116,6 +116,18 @@ def newest_event(conn: Connection) -> int:
     return conn.scalar(select(func.max(event.c.n))) or 0
 
 
+def newest(conn: Connection) -> tuple[int, float]:
+    """Number and time of the newest event; zeros if there is none."""
+    row = conn.execute(select(event.c.n, event.c.at).order_by(event.c.n.desc()).limit(1)).first()
+    return (0, 0.0) if row is None else (row.n, row.at)
+
+
+def oldest_event(conn: Connection) -> float | None:
+    """When the oldest event that is kept happened (wall clock); None if there is none."""
+    at: float | None = conn.scalar(select(event.c.at).order_by(event.c.n).limit(1))
+    return at
+
+
 def newest_id(conn: Connection) -> str | None:
     """The highest id of a command that there is."""
     id: str | None = conn.scalar(select(func.max(command.c.id)))
@@ -193,8 +205,12 @@ def size(conn: Connection) -> int:
 
 def trim_oldest(conn: Connection, keep: int) -> int:
     """Delete some of the oldest events, never the newest `keep`. Returns how many."""
-    newest = conn.scalar(select(func.max(event.c.n))) or 0
-    some = select(event.c.n).where(event.c.n <= newest - keep).order_by(event.c.n).limit(TRIM)
+    some = (
+        select(event.c.n)
+        .where(event.c.n <= newest_event(conn) - keep)
+        .order_by(event.c.n)
+        .limit(TRIM)
+    )
     last = conn.scalar(select(func.max(some.subquery().c.n)))
     if last is None:
         return 0

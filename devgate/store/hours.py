@@ -45,9 +45,3 @@ def hour(conn: Connection, begin: int, sites: Collection[str] | None = None) -> 
         counts.get("device.online", 0) - counts.get("device.offline", 0),
         tuple((row[0], row[1], row[2]) for row in conn.execute(outcomes)),
     )
-
-
-def oldest_event(conn: Connection) -> float | None:
-    """When the oldest event that is kept happened (seconds since 1970); None without any."""
-    at: float | None = conn.scalar(select(event.c.at).order_by(event.c.n).limit(1))
-    return at

@@ -95,7 +95,7 @@ class Page(NamedTuple):
     """Commands with the name and site of their device, and the id behind which the next page
     begins; None at the end."""
 
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Record]
     next: str | None
 
 
@@ -120,11 +120,8 @@ def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> 
     ids = list(conn.scalars(_page(conn.dialect.name, looked.state, conditions), values))
     following = ids[limit - 1] if len(ids) > limit else _edge(conn, looked, conditions, values)
     found = by_ids(conn, ids[:limit]) if ids else {}
-    rows = [dict(found[id]) for id in ids[:limit]]
-    known = statistics.names(conn, {row["imei"] for row in rows})
-    for row in rows:
-        row["name"], row["site"] = known.get(row["imei"], ("", ""))
-    return Page(rows, following)
+    rows = [found[id] for id in ids[:limit]]
+    return Page(statistics.with_names(conn, rows), following)
 
 
 def count(conn: Connection, looked: Looked) -> Counted:

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from sqlite3 import Error as SqliteError
 
-from sqlalchemy import func, select
-
 from devgate.errors import SetupError
 from devgate.store.engine import Database
 from devgate.store.engines import make_engine
-from devgate.store.event_tables import event
+from devgate.store.history import newest_event
 from devgate.store.migrating import MOVING, prepare, version_of
 from devgate.store.move_check import must_be_empty, must_be_kinds
 from devgate.store.moves import target
@@ -193,8 +191,7 @@ class _Mover:
             with self._new.write() as conn:
                 copied(self._source, conn, table, self._told, patient=patient)
                 if table.name == "event":
-                    last = conn.scalar(select(func.max(event.c.n))) or 0
-                    target.note(conn, event=last)
+                    target.note(conn, event=newest_event(conn))
         try:
             self._caught_up()
             with self._new.write() as conn:

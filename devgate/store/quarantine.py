@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from devgate.errors import CallerError
 from devgate.model import to_json
+from devgate.store import history
 from devgate.store.batch import found_by_device
 from devgate.store.event_tables import event
 from devgate.store.quarantine_tables import quarantine, untried_key
@@ -99,8 +100,7 @@ def must_be_held(conn: Connection) -> Held:
 
 def _sent_perhaps(conn: Connection) -> int:
     """Starts that wait become `sent`, each with its event. Returns how many."""
-    last = conn.execute(select(event.c.n, event.c.at).order_by(event.c.n.desc()).limit(1)).first()
-    number, newest = (0, 0.0) if last is None else (last.n, last.at)
+    number, newest = history.newest(conn)
     at = max(newest, time())
     waiting = and_(command.c.state == "waiting", command.c.type == "start")
     c, d = command.c, device.c

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreAway
@@ -21,6 +21,7 @@ from devgate.store.batch import EVENT_COLUMNS
 from devgate.store.engine import Database
 from devgate.store.engines import make_engine
 from devgate.store.event_tables import event
+from devgate.store.history import newest_event
 from devgate.store.migrating import must_be_known, prepare, version_of
 from devgate.store.node_tables import owner
 from devgate.store.outage import cannot_be_opened
@@ -151,7 +152,7 @@ class Standby:
             return None
         number = newest[-1]
         with conn.begin():
-            last = conn.scalar(select(func.max(event.c.n))) or 0
+            last = newest_event(conn)
             row = conn.execute(select(*EVENT_COLUMNS).where(event.c.n == number)).first()
         if last >= number and (row is None or tuple(row) == newest):
             return None  # a row that is not there was old enough to be deleted

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from devgate.store.event_tables import event
-from devgate.store.finding import COLUMNS, in_time, number_at, numbers_between
-from devgate.store.history import Record
+from devgate.store.finding import COLUMNS, number_at, numbers_between
+from devgate.store.history import Record, newest_event
 from devgate.store.numbering import floor_id
 from devgate.store.own_sites import about, events_about
 from devgate.store.schema import command, device
@@ -80,11 +80,6 @@ class Some(NamedTuple):
 def some(conn: Connection, since: float, after: int) -> Some:
     """The events behind number `after`; if that is 0, those of the time `since` or later."""
     return Some(after or number_at(conn, since) - 1, newest_event(conn))
-
-
-def newest_event(conn: Connection) -> int:
-    """The number of the newest event; 0 if there is none."""
-    return conn.scalar(select(func.max(event.c.n))) or 0
 
 
 def changes_of_presence(
@@ -204,13 +199,6 @@ def names(conn: Connection, imeis: Collection[str]) -> dict[str, tuple[str, str]
     d = device.c
     found = conn.execute(select(d.imei, d.name, d.site).where(d.imei.in_(imeis)))
     return {row.imei: (row.name, row.site) for row in found}
-
-
-def events_of(
-    conn: Connection, imei: str, since: float, until: float, limit: int
-) -> list[tuple[Any, ...]]:
-    """One device's events in that time, in the columns of `events.kinds.Event`, oldest first."""
-    return in_time(conn, imei, since, until, limit)
 
 
 def presence_before(conn: Connection, imei: str, at: float) -> tuple[Any, ...] | None:

@@ -105,21 +105,9 @@ def queue_site(conn: Connection, site: str, day: int) -> None:
     keep(conn, Work(SITE + site, day, ""))
 
 
-def newest(conn: Connection) -> tuple[int, float]:
-    """Number and time of the newest event; zeros if there is none."""
-    row = conn.execute(select(event.c.n, event.c.at).order_by(event.c.n.desc()).limit(1)).first()
-    return (0, 0.0) if row is None else (row.n, row.at)
-
-
 def oldest_number(conn: Connection) -> int:
     """The number of the oldest event that is kept; 0 if there is none."""
     return conn.scalar(select(func.min(event.c.n))) or 0
-
-
-def oldest_event(conn: Connection) -> float | None:
-    """When the oldest event that is kept happened; None if there is none."""
-    at: float | None = conn.scalar(select(event.c.at).order_by(event.c.n).limit(1))
-    return at
 
 
 def oldest_command(conn: Connection) -> float | None:

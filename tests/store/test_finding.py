@@ -113,7 +113,7 @@ def test_searches_find_what_reading_everything_finds(
         until = since + dice.choice((0.0, 1.0, 100.0, 90_000.0))
         with database.read() as conn:
             page = history.events_after(conn, after, limit, imei)
-            spell = statistics.events_of(conn, imei, since, until, limit)
+            spell = finding.in_time(conn, imei, since, until, limit)
             before = statistics.presence_before(conn, imei, since)
             number = finding.number_at(conn, since)
             both = finding.numbers_between(conn, since, until)
@@ -145,7 +145,7 @@ def test_numbers_that_are_missing_hide_no_other(database: Database, journal: Jou
     with database.read() as conn:
         assert finding.number_at(conn, EPOCH) == 4, "the first that is left"
         assert finding.number_at(conn, EPOCH + 7.5) in (8, 9)
-        assert [row[-1] for row in statistics.events_of(conn, A, EPOCH + 7, EPOCH + 10, 9)] == [
+        assert [row[-1] for row in finding.in_time(conn, A, EPOCH + 7, EPOCH + 10, 9)] == [
             10, 11,
         ]  # fmt: skip
         assert finding.number_at(conn, EPOCH + 99) == 21
@@ -154,7 +154,7 @@ def test_numbers_that_are_missing_hide_no_other(database: Database, journal: Jou
 def test_an_empty_log_has_no_times(database: Database) -> None:
     with database.read() as conn:
         assert finding.number_at(conn, EPOCH) == 0
-        assert statistics.events_of(conn, A, 0, EPOCH, 5) == []
+        assert finding.in_time(conn, A, 0, EPOCH, 5) == []
         assert history.events_after(conn, 0, 5, A) == []
         assert history.events_after(conn, 2**63 - 1, 5, A) == []
 

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert
 from devgate.gateway.reports import fleet_day
 from devgate.gateway.reports.past import Past, counts
 from devgate.model import iso
-from devgate.store import hours
+from devgate.store import history, hours
 from devgate.store.absence import SiteAbsence, absence
 from devgate.store.devices import edit
 from devgate.store.engine import Database
@@ -36,7 +36,7 @@ def test_one_hour_has_its_own_rows_alone(database: Database) -> None:
         found = hours.hour(conn, begin)
         empty = hours.hour(conn, begin - 40 * int(HOUR))
         east = hours.hour(conn, begin, {"East"})
-        oldest = hours.oldest_event(conn)
+        oldest = history.oldest_event(conn)
     assert found.change == 1
     assert sorted(found.outcomes) == [("start", "200", 1), ("start", "408", 1)]
     assert empty == hours.Hour(0, ())
@@ -61,7 +61,7 @@ def test_days_are_the_last_one_and_hours_that_were_counted(database: Database) -
         assert len(past.missing(7, NOW)) == 7 * 24 - 1
         for number in past.missing(7, NOW):
             past.hours[number] = hours.hour(conn, number * 3600)
-        past.oldest = hours.oldest_event(conn)
+        past.oldest = history.oldest_event(conn)
     found, complete = fleet_day.by_hours(counted, past, 7, 2, NOW)
     assert complete
     assert len(before) == len(found) == 7 * 24

@@ -84,7 +84,7 @@ SEARCHES: dict[str, tuple[int, Callable[[Connection], Any]]] = {
     "of all": (1, lambda conn: history.events_after(conn, 5000, 100)),
     "of some types": (1, lambda conn: following.page(conn, 5000, 9000, 100, TYPES)),
     "of all for a reader": (1, lambda conn: following.page(conn, 5000, 9000, 100, frozenset())),
-    "time": (2, lambda conn: statistics.events_of(conn, imei(3), MIDDLE, MIDDLE + 300, 2000)),
+    "time": (2, lambda conn: finding.in_time(conn, imei(3), MIDDLE, MIDDLE + 300, 2000)),
     "presence": (2, lambda conn: statistics.presence_before(conn, imei(3), MIDDLE)),
     "diagnosis": (2, lambda conn: diagnosis.events_of(conn, imei(3), MIDDLE)),
     "answers": (1, lambda conn: diagnosis.answers_of(conn, imei(3), MIDDLE, 500)),

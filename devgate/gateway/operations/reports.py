@@ -18,6 +18,7 @@ from devgate.gateway.reports.spans import Span, online_spans, running_spans, set
 from devgate.model import Imei, iso
 from devgate.store import devices as stored
 from devgate.store import history, statistics
+from devgate.store.finding import in_time
 from devgate.store.history import Reading, Record
 
 MAX_ITEMS = 2000  # events or commands of one device that are told at once
@@ -61,7 +62,7 @@ def _day(
     if stored.get(conn, imei) is None:
         raise no_device(imei)
     before = statistics.presence_before(conn, imei, since)
-    events = statistics.events_of(conn, imei, since, until, MAX_ITEMS)
+    events = in_time(conn, imei, since, until, MAX_ITEMS)
     commands = statistics.commands_of(conn, imei, since - reach, until + 1, MAX_ITEMS)
     return Event.of(before) if before else None, [Event.of(row) for row in events], commands
 
@@ -103,7 +104,7 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
     ends = (row["late_at"] or row["ended_at"] or time()) + window
     if settled is not None and row["type"] == "start":
         ends = max(ends, settled + row["long"] + LOOK_BACK)
-    events = statistics.events_of(conn, imei, began - LOOK_BACK, ends, MAX_ITEMS)
+    events = in_time(conn, imei, began - LOOK_BACK, ends, MAX_ITEMS)
     before = statistics.presence_before(conn, imei, began - LOOK_BACK)
     device = stored.get(conn, imei)
     lines: list[dict[str, Any]] = [Event.of(one).line() for one in events]

@@ -18,7 +18,7 @@ from devgate.gateway.reports.days import as_date, day_of, of_date, zones_of
 from devgate.model import iso, shown
 from devgate.store import statistics, usage_report, usage_sums, usage_work
 from devgate.store.device import MAX_NAME
-from devgate.store.history import Reading
+from devgate.store.history import Reading, newest
 from devgate.store.usage_report import Asked, Sums
 
 BY = ("machine", "site", "day", "month")
@@ -142,8 +142,8 @@ def _page(
     called = {}
     if by == "machine" and names:
         called = statistics.names(conn, {str(one.key) for one in found})
-    state, (newest, _) = usage_work.state(conn), usage_work.newest(conn)
-    whole = state is not None and state.position >= newest
+    state, (last, _) = usage_work.state(conn), newest(conn)
+    whole = state is not None and state.position >= last
     at = time() if whole or state is None else state.at
     left = [one for one in usage_work.works(conn) if not one.name.startswith(usage_work.ZONE)]
     return Page(total, found, called, at, state is not None and not left, paged)

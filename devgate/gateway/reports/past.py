@@ -18,7 +18,7 @@ from devgate.errors import outcome_of
 from devgate.gateway.background import Background
 from devgate.gateway.storage import Records
 from devgate.store import hours as stored
-from devgate.store.history import Reading
+from devgate.store.history import Reading, oldest_event
 from devgate.store.hours import HOUR, Hour
 
 # What is counted: commands by type, and by what became of them.
@@ -91,7 +91,7 @@ class Past:
 
     async def _fill(self, records: Records) -> None:
         self._forget(int(time()) // HOUR - LONGEST)
-        self.oldest = await records.read(stored.oldest_event)
+        self.oldest = await records.read(oldest_event)
         due = self._due(time())
         while due:
             began = monotonic()

@@ -26,8 +26,8 @@ from devgate.gateway.reports.counting import (
 )
 from devgate.gateway.reports.days import bounds, day_of
 from devgate.gateway.storage import Records
+from devgate.store import history, usage_sums
 from devgate.store import usage as stored
-from devgate.store import usage_sums
 from devgate.store import usage_work as work
 from devgate.store import zones as site_zones
 from devgate.store.history import TRIM, Reading
@@ -169,11 +169,11 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
     """What there is to do. Orders what follows from the zones, and from a database that is new, or
     not the one that it was."""
     zones = site_zones.zones(conn)
-    number, at = work.newest(conn)
+    number, at = history.newest(conn)
     at = at or now  # without any event all that is there is counted
     state = work.state(conn)
     first = work.oldest_command(conn) or now
-    oldest = min(first, work.oldest_event(conn) or now)
+    oldest = min(first, history.oldest_event(conn) or now)
     floor = now - keep
     # In a young database nothing is gone: its first day may be counted in another zone.
     look = Look(now, default, zones, oldest, floor if work.all_kept(conn) else first, floor)
