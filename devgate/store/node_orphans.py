@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from devgate.errors import StoreError
 from devgate.store.batch import Numbering, found_by_device
+from devgate.store.node_rows import upsert
 from devgate.store.numbering import Values
 from devgate.store.timelines import TIMELINE
 
@@ -85,15 +86,9 @@ def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
     return found
 
 
-def add_events(
-    conn: Connection,
-    told: Sequence[Values],
-    commands: set[str],
-    insert: Callable[[Sequence[Values]], None],
-) -> list[Values]:
+def add_events(conn: Connection, told: Sequence[Values], commands: set[str]) -> None:
     """Number these events and write them; `commands` are the ids whose rows are written with
-    them. Returns them with their numbers."""
+    them."""
     events = numbered(conn, told)
     by_device = found_by_device(events, commands)
-    insert([(*values, by) for values, by in zip(events, by_device, strict=True)])
-    return events
+    upsert(conn, "event", [(*e, by) for e, by in zip(events, by_device, strict=True)])

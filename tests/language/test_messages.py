@@ -12,7 +12,7 @@ import pytest
 import devgate
 from devgate.gateway.command import AMBIGUOUS, CORRECTED, DONE, ELSEWHERE, MESSAGES
 from devgate.gateway.commands import recovery, sending
-from devgate.gateway.nodes import dispatcher, elsewhere, estate
+from devgate.gateway.nodes import elsewhere, estate
 from devgate.http.api.endpoints import CALLS
 from devgate.http.api.misfit import words as words_of
 from devgate.http.pages import messages as pages
@@ -130,7 +130,7 @@ def english_of(text: str) -> list[str]:
 
 COMMANDS = (
     *MESSAGES.values(), *DONE.values(), AMBIGUOUS, CORRECTED, ELSEWHERE, recovery.STOPPED,
-    recovery.UNSENT, sending.RUNS, sending.CONTESTED, dispatcher.MOVED, estate.DIED,
+    recovery.UNSENT, sending.RUNS, sending.CONTESTED, estate.DIED,
     estate.OFFLINE, elsewhere.LOST_HOP,
 )  # fmt: skip
 OUTAGES = (*outage.SQLITE.values(), *outage.POSTGRESQL.values(), outage.AWAY)

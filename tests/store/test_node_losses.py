@@ -119,7 +119,7 @@ def test_nothing_is_written_before_every_living_node_has_looked(two: Two) -> Non
     with pytest.raises(StoreError, match=r"what they know \(a\)"):
         b.commit(event())
     with pytest.raises(StoreError, match="failed over"), b.database.write() as conn:
-        node_orphans.add_events(conn, [event().values], set(), lambda rows: None)
+        node_orphans.add_events(conn, [event().values], set())
     assert not b.read(timelines.agreed)
     beat = b.read(nodes.all_nodes)[1].beat
     with pytest.raises(StoreError, match=r"know \(a\)"):

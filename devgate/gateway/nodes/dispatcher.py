@@ -24,11 +24,6 @@ from devgate.store.node_commits import Claim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOVED = (
-    "sent, and the device registered at another node before its answer came: the outcome is "
-    "unknown, the device may have done it"
-)
-
 log = logging.getLogger("devgate.commands")
 
 
@@ -100,9 +95,7 @@ class NodeDispatcher(Dispatcher):
         """The row does not say what was to be written: nothing of it was sent here."""
         if why == TAKEN:
             self.claimed.again(command.imei)
-        self.live.pop(command.id, None)
-        if command.key is not None and self.by_key.get(command.key) is command:
-            del self.by_key[command.key]
+        self._forget(command)
         if command.recorded:
             # Its row is there and belongs to another node by now.
             self.away[command.id] = command
@@ -159,9 +152,7 @@ class NodeDispatcher(Dispatcher):
         if device.current is None and not device.waiting:
             del self._devices[imei]
         for command in gone:
-            self.live.pop(command.id, None)
-            if command.key is not None and self.by_key.get(command.key) is command:
-                del self.by_key[command.key]
+            self._forget(command)
             self.away[command.id] = command
 
     def adopt(self, claim: Claim) -> None:
@@ -270,10 +261,13 @@ class NodeDispatcher(Dispatcher):
         command.set_recorded()
         command.set_done()
 
-    def _lose(self, command: Command) -> None:
+    def _forget(self, command: Command) -> None:
         self.live.pop(command.id, None)
         if command.key is not None and self.by_key.get(command.key) is command:
             del self.by_key[command.key]
+
+    def _lose(self, command: Command) -> None:
+        self._forget(command)
         device = self._devices.get(command.imei)
         if device is None:
             return

@@ -44,7 +44,7 @@ def commands(conn: Reading, now: float) -> int:
     upsert(conn, "command", others)
     called = _called(conn, found)
     events = [ended(one, command_front(one, called.get(one.imei)), now).values for one in found]
-    add_events(conn, events, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    add_events(conn, events, {one.id for one in found})
     for one in found:
         log.info("command of a dead node ended command=%s status=%s", one.id, one.status)
     return len(found)
@@ -54,7 +54,7 @@ def devices(conn: Reading, now: float) -> int:
     """Mark devices of dead nodes offline."""
     found = orphaned_devices(conn, now)
     events = [offline(Imei(imei), now, OFFLINE, number).values for imei, number in found]
-    add_events(conn, events, set(), lambda rows: upsert(conn, "event", rows))
+    add_events(conn, events, set())
     return len(found)
 
 
@@ -76,7 +76,7 @@ def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
         command.corrected()
         events.append(tell(command, command_front(command, called.get(command.imei)), now).values)
     upsert(conn, "refused", [one.values() for one in found])
-    add_events(conn, events, {one.id for one in found}, lambda rows: upsert(conn, "event", rows))
+    add_events(conn, events, {one.id for one in found})
     for one in found:
         log.warning("command corrected, nothing of it was sent command=%s", one.id)
     return len(found)
