@@ -84,6 +84,15 @@ async def closed(seal: Seal, secret: str, rows: Sequence[Mapping[str, Any]]) -> 
     return await trio.to_thread.run_sync(partial(seal.close, secret, may_make=may_make))
 
 
+async def must_close(records: Records, seal: Seal, secret: str) -> str:
+    """closed(). Raises StoreError where it cannot be encrypted: it is not stored in the clear."""
+    rows = await records.read(sealed.secrets)
+    try:
+        return await closed(seal, secret, rows)
+    except SealError as err:
+        raise StoreError(f"secret: {err}") from None
+
+
 def settings_of(row: Mapping[str, object], *, allow_private: bool) -> WebhookSettings:
     """A row of the database. Raises ValueError for one that is no webhook."""
     webhook = webhook_of(

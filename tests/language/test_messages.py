@@ -33,6 +33,8 @@ RAISED = {
     "at",
     "problem",
 }
+# Of `operations.arguments`: where the field and what it may be stand, and how the sentence ends.
+EXPECTED = {"expected": (0, "{}"), "required": (1, "nothing")}
 # What a request may be answered with, over HTTP and at the control socket.
 FILES = (
     "alerts", "gateway", "http", "control/requests.py", "control/connection.py", "model.py",
@@ -79,6 +81,10 @@ def messages_of(file: Path) -> Iterator[str]:
             ]
         elif isinstance(node, ast.Call):
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if called in EXPECTED and "operations" in file.parts:
+                place, given = EXPECTED[called]
+                field, what = (template(one) or "{}" for one in node.args[place : place + 2])
+                yield f"{field}: {what} expected, not {given}"
             if called not in RAISED:
                 continue
             # The store's bad(field, text) puts the field in front.

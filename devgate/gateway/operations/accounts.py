@@ -24,10 +24,11 @@ from devgate.gateway.operations.passwords import (
 )
 from devgate.gateway.operations.provider_users import (
     BY_PROVIDER,
+    in_words,
     must_have_no_password,
 )
 from devgate.gateway.operations.reply import Reply
-from devgate.model import Source, iso, shown
+from devgate.model import Source, iso
 from devgate.store import accounts as stored
 from devgate.store.accounts import MAX_SITES, Account, Kind
 from devgate.store.device import MAX_NAME as MAX_SITE
@@ -198,7 +199,7 @@ async def _changed(
         if field == "proof" and (new or before[field]):
             said["password" if kind == "user" else "secret"] = HIDDEN
         elif field == "sites":
-            said[field] = {"old": _in_words(before[field]), "new": _in_words(new)}
+            said[field] = {"old": in_words(before[field]), "new": in_words(new)}
         elif field == "invited_until":
             said["invitation"] = {"old": iso(before[field]), "new": iso(new)}
         elif field == "totp" and (new or before[field]):
@@ -246,10 +247,7 @@ def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, A
 
 def _named(args: Args) -> str:
     """The name of one that should be there."""
-    name = arguments.text(args, "name")
-    if name is None:
-        raise CallerError("400", "name: a string expected, not nothing")
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", arguments.required(args, "name", "a string"))
 
 
 def _name(args: Args, kind: Kind) -> str:
@@ -263,20 +261,11 @@ def _sites(args: Args) -> frozenset[str] | None:
     if given is None:
         return None
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_SITES:
-        raise CallerError(
-            "400", f"sites: a list of 1 to {MAX_SITES} names expected, not {shown(given)}"
-        )
+        raise arguments.expected("sites", f"a list of 1 to {MAX_SITES} names", given)
     found = set()
     for one in given:
-        text = arguments.text({"sites": one}, "sites", MAX_SITE)
-        if text is None:
-            raise CallerError("400", "sites: names of sites expected, not nothing")
-        found.add(text)
+        found.add(arguments.required({"sites": one}, "sites", "names of sites", MAX_SITE))
     return frozenset(found)
-
-
-def _in_words(sites: frozenset[str] | None) -> str | None:
-    return None if sites is None else ", ".join(sorted(sites))
 
 
 def _shown_sites(sites: frozenset[str] | None) -> list[str] | None:

@@ -35,13 +35,8 @@ log = logging.getLogger("devgate.alerts")
 
 async def alert_receivers(gateway: Gateway, args: Args, source: str) -> Reply:
     """All receivers that this one may see, and how their deliveries go."""
-    found = await _receivers(gateway, Keeper.of(source))
+    found = await alerts.receivers(gateway, Keeper.of(source))
     return {"status": "200", "items": [_item(gateway, one) for one in found], "next": None}
-
-
-async def _receivers(gateway: Gateway, keeper: Keeper) -> list[Receiver]:
-    found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
-    return [one for one in found if keeper.sees(one.sites)]
 
 
 def _item(gateway: Gateway, receiver: Receiver) -> dict[str, object]:
@@ -78,7 +73,7 @@ async def alert_receiver_add(gateway: Gateway, args: Args, source: str) -> Reply
     secret, told = await _sealed(gateway, url, values)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
-            there = await _receivers(gateway, Keeper())
+            there = await alerts.receivers(gateway, Keeper())
             if any(one.name == name for one in there):
                 raise CallerError("409", f"name: there is a receiver {name}; edit or remove it")
             alerts.must_have_room("receivers", [r.sites for r in there], MAX_RECEIVERS, keeper)
@@ -203,12 +198,7 @@ async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[s
 
 async def _found(gateway: Gateway, args: Args, keeper: Keeper) -> Receiver:
     name = arguments.text(args, "name")
-    known = await _receivers(gateway, keeper)
-    for one in known:
-        if one.name == name:
-            return one
+    known = await alerts.receivers(gateway, keeper)
     if not known:
         raise NotThere("name: there is no receiver; `devgate alert receiver add` adds one")
-    given = "nothing" if name is None else shown(name)
-    there = ", ".join(one.name for one in known)
-    raise NotThere(f"name: one of {there} expected, not {given}")
+    return alerts.named(name, known)

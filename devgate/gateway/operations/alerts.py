@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -28,6 +28,8 @@ RULE = (
     "enabled",
 )  # fmt: skip
 MAX_CURSOR = 420  # characters
+
+N = TypeVar("N", Rule, Receiver)
 
 log = logging.getLogger("devgate.alerts")
 
@@ -59,7 +61,7 @@ def _place(args: Args) -> stored.Key | None:
             raise ValueError
         return float(at), rule, subject
     except ValueError:
-        raise CallerError("400", f"after: `next` of a page expected, not {shown(given)}") from None
+        raise arguments.expected("after", "`next` of a page", given) from None
 
 
 def _firing(row: stored.Row) -> dict[str, object]:
@@ -81,8 +83,7 @@ async def alert_log(gateway: Gateway, args: Args, source: str) -> Reply:
     limit = arguments.limit(args)
     keeper, since = Keeper.of(source), None
     if keeper.sites is not None:  # what receivers got before they were his is another's
-        found = map(Receiver.of, await gateway.records.read(stored.receivers))
-        since = {one.name: one.added_at for one in found if keeper.sees(one.sites)}
+        since = {one.name: one.added_at for one in await receivers(gateway, keeper)}
     rows = await gateway.records.read(
         stored.log_page, receiver=receiver, after=after, limit=limit + 1, since=since
     )
@@ -95,6 +96,12 @@ async def alert_rules(gateway: Gateway, args: Args, source: str) -> Reply:
     """All rules that this one may see."""
     rules = await _rules(gateway, Keeper.of(source))
     return {"status": "200", "items": [_rule(one) for one in rules], "next": None}
+
+
+async def receivers(gateway: Gateway, keeper: Keeper) -> list[Receiver]:
+    """All receivers that this one may see."""
+    found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
+    return [one for one in found if keeper.sees(one.sites)]
 
 
 async def _rules(gateway: Gateway, keeper: Keeper) -> list[Rule]:
@@ -118,7 +125,7 @@ async def alert_rule_add(gateway: Gateway, args: Args, source: str) -> Reply:
         missing = "kind" if name else "name"
         raise CallerError("400", f"{missing}: a string expected, not nothing")
     if kind not in KINDS:
-        raise CallerError("400", f"kind: one of {', '.join(KINDS)} expected, not {shown(kind)}")
+        raise arguments.expected("kind", f"one of {', '.join(KINDS)}", kind)
     usual, keeper = KINDS[kind].minutes, Keeper.of(source)
     values: dict[str, Any] = {"minutes": usual or 0, "days": DAYS if usual is None else 0}
     values |= {"receivers": (), **_given(args), **keeper._asdict()}
@@ -214,8 +221,7 @@ async def _checked(
         checked(rule)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
-    found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
-    known = [one.name for one in found if keeper.sees(one.sites)]
+    known = [one.name for one in await receivers(gateway, keeper)]
     if unknown := [name for name in rule.receivers if name not in (*known, *also)]:
         there = ", ".join(known) or "none: add one first"
         raise NotThere(f"receivers: no receiver is called {shown(unknown[0])}; there are {there}")
@@ -226,7 +232,7 @@ async def _sites_of(gateway: Gateway, rule: Rule, keeper: Keeper) -> Sites:
     """The sites of a rule that this one changes: all that are his by now, unless it would tell of
     them somebody who sees fewer. Then they stay as they are."""
     assert keeper.sites is not None
-    found = map(Receiver.of, await gateway.records.read(stored.receivers))
+    found = await receivers(gateway, Keeper())
     others = [one for one in found if one.name in rule.receivers and one.owner != keeper.owner]
     if any(one.sites is not None and not keeper.sites <= one.sites for one in others):
         return rule.sites
@@ -235,14 +241,18 @@ async def _sites_of(gateway: Gateway, rule: Rule, keeper: Keeper) -> Sites:
 
 async def _found(gateway: Gateway, name: str | None, keeper: Keeper) -> Rule:
     rules = await _rules(gateway, keeper)
-    for one in rules:
+    if not rules:
+        raise NotThere("name: there is no rule; `devgate alert rule add` adds one")
+    return named(name, rules)
+
+
+def named(name: str | None, known: Sequence[N]) -> N:
+    """The one of that name. Raises NotThere."""
+    for one in known:
         if one.name == name:
             return one
-    there = ", ".join(one.name for one in rules)
-    given = "nothing" if name is None else shown(name)
-    if not there:
-        raise NotThere("name: there is no rule; `devgate alert rule add` adds one")
-    raise NotThere(f"name: one of {there} expected, not {given}")
+    there = ", ".join(one.name for one in known)
+    raise NotThere(f"name: one of {there} expected, not {shown(name)}")
 
 
 async def _in_force(gateway: Gateway) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeGuard
 
 from devgate.config.kinds import span
 from devgate.errors import CallerError
@@ -13,17 +14,23 @@ from devgate.events.kinds import must_be_known, types_of
 from devgate.model import IMEI, MAX_TIME, Imei, duration, imei, shown, unknown_field
 
 Args = Mapping[str, object]
-T = TypeVar("T")
 
 MAX_KEY = 128  # characters of a caller's own name for a command
 MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
 MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
+MAX_SOURCE = 80  # characters: a name of 64 and the way it came
 MAX_LIMIT = 1000  # items of one page
 LIMIT = 100
 MAX_AT_ONCE = 500  # devices that one request changes, all or none: about 30 ms
+_COMMAND_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
 # The sites that the caller is limited to, if a list must be narrowed to them (`operations.sites`).
 # A request cannot have a field of this name.
 OWN = "sites of the caller"
+
+
+def expected(name: str, what: str, given: object) -> CallerError:
+    """The error for a field with another value than that."""
+    return CallerError("400", f"{name}: {what} expected, not {shown(given)}")
 
 
 def device(args: Args) -> Imei:
@@ -32,6 +39,11 @@ def device(args: Args) -> Imei:
     if type(given) is str and IMEI.fullmatch(given):  # as imei() does, without a call
         return Imei(given)
     return imei(given)
+
+
+def is_command_id(given: object) -> TypeGuard[str]:
+    """Whether a command can have this id."""
+    return isinstance(given, str) and _COMMAND_ID.fullmatch(given) is not None
 
 
 def unknown(args: Args, fields: Sequence[str]) -> CallerError:
@@ -59,9 +71,7 @@ def devices(args: Args) -> list[Imei]:
 def listed(given: object, most: int) -> list[Imei]:
     """A list of 1 to `most` IMEIs, each once."""
     if not isinstance(given, list) or not 1 <= len(given) <= most:
-        raise CallerError(
-            "400", f"imeis: a list of 1 to {most} IMEIs expected, not {shown(given)}"
-        )
+        raise expected("imeis", f"a list of 1 to {most} IMEIs", given)
     return list(dict.fromkeys(map(imei, given)))
 
 
@@ -76,9 +86,7 @@ def long(args: Args, most: int) -> int:
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 32:
         given = int(given)
     if type(given) is not int or not 1 <= given <= most:  # a JSON true is an int, too
-        raise CallerError(
-            "400", f"long: a whole number from 1 to {most} expected, not {shown(given)}"
-        )
+        raise expected("long", f"a whole number from 1 to {most}", given)
     return given
 
 
@@ -94,11 +102,9 @@ def key(args: Args, required: bool = False) -> str | None:
             )
         return None
     if not isinstance(given, str) or not 1 <= len(given) <= MAX_KEY:
-        raise CallerError(
-            "400", f"key: a string of 1 to {MAX_KEY} characters expected, not {shown(given)}"
-        )
+        raise expected("key", f"a string of 1 to {MAX_KEY} characters", given)
     if not given.isprintable():
-        raise CallerError("400", f"key: printable characters expected, not {shown(given)}")
+        raise expected("key", "printable characters", given)
     return given
 
 
@@ -116,10 +122,7 @@ def seconds(args: Args, name: str, most: float) -> float | None:
     elif isinstance(given, int | float) and not isinstance(given, bool):
         value = float(given) if abs(given) < 1e15 else math.inf
     if value is None or not 0 < value <= most:
-        raise CallerError(
-            "400",
-            f"{name}: seconds, above 0 and at most {span(most)}, expected, not {shown(given)}",
-        )
+        raise expected(name, f"seconds, above 0 and at most {span(most)},", given)
     return value
 
 
@@ -129,7 +132,7 @@ def percent(args: Args, name: str) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 100:
-        raise CallerError("400", f"{name}: a number from 0 to 100 expected, not {shown(given)}")
+        raise expected(name, "a number from 0 to 100", given)
     return float(given)
 
 
@@ -139,7 +142,7 @@ def yes(args: Args, name: str, default: bool) -> bool:
     if given is None:
         return default
     if not isinstance(given, bool):
-        raise CallerError("400", f"{name}: true or false expected, not {shown(given)}")
+        raise expected(name, "true or false", given)
     return given
 
 
@@ -149,11 +152,9 @@ def later(args: Args, name: str, now: float) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
+        raise expected(name, "seconds since 1970", given)
     if not now < given <= MAX_TIME:
-        raise CallerError(
-            "400", f"{name}: a time that is still to come expected, not {shown(given)}"
-        )
+        raise expected(name, "a time that is still to come", given)
     return float(given)
 
 
@@ -168,12 +169,18 @@ def text(args: Args, name: str, most: int = 64) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or not 1 <= len(given) <= most:
-        raise CallerError(
-            "400", f"{name}: a string of 1 to {most} characters expected, not {shown(given)}"
-        )
+        raise expected(name, f"a string of 1 to {most} characters", given)
     # PostgreSQL refuses NUL, and UTF-8 has no half surrogate pairs.
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
-        raise CallerError("400", f"{name}: printable characters expected, not {shown(given)}")
+        raise expected(name, "printable characters", given)
+    return given
+
+
+def required(args: Args, name: str, what: str, most: int = 64) -> str:
+    """text(), which is required: `what` says what is expected."""
+    given = text(args, name, most)
+    if given is None:
+        raise expected(name, what, given)
     return given
 
 
@@ -183,7 +190,7 @@ def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or given not in among:
-        raise CallerError("400", f"{name}: {' or '.join(among)} expected, not {shown(given)}")
+        raise expected(name, " or ".join(among), given)
     return given
 
 
@@ -191,9 +198,7 @@ def limit(args: Args) -> int:
     """`limit`, 1 to MAX_LIMIT; LIMIT without it."""
     given = args.get("limit", LIMIT)
     if type(given) is not int or not 1 <= given <= MAX_LIMIT:
-        raise CallerError(
-            "400", f"limit: a number from 1 to {MAX_LIMIT} expected, not {shown(given)}"
-        )
+        raise expected("limit", f"a number from 1 to {MAX_LIMIT}", given)
     return given
 
 
@@ -203,7 +208,7 @@ def number(args: Args, name: str) -> int | None:
     if given is None:
         return None
     if type(given) is not int or not 0 <= given < 2**63:
-        raise CallerError("400", f"{name}: a number from 0 expected, not {shown(given)}")
+        raise expected(name, "a number from 0", given)
     return given
 
 
@@ -211,7 +216,7 @@ def moment(args: Args, name: str) -> float | None:
     """A field with a time, in whole seconds since 1970; None without it."""
     given = number(args, name)
     if given is not None and given > MAX_TIME:
-        raise CallerError("400", f"{name}: seconds since 1970 expected, not {shown(given)}")
+        raise expected(name, "seconds since 1970", given)
     return None if given is None else float(given)
 
 
@@ -231,7 +236,7 @@ def names(args: Args, name: str) -> frozenset[str] | None:
     if isinstance(given, str):
         given = [part.strip() for part in given.split(",")]
     if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
-        raise CallerError("400", f"{name}: a list of names expected, not {shown(given)}")
+        raise expected(name, "a list of names", given)
     return frozenset(given)
 
 

@@ -10,7 +10,6 @@ from devgate.events.kinds import AUDIT, Event
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.history import MAX_SOURCE
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Source
 from devgate.store import audit as stored
@@ -72,7 +71,7 @@ def _wanted(args: Args) -> Wanted:
     if types and not types & set(AUDIT):
         raise CallerError("400", f"events: some of {', '.join(AUDIT)} expected")
     return Wanted(
-        source=arguments.text(args, "source", MAX_SOURCE),
+        source=arguments.text(args, "source", arguments.MAX_SOURCE),
         types=types,
         since=arguments.moment(args, "since"),
         until=arguments.moment(args, "until"),

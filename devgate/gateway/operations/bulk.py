@@ -117,9 +117,7 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
     if listed is not None:
         return arguments.listed(listed, MAX_LISTED)
     if not isinstance(match, dict):
-        raise CallerError(
-            "400", f"match: an object with the filters of `devices` expected, not {shown(match)}"
-        )
+        raise arguments.expected("match", "an object with the filters of `devices`", match)
     if wrong := [name for name in match if name not in device_list.FILTERS]:
         raise CallerError(
             "400", f"match: {', '.join(device_list.FILTERS)} are known, not {shown(wrong[0])}"

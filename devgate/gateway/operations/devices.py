@@ -15,7 +15,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, status
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import Imei, shown
+from devgate.model import Imei
 from devgate.store import devices as stored
 from devgate.store import history
 from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, NULLABLE, RECORD, Device, checked
@@ -155,7 +155,7 @@ def given(args: Args) -> dict[str, Any]:
         elif name in PLACE and value is not None:
             pass  # a number: the store says what else is wrong with it
         elif not isinstance(value, str) and not (value is None and name in NULLABLE):
-            raise CallerError("400", f"{name}: a string expected, not {shown(value)}")
+            raise arguments.expected(name, "a string", value)
         if name == "id" and value is None:
             continue  # to be counted up, or left as it is
         found[name] = value

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from devgate.errors import CallerError, no_device
+from devgate.errors import no_device
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports.diagnosis import DAY, DAYS, Connections, Item, answers
-from devgate.model import Imei, iso, shown
+from devgate.model import Imei, iso
 from devgate.store import devices as stored
 from devgate.store import diagnosis as reads
 from devgate.store.device import Device
@@ -36,7 +36,7 @@ async def diagnosis(gateway: Gateway, args: Args, source: str) -> Reply:
     given = arguments.number(args, "days")
     days = DAYS[1] if given is None else given
     if days not in DAYS:
-        raise CallerError("400", f"days: one of 1, 7, 30 expected, not {shown(days)}")
+        raise arguments.expected("days", "one of 1, 7, 30", days)
     since = now - days * DAY
     await gateway.records.flushed()
     found = await gateway.records.read(_read, imei, since)

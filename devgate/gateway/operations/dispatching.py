@@ -6,7 +6,7 @@ from devgate.access.tokens import NEEDS
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import audit, sites
-from devgate.gateway.operations.arguments import Args, unknown
+from devgate.gateway.operations.arguments import Args, expected, unknown
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import Source, nearest, shown
@@ -25,7 +25,7 @@ def _unknown_type(given: object) -> CallerError:
         return CallerError(
             "400", f"type: no operation is called {shown(given)}; did you mean {near}?"
         )
-    return CallerError("400", f"type: one of {', '.join(OPERATIONS)} expected, not {shown(given)}")
+    return expected("type", f"one of {', '.join(OPERATIONS)}", given)
 
 
 async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from devgate.errors import CallerError
 from devgate.gateway.clock import time
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
@@ -16,10 +15,11 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports import attention, fleet_day, past
 from devgate.gateway.reports.fleets import Fleet
-from devgate.model import iso, shown
+from devgate.model import iso
 from devgate.store import command_pages, inbox, statistics
 from devgate.store.command_looks import Wanted
 from devgate.store.history import Reading, Record
+from devgate.store.own_sites import Now
 from devgate.webhooks.position import BY_HAND
 
 UNKNOWN, LATEST = 20, 8
@@ -36,9 +36,8 @@ async def fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     unresolved = (await gateway.inbox.count(gateway.records, sites)).n
     here = await fleetwide.now(gateway, sites)
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
-    enabled = here.known - counted.absence.disabled
-    offline = enabled - here.online
-    items = await _attention(gateway, kept, counted, hours, dark, unresolved, offline, enabled)
+    offline = here.known - counted.absence.disabled - here.online
+    items = await _attention(gateway, kept, counted, hours, dark, unresolved, here)
     reply = kept.last = {
         "status": "200",
         "at": iso(now),
@@ -78,12 +77,10 @@ async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
     counted = await _counted(gateway, gateway.fleet, USUAL_DAYS)
     unresolved = (await gateway.inbox.count(gateway.records)).n
     here = await fleetwide.now(gateway)
-    enabled = here.known - counted.absence.disabled
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
     return await _attention(
-        gateway, gateway.fleet, counted, hours, dark, unresolved, enabled - here.online, enabled,
-        len(dark),
-    )  # fmt: skip
+        gateway, gateway.fleet, counted, hours, dark, unresolved, here, len(dark)
+    )
 
 
 async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, Any]]:
@@ -100,12 +97,12 @@ async def _attention(
     hours: Sequence[dict[str, Any]],
     dark: Sequence[dict[str, Any]],
     unresolved: int,
-    offline: int,
-    enabled: int,
+    here: Now,
     most_sites: int = attention.MAX_SITES,
 ) -> list[dict[str, object]]:
     """What a person should look at. Webhooks and certificates concern those who see all sites."""
     now, whole = time(), kept.sites is None
+    enabled = here.known - counted.absence.disabled
     under_way = int(now - counted.since) // fleet_day.HOUR
     recent = range(under_way - attention.RECENT + 1, under_way + 1)
     before = kept.past.known(USUAL_DAYS, now, counted.since)
@@ -115,7 +112,7 @@ async def _attention(
         quarantine=held.reason if (held := gateway.quarantine.held) else None,
         unknown=unresolved,
         dark=dark,
-        absence=attention.absent(counted.absence, offline, enabled),
+        absence=attention.absent(counted.absence, enabled - here.online, enabled),
         failing=attention.failures(
             attention.Rate.of(hours[number] for number in recent if 0 <= number < len(hours)),
             attention.Rate.of(usual),
@@ -144,7 +141,7 @@ async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
     days, now = arguments.number(args, "days"), time()
     days = 1 if days is None else days
     if days not in past.DAYS:
-        raise CallerError("400", f"days: one of 1, 7, 30 expected, not {shown(days)}")
+        raise arguments.expected("days", "one of 1, 7, 30", days)
     sites = arguments.own_sites(args)
     kept = gateway.fleet.of(sites)
     counted = await _counted(gateway, kept, days)

@@ -13,7 +13,6 @@ line, then {"end": true}.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -33,8 +32,6 @@ _FIELDS = {
     "ping": frozenset({"type"}),
     "forward": frozenset({"type", "source", "command", "request", "sites", *_WHO}),
 }
-MAX_SOURCE = 80  # characters: a name of 64 and the way it came
-_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
 
 
 class Forwarded(NamedTuple):
@@ -47,14 +44,14 @@ class Forwarded(NamedTuple):
 
 def forwarded(args: Args) -> Forwarded:
     """The request in a `forward`. Raises CallerError (400) if it is not a request."""
-    request, source = args.get("request"), arguments.text(args, "source", MAX_SOURCE)
+    request, source = args.get("request"), arguments.text(args, "source", arguments.MAX_SOURCE)
     command = args.get("command")
     if not isinstance(request, dict):
-        raise CallerError("400", f"request: a request expected, not {shown(request)}")
+        raise arguments.expected("request", "a request", request)
     if source is None:
         raise CallerError("400", "source: who asked expected")
-    if command is not None and not (isinstance(command, str) and _ID.fullmatch(command)):
-        raise CallerError("400", f"command: an id of a command expected, not {shown(command)}")
+    if command is not None and not arguments.is_command_id(command):
+        raise arguments.expected("command", "an id of a command", command)
     if command is not None and request.get("type") not in entry.ORDERS:
         raise CallerError("400", "command: an id is for a start or a stop alone")
     more = {name: text for name in _WHO if (text := arguments.text(args, name)) is not None}
@@ -95,7 +92,7 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
 def _known(args: Args) -> str:
     kind = args.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise CallerError("400", f"type: {' or '.join(_TYPES)} expected, not {shown(kind)}")
+        raise arguments.expected("type", " or ".join(_TYPES), kind)
     if unknown := [name for name in args if name not in _FIELDS[kind]]:
         raise CallerError("400", f"{kind}: it has no {shown(unknown[0])}")
     return kind

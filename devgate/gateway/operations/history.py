@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from devgate.errors import CallerError
 from devgate.gateway.command_record import record
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import Imei, shown
+from devgate.model import Imei
 from devgate.store import command_pages
 from devgate.store.command_looks import ENDED, Wanted
 from devgate.store.command_pages import Page
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
 
-MAX_SOURCE = 80  # characters: a name of 64 and the way it came
 PAGE = 1000  # commands of an export that are read at once
 OUTCOMES = ("pending", *ENDED)
 KINDS = ("start", "stop")
@@ -85,9 +83,7 @@ def wanted_of(args: Args) -> Wanted:
     """The filters of a request. Raises CallerError (400), which names the field."""
     outcomes = arguments.names(args, "outcome") or frozenset()
     if wrong := sorted(outcomes - set(OUTCOMES)):
-        raise CallerError(
-            "400", f"outcome: some of {', '.join(OUTCOMES)} expected, not {shown(wrong[0])}"
-        )
+        raise arguments.expected("outcome", f"some of {', '.join(OUTCOMES)}", wrong[0])
     since, until = arguments.moment(args, "since"), arguments.moment(args, "until")
     return Wanted(
         imei=arguments.maybe_device(args),
@@ -97,7 +93,7 @@ def wanted_of(args: Args) -> Wanted:
         kind=arguments.choice(args, "kind", KINDS),
         site=arguments.text(args, "site", MAX_NAME),
         sites=arguments.own_sites(args),
-        source=arguments.text(args, "source", MAX_SOURCE),
+        source=arguments.text(args, "source", arguments.MAX_SOURCE),
         since=since,
         until=until,
     )

@@ -17,7 +17,6 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.model import shown
 from devgate.store import csv_import, csv_preview
 from devgate.store.csv_plan import OnConflict
 
@@ -49,7 +48,7 @@ def _data(args: Args) -> bytes | None:
     except (binascii.Error, ValueError):
         data = b""
     if not 1 <= len(data) <= PART:
-        raise CallerError("400", f"data: 1 to {PART} bytes in base64 expected, not {shown(given)}")
+        raise arguments.expected("data", f"1 to {PART} bytes in base64", given)
     return data
 
 
@@ -105,5 +104,5 @@ def _file(
     if isinstance(given, str):
         given = BytesIO(given.encode("utf-8", "surrogatepass"))
     if not hasattr(given, "readline"):
-        raise CallerError("400", f"csv: a text expected, not {shown(given)}")
+        raise arguments.expected("csv", "a text", given)
     yield cast("BinaryIO", given), lambda what, done, total: None

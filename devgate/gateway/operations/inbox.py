@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.resolution import resolution
-from devgate.model import Source, iso, shown
+from devgate.model import Source, iso
 from devgate.store import inbox
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, Record
@@ -33,7 +32,6 @@ MAX_COMMANDS = 200  # commands of one request
 MAX_NOTE = 500  # characters
 MAX_PERSON = 64
 MAX_AGE = 10 * 366 * 86400.0  # seconds
-ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
 
 log = logging.getLogger("devgate.commands")
 
@@ -130,14 +128,14 @@ def _ids(args: Args) -> Sequence[str]:
     if isinstance(given, str):
         given = [part.strip() for part in given.split(",")]
     if not isinstance(given, list) or not given:
-        raise CallerError("400", f"commands: ids of commands expected, not {shown(given)}")
+        raise arguments.expected("commands", "ids of commands", given)
     if len(given) > MAX_COMMANDS:
         raise CallerError(
             "400", f"commands: at most {MAX_COMMANDS} at once expected, not {len(given)}"
         )
     for one in given:
-        if not isinstance(one, str) or not ID.fullmatch(one):
-            raise CallerError("400", f"commands: an id of a command expected, not {shown(one)}")
+        if not arguments.is_command_id(one):
+            raise arguments.expected("commands", "an id of a command", one)
     return [*dict.fromkeys(given)]
 
 

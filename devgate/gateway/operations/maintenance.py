@@ -13,7 +13,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.model import Imei, iso, shown
+from devgate.model import Imei, iso
 from devgate.store import maintenance as stored
 from devgate.store.device import MAX_NAME
 from devgate.store.maintenance import IMEI, SITE, Entry
@@ -41,7 +41,7 @@ def _after(args: Args) -> tuple[str, str] | None:
         return None
     kind, colon, name = given.partition(":")
     if not colon or kind not in (IMEI, SITE):
-        raise CallerError("400", f"after: the `next` of a page expected, not {shown(given)}")
+        raise arguments.expected("after", "the `next` of a page", given)
     return kind, name
 
 

@@ -42,7 +42,8 @@ def item(node: Node) -> Reply:
 async def node_drain(gateway: Gateway, args: Args, source: str) -> Reply:
     """Drain a node; with `draining` false, take that back."""
     _must_be_one(gateway)
-    id, draining = _name(args), arguments.yes(args, "draining", True)
+    id = arguments.required(args, "node", "the name of a node")
+    draining = arguments.yes(args, "draining", True)
     if not await gateway.records.change(node_list.set_draining, id, draining):
         node = await _known(gateway, id)
         why = "no other node is there to take its devices" if node.alive else "it is dead"
@@ -59,7 +60,7 @@ async def node_drain(gateway: Gateway, args: Args, source: str) -> Reply:
 async def node_remove(gateway: Gateway, args: Args, source: str) -> Reply:
     """Forget a node that is dead, and will not come back."""
     _must_be_one(gateway)
-    id = _name(args)
+    id = arguments.required(args, "node", "the name of a node")
     if not await gateway.records.change(node_list.remove, id):
         await _known(gateway, id)
         raise CallerError("409", f"node {id} lives: stop it first, then remove it")
@@ -72,13 +73,6 @@ def _must_be_one(gateway: Gateway) -> None:
         raise CallerError(
             "400", "this gateway works alone: it is no node of a cluster ([cluster] node)"
         )
-
-
-def _name(args: Args) -> str:
-    id = arguments.text(args, "node")
-    if id is None:
-        raise CallerError("400", "node: the name of a node expected, not nothing")
-    return id
 
 
 async def _known(gateway: Gateway, id: str) -> Node:

@@ -92,5 +92,5 @@ async def hashed(gateway: Gateway, password: str) -> str:
 
 
 def hash_of(word: str) -> str:
-    """What is kept of an invitation."""
+    """What is kept of an invitation, or of a recovery code."""
     return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()

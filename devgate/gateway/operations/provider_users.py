@@ -146,14 +146,15 @@ def _tell(gateway: Gateway, now: Account, before: Account | None, address: str) 
     if now.role != before.role:
         changes["role"] = {"old": before.role, "new": now.role}
     if now.sites != before.sites:
-        changes["sites"] = {"old": _in_words(before.sites), "new": _in_words(now.sites)}
+        changes["sites"] = {"old": in_words(before.sites), "new": in_words(now.sites)}
     if now.subject != before.subject:
         changes["provider"] = {"old": None, "new": now.subject}
     if changes:
         tell("account.changed", changes=changes)
 
 
-def _in_words(sites: frozenset[str] | None) -> str | None:
+def in_words(sites: frozenset[str] | None) -> str | None:
+    """The sites of an account as events have them; None: all."""
     return None if sites is None else ", ".join(sorted(sites))
 
 

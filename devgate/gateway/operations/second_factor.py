@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import re
@@ -11,17 +10,16 @@ import secrets
 from collections.abc import Sequence
 
 from devgate.errors import CallerError, StoreError
-from devgate.gateway.added_webhooks import closed, opened
+from devgate.gateway.added_webhooks import must_close, opened
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.passwords import must_know_password, tell
+from devgate.gateway.operations.passwords import hash_of, must_know_password, tell
 from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store import accounts as stored
-from devgate.store import sealed
 from devgate.store.accounts import Account
 from devgate.store.seal import SealError
 
@@ -72,7 +70,7 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
     if step is None:
         raise wrong()
     codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(CODES)]
-    await _keep(gateway, who, await _sealed(gateway, secret), step, codes)
+    await _keep(gateway, who, await must_close(gateway.records, gateway.seal, secret), step, codes)
     return {"status": "200", "message": "the second factor is on", "codes": codes}
 
 
@@ -89,7 +87,7 @@ async def verify(gateway: Gateway, name: str, code: str) -> bool:
         return False
     code = code.strip().lower().replace(" ", "")
     if not CODE.fullmatch(code):
-        return bool(await gateway.accounts.change(stored.use_recovery, name, _digest(code)))
+        return bool(await gateway.accounts.change(stored.use_recovery, name, hash_of(code)))
     try:
         step = _step(await opened(gateway.seal, one.totp), code)
     except SealError as err:
@@ -110,18 +108,11 @@ def _of(gateway: Gateway, name: str) -> Account | None:
 async def _keep(
     gateway: Gateway, who: Source, totp: str | None, step: int | None, codes: Sequence[str]
 ) -> None:
-    recovery = json.dumps([_digest(one) for one in codes]) if codes else None
+    recovery = json.dumps([hash_of(one) for one in codes]) if codes else None
     changes = {"totp": totp, "totp_step": step, "recovery": recovery}
     await gateway.accounts.change(stored.change, "user", who.person, changes)
     changed = {"second_factor": {"old": totp is None, "new": totp is not None}}
     tell(gateway, "account.changed", "user", who.person, who, changes=changed)
-
-
-async def _sealed(gateway: Gateway, secret: str) -> str:
-    try:
-        return await closed(gateway.seal, secret, await gateway.records.read(sealed.secrets))
-    except SealError as err:
-        raise StoreError(f"secret: {err}") from None
 
 
 def _step(secret: str, code: str) -> int | None:
@@ -143,7 +134,3 @@ def _totp(secret: str):  # type: ignore[no-untyped-def]  # imported when somebod
         raise CallerError(
             "400", "secret: 32 to 64 letters and digits of base32 expected"
         ) from None
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()

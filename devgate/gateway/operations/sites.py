@@ -15,7 +15,6 @@ from devgate.errors import CallerError, no_device
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, own_replies, status
 from devgate.gateway.operations.arguments import OWN, Args
-from devgate.gateway.operations.inbox import ID
 from devgate.gateway.operations.own_replies import Answer, Sites, site_of
 from devgate.model import IMEI, Imei, Source, shown
 from devgate.store import devices, inbox
@@ -166,7 +165,7 @@ async def _commands(gateway: Gateway, args: Args, source: Source, sites: Sites) 
     given = args.get("commands")
     ids = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
     texts = [one.strip() for one in ids if isinstance(one, str)][:1000]
-    asked = [one for one in texts if ID.fullmatch(one)]  # others may be what no database takes
+    asked = list(filter(arguments.is_command_id, texts))  # others may be what no database takes
     await gateway.records.flushed()
     rows = await gateway.records.read(inbox.by_ids, asked)
     await gateway.knowledge.learn([row["imei"] for row in rows.values()])

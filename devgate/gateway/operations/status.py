@@ -152,10 +152,7 @@ def _running_until(gateway: Gateway, imei: Imei, row: Mapping[str, Any] | None) 
 
 def command_id(args: Args) -> str:
     """The field `command`, which is required. Raises CallerError (400)."""
-    given = arguments.text(args, "command")
-    if given is None:
-        raise CallerError("400", "command: the id of a command expected, not nothing")
-    return given
+    return arguments.required(args, "command", "the id of a command")
 
 
 async def find(gateway: Gateway, id: str) -> Command:

@@ -15,7 +15,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.reports.days import as_date, day_of, of_date, zones_of
-from devgate.model import iso, shown
+from devgate.model import iso
 from devgate.store import statistics, usage_report, usage_sums, usage_work
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, newest
@@ -267,5 +267,5 @@ def _read(given: object, name: str, what: str, as_day: Callable[[str], str]) -> 
         if not 1970 < found.year < 9999:
             raise ValueError
     except ValueError:
-        raise CallerError("400", f"{name}: {what} expected, not {shown(given)}") from None
+        raise arguments.expected(name, what, given) from None
     return found

@@ -11,14 +11,13 @@ from ulid import ULID
 
 from devgate.config.webhook import WebhookSettings, new_secret
 from devgate.errors import CallerError, DevgateError, NotThere, StoreError
-from devgate.gateway.added_webhooks import closed, opened, settings_of
+from devgate.gateway.added_webhooks import must_close, opened, settings_of
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import iso
-from devgate.store import sealed
 from devgate.store import webhooks as stored
 from devgate.store.seal import SealError
 from devgate.webhooks.position import Position
@@ -30,15 +29,6 @@ MAX_WEBHOOKS = 100  # webhooks: a guess. Each reads all events and holds a thous
 CHANGES = ("url", "events", "secret", "new_secret", "enabled")
 
 log = logging.getLogger("devgate.webhooks")
-
-
-async def _closed(gateway: Gateway, secret: object) -> str:
-    """Raises StoreError where the secret cannot be encrypted: it is not stored in the clear."""
-    rows = await gateway.records.read(sealed.secrets)
-    try:
-        return await closed(gateway.seal, str(secret), rows)
-    except SealError as err:
-        raise StoreError(f"secret: {err}") from None
 
 
 async def webhooks(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -104,7 +94,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     with trio.CancelScope(shield=True):
         async with gateway.webhooks.changing:
             _must_be_free(gateway, name)
-            sealed = {**row, "secret": await _closed(gateway, secret)}
+            sealed = {**row, "secret": await must_close(gateway.records, gateway.seal, secret)}
             await gateway.records.change(stored.add, sealed, webhook.shown, after)
             gateway.webhooks.unusable.pop(name, None)
             gateway.webhooks.begin(webhook, Position(name, webhook.shown, after))
@@ -190,16 +180,15 @@ async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> 
         row = rows[name]
     webhook = _checked(gateway, {**row, **values})
     if "secret" in values:
-        values = {**values, "secret": await _closed(gateway, values["secret"])}
+        secret = await must_close(gateway.records, gateway.seal, str(values["secret"]))
+        values = {**values, "secret": secret}
     await gateway.records.change(stored.change, name, values)
     gateway.webhooks.begin(webhook, await gateway.webhooks.end(name))
 
 
 async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
     """Remove a webhook that was added by command. Raises CallerError: 400, or 409."""
-    name = arguments.text(args, "name")
-    if name is None:  # not even where there is only one
-        raise CallerError("400", "name: the webhook to remove expected, not nothing")
+    name = arguments.required(args, "name", "the webhook to remove")  # also where there is one
     if _configured(gateway, name):
         raise CallerError(
             "409", f"{name} is a [[webhook]] of gateway.toml: remove it there and restart"

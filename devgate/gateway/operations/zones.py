@@ -37,9 +37,7 @@ def _zones(conn: Reading) -> tuple[Mapping[str, str], Mapping[str, int]]:
 
 async def zone(gateway: Gateway, args: Args, source: str) -> Reply:
     """Give a site a time zone, or with null the default. Its days are counted again."""
-    site = arguments.text(args, "site", MAX_NAME)
-    if site is None:
-        raise CallerError("400", "site: the name of a site expected, not nothing")
+    site = arguments.required(args, "site", "the name of a site", MAX_NAME)
     name = arguments.text(args, "zone")
     if name is not None:
         try:

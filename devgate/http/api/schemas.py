@@ -22,12 +22,12 @@ from devgate.gateway.operations.arguments import (
     MAX_EXPIRES,
     MAX_KEY,
     MAX_LIMIT,
+    MAX_SOURCE,
     MAX_TIMEOUT,
 )
 from devgate.gateway.operations.device_list import MAX_SEARCH, MAX_SPAN, ORDERS
 from devgate.gateway.operations.find import MAX_WORDS
 from devgate.gateway.operations.history import KINDS as KINDS_OF_COMMANDS
-from devgate.gateway.operations.history import MAX_SOURCE
 from devgate.gateway.operations.history import OUTCOMES as ALL_OUTCOMES
 from devgate.gateway.operations.importing import ON_CONFLICT
 from devgate.gateway.operations.inbox import (

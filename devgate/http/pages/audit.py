@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from devgate.events.kinds import AUDIT
 from devgate.gateway.operations import at_hand
-from devgate.gateway.operations.history import MAX_SOURCE
+from devgate.gateway.operations.arguments import MAX_SOURCE
 from devgate.http.pages.alerts import nothing
 from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from devgate.gateway.operations import at_hand
-from devgate.gateway.operations.history import KINDS, MAX_SOURCE
+from devgate.gateway.operations.arguments import MAX_SOURCE
+from devgate.gateway.operations.history import KINDS
 from devgate.http.pages import words
 from devgate.http.pages.chosen import as_query, given, moments
 from devgate.http.pages.view import Visit
