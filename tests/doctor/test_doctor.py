@@ -152,7 +152,10 @@ def test_a_new_gateway_has_no_error(tmp_path: Path) -> None:
     """Before its first start: nothing is made, and only warnings of this machine may be there."""
     (tmp_path / "gateway.toml").write_text('[device]\nlisten = "127.0.0.1:0"\n')
     done = doctor(tmp_path, "--all")
-    assert done.returncode in (0, 1), done.stdout
+    errors = [line for line in done.stdout.splitlines() if line.startswith("error ")]
+    # The disk of a busy machine may be slow, which is one.
+    assert [line for line in errors if "fsyncs took" not in line] == []
+    assert done.returncode in ((12,) if errors else (0, 1)), done.stderr
     assert "devgate.db is not there yet" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gateway.toml"]
 
