@@ -17,7 +17,6 @@ from devgate.build import Parts
 from devgate.config.settings import Settings
 from devgate.control.caller import Group
 from devgate.control.listeners import UnixDoor
-from devgate.control.moving import Moved
 from devgate.control.server import ControlServer
 from devgate.door_tls import door_tls
 from devgate.gateway.operations.entry import begin, dispatch
@@ -26,6 +25,7 @@ from devgate.net.acceptor import Admit
 from devgate.net.addresses import bind, shown
 from devgate.net.given import Given
 from devgate.net.limits import MAX_WEB, budget
+from devgate.net.moved import Moved
 from devgate.stopping import drain
 from devgate.systemd import MUST_HEAR_SECONDS, notify
 from devgate.upgrade.gate import Gate

@@ -16,13 +16,13 @@ from devgate.control.door import Guest
 from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
 from devgate.control.limits import Limits
-from devgate.control.moving import Moved
 from devgate.control.outbox import Asked, Outbox, Reply, line, refusal
 from devgate.control.requests import Args, RequestReader
 from devgate.control.streams import Entry, Streams
 from devgate.control.transport import Transport
 from devgate.errors import CallerError, DevgateError
 from devgate.model import shown
+from devgate.net.moved import Moved
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 

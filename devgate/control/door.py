@@ -11,11 +11,11 @@ import trio
 
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor
-from devgate.control.moving import Moved
 from devgate.gateway.refusals import Refusals
 from devgate.net.accepting import BUDGET, Accepting, as_socket
 from devgate.net.addresses import host_of, spelled
 from devgate.net.guests import Guests
+from devgate.net.moved import Moved
 
 log = logging.getLogger("devgate.control")
 

@@ -17,7 +17,6 @@ from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
 from devgate.control.limits import Limits
 from devgate.control.listeners import UnixDoor, open_tcp, open_unix
-from devgate.control.moving import Moved
 from devgate.control.shares import Shares
 from devgate.control.streams import Entry
 from devgate.control.transport import PlainTransport, wrap
@@ -26,6 +25,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, is_loopback, shown
 from devgate.net.given import Open
 from devgate.net.guests import Guests
+from devgate.net.moved import Moved
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
