@@ -118,7 +118,7 @@ class Doors:
         doors.start_soon(handover.run)
         gateway.upgrade = handover.upgrade
         if self._successor is not None:
-            self._successor.callers_to(self._take)
+            self._successor.callers_to(self._control.take)
 
     async def _open_to_devices(self, doors: trio.Nursery, admit: Admit) -> None:
         gateway, listen = self._gateway, self._settings.device.listen
@@ -168,11 +168,6 @@ class Doors:
         await drain(self._gateway, self._parts.poller, self._drains, patience)
 
     # For another process
-
-    def _take(self, door: str, fd: int, begun: bytes, authenticated: bool) -> None:
-        sock = socket.socket(fileno=fd)
-        sock.setblocking(False)
-        self._control.take(Moved(door, sock, begun, authenticated))
 
     def _all(self) -> list[tuple[str, socket.socket, bool]]:
         found: list[tuple[str, socket.socket]] = [("device", sock) for sock in self._listeners]

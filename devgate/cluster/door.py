@@ -12,7 +12,6 @@ from devgate.control.limits import Limits
 from devgate.control.server import ControlServer
 from devgate.control.streams import Begin, Dispatch, Functions
 from devgate.gateway.refusals import Refusals
-from devgate.net.urgent import Urgent
 
 MAX_TOKEN = 300  # characters; nothing longer is worth comparing
 MAX_CONNECTIONS = 1024  # of all nodes: one link for each, and their streams
@@ -53,9 +52,7 @@ def door(
     begin: Begin,
     secret: Callable[[], str],
     *,
-    urgent: Urgent | None = None,
     refusals: Refusals | None = None,
-    max_connections: int = MAX_CONNECTIONS,
 ) -> ControlServer:
     """A server for other nodes alone; `serve_tcp` opens it. The source is "node:NAME".
 
@@ -64,9 +61,8 @@ def door(
     return ControlServer(
         Functions(dispatch, begin),
         access=Secret(secret),
-        max_tcp=max_connections,
+        max_tcp=MAX_CONNECTIONS,
         limits=Limits(outstanding=OUTSTANDING + 1),  # a ping is always read
-        urgent=urgent,
         refusals=refusals,
         door="cluster",
         way="node",

@@ -57,10 +57,10 @@ class NodeLink:
             self._break(self.why or "this node closed the link")
             self._outbox.close()
 
-    async def ask(self, request: Mapping[str, object], patience: float | None) -> Reply:
+    async def ask(self, request: Mapping[str, object]) -> Reply:
         """What the node answers. Raises Unreachable, Lost, or DevgateError as the node did.
 
-        Cancelled, or after `patience` seconds, the request may still be carried out there.
+        Cancelled, the request may still be carried out there.
         """
         if self.closed:
             raise Unreachable(f"node {self._node}: {self.why or 'the link was closed'}")
@@ -72,11 +72,10 @@ class NodeLink:
         self._waiting[self._last] = answer
         self._asked.set()
         self._outbox.say(data)
-        if patience is None:
-            return _given(await answer.wait())  # nearly always, and without a scope for each
-        with trio.move_on_after(patience):
-            return _given(await answer.wait())
-        raise Lost(f"node {self._node} has not answered within {patience:g} s")
+        found = await answer.wait()
+        if isinstance(found, Lost):
+            raise found
+        return meant(found)
 
     async def _read(self) -> None:
         lines = LineReader()
@@ -127,9 +126,3 @@ class NodeLink:
         for answer in waiting.values():
             answer.set(Lost(f"node {self._node}: {self.why}"))
         self._scope.cancel()
-
-
-def _given(found: Reply | Lost) -> Reply:
-    if isinstance(found, Lost):
-        raise found
-    return meant(found)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -54,17 +53,15 @@ class Links:
         finally:
             self._nursery = None
 
-    async def ask(
-        self, node: str, request: Mapping[str, object], patience: float | None = None
-    ) -> Reply:
+    async def ask(self, node: str, request: Mapping[str, object]) -> Reply:
         """What that node answers.
 
         Raises Unreachable: nothing was done there. Lost: the request went out, and what came of it
-        is unknown, also after `patience` seconds. DevgateError: as the node did. Cancelled, the
-        request may still be carried out there.
+        is unknown. DevgateError: as the node did. Cancelled, the request may still be carried out
+        there.
         """
         link = await self._link(node)
-        return await link.ask(request, patience)
+        return await link.ask(request)
 
     async def follow(self, node: str, request: Mapping[str, object]) -> RemoteStream:
         """The same for a stream. Whoever has it closes it."""
@@ -77,14 +74,6 @@ class Links:
             transport.sock.close()
             raise
         return followed
-
-    @asynccontextmanager
-    async def stream(
-        self, node: str, request: Mapping[str, object]
-    ) -> AsyncIterator[RemoteStream]:
-        """A stream for the length of a block."""
-        async with aclosing(await self.follow(node, request)) as followed:
-            yield followed
 
     def _token(self) -> str:
         return token_of(self._node, self._secret())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
@@ -12,31 +12,8 @@ from devgate.control.caller import Caller
 from devgate.control.outbox import Outbox, Reply, line, refusal
 from devgate.control.requests import Args
 from devgate.errors import CallerError
+from devgate.gateway.operations.reply import Stream
 from devgate.model import Source
-
-
-class Lines(Protocol):
-    """Lines as they come, until `aclose`."""
-
-    def __aiter__(self) -> AsyncIterator[Reply]: ...
-
-    async def __anext__(self) -> Reply: ...
-
-    async def aclose(self) -> None:
-        """End it. Called once, also if no line was asked for."""
-
-
-class Stream(Protocol):
-    """What an operation returns that does not end with its reply."""
-
-    @property
-    def reply(self) -> Reply:
-        """The first line."""
-
-    @property
-    def lines(self) -> Lines:
-        """One line an event. Whoever has the stream closes it, too."""
-
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
 # The same without a task, calling back with the reply. False: not this request, dispatch it.

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -18,6 +17,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
+from devgate.net.moved import Moved
 from devgate.upgrade.channel import Broken, Channel, text
 from devgate.upgrade.gate import Gate, OnDone
 from devgate.upgrade.messages import NOT_HERE, answered, packed
@@ -35,28 +35,8 @@ GONE = (
 )
 
 
-class Caller(Protocol):
-    """A connection of a caller, between two requests."""
-
-    @property
-    def door(self) -> str:
-        """Where it came in: unix or tcp."""
-
-    @property
-    def sock(self) -> socket.socket:
-        """A descriptor of its socket."""
-
-    @property
-    def begun(self) -> bytes:
-        """What has come of the next request."""
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether it has shown a good token."""
-
-
-# Lets the new process have such a connection.
-Take = Callable[[Caller], Awaitable[None]]
+# Lets the new process have a caller's connection.
+Take = Callable[[Moved], Awaitable[None]]
 
 log = logging.getLogger("devgate.upgrade")
 
@@ -138,7 +118,7 @@ class Afterwards:
         except Broken:
             return  # _hear() says so
 
-    async def _give(self, caller: Caller) -> None:
+    async def _give(self, caller: Moved) -> None:
         if self._gone:
             return
         content = {

@@ -18,6 +18,7 @@ from devgate.gateway.devices import moving as devices
 from devgate.gateway.gateway import Gateway
 from devgate.model import Imei
 from devgate.net.given import Given, Open
+from devgate.net.moved import Moved
 from devgate.store import succession
 from devgate.store.batch import Row
 from devgate.store.engine import Database
@@ -35,9 +36,7 @@ CATCH_UP_SECONDS = 1.0  # to read what devices have sent meanwhile; some peers m
 TASKS_A_TURN, TURN_SECONDS = 128, 0.002
 TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 
-# Goes on with a caller's connection: its door, its descriptor, what has come of its next request,
-# and whether it has shown a good token.
-TakeCaller = Callable[[str, int, bytes, bool], None]
+TakeCaller = Callable[[Moved], None]  # goes on with a caller's connection
 
 log = logging.getLogger("devgate.upgrade")
 
@@ -85,7 +84,7 @@ class Successor:
             )
         self.given = Given(
             [
-                Open(door, _listening(fd), instead)
+                Open(door, _socket(fd), instead)
                 for (door, instead), fd in zip(content["doors"], message.fds, strict=True)
             ]
         )
@@ -244,8 +243,8 @@ class Successor:
         if self._take_caller is None:
             self._early.append(message)
         else:
-            begun = raw(content["begun"])
-            self._take_caller(content["door"], message.fds[0], begun, content["authenticated"])
+            sock, begun = _socket(message.fds[0]), raw(content["begun"])
+            self._take_caller(Moved(content["door"], sock, begun, content["authenticated"]))
 
     def _answered(self, number: int, found: Any) -> None:
         self._outgoing.send_nowait(("answer", {"number": number, **answer(found)}))
@@ -258,7 +257,7 @@ class Successor:
             return
 
 
-def _listening(fd: int) -> socket.socket:
+def _socket(fd: int) -> socket.socket:
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
     return sock

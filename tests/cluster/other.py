@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,11 @@ import pytest
 import trio
 
 from devgate.cluster.door import door
+from devgate.cluster.following import RemoteStream
 from devgate.cluster.links import Links
 from devgate.control.server import ControlServer
 from devgate.errors import CallerError
+from devgate.gateway.operations.reply import Stream
 from devgate.gateway.refusals import Refusals
 
 Json = dict[str, Any]
@@ -26,10 +28,12 @@ SECRET = "s3cret"
 ECHO = {"type": "echo", "n": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    reply: Json
-    lines: AsyncGenerator[Json, None]
+@asynccontextmanager
+async def stream(
+    links: Links, node: str, request: Mapping[str, object]
+) -> AsyncIterator[RemoteStream]:
+    async with aclosing(await links.follow(node, request)) as followed:
+        yield followed
 
 
 class Answers:

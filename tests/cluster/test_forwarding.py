@@ -21,6 +21,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.protocol.frames import encode
 from devgate.store.engine import Database
 from devgate.store.nodes import Node
+from tests.cluster.other import stream
 from tests.gateway.rig import NOBODY, X
 from tests.gateway.whole import Machine, Whole, serving
 
@@ -68,7 +69,6 @@ async def entry(store: Database) -> AsyncIterator[Entry]:
             partial(forwarding.dispatch, gateway),
             partial(forwarding.begin, gateway),
             lambda: SECRET,
-            urgent=whole.poller.urgent,
             refusals=gateway.refusals,
         )
         [address] = await nursery.start(server.serve_tcp, ["127.0.0.1:0"])
@@ -134,13 +134,13 @@ async def test_a_key_that_has_other_content_is_a_conflict_here_too(store: Databa
 async def test_a_stream_goes_through(store: Database) -> None:
     async with entry(store) as asks:
         forward = {"type": "forward", "source": "s", "request": {"type": "tap", "imei": X}}
-        async with asks.links.stream("b", forward) as lines:
+        async with stream(asks.links, "b", forward) as lines:
             assert lines.reply["status"] == "200"
             await asks.machine.says(encode("000", X, "TN"))
             frame = await anext(lines)
             assert (frame["imei"], frame["direction"]) == (X, "in")
         forward["request"] = {"type": "export"}
-        async with asks.links.stream("b", forward) as lines:
+        async with stream(asks.links, "b", forward) as lines:
             assert X in [line.get("imei") async for line in lines], "a stream that ends"
 
 

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from devgate.cluster.links import Links
 from devgate.gateway.membership import Lost, Unreachable
-from tests.cluster.other import ECHO, SECRET, Pair, fails, pair
+from tests.cluster.other import ECHO, SECRET, Pair, fails, pair, stream
 from tests.docs.pages import ROOT
 
 
@@ -94,7 +94,7 @@ async def test_a_process_that_is_stopped_or_killed(
         links = Links("a", lambda: SECRET, {"b": address}.get, None)
         await nursery.start(links.run)
         assert (await links.ask("b", ECHO))["args"] == ECHO
-        async with links.stream("b", {"type": "count", "to": 1}) as lines:
+        async with stream(links, "b", {"type": "count", "to": 1}) as lines:
             assert await anext(lines) == {"number": 0}
             async with trio.open_nursery() as asking:
                 for _ in range(20):
@@ -115,7 +115,7 @@ async def test_silence_of_a_stream_whose_node_is_alive_is_no_end(
     quiet_clock: MockClock,
 ) -> None:
     """Each ping is answered, for ten seconds."""
-    async with pair() as two, two.links.stream("b", {"type": "count", "to": 1}) as lines:
+    async with pair() as two, stream(two.links, "b", {"type": "count", "to": 1}) as lines:
         assert await anext(lines) == {"number": 0}
         async with trio.open_nursery() as nursery:
 

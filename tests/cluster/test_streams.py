@@ -10,7 +10,7 @@ import trustme
 
 from devgate.errors import DevgateError
 from devgate.gateway.membership import Lost, Unreachable
-from tests.cluster.other import ECHO, fails, pair
+from tests.cluster.other import ECHO, fails, pair, stream
 
 
 def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -33,7 +33,7 @@ async def test_links_and_streams_over_tls() -> None:
                 nursery.start_soon(two.links.ask, "b", ECHO)
         size = 1_000_000
         assert len(str((await two.links.ask("b", {"type": "long", "size": size}))["text"])) == size
-        async with two.links.stream("b", {"type": "count", "to": 1000}) as lines:
+        async with stream(two.links, "b", {"type": "count", "to": 1000}) as lines:
             for number in range(1000):
                 assert await anext(lines) == {"number": number}
         async with trio.open_nursery() as nursery:
@@ -61,13 +61,13 @@ async def test_tls_that_does_not_fit_is_unreachable() -> None:
 async def test_a_stream_has_its_reply_its_lines_and_its_end() -> None:
     async with pair() as two:
         two.other.answers.gate.set()
-        async with two.links.stream("b", {"type": "count", "to": 50}) as lines:
+        async with stream(two.links, "b", {"type": "count", "to": 50}) as lines:
             assert lines.reply == {"status": "200"}
             assert [line async for line in lines] == [{"number": number} for number in range(50)]
 
 
 async def test_a_stream_of_a_node_that_dies_is_lost() -> None:
-    async with pair() as two, two.links.stream("b", {"type": "count", "to": 1}) as lines:
+    async with pair() as two, stream(two.links, "b", {"type": "count", "to": 1}) as lines:
         assert await anext(lines) == {"number": 0}
         two.other.dies()
         with pytest.raises(Lost, match="it ended the stream"):
@@ -77,7 +77,7 @@ async def test_a_stream_of_a_node_that_dies_is_lost() -> None:
 async def test_a_stream_that_its_reader_leaves_ends_at_the_other_node() -> None:
     async with pair() as two:
         answers = two.other.answers
-        async with two.links.stream("b", {"type": "count", "to": 1}) as lines:
+        async with stream(two.links, "b", {"type": "count", "to": 1}) as lines:
             assert await anext(lines) == {"number": 0}
             assert answers.streams == 1
         while answers.streams:
@@ -85,7 +85,7 @@ async def test_a_stream_that_its_reader_leaves_ends_at_the_other_node() -> None:
 
 
 async def test_a_slow_reader_of_a_stream_holds_up_no_request() -> None:
-    async with pair() as two, two.links.stream("b", {"type": "count", "to": 50_000}) as lines:
+    async with pair() as two, stream(two.links, "b", {"type": "count", "to": 50_000}) as lines:
         for _ in range(20):
             assert (await two.links.ask("b", ECHO))["args"] == ECHO
         for number in range(50_000):

@@ -17,17 +17,10 @@ from devgate.control.caller import Group
 from devgate.control.limits import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
+from devgate.gateway.operations.reply import Stream
 from devgate.net.urgent import Urgent
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """A stream as operations return it."""
-
-    reply: Json
-    lines: AsyncGenerator[Json, None]
 
 
 class Office:
@@ -72,7 +65,7 @@ class Office:
             return False
         return True
 
-    async def dispatch(self, args: Mapping[str, object], source: str) -> Json | Lines:
+    async def dispatch(self, args: Mapping[str, object], source: str) -> Json | Stream:
         kind = args.get("type")
         if kind == "echo":
             return {"status": "200", "source": source, "args": dict(args)}
@@ -81,7 +74,7 @@ class Office:
         if kind in ("start", "hold"):
             return await self._hold(args)
         if kind == "count":
-            return Lines({"status": "200", "message": "counting"}, self._count(args))
+            return Stream({"status": "200", "message": "counting"}, self._count(args))
         if kind == "crash":
             raise ZeroDivisionError("by our own fault")
         if kind == "odd":
