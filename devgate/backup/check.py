@@ -12,6 +12,7 @@ from devgate.config.settings import Settings
 from devgate.errors import SetupError
 from devgate.store import pg_programs, sqlite_copy
 from devgate.store.copies import Facts, facts, faults, is_damage, unreadable
+from devgate.store.modes import begins_with
 from devgate.store.opening import opened, reach
 from devgate.store.seal import Seal
 
@@ -19,9 +20,9 @@ from devgate.store.seal import Seal
 def kind_of(file: Path) -> str:
     """`sqlite` or `postgresql`, by the file's first bytes. Raises SetupError for another one."""
     try:
-        if sqlite_copy.is_sqlite(file):
+        if begins_with(file, sqlite_copy.NAME):
             return "sqlite"
-        if pg_programs.is_dump(file):
+        if begins_with(file, pg_programs.NAME):
             return "postgresql"
     except OSError as err:
         raise SetupError(f"{file}: {err.strerror}", status="400") from err

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 OURS = 0o600  # of a file that is made here
@@ -60,6 +62,28 @@ def new_file(path: Path) -> int:
     """
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
+
+
+@contextmanager
+def new_copy(path: Path) -> Iterator[int]:
+    """The descriptor of a new file, for its owner alone. When the block has ended, the file is on
+    the disk, and who reads it reads the disk; if it raises, the file is gone. Raises OSError."""
+    made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
+    try:
+        yield made
+        os.fsync(made)
+        os.posix_fadvise(made, 0, 0, os.POSIX_FADV_DONTNEED)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(made)
+
+
+def begins_with(path: Path, name: bytes) -> bool:
+    """Whether these are the first bytes of a file. Raises OSError."""
+    with path.open("rb") as content:
+        return content.read(len(name)) == name
 
 
 def _give(file: int, folder: Path) -> None:

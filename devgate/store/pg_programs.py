@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from devgate.errors import SetupError
 from devgate.store import postgres_url
 from devgate.store.metadata import metadata
+from devgate.store.modes import new_copy
 from devgate.store.outage import one_line
 from devgate.store.schema import VERSION_TABLE
 
@@ -33,12 +34,6 @@ _OTHERS = text("""
 _SCHEMA_LINE = re.compile(r"^\d+; \d+ \d+ (SCHEMA|COMMENT - SCHEMA|ACL - SCHEMA) ")
 
 
-def is_dump(file: Path) -> bool:
-    """Whether a file was made by pg_dump, by its first bytes. Raises OSError."""
-    with file.open("rb") as content:
-        return content.read(len(NAME)) == NAME
-
-
 def dump(url: str, conn: Connection, target: Path) -> None:
     """Write devgate's tables into the new file `target` (pg_dump's own form, compressed), as the
     transaction of `conn` sees them. Others' tables in the schema are left out.
@@ -50,8 +45,7 @@ def dump(url: str, conn: Connection, target: Path) -> None:
     snapshot: str = conn.scalar(text("SELECT pg_export_snapshot()")) or ""
     ours = [*(table.name for table in metadata.sorted_tables), VERSION_TABLE]
     others = conn.scalars(_OTHERS, {"ours": ours}).all()
-    made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
+    with new_copy(target) as made:
         uri, env = connection(url)
         _run(
             [
@@ -62,13 +56,6 @@ def dump(url: str, conn: Connection, target: Path) -> None:
             ],
             env, made,
         )  # fmt: skip
-        os.fsync(made)
-        os.posix_fadvise(made, 0, 0, os.POSIX_FADV_DONTNEED)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(made)
 
 
 def verify(file: Path) -> None:

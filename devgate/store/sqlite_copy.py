@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from devgate.errors import SetupError, StoreError
 from devgate.store.copies import Facts, facts
 from devgate.store.folders import sync_folder
+from devgate.store.modes import new_copy
 from devgate.store.opening import opened
 from devgate.store.outage import in_words
 
@@ -34,12 +35,6 @@ NAME = b"SQLite format 3\0"
 OnProgress = Callable[[int, int], None]
 
 
-def is_sqlite(file: Path) -> bool:
-    """Whether a file is an SQLite database, by its first bytes. Raises OSError."""
-    with file.open("rb") as content:
-        return content.read(len(NAME)) == NAME
-
-
 def copy(url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> Facts:
     """Write a copy into the new file `target`, for its owner alone (0600), and onto the disk.
     Returns how far the database went at that moment.
@@ -47,17 +42,9 @@ def copy(url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> F
     `on_progress` is called with the bytes copied so far and in all. Raises SetupError for
     a source that cannot be read, and OSError. An incomplete target is removed then.
     """
-    made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
+    with new_copy(target) as made:
         found = _copy(url, target, made, on_progress)
         _one_file(target)
-        os.fsync(made)
-        os.posix_fadvise(made, 0, 0, os.POSIX_FADV_DONTNEED)  # what reads it again reads the disk
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(made)
     sync_folder(target.parent)
     return found
 
