@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from devgate.build import Commands, Parts, Storage, build
@@ -14,6 +13,7 @@ from devgate.cluster.hops import Hops
 from devgate.cluster.links import Links
 from devgate.config.settings import CommandSettings, Settings
 from devgate.config.store import StoreSettings
+from devgate.door_tls import files
 from devgate.gateway.background import Background
 from devgate.gateway.clock import time
 from devgate.gateway.commands.running import Running
@@ -201,7 +201,4 @@ def build_node(
 def _tls(settings: Settings, contexts: TlsContexts) -> Callable[[], ssl.SSLContext | None]:
     """For the side that connects. Raises SetupError if a file cannot be used."""
     tls = settings.cluster.tls
-    if tls is None:
-        return lambda: None
-    ca = Path(tls.client_ca) if tls.client_ca else None
-    return contexts.client("cluster", Path(tls.certificate), Path(tls.key), ca)
+    return contexts.client("cluster", *files(tls)) if tls else lambda: None

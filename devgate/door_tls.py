@@ -48,11 +48,15 @@ def door_tls(
     """tls_of() for a door that may have TLS, whose certificate is renewed while it serves."""
     if settings is None:
         return None
-    ca = Path(settings.client_ca) if settings.client_ca else None
-    return contexts.door(name, Path(settings.certificate), Path(settings.key), ca, protocols)
+    return contexts.door(name, *files(settings), protocols)
 
 
 def tls_of(settings: TlsSettings) -> ssl.SSLContext:
     """Raises TlsFileError if certificate or key cannot be used."""
+    return context(*files(settings))
+
+
+def files(settings: TlsSettings) -> tuple[Path, Path, Path | None]:
+    """The certificate, its key, and whom it trusts."""
     ca = Path(settings.client_ca) if settings.client_ca else None
-    return context(Path(settings.certificate), Path(settings.key), ca)
+    return Path(settings.certificate), Path(settings.key), ca

@@ -104,25 +104,26 @@ def network(address: str) -> str:
     `address` has no port. One IPv6 customer has 2^64 addresses at least: they count as one.
     What is no address comes back as it is.
     """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
+    parsed = _parsed(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        if (mapped := parsed.ipv4_mapped) is not None:
-            return str(mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    return str(parsed or address)
 
 
 def is_loopback(address: str) -> bool:
     """Whether an address, without a port, is this machine's own."""
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An IPv4 address that came in by IPv6 is an IPv4 address. None for what is no address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return False
+        return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback
+    return mapped or parsed
 
 
 def _bind(text: str, backlog: int, shared: bool) -> list[socket.socket]:
@@ -143,7 +144,7 @@ def _bind(text: str, backlog: int, shared: bool) -> list[socket.socket]:
         except OSError as err:
             trouble = err
             # "localhost" may have an IPv6 address on a machine that has no IPv6.
-            if _is_name(host) and err.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            if _parsed(host) is None and err.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 continue
             break
     else:
@@ -174,11 +175,3 @@ def _listener(
         sock.close()
         raise
     return sock
-
-
-def _is_name(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return True
-    return False
