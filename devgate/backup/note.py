@@ -15,14 +15,13 @@ from devgate.store.copies import Facts
 from devgate.store.modes import new_file
 
 CHUNK = 1 << 20
-KINDS = ("sqlite", "postgresql")
 
 
 class Note(NamedTuple):
     """What is known of a backup without looking into it. Times are seconds since 1970."""
 
     version: str  # of the devgate that made it
-    kind: str  # of KINDS
+    kind: str  # sqlite or postgresql
     source: str  # the database's URL, without its password
     made_at: float  # the moment that it shows
     size: int  # bytes

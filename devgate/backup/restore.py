@@ -21,7 +21,7 @@ from devgate.store.copies import facts, unreadable
 from devgate.store.engine import Database
 from devgate.store.folders import sync_folder
 from devgate.store.migrating import prepare, version_of
-from devgate.store.modes import new_file
+from devgate.store.modes import give, new_file
 from devgate.store.opening import opened
 from devgate.store.outage import in_words
 from devgate.store.ownership import FileLock, Held
@@ -168,9 +168,7 @@ def _copied(file: Path, part: Path) -> None:
         shutil.copyfileobj(source, to, notes.CHUNK)
         to.flush()
         os.fsync(made)
-        folder = part.parent.stat()
-        if os.geteuid() == 0 and folder.st_uid != 0:
-            os.fchown(made, folder.st_uid, folder.st_gid)
+        give(made, part.parent)
 
 
 def _set_aside(target: Path) -> Path | None:

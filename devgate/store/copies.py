@@ -96,7 +96,7 @@ def _first(said: list[str]) -> list[str]:
     return bad[:SHOWN] + ([f"... and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])
 
 
-def begin_quarantine(url: str, reason: str = "", copied_at: float | None = None) -> int:
+def begin_quarantine(url: str, reason: str = "") -> int:
     """As quarantine.begin(), of a database that no gateway works with. Its schema is brought up to
     date. Raises SetupError if a gateway does, and for a database that cannot be used."""
     count = 0
@@ -106,7 +106,7 @@ def begin_quarantine(url: str, reason: str = "", copied_at: float | None = None)
         database.lock()
         prepare(database, upgrade=True)
         with database.write() as conn:
-            count = quarantine.begin(conn, reason or quarantine.REASON, copied_at)
+            count = quarantine.begin(conn, reason or quarantine.REASON)
 
     opened(url, work).close()
     return count

@@ -7,7 +7,6 @@ before the rows of each process that wrote; each row is a command with all its c
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +20,6 @@ from devgate.store.folders import sync_folder
 from devgate.store.ownership import Owner
 
 ID_SIZE = 26  # characters
-
-log = logging.getLogger("devgate.store")
 
 
 class Late(NamedTuple):

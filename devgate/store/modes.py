@@ -30,7 +30,7 @@ def private(database: Path) -> None:
             _narrow(database.with_name(database.name + name))
         return
     try:
-        _give(made, database.parent)
+        give(made, database.parent)
     finally:
         os.close(made)
 
@@ -47,7 +47,7 @@ def lock_file(path: Path, mode: int) -> int:
     except FileExistsError:
         return os.open(path, flags)
     try:
-        _give(made, path.parent)
+        give(made, path.parent)
     except BaseException:
         os.close(made)
         raise
@@ -86,7 +86,7 @@ def begins_with(path: Path, name: bytes) -> bool:
         return content.read(len(name)) == name
 
 
-def _give(file: int, folder: Path) -> None:
+def give(file: int, folder: Path) -> None:
     """A file that root has made goes to the owner of its folder."""
     found = folder.stat()
     if os.geteuid() == 0 and found.st_uid != 0:

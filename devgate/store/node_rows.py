@@ -12,7 +12,7 @@ from devgate.store.batch import COMMAND, Row, Statements
 from devgate.store.numbering import Values
 from devgate.store.verdicts import VERDICT, Verdict
 
-STATE, STATUS = COMMAND.index("state"), COMMAND.index("status")
+STATE = COMMAND.index("state")
 TIMES = ("accepted_at", "sent_at", "ended_at", "late_at", "expires_at")
 _PLACES = frozenset(map(COMMAND.index, TIMES))
 _SQL = Statements("postgresql")

@@ -45,7 +45,7 @@ def untried(conn: Connection) -> frozenset[str]:
     return frozenset(conn.scalars(select(untried_key.c.key)))
 
 
-def begin(conn: Connection, reason: str, copied_at: float | None) -> int:
+def begin(conn: Connection, reason: str, copied_at: float | None = None) -> int:
     """From now on starts are refused. For a database that no gateway works with.
 
     Starts that wait in it for their device may have been sent after the copy was made: they

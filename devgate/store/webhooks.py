@@ -12,8 +12,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from devgate.store.webhook_tables import webhook, webhook_target
 
-COLUMNS = tuple(column.name for column in webhook_target.columns)
-
 
 def all_targets(conn: Connection) -> list[tuple[Any, ...]]:
     """All of them in the columns of the table, those that are not configured any more, too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,8 +14,6 @@ from devgate.store import history, timelines
 
 LOOK_SECONDS = 0.2  # between two looks for events of other nodes
 PAGE = 500  # events that are read at once
-
-log = logging.getLogger("devgate.nodes")
 
 
 class Following:
