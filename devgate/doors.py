@@ -188,11 +188,14 @@ class Doors:
         # Unheard, the end of this process would be the service's, and so that of the new one.
         notify(f"MAINPID={pid}", MUST_HEAR_SECONDS)
 
-    async def _drain_callers(self, take: Callable[[Moved], Awaitable[None]]) -> None:
+    async def _drain_callers(
+        self, take: Callable[[Moved], Awaitable[None]], *, task_status: trio.TaskStatus[None]
+    ) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._control.give_away, take)
             if self._web is not None:
-                nursery.start_soon(self._web.drain)
+                await nursery.start(self._web.drain)
+            task_status.started()
 
 
 async def _within(

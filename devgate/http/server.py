@@ -114,8 +114,11 @@ class WebServer:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                     await self.web.oidc.aclose()
 
-    async def drain(self) -> None:
+    async def drain(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Close the doors, end the streams, let replies out; until all connections are closed.
+        Started once each reply from then on says that its connection ends.
 
         Bounded by the requests under way; the caller sets a deadline, and then cancels.
         """
@@ -124,6 +127,7 @@ class WebServer:
         self._accepting.cancel()
         for connection in self._connections:
             connection.finish()
+        task_status.started()
         try:
             while self._connections:
                 await self._served.park()
@@ -165,7 +169,12 @@ class WebServer:
     async def _own(self, connection: WebConnection, tls: ssl.SSLContext | None) -> None:
         """Own one connection until it is closed. A fault in it ends it alone."""
         self._connections.add(connection)
-        app = Exchanges(self._app, connection, self._turns, self._refusals.turn)
+        if self.web.stopping.is_set():
+            connection.finish()
+        orders = self.web.gateway.orders
+        app = Exchanges(
+            self._app, connection, self._turns, self._refusals.turn, lambda: orders.closed
+        )
         # Its type is narrower than ASGI's own.
         asgi = ASGIWrapper(cast("ASGIFramework", app))
         try:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -38,6 +38,14 @@ GONE = (
 # Lets the new process have a caller's connection.
 Take = Callable[[Moved], Awaitable[None]]
 
+
+class Drain(Protocol):
+    """Ends the doors of callers, and returns once each has its reply."""
+
+    async def __call__(self, take: Take, *, task_status: trio.TaskStatus[None]) -> None:
+        """Started once replies from then on say that their connection ends."""
+
+
 log = logging.getLogger("devgate.upgrade")
 
 
@@ -50,7 +58,7 @@ class Afterwards:
         gateway: Gateway,
         gate: Gate,
         rest: Sequence[Connection],
-        drain: Callable[[Take], Awaitable[None]],
+        drain: Drain,
         end: Callable[[], None],
         began: float,
     ) -> None:
@@ -79,17 +87,17 @@ class Afterwards:
                 await self._serves.wait()
             seconds = round(self._seconds or trio.current_time() - self._began, 3)
             log.info("the new process serves seconds=%s", seconds)
-            on_done({
-                "status": "200",
-                "message": f"version {reply['version']} has taken over, with "
-                f"{reply['connections']} connections of devices",
-                **reply,
-                "seconds": seconds,
-            })  # fmt: skip
             with trio.move_on_after(LINGER_SECONDS) as scope:
                 async with trio.open_nursery() as last:
-                    last.start_soon(self._drain, self._give)
                     last.start_soon(self._close)
+                    await last.start(self._drain, self._give)
+                    on_done({
+                        "status": "200",
+                        "message": f"version {reply['version']} has taken over, with "
+                        f"{reply['connections']} connections of devices",
+                        **reply,
+                        "seconds": seconds,
+                    })  # fmt: skip
             if scope.cancelled_caught:
                 log.warning("callers of the old process have no reply yet, it ends nevertheless")
             with trio.move_on_after(LAST_SECONDS):

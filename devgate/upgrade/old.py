@@ -26,7 +26,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.journals import Writes
-from devgate.upgrade.afterwards import Afterwards, Take
+from devgate.upgrade.afterwards import Afterwards, Drain
 from devgate.upgrade.ahead import Ahead
 from devgate.upgrade.channel import MAX_FDS, Broken, Channel, Message
 from devgate.upgrade.gate import Gate
@@ -57,7 +57,7 @@ class Stage:
     succeeded: Callable[[int], None]
     """Called with the process id of the new gateway."""
 
-    drain: Callable[[Take], Awaitable[None]]
+    drain: Drain
     """End the doors of callers, once each has its reply; connections that the new process can go
     on with are given to a function."""
 

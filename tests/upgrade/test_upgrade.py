@@ -274,10 +274,12 @@ def test_it_can_be_asked_for_over_http() -> None:
         with running.client("command") as client:
             assert client.post("/api/upgrade").status_code == 403
         with running.client() as client:
-            reply = client.post("/api/upgrade").json()
-        running.process = Heir(reply["pid"], running.process)  # type: ignore[assignment]
-        device.expect_nothing(QUIET)
-        with running.client() as client:  # the other one's connection ends with the old process
+            answer = client.post("/api/upgrade")
+            assert answer.headers["connection"] == "close"  # the old process ends
+            reply = answer.json()
+            running.process = Heir(reply["pid"], running.process)  # type: ignore[assignment]
+            device.expect_nothing(QUIET)
+            # On another connection, for a client that keeps them alive.
             assert client.get("/api/status").json()["registered"] == 1
             refused = client.post("/api/upgrade", json={"program": "/bin/true"})
             assert refused.status_code == 400

@@ -47,7 +47,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
         self._asked = False  # there was a request
         self._head: float | None = None  # when one began to come
         self._ended = False  # nothing more comes from the peer
-        self._closing = False
+        self.closing = False  # as soon as no request is under way
         self._plan()
 
     @property
@@ -125,7 +125,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
 
     def finish(self) -> None:
         """Close it as soon as no request is under way."""
-        self._closing = True
+        self.closing = True
         self._plan()
 
     def _plan(self) -> None:
@@ -133,7 +133,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
         now = trio.current_time()
         if self._requests:
             deadline = math.inf
-        elif self._closing:
+        elif self.closing:
             deadline = now + STOP_SECONDS
         elif self._ended:
             deadline = now + GRACE_SECONDS

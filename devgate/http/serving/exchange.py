@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 import trio
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,19 +33,22 @@ class Exchanges:
         connection: WebConnection,
         turns: Turns,
         may_log: Callable[[str], int | None],
+        stopping: Callable[[], bool],
     ) -> None:
-        """`may_log` tells whether an address may have a line in the log: Refusals.turn."""
+        """`may_log` tells whether an address may have a line in the log: Refusals.turn.
+        `stopping`: connections are closed soon, so that each answer is the last one on its own."""
         self._app = app
         self._connection = connection
         self._turns = turns
         self._may_log = may_log
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application: one request and its answer, counted and bounded."""
         if scope["type"] != "http" or scope["method"] == "CONNECT":
             self._connection.abort()  # there is nothing to upgrade or to connect to
             return
-        exchange = Exchange(self._connection, receive, send)
+        exchange = Exchange(self._connection, receive, self._final(scope, send))
         scope["devgate.cut"] = self._connection.abort
         scope["devgate.connection"] = self._connection
         self._connection.begins()
@@ -59,6 +63,21 @@ class Exchanges:
             await self._fail(scope, exchange)
         finally:
             self._connection.ends()
+
+    def _final(self, scope: Scope, send: Send) -> Send:
+        """An answer behind which the connection is closed says so: a client that sent its next
+        request on it would not know whether that was carried out. HTTP/2 has a frame for it."""
+        if scope["http_version"] == "2":
+            return send
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and (
+                self._connection.closing or self._stopping()
+            ):
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        return sent
 
     def _tell(self, scope: Scope, err: Exception) -> None:
         """Log an exception of the gateway, with its traceback only if a known caller caused it.

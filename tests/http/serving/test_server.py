@@ -124,8 +124,12 @@ def test_requests_under_way_are_answered_before_the_end() -> None:
         ending = threading.Thread(target=running.terminate)
         ending.start()
         running.logged("draining")
+        with running.client() as other:
+            refused = other.post(path, json={"long": 500})
+            assert (refused.status_code, refused.headers["connection"]) == (503, "close")
         device.send(f"023200{imei}QD")
-        assert waiting.result().json()["message"] == "started"
+        answer = waiting.result()
+        assert (answer.json()["message"], answer.headers["connection"]) == ("started", "close")
         ending.join()
 
 
