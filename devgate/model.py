@@ -217,6 +217,12 @@ def turns_text(text: str) -> str | None:
     return found[0] if found else None
 
 
+def alternatives(words: Iterable[str], comma: str = ", ", last: str = " or ") -> str:
+    """Words of which one is to be chosen: "a, b or c"."""
+    *others, final = words
+    return f"{comma.join(others)}{last}{final}" if others else final
+
+
 def shown(value: object, most: int = 60) -> str:
     """A value as a message may quote it: never longer than `most` characters, on one line."""
     text = "nothing" if value is None else repr(value)

@@ -84,12 +84,10 @@ def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
 def _answers(of: Mapping[str, Any]) -> str:
     if not of["commands"]:
         return "  " + said("no command was sent")
-    text = "  " + said(
-        f"{of['commands']} commands, {of['unanswered']} unanswered, {of['failed']} failed"
-    )
+    counts = f"{of['commands']} commands, {of['unanswered']} unanswered, {of['failed']} failed"
     if of["median"] is None:
-        return text
-    return f"{text}; " + said(
-        f"half within {of['median']:g} s, nine in ten within {of['nine_in_ten']:g} s, "
-        f"the slowest {of['slowest']:g} s"
+        return "  " + said(counts)
+    return "  " + said(
+        f"{counts}; half within {of['median']:g} s, "
+        f"nine in ten within {of['nine_in_ten']:g} s, the slowest {of['slowest']:g} s"
     )

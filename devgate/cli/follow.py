@@ -117,8 +117,11 @@ def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[
         reply = next(lines)
         if reply.get("status") != "200":
             finish(reply, where.as_json)
+        message = str(reply.get("message") or "following")
         if sys.stderr.isatty() and not where.as_json:
-            print_error(f"{reply.get('message') or 'following'}; Ctrl-C ends it")
+            print_error(f"{message}; Ctrl-C ends it")
+        elif (after := request.get("after")) is not None and reply.get("after", after) != after:
+            print_error(message)  # it begins elsewhere
         yield lines
 
 

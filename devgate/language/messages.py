@@ -20,7 +20,9 @@ from pathlib import Path
 from devgate.language.choice import Language
 
 LONGEST = 1000  # characters of a message that are compared with forms
-_CHOICES = re.compile(r"[\w.-]+(?: or [\w.-]+)+", re.ASCII)  # words of a program, as they are
+# Words of a program, as they are; the last one stands behind "or", or in a blank of its own.
+_CHOICES = re.compile(r"[\w.-]+(?:, [\w.-]+)* or [\w.-]+", re.ASCII)
+_BUT_THE_LAST = re.compile(r"[\w.-]+(?:, [\w.-]+)+", re.ASCII)
 
 
 class Form:
@@ -59,7 +61,11 @@ class Form:
         """The Chinese with these in its blanks, each as `chinese` has it."""
         return self.chinese.format(
             **{
-                name: text if name in self._kept or _is_choice(name, text) else chinese(text)
+                name: text
+                if name in self._kept or _is_choice(name, text)
+                else _choices(text)
+                if name == "one" and _BUT_THE_LAST.fullmatch(text)
+                else chinese(text)
                 for name, text in blanks.items()
             }
         )
@@ -68,6 +74,10 @@ class Form:
 def _is_choice(name: str, text: str) -> bool:
     """Whether it is a word that a program writes, such as `imei` of "imei or -imei"."""
     return name in ("one", "other") and text.isascii() and " " not in text
+
+
+def _choices(text: str) -> str:
+    return text.replace(", ", "、").replace(" or ", " 或 ")
 
 
 class Messages:
@@ -91,7 +101,7 @@ class Messages:
             if (blanks := form.blanks(message)) is not None:
                 # Shorter than the message, so this comes to an end.
                 return form.said(blanks, self._chinese)
-        return message.replace(" or ", " 或 ") if _CHOICES.fullmatch(message) else message
+        return _choices(message) if _CHOICES.fullmatch(message) else message
 
 
 def sentences(file: Path) -> dict[str, str]:

@@ -50,6 +50,16 @@ def test_watch_asks_for_what_was_asked_for(run: Run, gateway: Answering) -> None
     ]
 
 
+def test_a_number_that_no_event_has_yet_is_said(run: Run, gateway: Answering) -> None:
+    behind = "no event has the number 9 yet, the newest is 3; watching from now on"
+    gateway.answer = lambda request: [{**OPENED, "message": behind, "after": 3}, ONLINE]
+    got = run("watch", "--after", "9", "--json")
+    assert got.stderr.splitlines()[0] == f"devgate: {behind}"
+    assert json.loads(got.stdout) == ONLINE
+    gateway.answer = lambda request: [{**OPENED, "after": request["after"]}, ONLINE]
+    assert "watching" not in run("watch", "--after", "9").stderr
+
+
 def test_events_as_text_and_as_json(run: Run, gateway: Answering) -> None:
     missed: Reply = {"missed": 3}
     gateway.answer = lambda request: [OPENED, ONLINE, missed]

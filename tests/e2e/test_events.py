@@ -77,6 +77,10 @@ def test_after_a_number_that_is_not_yet_it_is_from_now_on(served: Gateway, imei:
         last = served.ask({"type": "status"})["last_event"]
         reply = caller.follow(type="watch", after=1 << 40)
         assert reply["after"] == last
+        assert reply["message"] == (
+            f"no event has the number {1 << 40} yet, the newest is {last}; watching from now on"
+        )
+        assert caller.follow(type="watch", after=last)["message"] == "watching"
         tell_a_story(served, imei)
         assert caller.line()["event"] == last + 1
 

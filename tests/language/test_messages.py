@@ -171,13 +171,13 @@ def test_each_label_has_its_chinese(text: str) -> None:
             "网关无法写入指令流水（磁盘已满）；未发送任何内容",  # noqa: RUF001
         ),
         (
-            "by: machine or site or day or month expected, not 'week'",
-            "by：应为 machine 或 site 或 day 或 month，而不是 'week'",  # noqa: RUF001
+            "by: machine, site, day or month expected, not 'week'",
+            "by：应为 machine、site、day 或 month，而不是 'week'",  # noqa: RUF001
         ),
         ("sort: imei or -imei expected, not 1", "sort：应为 imei 或 -imei，而不是 1"),  # noqa: RUF001
         (
-            "sort: site or -site or imei expected, not 1",
-            "sort：应为 site 或 -site 或 imei，而不是 1",  # noqa: RUF001
+            "sort: site, -site or imei expected, not 1",
+            "sort：应为 site、-site 或 imei，而不是 1",  # noqa: RUF001
         ),
         ("it blinks; nothing was sent", "it blinks；未发送任何内容"),  # noqa: RUF001
         ("words that nobody has translated", "words that nobody has translated"),

@@ -11,7 +11,7 @@ from typing import TypeGuard
 from devgate.config.kinds import span
 from devgate.errors import CallerError
 from devgate.events.kinds import must_be_known, types_of
-from devgate.model import IMEI, MAX_TIME, Imei, duration, imei, shown, unknown_field
+from devgate.model import IMEI, MAX_TIME, Imei, alternatives, duration, imei, shown, unknown_field
 
 Args = Mapping[str, object]
 
@@ -190,7 +190,7 @@ def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or given not in among:
-        raise expected(name, " or ".join(among), given)
+        raise expected(name, alternatives(among), given)
     return given
 
 

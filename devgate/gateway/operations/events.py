@@ -46,13 +46,18 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
     """Follow events behind the number `after`, or from now on; of one device or some types."""
     imei, types = arguments.maybe_device(args), _types(args, source)
-    after = arguments.number(args, "after")
-    if after is not None and after > gateway.events.last:
-        # Another node of the cluster may be ahead; else it is of another log: from now on.
-        newest = await gateway.records.read(history.newest_event)
-        after = min(after, max(newest, gateway.events.last))
+    after, message = arguments.number(args, "after"), "watching"
     position = gateway.events.last if after is None else after
-    reply: Reply = {"status": "200", "message": "watching", "after": position}
+    if position > gateway.events.last:
+        # Another node of the cluster may be ahead; else it is of another log: from now on.
+        newest = max(await gateway.records.read(history.newest_event), gateway.events.last)
+        if position > newest:
+            message = (
+                f"no event has the number {position} yet, the newest is {newest}; "
+                "watching from now on"
+            )
+            position = newest
+    reply: Reply = {"status": "200", "message": message, "after": position}
     return Stream(reply, _events(gateway, imei, types, position))
 
 

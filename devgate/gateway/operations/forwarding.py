@@ -24,7 +24,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, entry
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
-from devgate.model import Source, shown
+from devgate.model import Source, alternatives, shown
 
 _TYPES = ("ping", "forward")
 _WHO = ("person", "address", "role", "session")  # of a Source, besides its sites
@@ -92,7 +92,7 @@ async def dispatch(gateway: Gateway, args: Args, source: str) -> Reply | Stream:
 def _known(args: Args) -> str:
     kind = args.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise arguments.expected("type", " or ".join(_TYPES), kind)
+        raise arguments.expected("type", alternatives(_TYPES), kind)
     if unknown := [name for name in args if name not in _FIELDS[kind]]:
         raise CallerError("400", f"{kind}: it has no {shown(unknown[0])}")
     return kind

@@ -16,7 +16,7 @@ from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.resolution import resolution
-from devgate.model import Source, iso
+from devgate.model import Source, alternatives, iso
 from devgate.store import inbox
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, Record
@@ -81,7 +81,7 @@ async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
     """
     ids, verdict = _ids(args), arguments.choice(args, "verdict", VERDICTS)
     if verdict is None:
-        raise CallerError("400", f"verdict: {' or '.join(VERDICTS)} expected, not nothing")
+        raise CallerError("400", f"verdict: {alternatives(VERDICTS)} expected, not nothing")
     note, by = arguments.text(args, "note", MAX_NOTE), arguments.text(args, "by", MAX_PERSON)
     who = Source.of(source)
     by = who.plain if by is None else f"{who.plain}:{by}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from devgate.http.api.schemas import UNSAID, Schema
-from devgate.model import shown
+from devgate.model import alternatives, shown
 
 
 def misfit(schema: Schema, value: object) -> str | None:
@@ -56,7 +56,7 @@ def words(schema: Schema) -> str:
     """What a value of this schema is, as a sentence of ours may say it."""
     kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
     if "enum" in schema:
-        return " or ".join(str(one) for one in schema["enum"] if one is not None)
+        return alternatives([str(one) for one in schema["enum"] if one is not None])
     if kind == "boolean":
         return "true or false"
     if kind == "integer":

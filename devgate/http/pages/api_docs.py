@@ -23,6 +23,7 @@ from devgate.http.pages.i18n import translate
 from devgate.http.pages.view import Visit
 from devgate.http.problems import STATUSES
 from devgate.language.choice import Language
+from devgate.model import alternatives
 
 KEPT = 8  # renderings: two languages, at the few addresses by which people reach a gateway
 
@@ -108,7 +109,8 @@ def words(language: Language, schema: Schema) -> str:
 
     kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
     if "enum" in schema:
-        return t(" or ").join(str(one) for one in schema["enum"] if one is not None)
+        choices = [str(one) for one in schema["enum"] if one is not None]
+        return alternatives(choices, t(", "), t(" or "))
     if kind == "boolean":
         return t("true or false")
     if kind == "integer":

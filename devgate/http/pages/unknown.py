@@ -14,7 +14,7 @@ from devgate.http.board import Concern
 from devgate.http.pages.chosen import as_query
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
-from devgate.model import imei
+from devgate.model import alternatives, imei
 from devgate.store.unknown import REASONS
 
 PATH = "/unknown-devices"
@@ -78,4 +78,4 @@ async def act(visit: Visit) -> Response:
             device = imei(fields[name])
             await visit.ask(operation, imei=device, **more)
             return to(f"{PATH}?{urlencode({'done': done, 'imei': device})}")
-    raise CallerError("400", f"{' or '.join(ACTS)}: an IMEI expected, not nothing")
+    raise CallerError("400", f"{alternatives(ACTS)}: an IMEI expected, not nothing")

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from devgate.errors import CallerError, DevgateError
 from devgate.events.kinds import GROUPS
 from devgate.http.pages.view import Visit, to
+from devgate.model import alternatives
 
 PATH = "/settings/webhooks"
 LOOKS: Mapping[str, str] = {
@@ -69,7 +70,7 @@ async def act(visit: Visit) -> Response:
             except DevgateError as err:
                 return await show(visit, err)
             return to(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
-    raise CallerError("400", f"add or {' or '.join(ACTS)} expected, not nothing")
+    raise CallerError("400", f"add, {alternatives(ACTS)} expected, not nothing")
 
 
 async def _add(visit: Visit, fields: Mapping[str, str]) -> Response:
