@@ -27,6 +27,11 @@ does not promise (files are below `trio/_core`, as of 0.35):
 6. `cr_running`, `cr_suspended` and `cr_code`, which it has not got, are asked for by no more than
    `add_parking_lot_breaker` (`_parking_lot.py`) and `reattach_detached_coroutine_object`
    (`_traps.py`), which nobody calls for such a task.
+7. A task's `context` and its private `_child_nurseries` may be replaced once it has begun
+   (`_lightened`). `Nursery.__init__` appends to the list, `Nursery` takes its own
+   off again, and `child_nurseries` and `Runner.task_exited` read it. `send` is called in the
+   `context` (`unrolled_run`), which a task that it spawned in a system nursery would inherit.
+   The check looks that no nursery of another task is in the list.
 """
 
 from __future__ import annotations
