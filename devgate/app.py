@@ -128,7 +128,8 @@ class App:
             self._guard.watch_signals(signal.SIGTERM, signal.SIGINT)
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
-                stopping = trio.Event()
+                # A successor takes nothing over once this one is told to stop.
+                stopping = self._successor.stopping if self._successor else trio.Event()
                 beats = partial(report, self._status, self._keeps_up)
                 outermost.start_soon(self._as_gateway, beats)
                 outermost.start_soon(act_on_signals, signals, stopping, at_once, self._reload)
@@ -157,7 +158,6 @@ class App:
         """The writer, from before the first row to after the last."""
         self._writer.thread.start()
         if self._successor is not None:
-            self._successor.stopping = stopping
             await inherit(self._parts, self._successor, self._link, self._on_loaded)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._writer.run, self._writing, stopping.set)

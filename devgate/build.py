@@ -33,6 +33,8 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
+from devgate.gateway.devices.unregistered import Holds
+from devgate.gateway.examination import Examination, Finding
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.known.sync import Knowledge
@@ -129,6 +131,8 @@ def commands(
     return Commands(running, dispatcher, keys, orders)
 
 
+# What is wrong with the gateway and its machine, by these settings.
+Examine = Callable[[Settings], Sequence[Finding]]
 MakeCommands = Callable[[Storage, Presence, Directory, CommandSettings, Background], Commands]
 
 
@@ -151,16 +155,18 @@ def build(
     make_commands: MakeCommands = commands,
     wall_clock: clock.Clock | None = clock.shared,
     make_task: MakeTask = as_object,
+    examine: Examine | None = None,
     cluster: Membership | None = None,
-    make_directory: type[Directory] = Directory,
+    directory: Directory | None = None,
     make_knowledge: Callable[..., Knowledge] = Knowledge,
+    holds: Holds | None = None,
 ) -> Parts:
     """All parts of a gateway. None of them runs yet, and no door is open.
 
-    `make_storage`, `make_commands`, `cluster`, `make_directory` and `make_knowledge` are a node's
-    own. `wall_clock` decides what is
-    deleted; None: one of its own. `make_task` gives the tasks of connections their form
-    (`parked_task.choose`).
+    `make_storage`, `make_commands`, `cluster`, `directory`, `make_knowledge` and `holds` are a
+    node's own. `wall_clock` decides what is deleted; None: one of its own. `make_task` gives the
+    tasks of connections their form (`parked_task.choose`). `examine` says what `devgate doctor`
+    finds; it blocks.
     Raises StoreError (in the database's words, `in_a_sentence`) and SetupError.
     """
     dispatcher: Dispatcher
@@ -169,7 +175,8 @@ def build(
     device, control = settings.device, settings.control
     background, commits, refusals = Background(), StoreCounts(), Refusals()
     tls_contexts, renewals = TlsContexts(), Renewals(background)
-    directory = make_directory(settings.service.phone, settings.service.qr)
+    if directory is None:
+        directory = Directory(settings.service.phone, settings.service.qr)
     storage = make_storage(
         database, directory, settings.store,
         on_well=lambda: dispatcher.store_well(), measured=commits.committed,
@@ -184,7 +191,7 @@ def build(
     crowds = Crowds(device.max_connections_per_address)
     desk = Desk(
         poller, device, directory, presence, dispatcher, records, refusals,
-        crowds, lambda: acceptor.crowded, make_task,
+        crowds, lambda: acceptor.crowded, make_task, holds,
     )  # fmt: skip
     acceptor = Acceptor(
         desk.connections.__len__,
@@ -248,6 +255,7 @@ def build(
             users=settings.http.users,
             shared=cluster is not None,
         ),
+        examination=Examination(None if examine is None else lambda: examine(gateway.settings)),
         log_dropped=logs.dropped,
         cluster=cluster,
     )

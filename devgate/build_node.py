@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from devgate.build import Commands, Parts, Storage, build
+from devgate.build import Commands, Examine, Parts, Storage, build
 from devgate.cluster.hops import Hops
 from devgate.cluster.links import Links
 from devgate.config.settings import CommandSettings, Settings
@@ -31,6 +31,7 @@ from devgate.gateway.nodes.records import NodeRecords
 from devgate.gateway.nodes.registrations import Registrations
 from devgate.gateway.nodes.routing import Routing
 from devgate.gateway.storage import Names
+from devgate.model import Imei
 from devgate.net.tls_contexts import TlsContexts
 from devgate.store.batch import Row
 from devgate.store.engine import Database
@@ -58,6 +59,7 @@ class NodeStorage(Storage):
         measured: Callable[[float, int], None],
         member: Member,
         on_commit: Callable[[Committed], None],
+        generation_of: Callable[[Imei], int | None],
         late_window: float,
     ) -> None:
         self.database = database
@@ -71,7 +73,10 @@ class NodeStorage(Storage):
             disposable=_disposable, idle=BEAT_SECONDS,
             on_well=lambda: self.records.well(), measured=measured,
         )  # fmt: skip
-        self.records = NodeRecords(database, self.writer, names, on_well)
+        self.records = NodeRecords(
+            database, self.writer, names, on_well,
+            generation_of=generation_of, by_own_clock=journal.here,
+        )  # fmt: skip
 
 
 def _disposable(row: Row) -> bool:
@@ -111,7 +116,11 @@ class _Membership:
 
 
 def build_node(
-    settings: Settings, database: Database, member: Member, make_task: MakeTask
+    settings: Settings,
+    database: Database,
+    member: Member,
+    make_task: MakeTask,
+    examine: Examine | None = None,
 ) -> NodeParts:
     """All parts of a node. None of them runs yet, and no door is open.
 
@@ -119,6 +128,7 @@ def build_node(
     """
     node: ClusterNode
     parts: Parts
+    knowledge: NodeKnowledge
     tls: Callable[[], ssl.SSLContext | None]
     session = NodeSession(database, member)
     hops = Hops(
@@ -127,6 +137,17 @@ def build_node(
     refresh = min(settings.store.refresh, REFRESH_SECONDS)
     store = settings.store.model_copy(update={"refresh": refresh})
     claimed: Claimed
+    directory = NodeDirectory(
+        settings.service.phone,
+        settings.service.qr,
+        connected=lambda imei: parts.gateway.presence.get(imei),
+        connections=lambda: len(parts.gateway.presence),
+    )
+    registrations = Registrations(
+        directory,
+        lambda imei, on_learned: knowledge.ask(imei, on_learned),
+        lambda connection, events: parts.gateway.desk.answer_held(connection, events),
+    )
 
     def make_commands(
         storage: Any,
@@ -138,14 +159,11 @@ def build_node(
         nonlocal claimed
         records: NodeRecords = storage.records
         claimed = Claimed(presence)
-        records.generation_of = claimed.generation
         running = Running(directory, records)
         dispatcher = NodeDispatcher(
             claimed, directory, records, running, command, member.incarnation << 32
         )
-        journal = storage.node_journal
-        records.by_own_clock = journal.here
-        dispatcher.begin(claimed, journal.trusted)
+        dispatcher.begin(claimed, storage.node_journal.trusted)
         keys = NodeKeys(records, background)
         orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
         routing = Routing(
@@ -159,26 +177,24 @@ def build_node(
         database,
         make_storage=partial(
             NodeStorage, member=member, on_commit=lambda done: node.committed(done),
+            generation_of=lambda imei: claimed.generation(imei),
             late_window=settings.command.late_window,
         ),
         make_commands=make_commands,
         make_task=make_task,
         cluster=_Membership(member.id, member.incarnation, lambda: node),
-        make_directory=NodeDirectory,
+        examine=examine,
+        directory=directory,
         make_knowledge=partial(
             NodeKnowledge, soon=lambda task: parts.gateway.dispatcher.soon(task)
         ),
+        holds=registrations,
     )  # fmt: skip
     gateway, storage = parts.gateway, parts.storage
     tls = _tls(settings, gateway.tls_contexts)
     dispatcher, records = gateway.dispatcher, gateway.records
-    directory, knowledge, desk = gateway.directory, gateway.knowledge, gateway.desk
-    assert isinstance(directory, NodeDirectory)
-    assert isinstance(knowledge, NodeKnowledge)
-    directory.connected = gateway.presence.get
-    directory.connections = gateway.presence.__len__
-    registrations = Registrations(directory, knowledge.ask, desk.answer_held)
-    desk.unregistered.holds = registrations
+    assert isinstance(gateway.knowledge, NodeKnowledge)
+    knowledge = gateway.knowledge
     assert isinstance(storage, NodeStorage)
     assert isinstance(dispatcher, NodeDispatcher)
     assert isinstance(records, NodeRecords)

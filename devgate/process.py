@@ -186,18 +186,20 @@ def _serve(
             prepare(database)
         with in_a_sentence(database):
             if member is None:
-                parts, joined = build(settings, database, make_task=choose()), None
+                parts, joined = (
+                    build(settings, database, make_task=choose(), examine=_examined),
+                    None,
+                )
             else:
                 from devgate.build_node import build_node  # not for a gateway that works alone
                 from devgate.joined import Joined
 
-                made = build_node(settings, database, member, choose())
+                made = build_node(settings, database, member, choose(), _examined)
                 parts, joined = made.parts, Joined(made, settings)
         why_not = IS_NODE if joined else "" if alone else IS_PART
         app = App(
             parts, read_settings, guard, keep_what_is_loaded, joined, successor, given, why_not
         )
-        app.gateway.examination.look = partial(_examined, app)
         try:
             trio.run(app.run, on_ready)
         finally:
@@ -212,11 +214,10 @@ def _serve(
     log.info("stopped")
 
 
-def _examined(app: App) -> list[Finding]:
-    """What `devgate doctor` finds, by the settings that are in force. It blocks."""
+def _examined(settings: Settings) -> list[Finding]:
+    """What `devgate doctor` finds, by these settings. It blocks."""
     from devgate.doctor.examine import examine_settings, worst_first  # when somebody asks
 
-    settings = app.gateway.settings
     found = worst_first(examine_settings(settings, settings.control.socket))
     return [Finding(one.severity.value, *one[1:]) for one in found]
 

@@ -68,12 +68,17 @@ FILE = NameFile(
 class Users:
     """All users as they are now. A missing file holds none."""
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        """`path`: of their file, if there is one. Raises SetupError for one that is there and
-        cannot be used."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        keep: Callable[[User, str], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`path`: of their file, if there is one. `keep` keeps the new hash of somebody whom the
+        database has, and returns False if it has no such one.
+
+        Raises SetupError for a file that is there and cannot be used."""
         self.known = Known(FILE, path)
-        # Keeps the new hash of somebody whom the database has; False: it has no such one.
-        self.keep: Callable[[User, str], Awaitable[bool]] | None = None
+        self._keep = keep
         self._turns = trio.CapacityLimiter(HASHING)
         self._here: Counter[str] = Counter()  # attempts that wait or are looked at, by network
         # What a name that nobody has is checked against, so that it takes as long.
@@ -118,7 +123,7 @@ class Users:
             return None
         if _hasher.check_needs_rehash(user.hash):
             hashed = await self.hashed(password)
-            if self.keep is not None and await self.keep(user, hashed):
+            if self._keep is not None and await self._keep(user, hashed):
                 return user._replace(hash=hashed)
             return await trio.to_thread.run_sync(
                 self._rehash, user, password[:MAX_PASSWORD], limiter=self._turns

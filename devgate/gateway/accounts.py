@@ -72,9 +72,7 @@ class Accounts:
     def _open(self) -> Users:
         from devgate.access.users import Users
 
-        users = Users(self._users_file or None)
-        users.keep = self._keep
-        return users
+        return Users(self._users_file or None, self._keep)
 
     async def load(self) -> None:
         """Read all of them, and take over what stands in the files. Raises StoreError."""

@@ -34,7 +34,7 @@ class Examined(NamedTuple):
 class Examination:
     """The last one. Those who ask at once wait for one."""
 
-    look: Callable[[], Sequence[Finding]] | None = None  # `process` sets it; it blocks
+    look: Callable[[], Sequence[Finding]] | None = None  # it blocks; None: nobody knows how
     _last: Examined | None = None
     _until: float = 0.0  # the last one is fresh
     _lock: trio.Lock = field(default_factory=trio.Lock)

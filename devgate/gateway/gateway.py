@@ -79,6 +79,7 @@ class Gateway:
     commits: StoreCounts
     refusals: Refusals
     accounts: Accounts  # people and tokens
+    examination: Examination
     log_dropped: Callable[[], int]  # lines of the log that could not be written
     since: float = field(default_factory=monotonic)
     fleet: Fleet = field(default_factory=Fleet)
@@ -87,7 +88,6 @@ class Gateway:
     requests: RequestCounts = field(default_factory=RequestCounts)
     uploads: Uploads = field(default_factory=Uploads)
     bulk: Jobs = field(default_factory=Jobs)
-    examination: Examination = field(default_factory=Examination)
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
     pauses: Pauses = field(default_factory=Pauses)  # of what stands still in an upgrade

@@ -19,7 +19,7 @@ from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.rounds import Rounds
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
 from devgate.gateway.devices.unknown import Unknown
-from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Unregistered
+from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Holds, Unregistered
 from devgate.gateway.devices.watch import NO_MORE, Watch
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.refusals import Refusals
@@ -53,9 +53,10 @@ class Desk:
         crowds: Crowds | None = None,
         crowded: Callable[[], bool] = lambda: False,
         make_task: MakeTask = as_object,
+        holds: Holds | None = None,
     ) -> None:
         """`crowds` are those that the acceptor counts, and `crowded` is the acceptor's, too.
-        `make_task` gives a connection's task its form (`parked_task`)."""
+        `make_task` gives a connection's task its form (`parked_task`). `holds` is a node's."""
         # By link. Each is added and removed by its own task (Lifetimes); the desk's task and the
         # sweep (Watch.run) read it, and change the fields of a Connection.
         self.connections: dict[Link, Connection] = {}
@@ -66,7 +67,7 @@ class Desk:
         self._quick_counts = self.counts.quick
         # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
         self.unregistered = Unregistered(
-            refusals or Refusals(), Unknown(records), Attempts(records)
+            refusals or Refusals(), Unknown(records), Attempts(records), holds
         )
         self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
         self._directory = directory

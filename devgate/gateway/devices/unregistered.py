@@ -57,11 +57,17 @@ class Holds(Protocol):
 class Unregistered:
     """The connections of devices that have not registered, oldest first."""
 
-    def __init__(self, refusals: Refusals, unknown: Unknown, attempts: Attempts) -> None:
+    def __init__(
+        self,
+        refusals: Refusals,
+        unknown: Unknown,
+        attempts: Attempts,
+        holds: Holds | None = None,
+    ) -> None:
         self.refusals = refusals
         self.unknown = unknown
         self.attempts = attempts
-        self.holds: Holds | None = None  # of a node; otherwise all devices are in memory
+        self.holds = holds  # of a node; otherwise all devices are in memory
         self._connections: dict[Connection, None] = {}
         self._refused: OrderedDict[str, _Refused] = OrderedDict()
         self._any_slow_until = float("-inf")

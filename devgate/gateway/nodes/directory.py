@@ -20,11 +20,19 @@ class NodeDirectory(Directory):
     first (`NodeKnowledge.learn`).
     """
 
-    def __init__(self, phone: str = "", qr: str = "") -> None:
+    def __init__(
+        self,
+        phone: str = "",
+        qr: str = "",
+        *,
+        connected: Callable[[Imei], object],
+        connections: Callable[[], int],
+    ) -> None:
+        """`connected` says whether a device is connected here (None: it is not), and `connections`
+        how many are."""
         super().__init__(phone, qr)
-        # Whether a device is connected here, and how many are.
-        self.connected: Callable[[Imei], object] = lambda imei: None
-        self.connections: Callable[[], int] = lambda: 0
+        self._connected = connected
+        self._connections = connections
         self.known_count = 0  # devices in the database
         # In the order in which they came; one that was removed is passed over when its turn comes.
         self._line: deque[Imei] = deque()
@@ -50,10 +58,10 @@ class NodeDirectory(Directory):
             return
         self._line.append(device.imei)
         for _ in range(LOOKS):
-            if len(self._line) <= self.connections() + MAX_RECENT:
+            if len(self._line) <= self._connections() + MAX_RECENT:
                 return
             oldest = self._line.popleft()
-            if self.connected(oldest) is not None:
+            if self._connected(oldest) is not None:
                 self._line.append(oldest)
             else:
                 self.remove(oldest)

@@ -34,19 +34,22 @@ class NodeRecords(Records):
     """Writes rows that another node may have changed."""
 
     claims = True
-    # The generation of the connection that a device's commands are sent on.
-    generation_of: Callable[[Imei], int | None]
-    # See here(); its journal turns these times back into the database's.
-    by_own_clock: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.generation_of = lambda imei: None
-        self.by_own_clock = lambda row: row
+    def __init__(
+        self,
+        *args: Any,
+        generation_of: Callable[[Imei], int | None],
+        by_own_clock: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    ) -> None:
+        """`generation_of` is of the connection that a device's commands are sent on. For
+        `by_own_clock` see here(): the journal turns these times back into the database's."""
+        super().__init__(*args)
+        self._generation_of = generation_of
+        self._by_own_clock = by_own_clock
 
     def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """As Records.here(): on disk they are by the database's clock."""
-        return self.by_own_clock(row)
+        return self._by_own_clock(row)
 
     def write(
         self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone
@@ -59,7 +62,7 @@ class NodeRecords(Records):
             return on_done(StoreError(self._database.loss))
         front = self._front(command)
         rows = [event(command, front, at).values for event in events]
-        generation = self.generation_of(command.imei) if command.state == "sent" else None
+        generation = self._generation_of(command.imei) if command.state == "sent" else None
         return self._write((command.values(), rows, accepted in events, generation), on_done)
 
     def _write(self, values: tuple[Any, ...], on_done: OnDone) -> None:

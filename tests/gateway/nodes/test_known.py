@@ -51,9 +51,10 @@ def says(node: Node, one: Connection, text: str) -> None:
 
 def test_a_directory_forgets_those_that_are_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory_module, "MAX_RECENT", 3)
-    made, here = NodeDirectory(), {f"{n:015}" for n in (0, 1)}
-    made.connected = lambda imei: imei if imei in here else None
-    made.connections = here.__len__
+    here = {f"{n:015}" for n in (0, 1)}
+    made = NodeDirectory(
+        connected=lambda imei: imei if imei in here else None, connections=here.__len__
+    )
     for n in range(10):
         made.put(Device(Imei(f"{n:015}"), n, name=f"hall {n}"))
     assert [n for n in range(10) if made.holds(f"{n:015}")] == [0, 1, 7, 8, 9]
