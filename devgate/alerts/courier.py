@@ -17,7 +17,7 @@ from devgate.config.webhook import key_of
 from devgate.webhooks.signature import body
 from devgate.webhooks.webhooks import PERMIT_ADDED
 
-TIMEOUT = 30.0  # seconds for one message, whatever its receiver does
+TIMEOUT_SECONDS = 30.0  # seconds for one message, whatever its receiver does
 # Processes at once: 50 MB each for less than a second, as a rule. Receivers that took too long
 # the last time have places of their own, so that those who answer need not wait for them.
 QUICK, SLOW = 4, 2
@@ -73,14 +73,14 @@ class Courier:
             "url": url, "allow_private": self._allow_private, "permit": PERMIT_ADDED, **request,
         }  # fmt: skip
         try:
-            with trio.fail_after(TIMEOUT):
+            with trio.fail_after(TIMEOUT_SECONDS):
                 done = await trio.run_process(
                     [sys.executable, "-P", "-m", "devgate.alerts.messenger"],
                     stdin=json.dumps(given).encode(), capture_stdout=True, capture_stderr=True,
                     check=False, deliver_cancel=_kill, env=_environment(), cwd="/",
                 )  # fmt: skip
         except trio.TooSlowError:
-            return Result(False, f"it took longer than {TIMEOUT:g} s", slow=True)
+            return Result(False, f"it took longer than {TIMEOUT_SECONDS:g} s", slow=True)
         except OSError as err:
             return Result(False, f"no process for the message could be made: {err.strerror}")
         try:

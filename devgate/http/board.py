@@ -20,9 +20,9 @@ from devgate.events.log import EventLog
 from devgate.http.cpu_budget import Share, rest
 from devgate.http.problems import written
 
-GAP = 0.5  # seconds at least from one drawing of a board to the next
+GAP_SECONDS = 0.5  # seconds at least from one drawing of a board to the next
 BURST, WITHIN = 6, 30.0  # draws at once, in that many seconds: a start makes four events
-CALM = 10.0  # seconds between two drawings of what can wait
+CALM_SECONDS = 10.0  # seconds between two drawings of what can wait
 
 
 class Concern(Enum):
@@ -102,7 +102,7 @@ class Board:
         if concern is Concern.AT_ONCE:
             self._be_due(at_once=self._soonest())
         elif concern is not Concern.NONE:
-            self._be_due(calm=self._last + CALM)
+            self._be_due(calm=self._last + CALM_SECONDS)
             if concern is Concern.ROW:
                 self.glance()
 
@@ -114,7 +114,7 @@ class Board:
 
     def apply_all(self) -> None:
         """Nobody knows what happened."""
-        self._be_due(calm=self._last + CALM)
+        self._be_due(calm=self._last + CALM_SECONDS)
 
     def end(self) -> None:
         """Ends the streams of all who look."""
@@ -134,7 +134,7 @@ class Board:
 
     def _soonest(self) -> float:
         full = len(self._quick) == BURST
-        return max(self._last + GAP, self._quick[0] + WITHIN if full else -math.inf)
+        return max(self._last + GAP_SECONDS, self._quick[0] + WITHIN if full else -math.inf)
 
     def _be_due(
         self, at_once: float = math.inf, calm: float = math.inf, glance: float = math.inf
@@ -157,7 +157,7 @@ class Board:
             turn = self._hub.share.turn(now, expected)
             turn = max(turn, self._last + rest(expected))  # it may have been drawn at once
             while (until := min(self._at_once, turn)) > now:
-                self._be_due(glance=max(now, max(self._last, self._glanced) + CALM))
+                self._be_due(glance=max(now, max(self._last, self._glanced) + CALM_SECONDS))
                 await self._wait(until)
                 now = trio.current_time()
         if self._at_once <= (now := trio.current_time()):

@@ -17,13 +17,13 @@ import trio
 
 from devgate.errors import DevgateError
 from devgate.events.log import EventLog
-from devgate.http.board import CALM, Board, Concerns, Draw, Hub
+from devgate.http.board import CALM_SECONDS, Board, Concerns, Draw, Hub
 from devgate.http.cpu_budget import GLANCES, Share
 
 log = logging.getLogger("devgate.http")
 
-GATHER = 0.5  # seconds in which events gather before anybody looks at them
-STATE = 1.0  # seconds between two looks at how the database is, which makes no event
+GATHER_SECONDS = 0.5  # seconds in which events gather before anybody looks at them
+STATE_SECONDS = 1.0  # seconds between two looks at how the database is, which makes no event
 
 
 class Boards:
@@ -106,7 +106,7 @@ class Boards:
         """Without the database there are no events, and pages are drawn from memory."""
         before = "ok"
         while True:
-            await trio.sleep(STATE)
+            await trio.sleep(STATE_SECONDS)
             state = self._state()
             for board in self._boards.values():
                 if state != "ok" and not board.number:
@@ -122,7 +122,7 @@ class Boards:
             try:
                 await self._follow(position)
             except DevgateError:  # so far behind that the database is asked, and it is away
-                await trio.sleep(CALM)
+                await trio.sleep(CALM_SECONDS)
                 position = self._hub.log.last
                 for board in self._boards.values():
                     board.apply_all()
@@ -133,4 +133,4 @@ class Boards:
                 for board in self._boards.values():
                     board.apply(event)
                 if event.n >= self._hub.log.last:
-                    await trio.sleep(GATHER)
+                    await trio.sleep(GATHER_SECONDS)

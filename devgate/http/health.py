@@ -15,7 +15,7 @@ from devgate.http.problems import written
 from devgate.http.web import Web
 
 # Looked at once a second. A loop that stalls this long has lost devices already.
-BEHIND = 5.0
+BEHIND_SECONDS = 5.0
 
 OK = "ok"
 
@@ -35,7 +35,7 @@ def routes(web: Web) -> list[BaseRoute]:
 def alive(gateway: Gateway) -> Mapping[str, str]:
     """What must be well for the process to go on: else it is to be started again."""
     behind = trio.current_time() - gateway.desk.counts.progress
-    if behind < BEHIND:
+    if behind < BEHIND_SECONDS:
         poller = OK
     elif behind == float("inf"):
         poller = "it has not begun"

@@ -29,10 +29,10 @@ log = logging.getLogger("devgate.http")
 COOKIE = "devgate_session"
 # Where browsers come by TLS: no other host, also none of the same domain, can set such a cookie.
 HOST = "__Host-"
-LASTS = 12 * 3600  # seconds: a working day, and then one has to show again who one is
-SECOND = 300  # seconds for the code of a second factor, once the password was right
+SESSION_SECONDS = 12 * 3600  # seconds: a working day, and then one has to show again who one is
+CODE_SECONDS = 300  # seconds for the code of a second factor, once the password was right
 MAX_SLOWED = 64  # logins that are kept waiting at once, as their accounts are tried often
-INVITED = 3600.0  # seconds that a one-time login waits to be used
+INVITATION_SECONDS = 3600.0  # seconds that a one-time login waits to be used
 
 Kind = Literal["user", "token", "guest"]
 
@@ -79,7 +79,7 @@ class Sessions:
         self.cookie = self.prefix + COOKIE
         self._slowed = 0
         self._is_ended = is_ended
-        self._ended = Ended(ended_file, LASTS)
+        self._ended = Ended(ended_file, SESSION_SECONDS)
         self.sign_with(secret)
         self._users = users
         self._tokens = tokens
@@ -129,7 +129,7 @@ class Sessions:
     def invite(self, role: str = "admin") -> str:
         """A word that logs in once, within an hour. For the URL that a demo prints."""
         word = secrets.token_urlsafe(18)
-        self._invitations[_hash(word)] = (monotonic() + INVITED, role)
+        self._invitations[_hash(word)] = (monotonic() + INVITATION_SECONDS, role)
         return word
 
     def by_invitation(self, word: str) -> str | None:
@@ -145,7 +145,7 @@ class Sessions:
     def of_pending(self, text: str) -> str | None:
         """Whose password was right; None if that is too long ago, or changed since."""
         try:
-            says: dict[str, Any] = self._second.loads(text[:2000], max_age=SECOND)
+            says: dict[str, Any] = self._second.loads(text[:2000], max_age=CODE_SECONDS)
         except BadData:
             return None
         _, proof, _ = self._standing("user", says["n"], "")
@@ -169,7 +169,7 @@ class Sessions:
         if not text or len(text) > 2000:
             return None
         try:
-            says: dict[str, Any] = self._signer.loads(text, max_age=LASTS)
+            says: dict[str, Any] = self._signer.loads(text, max_age=SESSION_SECONDS)
         except BadData:
             return None
         if says["i"] in self._ended or self._is_ended(says["i"]):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from devgate.errors import SetupError
 from devgate.net.addresses import parse, shown
 
-FIRST = 3  # the first descriptor that systemd gives
+FIRST_FD = 3  # the first descriptor that systemd gives
 DOORS = ("device", "control", "http", "unix")  # unix is the control channel's own socket
 
 
@@ -100,7 +100,7 @@ def activated(env: Mapping[str, str], pid: int) -> list[Open]:
     names = env.get("LISTEN_FDNAMES", "").split(":")
     found = []
     for number in range(int(count)):
-        fd = FIRST + number
+        fd = FIRST_FD + number
         name = names[number] if number < len(names) else ""
         os.set_inheritable(fd, False)
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):

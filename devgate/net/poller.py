@@ -14,10 +14,10 @@ from devgate.net.link import Link, reason
 from devgate.net.queues import GONE, ORDINARY, READ_SIZE, READS, Queues
 from devgate.net.urgent import Urgent
 
-ROUND = 256  # links in one round: other tasks get their turn in between
+ROUND_LINKS = 256  # links in one round: other tasks get their turn in between
 SPARE = 64  # places for links to come: in a storm each one has the next descriptor
 POLLS = 16  # looks for registered links behind those that are not, in one round
-LOOK = 1024  # events at once where nothing is read
+MAX_EVENTS = 1024  # events at once where nothing is read
 FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
 
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
@@ -60,9 +60,9 @@ class Poller:
     def look_through(self) -> None:
         """Skip the first events of thousands of links that were just added: most say only that the
         socket is writable, and would fill many rounds. Links with other events are read next."""
-        links, size = self._links, LOOK
-        while size == LOOK:
-            fresh = self._epoll.poll(0, LOOK)
+        links, size = self._links, MAX_EVENTS
+        while size == MAX_EVENTS:
+            fresh = self._epoll.poll(0, MAX_EVENTS)
             size = len(fresh)
             for fd, event in fresh:
                 link = links[fd]
@@ -139,7 +139,7 @@ class Poller:
         queues = self._queues
         return bool(queues.unfinished or queues.unregistered or self._look.poll(0))
 
-    def arrivals(self, most: int = ROUND) -> Iterator[tuple[Link, bytes]]:
+    def arrivals(self, most: int = ROUND_LINKS) -> Iterator[tuple[Link, bytes]]:
         """One round of at most `most` links, without waiting. Empty bytes are the end of a link.
 
         Registered links come first, then the others: as many as the registered ones leave room

@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so
 
 # Seconds that one transaction may keep SQLite's lock from a command. control.md allows about
 # 50 ms, and a commit takes from time to time twice as long as the one before.
-HOLD = 0.03
+HOLD_SECONDS = 0.03
 PAUSE_SECONDS = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
 FIRST_ROWS, MIN_ROWS, MAX_ROWS = 200, 20, 20_000  # in one transaction
 CHECK = 1000  # rows that are compared with the database at once
@@ -129,7 +129,9 @@ class _Import:
             line = rows[-1].line
             self._progress("writing", self.imported.rows, self._staging.count)
             # At most twice as many: one quick transaction says little about the next.
-            size = min(MAX_ROWS, max(MIN_ROWS, int(size * min(2.0, HOLD / max(held, 1e-3)))))
+            size = min(
+                MAX_ROWS, max(MIN_ROWS, int(size * min(2.0, HOLD_SECONDS / max(held, 1e-3))))
+            )
             time.sleep(PAUSE_SECONDS)
 
     def _write_patiently(self, rows: list[Row]) -> float:

@@ -21,7 +21,7 @@ from devgate.store.outage import busy
 LOCK_SECONDS = 5.0  # seconds to wait for another program's lock, on either database
 # How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
 # looks 100 ms apart and would miss the short gaps that an import leaves.
-LOOK = 0.002
+LOOK_SECONDS = 0.002
 CACHE_KIB = 8000  # of each SQLite connection that reads, at the most
 WRITER_CACHE_KIB = 2000  # of the one that writes the journal: it mostly appends
 CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
@@ -136,7 +136,7 @@ def begin_immediate(run: Callable[[str], object]) -> None:
         except (DBAPIError, sqlite3.Error) as err:
             if not busy(err) or time.monotonic() >= patience:
                 raise
-        time.sleep(LOOK)
+        time.sleep(LOOK_SECONDS)
 
 
 def _postgresql(url: URL) -> Engine:

@@ -15,8 +15,8 @@ from devgate.webhooks.connecting import Guard
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import signed
 
-TIMEOUT = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30
-CONNECT = 5.0  # ... and for one address to accept a connection
+TIMEOUT_SECONDS = 15.0  # seconds for a whole exchange; Standard Webhooks asks for 15 to 30
+CONNECT_SECONDS = 5.0  # ... and for one address to accept a connection
 IDLE_SECONDS = 30.0  # seconds that a connection waits for the next event
 MAX_ANSWER_BYTES = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
 MAX_WAIT_SECONDS = 3600.0  # seconds: who asks for more in Retry-After is asked again after that
@@ -74,7 +74,7 @@ class Poster:
         return changed
 
     async def post(self, id: str, body: bytes) -> Outcome:
-        """Returns within TIMEOUT. Cancelled, the receiver may have it or not."""
+        """Returns within TIMEOUT_SECONDS. Cancelled, the receiver may have it or not."""
         headers = {
             b"content-type": b"application/json",
             b"content-length": b"%d" % len(body),
@@ -82,10 +82,10 @@ class Poster:
             **signed(self._key, id, int(time()), body),
         }
         try:
-            with trio.fail_after(TIMEOUT):
+            with trio.fail_after(TIMEOUT_SECONDS):
                 return await self._exchange(headers, body)
         except trio.TooSlowError:
-            return Outcome("ill", f"no answer within {TIMEOUT:g} s")
+            return Outcome("ill", f"no answer within {TIMEOUT_SECONDS:g} s")
         except (
             httpcore.TimeoutException,
             httpcore.NetworkError,
@@ -102,7 +102,7 @@ class Poster:
             self._url,
             headers=list(headers.items()),
             content=Body(body),
-            extensions={"timeout": {"connect": CONNECT}},
+            extensions={"timeout": {"connect": CONNECT_SECONDS}},
         ) as response:
             size = 0
             with trio.CancelScope() as enough:

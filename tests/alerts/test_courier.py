@@ -25,7 +25,7 @@ LETTER = Letter("01KAY6H2V8Q4M3N5P7R9S1T2W3", "fired", "设备离线: <16>", "Li
 @pytest.fixture(autouse=True)
 def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of a message may take longer than 30 s where many tests run at once."""
-    monkeypatch.setattr(courier, "TIMEOUT", 120)
+    monkeypatch.setattr(courier, "TIMEOUT_SECONDS", 120)
 
 
 async def test_a_mail_arrives() -> None:
@@ -96,7 +96,7 @@ async def test_who_hangs_delays_nobody_and_is_ended_with_its_caller() -> None:
 
 
 async def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "TIMEOUT", 0.5)
+    monkeypatch.setattr(courier, "TIMEOUT_SECONDS", 0.5)
     listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener[0].socket.getsockname()[1]
     url = f"mailto://127.0.0.1:{port}?from=gate@example.com&to=anna@example.com"

@@ -19,7 +19,7 @@ from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.rounds import ROUND_IN_FLIGHT
 from devgate.gateway.devices.watch import SLICE
 from devgate.net.link import Link
-from devgate.net.poller import ROUND, Poller
+from devgate.net.poller import ROUND_LINKS, Poller
 from tests.gateway.rig import Rig
 
 WAVE = 1000
@@ -57,7 +57,7 @@ def wave(desk: Counting) -> Iterator[list[tuple[Link, socket.socket]]]:
         far.close()
 
 
-@pytest.mark.parametrize(("in_flight", "most"), [(0, ROUND), (1, ROUND_IN_FLIGHT)])
+@pytest.mark.parametrize(("in_flight", "most"), [(0, ROUND_LINKS), (1, ROUND_IN_FLIGHT)])
 async def test_everybody_has_a_turn_amid_a_wave(
     rig: Rig,
     desk: Counting,

@@ -7,8 +7,8 @@ from itertools import pairwise
 import trio
 from trio.testing import MockClock
 
-from devgate.http.board import BURST, CALM, GAP, WITHIN
-from devgate.http.boards import GATHER
+from devgate.http.board import BURST, CALM_SECONDS, GAP_SECONDS, WITHIN
+from devgate.http.boards import GATHER_SECONDS
 from devgate.http.cpu_budget import GLANCES, LONGEST, SHARE, Share
 from tests.http.boards import OWN, ROW, rig
 
@@ -35,10 +35,10 @@ async def test_what_concerns_it_alone_is_drawn_at_once_but_not_for_ever(
         await trio.sleep(WITHIN)
     early = [at for at in made.picture.drawn if at < WITHIN]
     assert early[0] == 0.1
-    assert GAP <= early[1] - early[0] <= GAP + GATHER
-    assert all(b - a >= GAP for a, b in pairwise(early))
-    assert len(early) <= BURST + WITHIN / CALM
-    assert len(made.picture.drawn) <= (BURST + WITHIN / CALM) * (1 + 100 / WITHIN)
+    assert GAP_SECONDS <= early[1] - early[0] <= GAP_SECONDS + GATHER_SECONDS
+    assert all(b - a >= GAP_SECONDS for a, b in pairwise(early))
+    assert len(early) <= BURST + WITHIN / CALM_SECONDS
+    assert len(made.picture.drawn) <= (BURST + WITHIN / CALM_SECONDS) * (1 + 100 / WITHIN)
     assert got[-1][1].endswith(b'"count":"1000"}\n\n'), "it never gives up"
 
 
@@ -83,9 +83,9 @@ async def test_a_row_is_shown_within_a_second_and_the_whole_some_time(
         assert [text for _, text in shown] == [
             b'event: parts\ndata: {"list/a":"about %d"}\n\n' % n for n in range(2, 7)
         ]
-        assert all(at - second <= GATHER for second, (at, _) in enumerate(shown, 3))
+        assert all(at - second <= GATHER_SECONDS for second, (at, _) in enumerate(shown, 3))
         assert made.picture.drawn == [1.0]
-        await trio.sleep(CALM)
+        await trio.sleep(CALM_SECONDS)
     assert made.picture.drawn == [1.0, 11.0]
     whole = b'event: parts\ndata: {"still":"-","count":"6"}\n\n'
     assert got[-1] == (11.0, whole), "all of it: a row that was sent may differ from it"

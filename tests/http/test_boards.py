@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import trio
 from trio.testing import MockClock
 
-from devgate.http.board import CALM
-from devgate.http.boards import STATE
+from devgate.http.board import CALM_SECONDS
+from devgate.http.boards import STATE_SECONDS
 from tests.http.boards import PULSE, rig
 
 
@@ -71,13 +71,15 @@ async def test_the_state_of_the_database_is_shown_though_it_makes_no_event(
         made.state = "away"
         await trio.sleep(5.0)
         assert made.picture.drawn == [0.5]
-        assert 3 <= len(made.picture.glances) <= 5 / STATE
+        assert 3 <= len(made.picture.glances) <= 5 / STATE_SECONDS
         made.state = "ok"
-        await trio.sleep(CALM)
+        await trio.sleep(CALM_SECONDS)
         glances = len(made.picture.glances)
         await trio.sleep(PULSE / 2)
         assert len(made.picture.glances) == glances, "all is well: nothing is looked at"
-    assert made.picture.drawn[1] <= 0.5 + CALM + STATE, "what was missed is read again"
+    assert made.picture.drawn[1] <= 0.5 + CALM_SECONDS + STATE_SECONDS, (
+        "what was missed is read again"
+    )
 
 
 async def test_a_page_on_which_nothing_has_happened_shows_that_the_database_is_away(
@@ -89,7 +91,7 @@ async def test_a_page_on_which_nothing_has_happened_shows_that_the_database_is_a
         nursery.start_soon(made.look, got, 1000.0)
         await trio.sleep(0.5)
         made.state = "away"
-        await trio.sleep(2 * STATE)
+        await trio.sleep(2 * STATE_SECONDS)
         assert len(made.picture.drawn) == 1
         assert got
         await trio.sleep(PULSE / 2)

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from devgate.net.link import Link
-from devgate.net.poller import ROUND, Poller
+from devgate.net.poller import ROUND_LINKS, Poller
 from devgate.net.queues import READ_SIZE, READS
 from tests.net.conftest import Dial, Notes, fill, give_out, received
 
@@ -81,16 +81,16 @@ async def test_no_size_of_a_burst_is_left_unread(size: int, dial: Dial, notes: N
 
 
 async def test_many_at_once_are_served_in_bounded_rounds(dial: Dial, notes: Notes) -> None:
-    devices = [dial() for _ in range(ROUND + 40)]
+    devices = [dial() for _ in range(ROUND_LINKS + 40)]
     for device, link in devices:
         notes.poller.add(link)
         device.sendall(b"1")
     await notes.until(lambda: len(notes.heard) == len(devices))
-    assert notes.largest_round <= ROUND
+    assert notes.largest_round <= ROUND_LINKS
 
 
 async def test_floods_leave_room_for_others(dial: Dial, notes: Notes) -> None:
-    floods = [dial() for _ in range(ROUND)]
+    floods = [dial() for _ in range(ROUND_LINKS)]
     for device, link in floods:
         notes.poller.add(link)
         device.sendall(b"x" * (READ_SIZE * 12))
@@ -100,7 +100,7 @@ async def test_floods_leave_room_for_others(dial: Dial, notes: Notes) -> None:
     calm.sendall(b"1")
     notes.round()
     assert notes.heard[quiet] == b"1", "heard in the next round"
-    assert notes.largest_round <= ROUND * READS
+    assert notes.largest_round <= ROUND_LINKS * READS
     await notes.until(lambda: all(len(d) == READ_SIZE * 12 for d in _of(notes, floods)))
 
 
@@ -234,7 +234,7 @@ async def test_the_outbox_goes_out_when_there_is_room(dial: Dial, notes: Notes) 
 async def test_of_very_many_the_one_that_has_said_something_is_first(
     dial: Dial, notes: Notes
 ) -> None:
-    for _ in range(ROUND):
+    for _ in range(ROUND_LINKS):
         notes.poller.add(dial()[1])
     device, link = dial()
     device.sendall(b"1")

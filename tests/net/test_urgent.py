@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from devgate.net.link import Link
-from devgate.net.poller import ROUND, Poller
+from devgate.net.poller import ROUND_LINKS, Poller
 from devgate.net.urgent import Urgent
 
 
@@ -67,7 +67,7 @@ async def test_it_comes_ahead_of_a_wave(pair: tuple[socket.socket, socket.socket
     ours, theirs = pair
     poller, heard = Poller(), list[tuple[bytes, int]]()
     read = 0
-    links = [Link(os.eventfd(1, os.EFD_NONBLOCK)) for _ in range(4 * ROUND)]
+    links = [Link(os.eventfd(1, os.EFD_NONBLOCK)) for _ in range(4 * ROUND_LINKS)]
     for link in links:
         poller.add(link)
     poller.urgent.add(ours.fileno(), lambda: heard.append((ours.recv(16), read)))
@@ -76,7 +76,9 @@ async def test_it_comes_ahead_of_a_wave(pair: tuple[socket.socket, socket.socket
     theirs.send(b"start")
     for _ in poller.arrivals():
         read += 1
-    assert heard == [(b"start", ROUND)], "ahead of the second round, and not behind the fourth"
+    assert heard == [(b"start", ROUND_LINKS)], (
+        "ahead of the second round, and not behind the fourth"
+    )
     for link in links:
         poller.close(link)
     await poller.aclose()

@@ -112,7 +112,7 @@ async def test_a_header_without_end_is_not_read() -> None:
 
 
 async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.1)
     asleep = threading.Event()
 
     def sleep(got: object) -> Answer:
@@ -123,7 +123,7 @@ async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
         async with posting_to(receiver.url()) as poster:
             assert await poster.post("evt_1", b"{}") == Outcome("ill", "no answer within 0.1 s")
             asleep.set()
-            monkeypatch.setattr(module, "TIMEOUT", 20.0)
+            monkeypatch.setattr(module, "TIMEOUT_SECONDS", 20.0)
             assert (await poster.post("evt_2", b"{}")).kind == "delivered"
 
 

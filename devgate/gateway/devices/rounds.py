@@ -10,7 +10,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import FAST
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.watch import Reads
-from devgate.net.poller import ROUND, Poller
+from devgate.net.poller import ROUND_LINKS, Poller
 
 BUSY_RATE = 4000  # arrivals a second: above it arrivals are gathered ...
 GATHER_SECONDS = 0.001  # ... for this time
@@ -49,7 +49,7 @@ class Rounds:
                 await trio.sleep(GATHER_SECONDS)
             else:
                 await poller.wait()
-            now, most, count = clock(), ROUND, 0
+            now, most, count = clock(), ROUND_LINKS, 0
             if dispatcher.in_flight:
                 most = ROUND_IN_FLIGHT
                 if behind:

@@ -20,7 +20,7 @@ from devgate.store.devices import Changes
 from devgate.store.history import Reading
 
 # Devices are counted no oftener than takes this part of the time: a count reads an index.
-COUNTING = 0.01
+COUNTING_SHARE = 0.01
 
 
 class Found(NamedTuple):
@@ -69,7 +69,7 @@ class NodeKnowledge(Knowledge):
         if now >= self._count_at:
             self._directory.known_count = await self._records.read(devices.count)
             took = trio.current_time() - now
-            self._count_at = now + took / COUNTING
+            self._count_at = now + took / COUNTING_SHARE
 
     async def learn(self, imeis: Iterable[str]) -> None:
         """As Knowledge.learn()."""

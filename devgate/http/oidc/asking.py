@@ -18,8 +18,8 @@ from devgate import __version__
 from devgate.errors import WrongSettings
 from devgate.webhooks.poster import Body
 
-TIMEOUT = 10.0  # seconds for a whole exchange
-CONNECT = 5.0  # ... and for one address to accept a connection
+TIMEOUT_SECONDS = 10.0  # seconds for a whole exchange
+CONNECT_SECONDS = 5.0  # ... and for one address to accept a connection
 MAX_ANSWER_BYTES = 256 * 1024  # bytes of an answer
 MAX_CONNECTIONS = 4  # connections
 MAX_WAITING = 32  # requests that wait for one of these, or for an answer
@@ -79,10 +79,10 @@ class Asking:
             raise Away("too many requests wait for it")
         self._asked += 1
         try:
-            with trio.fail_after(TIMEOUT):
+            with trio.fail_after(TIMEOUT_SECONDS):
                 status, content = await self._exchange(method, url, headers, body)
         except trio.TooSlowError:
-            raise Away(f"{shown(url)}: no answer within {TIMEOUT:g} s") from None
+            raise Away(f"{shown(url)}: no answer within {TIMEOUT_SECONDS:g} s") from None
         except (
             httpcore.TimeoutException,
             httpcore.NetworkError,
@@ -120,7 +120,7 @@ class Asking:
             url,
             headers=list(head.items()),
             content=Body(body) if body else None,
-            extensions={"timeout": {"connect": CONNECT}},
+            extensions={"timeout": {"connect": CONNECT_SECONDS}},
         ) as response:
             got, size = [], 0
             with trio.CancelScope() as enough:

@@ -34,8 +34,8 @@ from devgate.http.oidc.provider import ALGORITHMS, Endpoints, Provider
 
 COOKIE = "devgate_oidc"
 CALLBACK = "/login/oidc/callback"
-LASTS = 900  # seconds that somebody may take at the provider
-LEEWAY = 60  # seconds by which its clock may differ
+LOGIN_SECONDS = 900  # seconds that somebody may take at the provider
+LEEWAY_SECONDS = 60  # seconds by which its clock may differ
 # The kind of key that an algorithm needs, by its first letters.
 KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 MAX_TOKEN = 64 * 1024  # characters of an ID token
@@ -99,7 +99,9 @@ class Oidc:
         """The word and the path of the login that this callback belongs to; None: of none that
         this browser has begun a short time ago."""
         try:
-            says: dict[str, Any] = self._signer.loads(cookie[:MAX_PARAMETER], max_age=LASTS)
+            says: dict[str, Any] = self._signer.loads(
+                cookie[:MAX_PARAMETER], max_age=LOGIN_SECONDS
+            )
         except BadData:
             return None
         expected = self._derived(says["w"], "state")
@@ -183,7 +185,7 @@ class Oidc:
                     {"nonce": nonce, "client_id": self.settings.client_id,
                      "access_token": access_token},
                 )  # fmt: skip
-                claims.validate(now=int(time()), leeway=LEEWAY)
+                claims.validate(now=int(time()), leeway=LEEWAY_SECONDS)
                 subject = claims["sub"]
                 good = isinstance(subject, str) and subject.isprintable()
                 if not good or not subject or len(subject) > 255:

@@ -16,7 +16,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.operations import second_factor
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
-from devgate.http.sessions import LASTS
+from devgate.http.sessions import SESSION_SECONDS
 from devgate.language.choice import LANGUAGES
 from devgate.store import sessions as stored
 from devgate.store.sessions import Session
@@ -188,14 +188,19 @@ async def begun(visit: Visit, cookie: str, path: str) -> Response:
         try:
             await gateway.records.change(
                 stored.begin,
-                Session(session.id, session.kind, session.name, now, now + LASTS, address,
-                        "".join(filter(str.isprintable, agent))),
+                Session(session.id, session.kind, session.name, now, now + SESSION_SECONDS,
+                        address, "".join(filter(str.isprintable, agent))),
             )  # fmt: skip
         except StoreError as err:  # nobody is kept out for that
             log.warning("session not listed source=%s reason=%s", f"web:{session.name}", err)
     response = to(path)
     response.set_cookie(
-        sessions.cookie, cookie, LASTS, httponly=True, samesite="lax", secure=visit.secure
+        sessions.cookie,
+        cookie,
+        SESSION_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=visit.secure,
     )
     return response
 

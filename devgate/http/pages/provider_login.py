@@ -33,7 +33,7 @@ async def begin(visit: Visit) -> Response:
     if oidc is None:
         return to("/login")
     from devgate.http.oidc.asking import Away
-    from devgate.http.oidc.login import COOKIE, LASTS
+    from devgate.http.oidc.login import COOKIE, LOGIN_SECONDS
 
     try:
         made = await oidc.begin(path)
@@ -41,8 +41,8 @@ async def begin(visit: Visit) -> Response:
         return form(visit, AWAY, 503, provider=visit.web.provider)
     response = to(made.url)
     response.set_cookie(
-        visit.web.sessions.prefix + COOKIE, made.cookie, LASTS, httponly=True, samesite="lax",
-        secure=visit.secure,
+        visit.web.sessions.prefix + COOKIE, made.cookie, LOGIN_SECONDS, httponly=True,
+        samesite="lax", secure=visit.secure,
     )  # fmt: skip
     return response
 

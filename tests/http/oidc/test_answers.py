@@ -213,7 +213,7 @@ async def test_the_answer_belongs_to_this_login(
         with pytest.raises(Refused, match="another provider's"):
             await logged_in(oidc, provider, iss="https://another.example")
         assert state[0] not in one.cookie
-        monkeypatch.setattr(module, "LASTS", -1)
+        monkeypatch.setattr(module, "LOGIN_SECONDS", -1)
         assert oidc.begun(one.cookie, {"state": state[0]}) is None, "too late"
         oidc.sign_with(b"t" * 32)
         monkeypatch.undo()
