@@ -117,7 +117,7 @@ def busy(err: BaseException) -> bool:
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Whatever `outage` knows, raised in this block, becomes a StoreError that says so."""
+    """Raises StoreError for whatever `outage` knows that is raised in this block, and says so."""
     try:
         yield
     except SQLAlchemyError as err:

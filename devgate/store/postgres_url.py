@@ -60,7 +60,7 @@ def _split(place: str) -> Host:
 
 
 def hosts_of(url: URL) -> list[Host]:
-    """All servers of a URL that parsed() returned."""
+    """All servers of a URL that parsed() returned. Raises ValueError."""
     host, port = url.query.get("host", url.host or ""), url.query.get("port", str(url.port or ""))
     assert isinstance(host, str)
     assert isinstance(port, str)

@@ -46,7 +46,10 @@ class Elsewhere:
         return command.state != "ended" and command.id not in self._dispatcher.live
 
     async def follow(self, id: str, wait: bool = True) -> Command:
-        """The command once its record has ended, or (not `wait`) as it is there."""
+        """The command once its record has ended, or (not `wait`) as it is there.
+
+        Raises StoreError: then its outcome is unknown.
+        """
         while True:
             try:
                 row = await self._records.read(history.by_id, id)
@@ -80,7 +83,7 @@ class Elsewhere:
 
     async def lost(self, order: Order, wait: bool) -> Command | Reply:
         """The other node has the order, or never had it. If a row of its id can be written here,
-        nobody can write it any more."""
+        nobody can write it any more. Raises StoreError if the database does not say."""
         assert order.id is not None, "it was given one"
         with suppress(StoreError):  # its event says what the device is called
             await self._learn([order.imei])

@@ -59,7 +59,10 @@ def own_sites(args: Args) -> frozenset[str] | None:
 
 
 def devices(args: Args) -> list[Imei]:
-    """`imei`, or a list of them as `imeis`: each once, at most MAX_AT_ONCE."""
+    """`imei`, or a list of them as `imeis`: each once, at most MAX_AT_ONCE.
+
+    Raises CallerError, as all functions here do.
+    """
     given = args.get("imeis")
     if given is None:
         return [device(args)]
@@ -91,7 +94,10 @@ def long(args: Args, most: int) -> int:
 
 
 def key(args: Args, required: bool = False) -> str | None:
-    """`required`: [command] require_key is true."""
+    """The caller's own name for a command. `required`: [command] require_key is true.
+
+    Raises CallerError.
+    """
     given = args.get("key")
     if given is None:
         if required:
@@ -221,7 +227,7 @@ def moment(args: Args, name: str) -> float | None:
 
 
 def secret_text(args: Args, name: str) -> str | None:
-    """A text that no message may quote."""
+    """A text that no message may quote. Raises CallerError."""
     given = args.get(name)
     if given is None or (isinstance(given, str) and given):
         return given
@@ -241,7 +247,10 @@ def names(args: Args, name: str) -> frozenset[str] | None:
 
 
 def types(args: Args) -> frozenset[str]:
-    """`events`: the types that its names stand for; nothing without it, which means all."""
+    """`events`: the types that its names stand for; nothing without it, which means all.
+
+    Raises CallerError.
+    """
     given = names(args, "events") or frozenset()
     try:
         must_be_known(given)

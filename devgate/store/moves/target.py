@@ -67,7 +67,7 @@ class Move(NamedTuple):
 
 @contextmanager
 def in_sentences() -> Iterator[None]:
-    """Errors of either database, as SetupError."""
+    """Raises SetupError for errors of either database in this block."""
     try:
         yield
     except (sqlite3.Error, PostgresError, SQLAlchemyError) as err:
