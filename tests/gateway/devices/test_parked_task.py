@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import os
 from pathlib import Path
@@ -216,3 +218,15 @@ async def test_a_socket_that_cannot_be_watched_costs_nobody_else(rig: Rig, tmp_p
     assert (crowd.inside, crowd.unregistered) == (0, 0)
     assert link.fd == -1, "it is closed"
     assert not desk.connections
+
+
+def test_the_docstring_names_what_is_replaced_in_a_task() -> None:
+    """What of trio's task an object sets, and what a name says is private."""
+    nodes = list(ast.walk(ast.parse(inspect.getsource(module))))
+    of_task = {
+        one.attr for one in nodes
+        if isinstance(one, ast.Attribute) and ast.unparse(one.value) in ("task", "nursery")
+        and (isinstance(one.ctx, ast.Store) or one.attr.startswith("_"))
+    }  # fmt: skip
+    assert of_task == {"context", "_child_nurseries"}
+    assert all(f"`{name}`" in (module.__doc__ or "") for name in of_task)
