@@ -14,7 +14,7 @@ from devgate.alarm import Alarm
 # An alarm that was overtaken by an earlier one stays in the heap until its time. So none is
 # set for later than this: it rings early, and its device sets it again.
 LONGEST = 60.0
-ROUND = 256  # alarms in one round: other tasks get their turn in between
+ROUND_ALARMS = 256  # alarms in one round: other tasks get their turn in between
 
 
 class Alarms:
@@ -42,7 +42,7 @@ class Alarms:
         heap = self._heap
         while True:
             now = trio.current_time()
-            for _ in range(ROUND):
+            for _ in range(ROUND_ALARMS):
                 if not heap or heap[0][0] > now:
                     break
                 at, number = heapq.heappop(heap)

@@ -26,7 +26,7 @@ ACK_WAIT = 5.0  # seconds without an acknowledgement, then a result is sent agai
 TRIES = 3  # how often one result is sent
 MAX_ANSWERS = 8  # results kept; a device that is flooded with commands forgets the oldest
 MAX_DIGITS = 9  # of a start's number: the display has no more
-TURN = 30.0  # seconds that one of a `times` device's turns takes
+TURN_SECONDS = 30.0  # seconds that one of a `times` device's turns takes
 
 
 class Mark(Enum):
@@ -105,7 +105,7 @@ class Device:
         self.qr: bytes | None = None
         self._habits = habits
         self._rng = rng
-        self._unit = TURN if times else 1.0
+        self._unit = TURN_SECONDS if times else 1.0
         self._reader = FrameReader()
         self._answers: list[Answer] = []
         self._hello = self._hello_sent = self._beat = self._ask = self._hang_up = math.inf

@@ -8,7 +8,7 @@ from pathlib import Path
 from devgate.errors import SetupError
 from devgate.model import Imei, shown
 
-FIRST = Imei("860000000000001")
+FIRST_IMEI = Imei("860000000000001")
 LAST = 10**15 - 1  # the highest number that 15 digits can say
 
 
@@ -30,7 +30,7 @@ class Options:
     """A fleet: `count` devices with the IMEIs from `first` on."""
 
     count: int = 20
-    first: Imei = FIRST
+    first: Imei = FIRST_IMEI
     habits: Habits = field(default_factory=Habits)
     times: int = 0  # how many of them, the last ones, count times instead of seconds
     ramp: float = 1000.0  # connections made in a second, at most
@@ -40,7 +40,7 @@ class Options:
     ends: int = 1  # descriptors per device here: 2 where the gateway is in the same process
 
 
-def imeis(count: int, first: Imei = FIRST) -> list[Imei]:
+def imeis(count: int, first: Imei = FIRST_IMEI) -> list[Imei]:
     """The IMEIs of a fleet, always the same for the same arguments.
 
     Raises SetupError if they would pass 15 digits.

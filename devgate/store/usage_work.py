@@ -14,7 +14,7 @@ from devgate.store.usage_tables import usage_day, usage_state, usage_work
 
 ZONE, SITE = "zone:", "site:"  # what names of work begin with
 SITES, ALL = "sites", "all"
-FIRST = 1000  # events that tell which commands were the first
+MAX_FIRST_EVENTS = 1000  # events that tell which commands were the first
 # In front of each name there may be no more than one row: a second order begins it again.
 
 
@@ -119,7 +119,9 @@ def oldest_command(conn: Connection) -> float | None:
 def all_kept(conn: Connection) -> bool:
     """Whether no command was ever deleted, as far as the events tell: all of them are kept, and
     the first commands that they tell of are there."""
-    first = select(event.c.n, event.c.command).order_by(event.c.n).limit(FIRST).subquery()
+    first = (
+        select(event.c.n, event.c.command).order_by(event.c.n).limit(MAX_FIRST_EVENTS).subquery()
+    )
     number, id = conn.execute(select(func.min(first.c.n), func.min(first.c.command))).one()
     oldest = conn.scalar(select(func.min(command.c.id)))
     return number == 1 and id is not None and oldest is not None and bool(oldest <= id)

@@ -12,7 +12,7 @@ from devgate.store.finding import ID_AT
 from devgate.store.migrating import version_of
 from devgate.store.migrations.run import upgrade
 
-FIRST = 860_000_000_000_000
+FIRST_IMEI = 860_000_000_000_000
 SPAN = 30 * 86_400.0  # seconds over which the commands lie
 # By the device's number n: its name and its site. Some are rare.
 NAME = (
@@ -47,7 +47,7 @@ INDEXES = {
 
 def rare_imei(n: int) -> str:
     """The IMEI of the device with that number."""
-    return f"{FIRST + n:015}"
+    return f"{FIRST_IMEI + n:015}"
 
 
 def fill(url: str, devices: int, commands: int, unknown: int) -> bool:
@@ -73,7 +73,9 @@ def fill(url: str, devices: int, commands: int, unknown: int) -> bool:
 
 
 def _devices(conn: Connection, kind: str, count: int) -> None:
-    imei = f"printf('%015d', {FIRST} + n)" if kind == "sqlite" else f"({FIRST} + n)::text"
+    imei = (
+        f"printf('%015d', {FIRST_IMEI} + n)" if kind == "sqlite" else f"({FIRST_IMEI} + n)::text"
+    )
     numbers = NUMBERS[kind].format(count=count)
     _run(conn, numbers, "device (imei, id, name, site, enabled)",
          f"SELECT {imei}, n + 1, {NAME}, {SITE}, n % 499 <> 3 FROM number")  # fmt: skip
@@ -89,8 +91,8 @@ def _commands(conn: Connection, kind: str, devices: int, count: int, every: int)
     at = f"({now - SPAN} + n * {SPAN / count})"
     which = f"((n * 7919) % {devices})"
     number = "printf('%016d', n)" if kind == "sqlite" else "lpad(n::text, 16, '0')"
-    imei = f"printf('%015d', {FIRST} + {which})" if kind == "sqlite" else (
-        f"({FIRST} + {which})::text"
+    imei = f"printf('%015d', {FIRST_IMEI} + {which})" if kind == "sqlite" else (
+        f"({FIRST_IMEI} + {which})::text"
     )  # fmt: skip
     id = f"{ID_AT} || {number}"
     status = STATUS.format(every=every)

@@ -16,7 +16,7 @@ import trio
 from sqlalchemy import Connection
 
 from benchmark import postgres
-from benchmark.big_store import FIRST, fill, rare_imei
+from benchmark.big_store import FIRST_IMEI, fill, rare_imei
 from benchmark.compare import say
 from benchmark.errors import BenchError
 from benchmark.machine import cores
@@ -208,7 +208,7 @@ def measure(database: Database, rounds: int) -> dict[str, list[float]]:
     """By page: median and most milliseconds, and those that the loop stood still."""
     with database.read() as conn:
         middle = conn.exec_driver_sql("SELECT count(*) / 2 FROM device").scalar_one()
-        deep = f"{FIRST + int(middle):015}"
+        deep = f"{FIRST_IMEI + int(middle):015}"
         newest = conn.exec_driver_sql("SELECT max(accepted_at) FROM command").scalar_one()
         old = floor_id(newest - 15 * DAY)
     return {

@@ -13,7 +13,7 @@ from crashing.processes import Json, World
 
 SENT = ("200", "201", "202", "408")  # something was sent, or may have been
 UNSENT = ("404", "410", "429", "503")  # nothing was: the same order may be asked again
-PAUSE = 0.05  # seconds before an order is asked again that met no device, or no gateway
+PAUSE_SECONDS = 0.05  # seconds before an order is asked again that met no device, or no gateway
 GIVE_UP = 0.1  # share of unsent orders that their caller leaves at that
 REPEAT = 0.2  # share of orders that somebody asks for once more: a payment is called back twice
 
@@ -102,12 +102,12 @@ def pursue(world: World, book: Book, order: Order, patience: float) -> None:
             status = book.note_answer(order, world.ask(request))
         except OSError:
             book.crashed()
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
             continue
         if status in UNSENT:
             if book.leaves():
                 return
-            time.sleep(2 * PAUSE)
+            time.sleep(2 * PAUSE_SECONDS)
         elif status == "000":
             request = {**request, "wait": True}
         else:

@@ -19,7 +19,7 @@ from script import Broken
 
 Json = dict[str, Any]
 
-FIRST = 860000000000001  # IMEI of the first device; the others count up
+FIRST_IMEI = 860000000000001  # IMEI of the first device; the others count up
 PORTS = (15_000, 32_000)  # below net.ipv4.ip_local_port_range
 TIMEOUT_SECONDS = 30.0  # seconds that anything may take that takes a moment
 ANSWER = 60.0  # ... and a reply, which may wait for a device and for its turn
@@ -71,7 +71,7 @@ class World:
         `environment` is added to the programs' own."""
         self.environment = dict(environment or {})
         self.folder = folder
-        self.imeis = [f"{FIRST + n:015}" for n in range(devices)]
+        self.imeis = [f"{FIRST_IMEI + n:015}" for n in range(devices)]
         self.record = folder / "seen.txt"
         self.socket = folder / "gateway.sock"
         # One port for all lives of the gateway: devices come back to where they were.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from crashing.callers import PAUSE, UNSENT, Book, Order
+from crashing.callers import PAUSE_SECONDS, UNSENT, Book, Order
 from crashing.processes import Json
 
 from faulting.world import StormWorld
@@ -88,13 +88,13 @@ def pursue(world: StormWorld, book: StormBook, order: Order, rng: random.Random)
             reply = by_http(world, request) if rng.random() < HTTP else asked(world, request)
         except (OSError, http.client.HTTPException, ValueError):
             book.crashed()
-            time.sleep(rng.uniform(1, 6) * PAUSE)
+            time.sleep(rng.uniform(1, 6) * PAUSE_SECONDS)
             continue
         status = book.note_answer(order, reply)
         if status in REFUSED:
             if book.leaves() or not book.flows.is_set():
                 return
-            time.sleep(rng.uniform(1, 4) * PAUSE)
+            time.sleep(rng.uniform(1, 4) * PAUSE_SECONDS)
         elif status == "000":
             request = {**request, "wait": True}
         else:

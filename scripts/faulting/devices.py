@@ -24,7 +24,7 @@ import trio
 
 from faulting.links import cut, mend
 
-BEAT = 1.0  # seconds between heartbeats
+BEAT_SECONDS = 1.0  # seconds between heartbeats
 RESEND_SECONDS = 3.0  # seconds without an acknowledgement, then a result is sent again ...
 TRIES = 3  # ... so often in all
 REDIAL = (0.02, 0.2)  # seconds before the next try to connect
@@ -253,7 +253,7 @@ class Unit:
 
     async def _beat(self) -> None:
         while True:
-            await trio.sleep(BEAT * self.rng.uniform(0.9, 1.1))
+            await trio.sleep(BEAT_SECONDS * self.rng.uniform(0.9, 1.1))
             connection = self.current
             if connection and connection.registered.is_set() and not connection.dead:
                 await self._send(connection, self.rng.choice((b"1", b" ", b"0", b"AT")))

@@ -22,7 +22,7 @@ from crashing.verdict import NOT_YET, Verdict, answers_of, events_of, starts_of
 
 from devgate.gateway.commands.transitions import EVENT_TYPES, Places, after_events, place_of
 from devgate.gateway.commands.transitions import SENT as SENT_EVENT
-from faulting.told import posted_as_due, watched_as_on_disk
+from faulting.followers import posted_as_due, watched_as_on_disk
 
 if TYPE_CHECKING:
     from faulting.storm import Storm

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from crashing.processes import FIRST, TIMEOUT_SECONDS, Json, World, free_port
+from crashing.processes import FIRST_IMEI, TIMEOUT_SECONDS, Json, World, free_port
 from crashing.receiver import SECRET
 from script import Broken
 
@@ -178,7 +178,7 @@ class StormWorld(World):
         with (self.folder / "devices.log").open("ab") as log:
             self._fleet = subprocess.Popen(
                 [sys.executable, "-m", "faulting.devices", "--record", str(self.record),
-                 "--first", str(FIRST), "--count", str(len(self.imeis)),
+                 "--first", str(FIRST_IMEI), "--count", str(len(self.imeis)),
                  "--seed", str(self.seed),
                  "--port", str(self.port), "--port", str(self.second_port)],
                 env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from crashing.callers import PAUSE, Order
+from crashing.callers import PAUSE_SECONDS, Order
 from crashing.processes import Json
 from faulting.callers import HANG_UP, HTTP, REFUSED, StormBook, asked, by_http, hang_up
 
@@ -80,11 +80,11 @@ def pursue(nodes: Sequence[Node], book: LabBook, order: Order, rng: random.Rando
     while time.monotonic() < ends:
         status = ask(rng.choice(nodes), book, order, request, rng)
         if status in ("", "unknown"):
-            time.sleep(rng.uniform(1, 6) * PAUSE)
+            time.sleep(rng.uniform(1, 6) * PAUSE_SECONDS)
         elif status in REFUSED:
             if book.leaves() or not book.flows.is_set():
                 return
-            time.sleep(rng.uniform(1, 4) * PAUSE)
+            time.sleep(rng.uniform(1, 4) * PAUSE_SECONDS)
         elif status == "000":
             request = {**request, "wait": True}
         else:

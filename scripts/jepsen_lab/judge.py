@@ -15,8 +15,8 @@ from itertools import pairwise
 from crashing.callers import SENT
 from crashing.processes import Json
 from crashing.verdict import Verdict, answers_of, events_of, starts_of
+from faulting.followers import posted_as_due, watched_as_on_disk
 from faulting.judge import HELD_UP, MAX_MISMATCHED_SHARE, OPEN_FOR, Event, Noted
-from faulting.told import posted_as_due, watched_as_on_disk
 
 from devgate.events.kinds import NAMED
 from devgate.gateway.commands.transitions import EVENT_TYPES, after_events, place_of

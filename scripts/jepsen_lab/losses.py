@@ -17,7 +17,7 @@ from jepsen_lab.history import Devices
 from jepsen_lab.node import Node
 from jepsen_lab.said import say
 
-LOOK = 0.1  # seconds between two looks whether a loss is reported
+LOOK_SECONDS = 0.1  # seconds between two looks whether a loss is reported
 THINKS = (0.5, 3.0)  # seconds until the operator confirms it
 # Seconds behind the promotion in which bytes may still arrive that were sent before it.
 ON_THE_WAY = 0.5
@@ -48,14 +48,14 @@ class Operator:
         self._ends.set()
 
     def _run(self) -> None:
-        while not self._ends.wait(LOOK):
+        while not self._ends.wait(LOOK_SECONDS):
             with contextlib.suppress(psycopg.Error):
                 self._look()
 
     def _look(self) -> None:
         with psycopg.connect(self._server.url, autocommit=True) as conn:
             conn.execute("SET statement_timeout = '3s'")
-            while not self._ends.wait(LOOK):
+            while not self._ends.wait(LOOK_SECONDS):
                 row = conn.execute("SELECT lost FROM owner").fetchone()
                 if row is None or row[0] is None:
                     continue
@@ -85,7 +85,7 @@ class Operator:
                 f"events, which was noticed after {until - one.at:.2f} s"
                 for (imei, _), noted in devices.starts.items()
                 for at in noted.came
-                if one.at + ON_THE_WAY < at < until - LOOK
+                if one.at + ON_THE_WAY < at < until - LOOK_SECONDS
                 and not any(0 < at - link < HELD_UP for link in devices.lost_links.get(imei, ()))
             ]
         return found

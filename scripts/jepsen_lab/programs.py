@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crashing.processes import FIRST, TIMEOUT_SECONDS, free_port
+from crashing.processes import FIRST_IMEI, TIMEOUT_SECONDS, free_port
 from script import Broken
 
 from jepsen_lab.balancers import Balancer
@@ -90,7 +90,7 @@ class Programs:
         with (self._folder / "devices.log").open("ab") as log:
             self._fleet = subprocess.Popen(
                 [sys.executable, "-m", "faulting.devices", "--record", str(self.record),
-                 "--first", str(FIRST), "--count", str(len(self.imeis)),
+                 "--first", str(FIRST_IMEI), "--count", str(len(self.imeis)),
                  "--seed", str(self._seed), "--calm", str(self._calm),
                  "--quiet", str(self.quiet), *ports],
                 env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log,

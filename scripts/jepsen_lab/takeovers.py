@@ -21,7 +21,7 @@ from jepsen_lab.said import say
 if TYPE_CHECKING:
     from jepsen_lab.lab import Lab
 
-LOOK = 0.02  # seconds between two looks
+LOOK_SECONDS = 0.02  # seconds between two looks
 SHARE = 6  # a victim has at least one in so many of all devices
 LONGEST = 30.0  # seconds until the devices of a dead node can be started
 STILL = 8.0  # seconds until what the links of devices do wrong is over
@@ -107,12 +107,12 @@ def _one(lab: Lab, node: Node, kind: Kind) -> tuple[float | None, list[float]]:
                 took.append(time.monotonic() - began)
                 del said[imei]
                 return
-            time.sleep(LOOK)
+            time.sleep(LOOK_SECONDS)
 
     def look() -> None:
         query = "SELECT alive AND incarnation = %s FROM node WHERE id = %s"
         with psycopg.connect(lab.server.url, autocommit=True) as conn:
-            while not ends.wait(LOOK):
+            while not ends.wait(LOOK_SECONDS):
                 if conn.execute(query, (incarnation, node.name)).fetchone() == (False,):
                     dead.append(time.monotonic() - began)
                     return

@@ -127,7 +127,7 @@ def test_a_second_start_adds_its_time() -> None:
 def test_a_device_that_counts_times_runs_for_so_many_turns() -> None:
     device = registered(times=True)
     device.receive(start(b"5"), 10.0)
-    assert device.until == 10.0 + 5 * d.TURN
+    assert device.until == 10.0 + 5 * d.TURN_SECONDS
 
 
 @pytest.mark.parametrize("data", [b"", b"0", b"-5", b"5s", b" 5", "٣".encode(), b"9" * 976])

@@ -16,7 +16,7 @@ from devgate.errors import SetupError
 from devgate.model import Imei
 from devgate.simulator import sockets
 from devgate.simulator.fleet import Fleet
-from devgate.simulator.options import FIRST, Habits, Options, imeis
+from devgate.simulator.options import FIRST_IMEI, Habits, Options, imeis
 from tests.simulator.server import TEXTS, Server, serving
 
 PROMPT = Habits(greet=0.0, delay=(0.0, 0.0))
@@ -42,8 +42,8 @@ async def test_a_fleet_registers_runs_and_answers(tmp_path: Path) -> None:
         lines = [line.split() for line in record.read_text().splitlines()]
         assert Counter((i, n) for i, n, _ in lines) == Counter((i, "500") for i in imeis(25))
         assert fleet.counters.running == 25
-        assert fleet.device(FIRST).phone == TEXTS["TN"]
-        await server.order(FIRST, "ST")
+        assert fleet.device(FIRST_IMEI).phone == TEXTS["TN"]
+        await server.order(FIRST_IMEI, "ST")
         await server.until(1, "200", "ST")
         counters = fleet.counters
         nursery.cancel_scope.cancel()
@@ -59,10 +59,12 @@ async def test_a_record_goes_on_where_it_ended(tmp_path: Path) -> None:
         async with serving() as server, trio.open_nursery() as nursery:
             await nursery.start(Fleet(server.target, options).run)
             await server.until(1, "000", "QR")
-            await server.order(FIRST, "QD", b"a b")
+            await server.order(FIRST_IMEI, "QD", b"a b")
             await server.until(1, "201", "QD")
             nursery.cancel_scope.cancel()
-    assert [line.split()[:2] for line in record.read_text().splitlines()] == [[FIRST, "a?b"]] * 2
+    assert [line.split()[:2] for line in record.read_text().splitlines()] == [
+        [FIRST_IMEI, "a?b"]
+    ] * 2
 
 
 async def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ async def test_lost_devices_come_back_and_bring_their_results() -> None:
         server.acknowledges = False
         await nursery.start(fleet.run)
         await server.until(3, "000", "QR")
-        await server.order(FIRST, "QD", b"500")
+        await server.order(FIRST_IMEI, "QD", b"500")
         await server.until(1, "200", "QD")
         for imei in imeis(3):
             server.abort(imei)
@@ -114,7 +116,7 @@ async def test_churn_makes_devices_come_again_and_again() -> None:
 
 async def test_refused_devices_stay_and_are_counted() -> None:
     async with serving() as server, trio.open_nursery() as nursery:
-        server.refused = {FIRST}
+        server.refused = {FIRST_IMEI}
         fleet = fleet_for(server)
         await nursery.start(fleet.run)
         await server.until(2, "000", "QR")
@@ -156,7 +158,7 @@ async def test_a_failing_hook_ends_the_fleet() -> None:
                 options = Options(count=1, habits=PROMPT)
                 await nursery.start(Fleet(server.target, options, hook).run)
                 await server.until(1, "000", "QR")
-                await server.order(FIRST, "QD", b"5")
+                await server.order(FIRST_IMEI, "QD", b"5")
 
 
 async def test_a_loopback_fleet_spreads_over_source_addresses() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devgate.errors import SetupError
 from devgate.model import Imei
 from devgate.protocol.frames import SHORT_404, Frame, encode
-from devgate.simulator.options import FIRST, imeis
+from devgate.simulator.options import FIRST_IMEI, imeis
 from devgate.simulator.reader import FrameReader, Heard, Short
 
 ME = Imei("123456787654321")
@@ -76,7 +76,7 @@ def test_what_is_no_frame_is_given_up_and_the_next_one_read(wire: bytes) -> None
 
 
 def test_a_fleet_has_the_same_imeis_each_time() -> None:
-    assert imeis(3) == [FIRST, "860000000000002", "860000000000003"]
+    assert imeis(3) == [FIRST_IMEI, "860000000000002", "860000000000003"]
     assert imeis(2, Imei("000000000000009")) == ["000000000000009", "000000000000010"]
     assert imeis(1, Imei("9" * 15)) == ["9" * 15]
 

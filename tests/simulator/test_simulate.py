@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from devgate.simulator.options import FIRST
+from devgate.simulator.options import FIRST_IMEI
 from tests.simulator.server import serving
 
 COMMAND = [sys.executable, "-m", "devgate", "simulate"]
@@ -47,7 +47,7 @@ async def test_a_signal_ends_it_with_a_summary(end: signal.Signals) -> None:
         process: trio.Process = await nursery.start(start)
         nursery.start_soon(follow, process)
         await server.until(5, "000", "QR")
-        await server.order(FIRST, "QD", b"500")
+        await server.order(FIRST_IMEI, "QD", b"500")
         await server.until(1, "200", "QD")
         process.send_signal(end)
         assert await process.wait() == 0

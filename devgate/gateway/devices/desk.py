@@ -20,7 +20,7 @@ from devgate.gateway.devices.rounds import Rounds
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
 from devgate.gateway.devices.unknown import Unknown
 from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Holds, Unregistered
-from devgate.gateway.devices.watch import NO_MORE, Watch
+from devgate.gateway.devices.watch import TAIL_IS_DUE, Watch
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.refusals import Refusals
 from devgate.gateway.storage import Records
@@ -119,14 +119,14 @@ class Desk:
     def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
         """Act on these bytes of a connection: answers and news, or its end.
 
-        `data` is one read, empty at the end of the stream, or NO_MORE to judge a tail that has
+        `data` is one read, empty at the end of the stream, or TAIL_IS_DUE to judge a tail that has
         waited long enough. `now` is trio's clock. Rules: protocol.md sections 2 and 3.
         """
         if connection.why:
             return  # it has ended: later bytes change nothing
         decoder = connection.decoder
         events: list[Event]
-        if data is NO_MORE:
+        if data is TAIL_IS_DUE:
             events = decoder.expire()
         elif data:
             if not connection.waits:

@@ -29,7 +29,7 @@ MAX_LOOKS = 256  # ... and those of them that are examined: about 700 us
 # Tails, and as many heartbeats and registrations, that are judged before other tasks have their
 # turn: about 3 ms.
 MAX_DUE = 64
-NO_MORE = None  # instead of bytes: the tail has waited long enough
+TAIL_IS_DUE = None  # instead of bytes: the tail has waited long enough
 
 
 class Reads(Protocol):
@@ -142,7 +142,7 @@ class Watch:
             if connection not in self.tails:
                 connection.waits = False
                 self.grace.done(connection)
-                self._desk.read([(connection.link, NO_MORE)], now)
+                self._desk.read([(connection.link, TAIL_IS_DUE)], now)
         for connection, events in islice(self._unregistered.due(now), MAX_DUE):
             self._answer_later(connection, events, now)
 
