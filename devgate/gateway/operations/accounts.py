@@ -13,15 +13,9 @@ from devgate.access.tokens import ROLES, new_secret
 from devgate.errors import CallerError
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.passwords import (
-    HIDDEN,
-    checked,
-    hash_of,
-    hashed,
-    tell,
-)
+from devgate.gateway.operations.passwords import HIDDEN, checked, hash_of, hashed
 from devgate.gateway.operations.provider_users import (
     BY_PROVIDER,
     in_words,
@@ -121,7 +115,7 @@ async def _added(
     )
     await gateway.accounts.change(stored.add, account)
     rights = {"role": role, "sites": _shown_sites(account.sites)}
-    tell(gateway, "account.added", kind, name, source, **rights)
+    audit.note(gateway, "account.added", source, kind=kind, name=name, **rights)
     return {
         "status": "200",
         "message": f"{kind} {name} is known with the role {role}",
@@ -206,7 +200,7 @@ async def _changed(
             said["second_factor"] = {"old": before["totp"] is not None, "new": False}
         elif field not in UNSAID and before[field] != new:
             said[field] = {"old": before[field], "new": new}
-    tell(gateway, "account.changed", kind, name, source, changes=said)
+    audit.note(gateway, "account.changed", source, kind=kind, name=name, changes=said)
     now = {**before, **changes}
     return {
         "status": "200",
@@ -233,8 +227,8 @@ async def token_remove(gateway: Gateway, args: Args, source: str) -> Reply:
 
 async def _removed(gateway: Gateway, source: str, kind: Kind, name: str) -> Reply:
     was: Account = await gateway.accounts.change(stored.remove, kind, name)
-    tell(gateway, "account.removed", kind, name, source, role=was.role,
-          sites=_shown_sites(was.sites))  # fmt: skip
+    audit.note(gateway, "account.removed", source, kind=kind, name=name, role=was.role,
+               sites=_shown_sites(was.sites))  # fmt: skip
     return {"status": "200", "message": f"{kind} {name} removed", "name": name}
 
 

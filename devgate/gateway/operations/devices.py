@@ -86,7 +86,8 @@ async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", "id: one device alone can have it")
 
     old: dict[Imei, Device] = {}
-    found = await _changed(gateway, imeis, source, partial(_edited, imeis, fields, old), old)
+    change = partial(stored.edit_all, imeis=imeis, changes=fields, old=old)
+    found = await _changed(gateway, imeis, source, change, old)
     if "imei" in args:
         return {"status": "200", "message": f"changed {imeis[0]}", **found[0]._asdict()}
     return {"status": "200", "message": f"changed {len(imeis)} devices", "imeis": imeis}
@@ -95,35 +96,24 @@ async def edit(gateway: Gateway, args: Args, source: str) -> Reply:
 async def remove(gateway: Gateway, args: Args, source: str) -> Reply:
     """Remove a device, or several, all or none; connections end. Raises CallerError (300)."""
     imeis = arguments.devices(args)
-    await _changed(gateway, imeis, source, partial(_removed, imeis))
+    await _changed(gateway, imeis, source, partial(stored.remove, imeis=imeis))
     if "imei" in args:
         return {"status": "200", "message": f"removed {imeis[0]}", "imei": imeis[0]}
     return {"status": "200", "message": f"removed {len(imeis)} devices", "imeis": imeis}
-
-
-def _edited(
-    imeis: Sequence[Imei], fields: Mapping[str, Any], old: dict[Imei, Device], conn: Reading
-) -> list[Device]:
-    return stored.edit_all(conn, imeis, fields, old)
-
-
-def _removed(imeis: Sequence[Imei], conn: Reading) -> list[Device]:
-    stored.remove(conn, imeis)
-    return []
 
 
 async def _changed(
     gateway: Gateway,
     imeis: Sequence[Imei],
     source: str,
-    change: Callable[[Reading], list[Device]],
+    change: Callable[[Reading], list[Device] | None],
     old: Mapping[Imei, Device] = {},
 ) -> list[Device]:
     with ExitStack() as stack:
         for imei in imeis:
             stack.enter_context(gateway.knowledge.changing(source, imei))
         await gateway.knowledge.learn(imeis)  # events say what they were before
-        found = await gateway.records.change(change)
+        found = await gateway.records.change(change) or []
         for device in found:
             gateway.knowledge.note_record(device.imei, old[device.imei], device)
         await gateway.knowledge.refresh()

@@ -15,7 +15,7 @@ from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store import accounts as stored
-from devgate.store.accounts import Account, Kind
+from devgate.store.accounts import Account
 
 HIDDEN = {"old": "hidden", "new": "hidden"}  # what an event says of a secret that changed
 
@@ -33,7 +33,7 @@ async def password(gateway: Gateway, args: Args, source: str) -> Reply:
     await must_know_password(gateway, who, "old", old)
     changes = {"proof": await gateway.accounts.users.hashed(new), "invited": None}
     await gateway.accounts.change(stored.change, "user", who.person, changes)
-    tell(gateway, "account.changed", "user", who.person, source, changes={"password": HIDDEN})
+    _tell(gateway, who.person, source)
     return {"status": "200", "message": "the password is changed", "name": who.person}
 
 
@@ -66,15 +66,13 @@ async def accept(gateway: Gateway, word: str, password: str, address: str) -> st
     if found is None:
         return None
     source = Source(f"web:{found.name}", address=address)
-    tell(gateway, "account.changed", "user", found.name, source, changes={"password": HIDDEN})
+    _tell(gateway, found.name, source)
     return found.name
 
 
-def tell(
-    gateway: Gateway, event: str, kind: Kind, name: str, source: str, **detail: object
-) -> None:
-    """The event of a change of an account."""
-    audit.note(gateway, event, source, kind=kind, name=name, **detail)
+def _tell(gateway: Gateway, name: str, source: str) -> None:
+    changes = {"password": HIDDEN}
+    audit.note(gateway, "account.changed", source, kind="user", name=name, changes=changes)
 
 
 def checked(check: Any, text: str) -> Any:

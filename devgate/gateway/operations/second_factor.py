@@ -13,9 +13,9 @@ from devgate.errors import CallerError, StoreError
 from devgate.gateway.added_webhooks import must_close, opened
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
-from devgate.gateway.operations import arguments
+from devgate.gateway.operations import arguments, audit
 from devgate.gateway.operations.arguments import Args
-from devgate.gateway.operations.passwords import hash_of, must_know_password, tell
+from devgate.gateway.operations.passwords import hash_of, must_know_password
 from devgate.gateway.operations.provider_users import must_not_be_of_provider
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
@@ -112,7 +112,7 @@ async def _keep(
     changes = {"totp": totp, "totp_step": step, "recovery": recovery}
     await gateway.accounts.change(stored.change, "user", who.person, changes)
     changed = {"second_factor": {"old": totp is None, "new": totp is not None}}
-    tell(gateway, "account.changed", "user", who.person, who, changes=changed)
+    audit.note(gateway, "account.changed", who, kind="user", name=who.person, changes=changed)
 
 
 def _step(secret: str, code: str) -> int | None:
