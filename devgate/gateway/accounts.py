@@ -106,7 +106,7 @@ class Accounts:
                 self._put()
 
     def _put(self) -> None:
-        tokens, users = self._of("token"), self._of("user")
+        tokens, users = self.all("token"), self.all("user")
         self.tokens.known.put(
             {one.name: token_of(one) for one in tokens if one.enabled}, self._lines("token")
         )
@@ -115,15 +115,12 @@ class Accounts:
                 {one.name: user_of(one) for one in users if one.enabled}, self._lines("user")
             )
 
-    def _of(self, kind: Kind) -> list[Account]:
-        return [one for one in self._all if one.kind == kind and not one.removed]
-
     def _lines(self, kind: Kind) -> Mapping[str, str]:
         return {one.name: one.line for one in self._all if one.kind == kind and one.line}
 
     def all(self, kind: Kind) -> Sequence[Account]:
         """Those of the database, by name."""
-        return self._of(kind)
+        return [one for one in self._all if one.kind == kind and not one.removed]
 
     async def change(self, function: Any, *args: Any) -> Any:
         """What a statement of `store.accounts` returns, which is in force when this returns.
@@ -151,7 +148,7 @@ class Accounts:
                     log.info("account taken over kind=%s name=%s file=%s", kind, one.name,
                              known.path)  # fmt: skip
                     self._tell("account.added", one)
-            here = {one.name: one for one in self._of(kind)}
+            here = {one.name: one for one in self.all(kind)}
             for name in known.gone(since_start=since_start):
                 if name in here:
                     await self.change(stored.remove, kind, name)
@@ -166,7 +163,7 @@ class Accounts:
 
     async def _keep(self, user: User, hashed: str) -> bool:
         """Keep a password's hash at today's cost. False: the database does not have that user."""
-        if all(one.name != user.name or one.proof != user.hash for one in self._of("user")):
+        if all(one.name != user.name or one.proof != user.hash for one in self.all("user")):
             return False
         await self.change(stored.change, "user", user.name, {"proof": hashed})
         return True
