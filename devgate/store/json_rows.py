@@ -6,24 +6,22 @@ parameter for each value every number of rows would be another statement, parsed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from devgate.model import to_json
 from devgate.store.batch import AFTER, KINDS, names, on_conflict
 from devgate.store.numbering import Values
 
 if TYPE_CHECKING:
     from devgate.store.trips import Trips
 
-_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
 
 def as_json(columns: Sequence[str], rows: Iterable[Values]) -> str:
     """For json_populate_recordset()."""
-    return _encoded([dict(zip(columns, row, strict=True)) for row in rows])
+    return to_json([dict(zip(columns, row, strict=True)) for row in rows])
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from devgate.model import to_json
 from devgate.store.batch import names
 from devgate.store.node_commits import Claim, Committed
 from devgate.store.node_rows import STATE, NodeBatch, PresenceRow
@@ -218,16 +219,12 @@ def _alternating(device: PresenceRow, row: There, mine: int) -> list[Values]:
             elif not online and type == "device.taken_over":
                 type = "device.online"
                 more.pop("displaced", None)
-            detail = _compact(more)
+            detail = to_json(more)
             online = here = True
         found.append((at, type, imei, command, detail))
     imei, is_online, since, _, address, generation = device.values
     if is_online and not online and not here and row.incarnation is not None:
         # It was told when the connection began, and has been another node's since.
-        detail = _compact({"address": address, "connection": generation})
+        detail = to_json({"address": address, "connection": generation})
         found.append((since, "device.online", imei, None, detail))
     return found
-
-
-def _compact(detail: dict[str, Any]) -> str:
-    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
