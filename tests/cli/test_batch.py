@@ -133,7 +133,7 @@ def test_ctrl_c_amid_a_batch(spawn: Spawn, gateway: Answering, tmp_path: Path) -
     file = tmp_path / "orders.csv"
     file.write_text(f"{IMEI},1\n{IMEI},2\n")
     process = spawn("start", "--from", str(file))
-    assert gateway.asked.wait(20)
+    assert gateway.asked.wait(60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")

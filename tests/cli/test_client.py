@@ -20,7 +20,7 @@ def test_a_stream_is_its_reply_and_then_its_events(gateway: Answering) -> None:
     following = stream(gateway.path, {"type": "watch"})
     assert [next(following) for _ in lines] == lines
     following.close()
-    assert gateway.gone.wait(20), "leaving the iterator hangs up"
+    assert gateway.gone.wait(60), "leaving the iterator hangs up"
 
 
 def test_requests_run_side_by_side_on_one_connection(gateway: Answering) -> None:

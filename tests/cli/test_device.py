@@ -187,7 +187,7 @@ def test_a_stuck_gateway_is_not_waited_for(
 def test_ctrl_c_says_that_the_start_runs_on(spawn: Spawn, gateway: Answering) -> None:
     gateway.answer = lambda request: []
     process = spawn("start", IMEI, "500")
-    assert gateway.asked.wait(20)
+    assert gateway.asked.wait(60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
@@ -203,7 +203,7 @@ def test_the_exit_code_holds_though_nobody_reads(spawn: Spawn, gateway: Answerin
     process = spawn("start", IMEI, "500", "--json")
     assert process.stdout
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert process.stderr
     assert process.stderr.read() == ""
 

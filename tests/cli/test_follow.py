@@ -299,7 +299,7 @@ def test_ctrl_c_leaves_a_stream_quietly(spawn: Spawn, gateway: Answering) -> Non
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
-    assert gateway.gone.wait(20)
+    assert gateway.gone.wait(60)
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(spawn: Spawn, gateway: Answering) -> None:
@@ -309,7 +309,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(spawn: Spawn, gateway: Answerin
     assert process.stdout
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(20) == 141
+    assert process.wait(60) == 141
     assert process.stderr
     assert process.stderr.read() == ""
 

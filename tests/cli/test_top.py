@@ -73,7 +73,7 @@ def test_a_json_object_a_look(gateway: Answering, spawn: Spawn) -> None:
     assert process.stdout is not None
     first, second = (json.loads(process.stdout.readline()) for _ in range(2))
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert [i["imei"] for i in first["items"]] == [IMEI, OTHER]
     assert first["events"] == second["events"] == [EVENT], "an event is asked for once"
 
@@ -99,14 +99,14 @@ def test_a_terminal_is_filled_and_left_as_it_was(gateway: Answering) -> None:
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
     )  # fmt: skip
     try:
-        screen, ends = b"", time.monotonic() + 10
+        screen, ends = b"", time.monotonic() + 60
         while b"device.online" not in screen:
             assert time.monotonic() < ends, screen
             if select.select([ours], [], [], 0.1)[0]:
                 screen += os.read(ours, 65536)
         assert IMEI.encode() in screen
         os.write(ours, b"q")
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert termios.tcgetattr(theirs) == before
     finally:
         process.kill()
@@ -187,7 +187,7 @@ def test_a_signal_leaves_a_clean_terminal(
         while b"\x1b[?1049l" not in screen:
             assert time.monotonic() < ends, screen
             screen += os.read(ours, 65536)
-        assert process.wait(10) == code
+        assert process.wait(60) == code
         assert termios.tcgetattr(theirs) == before
         assert b"Traceback" not in screen
     finally:

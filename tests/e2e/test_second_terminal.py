@@ -57,7 +57,7 @@ def test_a_plain_shell_commands_a_device(demo: Gateway, listed: list[Json]) -> N
     imei = listed[1]["imei"]
     line = f"""printf 'command{{"imei":"{imei}","type":"stop"}}' | nc -U -N run/devgate.sock"""
     done = subprocess.run(
-        ["sh", "-c", line], cwd=demo.folder, capture_output=True, text=True, timeout=20
+        ["sh", "-c", line], cwd=demo.folder, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "200"

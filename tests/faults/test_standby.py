@@ -236,7 +236,7 @@ def test_a_fenced_gateway_of_this_machine_gives_its_doors_to_the_standby(
             )
         first.logged("waiting for the doors of the former gateway", "is running already")
         os.kill(former.pid, signal.SIGCONT)
-        assert former.wait(30) == 12
+        assert former.wait(60) == 12
         first.logged(READY)
 
 

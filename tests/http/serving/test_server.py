@@ -163,7 +163,7 @@ def test_an_address_that_cannot_be_had_is_said_at_once() -> None:
     unable = Gateway({"http": {"listen": "192.0.2.1:80"}})
     unable.launch()
     assert unable.process is not None
-    assert unable.process.wait(20) != 0
+    assert unable.process.wait(60) != 0
     log = unable.log()
     shutil.rmtree(unable.folder)
     assert "devgate: cannot listen on 192.0.2.1:80" in log
