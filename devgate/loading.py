@@ -54,7 +54,8 @@ async def recover_from_disk(
         await gateway.quarantine.load()
         if joined is None:
             await gateway.late.import_file()
-            await recover(gateway.dispatcher, gateway.running, records)
+            if await recover(gateway.dispatcher, gateway.running, records):
+                await records.flushed()  # who asks for their records finds them as ended
         gateway.orders.ids.after(await records.read(history.newest_id))
         await parts.keys.prepare()
         on_loaded()

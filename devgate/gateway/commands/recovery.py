@@ -25,8 +25,9 @@ UNSENT = "the gateway stopped before it could be sent; nothing was sent"
 log = logging.getLogger("devgate.recovery")
 
 
-async def recover(dispatcher: Dispatcher, running: Running, records: Records) -> None:
-    """Give every command its honest state, before the first door opens.
+async def recover(dispatcher: Dispatcher, running: Running, records: Records) -> bool:
+    """Give every command its honest state, before the first door opens. Returns whether some have
+    ended by that.
 
     What was `sent` is unknown and may still be settled; it is never sent again. What
     waited is sent only if its caller asked for that and its time has not passed.
@@ -55,6 +56,7 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
         dispatcher.ambiguous(device, commands)
     for imei, announced in await records.read(history.left_online):
         records.offline(Imei(imei), "the gateway stopped" if announced else None)
+    return any(command.done for command in unfinished)
 
 
 async def _restore(
