@@ -1,4 +1,17 @@
-"""The errors of devgate, each with its status of control.md section 2."""
+"""The errors of devgate, each with its status of control.md section 2.
+
+DevgateError
+    CallerError         the request is wrong, or not allowed: nothing was done
+        NotThere            what it names does not exist
+        TokenRefused        who asks is not known, or may not
+    Unknown             it was sent, and nobody knows what came of it
+    StoreError          the database cannot be used at the moment
+    SetupError          the gateway cannot start or go on as configured
+        WrongSettings       what the operator has written is wrong
+        DoorInUse           another process listens there
+        StoreAway           the database server cannot be reached
+        Fenced              another gateway has the database
+"""
 
 from __future__ import annotations
 
