@@ -122,7 +122,7 @@ def commands(
 ) -> Commands:
     """Build them over this storage, for the devices that are connected there."""
     records, owner = storage.records, storage.database.owner
-    running = Running(directory, records)
+    running = Running(directory)
     # Each run numbers its commands above those of all runs before it.
     sequence = 0 if owner is None else owner.epoch << 32
     dispatcher = Dispatcher(connected, directory, records, running, settings, sequence)

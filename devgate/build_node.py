@@ -159,7 +159,7 @@ def build_node(
         nonlocal claimed
         records: NodeRecords = storage.records
         claimed = Claimed(presence)
-        running = Running(directory, records)
+        running = Running(directory)
         dispatcher = NodeDispatcher(
             claimed, directory, records, running, command, member.incarnation << 32
         )

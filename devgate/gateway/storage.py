@@ -158,11 +158,16 @@ class Records:
         self._writer.post(rows, None if events else ("command", command.id))
 
     def post_event(
-        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+        self,
+        command: Command,
+        event: CommandEvent,
+        at: float,
+        on_disk: OnDisk | None = None,
+        more: Sequence[Row] = (),
     ) -> None:
-        """post() with one of the command's own events. `on_disk` is called as by flush()."""
+        """post() with one of the command's own events, and `more`. `on_disk`: as by flush()."""
         writer, row = self._writer, event(command, self._front(command), at)
-        writer.post([Row("command", command.values()), row])
+        writer.post([Row("command", command.values()), row, *more])
         if on_disk is not None:  # as flush(), without a call
             writer.flush(on_disk) if writer.state == "ok" else on_disk(False)
 
@@ -220,11 +225,6 @@ class Records:
         self._writer.post([row], ("offline", imei))
         if reason is not None:
             self.event("device.offline", imei, reason=reason)
-
-    def running(self, imei: Imei, until: float | None) -> None:
-        """Until when the device runs (wall clock); None: it does not."""
-        row = Row("running", (imei, until))
-        self._writer.post([row], ("running", imei))
 
     def open_results(self, imei: Imei, kind: str, detail: str) -> None:
         """What results of this kind (QD, ST) depend on besides the commands; "": nothing."""

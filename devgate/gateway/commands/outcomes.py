@@ -94,13 +94,13 @@ class Outcomes:
         self.live.pop(command.id, None)
         if command.key is not None:
             self.by_key.pop(command.key, None)
-        self._running.note_outcome(command, now)
+        runs = self._running.note_outcome(command, now)
         self._rates.note(command)
         log.info(
             "command ended command=%s imei=%s type=%s status=%s",
             command.id, command.imei, command.type, status,
         )  # fmt: skip
-        self._records.post_event(command, ended, now, on_disk)
+        self._records.post_event(command, ended, now, on_disk, runs)
         command.front = None  # it may stay in memory for hours, and rarely has another event
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
@@ -130,11 +130,11 @@ class Outcomes:
         command.done = False
         command.new_address = self._from_new_address(command.imei)
         self.counts.late[command.type, status] += 1
-        self._running.note_outcome(command, now)
+        runs = self._running.note_outcome(command, now)
         self._rates.note_late(command)
         log.info("late result command=%s status=%s", command.id, status)
         on_disk = partial(self.flushed, partial(_late_flushed, command))
-        self._records.post_event(command, settled_late, now, on_disk)
+        self._records.post_event(command, settled_late, now, on_disk, runs)
 
     def flushed(self, on_done: Callable[[bool], None], on_disk: bool) -> None:
         """The callback of Records.flush(). Calls `on_done` once what was posted is on disk; with

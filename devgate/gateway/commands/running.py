@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from devgate.gateway.clock import time
 from devgate.gateway.command import Command
 from devgate.gateway.known.directory import Directory
-from devgate.gateway.storage import Records
 from devgate.model import Imei
+from devgate.store.batch import Row
 
 
 class Running:
     """Wall-clock ends of confirmed starts. Devices that count times are not among them."""
 
-    def __init__(self, directory: Directory, records: Records) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._records = records
         self._until: dict[Imei, float] = {}
+        # The end of a device's last confirmed start, which may have passed; without one, what is
+        # given besides.
+        self.end: Callable[[Imei, float], float] = self._until.get
 
     def load(self, until: dict[Imei, float]) -> None:
         """What the database says at the start: ends as wall clock."""
@@ -48,21 +52,21 @@ class Running:
                     return None
         return found
 
-    def note_outcome(self, command: Command, now: float) -> None:
+    def note_outcome(self, command: Command, now: float) -> Sequence[Row]:
         """A command has an outcome, at this time of the wall clock. Only a confirmed one changes
-        anything.
+        anything. Returns what is to be written with the outcome.
 
         A start that is confirmed while the device runs adds to its time: that is
         what a device does with a second start.
         """
+        imei = command.imei
         if command.status != "200":
-            return
+            return ()
         if command.type == "stop":
-            if self._until.pop(command.imei, None) is not None:
-                self._records.running(command.imei, None)
-        elif command.long is not None:
-            until = (self.until(command.imei, now) or now) + command.long
-            if self._directory.counts_times(command.imei):
-                return
-            self._until[command.imei] = until
-            self._records.running(command.imei, until)
+            if self._until.pop(imei, None) is None:
+                return ()
+            return (Row("running", (imei, None)),)
+        if command.long is None or self._directory.counts_times(imei):
+            return ()
+        until = self._until[imei] = max(self.end(imei, now), now) + command.long
+        return (Row("running", (imei, until)),)

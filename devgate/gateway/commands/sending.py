@@ -153,7 +153,7 @@ class Sender:
     def _perform(self, device: DeviceCommands, command: Command) -> None:
         """Journal it as sent; `_written` goes on from there."""
         now = time() if command.noted else command.accepted_at  # which is this moment
-        running = command.type == "start" and self._running.until(device.imei, now) is not None
+        running = command.type == "start" and self._running.end(device.imei, 0.0) > now
         if running and self.settings.while_running == "refuse":
             return self._outcomes.end_unsent(command, "423", RUNS, "running")
         # Orders has checked that for a command that has just come.

@@ -117,12 +117,12 @@ class LateOutcomes:
         if line["late"]:
             command.late, command.late_at = True, line["late_at"]
         now = time()
-        self._running.note_outcome(command, now)
-        self._records.post_event(command, ended, now)
+        runs = self._running.note_outcome(command, now)
+        self._records.post_event(command, ended, now, more=runs)
 
     def _settles(self, command: Command, line: Mapping[str, Any]) -> None:
         self._withdraw(command.imei, command.id)
         command.settles_late(line["status"], line["late_at"] or line["ended_at"] or time())
         now = time()
-        self._running.note_outcome(command, now)
-        self._records.post_event(command, settled_late, now)
+        runs = self._running.note_outcome(command, now)
+        self._records.post_event(command, settled_late, now, more=runs)

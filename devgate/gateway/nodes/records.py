@@ -77,12 +77,17 @@ class NodeRecords(Records):
         self._writer.post([row], None if events else ("command", command.id))
 
     def post_event(
-        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+        self,
+        command: Command,
+        event: CommandEvent,
+        at: float,
+        on_disk: OnDisk | None = None,
+        more: Sequence[Row] = (),
     ) -> None:
         """As Records.post_event()."""
         rows = [event(command, self._front(command), at).values]
         row = Row("order", (command.values(), rows, not command.noted, None, command))
-        self._writer.post([row])
+        self._writer.post([row, *more])
         if on_disk is not None:
             self.flush(on_disk)
 

@@ -82,15 +82,18 @@ class Memory(Records):
                 self.ambiguous.append([one["command"] for one in named])
 
     def post_event(
-        self, command: Command, event: CommandEvent, at: float, on_disk: OnDisk | None = None
+        self,
+        command: Command,
+        event: CommandEvent,
+        at: float,
+        on_disk: OnDisk | None = None,
+        more: Sequence[Row] = (),
     ) -> None:
         self.post(command)
         if on_disk is not None:
             self.flush(on_disk)
 
     def event(self, *args: object, **detail: object) -> None: ...
-
-    def running(self, *args: object) -> None: ...
 
     def open_results(self, imei: str, kind: str, detail: str) -> None:
         self._posted.append(lambda: self.results.update({f"{imei}:{kind}": detail}))
@@ -144,7 +147,7 @@ class World:
     async def boot(self) -> None:
         self.directory = Directory("", "")
         self.owns(self.own)
-        running = Running(self.directory, self.disk)
+        running = Running(self.directory)
         settings = CommandSettings(ack_timeout=ACK_TIMEOUT, late_window=LATE_WINDOW)
         self.dispatcher = Dispatcher(self.links, self.directory, self.disk, running, settings)
         await recover(self.dispatcher, running, self.disk)

@@ -6,6 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from devgate.gateway.command import Command
+from devgate.gateway.details import ended
 from tests.gateway.clocks import EPOCH
 from tests.gateway.rig import TIMES, Rig, X, Y, order
 
@@ -68,9 +69,12 @@ async def test_who_counts_times_has_no_end(rig: Rig, autojump_clock: MockClock) 
 async def test_a_restart_does_not_forget(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig.running.note_outcome(outcome("200"), now())
-    rig.running.note_outcome(outcome("200", imei=Y), now())
-    rig.running.note_outcome(outcome("200", "stop", imei=Y), now())
+    for id, command in enumerate(
+        (outcome("200"), outcome("200", imei=Y), outcome("200", "stop", imei=Y)), 1
+    ):
+        command.id = str(id)
+        more = rig.running.note_outcome(command, now())
+        rig.records.post_event(command, ended, now(), more=more)
     await rig.records.flushed()
     again = Rig(rig.database)
     async with again.lives():
