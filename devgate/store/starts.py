@@ -38,17 +38,6 @@ class Starts(NamedTuple):
     failed: float  # the weights of those that did not succeed; below 0: some did after all
     hour: int  # of the last one that was confirmed, in hours since 1970; 0: none was
 
-    def followed_by(self, later: Starts) -> Starts:
-        """These, and later ones of the same device."""
-        imei, weight, asked, failed, hour = later
-        return Starts(
-            imei,
-            self.weight * weight,
-            self.asked * weight + asked,
-            self.failed * weight + failed,
-            hour or self.hour,
-        )
-
 
 def count(conn: Connection, rows: Sequence[Starts]) -> None:
     """Add these, one row for a device. A device that is not known has no row, and gets none.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
 from sqlalchemy import text
 
+from devgate.gateway.commands.start_rates import together
 from devgate.model import Imei
 from devgate.store import devices, starts
 from devgate.store.device import Device
@@ -56,18 +59,12 @@ def test_each_start_weighs_a_little_less_than_the_next(known: Database) -> None:
 
 
 def test_several_at_once_are_as_one_after_the_other(known: Database) -> None:
-    together = (
-        done(HOUR)
-        .followed_by(FAILED)
-        .followed_by(FAILED)
-        .followed_by(LATE)
-        .followed_by(done(HOUR + 1))
-    )
-    for row in (done(HOUR), FAILED, FAILED, LATE, done(HOUR + 1)):
+    rows = (done(HOUR), FAILED, FAILED, LATE, done(HOUR + 1))
+    for row in rows:
         one_by_one = count(known, row)
     with known.write() as conn:
         conn.execute(text("UPDATE device_starts SET asked=0, failed=0, rate=0, started_hour=0"))
-    assert count(known, together)[:3] == one_by_one[:3]
+    assert count(known, reduce(together, rows))[:3] == one_by_one[:3]
 
 
 def test_a_late_result_of_a_start_that_was_not_counted(known: Database) -> None:

@@ -28,6 +28,18 @@ LAST_SECONDS = 5.0  # for the last of them, when the gateway stops
 COUNTED = frozenset({"200", "201", "202", "408"})  # outcomes of what was sent
 
 
+def together(first: Starts, later: Starts) -> Starts:
+    """What some starts of a device and later ones of it add to its row."""
+    imei, weight, asked, failed, hour = later
+    return Starts(
+        imei,
+        first.weight * weight,
+        first.asked * weight + asked,
+        first.failed * weight + failed,
+        hour or first.hour,
+    )
+
+
 class StartRates:
     """Adds up outcomes of starts, and writes them from time to time."""
 
@@ -53,7 +65,7 @@ class StartRates:
     def _add(self, imei: Imei, more: Starts) -> None:
         before = self._waiting.get(imei)
         if before is not None:
-            self._waiting[imei] = before.followed_by(more)
+            self._waiting[imei] = together(before, more)
         elif len(self._waiting) < MAX_DEVICES:
             self._waiting[imei] = more
             self._any.set()
@@ -93,5 +105,5 @@ class StartRates:
         for row in rows:
             imei = Imei(row.imei)
             if (later := self._waiting.pop(imei, None)) is not None:
-                row = row.followed_by(later)
+                row = together(row, later)
             self._add(imei, row)
