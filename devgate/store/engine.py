@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from devgate.errors import SetupError, StoreError
 from devgate.store.engines import WRITER_CACHE_KIB
-from devgate.store.files import Files, restore_log
+from devgate.store.files import Files
+from devgate.store.log_aside import restore_log
 from devgate.store.moves.notes import clean
 from devgate.store.ownership import (
     Fence,

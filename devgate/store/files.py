@@ -1,27 +1,85 @@
 """Whether an SQLite database is still the file that was opened: an operator may move it away,
-put another one in its place or into it, and remove or cut its log."""
+put another one in its place or into it, and remove or cut its log.
+
+The formats of the write-ahead log and of the index of it in `-shm` are described in
+sqlite.org/walformat.html. Numbers in the log are big-endian, those in the index of this machine.
+Nothing here writes into the index.
+"""
 
 from __future__ import annotations
 
-import glob
 import logging
+import mmap
 import os
-import shutil
 import sqlite3
-import time
-from contextlib import suppress
+import struct
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
 from devgate.errors import StoreError
-from devgate.store.wal import Index, Published, id_of, last_commit, was_cut
+from devgate.store.log_aside import empty, set_aside
 
 log = logging.getLogger("devgate.store")
 
-REPLACED = ".of-replaced-"  # and the file's state: in the name of its log, which is set aside
 DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR}
+VERSION = 3007000  # of the index
+LOG_HEAD = 32  # bytes
+FRAME_HEAD = struct.Struct(">II8s8x")  # page, the database's size in pages or 0, salts
+PUBLISHED = struct.Struct("=I10xHI12x8s")  # version, size of a page, frames, salts
+COPIED_AT = 96  # where the index says what has been copied into the database
+COPIED = struct.Struct("=I28xI")  # frames that were copied, frames that are or will be
 RESTART = "nothing is written to either file: restart the gateway"
+
+Id = tuple[int, int]  # device and inode
+
+
+def id_of(path: Path) -> Id | None:
+    """Device and inode of a file; None if it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Published(NamedTuple):
+    """What the index says of the log."""
+
+    frames: int
+    frame_size: int  # bytes
+    salts: bytes  # of all of its frames; others once it begins anew
+    size: int  # bytes that the log has at least
+
+
+class Index:
+    """The index of a database that this process has open."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError, and ValueError for a file that is none."""
+        # Closing any descriptor of this file gives up the locks that SQLite has on it. So this
+        # one stays open, and the mapping's own as well.
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = os.fstat(self._file)
+        self.id: Id = (found.st_dev, found.st_ino)
+        self._map = mmap.mmap(self._file, mmap.PAGESIZE, prot=mmap.PROT_READ)
+
+    def published(self) -> Published | None:
+        """None while it is made, and for a version that nobody knows."""
+        version, page, frames, salts = PUBLISHED.unpack_from(self._map)
+        if version != VERSION:
+            return None
+        # The size of a page is 1 for 65536.
+        frame_size = 24 + ((page & 0xFE00) | (page & 1) << 16)
+        size = LOG_HEAD + frames * frame_size if frames else 0
+        return Published(frames, frame_size, salts, size)
+
+    def copied(self) -> tuple[bytes, int, int]:
+        """The log's salts, and how many of its frames have been copied into the database, and are
+        or will be. The last number grows before the first byte is copied."""
+        done, attempted = COPIED.unpack_from(self._map, COPIED_AT)
+        return PUBLISHED.unpack_from(self._map)[3], done, attempted
 
 
 class FilesChanged(StoreError):
@@ -61,7 +119,8 @@ class Files:
             raise StoreError(self._overwritten)
 
     def _replaced(self) -> StoreError:
-        self._set_log_aside()
+        if self._wal is not None and id_of(self._wal_path) == self._wal:
+            set_aside(self._wal_path, self._shm_path, self._origin)
         return StoreError(f"the database file {self._path} was replaced or removed; {RESTART}")
 
     def opened(self) -> None:
@@ -152,36 +211,8 @@ class Files:
             self._overwritten = (
                 f"the database file {self._path} was overwritten by another program; {RESTART}"
             )
-            self._empty_log()
+            empty(self._wal_path, self._log)
             raise FilesChanged(self._overwritten)
-
-    def _set_log_aside(self) -> None:
-        """The log belongs to a file that was replaced: applied to the new one, it would damage
-        that. It stays beside it under another name, which restore_log() knows."""
-        with suppress(OSError):
-            if self._wal is not None and id_of(self._wal_path) == self._wal:
-                aside = Path(f"{self._wal_path}{REPLACED}{_state_of(os.fstat(self._origin))}")
-                os.rename(self._wal_path, aside)
-                self._shm_path.unlink(missing_ok=True)
-                log.error(
-                    "the log of the database file that was replaced is set aside as=%s", aside
-                )
-
-    def _empty_log(self) -> None:
-        """The same for a file that was overwritten. The log is emptied besides: every connection,
-        also of other programs, would copy it into the file when it is closed."""
-        aside = Path(f"{self._wal_path}.of-overwritten-{int(time.time())}")
-        try:
-            with open(self._log, "rb", closefd=False) as source, aside.open("xb") as target:
-                aside.chmod(0o600)
-                shutil.copyfileobj(source, target)
-                target.flush()
-                os.fsync(target.fileno())
-        except OSError as err:
-            log.error("the log cannot be set aside as=%s error=%s", aside, err.strerror)
-        else:
-            log.error("the log of the file that was overwritten is set aside as=%s", aside)
-        os.ftruncate(self._log, 0)
 
     def close(self) -> None:
         """The second time does nothing."""
@@ -190,28 +221,27 @@ class Files:
             self._origin = -1
 
 
-def restore_log(path: Path) -> None:
-    """Put a log that was set aside at its place again, if the database file that it belongs to is
-    there again, as it was then. To be called while no connection is open, and under the lock."""
-    wal = path.with_name(f"{path.name}-wal")
-    try:
-        state = _state_of(os.stat(path))
-    except OSError:
-        return  # there is no database yet
-    for aside in sorted(path.parent.glob(f"{glob.escape(wal.name)}{REPLACED}*")):
-        if aside.name.removeprefix(f"{wal.name}{REPLACED}") != state:
-            log.warning("a log of another database file is set aside here as=%s", aside)
-        elif wal.exists() and wal.stat().st_size:
-            log.error(
-                "the log that was set aside is not taken back, there is another one as=%s log=%s",
-                aside, wal,
-            )  # fmt: skip
-        else:
-            path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-            os.rename(aside, wal)
-            log.warning("the log that was set aside is taken back as=%s", aside)
+def was_cut(log: int, seen: Published | None, now: Published) -> bool:
+    """Whether the log was cut after it had been `seen`, and before the last commit, which has
+    made it long again. `log` is a descriptor."""
+    if seen is None or not seen.frames or seen.salts != now.salts:
+        return False
+    head = os.pread(log, FRAME_HEAD.size, seen.size - seen.frame_size)
+    return head[8:16] != now.salts
 
 
-def _state_of(found: os.stat_result) -> str:
-    """Which file it is, and when it was written the last time."""
-    return f"{found.st_ino}-{found.st_mtime_ns}"
+def last_commit(log: int, published: Published) -> int:
+    """The size of the log up to its last commit, of which nothing is missing before. `log` is a
+    descriptor."""
+    end = 0
+    for frame in range(published.frames):
+        at = LOG_HEAD + frame * published.frame_size
+        head = os.pread(log, FRAME_HEAD.size, at)
+        if len(head) < FRAME_HEAD.size:
+            break
+        _, pages, salts = FRAME_HEAD.unpack(head)
+        if salts != published.salts:
+            break
+        if pages:
+            end = at + published.frame_size
+    return min(end, os.fstat(log).st_size)
