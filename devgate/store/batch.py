@@ -140,22 +140,25 @@ def make_batch(rows: Iterable[Row]) -> Batch:
 
 
 class Numbering:
-    """The number and the time of the newest event that is on disk."""
+    """Numbers events behind the newest one that is on disk, and lets no time go back."""
 
-    def __init__(self, last: int, at: float) -> None:
-        self.last = last
-        self.at = at
+    def __init__(self) -> None:
         # Events that got another time: as written, and as given. A commit that failed may have
         # been carried out: then its events are found on disk, and must be recognised.
         self._moved: dict[Values, Values] = {}
 
-    def number(self, given: Sequence[Values], found: Sequence[Values]) -> list[Values]:
+    def number(
+        self, given: Sequence[Values], newest: Values | None, found: Sequence[Values] = ()
+    ) -> list[Values]:
         """Those of `given` that are not among `found`, with their numbers and times.
 
-        `found` are events on disk behind `last` that were not known of; the numbers go on from
-        them. Nothing counts as written before done().
+        `newest` is the newest event that is known to be on disk: its time comes first, its number
+        last; None: there never was one. `found` are events on disk behind it that were not known
+        of; the numbers go on from them.
         """
-        last, at = self.last, self.at
+        last, at = (0, 0.0) if newest is None else (newest[-1], newest[0])
+        if self._moved:  # those up to `last` are known to be on disk
+            self._moved = {now: was for now, was in self._moved.items() if now[-1] > last}
         if found:
             last, at = found[-1][-1], max(at, found[-1][0])
             there = {self._moved.get(event, event[:-1]) for event in found}
@@ -170,12 +173,6 @@ class Numbering:
                 self._moved[event] = values
                 events.append(event)
         return events
-
-    def done(self, events: Sequence[Values]) -> None:
-        """These are on disk."""
-        if events:
-            self.last, self.at = events[-1][-1], max(self.at, events[-1][0])
-        self._moved.clear()
 
 
 def statement(mark: str, kind: str, rows: int) -> str:

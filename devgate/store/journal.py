@@ -51,12 +51,10 @@ def _loss(there: int, last: int, events: Sequence[tuple[Any, ...]]) -> str:
     )
 
 
-def _newest(database: Database) -> tuple[Recent, Numbering]:
+def _newest(database: Database) -> Recent:
     with database.read() as conn:
         newest = conn.execute(_EVENTS.order_by(event.c.n.desc()).limit(1)).first()
-    if newest is None:
-        return Recent(None), Numbering(0, 0.0)
-    return Recent(tuple(newest)), Numbering(newest.n, newest.at)
+    return Recent(None if newest is None else tuple(newest))
 
 
 def resume_of(settings: StoreSettings) -> bool:
@@ -81,7 +79,8 @@ class Journal:
         self._committing = False  # COMMIT may have been sent: it may have been carried out
         self._one_trip = False  # ... with all that was before it
         self._sql = Statements(database.dialect)
-        self._recent, self._numbering = _newest(database)
+        self._numbering = Numbering()
+        self._recent = _newest(database)
 
     def apply(self, settings: StoreSettings) -> None:
         """Act on a loss as these settings say, from the next one on."""
@@ -90,12 +89,14 @@ class Journal:
     @property
     def last(self) -> int:
         """The number of the newest event that is known to be on disk; 0 if there never was one."""
-        return self._numbering.last
+        newest = self._recent.newest
+        return 0 if newest is None else int(newest[-1])
 
     def begin_again(self) -> int:
         """Another gateway has written until now: continue after its last event. Returns the number
         of that event."""
-        self._recent, self._numbering = _newest(self._database)
+        self._numbering = Numbering()
+        self._recent = _newest(self._database)
         return self.last
 
     def unlock(self) -> None:
@@ -137,7 +138,7 @@ class Journal:
             if fresh or not rows or batch.verdicts or self._fence is None:
                 events = self._step_by_step(conn, batch, fresh, empty=not rows)
             else:
-                events = self._numbering.number(batch.events, ())
+                events = self._numbering.number(batch.events, self._recent.newest)
                 if self._database.dialect == "postgresql":
                     self._in_one_trip(conn, self._fence, batch, events)
                 else:
@@ -161,8 +162,7 @@ class Journal:
             finally:
                 self.close()
             raise
-        self._numbering.done(events)
-        self._recent.add(batch.by_kind, events, self._numbering.last)
+        self._recent.add(batch.by_kind, events, events[-1][-1] if events else self.last)
         return events
 
     def _step_by_step(
@@ -185,7 +185,7 @@ class Journal:
             if batch.verdicts:  # by what the rows were before this commit: so they come first
                 told = resolve(conn, batch.verdicts) + told
                 batch.by_kind[VERDICT] = as_rows(batch.verdicts)
-            events = self._numbering.number(told, found)
+            events = self._numbering.number(told, self._recent.newest, found)
             self._write(conn, batch, events)
             self._committing = True
         return found + events

@@ -35,7 +35,7 @@ def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:
     ).first()
     if row is None:
         raise StoreError("the database has failed over, and not all nodes have looked yet")
-    return Numbering(row.n, row.at).number(told, [])
+    return Numbering().number(told, (row.at, row.n))
 
 
 # What nobody works on: its node is dead, or it was a gateway that worked alone.

@@ -36,7 +36,7 @@ class Recent:
     """The newest commits, with MAX_ROWS rows at most."""
 
     def __init__(self, newest: Values | None) -> None:
-        self.newest = newest  # the newest event of all
+        self.newest = newest  # the newest event of all, with its number as the last column
         self._commits: deque[Commit] = deque()
         self._count = 0
 

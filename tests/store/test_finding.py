@@ -190,11 +190,14 @@ def test_ids_of_a_second_are_in_order() -> None:
 
 def test_an_event_that_got_another_time_is_known_again() -> None:
     """A COMMIT whose answer was lost may have been carried out: nothing is written twice."""
-    numbering = Numbering(7, EPOCH)
+    numbering, newest = Numbering(), (EPOCH, "x", A, None, "{}", 7)
     told = [(EPOCH - 1, "a", A, None, "{}"), (EPOCH + 1, "b", A, None, "{}")]
-    tried = numbering.number(told, [])
+    tried = numbering.number(told, newest)
     assert [(row[0], row[-1]) for row in tried] == [(EPOCH, 8), (EPOCH + 1, 9)]
-    assert numbering.number([*told, (EPOCH, "c", B, None, "{}")], tried) == [
-        (EPOCH + 1, "c", B, None, "{}", 10)
-    ]
-    assert numbering.last == 7, "until it is done"
+    more = [*told, (EPOCH, "c", B, None, "{}")]
+    assert numbering.number(more, newest, tried) == [(EPOCH + 1, "c", B, None, "{}", 10)]
+    assert numbering.number(more, newest, tried[:1]) == [
+        (EPOCH + 1, "b", A, None, "{}", 9),
+        (EPOCH + 1, "c", B, None, "{}", 10),
+    ], "a commit that fails again is tried again"
+    assert [row[-1] for row in numbering.number(told, tried[-1])] == [10, 11], "it was done"
