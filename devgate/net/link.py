@@ -132,24 +132,22 @@ class Link:
         return True
 
     def mark(self) -> Mark:
-        """The place behind the last byte that was sent. Bytes are counted until unmark()."""
+        """The place behind the last byte that was sent. Bytes are counted while its meter is
+        `needed`."""
         meter = self.outbound
-        if not isinstance(meter, Meter):
-            meter = self.outbound = Meter(self.outbound)
-        return Mark(self, meter)
+        if isinstance(meter, Meter):
+            meter.needed = True
+        else:
+            meter = self.outbound = Meter(self, meter)
+        return Mark(meter)
 
     def mark_at(self, place: int, written: int) -> Mark:
         """A mark that another process had of this socket, when it had written `written` bytes."""
         meter = self.outbound
         if not isinstance(meter, Meter):
-            meter = self.outbound = Meter(self.outbound)
+            meter = self.outbound = Meter(self, meter)
             meter.written = written
-        return Mark(self, meter, place)
-
-    def unmark(self) -> None:
-        """Stop counting: existing marks must not be used any more."""
-        if isinstance(self.outbound, Meter):
-            self.outbound = self.outbound.inner
+        return Mark(meter, place)
 
     def flush(self) -> bool:
         """Send what waits, as far as the kernel takes it. False: the link is broken."""
@@ -193,19 +191,24 @@ def reason(err: OSError) -> str:
 class Meter:
     """Counts the bytes that go into a link, around its own outbound filter.
 
-    A link has one only while marks are needed: other links have no cost.
+    A link has one only while marks are needed: other links have no cost. Once it is not `needed`,
+    the next bytes are the last that it counts: its marks must not be used any more.
     """
 
-    __slots__ = ("inner", "written")
+    __slots__ = ("inner", "link", "needed", "written")
 
-    def __init__(self, inner: Outbound | None) -> None:
+    def __init__(self, link: Link, inner: Outbound | None) -> None:
+        self.link = link
         self.inner = inner
         self.written = 0
+        self.needed = True
 
     def seal(self, plain: bytes) -> bytes:
         """As Outbound.seal()."""
         wire = plain if self.inner is None else self.inner.seal(plain)
         self.written += len(wire)
+        if not self.needed:
+            self.link.outbound = self.inner
         return wire
 
     def over(self) -> None:
@@ -221,21 +224,16 @@ class Meter:
 class Mark:
     """The place behind the last byte that had been written to a link."""
 
-    __slots__ = ("_link", "_meter", "place")
+    __slots__ = ("meter", "place")
 
-    def __init__(self, link: Link, meter: Meter, place: int | None = None) -> None:
-        self._link = link
-        self._meter = meter
+    def __init__(self, meter: Meter, place: int | None = None) -> None:
+        self.meter = meter
         self.place = meter.written if place is None else place
 
     def acknowledged(self) -> bool:
         """Whether the peer's TCP has acknowledged all bytes before it. Call it while the socket is
         open, also if it has failed. Later bytes make no difference."""
-        return unacknowledged(self._link) <= self._meter.written - self.place
-
-    def unmark(self) -> None:
-        """As Link.unmark()."""
-        self._link.unmark()
+        return unacknowledged(self.meter.link) <= self.meter.written - self.place
 
 
 def unacknowledged(link: Link) -> int:

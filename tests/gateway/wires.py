@@ -7,17 +7,22 @@ import trio
 from devgate.model import Imei
 
 
+class FakeMeter:
+    """Counts nothing: a FakeLink does."""
+
+    needed = True
+
+
 class FakeMark:
     """A place in the stream of a FakeLink."""
 
     def __init__(self, link: FakeLink, place: int) -> None:
         self.link = link
         self.place = place
+        self.meter = FakeMeter()
 
     def acknowledged(self) -> bool:
         return self.link.acknowledged >= self.place
-
-    def unmark(self) -> None: ...
 
 
 class FakeLink:

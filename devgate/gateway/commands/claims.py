@@ -10,14 +10,21 @@ from typing import Generic, Protocol, TypeVar
 C = TypeVar("C")
 
 
+class Meter(Protocol):
+    """Counts the bytes to a device, for the marks of one connection."""
+
+    needed: bool  # set to False: none of its marks is asked any longer
+
+
 class Mark(Protocol):
     """A place in the stream of bytes to a device."""
 
+    @property
+    def meter(self) -> Meter:
+        """What counts the bytes behind it."""
+
     def acknowledged(self) -> bool:
         """Whether the device's TCP has acknowledged all bytes up to it."""
-
-    def unmark(self) -> None:
-        """No mark of its connection is needed any longer, nor may be asked."""
 
 
 class DeviceLink(Protocol):

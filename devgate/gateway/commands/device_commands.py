@@ -20,7 +20,7 @@ class CommandLink(claims.DeviceLink, Protocol):
         """False: nothing of it was or will be sent, and the connection is over.
 
         With the place behind it, to learn later whether the device's TCP has acknowledged it.
-        None where nobody can know. Counts bytes until Mark.unmark().
+        None where nobody can know. Counts bytes as long as Mark.meter is needed.
         """
 
 

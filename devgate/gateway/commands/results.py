@@ -1,11 +1,10 @@
-"""Applies devices' results to their commands, and stores what must survive a restart."""
+"""How long results are awaited, and what of them must survive a restart."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from devgate.gateway.command import Command
@@ -16,8 +15,6 @@ from devgate.gateway.commands.slow import Slow
 from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
 from devgate.model import Imei
-from devgate.protocol.frames import encode
-from devgate.protocol.session import Result
 
 if TYPE_CHECKING:
     from devgate.config.settings import CommandSettings
@@ -69,31 +66,6 @@ class Results:
 
     def _patience(self, command: Command) -> float:
         return max(command.timeout or 0.0, self.ack_timeout_of(command.imei))
-
-    def settle(
-        self, device: DeviceCommands, result: Result, now: float, link: CommandLink | None
-    ) -> list[tuple[Sent[Command], Held]] | Held | None:
-        """As Claims.settle(). A held result is written to disk, and then acknowledged."""
-        kind = result.command
-        found = device.claims.settle(kind, result.status, now, self.late_window, link)
-        if found is None:
-            return None
-        if isinstance(found, Held):
-            self.note(device, kind)
-            self._records.flush(partial(_acknowledge, found, result))
-            return found
-        if device.noted or device.claims.groups:
-            self.note(device, kind)
-        if link is not None and found and found[0][0].link is link:
-            # Stop counting the connection's bytes if no other command on it needs that.
-            mark = found[0][0].mark
-            for entry in device.claims.open:
-                if entry.link is link:
-                    break
-            else:
-                if mark is not None and not device.claims.groups:
-                    mark.unmark()
-        return found
 
     def late(self, entry: Sent[Command], held: Held) -> None:
         """A result that settles a 408."""
@@ -182,13 +154,6 @@ class Results:
         ambiguous = [entry.command for entry in claims.unanswered(newest, now)]
         self.note(device, kind)
         return ambiguous
-
-
-def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
-    """A result that is held is on disk, or the database is away."""
-    if held.link is not None and not held.ack_sent:
-        link: CommandLink = held.link  # type: ignore[assignment]
-        held.ack_sent, held.mark = link.transmit_marked(encode("200", result.said, result.command))
 
 
 def _unknown(command: Command | None) -> bool:

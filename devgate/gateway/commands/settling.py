@@ -14,6 +14,7 @@ from devgate.gateway.commands.claims import Held, Sent, Settled
 from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
 from devgate.gateway.commands.sending import Sender
 from devgate.model import Imei
+from devgate.protocol.frames import encode
 from devgate.protocol.session import Result
 
 
@@ -26,12 +27,26 @@ class Settler(Sender):
         device = self._devices.get(result.imei)
         if device is None:
             return False
-        found = self.results.settle(device, result, now, link)
-        if isinstance(found, Held):
-            self._next(device)  # a stop may go out meanwhile
-            return None
+        claims, kind = device.claims, result.command
+        found = claims.settle(kind, result.status, now, self.settings.late_window, link)
         if found is None:
             return False
+        if isinstance(found, Held):
+            self.results.note(device, kind)
+            self._records.flush(partial(_acknowledge, found, result))
+            self._next(device)  # a stop may go out meanwhile
+            return None
+        if device.noted or claims.groups:
+            self.results.note(device, kind)
+        if link is not None and found and found[0][0].link is link:
+            # Its connection need not count bytes any longer, unless for another command on it.
+            mark = found[0][0].mark
+            for entry in claims.open:
+                if entry.link is link:
+                    break
+            else:
+                if mark is not None and not claims.groups:
+                    mark.meter.needed = False
         self._credit(device, found)
         return True
 
@@ -153,3 +168,10 @@ class Settler(Sender):
                 self.results.note(device, kind)
             if not (len(device.claims) or len(device.waiting) or device.current or device.aside):
                 del self._devices[imei]
+
+
+def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
+    """A result that is held is on disk, or the database is away."""
+    if held.link is not None and not held.ack_sent:
+        link: CommandLink = held.link  # type: ignore[assignment]
+        held.ack_sent, held.mark = link.transmit_marked(encode("200", result.said, result.command))

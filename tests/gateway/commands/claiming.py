@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from devgate.gateway.commands.claims import Claims, Held, Sent
+from tests.gateway.wires import FakeMeter
 
 LATE = 60.0
 
@@ -18,11 +19,10 @@ class Link:
 
     heard: float = 0.0
     acknowledges: bool = True
+    meter: FakeMeter = field(default_factory=FakeMeter)
 
     def acknowledged(self) -> bool:
         return self.acknowledges
-
-    def unmark(self) -> None: ...
 
 
 class Device:

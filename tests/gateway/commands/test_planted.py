@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devgate.gateway.commands import claims, results
+from devgate.gateway.commands import claims, results, settling
 from tests.gateway.commands.programs import RULES, failure, search
 
 PROGRAMS = 4000
@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "self.groups.pop(new.kind, None)", "pass",
     ),
     "what is held is not on disk": (
-        results, "if isinstance(found, Held):\n            self.note(device, kind)",
+        settling, "if isinstance(found, Held):\n            self.results.note(device, kind)",
         "if isinstance(found, Held):\n            pass",
     ),
     "who yielded is not on disk": (
@@ -117,7 +117,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         results, "self.ack_timeout if own is None else own", "self.ack_timeout",
     ),
     "a held result is acknowledged before it is on disk": (
-        results, "self._records.flush(partial(_acknowledge, found, result))",
+        settling, "self._records.flush(partial(_acknowledge, found, result))",
         "_acknowledge(found, result, True)",
     ),
     "one that has yielded has not after a restart, where it is alone": (
