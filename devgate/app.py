@@ -194,7 +194,8 @@ class App:
                     connections.start_soon(self._successor.begin_tasks, gateway, connections)
                     ask = partial(dispatch, gateway), partial(begin, gateway)
                     connections.start_soon(self._successor.run, *ask)
-                for task in (desk.rounds.run, desk.watch.run, gateway.knowledge.watch):
+                connections.start_soon(desk.rounds.run, pauses)
+                for task in (desk.watch.run, gateway.knowledge.watch):
                     connections.start_soon(pauses.run, task)
                 connections.start_soon(gateway.bulk.run)
                 for task in (gateway.alerts.run, gateway.accounts.watch):
@@ -219,7 +220,6 @@ class App:
 
     async def _webhooks(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Run webhooks, except during pauses. Started once all positions are known."""
-
         run, begun = self.gateway.webhooks.run, False
 
         async def deliver() -> None:

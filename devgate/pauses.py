@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -20,21 +21,27 @@ class Pauses:
         """Whether no task runs, or may run."""
         return self._on is not None
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Begin the block once tasks may run. A pause ends it at an `await`: the block is left
+        then, without an exception, and is to be entered again."""
+        while self._on is not None:
+            await self._on.wait()
+        with trio.CancelScope() as scope:
+            self._running.add(scope)
+            try:
+                yield
+            finally:
+                self._running.discard(scope)
+                self._ended.unpark_all()
+
     async def run(self, task: Callable[[], Awaitable[None]]) -> None:
         """Run it, and again after each pause, until it returns."""
-        while True:
-            if self._on is not None:
-                await self._on.wait()
-                continue
-            with trio.CancelScope() as scope:
-                self._running.add(scope)
-                try:
-                    await task()
-                finally:
-                    self._running.discard(scope)
-                    self._ended.unpark_all()
-            if not scope.cancelled_caught:
-                return
+        over = False
+        while not over:
+            async with self.running():
+                await task()
+                over = True
 
     async def pause(self) -> None:
         """Stop all of them; returns when none runs. The second time does nothing."""

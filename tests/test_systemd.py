@@ -26,7 +26,7 @@ import trio
 from devgate.cli.main import cli
 from devgate.gateway.devices.rounds import Rounds
 
-async def run(self):
+async def run(self, pauses):
     await self._poller.wait()
     await trio.sleep_forever()
 

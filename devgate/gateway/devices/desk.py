@@ -1,4 +1,4 @@
-"""The desk: reads, decodes and answers the bytes of all devices. Nothing in here awaits."""
+"""The desk: decodes and answers the bytes of all devices. Nothing in here awaits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = logging.getLogger("devgate.devices")
 
 
 class Desk:
-    """Reads, decodes, answers and acts, for all connections."""
+    """Decodes, answers and acts, for all connections. `Rounds` reads."""
 
     def __init__(
         self,
@@ -73,15 +73,15 @@ class Desk:
         self._directory = directory
         self._presence = presence
         self._settings = settings  # replaced by a reload, in the task that acts on signals
+        self.rounds = Rounds(self, poller, presence, dispatcher)
         self.watch = Watch(
-            self, poller, presence, self._acts, self.unregistered, settings, crowded
+            self, self.rounds, poller, presence, self._acts, self.unregistered, settings, crowded
         )
         self._tails = self.watch.tails
         self.lifetimes = Lifetimes(
             self.connections, poller, presence, dispatcher, self.unregistered, self.watch,
             self.taps, crowds or Crowds(), make_task, relayed=settings.proxy_protocol,
         )  # fmt: skip
-        self.rounds = Rounds(self, poller, presence, dispatcher)
 
     def apply(self, settings: DeviceSettings) -> None:
         """Use these timeouts and limits from now on."""
@@ -98,23 +98,6 @@ class Desk:
         for connection in self.connections.values():
             if connection.session.imei is None:
                 connection.tap = tap
-
-    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
-        """Answer what has arrived. An exception in one connection ends only that one.
-
-        Returns how many arrivals there were.
-        """
-        count, connections = 0, self.connections
-        for link, data in arrivals:
-            count += 1
-            connection = connections[link]
-            try:
-                self.receive(connection, data, now)
-            except Exception:
-                log.exception("connection crashed imei=%s", connection.session.imei)
-                self.counts.faults += 1
-                connection.end("a fault of the gateway")
-        return count
 
     def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
         """Act on these bytes of a connection: answers and news, or its end.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import logging
+from collections.abc import Iterable
+from typing import NoReturn, Protocol
 
 import trio
 
 from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.counters import FAST
+from devgate.gateway.counters import FAST, FrameCounts
+from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.presence import Presence
-from devgate.gateway.devices.watch import Reads
+from devgate.net.link import Link
 from devgate.net.poller import ROUND_LINKS, Poller
+from devgate.pauses import Pauses
+from devgate.protocol.frames import Event
 
 BUSY_RATE = 4000  # arrivals a second: above it arrivals are gathered ...
 GATHER_SECONDS = 0.001  # ... for this time
@@ -19,20 +24,38 @@ ROUND_IN_FLIGHT = 32  # links of one round while commands are in flight: each ta
 CATCH_UP_SECONDS = 5.0  # then commands are judged although there may be unread bytes
 
 
+log = logging.getLogger("devgate.devices")
+
+
+class Answers(Protocol):
+    """Answers for all connections: the desk."""
+
+    connections: dict[Link, Connection]
+    counts: FrameCounts
+
+    def receive(self, connection: Connection, data: bytes | None, now: float) -> None:
+        """Act on these bytes of a connection."""
+
+    def answer(
+        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
+    ) -> None:
+        """Answer these events of one connection."""
+
+
 class Rounds:
-    """Lets the desk read what the poller yields. A round does not await, so that no other task
-    runs in the middle of one."""
+    """Reads what the poller yields, and has the desk answer it. A round does not await, so that no
+    other task runs in the middle of one."""
 
     def __init__(
-        self, desk: Reads, poller: Poller, presence: Presence, dispatcher: Dispatcher
+        self, desk: Answers, poller: Poller, presence: Presence, dispatcher: Dispatcher
     ) -> None:
         self._desk = desk
         self._poller = poller
         self._presence = presence
         self._dispatcher = dispatcher
 
-    async def run(self) -> NoReturn:
-        """Read for all connections.
+    async def run(self, pauses: Pauses | None = None) -> NoReturn:
+        """Read for all connections, except during pauses.
 
         Each wake-up costs as much as several answers. Under load, and only while no
         command is outstanding, they are made fewer: what arrives within a millisecond
@@ -41,36 +64,57 @@ class Rounds:
         rate = 0.0  # arrivals a second, over RATE_WINDOW_SECONDS
         counts, dispatcher, poller = self._desk.counts, self._dispatcher, self._poller
         clock = trio.lowlevel.current_clock().current_time
-        last = clock()
+        last, pauses = clock(), pauses or Pauses()
         while True:
-            # What the last round left: bytes that come during the wait are read in this round.
-            behind = dispatcher.in_flight > 0 and poller.behind
-            if rate > BUSY_RATE and not dispatcher.in_flight and not poller.behind:
-                await trio.sleep(GATHER_SECONDS)
-            else:
-                await poller.wait()
-            now, most, count = clock(), ROUND_LINKS, 0
-            if dispatcher.in_flight:
-                most = ROUND_IN_FLIGHT
-                if behind:
-                    count = self._hear_awaited(now)
-            count += self._desk.read(poller.arrivals(most), now)
-            spent = clock() - now
-            counts.rounds += 1
-            counts.arrivals += count
-            counts.busy += spent
-            if spent > FAST:
-                counts.slow.observe(spent)
-            past = now - last + 1e-6
-            rate += (count / past - rate) * min(past / RATE_WINDOW_SECONDS, 1.0)
-            last = now
+            # Not by Pauses.run(): each wake-up would pass through that coroutine, too.
+            async with pauses.running():
+                while True:
+                    # What the last round left: what comes during the wait is read in this round.
+                    behind = dispatcher.in_flight > 0 and poller.behind
+                    if rate > BUSY_RATE and not dispatcher.in_flight and not poller.behind:
+                        await trio.sleep(GATHER_SECONDS)
+                    else:
+                        await poller.wait()
+                    now, most, count = clock(), ROUND_LINKS, 0
+                    if dispatcher.in_flight:
+                        most = ROUND_IN_FLIGHT
+                        if behind:
+                            count = self._hear_awaited(now)
+                    count += self.read(poller.arrivals(most), now)
+                    spent = clock() - now
+                    counts.rounds += 1
+                    counts.arrivals += count
+                    counts.busy += spent
+                    if spent > FAST:
+                        counts.slow.observe(spent)
+                    past = now - last + 1e-6
+                    rate += (count / past - rate) * min(past / RATE_WINDOW_SECONDS, 1.0)
+                    last = now
+
+    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
+        """Have the desk answer what has arrived. An exception in one connection ends only that
+        one.
+
+        Returns how many arrivals there were.
+        """
+        count, connections, receive = 0, self._desk.connections, self._desk.receive
+        for link, data in arrivals:
+            count += 1
+            connection = connections[link]
+            try:
+                receive(connection, data, now)
+            except Exception:
+                log.exception("connection crashed imei=%s", connection.session.imei)
+                self._desk.counts.faults += 1
+                connection.end("a fault of the gateway")
+        return count
 
     def _hear_awaited(self, now: float) -> int:
         """Let a wave of heartbeats not come between a command and its device's answer."""
         count = 0
         for imei in self._dispatcher.awaited(ROUND_IN_FLIGHT):
             if (connection := self._presence.get(imei)) is not None:
-                count += self._desk.read(self._poller.drain(connection.link), now)
+                count += self.read(self._poller.drain(connection.link), now)
         return count
 
     async def caught_up(self) -> None:
@@ -84,7 +128,7 @@ class Rounds:
         while True:
             now = trio.current_time()
             count = self._hear_awaited(now) if poller.behind else 0
-            counts.arrivals += count + self._desk.read(poller.arrivals(ROUND_IN_FLIGHT), now)
+            counts.arrivals += count + self.read(poller.arrivals(ROUND_IN_FLIGHT), now)
             done = not poller.behind or now >= until
             await trio.lowlevel.checkpoint()
             if done:

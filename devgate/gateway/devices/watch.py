@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
 from devgate.alarm import Alarm
-from devgate.gateway.counters import FrameCounts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.effects import Acts
 from devgate.gateway.devices.presence import Presence
+from devgate.gateway.devices.rounds import Answers, Rounds
 from devgate.gateway.devices.tails import Tails
 from devgate.gateway.devices.unregistered import REGISTER_SECONDS, Unregistered
-from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.protocol.frames import Event, Heartbeat
 
@@ -32,30 +31,16 @@ MAX_DUE = 64
 TAIL_IS_DUE = None  # instead of bytes: the tail has waited long enough
 
 
-class Reads(Protocol):
-    """Reads and answers for all connections: the desk."""
-
-    connections: dict[Link, Connection]
-    counts: FrameCounts
-
-    def read(self, arrivals: Iterable[tuple[Link, bytes | None]], now: float) -> int:
-        """Answer what has arrived."""
-
-    def answer(
-        self, connection: Connection, data: bytes, events: Iterable[Event], now: float
-    ) -> None:
-        """Answer these events of one connection."""
-
-
 class Watch:
     """Judges tails and ends silent connections, each on time.
 
-    Before it judges a connection, it lets the desk read the bytes that came in time.
+    Before it judges a connection, it has the bytes read that came in time.
     """
 
     def __init__(
         self,
-        desk: Reads,
+        desk: Answers,
+        rounds: Rounds,
         poller: Poller,
         presence: Presence,
         acts: Acts,
@@ -66,6 +51,7 @@ class Watch:
         self.grace: Tails[Connection] = Tails(settings.heartbeat_grace)
         self.tails: Tails[Connection] = Tails(settings.partial_timeout)
         self._desk = desk
+        self._rounds = rounds
         self._poller = poller
         self._presence = presence
         self._acts = acts
@@ -133,16 +119,16 @@ class Watch:
         If there are more than MAX_DUE, the rest stay due: the next call judges them.
         """
         for connection in islice(self.grace.due(now), MAX_DUE):
-            self._desk.read(self._poller.drain(connection.link), now)
+            self._rounds.read(self._poller.drain(connection.link), now)
             if connection not in self.grace and connection.decoder.early():
                 beat = self._unregistered.known(connection, [Heartbeat()])
                 self._desk.answer(connection, b"", beat, now)
         for connection in islice(self.tails.due(now), MAX_DUE):
-            self._desk.read(self._poller.drain(connection.link), now)
+            self._rounds.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
                 connection.waits = False
                 self.grace.done(connection)
-                self._desk.read([(connection.link, TAIL_IS_DUE)], now)
+                self._rounds.read([(connection.link, TAIL_IS_DUE)], now)
         for connection, events in islice(self._unregistered.due(now), MAX_DUE):
             self._answer_later(connection, events, now)
 
@@ -177,13 +163,13 @@ class Watch:
     def _look(self, connection: Connection, now: float, crowded_timeout: float) -> None:
         if connection.too_late(now, self._settings, crowded_timeout):
             # A stalled loop must not make devices look silent.
-            self._desk.read(self._poller.drain(connection.link), now)
+            self._rounds.read(self._poller.drain(connection.link), now)
             if why := connection.too_late(now, self._settings, crowded_timeout):
                 connection.end(why)
                 return
         # In a storm its HT may wait to be read: then it is not ended.
         waits = self._poller.waits(connection.link)
         if not connection.own and not waits and self._unregistered.crowds_out(connection, now):
-            self._desk.read(self._poller.drain(connection.link), now)
+            self._rounds.read(self._poller.drain(connection.link), now)
             if not connection.own:
                 self._unregistered.crowd_out(connection)

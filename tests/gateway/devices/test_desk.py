@@ -136,7 +136,7 @@ async def test_who_speaks_is_not_though_the_loop_stalled(store: Database) -> Non
         await until(lambda: whole.desk.connections)
         await device.says(HT)
         now = trio.current_time()
-        whole.desk.read(whole.poller.arrivals(), now)
+        whole.desk.rounds.read(whole.poller.arrivals(), now)
         await device.says(b" ")
         await whole.desk.watch.sweep(now + 500)
         assert whole.connection().why == ""
@@ -152,7 +152,7 @@ async def test_a_tail_is_not_judged_before_what_came_in_time(store: Database) ->
         await until(lambda: whole.desk.connections)
         await device.says(HT[:9])
         now = trio.current_time()
-        whole.desk.read(whole.poller.arrivals(), now)
+        whole.desk.rounds.read(whole.poller.arrivals(), now)
         await device.says(HT[9:])
         whole.desk.watch.judge(now + 99)
         assert await device.hears(23) == WELCOME
