@@ -55,10 +55,6 @@ class Session:
         """Its role."""
         return self.who.role
 
-    def may(self, operation: object) -> bool:
-        """Whether the role has the right to an operation."""
-        return self.who.may(operation)
-
 
 class Sessions:
     """Makes sessions and knows them again."""

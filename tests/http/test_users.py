@@ -98,15 +98,15 @@ def test_a_session_of_a_token_and_of_a_guest(
     cookie = known.by_token(token)
     session = known.of({COOKIE: str(cookie)})
     assert session is not None
-    assert not session.may("start")
+    assert not session.who.may("start")
     assert known.by_token("wrong") is None
     word = known.invite("command")
     guest = known.by_invitation(word)
     assert known.by_invitation(word) is None, "once"
     found = known.of({COOKIE: str(guest)})
     assert found is not None
-    assert found.may("start")
-    assert not found.may("remove")
+    assert found.who.may("start")
+    assert not found.who.may("remove")
     assert Sessions(b"s" * 32, None, None).of({COOKIE: str(guest)}) is None, "of this run alone"
     late = known.invite()
     monkeypatch.setattr(sessions, "monotonic", lambda: float("inf"))
