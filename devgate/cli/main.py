@@ -28,79 +28,63 @@ from devgate.model import NO_GATEWAY
 class Entry(NamedTuple):
     """The function of a command, and its line in the help, which imports no command."""
 
-    target: str  # "module:attribute"
+    target: str  # "module:attribute", below devgate.cli
     summary: str
 
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Machines": {
-        "start": Entry("devgate.cli.device:start", "Start a device and wait for its answer."),
-        "stop": Entry("devgate.cli.device:stop", "Stop a device and wait for its answer."),
-        "status": Entry("devgate.cli.device:status", "Show how the gateway or one device is."),
-        "devices": Entry("devgate.cli.local.devices:devices", "Manage the list of known devices."),
-        "bulk": Entry("devgate.cli.bulk:bulk", "Start, stop or change many machines at once."),
-        "maintenance": Entry(
-            "devgate.cli.maintenance:maintenance", "Keep customers from starting machines."
-        ),
-        "labels": Entry("devgate.cli.local.labels:labels", "Make A4 sheets of QR stickers."),
+        "start": Entry("device:start", "Start a device and wait for its answer."),
+        "stop": Entry("device:stop", "Stop a device and wait for its answer."),
+        "status": Entry("device:status", "Show how the gateway or one device is."),
+        "devices": Entry("local.devices:devices", "Manage the list of known devices."),
+        "bulk": Entry("bulk:bulk", "Start, stop or change many machines at once."),
+        "maintenance": Entry("maintenance:maintenance", "Keep customers from starting machines."),
+        "labels": Entry("local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {
-        "find": Entry("devgate.cli.commands:find", "Find an order, a device or a site."),
-        "history": Entry("devgate.cli.commands:history", "List commands, newest first."),
-        "commands": Entry("devgate.cli.commands:commands", "Look up or cancel single commands."),
-        "fleet": Entry("devgate.cli.fleet:fleet", "Show what needs attention, worst first."),
-        "report": Entry(
-            "devgate.cli.report:report", "Report what machines did, by day, month or site."
-        ),
-        "unknown": Entry(
-            "devgate.cli.inbox:unknown", "Resolve commands whose outcome is unknown."
-        ),
-        "sites": Entry("devgate.cli.sites:sites", "List the sites, and where they are."),
-        "diagnose": Entry(
-            "devgate.cli.diagnose:diagnose", "Report how stable a machine's connection is."
-        ),
-        "top": Entry("devgate.cli.top:top", "Show what is going on, on one screen."),
-        "watch": Entry("devgate.cli.follow:watch", "Follow events as they happen."),
-        "tap": Entry("devgate.cli.follow:tap", "Follow the frames of a device as they pass."),
-        "replay": Entry("devgate.cli.replay:replay", "Play a saved tap against a gateway."),
+        "find": Entry("commands:find", "Find an order, a device or a site."),
+        "history": Entry("commands:history", "List commands, newest first."),
+        "commands": Entry("commands:commands", "Look up or cancel single commands."),
+        "fleet": Entry("fleet:fleet", "Show what needs attention, worst first."),
+        "report": Entry("report:report", "Report what machines did, by day, month or site."),
+        "unknown": Entry("inbox:unknown", "Resolve commands whose outcome is unknown."),
+        "sites": Entry("sites:sites", "List the sites, and where they are."),
+        "diagnose": Entry("diagnose:diagnose", "Report how stable a machine's connection is."),
+        "top": Entry("top:top", "Show what is going on, on one screen."),
+        "watch": Entry("follow:watch", "Follow events as they happen."),
+        "tap": Entry("follow:tap", "Follow the frames of a device as they pass."),
+        "replay": Entry("replay:replay", "Play a saved tap against a gateway."),
     },
     "The gateway": {
-        "serve": Entry("devgate.cli.local.serve:serve", "Run the gateway."),
-        "simulate": Entry(
-            "devgate.cli.local.simulate:simulate", "Run a fleet of simulated devices."
-        ),
+        "serve": Entry("local.serve:serve", "Run the gateway."),
+        "simulate": Entry("local.simulate:simulate", "Run a fleet of simulated devices."),
         "settings": Entry(
-            "devgate.cli.settings:settings", "Show the configuration that the gateway works by."
+            "settings:settings", "Show the configuration that the gateway works by."
         ),
-        "webhooks": Entry("devgate.cli.webhooks:webhooks", "Manage the receivers of events."),
-        "alert": Entry("devgate.cli.alert:alert", "Alert people when something needs attention."),
-        "zones": Entry("devgate.cli.report:zones", "Manage the time zones of sites."),
-        "nodes": Entry("devgate.cli.nodes:nodes", "Manage the nodes of a cluster."),
-        "backup": Entry("devgate.cli.local.backup:backup", "Back up the database and verify it."),
-        "restore": Entry(
-            "devgate.cli.local.backup:restore", "Restore the database from a backup."
-        ),
-        "check": Entry("devgate.cli.local.backup:check", "Check that a backup is whole."),
-        "quarantine": Entry(
-            "devgate.cli.local.quarantine:quarantine", "Refuse starts after a restore."
-        ),
-        "db": Entry("devgate.cli.local.db:db", "Manage the gateway's database."),
-        "token": Entry("devgate.cli.local.token:token", "Manage the tokens of web applications."),
-        "user": Entry(
-            "devgate.cli.local.user:user", "Manage the people who may use the dashboard."
-        ),
-        "audit": Entry("devgate.cli.audit:audit", "List who changed what and who logged in."),
-        "service": Entry("devgate.cli.local.service:service", "Run the gateway under systemd."),
+        "webhooks": Entry("webhooks:webhooks", "Manage the receivers of events."),
+        "alert": Entry("alert:alert", "Alert people when something needs attention."),
+        "zones": Entry("report:zones", "Manage the time zones of sites."),
+        "nodes": Entry("nodes:nodes", "Manage the nodes of a cluster."),
+        "backup": Entry("local.backup:backup", "Back up the database and verify it."),
+        "restore": Entry("local.backup:restore", "Restore the database from a backup."),
+        "check": Entry("local.backup:check", "Check that a backup is whole."),
+        "quarantine": Entry("local.quarantine:quarantine", "Refuse starts after a restore."),
+        "db": Entry("local.db:db", "Manage the gateway's database."),
+        "token": Entry("local.token:token", "Manage the tokens of web applications."),
+        "user": Entry("local.user:user", "Manage the people who may use the dashboard."),
+        "audit": Entry("audit:audit", "List who changed what and who logged in."),
+        "service": Entry("local.service:service", "Run the gateway under systemd."),
         "doctor": Entry(
-            "devgate.cli.local.doctor:doctor", "Examine machine, database and gateway for faults."
+            "local.doctor:doctor", "Examine machine, database and gateway for faults."
         ),
         "upgrade": Entry(
-            "devgate.cli.upgrade:upgrade", "Let another version take over, with every connection."
+            "upgrade:upgrade", "Let another version take over, with every connection."
         ),
-        "trim": Entry("devgate.cli.trim:trim", "Confirm the clock, and delete old records."),
-        "log-level": Entry("devgate.cli.log_level:log_level", "Show or set the log level."),
-        "send": Entry("devgate.cli.device:send", "Send a raw request, for scripts."),
-        "completion": Entry("devgate.cli.completion:completion", "Print shell completion code."),
+        "trim": Entry("trim:trim", "Confirm the clock, and delete old records."),
+        "log-level": Entry("log_level:log_level", "Show or set the log level."),
+        "send": Entry("device:send", "Send a raw request, for scripts."),
+        "completion": Entry("completion:completion", "Print shell completion code."),
     },
 }
 click.Context.formatter_class = Formatter  # of every command, also of those in groups
@@ -121,7 +105,7 @@ class Lazy(click.Group):
             self.commands = {known: click.Command(known) for known in ENTRIES}
             return None
         module, _, attribute = ENTRIES[name].target.partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = getattr(import_module(f"devgate.cli.{module}"), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

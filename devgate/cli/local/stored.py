@@ -51,18 +51,23 @@ def running(where: Where) -> Iterator[Channel | None]:
 
 def _other_database(where: Where) -> bool:
     """Whether the environment names another database than that of the gateway that runs."""
-    if "DEVGATE_STORE__URL" not in os.environ:
-        return False
-    try:
-        used = ask(where.socket(), {"type": "status"}).get("database")
-    except NoGateway:
+    if "DEVGATE_STORE__URL" not in os.environ or not (used := _in_use(where)):
         return False
     from devgate.store.engine import Database
     from devgate.store.engines import make_engine
 
     meant = Database(make_engine(configured(where)))
     meant.close()
-    return bool(used) and used != meant.url_shown
+    return bool(used != meant.url_shown)
+
+
+def _in_use(where: Where) -> object:
+    """The database of the gateway that runs. None where none answers: what is configured will
+    do."""
+    try:
+        return ask(where.socket(), {"type": "status"}).get("database")
+    except NoGateway:
+        return None
 
 
 @contextmanager
@@ -118,10 +123,7 @@ def _meant(where: Where, url: str) -> str:
     """
     if "DEVGATE_STORE__URL" in os.environ:
         return url
-    try:
-        used = ask(where.socket(), {"type": "status"}).get("database")
-    except NoGateway:  # also one that gives no answer: what is configured will do
-        return url
+    used = _in_use(where)
     if not isinstance(used, str) or not used.startswith("sqlite:///") or used == url:
         return url
     print_error(f"the gateway that runs works with {used}; so does this command")
