@@ -147,7 +147,7 @@ async def test_a_stream_ends_with_the_right_to_it(
     elif kind == "events":
         response = EventStream.of(web, request, stream, "watch")
     else:
-        response = Export.of(web, request, stream, "export")
+        response = Export(web, request, stream, "export", spreadsheet=False)
     with trio.move_on_after(600):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(response, client.scope, client.receive, client.send)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from devgate.access.tokens import ROLES
 from devgate.http.api import rules
 from devgate.http.api import schemas as s
-from devgate.http.api.call import LIMIT, Call, Field
+from devgate.http.api.call import FOR_SHEET, LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 from devgate.store.accounts import MAX_SITES
 
-_ROLE = {"type": "string", "enum": list(ROLES), "default": "command"}
-_SITES = {
-    "type": "array", "title": f"a list of 1 to {MAX_SITES} sites", "items": s.SITE,
-    "minItems": 1, "maxItems": MAX_SITES,
-}  # fmt: skip
+_ROLE = s.choice(ROLES, default="command")
+_SITES = s.many(s.SITE, "sites", MAX_SITES)
 _NAME = Field("name", s.HOOK, "Its name in the list.", True)
 _NEW_NAME = Field("name", s.CALLED, "What it is called from now on.", True)
 _RIGHTS = (
@@ -94,8 +91,7 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "GET", "/api/audit/export", "audit_export", "Who changed what, as CSV", "", stream="csv",
-        query=(*_AUDIT, Field("for", s.SHEET, "spreadsheet: no cell is taken for a formula there.",
-                              form=True)),
+        query=(*_AUDIT, FOR_SHEET),
     ),
     Call("GET", "/api/tokens", "tokens", "List the tokens", "Tokens", query=_PAGE),
     Call(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from devgate.http.api import rules
 from devgate.http.api import schemas as s
-from devgate.http.api.call import Call, Field
+from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 
 _RULE = Field("name", s.HOOK, "The rule, by its name in the list.", True)
 _RECEIVER = Field("name", s.HOOK, "The receiver, by its name in the list.", True)
-_LIMIT = Field("limit", s.PAGE, "Most items of the page.")
 _LANGUAGE = Field("language", s.LANGUAGE, "The language of its messages.")
 _URL = (
     "A URL of Apprise, such as `mailtos://USER:PASSWORD@HOST?to=...` or `wecombot://KEY`; "
@@ -34,7 +33,7 @@ _FIELDS = (
 CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/alerts", "alerts", "List what fires now", "Alerts",
-        query=(Field("after", s.PLACE, "Behind this place: `next` of the page before."), _LIMIT),
+        query=(Field("after", s.PLACE, "Behind this place: `next` of the page before."), LIMIT),
         about="The newest first. `count` counts all.",
     ),
     Call(
@@ -42,7 +41,7 @@ CALLS: tuple[Call, ...] = (
         query=(
             Field("receiver", s.HOOK, "Only to this one."),
             Field("after", s.LETTER, "Behind this message: `next` of the page before."),
-            _LIMIT,
+            LIMIT,
         ),
         about="Also those that were to be sent, the newest first. The newest 10,000 are kept.",
     ),

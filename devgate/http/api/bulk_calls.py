@@ -9,23 +9,15 @@ from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.maintenance_calls import SAID
-from devgate.http.api.record_fields import RECORD, TAGGING
+from devgate.http.api.record_fields import FILTERED, RECORD, TAGGING
 from devgate.http.api.schemas import nullable
 
-_FILTERS = {
-    "q": s.SEARCH, "site": s.SITE, "online": s.YES, "running": s.YES, "enabled": s.YES,
-    "seen": s.YES, "offline_for": s.SPAN, "not_started_for": s.SPAN, "failing": s.PERCENT,
-    "model": s.MODEL, "tag": s.TAG,
-}  # fmt: skip
-assert set(_FILTERS) == set(FILTERS), "all filters of the list, and no other"
+_FILTERS = {one.name: one.schema for one in FILTERED}
 _MATCH = {
     "type": "object", "title": "an object with filters of the list of devices",
-    "properties": _FILTERS, "additionalProperties": False,
+    "properties": {name: _FILTERS[name] for name in FILTERS}, "additionalProperties": False,
 }  # fmt: skip
-_IMEIS = {
-    "type": "array", "title": f"a list of 1 to {MAX_LISTED} IMEIs", "items": s.IMEI,
-    "minItems": 1, "maxItems": MAX_LISTED,
-}  # fmt: skip
+_IMEIS = s.many(s.IMEI, "IMEIs", MAX_LISTED)
 _ID = Field("id", s.JOB, "The job, by its id.", True, "bulk")
 _WHICH = (
     Field("bulk", nullable(s.JOB), "Your own id for the job: under it, it is done once."),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from devgate.http.api.schemas import IMEI, PAGE, Schema
+from devgate.http.api.schemas import IMEI, PAGE, SHEET, Schema
 
 Body = Literal["json", "csv", "command"]
 Stream = Literal["csv", "events"]
@@ -54,3 +54,4 @@ class Call:
 # What many calls take.
 ABOUT_ONE = Field("imei", IMEI, "Only of this device.")
 LIMIT = Field("limit", PAGE, "Most items of the page.")
+FOR_SHEET = Field("for", SHEET, "spreadsheet: no cell is taken for a formula there.", form=True)

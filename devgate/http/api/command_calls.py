@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devgate.http.api import schemas as s
-from devgate.http.api.call import ABOUT_ONE, LIMIT, Call, Field
+from devgate.http.api.call import ABOUT_ONE, FOR_SHEET, LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 
 _ID = Field("id", s.ID, "The command, by the id that the start or stop answered.", True, "command")
@@ -35,11 +35,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/commands/export", "history_export", "Export commands as CSV", "",
         stream="csv",
-        query=(
-            *_COMMANDS,
-            Field("for", s.SHEET, "spreadsheet: no cell is taken for a formula there.",
-                  form=True),
-        ),
+        query=(*_COMMANDS, FOR_SHEET),
     ),
     Call(
         "GET", "/api/commands/{id}", "command", "One command's record", "Command", place=(_ID,),

@@ -13,7 +13,7 @@ from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.command_calls import CALLS as COMMANDS
 from devgate.http.api.maintenance_calls import CALLS as MAINTENANCE
-from devgate.http.api.record_fields import RECORD, TAGGING
+from devgate.http.api.record_fields import FILTERED, RECORD, TAGGING
 from devgate.http.api.schemas import nullable
 from devgate.http.api.service_calls import CALLS as SERVICE
 from devgate.http.api.usage_calls import CALLS as USAGE
@@ -77,19 +77,7 @@ CALLS: tuple[Call, ...] = (
         about="A page may be shorter than `limit` and have a `next` all the same: what no index "
         "gives is looked for among some thousands of devices at a time.",
         query=(
-            Field("q", s.SEARCH, "What to look for in IMEI, name and site; or its number."),
-            Field("site", s.SITE, "Only of this site."),
-            Field("online", s.YES, "Only those that are connected, or are not."),
-            Field("running", s.YES, "Only those that run, or do not."),
-            Field("enabled", s.YES, "Only those that may register, or may not."),
-            Field("seen", s.YES, "Only those that were connected once, or never were."),
-            Field("offline_for", s.SPAN, "Only those that are offline for so many seconds."),
-            Field("not_started_for", s.SPAN,
-                  "Only those of which no start was confirmed for so many seconds."),
-            Field("model", s.MODEL, "Only of this model."),
-            Field("tag", s.TAG, "Only those with this tag."),
-            Field("failing", s.PERCENT,
-                  "Only those of whose latest starts a larger share, in percent, went wrong."),
+            *FILTERED,
             Field("sort", s.SORT, "By what they are sorted; with `-` the last first."),
             Field("count", s.YES, "true: say how many there are, up to 10,000."),
             Field("after", s.CURSOR, "Devices behind this place: the `next` of the page before."),

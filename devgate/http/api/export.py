@@ -1,4 +1,4 @@
-"""All devices or commands as CSV, read and sent piece by piece."""
+"""All devices, commands or lines of a report as CSV, read and sent piece by piece."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from io import StringIO
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import trio
 from starlette.requests import Request
@@ -24,43 +24,64 @@ LOOK_SECONDS = 15.0  # between two looks at the reader's right
 PIECE = 65536  # characters that are sent at once
 
 
+Line = Callable[[Reply], None]  # writes one
+
+
+class Kind(NamedTuple):
+    """What differs between exports: `lines` writes the header, and gives what writes a line."""
+
+    file_name: str
+    lines: Callable[[StringIO, Stream, bool], Line]
+
+
+def _devices(out: StringIO, stream: Stream, spreadsheet: bool) -> Line:
+    writer = CsvWriter(out, spreadsheet=spreadsheet)
+    return lambda line: writer.write(Device(**cast("dict[str, Any]", line)))
+
+
+def _commands(out: StringIO, stream: Stream, spreadsheet: bool) -> Line:
+    return LinesCsv(out, COMMAND_CSV, spreadsheet=spreadsheet).write
+
+
+def _audit(out: StringIO, stream: Stream, spreadsheet: bool) -> Line:
+    return LinesCsv(out, AUDIT_CSV, audit_row, spreadsheet=spreadsheet).write
+
+
+def _report(out: StringIO, stream: Stream, spreadsheet: bool) -> Line:
+    columns = cast("Sequence[str]", stream.reply["columns"])
+    return LinesCsv(out, columns, spreadsheet=spreadsheet).write
+
+
+KINDS: Mapping[str, Kind] = {
+    "export": Kind("devices.csv", _devices),  # what the import takes back unchanged
+    "history_export": Kind("commands.csv", _commands),
+    "audit_export": Kind("audit.csv", _audit),
+    "report_export": Kind("report.csv", _report),
+}
+
+
 class Export(Streamed):
-    """All devices: what the import takes back unchanged."""
+    """The lines of an operation as a file, for who asks for it now and as long as he keeps the
+    right to it. For a `spreadsheet` no cell is a formula; the import is not for that form."""
 
     media_type = "text/csv"
-    file_name = "devices.csv"
 
     def __init__(
-        self, stream: Stream, known: Callable[[], bool], *, spreadsheet: bool = False
+        self, web: Web, request: Request, stream: Stream, operation: str, *, spreadsheet: bool
     ) -> None:
-        """`known` tells whether the reader still may have it. For a `spreadsheet` no cell is a
-        formula; the import is not for that form."""
-        kept_as = f'attachment; filename="{self.file_name}"'
+        self._kind = KINDS[operation]
+        kept_as = f'attachment; filename="{self._kind.file_name}"'
         super().__init__(headers={"Content-Disposition": kept_as})
         self._spreadsheet = spreadsheet
         del self.headers["content-length"]  # nobody knows
         self._stream = stream
-        self._known = known
-
-    @classmethod
-    def of(
-        cls, web: Web, request: Request, stream: Stream, operation: str, *,
-        spreadsheet: bool = False,
-    ) -> Export:  # fmt: skip
-        """For who asks for it now, as long as he keeps the right to it."""
-        known = partial(keeps_right, web, request, operation)
-        return cls(stream, known, spreadsheet=spreadsheet)
-
-    def writer(self, out: StringIO) -> Callable[[Reply], None]:
-        """Write the header, and return what writes a line."""
-        writer = CsvWriter(out, spreadsheet=self._spreadsheet)
-        return lambda line: writer.write(Device(**cast("dict[str, Any]", line)))
+        self._known = partial(keeps_right, web, request, operation)
 
     async def flow(self, scope: Scope, send: Send) -> None:
         """Send the file in pieces; cut it off if the right to it was withdrawn."""
         await self.begin(send)
         out = StringIO(newline="")
-        write = self.writer(out)
+        write = self._kind.lines(out, self._stream, self._spreadsheet)
         looked = trio.current_time()
         async with aclosing(self._stream.lines) as lines:
             async for line in lines:
@@ -76,42 +97,3 @@ class Export(Streamed):
                     out.seek(0)
                     out.truncate()
         await send(piece(out.getvalue().encode()))
-
-
-class CommandExport(Export):
-    """Commands, the newest first."""
-
-    file_name = "commands.csv"
-
-    def writer(self, out: StringIO) -> Callable[[Reply], None]:
-        """Write the header, and return what writes a line."""
-        return LinesCsv(out, COMMAND_CSV, spreadsheet=self._spreadsheet).write
-
-
-class AuditExport(Export):
-    """Changes and logins, the newest first."""
-
-    file_name = "audit.csv"
-
-    def writer(self, out: StringIO) -> Callable[[Reply], None]:
-        """Write the header, and return what writes a line."""
-        return LinesCsv(out, AUDIT_CSV, audit_row, spreadsheet=self._spreadsheet).write
-
-
-class ReportExport(Export):
-    """The lines of a report."""
-
-    file_name = "report.csv"
-
-    def writer(self, out: StringIO) -> Callable[[Reply], None]:
-        """Write the header, and return what writes a line."""
-        columns = cast("Sequence[str]", self._stream.reply["columns"])
-        return LinesCsv(out, columns, spreadsheet=self._spreadsheet).write
-
-
-KINDS: Mapping[str, type[Export]] = {
-    "export": Export,
-    "history_export": CommandExport,
-    "audit_export": AuditExport,
-    "report_export": ReportExport,
-}

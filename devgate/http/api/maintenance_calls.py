@@ -10,10 +10,7 @@ from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 from devgate.store.device import MAX_NAME
 
-_IMEIS = {
-    "type": "array", "title": f"a list of 1 to {MAX_AT_ONCE} IMEIs", "items": s.IMEI,
-    "minItems": 1, "maxItems": MAX_AT_ONCE,
-}  # fmt: skip
+_IMEIS = s.many(s.IMEI, "IMEIs", MAX_AT_ONCE)
 _WHICH = (
     Field("imei", nullable(s.IMEI), "This device;"),
     Field("imeis", nullable(_IMEIS), "or these, all or none;"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from devgate.http.api.schemas import UNSAID, Schema
 from devgate.model import alternatives, shown
@@ -52,23 +53,31 @@ def _fits(schema: Schema, kind: str, value: object) -> bool:
     )
 
 
-def words(schema: Schema) -> str:
-    """What a value of this schema is, as a sentence of ours may say it."""
+def _filled(text: str, **values: object) -> str:
+    return text.format(**values) if values else text
+
+
+def words(schema: Schema, t: Callable[..., str] = _filled) -> str:
+    """What a value of this schema is, as a sentence of ours may say it. `t` tells a text with its
+    blanks filled in, in the language of who reads it."""
     kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
     if "enum" in schema:
-        return alternatives([str(one) for one in schema["enum"] if one is not None])
+        choices = [str(one) for one in schema["enum"] if one is not None]
+        return alternatives(choices, t(", "), t(" or "))
     if kind == "boolean":
-        return "true or false"
+        return t("true or false")
+    least, most = schema.get("minimum"), schema.get("maximum")
     if kind == "integer":
-        return f"a whole number from {schema['minimum']} to {schema['maximum']}"
-    if kind == "number" and "minimum" in schema:
-        return f"a number from {schema['minimum']} to {schema['maximum']}"
+        return t("a whole number from {least} to {most}", least=least, most=most)
+    if kind == "number" and least is not None:
+        return t("a number from {least} to {most}", least=least, most=most)
     if kind == "number":
-        return f"a number above {schema['exclusiveMinimum']} and at most {schema['maximum']:.0f}"
-    size = ""
-    if "maxLength" in schema:
-        least = schema.get("minLength", 0)
-        size = f", {least} to {schema['maxLength']} characters" if least else (
-            f", at most {schema['maxLength']} characters"
-        )  # fmt: skip
-    return f"{schema['title']}{size}"
+        above = schema["exclusiveMinimum"]
+        return t("a number above {least} and at most {most}", least=above, most=f"{most:.0f}")
+    what = t(schema["title"])
+    if "maxLength" not in schema:
+        return what
+    least, most = schema.get("minLength", 0), schema["maxLength"]
+    if least:
+        return t("{what}, {least} to {most} characters", what=what, least=least, most=most)
+    return t("{what}, at most {most} characters", what=what, most=most)

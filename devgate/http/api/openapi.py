@@ -6,7 +6,7 @@ from devgate import __version__
 from devgate.http.api.about import ABOUT, needs
 from devgate.http.api.endpoints import CALLS, Call, Field
 from devgate.http.api.reply_schemas import SHAPES
-from devgate.http.api.samples.every import SAMPLES, name_of
+from devgate.http.api.samples.every import sample_of
 from devgate.http.api.samples.sample import TAGS, Given, Sample
 from devgate.http.api.shapes import ref
 from devgate.http.problems import MEDIA, STATUSES
@@ -50,10 +50,9 @@ def openapi(public: str = "") -> Json:
 
 
 def _operation(call: Call) -> Json:
-    # A call without a sample is for a test to find: the document is made all the same.
-    sample = SAMPLES.get(call.operation) or Sample(call.operation, "Gateway", None)
+    sample = sample_of(call)
     found: Json = {
-        "operationId": name_of(call),
+        "operationId": sample.name,
         "tags": [sample.tag],
         "summary": call.summary,
         "description": f"{call.about} {needs(call)}".strip(),

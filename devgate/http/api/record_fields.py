@@ -1,4 +1,5 @@
-"""The fields of a machine's record, as calls of the API take them."""
+"""The fields of a machine's record, and the filters of lists of them, as calls of the API take
+them."""
 
 from __future__ import annotations
 
@@ -22,3 +23,19 @@ TAGGING = (
     Field("tag", s.TAGS, "Tags to add to those that are there."),
     Field("untag", s.TAGS, "Tags to take away."),
 )
+# Of the list of devices, and of a job for many.
+FILTERED = (
+    Field("q", s.SEARCH, "What to look for in IMEI, name and site; or its number."),
+    Field("site", s.SITE, "Only of this site."),
+    Field("online", s.YES, "Only those that are connected, or are not."),
+    Field("running", s.YES, "Only those that run, or do not."),
+    Field("enabled", s.YES, "Only those that may register, or may not."),
+    Field("seen", s.YES, "Only those that were connected once, or never were."),
+    Field("offline_for", s.SPAN, "Only those that are offline for so many seconds."),
+    Field("not_started_for", s.SPAN,
+          "Only those of which no start was confirmed for so many seconds."),
+    Field("model", s.MODEL, "Only of this model."),
+    Field("tag", s.TAG, "Only those with this tag."),
+    Field("failing", s.PERCENT,
+          "Only those of whose latest starts a larger share, in percent, went wrong."),
+)  # fmt: skip

@@ -89,8 +89,7 @@ SHAPES: dict[str, Schema] = {
         **COMMAND,
     ),
     "NamedCommand": shape(
-        "The record of a command, with what its device is called now.",
-        **COMMAND, name=TEXT, site=TEXT,
+        "A command, with what its device is called.", **COMMAND, name=MAYBE, site=MAYBE
     ),
     "Commands": both_ways("NamedCommand"),
     "Found": shape(

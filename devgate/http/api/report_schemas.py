@@ -152,9 +152,6 @@ REPORTS: dict[str, Schema] = {
         "`online` (at the end of the hour) also where no event is kept any more.",
         status=TEXT, days=WHOLE, since=AT, complete=YES, hours=listed(ref("TrendHour")),
     ),
-    "NamedCommand": shape(
-        "A command, with what its device is called.", **COMMAND, name=MAYBE, site=MAYBE
-    ),
     "Fleet": shape(
         "The last 24 hours: who was online, starts and their outcomes by hour, what to look at.",
         status=TEXT, at=AT, known=WHOLE, online=WHOLE, offline=WHOLE, disabled=WHOLE,

@@ -11,8 +11,9 @@ from starlette.routing import BaseRoute, Route
 from devgate.errors import DevgateError, NotThere
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
-from devgate.http.api import arguments, export
+from devgate.http.api import arguments
 from devgate.http.api.endpoints import CALLS, Call
+from devgate.http.api.export import Export
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.live.sse import EventStream
 from devgate.http.place import Handler, Place
@@ -20,15 +21,9 @@ from devgate.http.problems import Answer, http_status, of, problem
 from devgate.http.web import Web
 from devgate.model import limits, shown
 
-ORDERS = ("start", "stop", "test_start")
-STREAMS = (
-    "watch",
-    "tap",
-    "export",
-    "history_export",
-    "audit_export",
-    "report_export",
-)  # operations that go on: for these there are other calls
+ORDERS = frozenset(call.operation for call in CALLS if call.waits)
+# Operations that go on: for these there are other calls.
+STREAMS = frozenset(call.operation for call in CALLS if call.stream)
 
 
 def routes(web: Web) -> list[BaseRoute]:
@@ -84,9 +79,8 @@ def _stream(
     web: Web, call: Call, request: Request, stream: Stream, form: arguments.Args
 ) -> Response:
     if call.stream == "csv":
-        kind = export.KINDS[call.operation]
         spreadsheet = form["for"] == "spreadsheet"
-        return kind.of(web, request, stream, call.operation, spreadsheet=spreadsheet)
+        return Export(web, request, stream, call.operation, spreadsheet=spreadsheet)
     return EventStream.of(web, request, stream, call.operation)
 
 

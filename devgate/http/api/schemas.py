@@ -6,7 +6,7 @@ The `title` of a text says in words what its pattern says in signs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from devgate.access.names import MAX_NAME as MAX_CALLED
@@ -71,6 +71,24 @@ def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
     }  # fmt: skip
 
 
+def matching(title: str, pattern: str, **more: object) -> Schema:
+    """A text that the whole pattern fits."""
+    return {"type": "string", "title": title, "pattern": f"^{escaped(pattern)}$", **more}
+
+
+def choice(words: Iterable[str], **more: object) -> Schema:
+    """One of these words."""
+    return {"type": "string", "enum": list(words), **more}
+
+
+def many(item: Schema, called: str, most: int) -> Schema:
+    """A list of up to `most` of these, which people call so."""
+    return {
+        "type": "array", "title": f"a list of 1 to {most} {called}", "items": item, "minItems": 1,
+        "maxItems": most,
+    }  # fmt: skip
+
+
 def escaped(pattern: str) -> str:
     """The pattern with visible ASCII alone. Control characters as they are make a document that
     YAML readers refuse, and some of the others turn the text around that a person reads."""
@@ -99,68 +117,52 @@ def nullable(schema: Schema) -> Schema:
 
 
 YES = {"type": "boolean"}
-IMEI = {"type": "string", "title": "a string of 15 digits", "pattern": "^[0-9]{15}$"}
-ID = {
-    "type": "string", "title": "the id of a command, 26 letters and digits",
-    "pattern": f"^{_ID}$",
-}  # fmt: skip
+IMEI = matching("a string of 15 digits", "[0-9]{15}")
+ID = matching("the id of a command, 26 letters and digits", _ID)
 KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY, 1)
 # A start's number: seconds, or times for a device that counts them. [command] max_long is less.
 LONG = whole(1, 366 * 86400)
 TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT), seconds(MAX_EXPIRES)
-UNIT = {"type": "string", "enum": list(UNITS)}
+UNIT = choice(UNITS)
 NUMBER = whole(0, MAX_ID)
 NAME = text(LINE, "a text of one line", MAX_NAME)
 SITE = text(LINE, "a text of one line", MAX_NAME, 1)
 SEARCH = text(LINE, "a text of one line", MAX_SEARCH, 1)
 SPAN = whole(1, int(MAX_SPAN))
 PERCENT = whole(0, 99)
-SORT = {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}
-CURSOR = {
-    "type": "string", "title": "the `next` or `prev` of a page",
-    "pattern": escaped(f"^[0-9]{{15}}(:{LINE}*)?$"), "maxLength": MAX_CURSOR,
-}  # fmt: skip
+SORT = choice(ORDERS, default=ORDERS[0])
+CURSOR = matching(
+    "the `next` or `prev` of a page", f"[0-9]{{15}}(:{LINE}*)?", maxLength=MAX_CURSOR
+)
 WORDS = text(LINE, "a text of one line", MAX_WORDS, 1)
 HOOK = text(LINE, "a text of one line", 64, 1)
-JOB = {
-    "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
-    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-}  # fmt: skip
+_PLAIN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+JOB = HOOK_NAME = matching("1 to 64 letters, digits, dots, dashes and underlines", _PLAIN)
 # A person or a token, in the same scripts: one blank between words, and no # in front.
 _SIGN = f"[!-.0-~{_KEY[4:]}"
-CALLED = {
-    "type": "string", "title": f"1 to {MAX_CALLED} letters, digits and signs but /",
-    "pattern": escaped(f"^(?!#){_SIGN}( ?{_SIGN})*$"), "minLength": 1, "maxLength": MAX_CALLED,
-}  # fmt: skip
-SESSION = {"type": "string", "title": "16 digits of hex", "pattern": "^[0-9a-f]{16}$"}
+CALLED = matching(
+    f"1 to {MAX_CALLED} letters, digits and signs but /", f"(?!#){_SIGN}( ?{_SIGN})*",
+    minLength=1, maxLength=MAX_CALLED,
+)  # fmt: skip
+SESSION = matching("16 digits of hex", "[0-9a-f]{16}")
 PASSWORD = text(_KEY, "a password", MAX_PASSWORD, MIN_PASSWORD)
-HOOK_NAME = {
-    "type": "string", "title": "1 to 64 letters, digits, dots, dashes and underlines",
-    "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-}  # fmt: skip
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _POSTED = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:{_PORT})?([/?][!\x22$-~]*)?"
-HOOK_URL = {
-    "type": "string", "title": "a URL of http or https, without a user and a #fragment",
-    "pattern": f"^{_POSTED}$",
-    "maxLength": MAX_URL,
-}  # fmt: skip
+HOOK_URL = matching(
+    "a URL of http or https, without a user and a #fragment", _POSTED, maxLength=MAX_URL
+)
 _4 = "([A-Za-z0-9+/]{4})"  # three bytes
-SECRET = {
-    "type": "string", "title": "whsec_ and 24 to 64 bytes in base64",
-    "pattern": f"^whsec_({_4}{{8,20}}([A-Za-z0-9+/]{{3}}=)?|{_4}{{8,21}}([A-Za-z0-9+/]{{2}}==)?)$",
-}  # fmt: skip
+SECRET = matching(
+    "whsec_ and 24 to 64 bytes in base64",
+    f"whsec_({_4}{{8,20}}([A-Za-z0-9+/]{{3}}=)?|{_4}{{8,21}}([A-Za-z0-9+/]{{2}}==)?)",
+)
 # What is, or may hold, a secret: no message quotes it.
 UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
 PHONE, QR = (text(LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 WORD = text(LINE, "a text of one line", MAX_WORD)
 MODEL = text(LINE, "a text of one line", MAX_WORD, 1)
-ICCID = {
-    "type": "string", "title": "18 to 22 digits", "pattern": "^[0-9]{18,21}[0-9F]?$",
-}  # fmt: skip
-SIM_PHONE = {
-    "type": "string", "title": "a telephone number", "pattern": "^[+]?[0-9][0-9 ()/-]{2,30}$",
-}  # fmt: skip
+ICCID = matching("18 to 22 digits", "[0-9]{18,21}[0-9F]?")
+SIM_PHONE = matching("a telephone number", "[+]?[0-9][0-9 ()/-]{2,30}")
 # No 31 June: what the pattern leaves for `format` to say is a 29 February of a common year.
 _DAY = "((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)"
 INSTALLED = {
@@ -170,79 +172,61 @@ INSTALLED = {
 # Of reports: years from 1980 to 8999.
 _YEAR = "(19[89][0-9]|[2-8][0-9]{3})"
 REPORTED = {**INSTALLED, "pattern": f"^{_YEAR}-{_DAY}$"}
-MONTH = {
-    "type": "string", "title": "a month such as 2026-11", "pattern": f"^{_YEAR}-(0[1-9]|1[0-2])$",
-}  # fmt: skip
+MONTH = matching("a month such as 2026-11", f"{_YEAR}-(0[1-9]|1[0-2])")
 REMARK = text(f"{_TEXT[:-1]}{BIDI}]", "a text", MAX_REMARK)
 _TAG = f"{LINE[:-1]},]{{0,{MAX_TAG}}}"
-TAGS = {
-    "type": "string",
-    "title": f"up to {MAX_TAGS} words of up to {MAX_TAG} characters, with commas between",
-    "pattern": escaped(f"^{_TAG}(,{_TAG}){{0,{MAX_TAGS - 1}}}$"),
-}  # fmt: skip
-TAG = {
-    "type": "string", "title": "a text of one line without a comma",
-    "pattern": escaped(f"^{LINE[:-1]},]*$"), "minLength": 1, "maxLength": MAX_TAG,
-}  # fmt: skip
+TAGS = matching(
+    f"up to {MAX_TAGS} words of up to {MAX_TAG} characters, with commas between",
+    f"{_TAG}(,{_TAG}){{0,{MAX_TAGS - 1}}}",
+)
+TAG = text(f"{LINE[:-1]},]", "a text of one line without a comma", MAX_TAG, 1)
 LATITUDE, LONGITUDE = degrees(90), degrees(180)
 PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
-STATE = {"type": "string", "enum": ["waiting", "sent", "ended"]}
-REASON = {"type": "string", "enum": list(REASONS)}
-IDS = {
-    "type": "string", "title": "ids of commands, with commas between",
-    "pattern": f"^{_ID}(,{_ID}){{0,{MAX_COMMANDS - 1}}}$",
-}  # fmt: skip
-INBOX = {"type": "string", "enum": list(STATES), "default": STATES[0]}
-LEVEL = {"type": "string", "enum": list(LEVELS)}
-VERDICT = {"type": "string", "enum": list(VERDICTS)}
+STATE = choice(("waiting", "sent", "ended"))
+REASON = choice(REASONS)
+IDS = matching("ids of commands, with commas between", f"{_ID}(,{_ID}){{0,{MAX_COMMANDS - 1}}}")
+INBOX = choice(STATES, default=STATES[0])
+LEVEL = choice(LEVELS)
+VERDICT = choice(VERDICTS)
 NOTE = text(LINE, "a text of one line", MAX_NOTE, 1)
 PERSON = text(LINE, "a text of one line", MAX_PERSON, 1)
 AGE = whole(1, int(MAX_AGE))
-OUTCOMES = {
-    "type": "string", "title": f"some of {', '.join(ALL_OUTCOMES)}, with commas between",
-    "pattern": f"^({'|'.join(ALL_OUTCOMES)})(,({'|'.join(ALL_OUTCOMES)}))*$",
-}  # fmt: skip
-KIND = {"type": "string", "enum": list(KINDS_OF_COMMANDS)}
+OUTCOMES = matching(
+    f"some of {', '.join(ALL_OUTCOMES)}, with commas between",
+    f"({'|'.join(ALL_OUTCOMES)})(,({'|'.join(ALL_OUTCOMES)}))*",
+)
+KIND = choice(KINDS_OF_COMMANDS)
 SOURCE = text(LINE, "a text of one line", MAX_SOURCE, 1)
 TIME = whole(0, MAX_TIME)
-SHEET = {"type": "string", "enum": ["program", "spreadsheet"], "default": "program"}
-EXPORT = {"type": "string", "enum": ["import", "spreadsheet"], "default": "import"}
-CONFLICT = {"type": "string", "enum": list(ON_CONFLICT), "default": ON_CONFLICT[0]}
+SHEET = choice(("program", "spreadsheet"), default="program")
+EXPORT = choice(("import", "spreadsheet"), default="import")
+CONFLICT = choice(ON_CONFLICT, default=ON_CONFLICT[0])
 EVENTS, CHANGES = (
-    {
-        "type": "string", "title": "types of events, or their first words, with commas between",
-        "pattern": f"^({kinds})(,({kinds}))*$",
-    }
+    matching(
+        "types of events, or their first words, with commas between",
+        f"({kinds})(,({kinds}))*",
+    )
     for kinds in (_KINDS, _AUDITED)
-)  # fmt: skip
+)
 # Of alerts. Which rule takes which of them, the operation says.
-ALERT = {"type": "string", "enum": list(rule.KINDS)}
+ALERT = choice(rule.KINDS)
 MINUTES, DAYS_AHEAD = whole(0, rule.MAX_MINUTES), whole(0, rule.MAX_DAYS)
 REPEAT = {**whole(0, rule.MAX_REPEAT), "not": {"enum": [1, 2, 3, 4]}}
-QUIET = {
-    "type": "string", "title": "hours like 22:00-07:00",
-    "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?$",
-}  # fmt: skip
+_HOUR = "([01][0-9]|2[0-3]):[0-5][0-9]"
+QUIET = matching("hours like 22:00-07:00", f"({_HOUR}-{_HOUR})?")
 ZONE = {"type": "string", "title": "a time zone like Asia/Shanghai", "format": "time-zone"}
-LANGUAGE = {"type": "string", "enum": list(LANGUAGES)}
-RECEIVERS = {
-    "type": "array", "title": f"a list of 1 to {rule.MAX_RECEIVERS} names", "items": HOOK_NAME,
-    "minItems": 1, "maxItems": rule.MAX_RECEIVERS,
-}  # fmt: skip
+LANGUAGE = choice(LANGUAGES)
+RECEIVERS = many(HOOK_NAME, "names", rule.MAX_RECEIVERS)
 _APPRISE = f"({'|'.join(sorted(schemes.SCHEMES))})://[!-~{_KEY[4:]}+"
-RECEIVER_URL = {
-    "type": "string", "title": "a URL of Apprise, or of http or https",
-    "pattern": escaped(f"^({_POSTED}|{_APPRISE})$"),
-    "maxLength": schemes.MAX_URL,
-}  # fmt: skip
+RECEIVER_URL = matching(
+    "a URL of Apprise, or of http or https", f"({_POSTED}|{_APPRISE})",
+    maxLength=schemes.MAX_URL,
+)  # fmt: skip
 UNSAID.add(RECEIVER_URL["title"])
 PLACE = {
     "type": "string", "title": "the `next` of a page", "maxLength": MAX_PLACE,
-    "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:{JOB['pattern'][1:-1]}:{LINE}*$"),
+    "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:{_PLAIN}:{LINE}*$"),
 }  # fmt: skip
-LETTER = {
-    "type": "string", "title": "the id of a message, 26 letters and digits",
-    "pattern": f"^{_ID}$",
-}  # fmt: skip
+LETTER = matching("the id of a message, 26 letters and digits", _ID)

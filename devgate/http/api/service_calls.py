@@ -14,10 +14,7 @@ _HOOK_FIELDS = (
           "`command.ended,device`; null for all."),
     Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
 )  # fmt: skip
-_KEYS = {
-    "type": "array", "title": f"a list of 1 to {MAX_KEYS} keys", "items": s.KEY,
-    "minItems": 1, "maxItems": MAX_KEYS,
-}  # fmt: skip
+_KEYS = s.many(s.KEY, "keys", MAX_KEYS)
 _NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
 
 CALLS: tuple[Call, ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.usage import BY, MAX_OFFSET, SORTS
 from devgate.http.api import schemas as s
-from devgate.http.api.call import ABOUT_ONE, LIMIT, Call, Field
+from devgate.http.api.call import ABOUT_ONE, FOR_SHEET, LIMIT, Call, Field
 from devgate.http.api.schemas import Schema, nullable, whole
 from devgate.http.api.shapes import (
     AT,
@@ -20,8 +20,8 @@ from devgate.http.api.shapes import (
     shape,
 )
 
-_BY: Schema = {"type": "string", "enum": list(BY), "default": BY[0]}
-_SORT: Schema = {"type": "string", "enum": list(SORTS)}
+_BY = s.choice(BY, default=BY[0])
+_SORT = s.choice(SORTS)
 _ASKED = (
     Field("by", _BY, "What a line is about."),
     Field("month", s.MONTH, "All days of this month; or `first` and `last`."),
@@ -51,11 +51,7 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "GET", "/api/report/export", "report_export", "A report as CSV", "", stream="csv",
-        query=(
-            *_ASKED,
-            Field("for", s.SHEET, "spreadsheet: no cell is taken for a formula there.",
-                  form=True),
-        ),
+        query=(*_ASKED, FOR_SHEET),
     ),
     Call("GET", "/api/zones", "zones", "List the time zones of sites", "Zones"),
     Call(

@@ -14,16 +14,15 @@ from starlette.responses import Response
 from devgate.access.tokens import NEEDS
 from devgate.http.api.about import ABOUT, NEEDS_OF_TYPE, NEEDS_ROLE
 from devgate.http.api.endpoints import CALLS, Call, Field
-from devgate.http.api.samples.every import SAMPLES
+from devgate.http.api.misfit import words
+from devgate.http.api.samples.every import SAMPLES, sample_of
 from devgate.http.api.samples.sample import TAGS
-from devgate.http.api.schemas import Schema
 from devgate.http.api.snippets import LANGUAGES
 from devgate.http.pages.drawing import templates
 from devgate.http.pages.i18n import translate
 from devgate.http.pages.view import Visit
 from devgate.http.problems import STATUSES
 from devgate.language.choice import Language
-from devgate.model import alternatives
 
 KEPT = 8  # renderings: two languages, at the few addresses by which people reach a gateway
 
@@ -61,13 +60,13 @@ def content(language: Language, base: str) -> Markup:
         )
 
     groups = [
-        (tag, what, [documented(call, base) for call in CALLS if _tag(call) == tag])
+        (tag, what, [documented(call, base) for call in CALLS if sample_of(call).tag == tag])
         for tag, what in TAGS.items()
     ]
     template = templates.get_template("api_calls.html")
     return Markup(
         template.render(
-            t=t, marked=marked, words=lambda schema: words(language, schema), groups=groups,
+            t=t, marked=marked, words=lambda schema: words(schema, t), groups=groups,
             about=ABOUT, codes=STATUSES, languages=LANGUAGES, needs_role=NEEDS_ROLE,
             needs_of_type=NEEDS_OF_TYPE,
         )
@@ -94,38 +93,3 @@ def documented(call: Call, base: str) -> DocumentedCall:
         else (),
         reply,
     )
-
-
-def _tag(call: Call) -> str:
-    sample = SAMPLES.get(call.operation)
-    return sample.tag if sample is not None else "Gateway"
-
-
-def words(language: Language, schema: Schema) -> str:
-    """What a value of this schema is, in a few words."""
-
-    def t(text: str, **values: object) -> str:
-        return translate(language, text, **values)
-
-    kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
-    if "enum" in schema:
-        choices = [str(one) for one in schema["enum"] if one is not None]
-        return alternatives(choices, t(", "), t(" or "))
-    if kind == "boolean":
-        return t("true or false")
-    if kind == "integer":
-        least, most = schema["minimum"], schema["maximum"]
-        return t("a whole number from {least} to {most}", least=least, most=most)
-    if kind == "number" and "minimum" in schema:
-        least, most = schema["minimum"], schema["maximum"]
-        return t("a number from {least} to {most}", least=least, most=most)
-    if kind == "number":
-        least, most = schema["exclusiveMinimum"], f"{schema['maximum']:.0f}"
-        return t("a number above {least} and at most {most}", least=least, most=most)
-    text = t(schema["title"])
-    if "maxLength" not in schema:
-        return text
-    least, most = schema.get("minLength", 0), schema["maxLength"]
-    if least:
-        return t("{what}, {least} to {most} characters", what=text, least=least, most=most)
-    return t("{what}, at most {most} characters", what=text, most=most)

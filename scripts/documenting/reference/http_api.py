@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from devgate.access.tokens import NEEDS
 from devgate.http.api.about import ABOUT, NEEDS_OF_TYPE, NEEDS_ROLE
 from devgate.http.api.endpoints import CALLS, Call
-from devgate.http.api.samples.every import SAMPLES
+from devgate.http.api.misfit import words
+from devgate.http.api.samples.every import SAMPLES, sample_of
 from devgate.http.api.samples.sample import TAGS
 from devgate.http.api.snippets import curl
-from devgate.http.pages.api_docs import documented, words
+from devgate.http.pages.api_docs import documented
+from devgate.http.pages.i18n import translate
 from devgate.http.problems import STATUSES
 from documenting.plan import Language
 from documenting.words import said, table
@@ -35,8 +38,7 @@ def page(language: Language) -> str:
     for tag, what in TAGS.items():
         parts += [f"## {said(language, tag)}", said(language, what)]
         for call in CALLS:
-            sample = SAMPLES.get(call.operation)
-            if (sample.tag if sample else "Gateway") == tag:
+            if sample_of(call).tag == tag:
                 parts += _call(language, call)
     return "\n\n".join(parts) + "\n"
 
@@ -61,7 +63,7 @@ def _call(language: Language, call: Call) -> list[str]:
             (
                 f"`{one.name}`",
                 said(language, place),
-                words(language, one.schema)
+                words(one.schema, partial(translate, language))
                 + ("" if one.required else f" ({said(language, 'optional')})"),
                 said(language, one.about),
             )
