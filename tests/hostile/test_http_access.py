@@ -139,10 +139,11 @@ async def test_a_stream_ends_with_the_right_to_it(
 
     response: Response
     if kind == "frames":
-        request.scope["path_params"] = {"imei": "1" * 15}
         tapped = SimpleNamespace(dispatch=dispatch, **vars(web))
         caller = SimpleNamespace(source="http:reader")
-        visit: Any = SimpleNamespace(web=tapped, request=request, must=lambda operation: caller)
+        visit: Any = SimpleNamespace(
+            web=tapped, request=request, device="1" * 15, must=lambda operation: caller
+        )
         response = await frames(cast("Visit", visit))
     elif kind == "events":
         response = EventStream.of(web, request, stream, "watch")

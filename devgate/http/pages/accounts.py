@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -12,6 +12,8 @@ from starlette.responses import Response
 from devgate.access.names import MIN_PASSWORD
 from devgate.access.tokens import ROLES
 from devgate.errors import CallerError, DevgateError
+from devgate.gateway.operations.reply import Reply
+from devgate.http.pages.chosen import named_sites
 from devgate.http.pages.view import Visit, to
 
 SHOWN = 100
@@ -21,12 +23,18 @@ DONE: Mapping[str, str] = {
     "removed": "{name} was removed.",
 }
 
+# Buttons of a page that ask for one thing alone, and the field of the operation that it is.
+ALONE: Mapping[str, str] = {
+    "invite": "invite", "new_secret": "new_secret", "no_second_factor": "no_second_factor",
+    "by_provider": "provider",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The one or the other."""
 
-    kind: str
+    kind: Literal["user", "token"]
     path: str
     title: str
     add: str  # the title of the form
@@ -53,10 +61,7 @@ class Pages:
             reply = await visit.ask(f"{self.of.kind}_add", **_given(fields, new=True))
         except DevgateError as err:
             return await self._list(visit, err, fields)
-        told = reply.get("invitation") or reply.get("token")
-        if told:
-            return await self._list(visit, told=(str(reply["name"]), self._link(visit, told)))
-        return self._done("changed", str(reply["name"]))
+        return await self._kept(visit, str(reply["name"]), reply)
 
     async def edit(self, visit: Visit) -> Response:
         """The form for one."""
@@ -73,10 +78,7 @@ class Pages:
             reply = await visit.ask(f"{self.of.kind}_edit", **self._changes(fields))
         except DevgateError as err:
             return await self._one(visit, name, err, fields)
-        told = reply.get("invitation") or reply.get("token")
-        if told:
-            return await self._list(visit, told=(name, self._link(visit, told)))
-        return self._done("changed", name)
+        return await self._kept(visit, name, reply)
 
     async def remove(self, visit: Visit) -> Response:
         """What it means to remove one, before it is done."""
@@ -88,14 +90,9 @@ class Pages:
     def _changes(self, fields: Mapping[str, str]) -> dict[str, Any]:
         """What one of the buttons asks: each is a form's own."""
         name: dict[str, Any] = {"name": fields.get("name", "")}
-        if "invite" in fields:
-            return {**name, "invite": True}
-        if "new_secret" in fields:
-            return {**name, "new_secret": True}
-        if "no_second_factor" in fields:
-            return {**name, "no_second_factor": True}
-        if "by_provider" in fields:
-            return {**name, "provider": True}
+        for button, asked in ALONE.items():
+            if button in fields:
+                return {**name, asked: True}
         if "enable" in fields:
             return {**name, "enabled": fields["enable"] == "1"}
         if "set_password" in fields:
@@ -107,6 +104,12 @@ class Pages:
         if self.of is TOKENS:
             return str(told)
         return f"{visit.base}/invitation?{urlencode({'word': told})}"
+
+    async def _kept(self, visit: Visit, name: str, reply: Reply) -> Response:
+        """On to the list; or the list itself, with what is told once."""
+        if told := reply.get("invitation") or reply.get("token"):
+            return await self._list(visit, told=(name, self._link(visit, told)))
+        return self._done("changed", name)
 
     def _done(self, done: str, name: str) -> Response:
         return to(f"{self.of.path}?{urlencode({'done': done, 'name': name})}")
@@ -143,7 +146,7 @@ class Pages:
         given: Mapping[str, str] | None = None,
     ) -> Response:
         visit.must(f"{self.of.kind}_edit")
-        known = {one.name: one for one in visit.web.gateway.accounts.all(_kind(self.of))}
+        known = {one.name: one for one in visit.web.gateway.accounts.all(self.of.kind)}
         if name not in known:
             raise CallerError("400", f"name: there is no {self.of.kind} named {name}")
         one = known[name]
@@ -165,14 +168,9 @@ class Pages:
         )
 
 
-def _kind(of: Kind) -> Any:
-    return of.kind
-
-
 async def _choices(visit: Visit) -> dict[str, Any]:
     """What the forms offer."""
-    sites: Mapping[str, Any] = await visit.ask("sites")
-    names = [one["site"] for one in sites["items"] if one["site"]]
+    names = await named_sites(visit)
     return {
         "roles": ROLES,
         "sites": names[:MAX_SITES_SHOWN],

@@ -12,8 +12,8 @@ from devgate.alerts.rule import DAYS, KINDS
 from devgate.alerts.wording import LANGUAGES
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations import at_hand
-from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
+from devgate.http.pages.chosen import named_sites, nothing, wrong_field
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 
@@ -61,11 +61,6 @@ async def values(visit: Visit) -> Values:
         "kind_words": KIND_WORDS, "state_words": STATE_WORDS,
         "after": query.get("after", ""), "log": query.get("log", ""),
     }  # fmt: skip
-
-
-def nothing() -> Reply:
-    """What is known of them while the database is away."""
-    return {"status": "200", "items": [], "next": None, "count": 0}
 
 
 # A message that waits makes no event.
@@ -138,8 +133,6 @@ async def _rule(
     *,
     old: str | None = None,
 ) -> Response:
-    wrong = "" if err is None else str(err).partition(":")[0]
-    sites: Mapping[str, Any] = await visit.ask("sites")
     receivers: Mapping[str, Any] = await visit.ask("alert_receivers")
     return visit.page(
         "alert_rule.html",
@@ -147,12 +140,12 @@ async def _rule(
         rule=shown,
         old=old,
         err=err,
-        wrong=wrong if wrong in BLANK else "",
+        wrong=wrong_field(err, BLANK),
         kinds={name: one for name, one in KINDS.items() if one.sited or visit.sites is None},
         kind_words=KIND_WORDS,
         days=DAYS,
         default_zone=visit.web.gateway.settings.report.zone,
-        sites=[one["site"] for one in sites["items"] if one["site"]],
+        sites=await named_sites(visit),
         receivers=[one["name"] for one in receivers["items"]],
     )
 
@@ -203,7 +196,6 @@ def _receiver(
     old: str | None = None,
     secret: str = "",
 ) -> Response:
-    wrong = "" if err is None else str(err).partition(":")[0]
     return visit.page(
         "alert_receiver.html",
         title=visit.t("Add a receiver") if old is None else visit.t("Edit {name}", name=old),
@@ -211,6 +203,6 @@ def _receiver(
         old=old,
         secret=secret,
         err=err,
-        wrong=wrong if wrong in ("name", "url", "language") else "",
+        wrong=wrong_field(err, ("name", "url", "language")),
         languages_of=LANGUAGES,
     )

@@ -11,8 +11,7 @@ from starlette.responses import Response
 from devgate.events.kinds import AUDIT
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.arguments import MAX_SOURCE
-from devgate.http.pages.alerts import nothing
-from devgate.http.pages.chosen import as_query, given, moments
+from devgate.http.pages.chosen import as_query, given, moments, nothing
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
 from devgate.model import AUDIT_CSV, Moment, audit_detail, audit_row, pieces

@@ -15,6 +15,7 @@ from devgate.gateway.operations import at_hand
 from devgate.http.api.endpoints import CALLS
 from devgate.http.api.samples.every import SAMPLES
 from devgate.http.api.snippets import curl, php
+from devgate.http.pages.chosen import nothing
 from devgate.http.pages.view import Visit
 from devgate.model import host_port
 
@@ -87,11 +88,6 @@ async def show(visit: Visit, name: str = "", token: str = "") -> Response:
         curl=curl_of(visit.base, imei, token or TOKEN),
         php=php_of(visit.base, imei, token or TOKEN),
     )
-
-
-def nothing() -> dict[str, object]:
-    """What memory has of it."""
-    return {"items": [], "count": 0}
 
 
 def _doors(visit: Visit) -> Sequence[Door]:

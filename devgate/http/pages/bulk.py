@@ -14,7 +14,7 @@ from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
 from devgate.http.pages import devices, maintenance, words
-from devgate.http.pages.device import PRESETS
+from devgate.http.pages.device import presets
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
@@ -85,7 +85,7 @@ async def _confirm(
         chosen=[visit.web.gateway.directory.called(one) for one in shown],
         match=which.get("match"),
         sites=[one["site"] for one in sites["items"]],
-        presets=_presets(visit, unit),
+        presets=presets(visit, unit),
         given=given,
         lengths=maintenance.LENGTHS,
         most=MAX_REASON,
@@ -93,12 +93,6 @@ async def _confirm(
         job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
         err=err,
     )
-
-
-def _presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
-    """What is started with often: as it is written in the address, and as people read it."""
-    longs = [(one, words.read_long(one, unit)) for one in PRESETS[unit]]
-    return [(one, words.long_of(visit.language, long, unit)) for one, long in longs]
 
 
 def _probe(what: str) -> dict[str, Any]:

@@ -1,11 +1,15 @@
-"""The filters of a list: read from the query of its page, and written into links."""
+"""The filters of a list: read from the query of its page, and written into links; and the sites
+that it offers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
+from devgate.gateway.operations import at_hand
+from devgate.gateway.operations.reply import Reply
 from devgate.http.pages import words
 from devgate.http.pages.view import Visit
 
@@ -35,3 +39,28 @@ def moments(visit: Visit, since: str, until: str) -> dict[str, int | None]:
 def as_query(fields: Mapping[str, object], **more: object) -> str:
     """These fields as a query; those that say nothing are left out."""
     return urlencode({n: v for n, v in {**fields, **more}.items() if v not in (None, "")})
+
+
+def nothing() -> Reply:
+    """A list of which memory knows nothing, while the database is away."""
+    return {"status": "200", "items": [], "next": None, "count": 0}
+
+
+async def sites(visit: Visit) -> Sequence[Mapping[str, Any]]:
+    """The sites to choose from; while the database is away, those of the last count."""
+    known = at_hand.now(at_hand.sites, visit.web.gateway)
+    found: Mapping[str, Any] = await visit.ask_or(known, "sites")
+    items: Sequence[Mapping[str, Any]] = found["items"]
+    return items
+
+
+async def named_sites(visit: Visit) -> list[str]:
+    """The names of all sites that have one, for a form."""
+    found: Mapping[str, Any] = await visit.ask("sites")
+    return [one["site"] for one in found["items"] if one["site"]]
+
+
+def wrong_field(err: Exception | None, fields: Iterable[str]) -> str:
+    """Which field of a form an error is about, by its first word; "" if it is none of them."""
+    name = "" if err is None else str(err).partition(":")[0]
+    return name if name in fields else ""

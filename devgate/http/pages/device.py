@@ -23,7 +23,7 @@ from devgate.http.pages import charts, words
 from devgate.http.pages.charts import Lanes, Mark
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
-from devgate.model import Imei, imei, iso
+from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 from devgate.store.device import RECORD
 
@@ -37,16 +37,12 @@ LANES = (("Online", "online"), ("Running", "running"))
 PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
 
 
-def _presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
+def presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
     """How long a press of a button starts it for: as a query has it, and as people read it."""
     return [
         (one, words.long_of(visit.language, words.read_long(one, unit), unit))
         for one in PRESETS[unit]
     ]
-
-
-def _imei(visit: Visit) -> Imei:
-    return imei(visit.request.path_params["imei"])
 
 
 async def show(visit: Visit) -> Response:
@@ -72,8 +68,8 @@ async def show(visit: Visit) -> Response:
 
 async def values(visit: Visit) -> Values:
     """What changes while somebody looks."""
-    device, gateway = _imei(visit), visit.web.gateway
-    status: Mapping[str, Any] = await _status(visit, device)
+    device, gateway = visit.device, visit.web.gateway
+    status = await status_of(visit, device)
     begin, now = _begin(visit), int(visit.now)
     since = now // HOUR * HOUR + HOUR - DAY if begin is None else begin
     query = visit.request.query_params
@@ -93,7 +89,7 @@ async def values(visit: Visit) -> Values:
     return {
         "device": status,
         "day": day,
-        "presets": _presets(visit, status["unit"]),
+        "presets": presets(visit, status["unit"]),
         "test": TEST[status["unit"]],
         "today": begin is None,
         "query": "" if begin is None else urlencode({"day": query["day"]}),
@@ -116,7 +112,8 @@ async def _ordered(visit: Visit, id: str) -> Mapping[str, Any] | None:
         return None
 
 
-async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
+async def status_of(visit: Visit, device: Imei) -> Mapping[str, Any]:
+    """How a device is, from memory where the database cannot be read."""
     known = at_hand.now(at_hand.device, visit.web.gateway, device)
     return await visit.ask_or(known, "status", imei=device)
 
@@ -182,18 +179,18 @@ def _what(visit: Visit) -> str:
 
 async def confirm(visit: Visit) -> Response:
     """What exactly will be sent, before it is."""
-    device, what = _imei(visit), _what(visit)
+    device, what = visit.device, _what(visit)
     if not visit.may(ASKED[what]):
         refuse(visit.web, visit.request, "role", visit.caller, ASKED[what])
         raise CallerError("401", "your role allows to look, not to command; nothing was sent")
-    status = await _status(visit, device)
+    status = await status_of(visit, device)
     unit, given = status["unit"], visit.request.query_params.get("long", "")
     most = visit.web.gateway.settings.command.max_long
     long = None if what == "stop" else words.read_long(given, unit)
     if what != "stop" and (long is None or not 1 <= long <= most):
         return visit.page(
             "start.html", title=visit.t("Start"), device=status, given=given, most=most,
-            presets=_presets(visit, unit),
+            presets=presets(visit, unit),
         )  # fmt: skip
     data = b"" if long is None else str(long).encode()
     frame = encode("000", device, FRAME[what], data).decode()
@@ -219,7 +216,7 @@ async def confirm(visit: Visit) -> Response:
 
 async def order(visit: Visit) -> Response:
     """Carry out what a form of the page asks for."""
-    device, what, fields = _imei(visit), _what(visit), await visit.form()
+    device, what, fields = visit.device, _what(visit), await visit.form()
     args: dict[str, object] = {"imei": device, "key": fields.get("key") or None, "wait": False}
     if what != "stop":
         args["long"] = fields.get("long", "")

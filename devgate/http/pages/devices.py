@@ -18,7 +18,7 @@ from devgate.gateway.operations import at_hand
 from devgate.gateway.operations import devices as operation
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
-from devgate.http.pages.chosen import as_query
+from devgate.http.pages.chosen import as_query, sites
 from devgate.http.pages.live import Live, Rows, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
@@ -131,13 +131,11 @@ async def show(visit: Visit) -> Response:
     if known is not None and not chosen.site and not chosen.state:
         return to(f"/devices/{known}")
     listed = await values(visit)
-    gateway = visit.web.gateway
-    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     return visit.page(
         "devices.html",
         title=visit.t("Devices"),
         live=True,
-        sites=sites["items"],
+        sites=await sites(visit),
         states=STATES,
         views=VIEWS,
         sorts=SORTS,

@@ -10,12 +10,11 @@ from starlette.responses import Response
 from devgate.gateway.reports.diagnosis import DAYS
 from devgate.http.pages.device import TEST
 from devgate.http.pages.view import Visit
-from devgate.model import imei
 
 
 async def show(visit: Visit) -> Response:
     """The page; its numbers are those of the moment at which it was asked for."""
-    device = imei(visit.request.path_params["imei"])
+    device = visit.device
     given = visit.request.query_params.get("days", "")
     days = int(given) if given in map(str, DAYS) else DAYS[1]
     found: Mapping[str, Any] = await visit.ask("diagnosis", imei=device, days=days)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from devgate.gateway.operations import at_hand, fleetwide
 from devgate.gateway.reports import attention, past
 from devgate.http.board import Concern
-from devgate.http.pages import alerts, history
+from devgate.http.pages import alerts, chosen, history
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit
 
@@ -29,7 +29,7 @@ async def values(visit: Visit) -> Values:
     trend: Mapping[str, Any] | None = None
     if days > 1 and not visit.away:
         trend = await visit.ask_or(at_hand.now(at_hand.nothing), "trend", days=days)
-    firing = await visit.ask_or(at_hand.now(alerts.nothing), "alerts", limit=FIRING)
+    firing = await visit.ask_or(at_hand.now(chosen.nothing), "alerts", limit=FIRING)
     shown = history.of_day(visit, fleet) if days == 1 else history.of_days(visit, trend or {})
     return {
         "fleet": fleet, "firing": firing, "kind_words": alerts.KIND_WORDS, "days": days,

@@ -11,10 +11,9 @@ from starlette.responses import Response
 from devgate.errors import CallerError
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.inbox import STATES
-from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages import words
-from devgate.http.pages.chosen import as_query
+from devgate.http.pages.chosen import as_query, nothing, sites
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 
@@ -80,14 +79,13 @@ class Together(NamedTuple):
 
 async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
     """The list, with the form that resolves what is selected."""
-    sites = await visit.ask_or(at_hand.now(at_hand.sites, visit.web.gateway), "sites")
     done = visit.request.query_params.get("done", "")
     return visit.page(
         "inbox.html",
         status,
         title=visit.t("Unknown outcomes"),
         live=True,
-        sites=sites["items"],
+        sites=await sites(visit),
         states=STATES,
         ages=AGES,
         done=done if done.isdecimal() and len(done) < 6 else "",
@@ -100,7 +98,7 @@ async def values(visit: Visit) -> Values:
     """What the list itself shows."""
     chosen = Chosen.of(visit)
     page: Mapping[str, Any] = await visit.ask_or(
-        nothing,
+        at_hand.now(nothing),
         "unknown",
         state=chosen.state or None,
         site=chosen.site or None,
@@ -112,11 +110,6 @@ async def values(visit: Visit) -> Values:
         **AGES[chosen.age],
     )
     return {"page": page, "chosen": chosen, "together": together(page["items"])}
-
-
-async def nothing() -> Reply:
-    """What is known of them while the database is away."""
-    return {"items": [], "next": None, "count": 0, "more": False}
 
 
 def together(records: Iterable[Mapping[str, Any]]) -> list[Together]:

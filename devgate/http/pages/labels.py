@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from devgate.gateway.operations import at_hand
 from devgate.http.pages import devices
+from devgate.http.pages.chosen import sites
+from devgate.http.pages.device import status_of
 from devgate.http.pages.view import Visit
 from devgate.labels import sheet
 from devgate.labels.sheet import DEFAULT, SIZES, Label
-from devgate.model import Imei, imei
+from devgate.model import imei
 
 MAX_STICKERS = 240  # of one look: a code costs some milliseconds of the gateway's own time
 SLICE = 2  # stickers drawn at once (about 7 ms), then devices have their turn
@@ -37,7 +39,7 @@ async def show(visit: Visit) -> Response:
     labels: Sequence[Label] = []
     following = None
     if chosen:
-        labels = [label(await _status(visit, one)) for one in chosen]
+        labels = [label(await status_of(visit, one)) for one in chosen]
     elif match or query.get("all") == "1":
         wanted: dict[str, Any] = {
             **match,
@@ -49,7 +51,6 @@ async def show(visit: Visit) -> Response:
         )
         labels = list(map(label, page["items"]))
         following = page["next"]
-    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     kept = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
     said = {"line": line, "phone": "1" if phone else ""}
     kept |= {name: value for name, value in said.items() if value}
@@ -66,7 +67,7 @@ async def show(visit: Visit) -> Response:
         phone=phone,
         site=site,
         chosen=chosen,
-        sites=sites["items"],
+        sites=await sites(visit),
         following=None if following is None else f"/labels?{query_string}&after={following}",
     )
 
@@ -82,11 +83,6 @@ async def _drawn(labels: Sequence[Label], size: sheet.Size, cut: bool) -> list[M
             await trio.lowlevel.checkpoint()
         drawn.append(sheet.svg(stickers, cut=cut))
     return drawn
-
-
-async def _status(visit: Visit, device: Imei) -> Mapping[str, Any]:
-    known = at_hand.now(at_hand.device, visit.web.gateway, device)
-    return await visit.ask_or(known, "status", imei=device)
 
 
 def _label(visit: Visit, item: Mapping[str, Any], *, line: str, phone: bool) -> Label:

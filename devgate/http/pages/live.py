@@ -22,7 +22,6 @@ from devgate.http.pages import header
 from devgate.http.pages.view import AROUND, SEEN, Visit
 from devgate.http.pages.words import number
 from devgate.http.problems import Problem
-from devgate.model import imei
 
 BEATING = b"event: beat\ndata: {}\n\n"  # a script hears no comments
 GONE = b"event: gone\ndata: {}\n\n"  # who looks has lost the right to it
@@ -191,7 +190,7 @@ class Followed(ServerSent):
 
 async def frames(visit: Visit) -> Response:
     """Each frame to and from a device as it passes, as the API has it."""
-    device = imei(visit.request.path_params["imei"])
+    device = visit.device
     caller = visit.must("tap")
     reply = await visit.web.dispatch({"type": "tap", "imei": device}, caller.source)
     assert isinstance(reply, Stream), "a tap goes on"

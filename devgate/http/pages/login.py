@@ -73,7 +73,6 @@ async def enter(visit: Visit) -> Response:
     account = "" if token else fields.get("name", "")[:MAX_NAME]
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, account, trio.current_time())) > 0:
-        refuse(visit.web, visit.request, "rate", operation="login")
         return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait, account)
     delay = 0.0 if token else limit.delay(address, account, trio.current_time())
     # Counted before it is looked at: attempts at once are all counted, too.
@@ -84,7 +83,6 @@ async def enter(visit: Visit) -> Response:
         cookie = await _cookie(visit, token, account, fields.get("password", ""), address)
     except Busy:
         limit.not_looked_at(address, account)
-        refuse(visit.web, visit.request, "rate", operation="login")
         return again(
             visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY, account
         )
@@ -95,7 +93,6 @@ async def enter(visit: Visit) -> Response:
         )
     limit.succeeded(address, account)
     if not limit.begin(account or token, trio.current_time()):
-        refuse(visit.web, visit.request, "rate", operation="login")
         return again(
             visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY, account
         )
@@ -150,7 +147,9 @@ async def _cookie(visit: Visit, token: str, name: str, password: str, address: s
 
 
 def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") -> Response:
-    """The form for who may try again after `wait` seconds, with the name that was given."""
+    """Refuse a login: the form for who may try again after `wait` seconds, with the name that was
+    given."""
+    refuse(visit.web, visit.request, "rate", operation="login")
     response = form(visit, wrong, status, wait, name)
     response.headers["Retry-After"] = str(math.ceil(wait))
     return response

@@ -9,8 +9,9 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from devgate.errors import DevgateError
+from devgate.http.pages.chosen import named_sites, wrong_field
 from devgate.http.pages.view import Visit, to
-from devgate.model import Imei, duration, imei
+from devgate.model import Imei, duration
 from devgate.store.device import COLUMNS, RECORD, UNITS
 from devgate.store.machine_record import degrees
 
@@ -35,10 +36,6 @@ FIELDS = (
     ("note", "", 500, ""),
 )
 SAID = "said"  # in an address: what was done before this page
-
-
-def _imei(visit: Visit) -> Imei:
-    return imei(visit.request.path_params["imei"])
 
 
 async def add(visit: Visit) -> Response:
@@ -66,13 +63,13 @@ async def added(visit: Visit) -> Response:
 async def edit(visit: Visit) -> Response:
     """The form with what is known of a device."""
     visit.must("edit")
-    known = await visit.ask("device", imei=_imei(visit))
+    known = await visit.ask("device", imei=visit.device)
     return await _form(visit, _of(known), old=_of(known))
 
 
 async def edited(visit: Visit) -> Response:
     """Change what differs from what was shown: what somebody else has changed meanwhile stays."""
-    fields, device = await visit.form(), _imei(visit)
+    fields, device = await visit.form(), visit.device
     visit.must("edit")
     shown = {**_shown(fields), "imei": device}
     old = {name: fields.get(f"old-{name}", BLANK[name]) for name in COLUMNS}
@@ -145,8 +142,6 @@ async def _form(
     *,
     old: Mapping[str, Any] | None = None,
 ) -> Response:
-    wrong = "" if err is None else str(err).partition(":")[0]
-    sites: Mapping[str, Any] = await visit.ask("sites")
     said = visit.request.query_params.get(SAID, "")
     return visit.page(
         "machine.html",
@@ -154,11 +149,11 @@ async def _form(
         machine=shown,
         old=old,
         err=err,
-        wrong=wrong if wrong in COLUMNS else "",
+        wrong=wrong_field(err, COLUMNS),
         record=RECORD,
         record_fields=FIELDS,
         recorded=any(shown[name] not in (None, "") for name in RECORD),
-        sites=[one["site"] for one in sites["items"] if one["site"]],
+        sites=await named_sites(visit),
         settings=visit.web.gateway.settings,
         added=said.removeprefix("added-") if said.startswith("added-") else "",
     )
@@ -168,7 +163,7 @@ async def confirm(visit: Visit) -> Response:
     """What it means to disable or delete a machine, before it is done."""
     what = visit.request.url.path.rpartition("/")[2]
     visit.must("remove" if what == "remove" else "edit")
-    status = await visit.ask("status", imei=_imei(visit))
+    status = await visit.ask("status", imei=visit.device)
     titles = {"remove": "Delete {name}?", "disable": "Disable {name}?"}
     title = visit.t(titles[what], name=status["name"] or status["imei"])
     return visit.page("machine_confirm.html", title=title, device=status, what=what)
@@ -186,7 +181,7 @@ async def enabled(visit: Visit) -> Response:
 
 async def _enabled(visit: Visit, *, yes: bool) -> Response:
     await visit.form()
-    device = _imei(visit)
+    device = visit.device
     await visit.ask("edit", imei=device, enabled=yes)
     return to(f"/devices/{device}?{SAID}={'enabled' if yes else 'disabled'}")
 
@@ -194,6 +189,6 @@ async def _enabled(visit: Visit, *, yes: bool) -> Response:
 async def removed(visit: Visit) -> Response:
     """Forget the machine."""
     await visit.form()
-    device = _imei(visit)
+    device = visit.device
     await visit.ask("remove", imei=device)
     return to(f"/devices?{SAID}=removed-{device}")

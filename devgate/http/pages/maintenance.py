@@ -12,6 +12,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
+from devgate.http.pages.chosen import sites
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, own_path, to
 from devgate.model import imei
@@ -33,14 +34,11 @@ async def show(visit: Visit) -> Response:
 async def _list(
     visit: Visit, given: Mapping[str, str], err: DevgateError | None = None
 ) -> Response:
-    sites: Mapping[str, Any] = await visit.ask_or(
-        at_hand.now(at_hand.sites, visit.web.gateway), "sites"
-    )
     return visit.page(
         "maintenance.html",
         title=visit.t("Maintenance"),
         live=True,
-        sites=[one["site"] for one in sites["items"] if one["site"]],
+        sites=[one["site"] for one in await sites(visit) if one["site"]],
         lengths=LENGTHS,
         most=MAX_REASON,
         given=given,
@@ -99,7 +97,7 @@ async def one(visit: Visit) -> Response:
 async def _one(
     visit: Visit, given: Mapping[str, str], err: DevgateError | None = None
 ) -> Response:
-    device = await visit.ask("status", imei=imei(visit.request.path_params["imei"]))
+    device = await visit.ask("status", imei=visit.device)
     return visit.page(
         "maintenance_one.html",
         title=visit.t("Maintenance"),
@@ -113,7 +111,7 @@ async def _one(
 
 async def begin(visit: Visit) -> Response:
     """Put the machine in maintenance, or show the form again with what is wrong."""
-    fields, device = await visit.form(), imei(visit.request.path_params["imei"])
+    fields, device = await visit.form(), visit.device
     try:
         await visit.ask("maintenance_on", imei=device, **said(fields))
     except DevgateError as err:

@@ -11,7 +11,7 @@ from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.arguments import MAX_SOURCE
 from devgate.gateway.operations.history import KINDS
 from devgate.http.pages import words
-from devgate.http.pages.chosen import as_query, given, moments
+from devgate.http.pages.chosen import as_query, given, moments, sites
 from devgate.http.pages.view import Visit
 
 SHOWN = 50
@@ -76,7 +76,6 @@ async def show(visit: Visit) -> Response:
             "history", **args, after=after, before=None if after else before, count=True,
             limit=SHOWN,
         )  # fmt: skip
-    sites = await visit.ask_or(at_hand.now(at_hand.sites, gateway), "sites")
     return visit.page(
         "orders.html",
         title=key or visit.t("Orders"),
@@ -86,7 +85,7 @@ async def show(visit: Visit) -> Response:
         chosen=chosen,
         choices=CHOICES,
         kinds=KINDS,
-        sites=sites["items"],
+        sites=await sites(visit),
         inside=after or before,
         file=as_query(args, **{"for": "spreadsheet"}),
     )

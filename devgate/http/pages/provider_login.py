@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from devgate.errors import DevgateError
 from devgate.gateway.operations.provider_users import Unwanted, known_as
-from devgate.http.auth import address_of, refuse
+from devgate.http.auth import address_of
 from devgate.http.pages.login import BUSY, again, begun, form, tell_of_refusal
 from devgate.http.pages.view import Visit, own_path, to
 
@@ -72,7 +72,6 @@ async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
     word, path = under_way
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, ACCOUNT, trio.current_time())) > 0:
-        refuse(visit.web, visit.request, "rate", operation="login")
         return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait)
     called = visit.web.provider
     if "error" in given:
@@ -104,6 +103,5 @@ async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
     limit.succeeded(address, ACCOUNT)
     session = visit.web.sessions.by_name(name)
     if session is None or not limit.begin(name, trio.current_time()):
-        refuse(visit.web, visit.request, "rate", operation="login")
         return again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
     return await begun(visit, session, path)

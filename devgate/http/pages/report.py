@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from devgate.errors import CallerError
-from devgate.gateway.operations import at_hand
 from devgate.gateway.operations.usage import BY, SORTS
 from devgate.http.pages import words
+from devgate.http.pages.chosen import as_query, sites
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
 
@@ -59,8 +58,7 @@ class Chosen(NamedTuple):
 
     def but(self, **others: str) -> str:
         """It as a query, with something else in it."""
-        found = {**self._asdict(), **others}
-        return urlencode({name: value for name, value in found.items() if value})
+        return as_query(self._asdict(), **others)
 
     @property
     def query(self) -> str:
@@ -83,7 +81,6 @@ async def show(visit: Visit) -> Response:
         )
     except CallerError as err:
         problem = str(err)
-    sites = await visit.ask_or(at_hand.now(at_hand.sites, visit.web.gateway), "sites")
     shown: Mapping[str, Any] = page or await nothing()
     return visit.page(
         "report.html",
@@ -96,9 +93,9 @@ async def show(visit: Visit) -> Response:
         step=_shown(chosen.by),
         about=ABOUT,
         columns={name: title for name, title in COLUMNS.items() if _there(name, shown["total"])},
-        sites=sites["items"],
+        sites=await sites(visit),
         months=_around(chosen, shown),
-        file=urlencode({**{n: v for n, v in chosen._asdict().items() if v}, "for": "spreadsheet"}),
+        file=chosen.but(**{"for": "spreadsheet"}),
     )
 
 

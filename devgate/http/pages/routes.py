@@ -72,39 +72,44 @@ def routes(web: Web) -> list[BaseRoute]:
         handlers = {"GET": show, **others}
         return Route(path, Place({name: _endpoint(web, one) for name, one in handlers.items()}))
 
+    def living(path: str, show: Page, shown: live.Live, **others: Page) -> list[Route]:
+        """A page, and beneath /live what follows it."""
+        return [page(path, show, **others), page(f"/live{path}", live.following(shown))]
+
+    def button(path: str, press: Page) -> Route:
+        """What a form of another page asks for."""
+        return Route(path, Place({"POST": _endpoint(web, press)}))
+
     return [
-        page("/", fleet.show),
-        page("/devices", devices.show),
+        *living("/", fleet.show, fleet.LIVE),
+        *living("/devices", devices.show, devices.LIVE),
         page("/devices/add", machine.add, POST=machine.added),
         page("/devices/import", importing.show, POST=importing.look),
-        Route("/devices/import/take", Place({"POST": _endpoint(web, importing.take)})),
-        page("/devices/{imei}", device.show),
+        button("/devices/import/take", importing.take),
+        *living("/devices/{imei}", device.show, device.LIVE),
         page("/devices/{imei}/edit", machine.edit, POST=machine.edited),
         page("/devices/{imei}/disable", machine.confirm, POST=machine.disabled),
         page("/devices/{imei}/remove", machine.confirm, POST=machine.removed),
-        Route("/devices/{imei}/enable", Place({"POST": _endpoint(web, machine.enabled)})),
+        button("/devices/{imei}/enable", machine.enabled),
         page("/devices/{imei}/diagnosis", diagnosis.show),
         page("/devices/{imei}/maintenance", maintenance.one, POST=maintenance.begin),
         page("/devices/{imei}/frames", live.frames),
         page("/devices/{imei}/{what}", device.confirm, POST=device.order),
-        page(unknown.PATH, unknown.show, POST=unknown.act),
-        page("/live" + unknown.PATH, live.following(unknown.LIVE)),
-        page(alerts.PATH, alerts.show, POST=alerts.act),
+        *living(unknown.PATH, unknown.show, unknown.LIVE, POST=unknown.act),
+        *living(alerts.PATH, alerts.show, alerts.LIVE, POST=alerts.act),
         page(alerts.ADD_RULE, alerts.rule, POST=alerts.keep_rule),
         page("/alerts/rules/{name}", alerts.rule, POST=alerts.keep_rule),
         page(alerts.ADD_RECEIVER, alerts.receiver, POST=alerts.keep_receiver),
         page("/alerts/receivers/{name}", alerts.receiver, POST=alerts.keep_receiver),
-        page("/live" + alerts.PATH, live.following(alerts.LIVE)),
-        page(maintenance.PATH, maintenance.show, POST=maintenance.act),
-        page("/live" + maintenance.PATH, live.following(maintenance.LIVE)),
+        *living(maintenance.PATH, maintenance.show, maintenance.LIVE, POST=maintenance.act),
         page("/bulk", bulk.show_all, POST=bulk.begin),
-        page("/bulk/{id}", bulk.show),
-        Route("/bulk/{id}/cancel", Place({"POST": _endpoint(web, bulk.cancel)})),
+        *living("/bulk/{id}", bulk.show, bulk.LIVE),
+        button("/bulk/{id}/cancel", bulk.cancel),
         page("/find", find.show),
         page("/map", site_map.show),
         page("/orders", orders.show),
-        page("/commands/{id}", command.show, POST=command.resolve),
-        page("/unknown", inbox.show, POST=inbox.resolve),
+        *living("/commands/{id}", command.show, command.LIVE, POST=command.resolve),
+        *living("/unknown", inbox.show, inbox.LIVE, POST=inbox.resolve),
         page("/labels", labels.show),
         page("/reports", report.show),
         page("/settings", settings.first),
@@ -128,19 +133,13 @@ def routes(web: Web) -> list[BaseRoute]:
         page(audit.PATH, audit.show),
         page(own_account.PATH, own_account.show, POST=own_account.act),
         page(own_account.PATH + "/second-factor", own_account.second, POST=own_account.turned_on),
-        page("/live/", live.following(fleet.LIVE)),
-        page("/live/commands/{id}", live.following(command.LIVE)),
-        page("/live/unknown", live.following(inbox.LIVE)),
-        page("/live/devices", live.following(devices.LIVE)),
-        page("/live/bulk/{id}", live.following(bulk.LIVE)),
-        page("/live/devices/{imei}", live.following(device.LIVE)),
         page("/api/docs", api_docs.show),
         page("/login", login.show, POST=login.enter),
         page(provider_login.PATH, provider_login.begin),
         page(provider_login.CALLBACK, provider_login.ended),
         page("/invitation", invitation.show, POST=invitation.accept),
-        Route("/logout", Place({"POST": _endpoint(web, login.leave)})),
-        Route("/preferences", Place({"POST": _endpoint(web, login.prefer)})),
+        button("/logout", login.leave),
+        button("/preferences", login.prefer),
         Mount("/static", Static(directory=Path(__file__).parent / "static")),
     ]
 

@@ -28,6 +28,7 @@ from devgate.http.pages.sections import Section, sections
 from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
 from devgate.language.choice import FULL, Language
+from devgate.model import Imei, imei
 
 LANGUAGE, THEME, ZONE, VISITOR = (
     "devgate_language", "devgate_theme", "devgate_zone", "devgate_visitor",
@@ -161,6 +162,11 @@ class Visit:
         return self.web.settings.public or f"{url.scheme}://{url.netloc}"
 
     @property
+    def device(self) -> Imei:
+        """The device that the path names. Raises CallerError (400)."""
+        return imei(self.request.path_params["imei"])
+
+    @property
     def form_token(self) -> str:
         """What every form carries, so that no other site can send it."""
         session = self.caller.session if self.caller else None
@@ -275,8 +281,8 @@ def _imeis(reply: Reply) -> Iterator[str]:
     """The devices that a reply is about: what they count is shown with their commands."""
     items: Any = reply.get("items", ())
     for item in (reply, *items):
-        if isinstance(item, Mapping) and isinstance(imei := item.get("imei"), str):
-            yield imei
+        if isinstance(item, Mapping) and isinstance(device := item.get("imei"), str):
+            yield device
 
 
 def to(path: str) -> Response:
