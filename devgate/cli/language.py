@@ -36,12 +36,9 @@ def said_of(beginning: str) -> str:
 
 @cache
 def _sentences() -> dict[str, str]:
-    from pathlib import Path
-
     from devgate.language.messages import sentences
 
-    files = sorted(Path(__file__).parent.glob("zh*.toml"))
-    return {english: said for file in files for english, said in sentences(file).items()}
+    return sentences(__file__)
 
 
 @cache

@@ -104,18 +104,20 @@ class Messages:
         return _choices(message) if _CHOICES.fullmatch(message) else message
 
 
-def sentences(file: Path) -> dict[str, str]:
-    """Chinese by English, from a file of this package's form."""
+def sentences(beside: str, language: Language = "zh") -> dict[str, str]:
+    """What is said in that language by its English: from the files beside a module."""
     import tomli  # the CLI needs none of it for English
 
-    return tomli.loads(file.read_text("utf-8"))
+    found: dict[str, str] = {}
+    for file in sorted(Path(beside).parent.glob(f"{language}*.toml")):
+        found |= tomli.loads(file.read_text("utf-8"))
+    return found
 
 
 @cache
 def gateway() -> dict[str, str]:
     """What the gateway says, and what an examination of it finds, by its English."""
-    files = sorted(Path(__file__).parent.glob("zh*.toml"))
-    return {english: said for file in files for english, said in sentences(file).items()}
+    return sentences(__file__)
 
 
 @cache

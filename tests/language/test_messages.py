@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomli
 
 import devgate
 from devgate.gateway.command import AMBIGUOUS, CORRECTED, DONE, ELSEWHERE, MESSAGES
@@ -18,7 +20,7 @@ from devgate.http.api.misfit import words as words_of
 from devgate.http.pages import messages as pages
 from devgate.http.pages import words
 from devgate.http.pages.i18n import WORDS
-from devgate.language.messages import gateway, said
+from devgate.language.messages import said
 from devgate.store import outage
 
 ROOT = Path(devgate.__file__).parent
@@ -203,7 +205,9 @@ def test_a_503_is_the_databases_unless_the_gateway_stopped() -> None:
     assert words.status_of(refused) == words.status_of({"status": "503"}) == "Refused: not on disk"
 
 
-def test_what_is_there_twice_is_the_same() -> None:
-    found = gateway()
-    for english in found.keys() & WORDS["zh"].keys():
-        assert found[english] == WORDS["zh"][english]
+@pytest.mark.parametrize("folder", ["http/pages", "cli"])
+def test_no_sentence_is_there_twice(folder: str) -> None:
+    root = Path(devgate.__file__).parent
+    files = [*root.glob("language/zh*.toml"), *root.glob(f"{folder}/zh*.toml")]
+    found = Counter(text for file in files for text in tomli.loads(file.read_text("utf-8")))
+    assert not [text for text, count in found.items() if count > 1]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import tomli
 from markupsafe import Markup
 
 from devgate.language.choice import LANGUAGES, Language, accepted
+from devgate.language.messages import gateway, sentences
 
 # By language, the sentence in place of the English one that the pages are written with.
-# What the page of the API says is in `zh_api.toml`.
+# What the page of the API says is in `zh_api.toml`; what a field may be, the gateway says, too.
 WORDS: Mapping[Language, Mapping[str, str]] = {
-    language: {
-        text: words
-        for file in sorted(Path(__file__).parent.glob(f"{language}*.toml"))
-        for text, words in tomli.loads(file.read_text("utf-8")).items()
-    }
-    for language in LANGUAGES
+    "en": sentences(__file__, "en"),
+    "zh": {**gateway(), **sentences(__file__)},
 }
 
 
