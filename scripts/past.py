@@ -128,9 +128,10 @@ def _alerts(
             sent.append({"id": id, "at": at + 1, "receiver": receiver, "rule": "unsure",
                          "title": title, "text": text, "state": "sent", "tries": 1,
                          "error": None})  # fmt: skip
-    sent[-1] |= {"state": "waiting", "tries": 2, "error": "no answer within 15 s"}
     alerts.save_firing(conn, [watch.row(id) for id in watch.firing], [])
-    alerts.log_put(conn, sent)
+    if sent:  # with few commands none may be unknown
+        sent[-1] |= {"state": "waiting", "tries": 2, "error": "no answer within 15 s"}
+        alerts.log_put(conn, sent)
 
 
 def _when(rng: Random, now: float) -> float:
