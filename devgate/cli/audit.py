@@ -39,7 +39,7 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
     request = {"type": "audit", **given(**filters)}
     if as_csv:
         print_csv(AUDIT_CSV, pages(where, request, PAGE), audit_row)
-    # Looked for further and further back, until there are so many.
+    # Looked for further and further back, until there are `limit`.
     found = list(pages(where, request, limit, limit))
     items = [one for page in found for one in page["items"]]
     if where.as_json:

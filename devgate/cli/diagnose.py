@@ -23,7 +23,7 @@ KNOWN = ("name", "site", "model", "serial", "firmware", "iccid")
 @click.argument("imei", type=ImeiType())
 @click.option(
     "--days", type=click.Choice(["1", "7", "30"]), default="7", show_default=True,
-    help="Over so many days up to now.",
+    help="Over this many days up to now.",
 )  # fmt: skip
 @common
 def diagnose(where: Where, imei: Imei, days: str) -> None:

@@ -89,7 +89,7 @@ class Caller:
 
     @property
     def hopeless(self) -> bool:
-        """Whether it has shown so many wrong tokens that it is closed."""
+        """Whether it has shown too many wrong tokens: it is closed."""
         return self._wrong >= (MAX_WRONG_TOKENS if self.unauthenticated else MAX_WRONG_LATER)
 
     def admit(self, request: Args) -> Source:

@@ -21,7 +21,7 @@ PROC = Path("/proc")
 
 
 def examine(devices: int, running: Running | None, proc: Path = PROC) -> Findings:
-    """What this machine allows a fleet of so many known devices."""
+    """What this machine allows a fleet of `known` devices."""
     yield _descriptors(devices, running)
     yield _memory(devices, proc)
     yield from _kernel(devices, proc)

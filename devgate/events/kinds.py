@@ -14,7 +14,7 @@ KINDS: Mapping[str, str] = {
     "device.offline": "its connection ended; the reason, and its number",
     "device.taken_over": "a second connection registered that IMEI; its number, both addresses",
     "device.flapping": "takeovers repeat: two devices may share one IMEI; how many, in which time;"
-    " with a count, so many registrations have no event of their own",
+    " with a count, that is how many registrations have no event of their own",
     "device.unknown": "a registration with an IMEI that is not in the store; its address, how many"
     " there were of this IMEI, and how many of others no event tells of",
     "device.mismatch": "a device says that a command named another IMEI than its own; that IMEI",

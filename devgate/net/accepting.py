@@ -66,7 +66,7 @@ class Accepting:
         self._failures = 0  # in a row
         self._quiet_until = -math.inf  # no more news of pauses before this time
         self._said = False  # that it is paused
-        self._fault_quiet_until = -math.inf  # likewise of faults
+        self._fault_quiet_until = -math.inf  # the same for faults
 
     async def run(self, listener: Listener) -> NoReturn:
         """Accept until cancelled. The listener is the caller's to close."""

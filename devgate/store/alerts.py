@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from devgate.store.alert_tables import alert_firing, alert_log, alert_receiver, alert_rule
 
 KEPT = 10_000  # messages of the record
-TRIMMED = 100  # ... and so many more, until the oldest are deleted
+TRIMMED = 100  # ... and this many more, until the oldest are deleted
 
 Row = dict[str, Any]
 Key = tuple[float, str, str]  # fired_at, rule, subject: a place in the list of what fires

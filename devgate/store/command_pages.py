@@ -1,7 +1,7 @@
 """Pages of commands: filtered, newest first, forward and back, and how many there are.
 
 A page is found by an index, and costs about what it shows. What no index knows (a site, who asked,
-start or stop) is looked for among so many of the newest commands, and no further in one look: the
+start or stop) is looked for among the newest NEAR + FAR commands, and no further in one look: the
 page is then shorter than was asked for, and `next` goes on behind what was looked at. So no page
 takes longer than its bounds, whatever is looked for among however many commands.
 """

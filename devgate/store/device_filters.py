@@ -100,7 +100,7 @@ def _contains(words: str, on_sqlite: bool, values: dict[str, Any]) -> str:
 
 
 def few(conn: Connection, wanted: Wanted, most: int) -> Sequence[str] | None:
-    """At most so many devices, among which all are that are looked for; None if no index gives so
+    """At most `most` devices, among which all are that are looked for; None if no index gives that
     few. Not all of them are looked for: they fit one of the conditions."""
     best: Sequence[str] | None = None
     for one in _sets(conn, wanted, most + 1):

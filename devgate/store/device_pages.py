@@ -38,7 +38,7 @@ from devgate.store.device_orders import (
 from devgate.store.device_rows import Row, Rows
 
 NEAR, FAR = 500, 8000  # devices that are looked at in the order of the page, in two steps
-MANY = 10  # times MAX_DEVICES: where about so many have a word, no set of them is looked for
+MANY = 10  # times MAX_DEVICES: where about that many have a word, no set of them is looked for
 
 
 class Page(NamedTuple):

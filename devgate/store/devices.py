@@ -67,7 +67,7 @@ def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
 
 
 def by_record(conn: Connection, words: str, limit: int) -> list[Device]:
-    """At most so many devices with just this serial number or ICCID: reads indexes."""
+    """At most `limit` devices with just this serial number or ICCID: reads indexes."""
     found: dict[str, Device] = {}
     for column in (t.c.serial, t.c.iccid):
         # As the indexes have it: otherwise SQLite does not use them.

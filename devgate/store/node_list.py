@@ -45,7 +45,7 @@ def online(conn: Connection) -> list[str]:
 
 
 def running(conn: Connection, now: float, limit: int) -> list[str]:
-    """The IMEIs of devices that run, at most so many, in no order."""
+    """The IMEIs of devices that run, at most `limit`, in no order."""
     return list(conn.scalars(_RUNNING, {"now": now, "limit": limit}))
 
 

@@ -23,7 +23,7 @@ def are_more(conn: Connection, sites: Collection[str], most: int) -> bool:
 
 
 def some(conn: Connection, sites: Collection[str], most: int) -> list[str]:
-    """The IMEIs of their devices, at most so many."""
+    """The IMEIs of their devices, at most `most`."""
     found: list[str] = []
     for site in sites:
         found += conn.scalars(_DEVICES, {"site": site, "count": most - len(found)})

@@ -182,6 +182,14 @@ def test_roles(role: str, may: set[str]) -> None:
         assert not any(token.may(kind) for kind in (None, 5, ["start"], {"a": 1}))
 
 
+@pytest.mark.parametrize("role", ["read", "command", "admin"])
+def test_who_is_limited_to_sites_may_not_ask_for_what_is_no_text(role: str) -> None:
+    """At the TCP port of the control channel, `"type": []` with such a token was a traceback."""
+    token = Token("shop", role, "", "", frozenset({"North"}))
+    assert not any(token.may(kind) for kind in (None, 5, ["start"], {"a": 1}))
+    assert token.may("status")
+
+
 def test_each_operation_has_its_role() -> None:
     """A new operation must be given its place, or only `admin` may ask for it."""
     reads = {kind for kind in OPERATIONS if Token("", "read", "", "").may(kind)}

@@ -155,7 +155,7 @@ def test_without_a_gateway_an_unknown_order_is_told_as_by_one(run: Run, tables: 
     """It ended in a traceback."""
     listed = run("list", "--sort", "foo")
     assert listed.exit_code == 2
-    assert "devgate: sort: imei or -imei or " in listed.stderr
+    assert "devgate: sort: imei, -imei, " in listed.stderr
     assert run("list", "--sort", "-since").exit_code == 0
 
 

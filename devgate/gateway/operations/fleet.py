@@ -166,7 +166,7 @@ def soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
 
 
 async def _counted(gateway: Gateway, kept: Fleet, days: int) -> fleet_day.Counted:
-    """The last day's counts; those of so many days are made beside the service."""
+    """The last day's counts; those of `days` are made beside the service."""
     counted = await kept.counted(gateway.records, partial(soon, gateway))
     if kept.past.want(days):
         fill = partial(kept.past.fill, gateway.records, gateway.background)

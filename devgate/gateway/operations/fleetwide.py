@@ -37,7 +37,7 @@ async def running(gateway: Gateway) -> Collection[str]:
 
 
 async def running_few(gateway: Gateway, most: int) -> Collection[str] | None:
-    """The IMEIs of devices that run, if they are at most so many; None if there are more.
+    """The IMEIs of devices that run, if they are at most `most`; None if there are more.
 
     Raises StoreError at a node.
     """

@@ -119,7 +119,7 @@ def rights_of(settings: OidcSettings, claims: Mapping[str, Any]) -> Rights | Non
     if ALL in sites:
         return Rights(role, None)
     named = frozenset(one for one in sites if 0 < len(one) <= MAX_SITE and one.isprintable())
-    # To leave some out would be to guess which: nobody has so many by intent.
+    # To leave some out would be to guess which: nobody has that many by intent.
     return Rights(role, named) if 0 < len(named) <= MAX_SITES else None
 
 

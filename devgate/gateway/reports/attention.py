@@ -13,7 +13,7 @@ from devgate.store.absence import Absence
 
 CRITICAL, WARNING = "critical", "warning"
 RECENT = 3  # hours that are compared with those before them; the one under way is among them
-# Failures stand out if there are at least so many, twice as many as usual, and more than chance
+# Failures stand out if there are at least this many, twice as many as usual, and more than chance
 # makes of the usual rate: three standard deviations.
 FEWEST, TIMES, DEVIATIONS = 5, 2.0, 3.0
 # What part of the fleet is offline when that is a warning, and when it is critical.

@@ -179,7 +179,7 @@ def by_hour(counted: Counted) -> list[dict[str, Any]]:
 def by_hours(
     counted: Counted, past: Past, days: int, online: int, now: float
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Each hour of so many days, oldest first: its counts, and how many were online at its end.
+    """Each hour of `days`, oldest first: its counts, and how many were online at its end.
 
     Whether all of them are known: the last day is, and hours of the time before may be counted
     later.

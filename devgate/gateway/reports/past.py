@@ -47,7 +47,7 @@ class Past:
     _until: float = 0.0  # young hours need not be counted again before that
 
     def since(self, days: int, now: float) -> int:
-        """The number of the first hour of so many days."""
+        """The number of the first hour of `days`."""
         return int(now) // HOUR - days * 24 + 1
 
     def missing(self, days: int, now: float) -> list[int]:

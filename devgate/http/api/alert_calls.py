@@ -17,8 +17,8 @@ _URL = (
 _FIELDS = (
     Field("site", nullable(s.NAME), "Only of this site; null for all."),
     Field("tag", nullable(s.TAG), "Only of machines with this tag; null for any."),
-    Field("minutes", s.MINUTES, "For so many minutes it has to be so."),
-    Field("days", s.DAYS_AHEAD, "Of a certificate: so many days before it expires."),
+    Field("minutes", s.MINUTES, "How many minutes it has to be so."),
+    Field("days", s.DAYS_AHEAD, "Of a certificate: how many days before it expires."),
     Field("quiet", nullable(s.QUIET), "Hours in which nobody is notified; null for none."),
     Field(
         "zone",

@@ -24,7 +24,7 @@ _WHICH = (
     Field("imeis", nullable(_IMEIS), "These devices; or `match`."),
     Field("match", nullable(_MATCH), "All devices that match, as `GET /api/devices` finds them; "
           "`{}` is all there are."),
-    Field("most", nullable(s.whole(0, MAX_MACHINES)), "409 if more than so many match."),
+    Field("most", nullable(s.whole(0, MAX_MACHINES)), "409 if more devices than this match."),
     Field("dry_run", nullable(s.YES), "true: only count them."),
 )  # fmt: skip
 _WHICHEVER = rules.one_of(imeis=rules.LIST, match=rules.OBJECT)

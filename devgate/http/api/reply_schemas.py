@@ -199,7 +199,7 @@ SHAPES: dict[str, Schema] = {
     ),
     "Upgraded": shape(
         "Another process is the gateway now. `connections` of devices were handed over, those "
-        "with TLS are `closed`; devices waited for so many `seconds`.",
+        "with TLS are `closed`; `seconds` is how long devices waited.",
         status=TEXT, message=TEXT, version=TEXT, former=TEXT, pid=WHOLE, connections=WHOLE,
         closed=WHOLE, seconds=NUMBER,
     ),

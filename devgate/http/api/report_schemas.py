@@ -92,7 +92,7 @@ REPORTS: dict[str, Schema] = {
         "in ten and all were answered.",
         **ANSWERS,
     ),
-    "OtherAnswers": shape("The same of so many other devices.", devices=WHOLE, **ANSWERS),
+    "OtherAnswers": shape("The same of `devices` other ones.", devices=WHOLE, **ANSWERS),
     "Keyed": shape("A command, and its key.", command=TEXT, key=MAYBE),
     "Change": shape("A field that was changed.", old=ANY, new=ANY),
     "Event": optional(

@@ -21,9 +21,10 @@ from devgate.http.problems import Answer, http_status, of, problem
 from devgate.http.web import Web
 from devgate.model import limits, shown
 
-ORDERS = frozenset(call.operation for call in CALLS if call.waits)
+# Tuples, for a caller's `type` may be any JSON, also what has no hash.
+ORDERS = tuple({call.operation for call in CALLS if call.waits})
 # Operations that go on: for these there are other calls.
-STREAMS = frozenset(call.operation for call in CALLS if call.stream)
+STREAMS = tuple({call.operation for call in CALLS if call.stream})
 
 
 def routes(web: Web) -> list[BaseRoute]:

@@ -45,7 +45,7 @@ class Window(NamedTuple):
         return round(x, 1), round(y, 1)
 
     def moved(self, east: float, north: float) -> Window:
-        """Another part, by so many widths and heights."""
+        """The part that is `east` widths and `north` heights away."""
         high = self.degrees * HEIGHT / WIDTH / self.stretch
         return self._replace(
             latitude=min(85.0, max(-85.0, self.latitude + north * high)),

@@ -62,7 +62,7 @@ EVENTS = BY_NAME["event"]  # they are only added to, and their number is their k
 
 
 def slices(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values, so many at a time."""
+    """The values, at most `size` at a time."""
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some

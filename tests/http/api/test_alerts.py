@@ -128,7 +128,7 @@ def test_what_is_wrong_is_named(admin: httpx.Client) -> None:
     add(admin, RECEIVERS, name="ops", url="wecombot://0123456789")
     right = {**AWAY, "receivers": ["ops"]}
     for change, names in (
-        ({"kind": "odd"}, "kind: offline or site_outage"),
+        ({"kind": "odd"}, "kind: offline, site_outage, "),
         ({"quiet": "night"}, "quiet: hours like 22:00-07:00"),
         ({"zone": "Mars/Olympus"}, "zone: a time zone like"),
         ({"kind": "failures", "site": "Mall"}, "site: a rule about failures is for all"),
