@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing
-from tests.e2e.device import WAIT_SECONDS, frame
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, Json, environment, request_bytes
 
 STORY = [
@@ -138,25 +138,32 @@ def test_a_devices_number_is_given_beside_the_name_of_the_request(served: Gatewa
     assert served.cli("devices", "remove", imei, other, "--yes").returncode == 0
 
 
-def test_a_watcher_that_does_not_read_holds_nothing_up(served: Gateway, imei: str) -> None:
+def test_a_watcher_that_does_not_read_holds_nothing_up(
+    served: Gateway, unused: Iterator[str]
+) -> None:
     """It gets all of it when it reads again: what has left the memory is in the database."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as slow:
+    imeis = [next(unused) for _ in range(8)]  # several: who reads nothing for 30 s is left
+    with (
+        contextlib.closing(socket.socket(socket.AF_UNIX)) as slow,
+        contextlib.ExitStack() as files,
+    ):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(WAIT_SECONDS)
         slow.connect(str(served.socket))
-        slow.sendall(request_bytes({"type": "watch", "imei": imei}))
-        lines = slow.makefile("rb")
+        slow.sendall(request_bytes({"type": "watch"}))
+        lines = files.enter_context(slow.makefile("rb"))
         assert json.loads(lines.readline())["status"] == "200"
-        with served.register(imei) as device, Caller(served) as caller:
-            for number in range(400):
-                caller.send(imei=imei, type="stop")
-                device.expect(frame("000", imei, "ST"))
-                device.send(frame("200", imei, "ST"))
-                device.expect(frame("200", imei, "ST"))
-                assert caller.line()["status"] == "200", number
-        told = [json.loads(lines.readline()) for _ in range(2 + 3 * 400)]
-        lines.close()
-    assert [event["type"] for event in told] == ["device.online", *STORY[1:4] * 400, STORY[4]]
+        with Caller(served) as caller, contextlib.ExitStack() as devices:
+            for imei in imeis:
+                devices.enter_context(Robot(served, imei))
+            for number in range(50):
+                for imei in imeis:
+                    caller.send(imei=imei, type="stop")
+                assert [caller.line()["status"] for _ in imeis] == ["200"] * 8, number
+        told = [json.loads(lines.readline()) for _ in range(8 * (2 + 3 * 50))]
+    for imei in imeis:
+        types = [event["type"] for event in told if event["imei"] == imei]
+        assert types == ["device.online", *STORY[1:4] * 50, STORY[4]]
     numbers = [event["event"] for event in told]
     assert numbers == sorted(set(numbers))
 
