@@ -19,19 +19,19 @@ def examine(settings: Settings) -> Findings:
 
 async def _look(settings: Settings) -> Finding:
     # Here, because a gateway without a provider need not carry its libraries.
-    from devgate.http.oidc.asking import Asking, Away
+    from devgate.http.oidc.asking import ProviderAway, ProviderRequests
     from devgate.http.oidc.provider import Provider
 
     oidc = settings.http.oidc
     try:
         oidc.secret()
-        asking = Asking(oidc.issuer, oidc.ca_file)
+        asking = ProviderRequests(oidc.issuer, oidc.ca_file)
     except SetupError as err:
         return error(CHECK, str(err), "mend it: the gateway does not start until then")
     try:
         provider = Provider(oidc.issuer, asking)
         keys = sum([len(await provider.keys(None, kind)) for kind in ("RSA", "EC", "OKP")])
-    except Away as err:
+    except ProviderAway as err:
         return warning(
             CHECK,
             f"nobody can log in through {oidc.called}: {err}",

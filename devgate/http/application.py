@@ -1,4 +1,4 @@
-"""All routes, and what stands around them."""
+"""All routes, the check of callers in front of them, and their errors as answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from devgate.errors import DevgateError
 from devgate.http import health, metrics, problems
 from devgate.http.api import documents
 from devgate.http.api import routes as api
-from devgate.http.auth import CHALLENGE, LOOKING, Caller, identify, refuse
+from devgate.http.auth import CHALLENGE, SAFE_METHODS, Caller, identify, refuse
 from devgate.http.forwarded import Proxies
 from devgate.http.headers import SafeHeaders
 from devgate.http.pages import missing
@@ -30,19 +30,19 @@ from devgate.http.problems import Problem
 from devgate.http.serving.connection import WebConnection
 from devgate.http.web import Web
 
-# What needs no token and no session.
+# Paths that need no token and no session.
 OPEN = (
     "/healthz", "/readyz", "/login", "/login/oidc", "/login/oidc/callback", "/invitation",
     "/preferences", "/favicon.ico",
 )  # fmt: skip
 OPEN_BELOW = "/static/"
 HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
-FULL = "all connections are in use; nothing was done"
+NO_ROOM = "all connections are in use; nothing was done"
 PARTS = (api, documents, health, metrics, pages)
 
 
-class Gate:
-    """Lets nobody in but those we know. It stands in front of every route, also of new ones."""
+class Admission:
+    """Admits known callers only. It stands in front of every route, also of new ones."""
 
     def __init__(self, app: ASGIApp, web: Web) -> None:
         self._app = app
@@ -54,9 +54,9 @@ class Gate:
         """As an ASGI application: answer the request, or refuse it."""
         self._find_client(scope)
         connection: WebConnection | None = scope.get("devgate.connection")
-        refusal = self._look(scope)
+        refusal = self._refusal(scope)
         if connection is not None and connection.only_health and scope["path"] not in HEALTH:
-            refusal = problems.problem("503", FULL, 503, {"Retry-After": "5"})
+            refusal = problems.problem("503", NO_ROOM, 503, {"Retry-After": "5"})
             connection.finish()
         caller = scope.get("devgate.caller")
         if refusal is not None or caller is None:
@@ -101,12 +101,12 @@ class Gate:
         connection.known = caller.source
 
     def _find_client(self, scope: Scope) -> None:
-        """Put the client's address in the place of the proxy's."""
+        """Replace the address of a proxy by that of the client."""
         if peer := scope.get("client"):
             forwarded = Headers(scope=scope).getlist("x-forwarded-for")
             scope["client"] = (self._proxies.client(peer[0], forwarded), peer[1])
 
-    def _look(self, scope: Scope) -> Response | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         request, path = Request(scope), scope["path"]
         try:
             caller = identify(self._web, request)
@@ -117,11 +117,11 @@ class Gate:
         if path in self._open or path.startswith(OPEN_BELOW):
             return None
         if caller is None:
-            if request.method in LOOKING and _shows_pages(request):
+            if request.method in SAFE_METHODS and _shows_pages(request):
                 back = path + ("?" + request.url.query if request.url.query else "")
                 return RedirectResponse(f"/login?{urlencode({'next': back})}", 303)
             return problems.problem("401", "no token; nothing was done", 401, CHALLENGE)
-        if _is_api(path) and caller.session is not None and request.method not in LOOKING:
+        if _is_api(path) and caller.session is not None and request.method not in SAFE_METHODS:
             return problems.problem(
                 "401",
                 "a token expected: a session may only look; nothing was done",
@@ -132,12 +132,12 @@ class Gate:
 
 
 def application(web: Web) -> Starlette:
-    """All that is served, with what is done for each request."""
+    """The application: all routes, and what is done for each request."""
     return Starlette(
         routes=[route for part in PARTS for route in part.routes(web)],
         middleware=[
             Middleware(SafeHeaders, secure=web.secure),
-            Middleware(Gate, web=web),
+            Middleware(Admission, web=web),
         ],
         exception_handlers={
             Problem: _problem,
@@ -153,11 +153,11 @@ async def _problem(request: Request, err: Exception) -> Response:
 
 
 async def _devgate(request: Request, err: Exception) -> Response:
-    return problems.of(cast("DevgateError", err))
+    return problems.problem_of(cast("DevgateError", err))
 
 
 async def _http(web: Web, request: Request, err: Exception) -> Response:
-    """What Starlette says itself: no such route, or another method."""
+    """Answer an error that Starlette raises: there is no such route, or not for this method."""
     err = cast("HTTPException", err)
     nothing_here = err.status_code in (404, 405)
     if nothing_here and _shows_pages(request) and not _is_api(request.url.path):
@@ -169,7 +169,7 @@ async def _http(web: Web, request: Request, err: Exception) -> Response:
 
 
 def _shows_pages(request: Request) -> bool:
-    """Whether a browser asks, for a person to look at the answer."""
+    """Whether a browser asks, and a person will look at the answer."""
     return "text/html" in request.headers.get("accept", "")
 
 

@@ -1,6 +1,6 @@
 """The caller of a request: by a token in its head, or by a session.
 
-What a caller may ask is decided in `gateway.access`, here as on the control channel.
+What a caller may ask is decided in `devgate.access`, here as on the control channel.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from devgate.http.sessions import Session
 from devgate.http.web import Web
 from devgate.model import Source, limits
 
-# With a session's cookie one only looks: the browser sends it along with whatever another site
-# makes it send. Pages that change something have forms with a token of their own.
-LOOKING = frozenset({"GET", "HEAD"})
+# The only methods that a session's cookie is enough for: a browser also sends it with requests
+# that another site causes. Pages that change something have forms with a token.
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="devgate"'}
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what is recorded of it."""
+    """Who asks, and what is recorded of that one."""
 
     name: str
     role: str
@@ -40,7 +40,8 @@ class Caller:
         return may(self.role, operation, self.sites)
 
     def is_as(self, other: Caller) -> bool:
-        """Whether it is the same one with the same rights: another role sees other buttons."""
+        """Whether this is the same caller with the same rights: another role sees other
+        buttons."""
         mine, others = (one.source for one in (self, other))
         return (mine, self.role, mine.sites) == (others, other.role, others.sites)
 

@@ -1,8 +1,7 @@
 """A board: one picture in parts, drawn again when it is due, and those who look at it.
 
-Of what concerns it alone it shows the first few changes at once; with all else it takes its time.
-What costs next to nothing (a row of a list, a number in memory) is shown within a second: that is
-a glance.
+The first few changes that concern this board alone are shown at once, all others later. What is
+cheap to draw (a row of a list, a number in memory) is shown within a second: that is a glance.
 """
 
 from __future__ import annotations
@@ -17,25 +16,26 @@ import trio
 
 from devgate.events.kinds import Event
 from devgate.events.log import EventLog
-from devgate.http.cpu_budget import Share, rest
+from devgate.http.cpu_budget import CpuShare, pause_seconds
 from devgate.http.problems import written
 
 GAP_SECONDS = 0.5  # seconds at least from one drawing of a board to the next
-BURST, WITHIN = 6, 30.0  # draws at once, in that many seconds: a start makes four events
-CALM_SECONDS = 10.0  # seconds between two drawings of what can wait
+# Drawings at once within these seconds: a start makes four events.
+MAX_QUICK, QUICK_SECONDS = 6, 30.0
+LATER_SECONDS = 10.0  # seconds between two drawings of what can wait
 
 
 class Concern(Enum):
     """What an event is to a board."""
 
     NONE = 0
-    CALM = 1  # it shows it some time
+    LATER = 1  # the board is drawn again when it has its turn
     AT_ONCE = 2
-    ROW = 3  # it shows it in one of its rows within a second, and altogether some time
+    ROW = 3  # one of its rows is drawn again within a second, and the board when it has its turn
 
 
-# Draws all parts; or, not `whole`, those that cost next to nothing, and rows that events
-# concerned: such a part is called PART/ROW. None: it cannot be drawn now.
+# Draws all parts (True), or only the cheap ones and the rows that events concerned (False). Such a
+# row is a part named PART/ROW. None: the board cannot be drawn now.
 Draw = Callable[[bool], Awaitable[Mapping[str, str] | None]]
 Concerns = Callable[[Event], Concern]
 
@@ -45,8 +45,8 @@ class Hub(NamedTuple):
 
     log: EventLog
     clock: Callable[[], float]  # seconds of the processor that were used
-    share: Share
-    glances: Share
+    share: CpuShare
+    glances: CpuShare
 
 
 class Board:
@@ -54,37 +54,37 @@ class Board:
 
     def __init__(self, draw: Draw, concerns: Concerns, pulse: float, hub: Hub) -> None:
         self.viewers = 0
-        self.over = False  # nothing more will come
+        self.over = False  # it will not be drawn again
         self.number = 0  # of the newest drawing
         self.position = -1  # the newest event that it knows of
         self.scope = trio.CancelScope()
         self._draw, self._concerns, self._pulse, self._hub = draw, concerns, pulse, hub
         self._parts: Mapping[str, str] = {}
         self._changes = self._whole = b""
-        self._unsure = False  # somebody looks whose picture is not known here
+        self._unsure = False  # a viewer has a picture that may differ from ours
         self._last = -math.inf  # when it was drawn
-        self._quick: deque[float] = deque(maxlen=BURST)  # when it was drawn at once
-        self._at_once, self._calm = math.inf, math.inf  # when it is due, for either reason
+        self._quick: deque[float] = deque(maxlen=MAX_QUICK)  # when it was drawn at once
+        self._at_once, self._later = math.inf, math.inf  # when it is due, for either reason
         self._glance, self._glanced = math.inf, -math.inf  # when one is due, and the last was
         self._reserved: float | None = None  # seconds of the processor, for the next glance
-        self._rest = trio.CancelScope()
+        self._sleeping = trio.CancelScope()
         self._cost = self._cost_of_glance = 0.0  # seconds of the processor, the last time
-        self._lot = trio.lowlevel.ParkingLot()
+        self._waiting = trio.lowlevel.ParkingLot()
 
     def join(self, seen: int) -> Viewer:
-        """For one who has a picture that knows of all events up to `seen`, and perhaps of more."""
+        """A viewer whose picture shows all events up to `seen`, and perhaps later ones."""
         if not self.number and self._hub.log.last > seen:
-            self._be_due(at_once=self._soonest())  # later ones are taken into account
+            self._be_due(at_once=self._soonest())  # apply() gets the events after these
         self._unsure = self._unsure or self.position < seen or not self.number
         return Viewer(self, seen)
 
     async def after(self, number: int) -> None:
-        """Wait until there is a newer one, or it is over."""
+        """Wait until there is a newer drawing than this one, or the board is over."""
         while self.number == number and not self.over:
-            await self._lot.park()
+            await self._waiting.park()
 
     def changes_since(self, number: int) -> bytes:
-        """What changed since that drawing, as a server-sent event; empty if nothing did."""
+        """What changed since that drawing, as a server-sent event; empty if nothing changed."""
         return self._changes if number + 1 == self.number else self.whole
 
     @property
@@ -102,28 +102,28 @@ class Board:
         if concern is Concern.AT_ONCE:
             self._be_due(at_once=self._soonest())
         elif concern is not Concern.NONE:
-            self._be_due(calm=self._last + CALM_SECONDS)
+            self._be_due(later=self._last + LATER_SECONDS)
             if concern is Concern.ROW:
                 self.glance()
 
     def glance(self) -> None:
-        """Show soon what costs next to nothing."""
+        """Draw the cheap parts soon."""
         if self._reserved is None:
             self._reserved = self._cost_of_glance
             self._be_due(glance=self._hub.glances.turn(trio.current_time(), self._reserved))
 
     def apply_all(self) -> None:
-        """Nobody knows what happened."""
-        self._be_due(calm=self._last + CALM_SECONDS)
+        """Events may have been missed: the board is drawn again when it has its turn."""
+        self._be_due(later=self._last + LATER_SECONDS)
 
     def end(self) -> None:
         """Ends the streams of all who look."""
         self.over = True
-        self._lot.unpark_all()
+        self._waiting.unpark_all()
 
     async def run(self) -> None:
         """Draw when it is due, until cancelled."""
-        self._calm = trio.current_time() + self._pulse
+        self._later = trio.current_time() + self._pulse
         while True:
             expected = await self._turn()
             spent = self._hub.clock()
@@ -133,31 +133,33 @@ class Board:
                 self._hub.share.measured(expected, self._cost)
 
     def _soonest(self) -> float:
-        full = len(self._quick) == BURST
-        return max(self._last + GAP_SECONDS, self._quick[0] + WITHIN if full else -math.inf)
+        full = len(self._quick) == MAX_QUICK
+        return max(self._last + GAP_SECONDS, self._quick[0] + QUICK_SECONDS if full else -math.inf)
 
     def _be_due(
-        self, at_once: float = math.inf, calm: float = math.inf, glance: float = math.inf
+        self, at_once: float = math.inf, later: float = math.inf, glance: float = math.inf
     ) -> None:
         self._at_once = min(self._at_once, at_once)
         self._glance = min(self._glance, glance)
-        if calm < self._calm:
-            self._calm = calm
-            self._rest.deadline = min(self._rest.deadline, calm)
-        self._rest.deadline = min(self._rest.deadline, at_once, glance)
+        if later < self._later:
+            self._later = later
+            self._sleeping.deadline = min(self._sleeping.deadline, later)
+        self._sleeping.deadline = min(self._sleeping.deadline, at_once, glance)
 
     async def _turn(self) -> float | None:
-        """Wait until it is to be drawn. What is expected to be spent, if that is rested from."""
-        while (due := min(self._at_once, self._calm)) > trio.current_time():
+        """Wait until the board is to be drawn. Returns the expected seconds of the processor if
+        the drawing had a turn of the budget, and None if it is drawn at once."""
+        while (due := min(self._at_once, self._later)) > trio.current_time():
             await self._wait(due)
         expected = None
         if self._at_once > (now := trio.current_time()):
             expected = self._cost
-            self._calm = -math.inf  # it has its turn: nobody need ask for another
+            self._later = -math.inf  # it has its turn: no other event has to ask for one
             turn = self._hub.share.turn(now, expected)
-            turn = max(turn, self._last + rest(expected))  # it may have been drawn at once
+            # The drawing before may have been one at once, which the budget does not know of.
+            turn = max(turn, self._last + pause_seconds(expected))
             while (until := min(self._at_once, turn)) > now:
-                self._be_due(glance=max(now, max(self._last, self._glanced) + CALM_SECONDS))
+                self._be_due(glance=max(now, max(self._last, self._glanced) + LATER_SECONDS))
                 await self._wait(until)
                 now = trio.current_time()
         if self._at_once <= (now := trio.current_time()):
@@ -165,8 +167,8 @@ class Board:
         return expected
 
     async def _wait(self, until: float) -> None:
-        """Wait at most until then, or until a glance is due: that is drawn here."""
-        with trio.CancelScope(deadline=min(until, self._glance)) as self._rest:
+        """Wait until then, or until a glance is due, which is drawn here."""
+        with trio.CancelScope(deadline=min(until, self._glance)) as self._sleeping:
             await trio.sleep_forever()
         if self._glance > trio.current_time():
             return
@@ -180,24 +182,24 @@ class Board:
 
     async def _paint(self) -> None:
         self._last = trio.current_time()
-        self._at_once, self._calm = math.inf, self._last + self._pulse
+        self._at_once, self._later = math.inf, self._last + self._pulse
         position = self._hub.log.last
         if (parts := await self._draw(True)) is not None:
             self.position = position
-            # Rows that were sent by themselves may differ from what these parts say of them.
+            # Rows that were drawn by themselves may differ from these parts: all are sent.
             if self._parts.keys() - parts.keys():
                 self._parts = {}
             self._show(parts, self._unsure)
             self._unsure = False
 
     def _show(self, parts: Mapping[str, str], anyway: bool = False) -> None:
-        """Tell those who look what these change. Parts that are not among them stay."""
+        """Give viewers the parts that changed. Parts that are not among these stay."""
         changed = {name: part for name, part in parts.items() if self._parts.get(name) != part}
         if changed or anyway:
             self._parts = {**self._parts, **changed}
             self._whole, self._changes = b"", _encode(changed) if changed else b""
             self.number += 1
-            self._lot.unpark_all()
+            self._waiting.unpark_all()
 
 
 def _encode(parts: Mapping[str, str]) -> bytes:
@@ -210,7 +212,7 @@ class Viewer:
     def __init__(self, board: Board, seen: int) -> None:
         self._board, self._seen = board, seen
         self._first = True
-        # What is there may be newer than what this one has.
+        # The newest drawing may be newer than the picture that this one has.
         self._has = board.number - (board.number > 0)
 
     async def news(self) -> bytes:

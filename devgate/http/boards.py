@@ -1,9 +1,9 @@
 """Boards: parts of live pages, drawn once for all who see the same.
 
-What it costs is bounded, whatever happens and however many look. A board is drawn while somebody
-looks at it, when an event concerns it or time has passed. All boards together take a small part
-of a core, and glances have a part of their own. Those who look are sent the parts that changed,
-all of them the same bytes.
+Their cost is bounded, whatever happens and however many people look. A board is drawn while
+somebody looks at it, when an event concerns it or time has passed. All boards together take a
+small part of a core, and glances have a part of their own. All viewers are sent the same bytes:
+the parts that changed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import trio
 
 from devgate.errors import DevgateError
 from devgate.events.log import EventLog
-from devgate.http.board import CALM_SECONDS, Board, Concerns, Draw, Hub
-from devgate.http.cpu_budget import GLANCES, Share
+from devgate.http.board import LATER_SECONDS, Board, Concerns, Draw, Hub
+from devgate.http.cpu_budget import GLANCES_SHARE, CpuShare
 
 log = logging.getLogger("devgate.http")
 
-GATHER_SECONDS = 0.5  # seconds in which events gather before anybody looks at them
-STATE_SECONDS = 1.0  # seconds between two looks at how the database is, which makes no event
+GATHER_SECONDS = 0.5  # seconds in which events gather before boards are drawn for them
+STATE_SECONDS = 1.0  # seconds between two looks at the database's state: no event tells of it
 
 
 class Boards:
@@ -36,7 +36,7 @@ class Boards:
         clock: Callable[[], float] = process_time,
         state: Callable[[], str] = lambda: "ok",
     ) -> None:
-        self._hub = Hub(log, clock, Share(), Share(GLANCES))
+        self._hub = Hub(log, clock, CpuShare(), CpuShare(GLANCES_SHARE))
         self._state = state  # of the database: "ok", or what is wrong
         self._stopping = stopping
         self._boards: dict[Hashable, Board] = {}
@@ -57,9 +57,9 @@ class Boards:
     def looking(
         self, key: Hashable, draw: Draw, concerns: Concerns, pulse: float
     ) -> Iterator[Board]:
-        """The board of that key, made for the first who looks and given up by the last.
+        """The board of that key, made for the first viewer and ended with the last.
 
-        It is drawn in the name of the first: the key says all that a drawing depends on.
+        It is drawn with the rights of the first: the key holds all that a drawing depends on.
         """
         board = self._boards.get(key)
         if board is None or board.over:
@@ -88,7 +88,7 @@ class Boards:
         self._nursery.start_soon(self._run, board)
 
     async def _run(self, board: Board) -> None:
-        """A fault in one board ends that one alone; who looks at it comes back to another."""
+        """A fault ends this board alone; its viewers connect again and get another."""
         with board.scope:
             try:
                 await board.run()
@@ -110,7 +110,7 @@ class Boards:
             state = self._state()
             for board in self._boards.values():
                 if state != "ok" and not board.number:
-                    board.apply_all()  # nothing has been drawn of which there is a glance
+                    board.apply_all()  # a glance needs a first drawing
                 elif state != "ok" or before != "ok":
                     board.glance()
                 if state == "ok" != before:
@@ -121,8 +121,8 @@ class Boards:
         while True:
             try:
                 await self._follow(position)
-            except DevgateError:  # so far behind that the database is asked, and it is away
-                await trio.sleep(CALM_SECONDS)
+            except DevgateError:  # events this old are in the database alone, and it is away
+                await trio.sleep(LATER_SECONDS)
                 position = self._hub.log.last
                 for board in self._boards.values():
                     board.apply_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Nothing from elsewhere, no script or style within a page, nobody around it.
+# Nothing from other sites, no script or style inside a page, and no page in a frame.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -22,16 +22,16 @@ ALWAYS = {
     "Cache-Control": "no-store",
 }
 # What the API answers is for programs: no browser shows it as a page.
-ATTACHED = 'attachment; filename="api.json"'
-A_YEAR = "max-age=31536000"
+ATTACHMENT = 'attachment; filename="api.json"'
+HSTS_YEAR = "max-age=31536000"
 
 
 class SafeHeaders:
-    """Puts them on each response. `secure`: it came by TLS, and so must the next request."""
+    """Adds these headers to each response. `secure`: browsers come by TLS, and must go on so."""
 
     def __init__(self, app: ASGIApp, secure: bool) -> None:
         self._app = app
-        self._headers = {**ALWAYS, **({"Strict-Transport-Security": A_YEAR} if secure else {})}
+        self._headers = {**ALWAYS, **({"Strict-Transport-Security": HSTS_YEAR} if secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application."""
@@ -43,7 +43,7 @@ class SafeHeaders:
                     headers.setdefault(name, value)
                 kind = headers.get("content-type", "")
                 if scope["path"].startswith("/api/") and "json" in kind:
-                    headers.setdefault("Content-Disposition", ATTACHED)
+                    headers.setdefault("Content-Disposition", ATTACHMENT)
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -14,7 +14,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.http.problems import written
 from devgate.http.web import Web
 
-# Looked at once a second. A loop that stalls this long has lost devices already.
+# The poller notes its progress once a second. A loop that stalls this long has lost devices.
 BEHIND_SECONDS = 5.0
 
 OK = "ok"
@@ -33,7 +33,7 @@ def routes(web: Web) -> list[BaseRoute]:
 
 
 def alive(gateway: Gateway) -> Mapping[str, str]:
-    """What must be well for the process to go on: else it is to be started again."""
+    """The checks that fail if the process has to be started again."""
     behind = trio.current_time() - gateway.desk.counts.progress
     if behind < BEHIND_SECONDS:
         poller = OK
@@ -45,7 +45,7 @@ def alive(gateway: Gateway) -> Mapping[str, str]:
 
 
 def ready(gateway: Gateway) -> Mapping[str, str]:
-    """What must be well for orders to be sent here. Each is `ok`, or says what is wrong."""
+    """The checks that fail if no orders can be sent here. Each is `ok`, or says what is wrong."""
     state = gateway.records.state
     return {
         **alive(gateway),

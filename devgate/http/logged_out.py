@@ -1,8 +1,8 @@
 """Sessions that were logged out of.
 
-A session is a signed cookie, which a copy outlives. So the id of each session that was ended is
-kept for as long as its cookie could be used: in memory and in the database, and in a file for the
-time when that is away.
+A session is a signed cookie, and a copy of the cookie would go on after a logout. So the id of
+each ended session is remembered for as long as its cookie could be used: in memory, in the
+database, and in a file for times when the database is away.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MAX_LINE = 64  # characters; ours have 27
 PRUNE_LINES = 10_000  # lines of the file, then it is written again
 
 
-class Ended:
-    """The ids, each with the time (wall clock, seconds) until which it matters."""
+class EndedSessions:
+    """The ids, each with the time (wall clock, seconds) at which its cookie expires."""
 
-    def __init__(self, path: str, lasts: float) -> None:
-        """`path` is the file, empty for none. `lasts`: how long a session could go on, in
-        seconds. A file that cannot be read or written is done without, with a warning."""
+    def __init__(self, path: str, lifetime: float) -> None:
+        """`path` is the file, empty for none. `lifetime`: how long a cookie could be used, in
+        seconds. If the file cannot be read or written, a warning says that it is not used."""
         self.path = path
-        self._lasts = lasts
+        self._lifetime = lifetime
         self._until: dict[str, float] = {}
         self._lines = 0
         if path:
@@ -33,7 +33,7 @@ class Ended:
                 self._read()
                 self._write_anew()
             except OSError as err:
-                # The secret may be where the gateway only reads: that is no reason to stay down.
+                # The folder of the secret may be read-only: the gateway starts with a warning.
                 log.warning(
                     "logouts are kept in the database alone file=%s reason=%s", path, err.strerror
                 )
@@ -44,7 +44,7 @@ class Ended:
 
     def add(self, id: str) -> None:
         """From now on, this session has ended."""
-        self._until[id] = time() + self._lasts
+        self._until[id] = time() + self._lifetime
 
     def write(self, id: str) -> None:
         """Write an added id to the file. It blocks: for a thread. Raises OSError."""
@@ -72,7 +72,7 @@ class Ended:
                     self._until[id] = float(until)
 
     def _write_anew(self) -> None:
-        """Without those that no cookie can bring any more."""
+        """Write the file without the ids whose cookies have expired."""
         now = time()
         self._until = {id: until for id, until in self._until.items() if until > now}
         temporary = f"{self.path}.new"

@@ -1,8 +1,7 @@
-"""/metrics: the gateway's counts in Prometheus' words, as they stand when somebody looks.
+"""/metrics: the gateway's counts in the format of Prometheus, as they are at each scrape.
 
-Nothing is labelled by device: with ten thousand of them one look would stall the loop. What is
-written here is gathered on the loop, in one go and in well under a millisecond, and put into
-text by a thread.
+Nothing is labelled by device: with ten thousand of them a scrape would stall the loop. The values
+are read on the loop, without a pause and in less than a millisecond, and formatted in a thread.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ Labels = TypeVar("Labels", bound=tuple[str, ...])
 PREFIX = "devgate_"
 QUICK = {"HT": HT, "TN": TN, "QR": QR}
 
-# These are there from the start: of a series that begins at 1 nobody sees the first step.
+# These series are there from the start: the first step of a series that begins at 1 is not seen.
 OUTCOMES = ("200", *MESSAGES, "409")
 LATE = ("200", "201", "202")
 SENT = [("HT", s) for s in ("200", "300", "401")] + [
     *((c, s) for c in ("TN", "QR") for s in ("200", "300", "401")),
     *((c, s) for c in ("QD", "ST") for s in ("000", "200", "401")),
 ]
-NOBODY = ("none", SHORT_404[3:].decode())  # 006404 has no COMMAND
+NO_COMMAND = ("none", SHORT_404[3:].decode())  # 006404 has no COMMAND
 
 
 def routes(web: Web) -> list[BaseRoute]:
@@ -58,15 +57,15 @@ def routes(web: Web) -> list[BaseRoute]:
         caller = request.scope.get("devgate.caller")
         if not web.settings.metrics_public and caller is not None and caller.sites is not None:
             raise Problem("401", "who is limited to some sites sees no metrics of the whole")
-        page = Page(list(gathered(web.gateway)), process)
+        page = Scrape(list(gathered(web.gateway)), process)
         text = await trio.to_thread.run_sync(generate_latest, page)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return [Route("/metrics", metrics)]
 
 
-class Page(Collector):
-    """One look."""
+class Scrape(Collector):
+    """What one scrape answers."""
 
     def __init__(self, families: list[Metric], process: Collector) -> None:
         self._families = families
@@ -119,9 +118,9 @@ def _devices(gateway: Gateway) -> Iterator[Metric]:
 
 def _frames(gateway: Gateway) -> Iterator[Metric]:
     counts, sent_commands = gateway.desk.counts, gateway.dispatcher.counts.sent
-    received, sent = dict(counts.received), dict.fromkeys([*SENT, NOBODY], 0)
+    received, sent = dict(counts.received), dict.fromkeys([*SENT, NO_COMMAND], 0)
     for (code, number), count in counts.sent.items():
-        sent[code.decode() or NOBODY[0], number.decode()] = count
+        sent[code.decode() or NO_COMMAND[0], number.decode()] = count
     for command, place in QUICK.items():
         received[command, "000"] += counts.quick[place]
         sent[command, "200"] += counts.quick[place]
@@ -247,7 +246,7 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
 def _buckets(
     name: str, text: str, bounds: Iterable[float], counts: Iterable[int], total: float
 ) -> Metric:
-    """`counts`: one a bound and one for all above, each on its own. Prometheus adds them up."""
+    """`counts`: one for each bound, and one for all above. Prometheus wants them added up."""
     buckets, count = [], 0
     for bound, more in zip((*(repr(float(b)) for b in bounds), "+Inf"), counts, strict=True):
         count += more

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Place:
-    """All methods of one path. Another one is refused here, and not looked for elsewhere."""
+class PathMethods:
+    """All methods of one path. Any other is refused here, and not looked for in other routes."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = dict(handlers)

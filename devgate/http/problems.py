@@ -1,8 +1,8 @@
 """Errors as RFC 9457 defines them, with their HTTP status.
 
-A client library looks at the HTTP status alone, so a start that did not succeed is never a
-2xx. What devgate says of it stands beside that under `code`: the status of control.md. The
-sentence for a person is in the language that the request asks for.
+Many client libraries look at the HTTP status alone, so a start that did not succeed is never a
+2xx. The member `code` is devgate's own status, as in control.md. The sentence for a person is in
+the language that the request asks for.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Problem(Exception):
         self.headers = headers
 
 
-class Answer(Response):
+class TranslatedJson(Response):
     """JSON with one member that is a sentence for a person.
 
-    It is translated when it is sent: who makes an answer need not know who asked.
+    It is translated when it is sent, so that the code that makes it need not know the request.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Answer(Response):
         """As an ASGI application."""
         language = language_of(scope)
         if language != "en" and isinstance(text := self._members.get(self._sentence), str):
-            told = {**self._members, self._sentence: said(language, text)}
-            self.body = written(told) + self._end
+            translated = {**self._members, self._sentence: said(language, text)}
+            self.body = written(translated) + self._end
             self.headers["Content-Length"] = str(len(self.body))
             self.headers["Content-Language"] = FULL[language]
         await super().__call__(scope, receive, send)
 
 
 def language_of(scope: Scope) -> Language:
-    """What a program asks for; English, unless it asks for another."""
+    """The language that a program asks for; English unless it asks for another."""
     return accepted(Headers(scope=scope).get("accept-language", ""))
 
 
@@ -95,7 +95,7 @@ def http_status(code: str) -> int:
 
 
 def written(value: object) -> bytes:
-    """JSON in UTF-8. Half a character, which only an escape can bring, stays an escape."""
+    """JSON in UTF-8. Half of a surrogate pair, which only an escape can hold, stays an escape."""
     try:
         return to_json(value).encode()
     except UnicodeEncodeError:
@@ -109,7 +109,7 @@ def problem(
     headers: Mapping[str, str] = {},
     more: Mapping[str, object] = {},
 ) -> Response:
-    """A response that says what went wrong. `more` are members besides."""
+    """A response that says what went wrong. `more` are further members."""
     number = http_status(code) if status is None else status
     body = {
         "type": f"/api/docs#{code}",
@@ -120,9 +120,9 @@ def problem(
         "outcome": outcome_of(code),
         **more,
     }
-    return Answer(body, "detail", number, headers, MEDIA)
+    return TranslatedJson(body, "detail", number, headers, MEDIA)
 
 
-def of(err: DevgateError, status: int | None = None) -> Response:
-    """The problem that an operation's error is; `status` if it has an HTTP status of its own."""
+def problem_of(err: DevgateError, status: int | None = None) -> Response:
+    """The response for an operation's error; `status` if it is not the HTTP status of its code."""
     return problem(err.status, str(err), status, more={"outcome": err.outcome, **err.more})

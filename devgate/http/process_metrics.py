@@ -20,8 +20,8 @@ DESCRIPTORS = "/proc/self/fd"
 class Process(Collector):
     """The figures of prometheus-client's own collectors.
 
-    But that one lists all open files at every look: for 9,000 connections that took 20 ms,
-    and held up the loop.
+    Those list all open files at every scrape: with 9,000 connections that took 20 ms, during which
+    the loop stood still.
     """
 
     def __init__(self) -> None:
@@ -52,4 +52,4 @@ def open_files() -> int:
 
 def listed() -> int:
     """How many descriptors are open."""
-    return len(os.listdir(DESCRIPTORS)) - 1  # it reads the list through one of its own
+    return len(os.listdir(DESCRIPTORS)) - 1  # to read the list opens one more

@@ -41,7 +41,7 @@ log = logging.getLogger("devgate.http")
 
 MAX_STREAMS = 32  # requests at once on one connection of HTTP/2
 MAX_HANDSHAKES = 256  # of TLS at once; 66 kB each
-# What the kernel keeps of a peer while it waits for its turn, and for one that reads slowly.
+# What the kernel buffers of a peer that waits for its turn, and for a peer that reads slowly.
 TUNING = Tuning(receive_buffer=65536, send_buffer=262144)
 
 
@@ -157,17 +157,20 @@ class WebServer:
             address = host_of(spelled(peer))
             connection = WebConnection(trio.socket.from_stdlib_socket(sock), address, self._turns)
             if self._room.enter(connection):
-                inside.start_soon(self._own, connection, tls)
+                inside.start_soon(self._serve_connection, connection, tls)
             else:
                 connection.abort()
 
-        # One in each turn: of many each can show who it is before the places of its address
-        # are taken. The room ends another, or turns one away: there is always a next one.
+        # One connection in each turn of the loop, so that each can show a token or session before
+        # the next ones take all places of its address. Accepting never pauses: the room ends
+        # another connection, or refuses this one.
         accepting = Accepting(lambda: 1, lambda: "", as_socket(accepted), log, name="http accept")
         await accepting.run(door)
 
-    async def _own(self, connection: WebConnection, tls: ssl.SSLContext | None) -> None:
-        """Own one connection until it is closed. A fault in it ends it alone."""
+    async def _serve_connection(
+        self, connection: WebConnection, tls: ssl.SSLContext | None
+    ) -> None:
+        """Serve one connection until it is closed. A fault in it ends it alone."""
         self._connections.add(connection)
         if self.web.stopping.is_set():
             connection.finish()
@@ -175,7 +178,7 @@ class WebServer:
         app = Exchanges(
             self._app, connection, self._turns, self._refusals.turn, lambda: orders.closed
         )
-        # Its type is narrower than ASGI's own.
+        # Hypercorn's type of an application is narrower than ASGI's.
         asgi = ASGIWrapper(cast("ASGIFramework", app))
         try:
             with connection.scope:
@@ -203,21 +206,21 @@ class WebServer:
     async def _stream(
         self, connection: WebConnection, tls: ssl.SSLContext | None
     ) -> WebConnection | trio.SSLStream[WebConnection] | None:
-        """What HTTP is spoken on; None if TLS does not come about in time."""
+        """The stream to speak HTTP on; None if the TLS handshake fails."""
         if tls is None:
             return connection
-        # TLS takes 66 kB for a connection: nothing is made of it before its hello comes.
+        # TLS takes 66 kB for a connection: its objects are made when the client's hello arrives.
         await connection.readable()
         async with self._handshakes:
             stream = trio.SSLStream(connection, tls, server_side=True, https_compatible=True)
-            stands = False
+            done = False
             try:
                 await stream.do_handshake()
-                stands = True
+                done = True
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
             finally:
-                if not stands:
+                if not done:
                     forget(stream)
         connection.fresh()
         return stream
@@ -225,7 +228,7 @@ class WebServer:
     def _tell_of_fault(
         self, connection: WebConnection, group: BaseExceptionGroup[Exception]
     ) -> None:
-        """One line: an unauthenticated peer may have found a way to cause it again and again."""
+        """Log one line, and not for each fault: an unauthenticated peer may cause many of them."""
         if self._refusals.turn(connection.address) is not None:
             log.warning("http connection lost reason=%r", shown_text(group.exceptions[0]))
 

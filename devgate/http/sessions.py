@@ -1,7 +1,7 @@
 """Who is looking: sessions in signed cookies, one-time logins, and the tokens of forms.
 
-Nothing is kept of a session but what its cookie says, so it outlives a restart. It ends
-after a time, at a logout, and at once when its user or token is removed or gets another password.
+A session is stored in its cookie alone, so it outlives a restart. It ends after a time, at a
+logout, and at once when its user or token is removed or gets another password.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from devgate.access.tokens import Token, Tokens
 from devgate.access.users import Busy, Users
-from devgate.http.logged_out import Ended
+from devgate.http.logged_out import EndedSessions
 from devgate.http.login_limit import LoginLimit
 
 log = logging.getLogger("devgate.http")
 
 COOKIE = "devgate_session"
-# Where browsers come by TLS: no other host, also none of the same domain, can set such a cookie.
+# If browsers come by TLS: no other host, not even one of the same domain, can set such a cookie.
 HOST = "__Host-"
-SESSION_SECONDS = 12 * 3600  # seconds: a working day, and then one has to show again who one is
+SESSION_SECONDS = 12 * 3600  # seconds: a working day, then people have to log in again
 CODE_SECONDS = 300  # seconds for the code of a second factor, once the password was right
-MAX_SLOWED = 64  # logins that are kept waiting at once, as their accounts are tried often
-INVITATION_SECONDS = 3600.0  # seconds that a one-time login waits to be used
+MAX_SLOWED = 64  # logins that are delayed at the same time, because their accounts are tried often
+INVITATION_SECONDS = 3600.0  # seconds in which a one-time login can be used
 
 Kind = Literal["user", "token", "guest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who has logged in. `who` is known by the same table of roles as a token."""
+    """Somebody who has logged in. `who` has the name, the role and the sites, as a token has."""
 
     who: Token
     kind: Kind
@@ -47,12 +47,12 @@ class Session:
 
     @property
     def name(self) -> str:
-        """The name of the token or user."""
+        """The name of the user or token."""
         return self.who.name
 
     @property
     def role(self) -> str:
-        """Its role."""
+        """The role of the user or token."""
         return self.who.role
 
 
@@ -69,13 +69,13 @@ class Sessions:
         ended_file: str = "",
         is_ended: Callable[[str], bool] = lambda id: False,
     ) -> None:
-        """`secure`: browsers come by TLS. `ended_file` keeps logouts over a restart, if given.
+        """`secure`: browsers come by TLS. `ended_file` stores logouts over a restart, if given.
         `is_ended`: whether the session of that id was ended, here or at another node."""
         self.prefix = HOST if secure else ""
         self.cookie = self.prefix + COOKIE
         self._slowed = 0
         self._is_ended = is_ended
-        self._ended = Ended(ended_file, SESSION_SECONDS)
+        self._ended = EndedSessions(ended_file, SESSION_SECONDS)
         self.sign_with(secret)
         self._users = users
         self._tokens = tokens
@@ -109,7 +109,7 @@ class Sessions:
 
     @contextmanager
     def slowed(self, delay: float) -> Iterator[None]:
-        """Count an attempt while it is kept waiting. Raises Busy if too many are."""
+        """Count an attempt while it is delayed. Raises Busy if too many are."""
         if delay and self._slowed >= MAX_SLOWED:
             raise Busy
         self._slowed += delay > 0
@@ -119,7 +119,8 @@ class Sessions:
             self._slowed -= delay > 0
 
     def is_user(self, name: str) -> bool:
-        """Whether there is a user of that name: any other text that was typed is for no log."""
+        """Whether there is a user of that name. Any other text may be a password: do not log
+        it."""
         return self._users is not None and self._users.get(name) is not None
 
     def invite(self, role: str = "admin") -> str:
@@ -129,17 +130,17 @@ class Sessions:
         return word
 
     def by_invitation(self, word: str) -> str | None:
-        """The cookie of a new session for a word of invite(), which is spent by that, or None."""
+        """The cookie of a new session for a word of invite(), which is good once; or None."""
         until, role = self._invitations.pop(_hash(word), (0.0, ""))
         return self._begin("guest", "guest", role, self._run) if until > monotonic() else None
 
     def pending(self, session: Session) -> str:
-        """Shows for some minutes that the password was right, where a code is to come yet."""
+        """A text that proves for some minutes that the password was right: the code is missing."""
         _, proof, _ = self._standing(session.kind, session.name, session.role)
         return str(self._second.dumps({"n": session.name, "p": _hash(proof)}))
 
     def of_pending(self, text: str) -> str | None:
-        """Whose password was right; None if that is too long ago, or changed since."""
+        """Whose password was right; None if that is too long ago, or it was changed since."""
         try:
             says: dict[str, Any] = self._second.loads(text[:2000], max_age=CODE_SECONDS)
         except BadData:
@@ -149,7 +150,7 @@ class Sessions:
         return str(says["n"]) if fits else None
 
     def by_name(self, name: str) -> str | None:
-        """A session of a user who has shown who he is in another way, or None."""
+        """The cookie of a new session of a user who was identified otherwise; or None."""
         user = None if self._users is None else self._users.get(name)
         return None if user is None else self._begin("user", user.name, user.role, user.hash)
 
@@ -160,7 +161,7 @@ class Sessions:
         return str(self._signer.dumps(says))
 
     def of(self, cookies: Mapping[str, str]) -> Session | None:
-        """The session that a request's cookies speak of, if it still holds."""
+        """The session in the cookies of a request, if it has not ended."""
         text = cookies.get(self.cookie)
         if not text or len(text) > 2000:
             return None
@@ -189,8 +190,8 @@ class Sessions:
     def _standing(
         self, kind: Kind, name: str, role: str
     ) -> tuple[str | None, str, frozenset[str] | None]:
-        """What role and sites the one of that name has now, and what shows that it is still the
-        same."""
+        """The role, the proof and the sites that a user or token has now. The proof changes with
+        the password or secret."""
         if kind == "guest":
             return role, self._run, None
         if kind == "user":
@@ -200,7 +201,7 @@ class Sessions:
         return (token.role, token.digest, token.sites) if token else (None, "", None)
 
     def form_token(self, session: Session | None, visitor: str) -> str:
-        """What a form of this page must bring back: no other site can know it."""
+        """What a form of this page has to contain: no other site can know it."""
         name = f"{session.id if session else ''} {visitor}"
         return hmac.new(self._key, name.encode(), "sha256").hexdigest()
 

@@ -48,11 +48,11 @@ class Web:
     secret_file: str  # "": the secret is in the database
     oidc: Oidc | None = None  # logins through a provider, if there is one
     sessions: Sessions = field(init=False)
-    stopping: trio.Event = field(default_factory=trio.Event)  # streams end: the gateway stops
+    stopping: trio.Event = field(default_factory=trio.Event)  # the gateway stops: streams end
     quota: Quota = field(default_factory=Quota)
     boards: Boards = field(init=False)  # its task is the server's
     login_events: LoginEvents = field(default_factory=LoginEvents)
-    # When a page could last not read the database (trio's clock), and why: others need not try.
+    # When reading the database failed last (trio's clock), and why: other pages need not try.
     unread: tuple[float, str] = (-math.inf, "")
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Web:
         self.boards = Boards(self.events, self.stopping, state=self._state)
 
     async def renew(self) -> None:
-        """Take up a secret of sessions that was changed in its file: all sessions end. Raises
+        """Read the secret of sessions again. If its file was changed, all sessions end. Raises
         SetupError if it cannot be used; then the one before stays."""
         if self.secret_file:
             read = partial(secret_of, self.secret_file, ours=not self.settings.secret)
@@ -104,11 +104,11 @@ def opened(gateway: Gateway, dispatch: Dispatch, tokens: Tokens | None) -> Web:
     settings, file = gateway.settings.http, gateway.settings.session_file
     if file:
         secret = secret_of(file, ours=not settings.secret)
-    else:  # a session of one node, or of the gateway before this one, is one of all
+    else:  # a session is good at every node, and at the next gateway
         secret = derived(gateway.accounts.shared_secret, "http sessions")
     oidc = None
     if settings.oidc.issuer:
-        # Here, because a gateway without a provider need not carry its libraries.
+        # Imported here: a gateway without a provider need not load these libraries.
         from devgate.http.oidc.login import Oidc
 
         oidc = Oidc(settings.oidc, settings.public, secret)

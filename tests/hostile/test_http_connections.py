@@ -16,7 +16,7 @@ from devgate.gateway.refusals import Refusals
 from devgate.http.forwarded import Proxies
 from devgate.http.serving import room as rooms
 from devgate.http.serving.connection import HEAD_SECONDS, IDLE_SECONDS, WebConnection
-from devgate.http.serving.room import PLACES, PLACES_PER_ADDRESS, RESERVED, Room
+from devgate.http.serving.room import MAX_PLACES, MAX_PLACES_PER_ADDRESS, RESERVED_PLACES, Room
 from devgate.net.turns import Turns
 from tests.http.harness import Site, site
 
@@ -65,7 +65,7 @@ def test_one_address_has_64_places(served: Site, connection: bytes) -> None:
             client.sendall(connection)
         assert healthy(served)
         assert healthy(served)
-        assert still_open(clients) <= PLACES_PER_ADDRESS + RESERVED
+        assert still_open(clients) <= MAX_PLACES_PER_ADDRESS + RESERVED_PLACES
     assert len(served.log().splitlines()) - lines <= 1
 
 
@@ -74,14 +74,14 @@ def test_many_addresses_leave_room_for_healthz(served: Site) -> None:
     closed, /healthz answers, and the gateway says once that it is full."""
     with ExitStack() as opened:
         clients = []
-        for number in range(PLACES + 200):
+        for number in range(MAX_PLACES + 200):
             source = (f"127.0.0.{2 + number % 20}", 0)
             client = socket.create_connection(served.at, timeout=60, source_address=source)
             clients.append(opened.enter_context(client))
             client.sendall(HALF_BODY)
         for _ in range(5):
             assert healthy(served)
-        assert still_open(clients) <= PLACES + RESERVED
+        assert still_open(clients) <= MAX_PLACES + RESERVED_PLACES
     full = [line for line in served.log().splitlines() if "connections full" in line]
     assert len(full) == 1, full
 
@@ -134,7 +134,7 @@ async def test_who_has_waited_longest_makes_room(
     first = connections.enter("192.0.2.1")
     second = connections.enter("192.0.2.1")
     assert first is not None
-    rest = [connections.enter("192.0.2.1") for _ in range(PLACES_PER_ADDRESS - 2)]
+    rest = [connections.enter("192.0.2.1") for _ in range(MAX_PLACES_PER_ADDRESS - 2)]
     assert connections.enter("192.0.2.1") is None
     assert connections.refusals.counts.refused["http", "address"] == 1
     await trio.sleep(5.0)
@@ -143,7 +143,7 @@ async def test_who_has_waited_longest_makes_room(
     assert ended(second)
     assert not ended(first)
     assert not any(map(ended, rest))
-    assert len(connections.room) == PLACES_PER_ADDRESS
+    assert len(connections.room) == MAX_PLACES_PER_ADDRESS
     first.abort()
 
 
@@ -151,7 +151,7 @@ async def test_known_callers_and_proxies_are_not_counted(
     autojump_clock: MockClock, connections: Wires
 ) -> None:
     """H5: the 64 places are for unauthenticated peers. A proxy has no limit."""
-    for _ in range(PLACES_PER_ADDRESS + 5):
+    for _ in range(MAX_PLACES_PER_ADDRESS + 5):
         assert connections.enter("192.0.2.1", known="http:shop") is not None
         assert connections.enter("10.0.0.1") is not None
     assert connections.enter("192.0.2.1") is not None
@@ -161,7 +161,7 @@ async def test_the_busiest_address_makes_room(
     autojump_clock: MockClock, connections: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """H5: when all places are taken, the address with most connections loses its oldest."""
-    monkeypatch.setattr(rooms, "PLACES", 10)
+    monkeypatch.setattr(rooms, "MAX_PLACES", 10)
     quiet = [connections.enter("192.0.2.1") for _ in range(3)]
     busy = [connections.enter("192.0.2.2") for _ in range(7)]
     await trio.sleep(5.0)
@@ -176,16 +176,16 @@ async def test_places_are_kept(
 ) -> None:
     """H5: when nobody can be closed, a few places are left: from loopback for everything, from
     elsewhere for /healthz and /readyz."""
-    monkeypatch.setattr(rooms, "PLACES", 10)
+    monkeypatch.setattr(rooms, "MAX_PLACES", 10)
     for _ in range(10):
         connections.enter("192.0.2.1")
-    health = [connections.enter("192.0.2.3") for _ in range(RESERVED)]
+    health = [connections.enter("192.0.2.3") for _ in range(RESERVED_PLACES)]
     assert all(connection is not None and connection.only_health for connection in health)
     assert connections.enter("192.0.2.3") is None
     assert connections.refusals.counts.refused["http", "full"] == 1
-    local = [connections.enter("127.0.0.1") for _ in range(RESERVED + 1)]
+    local = [connections.enter("127.0.0.1") for _ in range(RESERVED_PLACES + 1)]
     assert not any(connection is None or connection.only_health for connection in local)
-    assert [ended(connection) for connection in local] == [True] + [False] * RESERVED
+    assert [ended(connection) for connection in local] == [True] + [False] * RESERVED_PLACES
     await trio.sleep(1.0)
     assert connections.enter("192.0.2.3") is not None
     assert ended(health[0])

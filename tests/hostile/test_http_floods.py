@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from devgate.http.serving.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE, Meter
+from devgate.http.serving.frames import CONTROL_BURST, FRAMES_A_TURN, PREFACE_BYTES, FrameMeter
 from tests.http.harness import Site, site
 from tests.http.serving.test_server import talk
 from tests.http.test_metrics import look
@@ -105,7 +105,7 @@ def test_the_flood_is_counted_and_logged_once(served: Site, papers: Papers) -> N
 
 def test_the_pages_of_a_browser_are_no_flood() -> None:
     """H2: one who reads 10 MB and acknowledges each 32 KiB stays far below the bound."""
-    meter = Meter()
+    meter = FrameMeter()
     wire = HELLO + frame(1, GET, 1, 5) + frame(8, bytes(4), 1) * 320
     assert b"".join(meter.cut(wire)) == wire
     assert meter.control == 321
@@ -118,19 +118,19 @@ def test_frames_are_cut_wherever_they_are_split(seed: int) -> None:
     chance = random.Random(seed)
     frames = [frame(chance.choice([0, 1, 4, 6, 8]), bytes(chance.choice([0, 4, 300])), 1)
               for _ in range(500)]  # fmt: skip
-    wire = bytes(PREFACE) + b"".join(frames)
-    whole = Meter()
+    wire = bytes(PREFACE_BYTES) + b"".join(frames)
+    whole = FrameMeter()
     list(whole.cut(wire))
-    meter, pieces, at = Meter(), [], 0
+    meter, pieces, at = FrameMeter(), [], 0
     while at < len(wire):
         step = chance.choice([1, 5, 9, 100, 2048])
         pieces += list(meter.cut(wire[at : at + step]))
         at += step
     assert b"".join(pieces) == wire
     assert meter.control == whole.control
-    starts = {PREFACE + sum(map(len, frames[:n])) for n in range(len(frames))}
+    starts = {PREFACE_BYTES + sum(map(len, frames[:n])) for n in range(len(frames))}
     at = 0
-    for piece in Meter().cut(wire):
+    for piece in FrameMeter().cut(wire):
         assert len(starts & set(range(at, at + len(piece)))) <= FRAMES_A_TURN
         at += len(piece)
 

@@ -19,10 +19,10 @@ from devgate.access import users
 from devgate.access.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
 from devgate.errors import SetupError
 from devgate.http.login_limit import (
-    FREE_TRIES,
-    MAX_DELAY,
+    MAX_DELAY_SECONDS,
+    MAX_FAILURES_OF_ADDRESS,
+    MAX_FREE_FAILURES,
     MAX_KEYS,
-    TRIES_OF_ADDRESS,
     Failures,
     LoginLimit,
 )
@@ -112,9 +112,9 @@ def test_an_account_that_is_tried_often_is_slow_and_never_locked() -> None:
         assert limit.wait(address, "li", 1.0) == 0
         delays.append(limit.delay(address, "li", 1.0))
         limit.failed(address, "li", 1.0)
-    assert delays[:FREE_TRIES] == [0.0] * FREE_TRIES
-    assert delays[FREE_TRIES : FREE_TRIES + 5] == [0.5, 1.0, 2.0, 4.0, 8.0]
-    assert set(delays[FREE_TRIES + 5 :]) == {MAX_DELAY}
+    assert delays[:MAX_FREE_FAILURES] == [0.0] * MAX_FREE_FAILURES
+    assert delays[MAX_FREE_FAILURES : MAX_FREE_FAILURES + 5] == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert set(delays[MAX_FREE_FAILURES + 5 :]) == {MAX_DELAY_SECONDS}
     assert limit.delay("192.0.2.99", "li", 1.0) == 0.0
     assert limit.delay("192.0.2.1", "wang", 1.0) == 0.0
 
@@ -122,7 +122,7 @@ def test_an_account_that_is_tried_often_is_slow_and_never_locked() -> None:
 def test_many_names_of_one_address_are_too_many() -> None:
     """M5: one password tried with every name: an address has 50 failures in 5 minutes."""
     limit = LoginLimit()
-    for number in range(TRIES_OF_ADDRESS):
+    for number in range(MAX_FAILURES_OF_ADDRESS):
         assert limit.wait("192.0.2.1", f"u{number}", 0.0) == 0
         limit.failed("192.0.2.1", f"u{number}", 0.0)
     assert limit.wait("192.0.2.1", "another", 0.0) > 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devgate.access import users
-from devgate.http.logged_out import PRUNE_LINES, Ended
+from devgate.http.logged_out import PRUNE_LINES, EndedSessions
 from devgate.http.sessions import COOKIE, SESSION_SECONDS, Sessions
 from tests.http.harness import site
 from tests.http.visitor import NAME, PASSWORD, visitor
@@ -46,17 +46,19 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
 ) -> None:
     """M6: the file holds no more than what a cookie could still bring."""
     path = str(tmp_path / "ended")
-    ended = Ended(path, SESSION_SECONDS)
+    ended = EndedSessions(path, SESSION_SECONDS)
     for number in range(PRUNE_LINES + 5):
         ended.add(f"{number:016x}")
     ended.write("0" * 16)
-    assert "0" * 16 in Ended(path, SESSION_SECONDS)
+    assert "0" * 16 in EndedSessions(path, SESSION_SECONDS)
     later = time.time() + SESSION_SECONDS + 10
     monkeypatch.setattr("devgate.http.logged_out.time", lambda: later)
-    assert "0" * 16 not in Ended(path, SESSION_SECONDS)
+    assert "0" * 16 not in EndedSessions(path, SESSION_SECONDS)
     assert Path(path).read_text() == ""
     (tmp_path / "folder").mkdir()
-    unusable = Ended(str(tmp_path / "folder"), SESSION_SECONDS)  # not a reason to stay down
+    unusable = EndedSessions(
+        str(tmp_path / "folder"), SESSION_SECONDS
+    )  # not a reason to stay down
     assert "logouts are kept in the database alone" in caplog.text
     unusable.add("0" * 16)
     unusable.write("0" * 16)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from devgate.http.problems import Problem
-from devgate.http.serving.quota import REQUESTS, Quota
+from devgate.http.serving.quota import MAX_REQUESTS, Quota
 from tests.e2e.caller import eventually
 from tests.http.harness import Site, site
 from tests.http.test_metrics import look
@@ -74,7 +74,7 @@ def test_a_share_is_given_back() -> None:
     """M12: requests under way, and that they are counted by caller."""
     quota = Quota()
     with ExitStack() as under_way:
-        for _ in range(REQUESTS["read"]):
+        for _ in range(MAX_REQUESTS["read"]):
             under_way.enter_context(quota.request("http:a", "read"))
         with pytest.raises(Problem, match="a has 64 requests under way"):
             under_way.enter_context(quota.request("http:a", "read"))

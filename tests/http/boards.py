@@ -62,7 +62,7 @@ class Rig:
 
     @staticmethod
     def concern(event: Event) -> Concern:
-        return {OWN: Concern.AT_ONCE, ROW: Concern.ROW}.get(str(event.imei), Concern.CALM)
+        return {OWN: Concern.AT_ONCE, ROW: Concern.ROW}.get(str(event.imei), Concern.LATER)
 
     async def look(
         self, got: list[tuple[float, bytes]], until: float, key: str = "a", seen: int | None = None

@@ -7,9 +7,9 @@ from itertools import pairwise
 import trio
 from trio.testing import MockClock
 
-from devgate.http.board import BURST, CALM_SECONDS, GAP_SECONDS, WITHIN
+from devgate.http.board import GAP_SECONDS, LATER_SECONDS, MAX_QUICK, QUICK_SECONDS
 from devgate.http.boards import GATHER_SECONDS
-from devgate.http.cpu_budget import GLANCES, LONGEST, SHARE, Share
+from devgate.http.cpu_budget import DRAWINGS_SHARE, GLANCES_SHARE, MAX_PAUSE_SECONDS, CpuShare
 from tests.http.boards import OWN, ROW, rig
 
 
@@ -32,13 +32,15 @@ async def test_what_concerns_it_alone_is_drawn_at_once_but_not_for_ever(
         for _ in range(1000):
             await trio.sleep(0.1)
             made.happens(OWN)
-        await trio.sleep(WITHIN)
-    early = [at for at in made.picture.drawn if at < WITHIN]
+        await trio.sleep(QUICK_SECONDS)
+    early = [at for at in made.picture.drawn if at < QUICK_SECONDS]
     assert early[0] == 0.1
     assert GAP_SECONDS <= early[1] - early[0] <= GAP_SECONDS + GATHER_SECONDS
     assert all(b - a >= GAP_SECONDS for a, b in pairwise(early))
-    assert len(early) <= BURST + WITHIN / CALM_SECONDS
-    assert len(made.picture.drawn) <= (BURST + WITHIN / CALM_SECONDS) * (1 + 100 / WITHIN)
+    assert len(early) <= MAX_QUICK + QUICK_SECONDS / LATER_SECONDS
+    assert len(made.picture.drawn) <= (MAX_QUICK + QUICK_SECONDS / LATER_SECONDS) * (
+        1 + 100 / QUICK_SECONDS
+    )
     assert got[-1][1].endswith(b'"count":"1000"}\n\n'), "it never gives up"
 
 
@@ -53,7 +55,9 @@ async def test_dear_drawings_rest_and_are_overtaken_by_what_is_urgent(
         await trio.sleep(1.0)
         made.happens()
         await trio.sleep(20.0)
-        assert made.picture.drawn == [1.0], f"a tenth of a second is rested from {0.1 * SHARE} s"
+        assert made.picture.drawn == [1.0], (
+            f"a tenth of a second is rested from {0.1 * DRAWINGS_SHARE} s"
+        )
         assert made.picture.glances == [11.0, 21.0], "what costs nothing is shown meanwhile"
         assert [text for _, text in got[1:]] == [b'event: parts\ndata: {"count":"about 2"}\n\n']
         made.happens(OWN)
@@ -85,7 +89,7 @@ async def test_a_row_is_shown_within_a_second_and_the_whole_some_time(
         ]
         assert all(at - second <= GATHER_SECONDS for second, (at, _) in enumerate(shown, 3))
         assert made.picture.drawn == [1.0]
-        await trio.sleep(CALM_SECONDS)
+        await trio.sleep(LATER_SECONDS)
     assert made.picture.drawn == [1.0, 11.0]
     whole = b'event: parts\ndata: {"still":"-","count":"6"}\n\n'
     assert got[-1] == (11.0, whole), "all of it: a row that was sent may differ from it"
@@ -104,7 +108,7 @@ async def test_glances_have_a_bound_of_their_own(autojump_clock: MockClock) -> N
             await trio.sleep(0.1)
             made.happens(ROW)
     # The first of each board is not expected to cost anything.
-    assert 10 < len(made.picture.glances) - before <= 20 + 100 / (0.1 * GLANCES)
+    assert 10 < len(made.picture.glances) - before <= 20 + 100 / (0.1 * GLANCES_SHARE)
 
 
 async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> None:
@@ -115,14 +119,16 @@ async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> 
             await trio.sleep(1.0)
             made.happens()
     # The first of each board is not expected to cost anything.
-    most = 20 + 600 / (0.01 * SHARE)
+    most = 20 + 600 / (0.01 * DRAWINGS_SHARE)
     assert 0.72 * most < len(made.picture.drawn) <= most
 
 
 def test_a_share_is_fair_and_learns() -> None:
-    share = Share()
-    assert [share.turn(10.0, 0.01), share.turn(10.0, 0.01)] == [10.0, 10.0 + 0.01 * SHARE]
+    share = CpuShare()
+    assert [share.turn(10.0, 0.01), share.turn(10.0, 0.01)] == [10.0, 10.0 + 0.01 * DRAWINGS_SHARE]
     share.measured(0.01, 0.02)
-    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE
+    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * DRAWINGS_SHARE
     share.measured(0.0, 1000.0)
-    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * SHARE + LONGEST, "nobody waits for ever"
+    assert share.turn(10.0, 0.0) == 10.0 + 0.03 * DRAWINGS_SHARE + MAX_PAUSE_SECONDS, (
+        "nobody waits for ever"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import trio
 from trio.testing import MockClock
 
-from devgate.http.board import CALM_SECONDS
+from devgate.http.board import LATER_SECONDS
 from devgate.http.boards import STATE_SECONDS
 from tests.http.boards import PULSE, rig
 
@@ -73,11 +73,11 @@ async def test_the_state_of_the_database_is_shown_though_it_makes_no_event(
         assert made.picture.drawn == [0.5]
         assert 3 <= len(made.picture.glances) <= 5 / STATE_SECONDS
         made.state = "ok"
-        await trio.sleep(CALM_SECONDS)
+        await trio.sleep(LATER_SECONDS)
         glances = len(made.picture.glances)
         await trio.sleep(PULSE / 2)
         assert len(made.picture.glances) == glances, "all is well: nothing is looked at"
-    assert made.picture.drawn[1] <= 0.5 + CALM_SECONDS + STATE_SECONDS, (
+    assert made.picture.drawn[1] <= 0.5 + LATER_SECONDS + STATE_SECONDS, (
         "what was missed is read again"
     )
 

@@ -11,8 +11,8 @@ from devgate.store.accounts import MAX_SITES
 
 _ROLE = s.choice(ROLES, default="command")
 _SITES = s.many(s.SITE, "sites", MAX_SITES)
-_NAME = Field("name", s.HOOK, "Its name in the list.", True)
-_NEW_NAME = Field("name", s.CALLED, "What it is called from now on.", True)
+_NAME = Field("name", s.KNOWN_NAME, "Its name in the list.", True)
+_NEW_NAME = Field("name", s.ACCOUNT_NAME, "What it is called from now on.", True)
 _RIGHTS = (
     Field("role", nullable(_ROLE), "What it may do: look, also start and stop, or everything."),
     Field("sites", nullable(_SITES), "Only for devices of these sites; without it, for all."),
@@ -25,7 +25,7 @@ _CHANGED_RIGHTS = (
 _ALL_OR_SOME = rules.not_both(all_sites=rules.TRUE, sites=rules.LIST)
 _BY_PROVIDER = rules.not_both(provider=rules.TRUE, password=rules.TEXT)
 _PAGE = (
-    Field("after", s.HOOK, "Those behind this name: the `next` of the page before."),
+    Field("after", s.KNOWN_NAME, "Those behind this name: the `next` of the page before."),
     LIMIT,
 )
 
@@ -72,13 +72,13 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "GET", "/api/sessions", "sessions", "List who is logged in", "Sessions",
-        query=(Field("user", s.HOOK, "Only of this user or token."),),
+        query=(Field("user", s.KNOWN_NAME, "Only of this user or token."),),
     ),
     Call(
         "DELETE", "/api/sessions", "session_end", "End sessions", "EndedSessions",
         query=(
             Field("session", s.SESSION, "This one, by its id in the list."),
-            Field("user", s.HOOK, "Or all of this user or token."),
+            Field("user", s.KNOWN_NAME, "Or all of this user or token."),
         ),
         statuses={"400": 404},
     ),

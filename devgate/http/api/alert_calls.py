@@ -7,8 +7,8 @@ from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 
-_RULE = Field("name", s.HOOK, "The rule, by its name in the list.", True)
-_RECEIVER = Field("name", s.HOOK, "The receiver, by its name in the list.", True)
+_RULE = Field("name", s.KNOWN_NAME, "The rule, by its name in the list.", True)
+_RECEIVER = Field("name", s.KNOWN_NAME, "The receiver, by its name in the list.", True)
 _LANGUAGE = Field("language", s.LANGUAGE, "The language of its messages.")
 _URL = (
     "A URL of Apprise, such as `mailtos://USER:PASSWORD@HOST?to=...` or `wecombot://KEY`; "
@@ -39,8 +39,8 @@ CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/alerts/log", "alert_log", "List the messages that were sent", "AlertLog",
         query=(
-            Field("receiver", s.HOOK, "Only to this one."),
-            Field("after", s.LETTER, "Behind this message: `next` of the page before."),
+            Field("receiver", s.KNOWN_NAME, "Only to this one."),
+            Field("after", s.MESSAGE_ID, "Behind this message: `next` of the page before."),
             LIMIT,
         ),
         about="Also those that were to be sent, the newest first. The newest 10,000 are kept.",
@@ -50,7 +50,7 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/alerts/rules", "alert_rule_add", "Add a rule", "ChangedAlertRule",
         body="json", created="name",
         json=(
-            Field("name", s.HOOK_NAME, "What it is called from now on.", True),
+            Field("name", s.PLAIN_NAME, "What it is called from now on.", True),
             Field("kind", s.ALERT, "What it is about.", True),
             Field("receivers", s.RECEIVERS, "Who is notified.", True),
             *_FIELDS,
@@ -77,7 +77,7 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/alerts/receivers", "alert_receiver_add", "Add a receiver",
         "ChangedAlertReceiver", body="json", created="name",
         json=(
-            Field("name", s.HOOK_NAME, "What it is called from now on.", True),
+            Field("name", s.PLAIN_NAME, "What it is called from now on.", True),
             Field("url", s.RECEIVER_URL, _URL, True),
             _LANGUAGE,
             Field("enabled", s.YES, "false: nothing is sent to it until this is true."),

@@ -20,15 +20,15 @@ from devgate.model import STRICT, shown, unknown_field
 
 MAX_JSON = 65536  # bytes: as on the control channel
 MAX_FILE = 256 * 1024 * 1024  # bytes of an import: some million devices
-PIECE = 1024 * 1024  # bytes that are written to the disk at once
-MAX_FORM = 32768  # bytes of a form: the longest of ours has all that is known of a machine, twice
+WRITE_BYTES = 1024 * 1024  # bytes that are written to the disk at once
+MAX_FORM = 32768  # bytes of a form: the longest of ours has each field of a machine twice
 MAX_FORM_FIELDS = 100
 BODY_SECONDS = 30.0  # seconds in which the next part of a body must come
-# Who sends a byte from time to time would hold a connection for days.
-LEAST_RATE = 1024  # bytes a second that a body must come with, on average, after BODY_SECONDS
-FORM = "application/x-www-form-urlencoded"
-WORD = "command"
-MAX_DIGITS = 20
+# A client that sends a byte from time to time would hold a connection for days.
+MIN_RATE = 1024  # bytes a second that a body must come with, on average, after BODY_SECONDS
+FORM_TYPE = "application/x-www-form-urlencoded"
+COMMAND_WORD = "command"
+MAX_DIGITS = 20  # digits of a Content-Length that are read
 
 Args = dict[str, object]
 
@@ -39,7 +39,7 @@ def bad(text: str, status: int = 400) -> Problem:
 
 
 async def arguments(call: Call, request: Request, max_long: int) -> Args:
-    """All that a request says to this call, but a file. Raises Problem.
+    """The arguments that a request gives to this call, without a file. Raises Problem.
 
     `max_long` is that of [command], which is the bound of a start's number on every interface.
     """
@@ -73,7 +73,7 @@ def _head(one: Field, request: Request, args: Args) -> None:
     if len(values) > 1:
         raise bad(f"{one.name}: given twice")
     try:
-        # What a header's bytes mean is not said anywhere; everybody means UTF-8.
+        # HTTP defines no encoding of these bytes; clients send UTF-8.
         text = values[0].encode("latin-1").decode()
     except UnicodeDecodeError:
         raise bad(f"{one.name}: UTF-8 expected") from None
@@ -82,7 +82,7 @@ def _head(one: Field, request: Request, args: Args) -> None:
     value, before = given[one.argument], args.get(one.argument)
     if one.argument == "key" and before is not None and before != value:
         raise bad(f"key: {shown(before)} in the body, {shown(value)} in the header")
-    args[one.argument] = value  # where a stream is taken up again, not where it once began
+    args[one.argument] = value  # Last-Event-ID instead of `after`: where the stream goes on
 
 
 def _bounded(one: Field, max_long: int) -> Field:
@@ -117,7 +117,7 @@ def _all_there(known: Iterable[Field], args: Args) -> None:
 
 
 def _worded(one: Field, value: str) -> object:
-    """What a text in a query or head stands for."""
+    """The value that a text in a query or a header stands for."""
     kind = one.schema["type"]
     if kind == "boolean":
         return {"true": True, "false": False}.get(value, value)
@@ -127,7 +127,7 @@ def _worded(one: Field, value: str) -> object:
 
 
 def _number(schema: Schema, value: object) -> object:
-    """JSON knows one kind of number: 5.0 is a whole one."""
+    """JSON has one kind of number: 5.0 is a whole number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value) if "integer" in schema["type"] else value
     if isinstance(value, dict) and "object" in schema["type"]:
@@ -136,10 +136,10 @@ def _number(schema: Schema, value: object) -> object:
     return value
 
 
-async def body(request: Request, most: int) -> bytes:
+async def body(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises Problem (413, 408) if it is too long or does not come."""
     parts: list[bytes] = []
-    await _each(request, most, parts.append)
+    await _each(request, max_bytes, parts.append)
     return b"".join(parts)
 
 
@@ -151,7 +151,7 @@ async def file(request: Request) -> IO[bytes]:
     async def write_part(part: bytes, last: bool = False) -> None:
         nonlocal waiting
         waiting += part
-        if len(waiting) >= PIECE or last:
+        if len(waiting) >= WRITE_BYTES or last:
             full, waiting = bytes(waiting), bytearray()
             await trio.to_thread.run_sync(spool.write, full)
 
@@ -165,21 +165,21 @@ async def file(request: Request) -> IO[bytes]:
     return spool
 
 
-async def _each(request: Request, most: int, on_part: Any) -> None:
+async def _each(request: Request, max_bytes: int, on_part: Any) -> None:
     said, size = request.headers.get("content-length", "0"), 0
-    if said.isdigit() and int(said[:MAX_DIGITS]) > most:
-        raise bad(f"the body: at most {most} bytes expected, not {said}", 413)
+    if said.isdigit() and int(said[:MAX_DIGITS]) > max_bytes:
+        raise bad(f"the body: at most {max_bytes} bytes expected, not {said}", 413)
     parts, begun = request.stream(), trio.current_time()
     try:
         while True:
             now = trio.current_time()
-            with trio.fail_at(min(now, begun + size / LEAST_RATE) + BODY_SECONDS):
+            with trio.fail_at(min(now, begun + size / MIN_RATE) + BODY_SECONDS):
                 part = await anext(parts, None)
             if part is None:
                 return
             size += len(part)
-            if size > most:
-                raise bad(f"the body: at most {most} bytes expected", 413)
+            if size > max_bytes:
+                raise bad(f"the body: at most {max_bytes} bytes expected", 413)
             if (going := on_part(part)) is not None:
                 await going
     except trio.TooSlowError:
@@ -196,8 +196,8 @@ async def form(request: Request) -> dict[str, str]:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = (await body(request, MAX_FORM)).decode("utf-8", "replace")
-    if text and kind != FORM:
-        raise bad(f"Content-Type: {FORM} expected, not {shown(kind)}", 415)
+    if text and kind != FORM_TYPE:
+        raise bad(f"Content-Type: {FORM_TYPE} expected, not {shown(kind)}", 415)
     if text.count("&") >= MAX_FORM_FIELDS:
         raise bad(f"the form: at most {MAX_FORM_FIELDS} fields expected")
     return dict(parse_qsl(text, keep_blank_values=True))
@@ -206,15 +206,16 @@ async def form(request: Request) -> dict[str, str]:
 def raw_command(data: bytes) -> dict[str, object]:
     """The object of `command{...}`. Raises Problem (400)."""
     text = data.decode("utf-8", "replace").strip(" \t\r\n")
-    if not text.startswith(WORD) or not text[len(WORD) :].lstrip(" \t\r\n").startswith("{"):
+    json = text[len(COMMAND_WORD) :].lstrip(" \t\r\n")
+    if not text.startswith(COMMAND_WORD) or not json.startswith("{"):
         raise bad(f"command{{...}} expected, the word and a JSON object, not {shown(text, 40)}")
-    given = decoded(data.strip(b" \t\r\n")[len(WORD) :])
+    given = decoded(data.strip(b" \t\r\n")[len(COMMAND_WORD) :])
     assert isinstance(given, dict), "it begins with a brace"
     return given
 
 
 def decoded(raw: bytes) -> object:
-    """JSON as it is written down: no NaN, no number without bounds. Raises Problem (400)."""
+    """The value that a JSON text stands for, without NaN and Infinity. Raises Problem (400)."""
     try:
         return STRICT.decode(raw.decode())
     except UnicodeDecodeError as err:

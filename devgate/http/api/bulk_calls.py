@@ -1,4 +1,4 @@
-"""The calls of the API that ask something of many devices at once."""
+"""The calls of the API about many devices at once."""
 
 from __future__ import annotations
 

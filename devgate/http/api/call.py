@@ -14,44 +14,44 @@ Stream = Literal["csv", "events"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that a request says, and the name that the operation knows it by."""
+    """One field of a request, and the argument of the operation that it becomes."""
 
     name: str
     schema: Schema
     about: str
     required: bool = False
     becomes: str = ""
-    form: bool = False  # of the answer's form: the operation does not know it
+    form: bool = False  # it is about the form of the answer, and no argument of the operation
 
     @property
     def argument(self) -> str:
-        """The field of the operation that it becomes."""
+        """The argument of the operation that it becomes."""
         return self.becomes or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One method on one path. `operation` is the one of the table that every way in carries."""
+    """One method on one path. `operation` is its name in the table of operations."""
 
     method: str
     path: str
     operation: str
     summary: str
-    reply: str  # a component of the document; nothing for a stream
+    reply: str  # the name of a component of the document; "" for a stream
     place: tuple[Field, ...] = ()
     query: tuple[Field, ...] = ()
     head: tuple[Field, ...] = ()
     json: tuple[Field, ...] = ()
-    rules: tuple[Schema, ...] = ()  # between these: all of them hold
+    rules: tuple[Schema, ...] = ()  # between the fields of `json`: each of them has to hold
     body: Body | None = None
     stream: Stream | None = None
     about: str = ""
-    created: str = ""  # 201 with a Location, instead of 200: the part of the reply that ends it
+    created: str = ""  # 201 with a Location instead of 200: the member of the reply at its end
     waits: bool = False  # 202 where the outcome was not waited for
-    statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses of its own
+    statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP statuses that differ here
 
 
-# What many calls take.
+# Fields of many calls.
 ABOUT_ONE = Field("imei", IMEI, "Only of this device.")
 LIMIT = Field("limit", PAGE, "Most items of the page.")
 FOR_SHEET = Field("for", SHEET, "spreadsheet: no cell is taken for a formula there.", form=True)

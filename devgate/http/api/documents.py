@@ -13,7 +13,7 @@ from devgate.http.web import Web
 
 def routes(web: Web) -> list[BaseRoute]:
     """The one route."""
-    # It is the same for everybody and for as long as the gateway runs.
+    # The document is the same for all callers, and does not change while the gateway runs.
     document = written(openapi(web.settings.public))
 
     async def json(request: Request) -> Response:

@@ -49,8 +49,7 @@ _DEVICE = (
 )  # fmt: skip
 _STREAM = "Server-sent events, until you close the connection; a comment shows that it lives."
 
-# Their fields are those of the operations' own tables, each in its place and with its schema:
-# `_check` below, at import.
+# Each field is one that the operation takes: `_check` below compares them at import.
 CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/devices/{imei}/start", "start", "Start a device", "Ordered",

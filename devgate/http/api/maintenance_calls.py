@@ -17,7 +17,7 @@ _WHICH = (
     Field("site", nullable(s.SITE), "or all devices that stand at this site, now or later."),
 )
 _ONE = (rules.one_of(imei=rules.TEXT, imeis=rules.LIST, site=rules.TEXT),)
-# Of a job for many devices, too.
+# A job for many devices has these fields, too.
 SAID = (
     Field("reason", nullable(s.text(s.LINE, "a text of one line", MAX_REASON, 1)),
           "Why, for those who look."),

@@ -1,4 +1,4 @@
-"""Whether a value fits a schema of ours, and in words what does."""
+"""Whether a value fits a schema of ours, and in words what would fit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _fits(schema: Schema, kind: str, value: object) -> bool:
             isinstance(value, str)
             and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10_000)
             and re.search(schema.get("pattern", ""), value) is not None
-            and not value.endswith("\n")  # which $ lets pass
+            and not value.endswith("\n")  # `$` also matches in front of it
         )
     return (
         type(value) in ((int,) if kind == "integer" else (int, float))
@@ -58,26 +58,27 @@ def _filled(text: str, **values: object) -> str:
 
 
 def words(schema: Schema, t: Callable[..., str] = _filled) -> str:
-    """What a value of this schema is, as a sentence of ours may say it. `t` tells a text with its
-    blanks filled in, in the language of who reads it."""
+    """What a value of this schema is, in words for a sentence. `t` translates a text for its
+    reader and fills in the blanks."""
     kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
     if "enum" in schema:
         choices = [str(one) for one in schema["enum"] if one is not None]
         return alternatives(choices, t(", "), t(" or "))
     if kind == "boolean":
         return t("true or false")
-    least, most = schema.get("minimum"), schema.get("maximum")
+    low, high = schema.get("minimum"), schema.get("maximum")
     if kind == "integer":
-        return t("a whole number from {least} to {most}", least=least, most=most)
-    if kind == "number" and least is not None:
-        return t("a number from {least} to {most}", least=least, most=most)
+        return t("a whole number from {least} to {most}", least=low, most=high)
+    if kind == "number" and low is not None:
+        return t("a number from {least} to {most}", least=low, most=high)
     if kind == "number":
         above = schema["exclusiveMinimum"]
-        return t("a number above {least} and at most {most}", least=above, most=f"{most:.0f}")
+        return t("a number above {least} and at most {most}", least=above, most=f"{high:.0f}")
     what = t(schema["title"])
     if "maxLength" not in schema:
         return what
-    least, most = schema.get("minLength", 0), schema["maxLength"]
-    if least:
-        return t("{what}, {least} to {most} characters", what=what, least=least, most=most)
-    return t("{what}, at most {most} characters", what=what, most=most)
+    shortest, longest = schema.get("minLength", 0), schema["maxLength"]
+    if shortest:
+        text = "{what}, {least} to {most} characters"
+        return t(text, what=what, least=shortest, most=longest)
+    return t("{what}, at most {most} characters", what=what, most=longest)

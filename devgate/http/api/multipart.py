@@ -12,7 +12,7 @@ from starlette.requests import Request
 from devgate.http.api.arguments import bad
 from devgate.model import shown
 
-KIND = re.compile(
+CONTENT_TYPE = re.compile(
     r'multipart/form-data\s*;\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE
 )
 _FLAGS = re.IGNORECASE | re.MULTILINE
@@ -27,22 +27,22 @@ class Part(NamedTuple):
     """One field: where its content lies in the body."""
 
     name: str
-    file: str | None  # as it is called on its sender's machine; None: no file
+    file: str | None  # the name of the file on its sender's machine; None: no file
     start: int
     end: int
 
 
 def boundary_of(request: Request) -> bytes:
-    """What stands between two fields. Raises Problem (415) for another form."""
+    """The boundary between two fields. Raises Problem (415) for a form of another type."""
     kind = request.headers.get("content-type", "")
-    found = KIND.match(kind)
+    found = CONTENT_TYPE.match(kind)
     if found is None:
         raise bad(f"Content-Type: multipart/form-data expected, not {shown(kind)}", 415)
     return (found[1] or found[2]).encode("latin-1")
 
 
 def parts_of(body: mmap.mmap | bytes, boundary: bytes) -> Iterator[Part]:
-    """The fields in their order. Raises Problem (400) for what is no such form."""
+    """The fields in their order. Raises Problem (400) for a body that is no such form."""
     line = b"--" + boundary
     at = 0 if body[: len(line)] == line else -1
     for _ in range(MAX_PARTS):
@@ -72,7 +72,7 @@ def parts_of(body: mmap.mmap | bytes, boundary: bytes) -> Iterator[Part]:
 
 
 def opened(spool: IO[bytes]) -> mmap.mmap:
-    """The body's bytes, without reading them into memory. Raises Problem (400) for none."""
+    """The body's bytes, without reading them into memory. Raises Problem (400) if it is empty."""
     if not spool.seek(0, 2):
         raise bad("the body: it ended too early")
     return mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)

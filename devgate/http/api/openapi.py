@@ -14,7 +14,7 @@ from devgate.http.problems import MEDIA, STATUSES
 Json = dict[str, object]
 STREAMS = {"csv": "text/csv", "events": "text/event-stream"}
 BODIES = {"csv": "text/csv", "command": "text/plain"}
-WORD = {"type": "string"}
+STRING = {"type": "string"}
 
 
 def openapi(public: str = "") -> Json:
@@ -80,7 +80,7 @@ def _parameter(one: Field, place: str, given: Given) -> Json:
 
 def _body(call: Call, sample: Sample) -> Json:
     if call.body != "json":
-        media: Json = {"schema": WORD, "example": sample.text}
+        media: Json = {"schema": STRING, "example": sample.text}
         return {"required": True, "content": {BODIES[str(call.body)]: media}}
     required = [one.name for one in call.json if one.required]
     schema: Json = {
@@ -91,7 +91,7 @@ def _body(call: Call, sample: Sample) -> Json:
     }
     if call.rules:
         schema["allOf"] = list(call.rules)
-    some = call.method == "PATCH"  # of nothing that is required, one thing is
+    some = call.method == "PATCH"  # none of its fields is required, but at least one is expected
     if some:
         schema["minProperties"] = 1
     media = {"schema": schema}
@@ -102,16 +102,16 @@ def _body(call: Call, sample: Sample) -> Json:
 
 
 def _responses(call: Call, sample: Sample) -> Json:
-    schema = ref(call.reply) if call.reply else WORD
+    schema = ref(call.reply) if call.reply else STRING
     media = STREAMS[call.stream] if call.stream else "application/json"
     shown: Json = {"schema": schema}
-    # Spectral takes an object with `default` and `items`, as that of /api/zones is, for a schema.
+    # Spectral mistakes an object with `default` and `items`, as /api/zones has, for a schema.
     if not (isinstance(sample.reply, dict) and {"default", "items"} <= set(sample.reply)):
         shown["example"] = sample.reply
     good: Json = {"description": "Done.", "content": {media: shown}}
     found: Json = {"201" if call.created else "200": good}
     if call.created:
-        place = {"description": "Where it is now.", "schema": WORD}
+        place = {"description": "Where it is now.", "schema": STRING}
         found["201"] = {**good, "description": "Added.", "headers": {"Location": place}}
     if call.waits or call.body == "command":
         found["202"] = {

@@ -1,5 +1,5 @@
-"""The fields of a machine's record, and the filters of lists of them, as calls of the API take
-them."""
+"""The fields of a machine's record, and the filters of lists of machines, as calls of the API
+take them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAGGING = (
     Field("tag", s.TAGS, "Tags to add to those that are there."),
     Field("untag", s.TAGS, "Tags to take away."),
 )
-# Of the list of devices, and of a job for many.
+# The filters of the list of devices, and of a job for many devices.
 FILTERED = (
     Field("q", s.SEARCH, "What to look for in IMEI, name and site; or its number."),
     Field("site", s.SITE, "Only of this site."),

@@ -24,7 +24,7 @@ from devgate.http.api.shapes import (
     shape,
 )
 
-# What events tell besides, each by its type.
+# Further members of events: which of them an event has depends on its type.
 DETAILS: dict[str, Schema] = {
     "command": TEXT, "id": MAYBE_WHOLE, "name": MAYBE, "site": MAYBE, "kind": TEXT,
     "long": MAYBE_WHOLE, "key": MAYBE, "source": TEXT, "outcome": OUTCOME, "late": YES,

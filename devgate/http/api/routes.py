@@ -16,14 +16,14 @@ from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.api.export import Export
 from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
 from devgate.http.live.sse import EventStream
-from devgate.http.place import Handler, Place
-from devgate.http.problems import Answer, http_status, of, problem
+from devgate.http.place import Handler, PathMethods
+from devgate.http.problems import TranslatedJson, http_status, problem, problem_of
 from devgate.http.web import Web
 from devgate.model import limits, shown
 
-# Tuples, for a caller's `type` may be any JSON, also what has no hash.
+# Tuples, because a caller's `type` may be any JSON value, also one that cannot be hashed.
 ORDERS = tuple({call.operation for call in CALLS if call.waits})
-# Operations that go on: for these there are other calls.
+# Operations whose reply is a stream: these have calls of their own.
 STREAMS = tuple({call.operation for call in CALLS if call.stream})
 
 
@@ -34,7 +34,7 @@ def routes(web: Web) -> list[BaseRoute]:
         places.setdefault(call.path, {})[call.method] = _handler(web, call)
     # /api/devices/export is not a device whose IMEI is `export`.
     plain_first = sorted(places, key=lambda path: "{" in path)
-    return [Route(path, Place(places[path])) for path in plain_first]
+    return [Route(path, PathMethods(places[path])) for path in plain_first]
 
 
 def _handler(web: Web, call: Call) -> Handler:
@@ -52,7 +52,7 @@ def _handler(web: Web, call: Call) -> Handler:
                 reply = await web.dispatch(args, caller.source)
         except DevgateError as err:
             missing = isinstance(err, NotThere)
-            return of(err, 404 if missing else call.statuses.get(err.status))
+            return problem_of(err, 404 if missing else call.statuses.get(err.status))
         if isinstance(reply, Stream):
             return _stream(web, call, request, reply, form)
         return answer(call, reply)
@@ -63,7 +63,8 @@ def _handler(web: Web, call: Call) -> Handler:
 def answer(call: Call, reply: Reply) -> Response:
     """An operation's reply as a response: a problem, unless it is a success."""
     code = str(reply["status"])
-    status = http_status(code) if call.waits else 200  # a record's status is not its reply's
+    # Only of a call that waits is it the status of the request: elsewhere it may be a record's.
+    status = http_status(code) if call.waits else 200
     if status >= 400:
         more = {name: value for name, value in reply.items() if name not in ("status", "message")}
         if "type" in more:
@@ -73,7 +74,7 @@ def answer(call: Call, reply: Reply) -> Response:
     if call.created:
         name = quote(str(reply[call.created]), safe="")
         status, headers = 201, {"Location": f"{call.path}/{name}"}
-    return Answer(reply, "message", status, headers)
+    return TranslatedJson(reply, "message", status, headers)
 
 
 def _stream(
@@ -86,7 +87,7 @@ def _stream(
 
 
 async def _raw(web: Web, caller: Caller, request: Request) -> Response:
-    """A request of the control channel, answered as there."""
+    """Answer a request of the control channel as that channel does."""
     given = arguments.raw_command(await arguments.body(request, arguments.MAX_JSON))
     args = {name: value for name, value in given.items() if name not in ("id", "token")}
     kind = args.get("type")
@@ -102,7 +103,7 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
         reply |= {"outcome": err.outcome, **err.more}
     if "id" in given:
         reply["id"] = given["id"]
-    return Answer(reply, "message", status, end=b"\n")
+    return TranslatedJson(reply, "message", status, end=b"\n")
 
 
 async def _asked(web: Web, caller: Caller, request: Request, args: arguments.Args) -> Reply:

@@ -1,4 +1,4 @@
-"""What the fields of one request have to do with one another, in JSON Schema.
+"""Rules between the fields of one request, in JSON Schema.
 
 The operations check it, each with a sentence of its own; a test compares the two. null stands for
 a field that is not given.
@@ -14,7 +14,7 @@ from devgate.http.api.schemas import Schema
 TRUE, FALSE = {"const": True}, {"const": False}
 OBJECT: Schema = {"type": "object"}
 TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
-LIST: Schema = {"type": "array", "items": {}}  # a linter wants to read of its items
+LIST: Schema = {"type": "array", "items": {}}  # a linter requires `items`
 
 
 def one_of(**values: Schema) -> Schema:

@@ -1,6 +1,6 @@
 """JSON Schemas of fields, for the documents and for the checks.
 
-The `title` of a text says in words what its pattern says in signs.
+The `title` of a text says in words what its pattern matches.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ _AUDITED = "|".join(
 )
 
 
-def text(pattern: str, title: str, most: int, least: int = 0) -> Schema:
-    """A text of `least` to `most` characters, each of `pattern`."""
+def text(pattern: str, title: str, max_length: int, min_length: int = 0) -> Schema:
+    """A text of `min_length` to `max_length` characters, each of `pattern`."""
     return {
         "type": "string", "title": title, "pattern": f"^{escaped(pattern)}*$",
-        "minLength": least, "maxLength": most,
+        "minLength": min_length, "maxLength": max_length,
     }  # fmt: skip
 
 
 def matching(title: str, pattern: str, **more: object) -> Schema:
-    """A text that the whole pattern fits."""
+    """A text that matches the whole pattern."""
     return {"type": "string", "title": title, "pattern": f"^{escaped(pattern)}$", **more}
 
 
@@ -81,37 +81,37 @@ def choice(words: Iterable[str], **more: object) -> Schema:
     return {"type": "string", "enum": list(words), **more}
 
 
-def many(item: Schema, called: str, most: int) -> Schema:
-    """A list of up to `most` of these, which people call so."""
+def many(item: Schema, called: str, max_items: int) -> Schema:
+    """A list of 1 to `max_items` of these; `called` is their name in a sentence."""
     return {
-        "type": "array", "title": f"a list of 1 to {most} {called}", "items": item, "minItems": 1,
-        "maxItems": most,
+        "type": "array", "title": f"a list of 1 to {max_items} {called}", "items": item,
+        "minItems": 1, "maxItems": max_items,
     }  # fmt: skip
 
 
 def escaped(pattern: str) -> str:
-    """The pattern with visible ASCII alone. Control characters as they are make a document that
-    YAML readers refuse, and some of the others turn the text around that a person reads."""
+    """The pattern in visible ASCII only. YAML readers refuse a document with control characters,
+    and some other characters reverse the text that a person sees."""
     return "".join(sign if " " <= sign <= "~" else f"\\u{ord(sign):04x}" for sign in pattern)
 
 
-def whole(least: int, most: int) -> Schema:
+def whole(minimum: int, maximum: int) -> Schema:
     """A whole number, both ends included."""
-    return {"type": "integer", "minimum": least, "maximum": most}
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
-def seconds(most: float) -> Schema:
-    """Seconds above 0, up to `most`."""
-    return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
+def seconds(maximum: float) -> Schema:
+    """Seconds above 0, up to `maximum`."""
+    return {"type": "number", "exclusiveMinimum": 0, "maximum": maximum}
 
 
-def degrees(most: int) -> Schema:
-    """Degrees to both sides of 0."""
-    return {"type": "number", "minimum": -most, "maximum": most}
+def degrees(maximum: int) -> Schema:
+    """Degrees on both sides of 0, up to `maximum`."""
+    return {"type": "number", "minimum": -maximum, "maximum": maximum}
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same, and null stands for its absence."""
+    """The same schema, which also allows null: the field is not given then."""
     more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
     return {**schema, "type": [schema["type"], "null"], **more}
 
@@ -120,7 +120,8 @@ YES = {"type": "boolean"}
 IMEI = matching("a string of 15 digits", "[0-9]{15}")
 ID = matching("the id of a command, 26 letters and digits", _ID)
 KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY, 1)
-# A start's number: seconds, or times for a device that counts them. [command] max_long is less.
+# A start's number: seconds, or times for a device that counts them. [command] max_long may be
+# lower than this.
 LONG = whole(1, 366 * 86400)
 TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT), seconds(MAX_EXPIRES)
 UNIT = choice(UNITS)
@@ -135,12 +136,12 @@ CURSOR = matching(
     "the `next` or `prev` of a page", f"[0-9]{{15}}(:{LINE}*)?", maxLength=MAX_CURSOR
 )
 WORDS = text(LINE, "a text of one line", MAX_WORDS, 1)
-HOOK = text(LINE, "a text of one line", 64, 1)
+KNOWN_NAME = text(LINE, "a text of one line", 64, 1)
 _PLAIN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-JOB = HOOK_NAME = matching("1 to 64 letters, digits, dots, dashes and underlines", _PLAIN)
-# A person or a token, in the same scripts: one blank between words, and no # in front.
+JOB = PLAIN_NAME = matching("1 to 64 letters, digits, dots, dashes and underlines", _PLAIN)
+# A person or a token, in the scripts of _KEY: one blank between words, and no # in front.
 _SIGN = f"[!-.0-~{_KEY[4:]}"
-CALLED = matching(
+ACCOUNT_NAME = matching(
     f"1 to {MAX_CALLED} letters, digits and signs but /", f"(?!#){_SIGN}( ?{_SIGN})*",
     minLength=1, maxLength=MAX_CALLED,
 )  # fmt: skip
@@ -148,22 +149,23 @@ SESSION = matching("16 digits of hex", "[0-9a-f]{16}")
 PASSWORD = text(_KEY, "a password", MAX_PASSWORD, MIN_PASSWORD)
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _POSTED = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:{_PORT})?([/?][!\x22$-~]*)?"
-HOOK_URL = matching(
+WEBHOOK_URL = matching(
     "a URL of http or https, without a user and a #fragment", _POSTED, maxLength=MAX_URL
 )
-_4 = "([A-Za-z0-9+/]{4})"  # three bytes
+_THREE = "([A-Za-z0-9+/]{4})"  # three bytes in base64
 SECRET = matching(
     "whsec_ and 24 to 64 bytes in base64",
-    f"whsec_({_4}{{8,20}}([A-Za-z0-9+/]{{3}}=)?|{_4}{{8,21}}([A-Za-z0-9+/]{{2}}==)?)",
+    f"whsec_({_THREE}{{8,20}}([A-Za-z0-9+/]{{3}}=)?|{_THREE}{{8,21}}([A-Za-z0-9+/]{{2}}==)?)",
 )
-# What is, or may hold, a secret: no message quotes it.
-UNSAID = {SECRET["title"], HOOK_URL["title"], PASSWORD["title"]}
+# Values that are secret or contain a secret: no message quotes them.
+UNSAID = {SECRET["title"], WEBHOOK_URL["title"], PASSWORD["title"]}
 PHONE, QR = (text(LINE, "a text of one line", MAX_TEXT), text(_TEXT, "a text", MAX_TEXT))
 WORD = text(LINE, "a text of one line", MAX_WORD)
 MODEL = text(LINE, "a text of one line", MAX_WORD, 1)
 ICCID = matching("18 to 22 digits", "[0-9]{18,21}[0-9F]?")
 SIM_PHONE = matching("a telephone number", "[+]?[0-9][0-9 ()/-]{2,30}")
-# No 31 June: what the pattern leaves for `format` to say is a 29 February of a common year.
+# The pattern refuses days such as 31 June. Only a 29 February of a common year is left to
+# `format`.
 _DAY = "((0[1-9]|1[0-2])-(0[1-9]|[12][0-9])|(0[13-9]|1[0-2])-30|(0[13578]|1[02])-31)"
 INSTALLED = {
     "type": "string", "title": "a day such as 2026-11-24", "format": "date",
@@ -210,7 +212,7 @@ EVENTS, CHANGES = (
     )
     for kinds in (_KINDS, _AUDITED)
 )
-# Of alerts. Which rule takes which of them, the operation says.
+# Of alerts. Which of them a rule may have depends on its kind: the operation checks that.
 ALERT = choice(rule.KINDS)
 MINUTES, DAYS_AHEAD = whole(0, rule.MAX_MINUTES), whole(0, rule.MAX_DAYS)
 REPEAT = {**whole(0, rule.MAX_REPEAT), "not": {"enum": [1, 2, 3, 4]}}
@@ -218,7 +220,7 @@ _HOUR = "([01][0-9]|2[0-3]):[0-5][0-9]"
 QUIET = matching("hours like 22:00-07:00", f"({_HOUR}-{_HOUR})?")
 ZONE = {"type": "string", "title": "a time zone like Asia/Shanghai", "format": "time-zone"}
 LANGUAGE = choice(LANGUAGES)
-RECEIVERS = many(HOOK_NAME, "names", rule.MAX_RECEIVERS)
+RECEIVERS = many(PLAIN_NAME, "names", rule.MAX_RECEIVERS)
 _APPRISE = f"({'|'.join(sorted(schemes.SCHEMES))})://[!-~{_KEY[4:]}+"
 RECEIVER_URL = matching(
     "a URL of Apprise, or of http or https", f"({_POSTED}|{_APPRISE})",
@@ -229,4 +231,4 @@ PLACE = {
     "type": "string", "title": "the `next` of a page", "maxLength": MAX_PLACE,
     "pattern": escaped(f"^[0-9]{{1,12}}[.][0-9]{{1,9}}:{_PLAIN}:{LINE}*$"),
 }  # fmt: skip
-LETTER = matching("the id of a message, 26 letters and digits", _ID)
+MESSAGE_ID = matching("the id of a message, 26 letters and digits", _ID)

@@ -8,14 +8,14 @@ from devgate.http.api import schemas as s
 from devgate.http.api.call import Call, Field
 from devgate.http.api.schemas import nullable
 
-_HOOK = Field("name", s.HOOK, "The webhook, by its name in the list.", True)
+_HOOK = Field("name", s.KNOWN_NAME, "The webhook, by its name in the list.", True)
 _HOOK_FIELDS = (
     Field("events", nullable(s.EVENTS), "Only of these types: `device`, or "
           "`command.ended,device`; null for all."),
     Field("secret", nullable(s.SECRET), "What signs the events: `whsec_` and base64."),
 )  # fmt: skip
 _KEYS = s.many(s.KEY, "keys", MAX_KEYS)
-_NODE = Field("name", s.HOOK, "The node, by its id in the list.", True, "node")
+_NODE = Field("name", s.KNOWN_NAME, "The node, by its id in the list.", True, "node")
 
 CALLS: tuple[Call, ...] = (
     Call(
@@ -73,8 +73,8 @@ CALLS: tuple[Call, ...] = (
         "POST", "/api/webhooks", "webhook_add", "Add a webhook", "ChangedWebhook", body="json",
         created="name",
         json=(
-            Field("name", s.HOOK_NAME, "What it is called from now on.", True),
-            Field("url", s.HOOK_URL, "Where events are posted to.", True),
+            Field("name", s.PLAIN_NAME, "What it is called from now on.", True),
+            Field("url", s.WEBHOOK_URL, "Where events are posted to.", True),
             *_HOOK_FIELDS,
             Field("after", nullable(s.POSITION),
                   "It gets the events behind this number; without it, those from now on."),
@@ -86,7 +86,7 @@ CALLS: tuple[Call, ...] = (
         "PATCH", "/api/webhooks/{name}", "webhook_edit", "Change a webhook", "ChangedWebhook",
         place=(_HOOK,), body="json",
         json=(
-            Field("url", nullable(s.HOOK_URL), "Where events are posted to."),
+            Field("url", nullable(s.WEBHOOK_URL), "Where events are posted to."),
             *_HOOK_FIELDS,
             Field("new_secret", s.YES, "true: make another secret, which this answer tells."),
             Field("enabled", s.YES, "false: it gets nothing until this is true again."),

@@ -1,5 +1,5 @@
-"""Words to write the schemas of replies with. All of them are typed to the bottom: an array says
-what its items are, and an object what its members are."""
+"""The parts that schemas of replies are made of. Each is typed to the bottom: an array says what
+its items are, and an object what its members are."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MEDIA = {"json": "application/json", "csv": "text/csv", "command": "text/plain"}
 
 
 def url_of(call: Call, sample: Sample, base: str) -> str:
-    """The address that the example asks, at the gateway `base`."""
+    """The URL of the example, at the gateway `base`."""
     path = call.path
     for name, value in sample.place.items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
@@ -30,7 +30,7 @@ def url_of(call: Call, sample: Sample, base: str) -> str:
 
 
 def _headers(call: Call, sample: Sample) -> dict[str, str]:
-    """Those of the example, but for its token."""
+    """The headers of the example, without the token."""
     found = {name: str(value) for name, value in sample.head.items()}
     if call.body is not None and (call.body != "json" or sample.json is not None):
         found = {"Content-Type": MEDIA[call.body], **found}
@@ -115,7 +115,7 @@ def javascript(call: Call, sample: Sample, base: str) -> str:
 
 
 def _php(value: object) -> str:
-    """A value as PHP writes it."""
+    """A value as a literal of PHP."""
     if isinstance(value, Mapping):
         return "[" + ", ".join(f"{_php(k)} => {_php(v)}" for k, v in value.items()) + "]"
     if isinstance(value, str):

@@ -1,8 +1,8 @@
 """Events and frames as they happen, as server-sent events.
 
-A reader may be as slow as it likes with what is past: that is read from the database as it
-goes. One that takes nothing for a while is notified and cut off; with its last id it goes on
-where it was.
+A reader may read past events as slowly as it likes: they are read from the database one page after
+the other. A reader that takes nothing for a while is notified and cut off; with its last id it
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -25,26 +25,28 @@ from devgate.http.web import Web
 
 log = logging.getLogger("devgate.http")
 
-SLOW_SECONDS = 10.0  # for one piece: who took longer is told, and cut off
-GATHER_SECONDS = 0.005  # in which events gather, where they come quicker than they are sent
+SLOW_SECONDS = 10.0  # for one piece: a reader that takes longer is notified and cut off
+GATHER_SECONDS = 0.005  # in which events gather, if they come faster than they are sent
 MAX_WAITING = 256  # events between the log and the socket: one piece at most
 
 
 class EventStream(ServerSent):
-    """The lines of a stream. `known` tells whether the reader still may have them."""
+    """The lines of a stream. `keeps_right` says whether the reader still may have them."""
 
-    def __init__(self, stream: Stream, stopping: trio.Event, known: Callable[[], bool]) -> None:
+    def __init__(
+        self, stream: Stream, stopping: trio.Event, keeps_right: Callable[[], bool]
+    ) -> None:
         super().__init__()
         self._stream = stream
         self._stopping = stopping
-        self._known = known
+        self._keeps_right = keeps_right
         self._over = ""  # why nothing more comes
         self._closing_message = "there is nothing more"  # when the lines have come to their end
         self._waiting = trio.CancelScope()
 
     @classmethod
     def of(cls, web: Web, request: Request, stream: Stream, operation: str) -> EventStream:
-        """For who asks for it now, as long as he keeps the right to the operation."""
+        """For the caller of this request, as long as that one has the right to the operation."""
         return cls(stream, web.stopping, partial(keeps_right, web, request, operation))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,16 +82,16 @@ class EventStream(ServerSent):
         self, get: trio.MemoryReceiveChannel[Reply], scope: Scope, send: Send
     ) -> None:
         text = b"%s: %s\n\n" % (RETRY, written(self._stream.reply))
-        looked = trio.current_time()
+        checked_at = trio.current_time()
         while not self._over:
             began = trio.current_time()
             if not await self.sent(text, scope, send):
                 return
             if (now := trio.current_time()) - began > SLOW_SECONDS:
                 self._over = "you read too slowly; come back with your last id"
-            elif now >= looked + BEAT_SECONDS:
-                looked = now
-                if not self._known():
+            elif now >= checked_at + BEAT_SECONDS:
+                checked_at = now
+                if not self._keeps_right():
                     self._over = "you are not known any longer"
             if not self._over:
                 text = await self._next(get)
@@ -100,7 +102,7 @@ class EventStream(ServerSent):
         )
 
     async def _next(self, get: trio.MemoryReceiveChannel[Reply]) -> bytes:
-        """All lines that there are, at least one; a comment if there is none for a while."""
+        """The lines that wait, at least one; a comment if none comes for BEAT_SECONDS."""
         lines: list[bytes] = []
         with trio.move_on_after(BEAT_SECONDS) as self._waiting:
             try:
@@ -118,7 +120,7 @@ class EventStream(ServerSent):
 
 
 def event(line: Reply) -> bytes:
-    """One line as a server-sent event. What was missed has a name, and no number."""
+    """One line as a server-sent event. A line about missed events has a name and no id."""
     if "missed" in line:
         return b"event: missed\ndata: %s\n\n" % written(line)
     number = line.get("event")

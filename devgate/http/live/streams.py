@@ -1,4 +1,4 @@
-"""Responses that go on until one of both sides ends them."""
+"""Responses that go on until one of the two sides ends them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from starlette.types import Receive, Scope, Send
 
 log = logging.getLogger("devgate.http")
 
-BEAT_SECONDS = 15.0  # without an event, then a comment: proxies close what is silent for longer
-STUCK_SECONDS = 30.0  # for one piece: who does not take it is cut off
+BEAT_SECONDS = 15.0  # without an event, then a comment is sent: proxies close silent connections
+STUCK_SECONDS = 30.0  # for one piece: a reader that does not take it is cut off
 RETRY = b"retry: 2000\n"  # milliseconds until a browser comes back
 
-Share = Callable[[], AbstractContextManager[None]]
+CountStream = Callable[[], AbstractContextManager[None]]
 
 
 class Streamed(Response, ABC):
-    """Sends what `flow` gives it, and leaves it when the client has gone."""
+    """A response whose body `flow` sends. It is cancelled when the client has gone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem (429) if the reader has too many streams."""
-        share: Share = scope.get("devgate.stream", nullcontext)
+        share: CountStream = scope.get("devgate.stream", nullcontext)
         with share():
             await self._serve(scope, receive, send)
 

@@ -1,6 +1,6 @@
 """Requests to the provider: bounded in time and size, and no redirect is followed.
 
-The issuer is the operator's own setting, so that it may have a private address.
+The operator sets the issuer, so it may have a private address.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ CONNECT_SECONDS = 5.0  # ... and for one address to accept a connection
 MAX_ANSWER_BYTES = 256 * 1024  # bytes of an answer
 MAX_CONNECTIONS = 4  # connections
 MAX_WAITING = 32  # requests that wait for one of these, or for an answer
-IDLE_SECONDS = 15.0  # seconds that a connection is kept
+IDLE_SECONDS = 15.0  # seconds after which an unused connection is closed
 
 
-class Away(Exception):
+class ProviderAway(Exception):
     """The provider does not answer, or not as OpenID Connect says. A sentence for the log."""
 
 
-class Refused(Exception):
+class ProviderRefused(Exception):
     """The provider has answered that it does not accept this. A sentence for the log."""
 
 
-class Asking:
+class ProviderRequests:
     """Asks one provider. Belongs to one trio run."""
 
     def __init__(self, issuer: str, ca_file: str = "") -> None:
-        """`ca_file`: whose certificates are believed; nothing: those of the system's authorities.
+        """`ca_file`: the authorities that are trusted; "": those of the system.
         Raises SetupError if it cannot be used."""
         self._plain = issuer.startswith("http:")
         self._tls: ssl.SSLContext | None = None
@@ -49,40 +49,41 @@ class Asking:
                 why = err.strerror or str(err)
                 raise WrongSettings(f"[http.oidc] ca_file {ca_file}: {why}") from None
         self._pool: httpcore.AsyncConnectionPool | None = None
-        self._asked = 0
+        self._waiting = 0
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object at this address. Raises Away."""
+        """The JSON object at this address. Raises ProviderAway."""
         status, found = await self._json("GET", url, dict(headers or {}), b"")
         if status != 200:
-            raise Away(f"{shown(url)} answered {status}")
+            raise ProviderAway(f"{shown(url)} answered {status}")
         return found
 
     async def post(self, url: str, headers: Mapping[str, str], form: str) -> dict[str, Any]:
-        """What comes back for a form. Raises Away, and Refused for a status of 400 to 499."""
+        """The JSON object that answers a form. Raises ProviderAway, and ProviderRefused for a
+        status of 400 to 499."""
         head = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         status, found = await self._json("POST", url, head, form.encode())
         if 400 <= status < 500 and status not in (408, 429):
             why = [found.get("error"), found.get("error_description")]
             said = ": ".join(one for one in why if isinstance(one, str))
-            raise Refused(f"{shown(url)} answered {status} {said}"[:300])
+            raise ProviderRefused(f"{shown(url)} answered {status} {said}"[:300])
         if status != 200:
-            raise Away(f"{shown(url)} answered {status}")
+            raise ProviderAway(f"{shown(url)} answered {status}")
         return found
 
     async def _json(
         self, method: str, url: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, Any]]:
         if urlsplit(url).scheme != "https" and not self._plain:
-            raise Away(f"{shown(url)}: an address with https:// expected")
-        if self._asked >= MAX_WAITING:
-            raise Away("too many requests wait for it")
-        self._asked += 1
+            raise ProviderAway(f"{shown(url)}: an address with https:// expected")
+        if self._waiting >= MAX_WAITING:
+            raise ProviderAway("too many requests wait for it")
+        self._waiting += 1
         try:
             with trio.fail_after(TIMEOUT_SECONDS):
                 status, content = await self._exchange(method, url, headers, body)
         except trio.TooSlowError:
-            raise Away(f"{shown(url)}: no answer within {TIMEOUT_SECONDS:g} s") from None
+            raise ProviderAway(f"{shown(url)}: no answer within {TIMEOUT_SECONDS:g} s") from None
         except (
             httpcore.TimeoutException,
             httpcore.NetworkError,
@@ -92,16 +93,16 @@ class Asking:
             OSError,
         ) as err:
             why = " ".join(str(err).split()) or type(err).__name__
-            raise Away(f"{shown(url)}: {why[:200]}") from None
+            raise ProviderAway(f"{shown(url)}: {why[:200]}") from None
         finally:
-            self._asked -= 1
+            self._waiting -= 1
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             if status == 200:
-                raise Away(f"{shown(url)} answered with something that is no JSON object")
+                raise ProviderAway(f"{shown(url)} answered with something that is no JSON object")
             found = {}
         return status, found
 
@@ -131,7 +132,9 @@ class Asking:
                         # The connection is closed instead: see webhooks.poster.
                         enough.cancel()
             if size > MAX_ANSWER_BYTES:
-                raise Away(f"{shown(url)} answered with more than {MAX_ANSWER_BYTES} bytes")
+                raise ProviderAway(
+                    f"{shown(url)} answered with more than {MAX_ANSWER_BYTES} bytes"
+                )
             return response.status, b"".join(got)
 
     def _make(self) -> httpcore.AsyncConnectionPool:
@@ -147,5 +150,5 @@ class Asking:
 
 
 def shown(url: str) -> str:
-    """An address without what stands behind its path, for a log."""
+    """An address without its query, for a log."""
     return url.partition("?")[0][:200]

@@ -1,8 +1,8 @@
-"""One login through the provider: from the button to the claims that it vouches for.
+"""One login through the provider: from the button to the claims of its ID token.
 
-Between the two requests nothing is kept here, so that the second may reach another node, or a
-gateway that was restarted. A signed cookie holds a random word, and state, nonce and verifier are
-derived from that: who reads the cookie, or an address, learns none of the others.
+Nothing is stored between the two requests, so that the second may reach another node, or a gateway
+that was restarted. A signed cookie holds a random word, and state, nonce and verifier are derived
+from it with a secret: who reads the cookie or an address learns none of the others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from joserfc.jws import JWSRegistry
 from devgate.config.oidc import OidcSettings
 from devgate.errors import SetupError
 from devgate.gateway.clock import time
-from devgate.http.oidc.asking import Asking, Away, Refused
+from devgate.http.oidc.asking import ProviderAway, ProviderRefused, ProviderRequests
 from devgate.http.oidc.provider import ALGORITHMS, Endpoints, Provider
 
 COOKIE = "devgate_oidc"
@@ -49,11 +49,11 @@ class Begun(NamedTuple):
     cookie: str
 
 
-class Claims(NamedTuple):
+class Identity(NamedTuple):
     """Who the provider says that somebody is."""
 
     subject: str  # never another person's at this provider
-    found: Mapping[str, Any]
+    claims: Mapping[str, Any]
 
 
 class Oidc:
@@ -64,7 +64,7 @@ class Oidc:
         settings.secret()  # the file is there
         self.settings = settings
         self._callback = public + CALLBACK
-        self._asking = Asking(settings.issuer, settings.ca_file)
+        self._asking = ProviderRequests(settings.issuer, settings.ca_file)
         self.provider = Provider(settings.issuer, self._asking)
         self.sign_with(secret)
 
@@ -80,7 +80,7 @@ class Oidc:
         return urlsafe_b64encode(found).decode().rstrip("=")
 
     async def begin(self, path: str) -> Begun:
-        """A login that goes on to that path of ours. Raises Away."""
+        """A login that leads to that path of ours. Raises ProviderAway."""
         endpoints, word = await self.provider.endpoints(), secrets.token_urlsafe(24)
         url = prepare_grant_uri(
             endpoints.authorization,
@@ -96,8 +96,8 @@ class Oidc:
         return Begun(str(url), str(self._signer.dumps({"w": word, "p": path})))
 
     def begun(self, cookie: str, given: Mapping[str, str]) -> tuple[str, str] | None:
-        """The word and the path of the login that this callback belongs to; None: of none that
-        this browser has begun a short time ago."""
+        """The word and the path of the login that this callback belongs to. None: this browser has
+        not begun it, or too long ago."""
         try:
             says: dict[str, Any] = self._signer.loads(
                 cookie[:MAX_PARAMETER], max_age=LOGIN_SECONDS
@@ -110,26 +110,27 @@ class Oidc:
             return None
         return says["w"], says["p"]
 
-    async def claims(self, word: str, given: Mapping[str, str]) -> Claims:
-        """Who it is, by the parameters of the callback. Raises Away and Refused."""
+    async def identify(self, word: str, given: Mapping[str, str]) -> Identity:
+        """Who has logged in, by the parameters of the callback. Raises ProviderAway and
+        ProviderRefused."""
         endpoints = await self.provider.endpoints()
         issuer, code = given.get("iss"), given.get("code", "")
         if (issuer is not None or endpoints.names_itself) and issuer != self.settings.issuer:
-            raise Refused("the answer is another provider's")
+            raise ProviderRefused("the answer is another provider's")
         if not code or len(code) > MAX_PARAMETER:
-            raise Refused("the answer has no code")
+            raise ProviderRefused("the answer has no code")
         tokens = await self._exchange(endpoints, code, self._derived(word, "verifier"))
         id_token, access = tokens.get("id_token"), tokens.get("access_token")
         if not isinstance(id_token, str) or len(id_token) > MAX_TOKEN:
-            raise Refused("its answer has no ID token")
+            raise ProviderRefused("its answer has no ID token")
         access = access if isinstance(access, str) else ""
         claims = await self._verified(id_token, access, self._derived(word, "nonce"))
         if endpoints.userinfo and access and self._wanted() - claims.keys():
             more = await self.provider.userinfo(access)
             if more.get("sub") != claims["sub"]:
-                raise Refused("its userinfo is about somebody else")
+                raise ProviderRefused("its userinfo is about somebody else")
             claims = {**more, **claims}
-        return Claims(claims["sub"], claims)
+        return Identity(claims["sub"], claims)
 
     def _wanted(self) -> set[str]:
         settings = self.settings
@@ -143,7 +144,7 @@ class Oidc:
         try:
             secret = await trio.to_thread.run_sync(self.settings.secret)
         except SetupError as err:
-            raise Away(str(err)) from None
+            raise ProviderAway(str(err)) from None
         body = prepare_token_request(
             "authorization_code", redirect_uri=self._callback, code=code, code_verifier=verifier
         )
@@ -164,16 +165,16 @@ class Oidc:
             header = _header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in ALGORITHMS:
-                raise Refused(f"its ID token is signed with {str(algorithm)[:40]!r}")
+                raise ProviderRefused(f"its ID token is signed with {str(algorithm)[:40]!r}")
             kind = KINDS[algorithm[:2]]
-            # What else stands in the head is the provider's business, unless it is critical.
+            # Other members of the head are allowed, unless they are marked as critical.
             rules = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
             for key in await self.provider.keys(kid if isinstance(kid, str) else None, kind):
                 try:
                     found = jwt.decode(token, key, registry=rules)
                 except (JoseError, ValueError):
                     continue
-                # Its library knows the hash that goes with EdDSA by that name alone (RFC 9864).
+                # The library knows the hash of Ed25519 by the name EdDSA alone (RFC 9864).
                 header = {**found.header, "alg": "EdDSA" if kind == "OKP" else algorithm}
                 claims = CodeIDToken(
                     found.claims, header,
@@ -189,12 +190,12 @@ class Oidc:
                 subject = claims["sub"]
                 good = isinstance(subject, str) and subject.isprintable()
                 if not good or not subject or len(subject) > 255:
-                    raise Refused("its ID token has no subject")
+                    raise ProviderRefused("its ID token has no subject")
                 return dict(claims)
         except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as err:
             why = " ".join(str(err).split()) or type(err).__name__
-            raise Refused(f"its ID token is not good: {why[:200]}") from None
-        raise Refused("its ID token is signed with a key that it does not have")
+            raise ProviderRefused(f"its ID token is not good: {why[:200]}") from None
+        raise ProviderRefused("its ID token is signed with a key that it does not have")
 
     async def aclose(self) -> None:
         """Close the connections to the provider."""
@@ -202,7 +203,7 @@ class Oidc:
 
 
 def _header(token: str) -> Mapping[str, Any]:
-    """What a token says of its signature: to be believed once the signature is good. Raises
+    """What a token says of its signature. It is true only if the signature is good. Raises
     ValueError."""
     head = token.partition(".")[0]
     found = json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))

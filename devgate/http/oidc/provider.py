@@ -1,7 +1,7 @@
 """What the provider says of itself: where it is asked, and the keys that it signs with.
 
-Both are kept for an hour. Keys are asked for again, at most once a minute, where a token was
-signed with one that is not among them.
+Both are used for an hour. Keys are asked for again, at most once a minute, if a token was signed
+with a key that is not known.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import trio
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from devgate.http.oidc.asking import Asking, Away, shown
+from devgate.http.oidc.asking import ProviderAway, ProviderRequests, shown
 
 log = logging.getLogger("devgate.access")
 
-FRESH_SECONDS = 3600.0  # that an answer of the provider is used
-RETRY_SECONDS = 10.0  # ... and that a provider that did not answer is not asked again
-KEYS_RETRY_SECONDS = 60.0  # ... and at least between two requests for a key that is not known
-MAX_KEYS = 100  # of the provider that are looked at
+FRESH_SECONDS = 3600.0  # for which an answer of the provider is used
+RETRY_SECONDS = 10.0  # until a provider that did not answer is asked again
+KEYS_RETRY_SECONDS = 60.0  # at least between two requests for keys because one is not known
+MAX_KEYS = 100  # keys of the provider that are read
 WELL_KNOWN = "/.well-known/openid-configuration"
 # Signatures with a public key. None with the client's secret, and never "none".
 ALGORITHMS = (
@@ -47,7 +47,7 @@ class Endpoints(NamedTuple):
 class Provider:
     """One provider. Belongs to one trio run."""
 
-    def __init__(self, issuer: str, asking: Asking) -> None:
+    def __init__(self, issuer: str, asking: ProviderRequests) -> None:
         self.issuer = issuer
         self._asking = asking
         self._lock = trio.Lock()
@@ -58,7 +58,7 @@ class Provider:
         self._keys_until = self._keys_asked = -KEYS_RETRY_SECONDS
 
     async def endpoints(self) -> Endpoints:
-        """Where it is asked. Raises Away."""
+        """The addresses at which it is asked. Raises ProviderAway."""
         async with self._lock:
             now = trio.current_time()
             if self._endpoints is None or now >= self._until:
@@ -67,12 +67,13 @@ class Provider:
             return self._endpoints
 
     async def _asked(self, now: float) -> Endpoints:
-        """Many may want it at once: who comes while it is away waits for nobody."""
+        """Ask for them. After a failure this raises at once for RETRY_SECONDS, so that logins do
+        not wait one after the other for a provider that is away."""
         if self._failed is not None and now < self._failed[0] + RETRY_SECONDS:
-            raise Away(self._failed[1])
+            raise ProviderAway(self._failed[1])
         try:
             found = self._read(await self._asking.get(self.issuer.rstrip("/") + WELL_KNOWN))
-        except Away as err:
+        except ProviderAway as err:
             if self._failed is None:
                 log.warning("provider of logins is away issuer=%s reason=%s", self.issuer, err)
             self._failed = trio.current_time(), str(err)
@@ -84,7 +85,7 @@ class Provider:
 
     def _read(self, found: Mapping[str, Any]) -> Endpoints:
         if found.get("issuer") != self.issuer:
-            raise Away(
+            raise ProviderAway(
                 f"it calls itself {str(found.get('issuer'))[:200]!r}: [http.oidc] issuer has to "
                 "be the same, letter by letter"
             )
@@ -94,9 +95,11 @@ class Provider:
             if url is None and not needed:
                 return ""
             if not isinstance(url, str) or not url.isprintable() or len(url) > 2000:
-                raise Away(f"its configuration has no {name}")
+                raise ProviderAway(f"its configuration has no {name}")
             if not url.startswith("https://") and not self.issuer.startswith("http://"):
-                raise Away(f"its {name} is {shown(url)}: an address with https:// expected")
+                raise ProviderAway(
+                    f"its {name} is {shown(url)}: an address with https:// expected"
+                )
             return url
 
         methods = found.get("token_endpoint_auth_methods_supported")
@@ -111,7 +114,7 @@ class Provider:
 
     async def keys(self, kid: str | None, kind: str) -> Sequence[Key]:
         """Those that may have signed a token: by its `kid`, if it has one, and the kind of key
-        that its algorithm needs. Raises Away."""
+        that its algorithm needs. Raises ProviderAway."""
         where = (await self.endpoints()).keys
         async with self._lock:
             now = trio.current_time()
@@ -132,16 +135,16 @@ class Provider:
         ]
 
     async def userinfo(self, access_token: str) -> dict[str, Any]:
-        """The claims that are not in the ID token. Raises Away."""
+        """The claims that are not in the ID token. Raises ProviderAway."""
         where = (await self.endpoints()).userinfo
         return await self._asking.get(where, {"Authorization": f"Bearer {access_token}"})
 
 
 def _read_keys(found: Mapping[str, Any]) -> Sequence[tuple[str | None, str, Key]]:
-    """Without those of other kinds, and those that only encrypt."""
+    """The keys in an answer, without those of other kinds and those that only encrypt."""
     listed = found.get("keys")
     if not isinstance(listed, list):
-        raise Away("its jwks_uri has no keys")
+        raise ProviderAway("its jwks_uri has no keys")
     keys: list[tuple[str | None, str, Key]] = []
     for one in listed[:MAX_KEYS]:
         kind = one.get("kty") if isinstance(one, dict) else None

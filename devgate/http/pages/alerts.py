@@ -64,7 +64,7 @@ async def values(visit: Visit) -> Values:
 
 
 # A message that waits makes no event.
-LIVE = Live("alerts.html", values, of_types(Concern.CALM, "alert."), pulse=60.0)
+LIVE = Live("alerts.html", values, of_types(Concern.LATER, "alert."), pulse=60.0)
 
 
 async def act(visit: Visit) -> Response:

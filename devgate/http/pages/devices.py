@@ -182,7 +182,7 @@ def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
     if event.imei in shown["imeis"]:
         return Concern.ROW
     # By any event, a device may come to be of the state that is asked for, or be no longer.
-    return Concern.CALM if shown["chosen"].state or event.type in KNOWN else Concern.NONE
+    return Concern.LATER if shown["chosen"].state or event.type in KNOWN else Concern.NONE
 
 
 async def _rows(visit: Visit, shown: Values, imeis: Set[str]) -> Sequence[Mapping[str, Any]]:

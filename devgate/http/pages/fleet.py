@@ -63,4 +63,4 @@ def _at_hand(visit: Visit, shown: Values) -> Values:
 
 
 # Its charts move on with the time.
-LIVE = Live("fleet.html", values, of_types(Concern.CALM, ""), 60.0, _at_hand, frozenset({"now"}))
+LIVE = Live("fleet.html", values, of_types(Concern.LATER, ""), 60.0, _at_hand, frozenset({"now"}))

@@ -122,7 +122,7 @@ def together(records: Iterable[Mapping[str, Any]]) -> list[Together]:
 
 
 # Ages move on with the time.
-LIVE = Live("inbox.html", values, of_types(Concern.CALM, *CHANGES), pulse=60.0)
+LIVE = Live("inbox.html", values, of_types(Concern.LATER, *CHANGES), pulse=60.0)
 
 
 async def resolve(visit: Visit) -> Response:

@@ -32,12 +32,12 @@ async def begin(visit: Visit) -> Response:
     oidc, path = visit.web.oidc, own_path(visit.request.query_params.get("next"))
     if oidc is None:
         return to("/login")
-    from devgate.http.oidc.asking import Away
+    from devgate.http.oidc.asking import ProviderAway
     from devgate.http.oidc.login import COOKIE, LOGIN_SECONDS
 
     try:
         made = await oidc.begin(path)
-    except Away:
+    except ProviderAway:
         return form(visit, AWAY, 503, provider=visit.web.provider)
     response = to(made.url)
     response.set_cookie(
@@ -61,7 +61,7 @@ async def ended(visit: Visit) -> Response:
 
 
 async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
-    from devgate.http.oidc.asking import Away, Refused
+    from devgate.http.oidc.asking import ProviderAway, ProviderRefused
 
     given = visit.request.query_params
     under_way = oidc.begun(cookie, given)
@@ -78,15 +78,15 @@ async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
         return form(visit, "{provider} did not let you in.", 403, provider=called)
     limit.failed(address, ACCOUNT, trio.current_time())
     try:
-        claims = await oidc.claims(word, given)
+        identity = await oidc.identify(word, given)
         name = await known_as(
-            visit.web.gateway, oidc.settings, claims.subject, claims.found, address
+            visit.web.gateway, oidc.settings, identity.subject, identity.claims, address
         )
-    except Away as err:
+    except ProviderAway as err:
         limit.not_looked_at(address, ACCOUNT)
         log.warning("provider of logins is away issuer=%s reason=%s", oidc.settings.issuer, err)
         return form(visit, AWAY, 503, provider=called)
-    except Refused as err:
+    except ProviderRefused as err:
         if tell_of_refusal(visit, "", reason=str(err)):
             log.warning(
                 "answer of the provider is not good issuer=%s reason=%s address=%s",

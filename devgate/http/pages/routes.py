@@ -47,7 +47,7 @@ from devgate.http.pages import (
     zones,
 )
 from devgate.http.pages.view import Visit
-from devgate.http.place import Place
+from devgate.http.place import PathMethods
 from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
 
@@ -70,7 +70,9 @@ def routes(web: Web) -> list[BaseRoute]:
     def page(path: str, show: Page, **others: Page) -> Route:
         """One path with all its methods: `show` is for GET and HEAD."""
         handlers = {"GET": show, **others}
-        return Route(path, Place({name: _endpoint(web, one) for name, one in handlers.items()}))
+        return Route(
+            path, PathMethods({name: _endpoint(web, one) for name, one in handlers.items()})
+        )
 
     def living(path: str, show: Page, shown: live.Live, **others: Page) -> list[Route]:
         """A page, and beneath /live what follows it."""
@@ -78,7 +80,7 @@ def routes(web: Web) -> list[BaseRoute]:
 
     def button(path: str, press: Page) -> Route:
         """What a form of another page asks for."""
-        return Route(path, Place({"POST": _endpoint(web, press)}))
+        return Route(path, PathMethods({"POST": _endpoint(web, press)}))
 
     return [
         *living("/", fleet.show, fleet.LIVE),

@@ -67,7 +67,7 @@ async def values(visit: Visit) -> Values:
 
 
 # Of most attempts there is no event.
-LIVE = Live("unknown_devices.html", values, of_types(Concern.CALM, *NEWS), pulse=20.0)
+LIVE = Live("unknown_devices.html", values, of_types(Concern.LATER, *NEWS), pulse=20.0)
 
 
 async def act(visit: Visit) -> Response:

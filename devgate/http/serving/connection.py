@@ -9,28 +9,25 @@ import trio
 
 from devgate.net.turns import Turns
 
-# Hypercorn shields what it sends from being cancelled, so who reads nothing would hold a
-# connection for ever, and the end of the gateway up: here it is given up.
+# Hypercorn shields what it sends from being cancelled, so a peer that reads nothing would hold its
+# connection for ever, and the gateway could not stop: here the connection is cut off.
 SEND_SECONDS = 30.0  # seconds in which the peer takes no byte
-MIN_RATE = 1024  # bytes a second that it takes on average, after that
-# Hypercorn keeps a connection whose peer has ended it for as long as an idle one. Clients that
-# open one for each request would soon have them all.
+MIN_RATE = 1024  # bytes a second that the peer has to take on average, after that time
+# Hypercorn keeps a connection whose peer has ended it open for as long as an idle one. Clients
+# that open a connection for each request would soon take all places.
 GRACE_SECONDS = 1.0  # seconds that it stays open for a request that is on its way to its task
 STOP_SECONDS = 0.05  # the same, when the gateway stops
-HEAD_SECONDS = (
-    10.0  # seconds for the head of a request, from its first byte, and for the first one
-)
+# Seconds for the head of a request, from its first byte, and until the first request begins.
+HEAD_SECONDS = 10.0
 IDLE_SECONDS = 30.0  # seconds between two requests
-PIECE_BYTES = 2048  # bytes that are worked off in one turn of the loop
-LARGE_PIECE_BYTES = (
-    16384  # the same for what is only passed on: bodies, and what TLS still encloses
-)
+PIECE_BYTES = 2048  # bytes that are processed in one turn of the loop
+LARGE_PIECE_BYTES = 16384  # the same for bytes that are only passed on: bodies, encrypted data
 
 
 class WebConnection(trio.abc.HalfCloseableStream):
     """A socket whose sending and waiting end in time, and that can be cut off from outside.
 
-    All that is done for it is to be done within `scope`.
+    All work for it has to be done within `scope`.
     """
 
     def __init__(self, socket: trio.socket.SocketType, address: str, turns: Turns) -> None:
@@ -39,13 +36,13 @@ class WebConnection(trio.abc.HalfCloseableStream):
         self.address = address
         self.scope = trio.CancelScope()
         self.since = trio.current_time()  # accepted
-        self.rested = self.since  # no request since then, if none is under way
+        self.idle_since = self.since  # if no request is under way
         self.known = ""  # the source of a caller who has shown a token or session on it
-        self.only_health = False  # a place that is reserved for /healthz and /readyz
+        self.only_health = False  # it has a place that is reserved for /healthz and /readyz
         self._turns = turns
         self._requests = 0  # under way
         self._asked = False  # there was a request
-        self._head: float | None = None  # when one began to come
+        self._head: float | None = None  # when the first byte of a request's head came
         self._ended = False  # nothing more comes from the peer
         self.closing = False  # as soon as no request is under way
         self._plan()
@@ -61,21 +58,21 @@ class WebConnection(trio.abc.HalfCloseableStream):
 
         It must take MIN_RATE bytes a second on average, after SEND_SECONDS.
         """
-        rest = memoryview(data)
-        begun, size = trio.current_time(), len(rest)
-        while rest:
+        unsent = memoryview(data)
+        begun, size = trio.current_time(), len(unsent)
+        while unsent:
             sent = 0
             now = trio.current_time()
-            passed = (size - len(rest)) / MIN_RATE
+            passed = (size - len(unsent)) / MIN_RATE
             with trio.move_on_at(min(now, begun + passed) + SEND_SECONDS):
                 try:
-                    sent = await self.socket.send(rest)
+                    sent = await self.socket.send(unsent)
                 except OSError as err:
                     raise trio.BrokenResourceError(str(err)) from err
             if not sent:
                 self.abort()
                 raise trio.BrokenResourceError("it does not read")
-            rest = rest[sent:]
+            unsent = unsent[sent:]
 
     async def wait_send_all_might_not_block(self) -> None:
         """As trio.abc.SendStream: wait until the socket takes something."""
@@ -100,8 +97,8 @@ class WebConnection(trio.abc.HalfCloseableStream):
         return data
 
     def fresh(self) -> None:
-        """TLS stands: from now on a first request is waited for."""
-        self.since = self.rested = trio.current_time()
+        """The TLS handshake is done: from now on the first request is waited for."""
+        self.since = self.idle_since = trio.current_time()
         self._plan()
 
     def reads(self) -> None:
@@ -118,9 +115,9 @@ class WebConnection(trio.abc.HalfCloseableStream):
         self._plan()
 
     def ends(self) -> None:
-        """It was answered, or will not be."""
+        """A request was answered, or will not be."""
         self._requests -= 1
-        self.rested = trio.current_time()
+        self.idle_since = trio.current_time()
         self._plan()
 
     def finish(self) -> None:
@@ -129,7 +126,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
         self._plan()
 
     def _plan(self) -> None:
-        """When it is closed, unless something happens until then."""
+        """Set when the connection is closed, unless something happens before."""
         now = trio.current_time()
         if self._requests:
             deadline = math.inf
@@ -140,7 +137,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
         elif self._head is not None:
             deadline = self._head + HEAD_SECONDS
         else:
-            deadline = self.rested + (IDLE_SECONDS if self._asked else HEAD_SECONDS)
+            deadline = self.idle_since + (IDLE_SECONDS if self._asked else HEAD_SECONDS)
         self.scope.deadline = deadline
 
     async def send_eof(self) -> None:
@@ -156,7 +153,7 @@ class WebConnection(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
-        """Close it under whoever works for it. The second time does nothing."""
+        """Close it and cancel all work for it. The second time does nothing."""
         self._close()
         self.scope.cancel()
 

@@ -18,14 +18,14 @@ from devgate.net.turns import Turns
 
 log = logging.getLogger("devgate.http")
 
-# What a client still sends behind an early answer is read and thrown away, or a reset would
-# take the answer from it.
+# What a client still sends after an early answer is read and discarded for this long: if it was
+# not read, TCP would reset the connection, and the client might lose the answer.
 LINGER_SECONDS = 5.0
-MAX_BODY = 64 * 1024 * 1024  # bytes
+MAX_BODY = 64 * 1024 * 1024  # bytes that are discarded so
 
 
 class Exchanges:
-    """The application, for the requests of one connection. Nothing it raises goes further."""
+    """The application, for the requests of one connection. It lets no exception out."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Exchanges:
         stopping: Callable[[], bool],
     ) -> None:
         """`may_log` tells whether an address may have a line in the log: Refusals.turn.
-        `stopping`: connections are closed soon, so that each answer is the last one on its own."""
+        `stopping`: all connections are closed soon, each after its next answer."""
         self._app = app
         self._connection = connection
         self._turns = turns
@@ -53,11 +53,11 @@ class Exchanges:
         scope["devgate.connection"] = self._connection
         self._connection.begins()
         try:
-            # Peers that send many requests at once must not begin them all in one turn.
+            # A peer that sends many requests at once must not begin all of them in one turn.
             await self._turns.turn(begun=True)
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            self._connection.abort()  # that is no fault, and nobody is left to answer
+            self._connection.abort()  # no fault, and the client is not there for an answer
         except Exception as err:
             self._tell(scope, err)
             await self._fail(scope, exchange)
@@ -65,8 +65,9 @@ class Exchanges:
             self._connection.ends()
 
     def _final(self, scope: Scope, send: Send) -> Send:
-        """An answer behind which the connection is closed says so: a client that sent its next
-        request on it would not know whether that was carried out. HTTP/2 has a frame for it."""
+        """A `send` that adds `Connection: close` to an answer after which the connection is
+        closed: a client that sent another request would not know whether it was carried out.
+        HTTP/2 has a frame for that."""
         if scope["http_version"] == "2":
             return send
 
@@ -95,12 +96,12 @@ class Exchanges:
 
     async def _fail(self, scope: Scope, exchange: Exchange) -> None:
         if not exchange.answered:
-            # A start may be among what was done before it crashed.
+            # A start may have been sent before it crashed.
             more = {} if scope["method"] in ("GET", "HEAD") else {"outcome": "unknown"}
             response = problem("500", "the gateway failed; its log says how", more=more)
             try:
                 await response(scope, exchange.receive, exchange.send)
-            except Exception as err:  # whoever asked has gone, or the connection is not usable
+            except Exception as err:  # the client has gone, or the connection cannot be used
                 log.debug("http answer not sent reason=%r", shown(err))
             else:
                 return
@@ -110,9 +111,9 @@ class Exchanges:
 class Exchange:
     """One request and its answer.
 
-    Hypercorn hands a body over through a short queue, and puts the news of the request's
-    end there, too: an answer that ends in front of a body that nobody reads would wait for
-    itself. So the body is always read to its end before the answer ends.
+    Hypercorn passes a body on through a short queue, which also gets the message that the request
+    has ended. If nobody reads the body, the queue is full, and the end of the answer would wait
+    for ever. So the body is always read to its end before the answer ends.
     """
 
     def __init__(self, connection: WebConnection, receive: Receive, send: Send) -> None:
@@ -147,4 +148,4 @@ class Exchange:
                 size += len((await self.receive()).get("body", b""))
         if not self._read:
             self._connection.abort()
-            await trio.lowlevel.checkpoint()  # where its cancellation ends this request, too
+            await trio.lowlevel.checkpoint()  # the cancellation also ends this request here

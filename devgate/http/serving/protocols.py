@@ -25,10 +25,11 @@ Stream = WebConnection | trio.SSLStream[WebConnection]
 
 
 def forget(*parts: object) -> None:
-    """Let these let go of all that they hold: they are over.
+    """Remove all attributes of these objects, which are not used any more.
 
-    The parts of a connection refer to one another. What only the garbage collector could free
-    would be freed hundreds of connections at a time, and the loop stand still for 15 ms.
+    The objects of a connection refer to one another, so only the garbage collector could free
+    them. It would free those of hundreds of connections at a time, while the loop stands still for
+    15 ms.
     """
     for part in parts:
         if part is not None:
@@ -36,13 +37,13 @@ def forget(*parts: object) -> None:
 
 
 class Serving(TCPServer):
-    """Hypercorn's connection. Which protocol it speaks and how it reads are ours."""
+    """Hypercorn's connection. The choice of the protocol and the reading are ours."""
 
     def __init__(
         self, app: ASGIWrapper, config: Config, worker: WorkerContext, connection: WebConnection,
         stream: Stream, turns: Turns,
     ) -> None:  # fmt: skip
-        # Their type is narrower than what the two do.
+        # Hypercorn's type of a stream is narrower than what it needs.
         theirs = cast("trio.SSLStream[trio.SocketStream]", stream)
         super().__init__(app, config, worker, ConnectionState({}), theirs)
         self.connection = connection
@@ -89,7 +90,7 @@ class Serving(TCPServer):
             except READS:
                 break
             if isinstance(protocol, Http2):
-                # Closed by us for its frames, it would go on reading what waits in TLS.
+                # A connection that we closed for its frames would go on to read what TLS holds.
                 for part in protocol.meter.cut(data):
                     await self._turns.turn()
                     await protocol.handle(RawData(part))

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 from devgate.http.problems import Problem
 
-STREAMS = 32
-# Starts wait for their machines, so who may command has many requests under way.
-REQUESTS: Mapping[str, int] = {"read": 64, "command": 512, "admin": 512}
-CONNECTIONS = REQUESTS
+MAX_STREAMS = 32
+# Starts wait for their machines, so a caller with the role `command` has many requests under way.
+MAX_REQUESTS: Mapping[str, int] = {"read": 64, "command": 512, "admin": 512}
+MAX_CONNECTIONS = MAX_REQUESTS
 
-RETRY = {"Retry-After": "1"}
+RETRY_HEADERS = {"Retry-After": "1"}
 
 
 class Quota:
@@ -30,41 +30,41 @@ class Quota:
     @contextmanager
     def request(self, source: str, role: str) -> Iterator[None]:
         """Count a request while it is under way. Raises Problem (429) if that is one too many."""
-        with _counted(self._requests, source, REQUESTS[role], "requests under way"):
+        with _counted(self._requests, source, MAX_REQUESTS[role], "requests under way"):
             yield
 
     @contextmanager
     def stream(self, source: str) -> Iterator[None]:
         """The same for a stream."""
-        with _counted(self._streams, source, STREAMS, "streams"):
+        with _counted(self._streams, source, MAX_STREAMS, "streams"):
             yield
 
     def connect(self, source: str, role: str) -> None:
         """Count a connection. Raises Problem (429) if that is one too many."""
-        _reserve(self._connections, source, CONNECTIONS[role], "connections")
+        _reserve(self._connections, source, MAX_CONNECTIONS[role], "connections")
 
     def disconnect(self, source: str) -> None:
-        """It has ended."""
+        """A connection has ended."""
         _release(self._connections, source)
 
 
 @contextmanager
-def _counted(counts: dict[str, int], source: str, most: int, what: str) -> Iterator[None]:
-    _reserve(counts, source, most, what)
+def _counted(counts: dict[str, int], source: str, limit: int, what: str) -> Iterator[None]:
+    _reserve(counts, source, limit, what)
     try:
         yield
     finally:
         _release(counts, source)
 
 
-def _reserve(counts: dict[str, int], source: str, most: int, what: str) -> None:
-    if counts[source] >= most:
+def _reserve(counts: dict[str, int], source: str, limit: int, what: str) -> None:
+    if counts[source] >= limit:
         name = source.partition(":")[2]
         raise Problem(
             "429",
-            f"{name} has {most} {what}, and no more are allowed; nothing was done",
+            f"{name} has {limit} {what}, and no more are allowed; nothing was done",
             429,
-            RETRY,
+            RETRY_HEADERS,
         )
     counts[source] += 1
 

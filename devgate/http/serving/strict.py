@@ -1,7 +1,8 @@
 """HTTP/1.1 as RFC 9112 has it, where h11 and hypercorn are lenient.
 
-A proxy in front may read a lenient message otherwise than we do, and then one request becomes
-two: request smuggling. So whatever can be read in two ways is refused and its connection closed.
+A proxy in front may understand an irregular message otherwise than we do, and then one request
+becomes two: request smuggling. So a message that can be read in two ways is refused, and its
+connection is closed.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from hypercorn.protocol.h11 import H11Protocol
 from devgate.http.problems import problem
 from devgate.http.serving.connection import LARGE_PIECE_BYTES, PIECE_BYTES
 
-END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:", re.IGNORECASE)
 METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 VERSIONS = (b"1.0", b"1.1")
 
 
 class StrictConnection(h11.Connection):
-    """h11's connection, which also refuses what can be read in two ways."""
+    """h11's connection, which also refuses messages that can be read in two ways."""
 
-    why = ""  # it was refused
-    without_body = False  # its answer must have none
+    why = ""  # a request was refused
+    without_body = False  # the answer must have no body
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11's; what two readers could read in two ways is an error."""
+        """As h11's; a message that can be read in two ways is an error."""
         if self.their_state is h11.IDLE:
             self._must_be_plain(self.trailing_data[0])
         event = super().next_event()
@@ -38,7 +39,7 @@ class StrictConnection(h11.Connection):
 
     def _must_be_plain(self, data: bytes) -> None:
         """`data` begins with the head of the next request, or a part of it."""
-        head, end, _ = data.partition(END)
+        head, end, _ = data.partition(HEAD_END)
         if head.count(b"\n") != head.count(b"\r\n"):
             self._refuse("CR LF expected at the end of each line, not LF alone")
         if b"\r\n " in head or b"\r\n\t" in head:
@@ -68,7 +69,7 @@ class Http1(H11Protocol):
     """Hypercorn's, on a strict connection, and without a way to HTTP/2."""
 
     connection: StrictConnection
-    refused = False  # for what the peer has sent
+    refused = False  # because of what the peer has sent
     _measured = False  # a body of known length is coming
     _chunked = False  # the request that came last has a body in chunks
 
@@ -80,7 +81,7 @@ class Http1(H11Protocol):
 
     @property
     def piece(self) -> int:
-        """How many bytes may be worked off in one turn of the loop."""
+        """How many bytes may be processed in one turn of the loop."""
         # A body of known length is passed on as it is. One in chunks may have a million of them.
         return LARGE_PIECE_BYTES if self._measured else PIECE_BYTES
 
@@ -93,7 +94,7 @@ class Http1(H11Protocol):
         self._measured = state is h11.SEND_BODY and not self._chunked
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """No `Upgrade: h2c`, and no HTTP/2 by prior knowledge: that takes TLS and ALPN."""
+        """Ignore `Upgrade: h2c` and HTTP/2 by prior knowledge: HTTP/2 needs TLS and ALPN here."""
         self._chunked = any(name == b"transfer-encoding" for name, _ in event.headers)
 
     async def _send_error_response(self, status_code: int) -> None:

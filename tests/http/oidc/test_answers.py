@@ -17,8 +17,8 @@ from joserfc.jwk import RSAKey
 
 from devgate.config.oidc import OidcSettings
 from devgate.http.oidc import login as module
-from devgate.http.oidc.asking import MAX_ANSWER_BYTES, Away, Refused
-from devgate.http.oidc.login import Claims, Oidc
+from devgate.http.oidc.asking import MAX_ANSWER_BYTES, ProviderAway, ProviderRefused
+from devgate.http.oidc.login import Identity, Oidc
 from tests.http.oidc.liar import CLIENT, KEYS, SECRET, Liar, liar, with_hmac
 
 PUBLIC, SIGNS = "https://gateway.example", b"s" * 32
@@ -44,14 +44,14 @@ async def through(provider: Liar, **settings: Any) -> AsyncIterator[Oidc]:
         await oidc.aclose()
 
 
-async def logged_in(oidc: Oidc, provider: Liar, **given: str) -> Claims:
+async def logged_in(oidc: Oidc, provider: Liar, **given: str) -> Identity:
     begun = await oidc.begin("/orders")
     provider.begun(begun.url)
     state = parse_qs(urlsplit(begun.url).query)["state"][0]
     found = oidc.begun(begun.cookie, {"state": state})
     assert found is not None
     assert found[1] == "/orders"
-    return await oidc.claims(found[0], {"code": "c", **given})
+    return await oidc.identify(found[0], {"code": "c", **given})
 
 
 def claims(**changed: object) -> Lie:
@@ -103,7 +103,7 @@ async def test_a_good_answer_is_believed(provider: Liar, lie: Lie) -> None:
     lie(provider)
     async with through(provider) as oidc:
         found = await logged_in(oidc, provider)
-    assert (found.subject, found.found["preferred_username"]) == ("7", "wang")
+    assert (found.subject, found.claims["preferred_username"]) == ("7", "wang")
     assert "client_secret" not in provider.form, "it is in the head"
 
 
@@ -138,7 +138,7 @@ async def test_a_good_answer_is_believed(provider: Liar, lie: Lie) -> None:
 async def test_another_answer_is_refused(provider: Liar, lie: Lie, why: str) -> None:
     lie(provider)
     async with through(provider) as oidc:
-        with pytest.raises(Refused, match=why):
+        with pytest.raises(ProviderRefused, match=why):
             await logged_in(oidc, provider)
 
 
@@ -160,7 +160,7 @@ async def test_another_answer_is_refused(provider: Liar, lie: Lie, why: str) -> 
 async def test_who_does_not_answer_is_away(provider: Liar, lie: Lie, why: str) -> None:
     lie(provider)
     async with through(provider) as oidc:
-        with pytest.raises(Away, match=why):
+        with pytest.raises(ProviderAway, match=why):
             await logged_in(oidc, provider)
     assert "/elsewhere" not in provider.asked
 
@@ -176,12 +176,12 @@ async def test_the_provider_is_asked_once_an_hour(
         assert provider.asked == ["/token", "/userinfo"]
         provider.kid = "unknown"
         for _ in range(2):
-            with pytest.raises(Refused):
+            with pytest.raises(ProviderRefused):
                 await logged_in(oidc, provider)
         assert provider.asked.count("/keys") == 0, "it was asked less than a minute ago"
         autojump_clock.jump(61)
         for _ in range(2):
-            with pytest.raises(Refused):
+            with pytest.raises(ProviderRefused):
                 await logged_in(oidc, provider)
         assert provider.asked.count("/keys") == 1
         provider.kid = "rsa"
@@ -189,7 +189,7 @@ async def test_the_provider_is_asked_once_an_hour(
         provider.answers["/.well-known/openid-configuration"] = (500, {}, b"")
         provider.asked.clear()
         for _ in range(5):
-            with pytest.raises(Away):
+            with pytest.raises(ProviderAway):
                 await oidc.begin("/")
         assert len(provider.asked) == 1, "who is away is not asked each time"
         provider.answers.clear()
@@ -210,7 +210,7 @@ async def test_the_answer_belongs_to_this_login(
             (one.cookie[:-1], {"state": state[0]}), (one.cookie, {"state": "\udfff"}),
         ):  # fmt: skip
             assert oidc.begun(cookie, given) is None
-        with pytest.raises(Refused, match="another provider's"):
+        with pytest.raises(ProviderRefused, match="another provider's"):
             await logged_in(oidc, provider, iss="https://another.example")
         assert state[0] not in one.cookie
         monkeypatch.setattr(module, "LOGIN_SECONDS", -1)
