@@ -113,7 +113,7 @@ class App:
 
     def write_side_file(self) -> None:
         """Write the side file: rows that are not in the database. It blocks; for the exit."""
-        if self._doors.left:
+        if self._doors.passed_on:
             return  # the rows belong to another process by now
         self.gateway.late.write(self._writer.unwritten)
 
@@ -207,10 +207,10 @@ class App:
                     await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)
-                own = desk.lifetimes.own
+                own_link = desk.lifetimes.own
 
                 def admit(fd: int, address: str, crowd: Crowd | None) -> None:
-                    connections.start_soon(own, self._link(fd, address, crowd), name="device")
+                    connections.start_soon(own_link, self._link(fd, address, crowd), name="device")
 
                 with self._guarded():
                     yield admit
@@ -265,7 +265,7 @@ class App:
             with self._guarded():
                 await stopping.wait()
                 await self._doors.settled()
-                if self._doors.left:
+                if self._doors.passed_on:
                     await self._last_replies()
             self._stopping = True
             notify("STOPPING=1")

@@ -25,7 +25,7 @@ from devgate.net.acceptor import Admit
 from devgate.net.addresses import bind, shown
 from devgate.net.given import Given
 from devgate.net.limits import MAX_WEB, budget
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 from devgate.stopping import drain
 from devgate.systemd import MUST_HEAR_SECONDS, notify
 from devgate.upgrade.gate import Gate
@@ -69,12 +69,12 @@ class Doors:
         self._control: ControlServer
 
     @property
-    def left(self) -> bool:
+    def passed_on(self) -> bool:
         """Whether another process has the doors, and is the gateway."""
         return self._handover is not None and self._handover.over
 
     async def settled(self) -> None:
-        """Wait until no handover is under way: then `left` is certain."""
+        """Wait until no handover is under way: then `passed_on` is certain."""
         if self._handover is not None:
             await self._handover.settled.wait()
 
@@ -118,7 +118,7 @@ class Doors:
         doors.start_soon(handover.run)
         gateway.upgrade = handover.upgrade
         if self._successor is not None:
-            self._successor.callers_to(self._control.take)
+            self._successor.callers_to(self._control.adopt)
 
     async def _open_to_devices(self, doors: trio.Nursery, admit: Admit) -> None:
         gateway, listen = self._gateway, self._settings.device.listen
@@ -183,16 +183,16 @@ class Doors:
         """That process has the doors now: the socket's file leads there."""
         for door in self._control.listeners():
             if isinstance(door, UnixDoor):
-                door.kept = True
+                door.keep_file = True
         self._succeeded()
         # Unheard, the end of this process would be the service's, and so that of the new one.
         notify(f"MAINPID={pid}", MUST_HEAR_SECONDS)
 
     async def _drain_callers(
-        self, take: Callable[[Moved], Awaitable[None]], *, task_status: trio.TaskStatus[None]
+        self, give: Callable[[MovedCaller], Awaitable[None]], *, task_status: trio.TaskStatus[None]
     ) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._control.give_away, take)
+            nursery.start_soon(self._control.give_away, give)
             if self._web is not None:
                 await nursery.start(self._web.drain)
             task_status.started()

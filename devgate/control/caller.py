@@ -16,11 +16,11 @@ from devgate.model import Source, limits
 
 # Requests with a wrong token or none, in a row; then the connection is closed.
 MAX_WRONG_TOKENS = 3
-MAX_WRONG_LATER = 20  # ... once it has shown a good one: the token may have been changed
+MAX_WRONG_LATER = 20  # ... after a good one: the token may have been changed meanwhile
 
 
 class Holder(Protocol):
-    """Whose token it was. `access.tokens.Token` is one."""
+    """The holder of a token. `access.tokens.Token` is one."""
 
     @property
     def name(self) -> str:
@@ -51,12 +51,13 @@ class Group(NamedTuple):
 
     role: Callable[[], str]  # at the moment: a reload may change it
     may: Callable[[str, object], bool]  # whether that role suffices for a `type`
-    own: frozenset[int] = frozenset({0, os.geteuid()})  # users that may ask for everything
+    # User ids that may ask for everything.
+    trusted_users: frozenset[int] = frozenset({0, os.geteuid()})
 
 
 class Caller:
-    """Checks the token of each request. Without `tokens` everything is allowed, and the source
-    that is recorded is `way`."""
+    """Checks the token of each request. Without `tokens` everything is allowed, and `way` is
+    recorded as the source."""
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class Caller:
         self._shares = shares
         self._refusals = refusals
         self._wrong = 0  # tokens in a row
-        self._source = ""  # whose share this connection counts in
+        self._source = ""  # the source in whose share this connection counts; "": in none
 
     @property
     def hopeless(self) -> bool:
@@ -144,7 +145,7 @@ class Caller:
             self._shares.reserve("streams", source)
 
     def end_stream(self, source: str) -> None:
-        """One less."""
+        """Count one stream less of this source."""
         if self._tokens is not None:
             self._shares.release("streams", source)
 

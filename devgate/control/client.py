@@ -18,21 +18,22 @@ from devgate.model import shown
 
 Reply = dict[str, Any]
 
-# A busy gateway's backlog may be full for a moment; one that is stopped keeps it full.
+# The backlog of a busy gateway may be full for a moment; that of a stopped process stays full.
 CONNECT_SECONDS = 5.0
-# After this long without a word, and again each time, a second connection asks whether the
-# gateway still answers at all: a start may take minutes, a stuck gateway would take for ever.
+# Each time that this long has passed without a line, a second connection asks whether the gateway
+# still answers: a start may take minutes, and a stuck gateway would never reply.
 PROBE_SECONDS = 15.0
 PROBE_TIMEOUT_SECONDS = 10.0
-# What a request that waits for no device may take: a busy database, a long page of history.
+# The limit for a request that waits for no device: the database may be busy, or the page long.
 REPLY_SECONDS = 60.0
-CHUNK = 65536
+READ_BYTES = 65536
 
 
 class NoGateway(DevgateError):
     """Nobody answers at the socket. Nothing was asked.
 
-    `absent`: no gateway runs there; else one may, that is stuck or closed to this user.
+    `absent`: no gateway runs there. Otherwise one may run that is stuck, or does not let this user
+    in.
     """
 
     def __init__(self, text: str, *, absent: bool = False) -> None:
@@ -41,7 +42,7 @@ class NoGateway(DevgateError):
 
 
 class NoAnswer(NoGateway):
-    """The request went out and no reply came: what came of it is unknown."""
+    """The request went out and no reply came: its result is unknown."""
 
 
 class Channel:
@@ -55,7 +56,7 @@ class Channel:
         self.path = path
         self._sock = _connected(path)
         self._data = bytearray()
-        self._looked = 0  # no newline stands in front of it
+        self._looked = 0  # bytes at the front that have no newline
         self._unsent = b""
         self._done = False
 
@@ -70,9 +71,9 @@ class Channel:
         self.send_bytes(b"command" + json.dumps(request).encode())
 
     def send_bytes(self, data: bytes) -> None:
-        """Send exactly these bytes: now what the kernel takes, the rest while waiting for lines.
+        """Send exactly these bytes: what the kernel takes now, the others while waiting for lines.
 
-        A gateway that stops reading from one who does not read its replies stops nobody so.
+        So this cannot block when the gateway stops reading until its replies are read.
         """
         self._unsent += data
         self._push()
@@ -101,12 +102,12 @@ class Channel:
         poll = select.poll()
         while True:
             poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
-            left = None if until is None else max(0.0, until - time.monotonic()) * 1000
-            if not poll.poll(left):
+            remaining_ms = None if until is None else max(0.0, until - time.monotonic()) * 1000
+            if not poll.poll(remaining_ms):
                 raise TimeoutError
             self._push()
             try:
-                data = self._sock.recv(CHUNK)
+                data = self._sock.recv(READ_BYTES)
             except BlockingIOError:
                 continue
             except ConnectionError:
@@ -133,7 +134,7 @@ class Channel:
     def awaited(self, timeout: float = REPLY_SECONDS) -> Reply:
         """The next reply, as long as the gateway lives and at most `timeout` seconds.
 
-        Raises NoAnswer, and says which it was: gone, stuck, or alive and still silent.
+        Raises NoAnswer, which says whether the gateway is gone, stuck, or alive and silent.
         """
         until = time.monotonic() + timeout
         while True:
@@ -167,8 +168,8 @@ def stream(
 ) -> Generator[Reply, None, None]:
     """The reply to `request`, then one object an event until the gateway ends the stream.
 
-    Only the reply is waited for with a limit: a stream may be silent for days. Close the
-    iterator to leave. Raises what `ask` raises.
+    Only the wait for the reply has a limit: a stream may be silent for days. Close the iterator to
+    end it. Raises what `ask` raises.
     """
     with Channel(path) as channel:
         channel.send(request)
@@ -178,9 +179,9 @@ def stream(
 
 
 def exact(path: str, data: bytes) -> Generator[bytes, None, None]:
-    """Send exactly these bytes and give every line that comes back, as it came, until the end.
+    """Send exactly these bytes and yield each line that comes back, unchanged, until the end.
 
-    Raises what `ask` raises; a gateway that is silent but alive is waited for.
+    Raises what `ask` raises. Waits for a gateway that is silent but alive.
     """
     silent = True
     with Channel(path) as channel:
@@ -248,7 +249,7 @@ _HINT = "is `devgate serve` running?"
 
 
 def _owners(path: str) -> str:
-    """Who may use the socket, as a sentence's end."""
+    """Who may use the socket, as the end of a sentence."""
     try:
         found = os.stat(path)
     except OSError:

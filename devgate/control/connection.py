@@ -22,14 +22,14 @@ from devgate.control.streams import Entry, Streams
 from devgate.control.transport import Transport
 from devgate.errors import CallerError, DevgateError
 from devgate.model import shown
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
 log = logging.getLogger(__name__)
 
 REQUESTS_A_TURN = 32  # of one read before other tasks have their turn: about two milliseconds
-LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
+MAX_LAST_READS = 16  # of one connection when the gateway stops: a flood must not keep it
 
 
 class Enough(Exception):
@@ -37,7 +37,7 @@ class Enough(Exception):
 
 
 class Connection:
-    """From the first byte to the closed socket. `run` is its one task's work."""
+    """One connection from its first byte to its last. Its one task calls run()."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class Connection:
         self._entry = entry
         self._hangups = hangups
         self._limits = limits
-        self._most = limits.outstanding
+        self._max_outstanding = limits.outstanding
         self._reader = RequestReader()
         self._reader.feed(begun)
         self._intake = Intake(transport, self._reader, urgent, turns)
         self._begun: deque[Asked] = deque()
         self._outstanding = 0
-        self._less = trio.lowlevel.ParkingLot()  # wakes at the end of any request
+        self._fewer = trio.lowlevel.ParkingLot()  # wakes at the end of any request
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
         self._streams = Streams(caller)
@@ -84,10 +84,9 @@ class Connection:
         return self._caller is not None and self._caller.unauthenticated
 
     async def run(self) -> None:
-        """Serve it until both sides have nothing more to say. The socket stays open.
+        """Serve it until both sides have ended. The socket stays open: the caller closes it.
 
-        If the client disappears, its streams and its waiting end, but its commands go on. Whoever
-        runs this closes the socket.
+        If the client disappears, its streams and its waiting end, but its commands go on.
         """
         if self._unauthenticated:
             self._reading.deadline = trio.current_time() + self._limits.login
@@ -104,7 +103,7 @@ class Connection:
                     await self._read()
                     self._hangups.watch(self._transport.sock, self._vanished)
                     while self._outstanding:
-                        await self._less.park()
+                        await self._fewer.park()
             finally:
                 self._hangups.forget(self._transport.sock)
                 self._outbox.close()
@@ -115,13 +114,13 @@ class Connection:
                     await self._transport.finish(self._turns if self._unauthenticated else None)
 
     def drain(self) -> None:
-        """Read no more, end the streams; what is under way still gets its reply."""
+        """Read no more and end the streams. Requests under way still get their replies."""
         self._streams.end()
         self._reading.cancel()
 
-    def give(self) -> Moved | None:
-        """Between two requests: end here, and leave the socket to another process, which gets a
-        descriptor of its own. None: not now; a connection that can never be given is drained."""
+    def give(self) -> MovedCaller | None:
+        """End here, between two requests, so that another process can continue: it gets a
+        descriptor of its own. None: not now. A connection that can never be given is drained."""
         if not self._transport.plain or self._streams or self._streams.closing:
             self.drain()
             return None
@@ -129,7 +128,7 @@ class Connection:
             return None
         self._scope.cancel()
         tcp = self._transport.sock.family != socket.AF_UNIX
-        return Moved(
+        return MovedCaller(
             "tcp" if tcp else "unix",
             self._transport.sock.dup(),
             self._reader.begun,
@@ -137,14 +136,14 @@ class Connection:
         )
 
     def recheck(self) -> None:
-        """End the streams of a token that may not have them any longer."""
+        """End the streams that their token does not allow any more."""
         if self._caller is not None:
             self._streams.recheck(self._caller, self._outbox)
 
     # Reading
 
     async def _read(self) -> None:
-        """Begin every request, until the peer ends or breaks the rules or we are draining."""
+        """Begin each request, until the peer ends or breaks a rule, or this side drains."""
         try:
             with self._reading:
                 while await self._intake.more(self._heard, unauthenticated=self._unauthenticated):
@@ -171,7 +170,7 @@ class Connection:
             self._lose(f"receive failed: {err}")
 
     def _heard(self) -> None:
-        """Begin the requests that have come, without the task if all can be begun at once."""
+        """Begin the requests that have come. The task is needed only if some cannot begin now."""
         try:
             data = self._transport.receive_now()
             if data is None:
@@ -180,7 +179,7 @@ class Connection:
             self._intake.ended = not data
             for _ in range(REQUESTS_A_TURN):
                 # As _busy(), without a call.
-                if not data or self._outbox.full or self._outstanding >= self._most:
+                if not data or self._outbox.full or self._outstanding >= self._max_outstanding:
                     break
                 if (request := self._reader.next_request()) is None:
                     return
@@ -194,7 +193,7 @@ class Connection:
 
     def _read_last(self) -> None:
         """Answer the requests that came before the gateway began to stop."""
-        for _ in range(LAST_READS):
+        for _ in range(MAX_LAST_READS):
             while not self._busy() and (request := self._reader.next_request()) is not None:
                 self._begin(request)
             if self._busy() or not (data := self._transport.receive_now()):
@@ -210,7 +209,7 @@ class Connection:
             if self._outbox.full:
                 await self._outbox.room()
             else:
-                await self._less.park()
+                await self._fewer.park()
 
     def _begin(self, request: dict[str, object]) -> None:
         """Begin one request that has arrived whole."""
@@ -244,8 +243,8 @@ class Connection:
     # Answering
 
     async def _answer(self) -> None:
-        # Trio runs new tasks in any order. Whichever is first takes the oldest request, so that
-        # a stop that was sent behind a start reaches the gateway behind it.
+        # Trio runs new tasks in any order. The first to run takes the oldest request, so that a
+        # stop that was sent after a start reaches the gateway after it.
         request, args, source, reply = self._begun.popleft()
         try:
             answer = await self._entry.dispatch(args, source)
@@ -280,8 +279,8 @@ class Connection:
         self._outstanding -= 1
         if not self._outstanding and self._guest is not None:
             self._guest.rests()
-        if self._less:
-            self._less.unpark_all()
+        if self._fewer:
+            self._fewer.unpark_all()
 
     # Ending
 

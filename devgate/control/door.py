@@ -12,23 +12,23 @@ import trio
 from devgate.control.hangups import Hangups
 from devgate.control.listeners import UnixDoor
 from devgate.gateway.refusals import Refusals
-from devgate.net.accepting import BUDGET, Accepting, as_socket
+from devgate.net.accepting import ROUND_CONNECTIONS, Accepting, as_socket
 from devgate.net.addresses import host_of, spelled
 from devgate.net.guests import Guests
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 
 log = logging.getLogger("devgate.control")
 
 
 class Guest:
-    """One connection of a door, from its place to its end."""
+    """One connection of a door, from when it has a place until it has ended."""
 
     def __init__(
         self,
         sock: socket.socket,
         address: str,
         guests: Guests[Guest] | None,
-        moved: Moved | None = None,
+        moved: MovedCaller | None = None,
     ) -> None:
         """`address` is the peer's, without its port. `moved`: another process has had it."""
         self.sock = sock
@@ -54,7 +54,8 @@ Serve = Callable[[Guest, Hangups], Coroutine[Any, Any, None]]
 class Door:
     """Listening sockets with the same limits, and their connections.
 
-    `guests` gives places by address; without it the first `most` connections have a place.
+    `guests` gives places by address. Without it there are `max_connections` places, for whoever
+    comes first.
     """
 
     def __init__(
@@ -62,17 +63,17 @@ class Door:
         listeners: Sequence[socket.socket | UnixDoor],
         serve: Serve,
         guests: Guests[Guest] | None,
-        most: int,
+        max_connections: int,
         refusals: Refusals,
     ) -> None:
         self.listeners = listeners
         self._serve = serve
         self._guests = guests
-        self._most = most
+        self._max_connections = max_connections
         self._refusals = refusals
         self._here: set[Guest] = set()
-        # Once it is open: have a connection, accepted here or by another process.
-        self.take: Callable[..., None]
+        # Set by run(): admits a connection that was accepted here or by another process.
+        self.admit: Callable[..., None]
         self._open = trio.CancelScope()
 
     def close(self) -> None:
@@ -87,20 +88,20 @@ class Door:
         Connections are served in the nursery `inside`.
         """
 
-        def take(sock: socket.socket, peer: Any, moved: Moved | None = None) -> None:
+        def admit(sock: socket.socket, peer: Any, moved: MovedCaller | None = None) -> None:
             address = spelled(peer)
             guest = Guest(sock, host_of(address), self._guests, moved)
             if self._guests is not None and not self._guests.enter(guest, address):
                 sock.close()
                 return
             self._here.add(guest)
-            inside.start_soon(self._own, guest, hangups)
+            inside.start_soon(self._run, guest, hangups)
 
-        self.take = take
+        self.admit = admit
         accepting = Accepting(
             self._room,
-            lambda: f"all {self._most} are in use",
-            as_socket(take),
+            lambda: f"all {self._max_connections} are in use",
+            as_socket(admit),
             log,
             name="control accept",
         )
@@ -117,9 +118,11 @@ class Door:
 
     def _room(self) -> int:
         # With places by address, a connection must be accepted before its address is known.
-        return BUDGET if self._guests is not None else self._most - len(self._here)
+        if self._guests is not None:
+            return ROUND_CONNECTIONS
+        return self._max_connections - len(self._here)
 
-    async def _own(self, guest: Guest, hangups: Hangups) -> None:
+    async def _run(self, guest: Guest, hangups: Hangups) -> None:
         """Own one connection until it is closed. An exception ends only this connection."""
         try:
             with guest.scope:

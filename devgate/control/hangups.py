@@ -25,7 +25,8 @@ class Hangups:
         self._gone: dict[int, Callable[[], None]] = {}
 
     def watch(self, sock: socket.socket, gone: Callable[[], None]) -> None:
-        """Call `gone`, once, when both directions have ended. `forget` it before it is closed."""
+        """Call `gone`, once, when both directions have ended. Call forget() before the socket is
+        closed."""
         self._gone[sock.fileno()] = gone
         # No event is asked for: hang-ups and errors are always reported.
         self._epoll.register(sock, select.EPOLLONESHOT)
@@ -36,7 +37,7 @@ class Hangups:
             self._epoll.unregister(sock)
 
     async def run(self) -> NoReturn:
-        """Report, until cancelled."""
+        """Call back for hang-ups until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for fd, _ in self._epoll.poll(0, 64):
@@ -47,5 +48,5 @@ class Hangups:
                         log.exception("control connection crashed")
 
     def close(self) -> None:
-        """After the last `forget`."""
+        """Close the epoll, after the last forget()."""
         self._epoll.close()

@@ -1,4 +1,4 @@
-"""How a control connection waits for its caller's bytes: by the poller, in turns, or alone."""
+"""Three ways to wait for a caller's bytes: by the poller, in turns, or in the task alone."""
 
 from __future__ import annotations
 

@@ -25,28 +25,28 @@ LOCK_SECONDS = 5.0  # seconds that another starting gateway may look at the same
 class UnixDoor:
     """A bound Unix socket, and the file that leads to it."""
 
-    def __init__(self, sock: socket.socket, path: str, *, kept: bool = False) -> None:
-        """`kept`: the file is somebody else's to take away."""
+    def __init__(self, sock: socket.socket, path: str, *, keep_file: bool = False) -> None:
+        """`keep_file`: another process removes the file."""
         self.sock = sock
         self.path = path
-        self.kept = kept
+        self.keep_file = keep_file
         self._file = _identity(path)
 
     def close(self) -> None:
-        """Take the file away if it is still ours, then close. The second time does nothing."""
-        # In this order: while the socket is open, its inode's number is not used again.
+        """Remove the file if it is still ours, then close. The second time does nothing."""
+        # In this order: while the socket is open, the number of its inode is not used again.
         if self.sock.fileno() != -1:
             with suppress(OSError):
-                if not self.kept and _identity(self.path) == self._file:
+                if not self.keep_file and _identity(self.path) == self._file:
                     os.unlink(self.path)
             self.sock.close()
 
 
 async def open_unix(path: str, mode: int) -> UnixDoor:
-    """Bind and listen at this path, which at no moment more than `mode` lets in.
+    """Bind and listen at this path. At no moment does it admit users that `mode` does not.
 
-    The folder is made if missing, and a dead gateway's socket replaced. Raises SetupError for a
-    live gateway's, for anything else that is in the way, and for what the system refuses.
+    A missing folder is made, and the socket of a dead gateway is replaced. Raises SetupError for
+    that of a live gateway, for any other file at that path, and for what the system refuses.
     """
     if len(os.fsencode(path)) > MAX_PATH:
         raise SetupError(
@@ -103,13 +103,13 @@ async def _lock(folder: str) -> int:
 
 
 def must_be_free(path: str) -> None:
-    """Look before anything else is touched: SetupError if a gateway answers at this path."""
+    """Raises SetupError if a gateway answers at this path. Changes nothing."""
     if os.path.exists(path):
         _clear(path)
 
 
 def _clear(path: str) -> None:
-    """Take away a socket that nobody listens on."""
+    """Remove a socket that nobody listens on."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -167,11 +167,11 @@ async def open_tcp(
     """Listening sockets at these addresses; those that listen already are taken as they are.
     `shared`: as `net.addresses.bind` has it.
 
-    Raises SetupError for an address that is none or cannot be had; then none is left open.
+    Raises SetupError for a wrong address or one that is not free; then none is left open.
     """
     given = [place for place in listen if isinstance(place, socket.socket)]
     try:
-        # A thread: the address may be a name that somebody must be asked for.
+        # In a thread: to resolve a name takes time.
         places = [place for place in listen if isinstance(place, str)]
         bound = await trio.to_thread.run_sync(partial(bind, places, shared=shared))
     except BaseException:

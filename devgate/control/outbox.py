@@ -16,7 +16,7 @@ from devgate.model import to_ascii_json, to_json
 Reply = dict[str, object]
 
 DEVICE_COMMANDS = ("start", "stop", "test_start")
-ORDER = ("status", "message", "imei", "type", "long", "command")
+COMMAND_FIELDS = ("status", "message", "imei", "type", "long", "command")
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MAX_READY_UNSENT = 65536
 # With more bytes unsent than this, the peer is dropped: it does not read. Fifty of the longest
 # replies.
 MAX_UNSENT = 16 * 1024 * 1024
-SEND_SIZE = 65536  # bytes handed to one send
+MAX_SEND_BYTES = 65536  # bytes handed to one send
 
 
 def _nobody(why: str) -> None:
@@ -33,10 +33,10 @@ def _nobody(why: str) -> None:
 
 
 class Outbox:
-    """Sends lines at once where the socket takes them, and in the background where not.
+    """Sends lines at once if the socket takes them, otherwise in the background.
 
-    `say` never waits. A peer that takes nothing for `patience` seconds, or leaves MAX_UNSENT
-    bytes unread, or is gone, is reported once through `lost`.
+    `say` never waits. `lost` is called once if the peer takes nothing for `patience` seconds,
+    leaves MAX_UNSENT bytes unread, or is gone.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Outbox:
             return
         if not self._flushing:
             try:
-                taken = self._transport.send_now(line)
+                sent = self._transport.send_now(line)
             except OSError as err:
                 self._break(f"send failed: {err}")
                 return
-            if taken == len(line):
+            if sent == len(line):
                 return
-            line = line[taken:]
+            line = line[sent:]
         self._unsent += line
         self.full = len(self._unsent) > MAX_READY_UNSENT
         if len(self._unsent) > self._max_unsent:
@@ -96,17 +96,17 @@ class Outbox:
 
     async def _flush(self) -> None:
         while self._unsent and not self._broken:
-            taken = 0
+            sent = 0
             with trio.move_on_after(self._patience):
                 try:
-                    taken = await self._transport.send(bytes(self._unsent[:SEND_SIZE]))
+                    sent = await self._transport.send(bytes(self._unsent[:MAX_SEND_BYTES]))
                 except OSError as err:
                     self._break(f"send failed: {err}")
                     return
-            if not taken:
+            if not sent:
                 self._slow(f"nothing read for {self._patience:g} s")
                 return
-            del self._unsent[:taken]
+            del self._unsent[:sent]
             self.full = len(self._unsent) > MAX_READY_UNSENT
             if not self.full:
                 self._room.unpark_all()
@@ -136,16 +136,16 @@ class Asked(NamedTuple):
 def line(reply: Reply, request: Args) -> bytes:
     r"""The reply to this request as it goes out: UTF-8, with its `\n`.
 
-    The request's `id`, if it had one, hides a field of that name. It comes last, but for
-    the replies of start and stop, whose order is given: there it follows `command`.
-    Raises TypeError or ValueError for a reply that cannot be written as JSON: our own fault.
+    The request's `id`, if it had one, replaces a field of that name. It comes last, except in
+    replies to start and stop, which have a fixed order: there it follows `command`.
+    Raises TypeError or ValueError for a reply that cannot be written as JSON, which is a bug.
     """
     if "id" in request:
-        rest = {**reply, "id": request["id"]}
-        first = ORDER if request.get("type") in DEVICE_COMMANDS else ()
-        id = rest.pop("id")
-        reply = {name: rest.pop(name) for name in first if name in rest}
-        reply = {**reply, "id": id, **rest} if reply else {**rest, "id": id}
+        fields = {**reply, "id": request["id"]}
+        first = COMMAND_FIELDS if request.get("type") in DEVICE_COMMANDS else ()
+        id = fields.pop("id")
+        reply = {name: fields.pop(name) for name in first if name in fields}
+        reply = {**reply, "id": id, **fields} if reply else {**fields, "id": id}
     try:
         return to_json(reply).encode() + b"\n"
     except UnicodeEncodeError:

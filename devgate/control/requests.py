@@ -29,15 +29,15 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self.empty = True  # all that came has been taken
+        self.empty = True  # no byte is left that was not taken
         self._start = 0  # of the request that is being read
         self._look = 0  # all bytes before it have been scanned
-        self._named = False  # the word `command` is there, whole
+        self._named = False  # the whole word `command` has come
         self._braces = self._brackets = 0
         self._in_string = False
 
     def feed(self, data: bytes) -> None:
-        """Add what has come. next_request() gives what it holds."""
+        """Add bytes. next_request() returns the requests in them."""
         del self._data[: self._start]
         self._look -= self._start
         self._start = 0
@@ -46,13 +46,13 @@ class RequestReader:
 
     @property
     def begun(self) -> bytes:
-        """What has come and was not taken: another reader may go on with it."""
+        """The bytes that have come and were not taken: another reader may continue with them."""
         return bytes(self._data[self._start :])
 
     def next_request(self) -> dict[str, object] | None:
-        """Take one request, or None if the rest of it has not arrived.
+        """Take one request; None if it has not arrived whole.
 
-        Raises CallerError (400): after it, nothing that follows can be read.
+        Raises CallerError (400): after that, no further request can be read.
         """
         if not self._named and (flat := FLAT.match(self._data, self._start)):
             if flat.end() - flat.start(1) + len(WORD) > MAX_REQUEST:
@@ -73,12 +73,13 @@ class RequestReader:
         return None
 
     def end(self) -> None:
-        """The peer has ended its side. Raises CallerError (400) if a request is incomplete."""
+        """Note that the peer has ended its side. Raises CallerError (400) if a request is
+        incomplete."""
         if self._named or SPACE.fullmatch(self._data, self._start) is None:
             raise CallerError("400", "the connection ended in the middle of a request")
 
     def _open(self) -> bool:
-        """True if the bytes begin with `command{`; False if more bytes must come to tell."""
+        """True if the bytes begin with `command{`; False if they are too few to know."""
         data = self._data
         if not self._named:
             self._start = _behind_space(data, self._start)

@@ -25,13 +25,14 @@ from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, is_loopback, shown
 from devgate.net.given import Open
 from devgate.net.guests import Guests
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 from devgate.net.turns import Turns
 from devgate.net.urgent import Urgent
 
 log = logging.getLogger(__name__)
 
-# On the Unix socket, and as many on TCP: unauthenticated peers there cannot lock the socket.
+# On the Unix socket, and the same number on TCP: unauthenticated peers on TCP cannot use up the
+# places of the socket.
 MAX_CONNECTIONS = 1024
 RECHECK_SECONDS = 15.0  # between two looks whether streams may go on
 LOOK_SECONDS = 0.02  # between two looks which connections another process can have
@@ -63,8 +64,9 @@ class ControlServer:
         door: str = "control",
         way: str = "tcp",
     ) -> None:
-        """`max_connections` is the Unix socket's, `max_tcp` that of TCP (None: as many). `group`:
-        what those may ask who can open the Unix socket and are not its `own`; None: everything.
+        """`max_connections` is the limit of the Unix socket, `max_tcp` that of TCP (None: the
+        same). `group`: what those may ask who can open the Unix socket and are not its
+        `trusted_users`; None: everything.
 
         `door` is the word of `counters.REFUSED` that refusals on TCP are counted under, `way`
         what sources there begin with.
@@ -104,7 +106,7 @@ class ControlServer:
         else:
             await trio.lowlevel.checkpoint()
             path = given.sock.getsockname()
-            door = UnixDoor(given.sock, path, kept=given.instead)
+            door = UnixDoor(given.sock, path, keep_file=given.instead)
         try:
             await self._serve([door], self._plain, [path], task_status, None)
         finally:
@@ -144,9 +146,10 @@ class ControlServer:
         return [one for door in self._doors for one in door.listeners]
 
     async def drain(self) -> None:
-        """Close the doors, read no more, let replies out, end the streams; until all are closed.
+        """Close the doors, read no more, send the last replies, end the streams. Returns when all
+        connections are closed.
 
-        Bounded by the operations under way; the caller sets a deadline and then cancels.
+        Operations under way may take long: the caller sets a deadline and then cancels.
         """
         self._draining = True
         for door in self._doors:
@@ -156,20 +159,20 @@ class ControlServer:
         while self._doors:
             await self._served.park()
 
-    async def give_away(self, take: Callable[[Moved], Awaitable[None]]) -> None:
-        """Close the doors, and let another process have each connection once its requests have
-        their replies. Those with TLS or a stream are ended. Until all are gone."""
+    async def give_away(self, give: Callable[[MovedCaller], Awaitable[None]]) -> None:
+        """Close the doors, and give each connection to another process once its requests have
+        their replies. Those with TLS or a stream are ended. Returns when none is left."""
         for door in self._doors:
             door.close()
         while self._connections:
             for connection in list(self._connections):
                 if (moved := connection.give()) is not None:
                     with moved.sock:
-                        await take(moved)
+                        await give(moved)
             await trio.sleep(LOOK_SECONDS)
 
-    def take(self, moved: Moved) -> None:
-        """Go on with a connection that another process has had. Closed, if there is no such door
+    def adopt(self, moved: MovedCaller) -> None:
+        """Continue a connection that another process had. It is closed if there is no such door
         here."""
         unix = moved.door == "unix"
         for door in self._doors:
@@ -178,7 +181,7 @@ class ControlServer:
                     peer = None if unix else moved.sock.getpeername()
                 except OSError:
                     break  # it has left meanwhile
-                door.take(moved.sock, peer, moved)
+                door.admit(moved.sock, peer, moved)
                 return
         moved.sock.close()
 
@@ -190,7 +193,7 @@ class ControlServer:
         task_status: trio.TaskStatus[list[str]],
         guests: Guests[Guest] | None,
     ) -> None:
-        """The door first, connections after it, the watch for hang-ups last: as it is nested."""
+        """Ends in this order: the door, its connections, the watch for hang-ups."""
         hangups = Hangups()
         door = Door(listeners, serve, guests, self._max_connections, self._refusals)
         self._doors.add(door)
@@ -213,7 +216,7 @@ class ControlServer:
 
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
         caller = None
-        if self._group is not None and user_of(guest.sock) not in self._group.own:
+        if self._group is not None and user_of(guest.sock) not in self._group.trusted_users:
             caller = Member(self._group, self._refusals)
         await self._run(
             Connection(
@@ -265,7 +268,7 @@ class ControlServer:
         )
 
     async def _recheck(self) -> NoReturn:
-        """Streams end when their reader loses the right to them."""
+        """End streams whose reader has lost the right to them."""
         while True:
             await trio.sleep(RECHECK_SECONDS)
             for connection in list(self._connections):

@@ -29,7 +29,7 @@ class Shares:
         self._counts[what, source] += 1
 
     def release(self, what: str, source: str) -> None:
-        """One less."""
+        """Count one less of `what`."""
         self._counts[what, source] -= 1
         if not self._counts[what, source]:
             del self._counts[what, source]

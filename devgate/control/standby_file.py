@@ -1,7 +1,7 @@
 """The file beside the control socket that says that a standby waits there.
 
-A standby has no door: who asks for the gateway finds nobody at the socket, and this file says why.
-It is locked while its process lives. Standard library only: the CLI reads it.
+A standby has no door: a caller finds nobody at the socket, and this file says why. It is locked
+while its process lives. Standard library only: the CLI reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_BYTES = 1000  # bytes of the sentence
 
 
 class StandbyFile:
-    """One process has it at a time; it never keeps that process from anything."""
+    """At most one process has the file. An error with it never stops that process."""
 
     def __init__(self, socket: str) -> None:
         """`socket`: the path of the control socket."""
@@ -22,8 +22,8 @@ class StandbyFile:
         self._fd = -1
 
     def say(self, words: str) -> None:
-        """What the standby waits for, in one sentence. Nothing where another standby has the
-        file, or it cannot be written."""
+        """Write what the standby waits for, in one sentence. Does nothing if another standby has
+        the file, or if it cannot be written."""
         with suppress(OSError):
             if self._fd < 0:
                 os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
@@ -47,7 +47,7 @@ class StandbyFile:
 
 
 def waiting(socket: str) -> str | None:
-    """What a standby waits for that would have its control socket at this path; None: there is
+    """What the standby waits for whose control socket will be at this path; None: there is
     none."""
     try:
         fd = os.open(_path(socket), os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Watch and tap: a reply, and then a line an event until the client closes."""
+"""Watch and tap: a reply, and then a line for each event until the client closes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from devgate.gateway.operations.reply import Stream
 from devgate.model import Source
 
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
-# The same without a task, calling back with the reply. False: not this request, dispatch it.
+# The same without a task: it calls back with the reply. False: this request needs dispatch().
 Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
 
 
 class Entry(Protocol):
-    """Where requests go."""
+    """Carries out requests."""
 
     @property
     def dispatch(self) -> Dispatch:
-        """For each request that is not begun."""
+        """Carries out each request that begin() has not taken."""
 
     @property
     def begin(self) -> Begin:
-        """Asked first. Another one while requests are held: it is read for each of them."""
+        """Is asked first. It may change while requests are held: read it for each request."""
 
 
 class Functions(NamedTuple):
@@ -43,7 +43,7 @@ class Streams:
     """The streams of one connection."""
 
     def __init__(self, caller: Caller | None) -> None:
-        self.closing = False  # no more of them
+        self.closing = False  # no stream may begin any more
         self._caller = caller
         self._running: dict[trio.CancelScope, tuple[Args, Source]] = {}
 
@@ -75,13 +75,13 @@ class Streams:
         return len(self._running)
 
     def end(self) -> None:
-        """End them all, and each that begins from now on."""
+        """End all streams, and each that begins from now on."""
         self.closing = True
         for scope in self._running:
             scope.cancel()
 
     def recheck(self, caller: Caller, outbox: Outbox) -> None:
-        """End those whose token may not have them any longer."""
+        """End the streams that their token does not allow any more."""
         for scope, (request, source) in list(self._running.items()):
             try:
                 if caller.check(request).sites != source.sites:

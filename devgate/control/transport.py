@@ -1,4 +1,4 @@
-"""One control connection's bytes, plain or through TLS. Errors are OSError, whichever it is."""
+"""The bytes of one control connection, plain or through TLS. Both raise only OSError."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ HANDSHAKE_SECONDS = 10.0  # for a TLS handshake
 
 
 class Transport(Protocol):
-    """What a connection needs of its socket. One task receives, one sends."""
+    """What a connection needs from its socket. One task receives, one sends."""
 
     sock: socket.socket
     plain: bool  # whether the socket can be read as soon as receive_now() has something
 
     async def receive(self) -> bytes:
-        """What has come; empty once the peer has ended its side."""
+        """The bytes that have come; empty once the peer has ended its side."""
 
-    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
+    def receive_now(self, max_bytes: int = READ_SIZE) -> bytes | None:
         """The same without waiting; None when there is nothing."""
 
     def send_now(self, data: bytes) -> int:
-        """How many of these bytes are sent already, without waiting."""
+        """Send without waiting. Returns how many of these bytes were sent."""
 
     async def send(self, data: bytes) -> int:
-        """How many of these bytes were sent, after waiting until some could be."""
+        """Wait until some of these bytes can be sent. Returns how many were."""
 
     async def finish(self, turns: Turns | None) -> None:
         """End our side, so that what was sent is not lost to a reset. Bounded by LINGER_SECONDS.
 
-        Bytes that still come are read and dropped: in `turns`, if nothing was authenticated.
+        Bytes that still come are read and dropped: in `turns`, if no good token was shown.
         """
 
 
@@ -59,10 +59,10 @@ class PlainTransport:
             except BlockingIOError:
                 continue
 
-    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
+    def receive_now(self, max_bytes: int = READ_SIZE) -> bytes | None:
         """As Transport.receive_now()."""
         try:
-            return self.sock.recv(most)
+            return self.sock.recv(max_bytes)
         except BlockingIOError:
             return None
 
@@ -77,8 +77,8 @@ class PlainTransport:
         """As Transport.send()."""
         while True:
             await trio.lowlevel.wait_writable(self.sock)
-            if taken := self.send_now(data):
-                return taken
+            if sent := self.send_now(data):
+                return sent
 
     async def finish(self, turns: Turns | None) -> None:
         """As Transport.finish()."""
@@ -99,12 +99,12 @@ class TlsTransport:
         with _as_oserror():
             return bytes(await self._stream.receive_some(READ_SIZE))
 
-    def receive_now(self, most: int = READ_SIZE) -> bytes | None:
-        """As Transport.receive_now(): never anything."""
+    def receive_now(self, max_bytes: int = READ_SIZE) -> bytes | None:
+        """As Transport.receive_now(): always None."""
         return None  # a TLS record may be incomplete: only waiting can tell
 
     def send_now(self, data: bytes) -> int:
-        """As Transport.send_now(): never anything."""
+        """As Transport.send_now(): always 0."""
         return 0
 
     async def send(self, data: bytes) -> int:

@@ -14,7 +14,7 @@ import trio
 
 # Connections in one round, so that other tasks have their turn in a storm of thousands. Each takes
 # about 40 us here, and as much in its new task.
-BUDGET = 32
+ROUND_CONNECTIONS = 32
 PAUSE_SECONDS = 0.1  # a full door looks again after this long
 NEWS_SECONDS = 60.0  # at most one line about a paused door in this many seconds
 # Failures in a row after which accepting pauses, whatever the errors: the listener stays readable,
@@ -24,13 +24,13 @@ MAX_FAILURES = 16
 # Errors of an exhausted process or machine. The connection stays in the kernel's queue meanwhile.
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-# Gets a descriptor, which is non-blocking and from then on its own, also if it raises; and the
-# peer's address.
+# Gets a non-blocking descriptor, which belongs to the callee from then on, also if it raises; and
+# the address of the peer.
 OnAccepted = Callable[[int, Any], None]
 
 
 class Listener(Protocol):
-    """What a door needs of a listening socket."""
+    """The part of a listening socket that a door needs."""
 
     def accept(self) -> tuple[socket.socket, Any]:
         """As socket.accept()."""
@@ -42,8 +42,8 @@ class Listener(Protocol):
 class Accepting:
     """Accepts on the listening sockets of one door. Logs when it pauses, and why.
 
-    `room()` is how many more connections there may be now. `full()` says why there may be none;
-    empty if room has just been made, which is there in the next turn.
+    `room()` is how many more connections there may be now. `full()` says why there may be none. It
+    returns "" if it has just ended some connections: their places are free in the next turn.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Accepting:
         self._fault_quiet_until = -math.inf  # the same for faults
 
     async def run(self, listener: Listener) -> NoReturn:
-        """Accept until cancelled. The listener is the caller's to close."""
+        """Accept until cancelled. The caller closes the listener."""
         while True:
             await trio.lowlevel.wait_readable(listener)
             while (why := self._round(listener)) is not None:
@@ -83,7 +83,7 @@ class Accepting:
         room = self._room()
         if room <= 0:
             return self._full() or None
-        for _ in range(min(BUDGET, room)):
+        for _ in range(min(ROUND_CONNECTIONS, room)):
             try:
                 fd, peer = accept(listener)
             except BlockingIOError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from devgate.net.accepting import BUDGET, NEWS_SECONDS, Accepting
+from devgate.net.accepting import NEWS_SECONDS, ROUND_CONNECTIONS, Accepting
 from devgate.net.addresses import host_of, spelled
 from devgate.net.limits import Crowd, Crowds, capacity
 from devgate.net.tuning import Tuning
@@ -30,17 +30,17 @@ class Acceptor:
     `connections()` is how many there are now. It may count a connection only when its task has
     begun: within a round the acceptor counts by itself.
 
-    `crowds` counts them by network, and has the limit for each network; whoever gets a Crowd calls
-    Crowds.leave() once when the connection has ended. `max_connections` 0 is what the descriptor
-    limit allows. Both limits may be changed at any time, by apply().
+    `crowds` counts them by network, and has the limit for each network. Whoever gets a Crowd calls
+    Crowds.leave() once when the connection has ended. `max_connections` 0: as many as the
+    descriptor limit allows. Both limits may be changed at any time, by apply().
 
-    `make_room(most)` ends some connections that have not registered, at most `most`, and returns
-    how many. `strict(address)`: whether that address may have only its share of them.
+    `make_room(count)` ends at most `count` connections that have not registered, and returns how
+    many it has ended. `strict(address)`: whether that address may have only its share of them.
 
     `proxied`: the connections come from load balancers, so an address is counted when the PROXY
     header has come: give enter() to filters.plug().
 
-    `user_timeout` (seconds) gives up a connection on which sent bytes stay unacknowledged;
+    `user_timeout` (seconds) ends a connection on which sent bytes stay unacknowledged. Mobile
     networks lose devices for a minute and find them again, so it should not be below
     `idle_timeout`.
     """
@@ -51,7 +51,7 @@ class Acceptor:
         crowds: Crowds | None = None,
         *,
         max_connections: int = 0,
-        make_room: Callable[[int], int] = lambda most: 0,
+        make_room: Callable[[int], int] = lambda count: 0,
         strict: Callable[[str], bool] = lambda address: False,
         proxied: bool = False,
         user_timeout: float = 180,
@@ -81,7 +81,7 @@ class Acceptor:
     def apply(self, max_connections: int, max_connections_per_address: int) -> None:
         """Accept within these limits from now on. Existing connections stay."""
         self._max_connections = max_connections
-        self.crowds.most = max_connections_per_address
+        self.crowds.limit = max_connections_per_address
 
     @property
     def paused(self) -> bool:
@@ -96,8 +96,8 @@ class Acceptor:
     @property
     def limit(self) -> int:
         """How many connections there may be now."""
-        most = capacity()
-        return min(most, self._max_connections) if self._max_connections else most
+        limit = capacity()
+        return min(limit, self._max_connections) if self._max_connections else limit
 
     def enter(self, address: str) -> Crowd | None:
         """Count a connection from `address`. None: there are too many from its network."""
@@ -110,7 +110,7 @@ class Acceptor:
             log.warning(
                 "connections refused address=%s limit=%d count=%d",
                 host_of(address),
-                self.crowds.most,
+                self.crowds.limit,
                 self.refused - self._refused_said,
             )
             self._refused_quiet_until = now + NEWS_SECONDS
@@ -147,7 +147,7 @@ class Acceptor:
 
     def _full(self) -> str:
         """Why no more are accepted. Empty if room was made, which is there in the next turn."""
-        if self._make_room(BUDGET):
+        if self._make_room(ROUND_CONNECTIONS):
             return ""
         return f"all {self.limit} are in use; more: max_connections and the descriptor limit"
 

@@ -12,7 +12,7 @@ from typing import Any
 from devgate.errors import DoorInUse, SetupError
 from devgate.model import host_port
 
-# The kernel cuts it down to net.core.somaxconn. After a network fault all devices come at once.
+# The kernel reduces it to net.core.somaxconn. After a network fault all devices connect at once.
 BACKLOG = 4096
 
 _REMEDIES = {
@@ -45,13 +45,13 @@ def parse(text: str) -> tuple[str, int]:
 def bind(
     listen: Sequence[str | socket.socket], backlog: int = BACKLOG, *, shared: bool = False
 ) -> list[socket.socket]:
-    """Listening, non-blocking TCP sockets, which are the caller's to close.
+    """Listening, non-blocking TCP sockets. The caller closes them.
 
     A name gets a socket for each of its addresses. An IPv6 socket takes IPv6 alone, so that
-    "0.0.0.0:12306" and "[::]:12306" may stand side by side. `shared`: other processes of this
-    user may listen there, too; the kernel gives each connection to one. A socket that listens
-    already is taken as it is. Raises SetupError, with everything closed again. May ask a name
-    server: call it in a thread or before the loop.
+    "0.0.0.0:12306" and "[::]:12306" can be used together. `shared`: other processes of this user
+    may listen there, too; the kernel gives each connection to one of them. A socket that listens
+    already is used as it is. Raises SetupError, and then closes all. May ask a name server: call
+    it in a thread or before the loop.
     """
     with ExitStack() as opened:
         sockets: list[socket.socket] = []
@@ -99,10 +99,10 @@ def loopback(address: str) -> bool:
 
 
 def network(address: str) -> str:
-    """What one customer has: an IPv4 address, or the /64 of an IPv6 address.
+    """The network of one customer: an IPv4 address, or the /64 of an IPv6 address.
 
-    `address` has no port. One IPv6 customer has 2^64 addresses at least: they count as one.
-    What is no address comes back as it is.
+    `address` has no port. One IPv6 customer has at least 2^64 addresses: they count as one. A text
+    that is no address is returned unchanged.
     """
     parsed = _parsed(address)
     if isinstance(parsed, ipaddress.IPv6Address):

@@ -9,11 +9,11 @@ import struct
 
 from devgate.net.link import Link
 
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
+ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 seconds
 
 
 def set_abort(fd: int) -> None:
-    """Let close() throw away what is unsent, and send a reset. Raises OSError."""
+    """Make close() discard unsent bytes and send a reset. Raises OSError."""
     sock = socket.socket(fileno=fd)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
@@ -22,9 +22,9 @@ def set_abort(fd: int) -> None:
 
 
 def say_goodbye(link: Link, fd: int) -> None:
-    """Give the kernel what still waits, if it takes it: nobody waits for that any more."""
+    """Send the bytes that still wait, as far as the kernel takes them at once."""
     if link.broken or (not link.unsent and link.outbound is None):
         return
-    rest = bytes(link.unsent) + (link.outbound.goodbye() if link.outbound is not None else b"")
+    goodbye = link.outbound.goodbye() if link.outbound is not None else b""
     with contextlib.suppress(OSError):
-        os.write(fd, rest)
+        os.write(fd, bytes(link.unsent) + goodbye)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from devgate.net.limits import Crowd
 from devgate.net.link import Inbound, Link
-from devgate.net.proxy import Preamble, Refused
+from devgate.net.proxy import BadHeader, Preamble
 from devgate.net.tls import Tls
 
 MAX_HANDSHAKES = 2000  # of TLS that are under way at once
@@ -24,9 +24,9 @@ def plug(
 ) -> None:
     """Put the filters into a new link, before the poller gets it. Without any it stays plain.
 
-    `believed`: whether a PROXY header of this peer counts. `enter` is asked with each address that
-    one tells, and may turn it away (Acceptor.enter). How long header and handshake may take is the
-    desk's to judge: it hears nothing of the device before they are done.
+    `believed`: whether a PROXY header of this peer counts. `enter` is asked for the address in the
+    header, and may refuse it (Acceptor.enter). The desk limits how long header and handshake may
+    take: it gets no bytes of the device before both are complete.
     """
     secure = None if tls is None else Secure(tls, handshakes or Handshakes())
     link.outbound = secure
@@ -54,11 +54,11 @@ class Proxied:
 
     @property
     def held(self) -> bytes:
-        """What has come of the header."""
+        """The bytes of the header that have come."""
         return self._preamble.held
 
     def go_on(self, held: bytes) -> None:
-        """So much of it had come to another process, which had the socket before."""
+        """Continue with the bytes of the header that came to another process before."""
         self._preamble.feed(held)
 
     def receive(self, link: Link, data: bytes) -> bytes | None:
@@ -70,7 +70,7 @@ class Proxied:
         got = self._preamble.feed(data)
         if got is None:
             return None
-        if isinstance(got, Refused):
+        if isinstance(got, BadHeader):
             return link.end(got.why)
         if got.address:
             # One that is turned away keeps the socket's address: it was never counted under
@@ -81,14 +81,14 @@ class Proxied:
                     return link.end(f"too many connections from its address {got.address}")
             link.address = got.address
         link.inbound = self._next
-        return link.receive(got.rest) if got.rest else None
+        return link.receive(got.first_bytes) if got.first_bytes else None
 
 
 class Handshakes:
-    """How many TLS handshakes are under way. Half a hello takes 66 kB until it is given up."""
+    """Counts the TLS handshakes under way. An incomplete one takes 66 kB of memory."""
 
-    def __init__(self, most: int = MAX_HANDSHAKES) -> None:
-        self.most = most
+    def __init__(self, limit: int = MAX_HANDSHAKES) -> None:
+        self.limit = limit
         self.under_way = 0
 
 
@@ -112,7 +112,7 @@ class Secure:
     def receive(self, link: Link, data: bytes) -> bytes | None:
         """As Link.receive()."""
         if self._tls is None:
-            if self._handshakes.under_way >= self._handshakes.most:
+            if self._handshakes.under_way >= self._handshakes.limit:
                 return link.end("too many TLS handshakes are under way")
             self._tls = Tls(self._context)
             self._handshakes.under_way += 1

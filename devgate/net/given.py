@@ -21,7 +21,7 @@ DOORS = ("device", "control", "http", "unix")  # unix is the control channel's o
 class Open(NamedTuple):
     """A socket that listens."""
 
-    door: str  # one of DOORS; "" where only the address tells
+    door: str  # one of DOORS; "": the door is known by the address alone
     sock: socket.socket
     # It stands for all that is configured for the door: who opened it has the say, and its file.
     instead: bool
@@ -31,30 +31,30 @@ Wanted = Callable[[Open], bool]
 
 
 class Given:
-    """Those that nobody has taken yet."""
+    """The open sockets that no door has taken yet."""
 
     def __init__(self, opened: Sequence[Open] = (), *, must_be_used: bool = False) -> None:
-        """`must_be_used`: one that nobody takes is a mistake."""
+        """`must_be_used`: a socket that no door takes is an error."""
         self._open = list(opened)
         self._instead = {one.sock for one in opened if one.instead}
         self._must_be_used = must_be_used
 
     def of(self, door: str, listen: Sequence[str]) -> list[str | socket.socket]:
-        """The addresses of a door, with a socket in the place of each that listens already."""
-        if instead := self._taken(lambda one: one.instead and one.door == door):
+        """The addresses of a door; a socket replaces each address that is open already."""
+        if instead := self._pop(lambda one: one.instead and one.door == door):
             return [one.sock for one in instead]
         if not self._open:
             return list(listen)
         places: list[str | socket.socket] = []
         for text in listen:
             wanted = _addresses(text)
-            found = self._taken(partial(_is_of, door, wanted))
+            found = self._pop(partial(_is_of, door, wanted))
             places += [one.sock for one in found] or [text]
         return places
 
     def unix(self, path: str) -> Open | None:
         """The socket of the control channel, if it is open: at this path, or instead of it."""
-        for one in self._taken(
+        for one in self._pop(
             lambda one: (
                 one.sock.family == socket.AF_UNIX
                 and (one.instead or _same_file(one.sock.getsockname(), path))
@@ -64,12 +64,13 @@ class Given:
         return None
 
     def is_instead(self, sock: socket.socket) -> bool:
-        """Whether it stood for all that is configured for its door."""
+        """Whether it replaced all configured addresses of its door."""
         return sock in self._instead
 
     def end(self) -> None:
-        """All doors are open. What the gateway before had at addresses that are not configured
-        any more is closed. Raises SetupError for a socket of systemd's that no door has taken."""
+        """Call it when all doors are open. Closes sockets of the former gateway whose addresses
+        are not configured any more. Raises SetupError for a socket of systemd that no door has
+        taken."""
         if self._must_be_used and self._open:
             sock = self._open[0].sock
             place = sock.getsockname() if sock.family == socket.AF_UNIX else shown(sock)
@@ -85,15 +86,15 @@ class Given:
             one.sock.close()
         self._open.clear()
 
-    def _taken(self, wanted: Wanted) -> list[Open]:
+    def _pop(self, wanted: Wanted) -> list[Open]:
         found = [one for one in self._open if wanted(one)]
         self._open = [one for one in self._open if one not in found]
         return found
 
 
 def activated(env: Mapping[str, str], pid: int) -> list[Open]:
-    """What systemd has opened for this process (sd_listen_fds). Raises SetupError for descriptors
-    that do not listen."""
+    """The sockets that systemd has opened for this process (sd_listen_fds). Raises SetupError for
+    descriptors that do not listen."""
     count = env.get("LISTEN_FDS", "")
     if not count.isdecimal() or env.get("LISTEN_PID") != str(pid):
         return []

@@ -15,8 +15,8 @@ from devgate.net.addresses import loopback, network_of
 
 G = TypeVar("G", bound=Hashable)
 
-PER_NETWORK = 64  # connections from one address (IPv6: /64)
-RESERVED = 8  # of a door's connections, for this machine alone: whoever looks at its health
+MAX_PER_NETWORK = 64  # connections from one address (IPv6: /64)
+RESERVED_PLACES = 8  # of a door, for this machine alone: for checks of the gateway's health
 # A connection without a request for this time may be closed to make room for another. A younger
 # one may be about to send its first.
 IDLE_SECONDS = 5.0
@@ -40,33 +40,34 @@ class Guests(Generic[G]):
     def __init__(
         self,
         name: str,
-        most: Callable[[], int],
+        max_guests: Callable[[], int],
         close: Callable[[G], None],
         refused: Callable[[str, str], None],
         log: logging.Logger,
         *,
-        per_network: int = PER_NETWORK,
+        per_network: int = MAX_PER_NETWORK,
         exempt: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self._name = name
-        self._most = most
+        self._max_guests = max_guests
         self._close = close
         self._refused = refused
         self._log = log
         self._per_network = per_network
-        self._exempt = exempt  # from the bound for each network: a proxy speaks for many
-        # The one that has been without a request for longest is in front of all that have none.
+        # Addresses without the bound for each network, such as a proxy, which has many callers.
+        self._exempt = exempt
+        # Of the connections without a request, the one that has been so for longest is first.
         self._inside: dict[G, _Guest] = {}
         self._networks: dict[str, int] = {}
         self._leaving: set[G] = set()
         self._quiet_until = -math.inf
 
     def __len__(self) -> int:
-        """How many connections, without those that are being closed."""
+        """The number of connections, without those that are being closed."""
         return len(self._inside) - len(self._leaving)
 
     def enter(self, guest: G, address: str) -> bool:
-        """Give it a place, if necessary that of another. False: refused."""
+        """Give it a place, if necessary that of an idle connection. False: refused."""
         now = trio.current_time()
         network = network_of(address)
         crowd = self._networks.get(network, 0)
@@ -75,8 +76,8 @@ class Guests(Generic[G]):
                 self._refused("address", address)
                 return False
             self._make_room(victim, "address")
-        most = self._most() - (0 if loopback(address) else RESERVED)
-        if len(self) >= most:
+        limit = self._max_guests() - (0 if loopback(address) else RESERVED_PLACES)
+        if len(self) >= limit:
             self._say(now)
             if (victim := self._busiest_idle(now)) is None:
                 self._refused("full", address)
@@ -87,18 +88,18 @@ class Guests(Generic[G]):
         return True
 
     def asks(self, guest: G) -> None:
-        """A request has begun: it is not closed to make room."""
+        """Note that a request has begun: the connection is not closed to make room."""
         if (entry := self._inside.get(guest)) is not None:
             entry.idle_since = None
 
     def rests(self, guest: G) -> None:
-        """No request is under way any more."""
+        """Note that no request is under way any more."""
         if (entry := self._inside.pop(guest, None)) is not None:
             entry.idle_since = trio.current_time()
             self._inside[guest] = entry
 
     def leave(self, guest: G) -> None:
-        """It has gone; the second time does nothing."""
+        """Give its place free; the second time does nothing."""
         if (entry := self._inside.pop(guest, None)) is None:
             return
         if guest in self._leaving:
@@ -114,9 +115,9 @@ class Guests(Generic[G]):
         self._close(victim)
 
     def _forget(self, entry: _Guest) -> None:
-        left = self._networks[entry.network] - 1
-        if left:
-            self._networks[entry.network] = left
+        remaining = self._networks[entry.network] - 1
+        if remaining:
+            self._networks[entry.network] = remaining
         else:
             del self._networks[entry.network]
 
@@ -127,7 +128,7 @@ class Guests(Generic[G]):
         return None
 
     def _busiest_idle(self, now: float) -> G | None:
-        """Of the network with the most connections, the one longest without a request."""
+        """From the network with the most connections, the one longest without a request."""
         for seconds in (IDLE_SECONDS, SHORT_IDLE_SECONDS):
             idle: dict[str, G] = {}
             for guest, entry in self._inside.items():

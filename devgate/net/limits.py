@@ -13,7 +13,7 @@ from devgate.net.addresses import network_of
 # of all, and at least 256 if that is at most a quarter of all.
 MIN_RESERVE = 256
 MAX_RESERVE = 4096
-OWN_FILES = 64  # for the database, webhooks, the log and the gateway's own files
+OTHER_FILES = 64  # for the database, webhooks, the log and the gateway's own files
 MAX_WEB = 1024  # connections of HTTP, or of control TCP: more bring no gain
 
 # At most this many connections from one network have not registered, and one more for each that
@@ -27,7 +27,7 @@ class Budget(NamedTuple):
     devices: int
     web: int  # HTTP and control TCP together: at most half of the reserve
     unix: int  # the Unix socket's own
-    rest: int
+    other: int
 
 
 def budget(limit: int | None = None) -> Budget:
@@ -36,8 +36,8 @@ def budget(limit: int | None = None) -> Budget:
     if soft == resource.RLIM_INFINITY:
         soft = sys.maxsize
     reserve = min(soft // 4, max(MIN_RESERVE, min(soft // 16, MAX_RESERVE)))
-    rest, unix = max(reserve // 4, min(OWN_FILES, reserve // 2)), reserve // 4
-    return Budget(soft - reserve, reserve - rest - unix, unix, rest)
+    other, unix = max(reserve // 4, min(OTHER_FILES, reserve // 2)), reserve // 4
+    return Budget(soft - reserve, reserve - other - unix, unix, other)
 
 
 def raise_descriptor_limit() -> tuple[int, int]:
@@ -80,12 +80,12 @@ class Crowd:
 class Crowds:
     """Connections of devices, by network.
 
-    `most` 0 is no limit; it may change at any time. A connection's network is looked up once,
+    `limit` 0 is no limit; it may change at any time. A connection's network is looked up once,
     when it is counted; from then on whoever counted it knows its crowd.
     """
 
-    def __init__(self, most: int = 0) -> None:
-        self.most = most
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
         self._crowds: dict[str, Crowd] = {}
 
     def enter(self, address: str) -> Crowd | None:
@@ -94,7 +94,7 @@ class Crowds:
         crowd = self._crowds.get(network)
         if crowd is None:
             crowd = self._crowds[network] = Crowd(network)
-        elif 0 < self.most <= crowd.inside:
+        elif 0 < self.limit <= crowd.inside:
             return None
         crowd.inside += 1
         crowd.unregistered += 1

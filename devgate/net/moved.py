@@ -6,7 +6,7 @@ import socket
 from typing import NamedTuple
 
 
-class Moved(NamedTuple):
+class MovedCaller(NamedTuple):
     """One connection between two requests."""
 
     door: str  # unix or tcp

@@ -11,14 +11,14 @@ import trio
 
 from devgate.net.closing import say_goodbye, set_abort
 from devgate.net.link import Link, reason
-from devgate.net.queues import GONE, ORDINARY, READ_SIZE, READS, Queues
+from devgate.net.queues import GONE, LINK_READS, ORDINARY, READ_SIZE, Queues
 from devgate.net.urgent import Urgent
 
 ROUND_LINKS = 256  # links in one round: other tasks get their turn in between
-SPARE = 64  # places for links to come: in a storm each one has the next descriptor
-POLLS = 16  # looks for registered links behind those that are not, in one round
+SPARE_LINKS = 64  # further places in the list: in a storm each new link has the next descriptor
+ROUND_POLLS = 16  # in one round: registered links may be behind others in the kernel's queue
 MAX_EVENTS = 1024  # events at once where nothing is read
-FLUSH_STEP = 0.02  # between two looks at the outboxes, in the second that a shutdown gives them
+FLUSH_LOOK_SECONDS = 0.02  # between two looks at the outboxes while the gateway stops
 
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
@@ -54,7 +54,7 @@ class Poller:
             return
         self._epoll.register(fd, EDGES)
         if fd >= len(links):
-            links.extend([None] * (fd + SPARE - len(links)))
+            links.extend([None] * (fd + SPARE_LINKS - len(links)))
         links[fd] = link
 
     def look_through(self) -> None:
@@ -139,13 +139,14 @@ class Poller:
         queues = self._queues
         return bool(queues.unfinished or queues.unregistered or self._look.poll(0))
 
-    def arrivals(self, most: int = ROUND_LINKS) -> Iterator[tuple[Link, bytes]]:
-        """One round of at most `most` links, without waiting. Empty bytes are the end of a link.
+    def arrivals(self, max_links: int = ROUND_LINKS) -> Iterator[tuple[Link, bytes]]:
+        """One round of at most `max_links` links, without waiting. Empty bytes are the end of a
+        link.
 
-        Registered links come first, then the others: as many as the registered ones leave room
-        for, within the limits of Queues.others(). The end may be reported twice; nothing is
-        reported of a link that has been closed. Links may be added and closed while this runs. If
-        the caller stops a round early, nothing is lost.
+        Registered links come first. The others get the places that these leave, within the limits
+        of Queues.others(). The end may be reported twice; nothing is reported of a link that has
+        been closed. Links may be added and closed while this runs. If the caller stops a round
+        early, nothing is lost.
         """
         # With one more local, CPython would read `link` and `data` by two instructions.
         unfinished, others = self._queues.unfinished, self._queues.unregistered
@@ -153,9 +154,9 @@ class Poller:
         if self._more or unfinished or others:  # as `behind`, without a call
             self.urgent.run()
         # Links that flood get half of a round, so that the others are read, too.
-        turns = list(islice(unfinished, most // 2)) if unfinished else []
-        room = most - len(turns)
-        for _ in range(POLLS):
+        turns = list(islice(unfinished, max_links // 2)) if unfinished else []
+        room = max_links - len(turns)
+        for _ in range(ROUND_POLLS):
             fresh = self._epoll.poll(0, room)
             self._more = len(fresh) == room
             before = len(others)
@@ -183,11 +184,11 @@ class Poller:
                             unfinished[link] = None  # if the caller stops the round here
                             yield link, data
                             if link in unfinished:  # not closed meanwhile
-                                yield from self._queues.drain(link, READS - 1, short=True)
+                                yield from self._queues.drain(link, LINK_READS - 1, short=True)
                         else:
                             yield link, data  # drained: the next byte makes a new edge
                     elif event != select.EPOLLOUT or link.unsent:
-                        yield from self._queues.drain(link, READS, short=not event & GONE)
+                        yield from self._queues.drain(link, LINK_READS, short=not event & GONE)
             finally:
                 for fd, _ in events:
                     if (link := links[fd]) is not None:
@@ -201,13 +202,13 @@ class Poller:
             room = passed
         for link in turns:
             if link in unfinished:  # not closed meanwhile
-                yield from self._queues.drain(link, READS)
+                yield from self._queues.drain(link, LINK_READS)
         if others:
             yield from self._queues.others(room)
 
     def drain(self, link: Link) -> Iterator[tuple[Link, bytes]]:
         """Read this link, whether or not there was an edge for it; yields as arrivals()."""
-        return self._queues.drain(link, READS) if self._polls(link, link.fd) else iter(())
+        return self._queues.drain(link, LINK_READS) if self._polls(link, link.fd) else iter(())
 
     async def flush_all(self, deadline: float) -> int:
         """Send what the outboxes hold, until `deadline` (trio's clock) at the latest.
@@ -223,4 +224,4 @@ class Poller:
             if not held or trio.current_time() >= deadline:
                 await trio.lowlevel.checkpoint()
                 return held
-            await trio.sleep_until(min(deadline, trio.current_time() + FLUSH_STEP))
+            await trio.sleep_until(min(deadline, trio.current_time() + FLUSH_LOOK_SECONDS))

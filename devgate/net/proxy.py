@@ -1,7 +1,8 @@
-"""The PROXY header, by which a load balancer tells whom it speaks for. Bytes in, values out.
+"""The PROXY header, in which a load balancer gives the address of its client. Bytes in, values
+out.
 
-Versions 1 (a line of text) and 2 (binary) of HAProxy's protocol. The header comes once, ahead
-of everything else.
+Versions 1 (a line of text) and 2 (binary) of HAProxy's protocol. The header comes once, before all
+other bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FIXED = struct.Struct("!12sBBH")
 
 
 def believed(address: str, networks: Sequence[str]) -> bool:
-    """Whether the header of a peer at this address ("1.2.3.4:5678") counts.
+    """Whether the header of a peer at this address ("1.2.3.4:5678") is believed.
 
     `networks` are those of the load balancers; without any, this machine's own addresses.
     """
@@ -36,18 +37,18 @@ def believed(address: str, networks: Sequence[str]) -> bool:
     return any(host in ipaddress.ip_network(network) for network in networks)
 
 
-class Source(NamedTuple):
+class ProxyHeader(NamedTuple):
     """The header has been read."""
 
     address: str
     """"1.2.3.4:5678"; empty where the socket's own address holds (a balancer's health check)."""
 
-    rest: bytes
-    """What came behind the header: the device's first bytes."""
+    first_bytes: bytes
+    """The bytes that came behind the header: the first ones of the device."""
 
 
-class Refused(NamedTuple):
-    """There is no header that could be read, and there will be none."""
+class BadHeader(NamedTuple):
+    """The bytes do not begin with a readable header, whatever comes after them."""
 
     why: str
 
@@ -62,60 +63,60 @@ class Preamble:
 
     @property
     def held(self) -> bytes:
-        """What has come of the header."""
+        """The bytes of the header that have come."""
         return bytes(self._held)
 
-    def feed(self, data: bytes) -> Source | Refused | None:
-        """What these bytes decide. None: the header goes on. Not to be fed after an answer."""
+    def feed(self, data: bytes) -> ProxyHeader | BadHeader | None:
+        """Add bytes. None: the header is not complete. After a result, do not call it again."""
         self._held += data
         held = self._held
         if held.startswith(BINARY[: len(held)]):
             return self._binary()
         if held.startswith(TEXT[: len(held)]):
             return self._text()
-        return Refused("no PROXY header; is the sender a load balancer that writes one?")
+        return BadHeader("no PROXY header; is the sender a load balancer that writes one?")
 
-    def _text(self) -> Source | Refused | None:
+    def _text(self) -> ProxyHeader | BadHeader | None:
         end = self._held.find(b"\r\n", 0, MAX_LINE)
         if end < 0:
             if len(self._held) < MAX_LINE:
                 return None
-            return Refused("bad PROXY header: its line does not end")
+            return BadHeader("bad PROXY header: its line does not end")
         fields = bytes(self._held[:end]).split(b" ")
-        rest = bytes(self._held[end + 2 :])
+        first_bytes = bytes(self._held[end + 2 :])
         if fields[1] == b"UNKNOWN":  # whatever follows it means nothing
-            return Source("", rest)
+            return ProxyHeader("", first_bytes)
         version = {b"TCP4": 4, b"TCP6": 6}.get(fields[1])
         if version is None or len(fields) != 6:
-            return Refused("bad PROXY header: TCP4 or TCP6, two addresses, two ports expected")
+            return BadHeader("bad PROXY header: TCP4 or TCP6, two addresses, two ports expected")
         source, target = (_host(field, version) for field in fields[2:4])
         port, other = (_port(field) for field in fields[4:])
         if source is None or target is None or port is None or other is None:
-            return Refused("bad PROXY header: an address or a port is not one")
-        return Source(spelled((source, port)), rest)
+            return BadHeader("bad PROXY header: an address or a port is not one")
+        return ProxyHeader(spelled((source, port)), first_bytes)
 
-    def _binary(self) -> Source | Refused | None:
+    def _binary(self) -> ProxyHeader | BadHeader | None:
         if len(self._held) < _FIXED.size:
             return None
         _, command, family, size = _FIXED.unpack_from(self._held)
         if command not in (LOCAL, PROXY):
-            return Refused("bad PROXY header: of version 2, LOCAL or PROXY expected")
+            return BadHeader("bad PROXY header: of version 2, LOCAL or PROXY expected")
         if size > MAX_BLOCK:
-            return Refused(f"bad PROXY header: at most {MAX_BLOCK} bytes expected, not {size}")
+            return BadHeader(f"bad PROXY header: at most {MAX_BLOCK} bytes expected, not {size}")
         if command == PROXY and size < SIZES.get(family, MAX_BLOCK + 1):
-            return Refused("bad PROXY header: TCP over IPv4 or IPv6, with addresses, expected")
+            return BadHeader("bad PROXY header: TCP over IPv4 or IPv6, with addresses, expected")
         stop = _FIXED.size + size
         if len(self._held) < stop:
             return None
-        block, rest = bytes(self._held[_FIXED.size : stop]), bytes(self._held[stop:])
+        block, first_bytes = bytes(self._held[_FIXED.size : stop]), bytes(self._held[stop:])
         if command == PROXY and family == TCP4:
             host, _, port = struct.unpack_from("!4s4sH", block)
-            return Source(spelled((str(ipaddress.IPv4Address(host)), port)), rest)
+            return ProxyHeader(spelled((str(ipaddress.IPv4Address(host)), port)), first_bytes)
         if command == PROXY and family == TCP6:
             host, _, port = struct.unpack_from("!16s16sH", block)
             address = ipaddress.IPv6Address(host)
-            return Source(spelled((str(address.ipv4_mapped or address), port)), rest)
-        return Source("", rest)
+            return ProxyHeader(spelled((str(address.ipv4_mapped or address), port)), first_bytes)
+        return ProxyHeader("", first_bytes)
 
 
 def _host(field: bytes, version: int) -> str | None:

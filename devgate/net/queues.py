@@ -11,15 +11,15 @@ from time import perf_counter
 from devgate.net.link import Link, reason
 
 READ_SIZE = 1024  # more than the longest frame: a device that behaves is drained by one read
-READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
-# What connections that have not registered get of each round, besides what the registered ones
-# leave: this many reads of READ_SIZE bytes at least, and no more once this time is spent.
-# All other classes (callers, HTTP) have their turn between two rounds.
+LINK_READS = 4  # reads of one link in one round: one flood cannot starve ten thousand others
+# The share of each round for connections that have not registered, besides the places that the
+# registered ones leave: at least this many reads of READ_SIZE bytes, and no more after this time.
+# Callers and HTTP have their turn between two rounds.
 UNREGISTERED_READS = 16
 UNREGISTERED_SECONDS = 0.002
 END_SECONDS = 0.00005  # that the end of a link costs in the task that owns it
 
-# What nearly every event is: bytes to read, on a socket that would take some, too.
+# Nearly every event: there are bytes to read, and the socket takes bytes.
 ORDINARY = select.EPOLLIN | select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 UNKNOWN = ORDINARY | GONE  # events that may have happened to a link that was not read to its end

@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 from devgate.errors import SetupError
 
-RECORD = 16384  # the most plain bytes that one TLS record carries
+RECORD_BYTES = 16384  # the most plain bytes that one TLS record carries
 
 Path = str | os.PathLike[str]
 
 
 class Turn(NamedTuple):
-    """What came of some bytes from the socket."""
+    """The result of some bytes from the socket."""
 
     plain: bytes
     wire: bytes
-    """To be sent as it is: the handshake's answers, an alert, the last farewell."""
+    """To be sent as it is: answers of the handshake, an alert, or close_notify."""
 
     closed: bool
-    """Nothing more will come; `Tls.why` says why, unless the peer ended it in good order."""
+    """No more bytes will come. `Tls.why` says why, unless the peer ended it properly."""
 
 
 class Tls:
@@ -37,7 +37,7 @@ class Tls:
         self.why = ""
 
     def receive(self, data: bytes) -> Turn:
-        """Take what the socket gave; empty bytes are its end."""
+        """Process bytes of the socket; empty bytes are its end."""
         if data:
             self._in.write(data)
         else:
@@ -48,13 +48,13 @@ class Tls:
             if not self.open:
                 self._tls.do_handshake()
                 self.open = True
-            while chunk := self._tls.read(RECORD):
+            while chunk := self._tls.read(RECORD_BYTES):
                 plain.append(chunk)
         except ssl.SSLWantReadError:
             closed = not data
         except ssl.SSLEOFError:
-            # The socket's end without TLS's own. Devices that lose their network, or save bytes,
-            # end like this; every frame says its length, so that nothing can be cut off unseen.
+            # The socket has ended without close_notify. Devices that lose their network, or save
+            # bytes, end like this. Each frame has its length, so a cut frame is noticed.
             if not self.open:
                 self.why = "TLS handshake failed: closed by the device"
         except ssl.SSLError as err:
@@ -74,20 +74,20 @@ class Tls:
         return self._out.read()
 
     def close(self) -> bytes:
-        """The bytes that end the stream in good order; empty if there is none to end."""
+        """The bytes that end the stream properly; empty if there is no stream."""
         if not self.open or self.why:
             return b""
-        with contextlib.suppress(ssl.SSLError):  # it wants the other's farewell; we do not wait
+        with contextlib.suppress(ssl.SSLError):  # it expects the peer's close_notify
             self._tls.unwrap()
         return self._out.read()
 
 
-# TLS 1.2 with forward secrecy and authenticated encryption alone. (TLS 1.3 has nothing else.)
+# Of TLS 1.2 only ciphers with forward secrecy and authenticated encryption. TLS 1.3 has no others.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class TlsFileError(SetupError):
-    """A file of TLS is of no use. `key`: which one, as the setting that names it is called."""
+    """A file of TLS cannot be used. `key`: the name of the setting that names the file."""
 
     def __init__(self, text: str, key: str) -> None:
         super().__init__(text)
@@ -97,7 +97,7 @@ class TlsFileError(SetupError):
 def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 and up with this certificate (chain) and key, both PEM files.
 
-    With `client_ca` (a PEM file, too) only devices with a certificate of its making get in.
+    With `client_ca` (a PEM file, too) only devices with a certificate of that authority get in.
     Reads files. Raises TlsFileError, naming the file.
     """
     _must_hold(certificate, "BEGIN CERTIFICATE", "certificate", "certificate")
@@ -105,7 +105,7 @@ def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_ciphers(CIPHERS)
-    made.options |= ssl.OP_NO_RENEGOTIATION  # a device could make us work without end
+    made.options |= ssl.OP_NO_RENEGOTIATION  # otherwise a device can cause work without limit
 
     def no_password() -> str:
         text = f"TLS key {os.fspath(key)}: it has a password; give one without"
@@ -137,11 +137,11 @@ def context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.
 
 
 def client_context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
-    """The other side of `context`, for one who connects to a server of the same kind.
+    """The client's side of `context`, to connect to a server of the same kind.
 
-    The server's certificate has to be for the name or address that is connected to, and of an
-    authority of `client_ca` (a PEM file); without that file of one that the system knows. With
-    it, this side shows its own certificate, too, for such a server asks for one.
+    The certificate of the server must be for the name or address that is connected to, and of an
+    authority in `client_ca` (a PEM file); without that file, of one that the system trusts. With
+    it, this side shows its own certificate, too, because such a server asks for one.
     Reads files. Raises TlsFileError, naming the file.
     """
     context(certificate, key, client_ca)  # says what is wrong with the files
@@ -154,7 +154,7 @@ def client_context(certificate: Path, key: Path, client_ca: Path | None = None) 
 
 
 def _must_hold(path: Path, mark: str, what: str, key: str) -> None:
-    """The ssl module does not say which of its files is missing or of the wrong kind."""
+    """Raises TlsFileError for a missing or wrong file: the ssl module does not say which it is."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             text = file.read()

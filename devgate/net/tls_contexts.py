@@ -2,8 +2,8 @@
 
 A door works with one `ssl.SSLContext` from its first connection to its last. At each client's
 hello it hands the connection on to the newest context of the same files, so that a certificate of
-another kind, and other authorities for clients, are taken up as well. A connection that is there
-keeps what it was made with.
+another kind, and other authorities for clients, are used as well. An existing connection keeps the
+context that it was made with.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger("devgate.net")
 Made = Callable[[], ssl.SSLContext]
 
 
-class Kept:
+class RenewedContext:
     """One context, made again when its files have changed. `newest` may be read by any thread."""
 
     def __init__(self, name: str, files: Sequence[Path], make: Made) -> None:
@@ -32,8 +32,8 @@ class Kept:
         self.newest = make()
 
     def look(self) -> bool:
-        """Make it again if a file has changed; True if that was so. Raises SetupError for files
-        that are not usable: what was there stays, and they are looked at again the next time."""
+        """Make it again if a file has changed; returns whether one has. Raises SetupError for
+        files that are not usable: the context stays as it was, and the next look tries again."""
         now = _state(self._files)
         if now == self._seen:
             return False
@@ -43,10 +43,10 @@ class Kept:
 
 
 class TlsContexts:
-    """Those of all doors, and of this side of links to other nodes."""
+    """The contexts of all doors, and of links that this node opens to other nodes."""
 
     def __init__(self) -> None:
-        self._kept: list[Kept] = []
+        self._contexts: list[RenewedContext] = []
 
     def door(
         self,
@@ -64,11 +64,11 @@ class TlsContexts:
                 made.set_alpn_protocols(list(protocols))
             return made
 
-        kept = self._keep(name, (certificate, key, client_ca), make)
-        served = kept.newest
+        renewed = self._add(name, (certificate, key, client_ca), make)
+        served = renewed.newest
 
         def hello(connection: ssl.SSLObject, asked: str | None, served: object) -> None:
-            connection.context = kept.newest
+            connection.context = renewed.newest
 
         served.sni_callback = hello
         return served
@@ -76,32 +76,32 @@ class TlsContexts:
     def client(
         self, name: str, certificate: Path, key: Path, client_ca: Path | None = None
     ) -> Made:
-        """As `tls.client_context`: what is returned gives the newest one."""
+        """As `tls.client_context`. Returns a function that gives the newest context."""
         files = (certificate, key, client_ca)
-        kept = self._keep(name, files, lambda: client_context(certificate, key, client_ca))
-        return lambda: kept.newest
+        renewed = self._add(name, files, lambda: client_context(certificate, key, client_ca))
+        return lambda: renewed.newest
 
-    def _keep(self, name: str, files: Sequence[Path | None], make: Made) -> Kept:
-        kept = Kept(name, [file for file in files if file], make)
-        self._kept.append(kept)
-        return kept
+    def _add(self, name: str, files: Sequence[Path | None], make: Made) -> RenewedContext:
+        renewed = RenewedContext(name, [file for file in files if file], make)
+        self._contexts.append(renewed)
+        return renewed
 
     def look(self) -> None:
-        """Take up what has changed; it blocks, for a thread. Raises SetupError, once all were
-        looked at."""
+        """Read changed files again. Blocks: call it in a thread. Raises SetupError after all files
+        were looked at."""
         wrong: SetupError | None = None
-        for kept in self._kept:
+        for renewed in self._contexts:
             try:
-                if kept.look():
-                    log.info("certificate renewed door=%s", kept.name)
+                if renewed.look():
+                    log.info("certificate renewed door=%s", renewed.name)
             except SetupError as err:
-                wrong = SetupError(f"[{kept.name}.tls]: {err}; the one before stays in use")
+                wrong = SetupError(f"[{renewed.name}.tls]: {err}; the one before stays in use")
         if wrong is not None:
             raise wrong
 
 
 def _state(files: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
-    """Changes when one of the files does, also one that a link leads to."""
+    """A value that changes when one of the files does, or the target of a symbolic link."""
     return tuple(_one(file) for file in files)
 
 

@@ -48,7 +48,7 @@ class Turns:
                 self._give()
 
     async def turn(self, *, begun: bool = False) -> None:
-        """Wait for a turn. The caller's work until it awaits again is its piece.
+        """Wait for a turn. The caller's work until its next `await` is its piece.
 
         `begun`: it is for a request that has been read already.
         """

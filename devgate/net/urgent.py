@@ -1,4 +1,4 @@
-"""Descriptors that are served ahead of all devices: callers' connections."""
+"""Descriptors that are served before all devices: callers' connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_CALLS = 64  # in one round: then the devices have their turn
 
 
 class Urgent:
-    """Calls back for descriptors that can be read. The poller runs it ahead of a round.
+    """Calls back for descriptors that can be read. The poller runs it before a round.
 
     It has an epoll of its own: an epoll reports descriptors in the order in which they became
     ready, so a caller would wait behind a wave of ten thousand heartbeats.
@@ -21,7 +21,7 @@ class Urgent:
         self.fd = self._epoll.fileno()  # readable when run() has something to do
 
     def add(self, fd: int, call: Callable[[], None]) -> None:
-        """Call `call` in each round in which the descriptor has bytes to read, or the end.
+        """Call `call` in each round in which the descriptor has bytes to read, or has ended.
 
         It must neither await nor raise, and must read at least some of the bytes. forget() must be
         called before the descriptor is closed.

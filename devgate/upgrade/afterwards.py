@@ -1,5 +1,5 @@
-"""The old process, once another one is the gateway: its callers get their replies from that one,
-and the connections that could not be handed over are closed bit by bit."""
+"""The old process, once another one is the gateway: it passes that one's replies to its callers,
+and closes the connections that could not be handed over, a few at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 from devgate.upgrade.channel import Broken, Channel, text
 from devgate.upgrade.gate import Gate, OnDone
 from devgate.upgrade.messages import NOT_HERE, answered, packed
 
-LINGER_SECONDS = 60.0  # at most: who waits longer asks the new process, with the key
+LINGER_SECONDS = 60.0  # for callers; those that still wait then ask the new process, with the key
 SERVES_SECONDS = 10.0  # for the new process to say that it answers devices
-LAST_SECONDS = 5.0  # ... for what is added up here, and no other process knows
+LAST_SECONDS = 5.0  # ... to write the counts that only this process has
 # TLS connections are closed within this time, or at this rate where that takes longer: each comes
 # back with a handshake.
 CLOSE_SECONDS = 5.0
@@ -35,37 +35,38 @@ GONE = (
 )
 
 
-# Lets the new process have a caller's connection.
-Take = Callable[[Moved], Awaitable[None]]
+# Gives a caller's connection to the new process.
+GiveCaller = Callable[[MovedCaller], Awaitable[None]]
 
 
 class Drain(Protocol):
     """Ends the doors of callers, and returns once each has its reply."""
 
-    async def __call__(self, take: Take, *, task_status: trio.TaskStatus[None]) -> None:
-        """Started once replies from then on say that their connection ends."""
+    async def __call__(self, give: GiveCaller, *, task_status: trio.TaskStatus[None]) -> None:
+        """Reports "started" once all further replies say that their connection ends."""
 
 
 log = logging.getLogger("devgate.upgrade")
 
 
 class Afterwards:
-    """What is left to do. At its end the process ends."""
+    """The last work of the old process, which ends after it."""
 
     def __init__(
         self,
         channel: Channel,
         gateway: Gateway,
         gate: Gate,
-        rest: Sequence[Connection],
+        not_moved: Sequence[Connection],
         drain: Drain,
         end: Callable[[], None],
         began: float,
     ) -> None:
-        """`rest` are connections that were not handed over, `began` when devices began to wait."""
+        """`not_moved` are connections that were not handed over. `began`: when devices began to
+        wait, by trio's clock."""
         self._channel = channel
         self._gateway = gateway
-        self._rest = rest
+        self._not_moved = not_moved
         self._drain = drain
         self._end = end
         self._began = began
@@ -79,7 +80,7 @@ class Afterwards:
         gate.forward(self._forward)
 
     async def run(self, on_done: Callable[[Reply], None], reply: dict[str, Any]) -> None:
-        """Do it. `on_done` gets the reply to who asked for the upgrade."""
+        """Do all of it. `on_done` gets the reply for the caller of the upgrade."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hear)
             nursery.start_soon(self._speak)
@@ -126,7 +127,7 @@ class Afterwards:
         except Broken:
             return  # _hear() says so
 
-    async def _give(self, caller: Moved) -> None:
+    async def _give(self, caller: MovedCaller) -> None:
         if self._gone:
             return
         content = {
@@ -166,19 +167,19 @@ class Afterwards:
             command.set_done()
 
     async def _close(self) -> None:
-        """TLS connections: their devices come back, to the new process."""
-        rest = [one for one in self._rest if one.link.fd >= 0]
-        if not rest:
+        """Close TLS connections: their devices connect again, to the new process."""
+        not_moved = [one for one in self._not_moved if one.link.fd >= 0]
+        if not not_moved:
             return
-        seconds = max(CLOSE_SECONDS, len(rest) / CLOSE_RATE)
+        seconds = max(CLOSE_SECONDS, len(not_moved) / CLOSE_RATE)
         log.warning(
             "connections with TLS cannot be handed over, they are closed count=%s seconds=%s",
-            len(rest), seconds,
+            len(not_moved), seconds,
         )  # fmt: skip
         began = trio.current_time()
-        for number, connection in enumerate(rest, 1):
+        for number, connection in enumerate(not_moved, 1):
             self._gateway.desk.lifetimes.hang_up(connection.link)
-            await trio.sleep_until(began + seconds * number / len(rest))
+            await trio.sleep_until(began + seconds * number / len(not_moved))
 
 
 def _ended(command: Command, row: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Connections of which the new program is told while devices are still served.
+"""Sends connections to the new program while devices are still served.
 
-Most of what a handover takes is their number. So the other program makes them ready beforehand,
-and hears then only of those that have had something to say since.
+The time of a handover depends mostly on the number of connections. So the new program prepares
+them beforehand. During the handover it gets only those that have changed since.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from devgate.gateway.gateway import Gateway
 from devgate.net.link import Link
 from devgate.upgrade.channel import MAX_FDS, Channel
 
-AT_ONCE = 100  # connections in a message: devices are answered between two
+MESSAGE_CONNECTIONS = 100  # connections in a message: devices are answered between two
 
 
-class Rest(NamedTuple):
-    """What is left to be told once nothing changes any more. Places are those of `Ahead`."""
+class Remainder(NamedTuple):
+    """What must still be sent once nothing changes any more. An int is a place in `Ahead`."""
 
     moved: dict[Connection, None]  # all that move
     gone: Sequence[int]
-    again: Sequence[tuple[int, Row]]
+    changed: Sequence[tuple[int, Row]]
     fresh: Sequence[tuple[int, Row]]  # with their descriptors
 
 
 class Ahead:
-    """What was told of connections, and which of it still holds."""
+    """Which connections were sent ahead, and which of them have not changed since."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._desk = gateway.desk
         self._presence = gateway.presence
-        # When each was heard last, in the order in which they were told.
+        # When each had last been heard, in the order in which they were sent.
         self._announced: dict[Connection, float] = {}
 
     async def tell(self, channel: Channel, clock: float) -> None:
-        """Tell of those that have registered and wait for nothing. Raises Broken."""
+        """Send those that have registered and wait for nothing. Raises Broken."""
         links = iter(list(self._desk.connections))
-        while some := list(islice(links, AT_ONCE)):
+        while some := list(islice(links, MESSAGE_CONNECTIONS)):
             fds: list[int] = []
             rows: list[Row] = []
             for connection, fd, row in self._packed(some):
@@ -54,15 +54,15 @@ class Ahead:
             await trio.lowlevel.checkpoint()
         await channel.send("ahead", clock=clock, rows=[], last=True)
 
-    def rest(self) -> Rest:
-        """What is left. Nothing is read or sent any more."""
+    def remainder(self) -> Remainder:
+        """What must still be sent. Nothing is read from or sent to devices any more."""
         moved: dict[Connection, None] = {}
         changed: dict[Connection, int] = {}
         connections, get = self._desk.connections, self._presence.get
         for place, (one, heard) in enumerate(self._announced.items()):
             link = one.link
-            # Whatever a device says is heard; what it is sent is in the link until the kernel has
-            # it, or counted there.
+            # Bytes from a device change `heard`. Bytes to a device wait in the link until the
+            # kernel has taken them, or are counted there.
             if (
                 one.heard == heard
                 and not one.why
@@ -78,7 +78,7 @@ class Ahead:
                 changed[one] = place
         links = [one.link for one in changed if one.link in connections]
         links += [link for link, one in connections.items() if one not in self._announced]
-        again: list[tuple[int, Row]] = []
+        repacked: list[tuple[int, Row]] = []
         fresh: list[tuple[int, Row]] = []
         for one, fd, row in self._packed(links):
             moved[one] = None
@@ -86,8 +86,8 @@ class Ahead:
             if place < 0:
                 fresh.append((fd, row))
             else:
-                again.append((place, row))
-        return Rest(moved, list(changed.values()), again, fresh)
+                repacked.append((place, row))
+        return Remainder(moved, list(changed.values()), repacked, fresh)
 
     def _packed(self, links: Sequence[Link]) -> Iterator[tuple[Connection, int, Row]]:
         connections = self._desk.connections
@@ -96,7 +96,7 @@ class Ahead:
             yield connections[by_fd[fd]], fd, row
 
 
-def parts(rest: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:
-    """As many as go into one message."""
-    for at in range(0, len(rest), MAX_FDS):
-        yield rest[at : at + MAX_FDS]
+def parts(rows: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:
+    """The rows, in slices that fit into one message."""
+    for at in range(0, len(rows), MAX_FDS):
+        yield rows[at : at + MAX_FDS]

@@ -24,7 +24,7 @@ MAX_MESSAGE = 64 * 1024 * 1024  # bytes; the largest is the list of commands, in
 
 
 class Message(NamedTuple):
-    """What has come."""
+    """A message that was received."""
 
     content: Mapping[str, Any]
     fds: Sequence[int]  # the receiver's to close
@@ -36,7 +36,7 @@ class Message(NamedTuple):
 
 
 class Broken(Exception):
-    """The other program has ended, or says what cannot be read."""
+    """The other program has ended, or sent something that cannot be read."""
 
 
 class Channel:
@@ -98,12 +98,12 @@ class Channel:
             raise
 
     def close(self) -> None:
-        """The other side hears that this one has ended."""
+        """Close this end. The other side sees that."""
         self._sock.close()
 
 
 def close_all(fds: Sequence[int]) -> None:
-    """Close descriptors that nobody wants."""
+    """Close descriptors that nobody uses."""
     for fd in fds:
         os.close(fd)
 

@@ -23,7 +23,7 @@ GAVE_UP = "the gateway that runs goes on by itself"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is filled."""
+    """The parts that are filled."""
 
     gateway: Gateway
     database: Database
@@ -34,11 +34,12 @@ class Parts:
 
 
 class Filled(NamedTuple):
-    """What is left to do once this program is the gateway."""
+    """What this program still needs once it is the gateway."""
 
     moved: list[devices.Moved]  # connections that are to be read
     awaited: list[str]  # ids of commands for which callers of the old process wait
-    left: list[tuple[str, bool]]  # devices that were not handed over, and whether that is told
+    # Devices whose connections were not handed over, and whether they were announced as online.
+    not_moved: list[tuple[str, bool]]
 
 
 async def next_of(channel: Channel, type: str) -> Message:
@@ -50,7 +51,7 @@ async def next_of(channel: Channel, type: str) -> Message:
 
 
 async def fill(channel: Channel, parts: Parts) -> Filled:
-    """Take in all that the gateway that runs tells. Raises Broken."""
+    """Read the whole state of the running gateway. Raises Broken."""
     gateway = parts.gateway
     message = await next_of(channel, "ahead")
     # Both programs count from the same boot; trio adds a number of its own.
@@ -69,7 +70,7 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
         if message.content["last"]:
             break
         message = await next_of(channel, "ahead")
-    # So that this does not take its time while devices wait. What they say is the other's to read.
+    # Polled early, so that it takes no time while devices wait. The old program still reads them.
     gateway.desk.lifetimes.poll_all(found.connections.values())
     await channel.send("aware")
     state = (await next_of(channel, "state")).content

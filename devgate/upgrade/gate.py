@@ -16,7 +16,7 @@ from devgate.upgrade.messages import NOT_HERE
 
 Answer = Reply | Exception
 Dispatch = Callable[[Args, str], Awaitable[Reply | Stream]]
-# Called once with what came of a request.
+# Called once with the result of a request.
 OnDone = Callable[[Answer], None]
 Begin = Callable[[Args, str, Callable[[Reply], None]], bool]
 Forward = Callable[[Args, str, OnDone], None]
@@ -56,10 +56,10 @@ class Gate:
         self._dispatch = dispatch
         # As operations.entry.begin(): False where that is not possible, or not now.
         self.begin = self._begin = begin
-        self._held: deque[_Held] | None = None  # while it is closed
+        self._held: deque[_Held] | None = None  # None: it is open
         self._forward: Forward | None = None
         self._under_way = 0  # operations, without orders, which may wait for a device
-        self._less = trio.lowlevel.ParkingLot()
+        self._fewer = trio.lowlevel.ParkingLot()
 
     async def dispatch(self, args: Args, source: str) -> Reply | Stream:
         """As operations.entry.dispatch()."""
@@ -84,7 +84,7 @@ class Gate:
             return await self._dispatch(args, source)
         finally:
             self._under_way -= 1
-            self._less.unpark_all()
+            self._fewer.unpark_all()
 
     def close(self) -> None:
         """Hold requests from now on."""
@@ -95,7 +95,7 @@ class Gate:
     async def idle(self) -> None:
         """Wait until no operation is under way, except orders."""
         while self._under_way:
-            await self._less.park()
+            await self._fewer.park()
 
     def open(self) -> None:
         """Carry out the held requests, in order, and all later ones."""

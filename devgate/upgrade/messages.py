@@ -11,8 +11,8 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import Source
 from devgate.store.ownership import Owner
 
-# The form of all messages. A program that knows another one is refused, and says so: raise it
-# whenever an older version could not read what this one says.
+# The version of the messages' format. A program with another version refuses, and says so. Raise
+# it whenever an older version could not read the messages of this one.
 FORMAT = 2
 
 NOT_HERE = (
@@ -22,7 +22,7 @@ NOT_HERE = (
 
 
 class Former(NamedTuple):
-    """What the program that takes over must know first."""
+    """The first message, to the program that takes over."""
 
     format: int
     version: str
@@ -30,7 +30,7 @@ class Former(NamedTuple):
 
 
 def packed(source: str) -> dict[str, Any]:
-    """Who asks, with all that limits what he may see."""
+    """A source, with everything that limits what it may see, for a message."""
     who = Source.of(source)
     return {
         "text": who.plain,
@@ -45,12 +45,12 @@ def packed(source: str) -> dict[str, Any]:
 def unpacked(who: Mapping[str, Any]) -> Source:
     """The same again."""
     sites = None if who["sites"] is None else frozenset(who["sites"])
-    rest = {name: who[name] for name in ("person", "address", "role", "session")}
-    return Source(who["text"], sites, **rest)
+    fields = {name: who[name] for name in ("person", "address", "role", "session")}
+    return Source(who["text"], sites, **fields)
 
 
 def answer(found: Reply | Exception) -> dict[str, Any]:
-    """What came of a request, as a message has it."""
+    """The result of a request, for a message."""
     if isinstance(found, dict):
         try:
             json.dumps(found)

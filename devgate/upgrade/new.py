@@ -1,4 +1,4 @@
-"""The new process of an upgrade: it takes everything over from a gateway that runs."""
+"""The new process of an upgrade: it takes over from the running gateway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devgate.gateway.devices import moving as devices
 from devgate.gateway.gateway import Gateway
 from devgate.model import Imei
 from devgate.net.given import Given, Open
-from devgate.net.moved import Moved
+from devgate.net.moved import MovedCaller
 from devgate.store import succession
 from devgate.store.batch import Row
 from devgate.store.engine import Database
@@ -29,14 +29,14 @@ from devgate.upgrade.filling import GAVE_UP, Parts, fill, next_of
 from devgate.upgrade.gate import Begin, Dispatch, carry_out
 from devgate.upgrade.messages import FORMAT, Former, answer, unpacked
 
-HEAR_SECONDS = 30.0  # for the first message of the gateway that runs
+HEAR_SECONDS = 30.0  # for the first message of the running gateway
 CATCH_UP_SECONDS = 1.0  # to read what devices have sent meanwhile; some peers may never stop
-# Tasks of connections that begin at once, and what all others have for themselves in between: a
-# commit's thread waits for the interpreter as long as the loop is busy.
+# How many tasks of connections begin at once, and the pause after them for all other tasks: the
+# thread of a commit waits for the interpreter as long as the loop is busy.
 TASKS_A_TURN, TURN_SECONDS = 128, 0.002
 TLS_ENDS = "the gateway was upgraded, and TLS cannot be handed over"
 
-TakeCaller = Callable[[Moved], None]  # goes on with a caller's connection
+AdoptCaller = Callable[[MovedCaller], None]  # goes on with a caller's connection
 
 log = logging.getLogger("devgate.upgrade")
 
@@ -47,15 +47,15 @@ class Successor:
     def __init__(self, sock: socket.socket) -> None:
         self.given = Given()
         self.stopping = trio.Event()  # set once this process must stop
-        # Set once devices that waited are answered: then less urgent work may begin.
+        # Set once the devices that waited have their answers: then less urgent work may begin.
         self.calm = trio.Event()
         self._channel = Channel(sock)
         self._former: Former
         self._moved: list[devices.Moved] = []
         self._awaited: list[str] = []
-        self._left: list[tuple[str, bool]] = []
+        self._not_moved: list[tuple[str, bool]] = []
         self._post: Callable[[Sequence[Row]], object]
-        self._take_caller: TakeCaller | None = None
+        self._adopt_caller: AdoptCaller | None = None
         self._early: list[Message] = []  # of callers, before the doors are open
         self._trouble: Exception | None = None  # of the wait for PostgreSQL's lock
         self._outgoing, self._answers = trio.open_memory_channel[tuple[str, dict[str, Any]]](
@@ -98,7 +98,7 @@ class Successor:
         return Owner(*self._former.owner)
 
     def fails(self, why: str) -> None:
-        """Tell the gateway that runs why this program cannot take over."""
+        """Tell the running gateway why this program cannot take over."""
         trio.run(self._fails, why)
 
     async def _fails(self, why: str) -> None:
@@ -111,18 +111,19 @@ class Successor:
     # The handover
 
     async def take_over(self, parts: Parts) -> None:
-        """Take over all that the gateway has. If it raises SetupError, that gateway goes on.
+        """Take over the whole state of the gateway. If this raises SetupError, that gateway goes
+        on.
 
-        Everything slow must be done before.
+        Everything slow must have been done before.
         """
         try:
-            if parts.database.dialect != "sqlite":  # to connect takes longer than all that follows
+            if parts.database.dialect != "sqlite":  # connecting takes longer than all later steps
                 await parts.blocking(parts.database.session)
             self._must_go_on()
             await self._channel.send("ready", version=__version__, schema=SCHEMA)
             gc.disable()  # a collection would scan ten thousand connections in vain
             filled = await fill(self._channel, parts)
-            self._moved, self._awaited, self._left = filled
+            self._moved, self._awaited, self._not_moved = filled
             waiting = await self._stand_in_line(parts)
             self._must_go_on()
             await self._channel.send("prepared")
@@ -179,7 +180,7 @@ class Successor:
     def serve_devices(self, gateway: Gateway) -> None:
         """Begin to read the connections."""
         gateway.desk.lifetimes.poll_all(self._moved)
-        for imei, announced in self._left:
+        for imei, announced in self._not_moved:
             gateway.records.offline(Imei(imei), TLS_ENDS if announced else None)
 
     async def begin_tasks(self, gateway: Gateway, nursery: trio.Nursery) -> None:
@@ -231,20 +232,20 @@ class Successor:
             nursery.cancel_scope.cancel()
         self._channel.close()
 
-    def callers_to(self, take: TakeCaller) -> None:
-        """The doors are open: connections of callers go there."""
-        self._take_caller = take
+    def callers_to(self, adopt: AdoptCaller) -> None:
+        """Pass callers' connections to `adopt` from now on: the doors are open."""
+        self._adopt_caller = adopt
         early, self._early = self._early, []
         for message in early:
             self._caller(message)
 
     def _caller(self, message: Message) -> None:
         content = message.content
-        if self._take_caller is None:
+        if self._adopt_caller is None:
             self._early.append(message)
         else:
             sock, begun = _socket(message.fds[0]), raw(content["begun"])
-            self._take_caller(Moved(content["door"], sock, begun, content["authenticated"]))
+            self._adopt_caller(MovedCaller(content["door"], sock, begun, content["authenticated"]))
 
     def _answered(self, number: int, found: Any) -> None:
         self._outgoing.send_nowait(("answer", {"number": number, **answer(found)}))

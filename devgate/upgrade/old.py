@@ -58,8 +58,8 @@ class Stage:
     """Called with the process id of the new gateway."""
 
     drain: Drain
-    """End the doors of callers, once each has its reply; connections that the new process can go
-    on with are given to a function."""
+    """End the doors of callers, once each has its reply. A function gets the connections that the
+    new process can continue."""
 
     end: Callable[[], None]
     """End the process without closing what belongs to the new one."""
@@ -82,7 +82,7 @@ class Handover:
         """`in_thread` runs a function where commits are made, `unwritten` are rows that were
         posted and are not on disk. `why_not`: why this gateway cannot
         be upgraded, if that is so."""
-        self.settled = trio.Event()  # no handover is under way at the moment
+        self.settled = trio.Event()  # set while no handover is under way
         self.settled.set()
         self.over = False  # another process is the gateway now
         self._gateway = gateway
@@ -140,7 +140,7 @@ class Handover:
             raise StoreError(f"nothing is handed over while orders are refused: {state}")
 
     async def run(self) -> None:
-        """Work for upgrade(), as a task of the gateway's own: a caller that leaves ends none."""
+        """Carry out upgrades, in a task of the gateway: a caller that disconnects ends none."""
         async for program, on_done in self._asked:
             try:
                 new = await start(program)
@@ -198,15 +198,16 @@ class Handover:
             self.over = True
         finally:
             self.settled.set()
-        left = [list(row.values) for row in self._unwritten() if row.kind == "event"]
+        events = [list(row.values) for row in self._unwritten() if row.kind == "event"]
         self._stage.succeeded(new.pid)
-        rest = [one for one in self._gateway.desk.connections.values() if one not in moved]
+        not_moved = [one for one in self._gateway.desk.connections.values() if one not in moved]
         _let_go(moved)
         afterwards = Afterwards(
-            channel, self._gateway, self._gate, rest, self._stage.drain, self._stage.end, began
-        )
+            channel, self._gateway, self._gate, not_moved,
+            self._stage.drain, self._stage.end, began,
+        )  # fmt: skip
         with suppress(Broken):  # Afterwards reports it
-            await channel.send("left", events=left)
+            await channel.send("left", events=events)
         log.info("handed over pid=%s connections=%s", new.pid, len(moved))
         log.info("devices waited freeze=%s told=%s prepared=%s claimed=%s", *self._took)
         return afterwards, {
@@ -214,14 +215,14 @@ class Handover:
             "former": __version__,
             "pid": new.pid,
             "connections": len(moved),
-            "closed": len(rest),
+            "closed": len(not_moved),
         }
 
     async def _move(
         self, channel: Channel, new: Program, ahead: Ahead
     ) -> tuple[float, dict[Connection, None]]:
-        """The part in which devices wait. If it raises, nothing has changed, or another program
-        has the database."""
+        """The part during which devices wait. If it raises, either nothing has changed, or
+        another program owns the database."""
         began = trio.current_time()
         self._gate.close()
         gc.disable()  # a collection would take as long as packing
@@ -293,7 +294,7 @@ async def _expect(channel: Channel, type: str, seconds: float) -> Message:
 
 
 def _let_go(moved: dict[Connection, None]) -> None:
-    """Close our descriptors of sockets that another process has: the connections go on."""
+    """Close our descriptors of the sockets that another process has. The connections stay open."""
     for connection in moved:
         fd, connection.link.fd = connection.link.fd, -1
         os.close(fd)

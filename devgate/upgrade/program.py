@@ -17,12 +17,12 @@ import trio
 
 from devgate.errors import CallerError
 
-# Names the descriptor by which a gateway that was started so reaches the one that runs.
-VARIABLE = "_DEVGATE_SUCCEEDS"
-# Meant for one process alone. systemd's watchdog takes beats of the main process, which the new
-# one becomes; without the number each process takes itself for the one that is meant.
-OWN = ("WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-OTHERS = stat.S_IWGRP | stat.S_IWOTH
+# The environment variable with the descriptor of the channel to the running gateway.
+CHANNEL_VARIABLE = "_DEVGATE_SUCCEEDS"
+# Variables for one process alone: they hold its process id. Without the one for the watchdog the
+# new process beats too: it becomes the main process, whose beats systemd expects.
+PROCESS_VARIABLES = ("WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 MAX_LINKS = 40  # as many as the kernel follows
 
 
@@ -35,8 +35,9 @@ def must_be_trusted(path: str) -> None:
             found = os.lstat(place)
         except OSError as err:
             raise CallerError("400", f"program: {place}: {err.strerror}") from None
-        # In a folder such as /tmp nobody else can replace what is there. A link has no mode.
-        shared = found.st_mode & OTHERS and not (
+        # In a folder with the sticky bit, such as /tmp, others cannot replace a file. A link has
+        # no mode.
+        shared = found.st_mode & WRITABLE_BY_OTHERS and not (
             stat.S_ISLNK(found.st_mode)
             or (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
         )
@@ -50,8 +51,8 @@ def must_be_trusted(path: str) -> None:
 
 
 def _led_through(path: str) -> Iterator[str]:
-    """The program, and whatever could be put in its place: each link on the way to it, and each
-    folder that one of them is in."""
+    """The program, each symbolic link that leads to it, and the folders of these: whoever can
+    write to one of them can replace the program."""
     for _ in range(MAX_LINKS):
         folder = Path(os.path.realpath(os.path.dirname(path)))
         path = str(folder / os.path.basename(path))
@@ -71,12 +72,15 @@ def command(program: str | None) -> list[str]:
 
 def environment(fd: int, of: Mapping[str, str]) -> dict[str, str]:
     """Its environment: that of this process, and where the other end of the channel is."""
-    return {**{name: of[name] for name in of if name not in OWN}, VARIABLE: str(fd)}
+    return {
+        **{name: of[name] for name in of if name not in PROCESS_VARIABLES},
+        CHANNEL_VARIABLE: str(fd),
+    }
 
 
-# Run by a Python of its own, with a descriptor and the command as its arguments: it starts the
-# command, says its number by the descriptor, and ends. An error of exec is a negative number, and
-# may come first.
+# Runs in a Python process of its own. Its arguments are a descriptor and the command. It starts
+# the command, writes its process id to the descriptor, and ends. An error of exec is written as a
+# negative number, which may come first.
 _LAUNCHER = """
 import os, signal, sys
 pipe = int(sys.argv[1])
@@ -106,7 +110,7 @@ class Program:
             self._handle = os.pidfd_open(pid)
 
     async def kill(self) -> None:
-        """End it, whatever it does; returns once it has ended. The channel to it is closed."""
+        """Kill it, and wait until it has ended. The channel to it is closed."""
         self.sock.close()
         handle, self._handle = self._handle, None
         if handle is None:
@@ -123,9 +127,8 @@ class Program:
 async def start(program: str | None) -> Program:
     """Start it. Raises CallerError (400) if it cannot be started.
 
-    It is no child of this process but of the one that adopts orphans, which is systemd: a service
-    whose main process is another one's child is killed by `systemctl stop` without a moment to
-    end.
+    It is not a child of this process but of the one that adopts orphans, which is systemd. If the
+    main process of a service is the child of another one, `systemctl stop` kills it at once.
     """
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
@@ -138,7 +141,7 @@ async def start(program: str | None) -> Program:
 
 
 def _run(program: str | None, fd: int) -> int:
-    """Returns its number. Raises OSError."""
+    """Returns its process id. Raises OSError."""
     read, pipe = os.pipe()
     with open(read, "rb") as answer:
         try:
@@ -157,8 +160,9 @@ def _run(program: str | None, fd: int) -> int:
 
 
 def inherited(of: dict[str, str] | os._Environ[str]) -> socket.socket | None:
-    """The other end, in the program that was started. Its own children do not find it."""
-    text = of.pop(VARIABLE, "")
+    """The other end of the channel, in the program that was started. Its children do not get
+    it."""
+    text = of.pop(CHANNEL_VARIABLE, "")
     if not text.isdecimal():
         return None
     os.set_inheritable(int(text), False)

@@ -15,15 +15,16 @@ from devgate.gateway.gateway import Gateway
 from devgate.upgrade.ahead import Ahead, parts
 from devgate.upgrade.channel import Channel
 
-CHUNK = 200  # commands, or devices with commands, in a message
+MESSAGE_COMMANDS = 200  # commands, or devices with commands, in a message
 
 
 async def tell(channel: Channel, gateway: Gateway, ahead: Ahead) -> dict[Connection, None]:
-    """All that the new program must know. Returns the connections that it gets. Raises Broken."""
+    """Send everything that the new program needs. Returns the connections that it gets. Raises
+    Broken."""
     dispatcher = gateway.dispatcher
     now = trio.current_time()
-    rest = ahead.rest()
-    moved = rest.moved
+    remainder = ahead.remainder()
+    moved = remainder.moved
     await channel.send(
         "state",
         sequence=dispatcher.sequence,
@@ -39,11 +40,11 @@ async def tell(channel: Channel, gateway: Gateway, ahead: Ahead) -> dict[Connect
             if one not in moved and one.session.imei is not None and not moves(one.link)
         ],
     )
-    if rest.gone:
-        await channel.send("gone", places=rest.gone)
-    for some in parts(rest.again):
+    if remainder.gone:
+        await channel.send("gone", places=remainder.gone)
+    for some in parts(remainder.changed):
         await channel.send("again", rows=some)
-    for some in parts(rest.fresh):
+    for some in parts(remainder.fresh):
         await channel.send("connections", [fd for fd, _ in some], rows=[row for _, row in some])
     await _chunks(channel, "commands", pack_commands(dispatcher))
     await _chunks(channel, "devices", pack_devices(dispatcher, moved.__contains__, now))
@@ -52,5 +53,5 @@ async def tell(channel: Channel, gateway: Gateway, ahead: Ahead) -> dict[Connect
 
 
 async def _chunks(channel: Channel, type: str, rows: Iterator[dict[str, Any]]) -> None:
-    while some := list(islice(rows, CHUNK)):
+    while some := list(islice(rows, MESSAGE_COMMANDS)):
         await channel.send(type, rows=some)

@@ -33,7 +33,7 @@ async def test_a_member_may_do_what_the_role_says_and_no_more() -> None:
 async def test_root_and_the_gateways_own_user_may_do_all() -> None:
     """By what the kernel says of the peer, not by what it says of itself."""
     nothing = Group(lambda: "read", lambda role, type: False)
-    assert {0, os.geteuid()} == nothing.own
+    assert {0, os.geteuid()} == nothing.trusted_users
     async with serving(group=nothing) as served:
         caller = await served.call()
         assert (await caller.ask(type="echo"))["status"] == "200"

@@ -77,10 +77,13 @@ SENTENCES: tuple[tuple[Path, str], ...] = (
     (CONTROL, f"at most {arguments.MAX_EXPIRES / DAY:g} days"),
     (CONTROL, f"1 to {arguments.MAX_LIMIT:,} items; default {arguments.LIMIT}"),
     (CONTROL, f"`[command] keep_keys` ({COMMAND.keep_keys / DAY:g} days)"),
-    (ARCHITECTURE, f"At most {poller.ROUND_LINKS} links a round and {queues.READS} reads of "),
+    (
+        ARCHITECTURE,
+        f"At most {poller.ROUND_LINKS} links a round and {queues.LINK_READS} reads of ",
+    ),
     (ARCHITECTURE, f"reads of {queues.READ_SIZE:,} bytes of one link"),
     (ARCHITECTURE, f"{rounds.ROUND_IN_FLIGHT} links while a command is in flight"),
-    (ARCHITECTURE, f"at most {accepting.BUDGET} connections a round"),
+    (ARCHITECTURE, f"at most {accepting.ROUND_CONNECTIONS} connections a round"),
 )
 
 

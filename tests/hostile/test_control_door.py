@@ -18,7 +18,7 @@ from devgate.control import server as control_server
 from devgate.control import shares
 from devgate.gateway.refusals import Refusals
 from devgate.net import guests
-from devgate.net.guests import RESERVED, Guests
+from devgate.net.guests import RESERVED_PLACES, Guests
 from tests.control.harness import serving
 from tests.control.test_tcp import call, listen
 from tests.e2e.device import Device
@@ -78,7 +78,7 @@ async def test_a_new_one_takes_the_place_of_the_longest_idle(
 
     house: Guests[str] = Guests(
         "a door",
-        lambda: 10 + RESERVED,
+        lambda: 10 + RESERVED_PLACES,
         close,
         lambda why, where: refused.append((why, where)),
         control_server.log,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 import trio
 
-from devgate.net.accepting import BUDGET
+from devgate.net.accepting import ROUND_CONNECTIONS
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind
 from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowd, Crowds
@@ -116,16 +116,16 @@ class Steps(trio.abc.Instrument):
 
 
 async def test_a_storm_lets_other_tasks_have_their_turn(house: House) -> None:
-    for _ in range(BUDGET * 2 + 10):
+    for _ in range(ROUND_CONNECTIONS * 2 + 10):
         house.knock()
     steps = Steps(house)
     trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
         await nursery.start(house.run)
-        await until(lambda: len(house.inside) == BUDGET * 2 + 10)
+        await until(lambda: len(house.inside) == ROUND_CONNECTIONS * 2 + 10)
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(steps)
-    assert steps.admitted == [BUDGET, BUDGET, 10]
+    assert steps.admitted == [ROUND_CONNECTIONS, ROUND_CONNECTIONS, 10]
 
 
 async def test_a_full_house_says_so_once_and_goes_on(
@@ -262,10 +262,10 @@ def test_crowds_count_exactly_those_they_let_in() -> None:
     crowds.leave(first)
     second = crowds.enter("1.2.3.4:3")
     assert second is not None
-    crowds.most = 0
+    crowds.limit = 0
     assert crowds.enter("1.2.3.4:4") is second
     crowds.leave(second)
-    crowds.most = 1
+    crowds.limit = 1
     assert crowds.enter("1.2.3.4:5") is None, "one is still here"
 
 

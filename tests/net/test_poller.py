@@ -8,7 +8,7 @@ import trio
 
 from devgate.net.link import Link
 from devgate.net.poller import ROUND_LINKS, Poller
-from devgate.net.queues import READ_SIZE, READS
+from devgate.net.queues import LINK_READS, READ_SIZE
 from tests.net.conftest import Dial, Notes, fill, give_out, received
 
 
@@ -56,9 +56,9 @@ async def test_a_flood_is_read_in_turns_and_to_its_end(dial: Dial, notes: Notes)
         await notes.poller.wait()
         arrived = notes.round()
     assert (quiet, b"1") in arrived
-    assert [link for link, _ in arrived].count(flood) == READS
+    assert [link for link, _ in arrived].count(flood) == LINK_READS
     await notes.until(lambda: notes.heard[flood] == wire)
-    assert notes.largest_round <= 2 * READS
+    assert notes.largest_round <= 2 * LINK_READS
 
 
 async def test_a_flood_with_an_end_behind_it_is_read_to_its_end(dial: Dial, notes: Notes) -> None:
@@ -70,7 +70,7 @@ async def test_a_flood_with_an_end_behind_it_is_read_to_its_end(dial: Dial, note
     assert notes.heard[link] == b"x" * (READ_SIZE * 9)
 
 
-@pytest.mark.parametrize("size", [READ_SIZE - 1, READ_SIZE, READ_SIZE * READS, READ_SIZE * 5])
+@pytest.mark.parametrize("size", [READ_SIZE - 1, READ_SIZE, READ_SIZE * LINK_READS, READ_SIZE * 5])
 async def test_no_size_of_a_burst_is_left_unread(size: int, dial: Dial, notes: Notes) -> None:
     device, link = dial()
     notes.poller.add(link)
@@ -100,7 +100,7 @@ async def test_floods_leave_room_for_others(dial: Dial, notes: Notes) -> None:
     calm.sendall(b"1")
     notes.round()
     assert notes.heard[quiet] == b"1", "heard in the next round"
-    assert notes.largest_round <= ROUND_LINKS * READS
+    assert notes.largest_round <= ROUND_LINKS * LINK_READS
     await notes.until(lambda: all(len(d) == READ_SIZE * 12 for d in _of(notes, floods)))
 
 
@@ -113,10 +113,10 @@ async def test_draining_out_of_turn_does_not_multiply_the_turns(dial: Dial, note
     notes.poller.add(link)
     device.sendall(b"x" * (READ_SIZE * 60))
     drained = [data for _ in range(5) for _, data in notes.poller.drain(link)]
-    assert len(drained) == 5 * READS
+    assert len(drained) == 5 * LINK_READS
     arrived = notes.round()
-    assert len(arrived) == READS
-    left = READ_SIZE * (60 - 6 * READS)
+    assert len(arrived) == LINK_READS
+    left = READ_SIZE * (60 - 6 * LINK_READS)
     notes.heard.clear()
     await notes.until(lambda: len(notes.heard.get(link, b"")) == left)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devgate.net.filters import plug
 from devgate.net.limits import Crowds
-from devgate.net.proxy import BINARY, MAX_BLOCK, MAX_LINE, Preamble, Refused, Source
+from devgate.net.proxy import BINARY, MAX_BLOCK, MAX_LINE, BadHeader, Preamble, ProxyHeader
 from tests.net.conftest import Dial, Notes
 
 HT = b"023000123456787654321HT"
@@ -61,16 +61,16 @@ def test_a_header_may_be_cut_anywhere(header: bytes, address: str) -> None:
         rest = wire[cut:]
         if got is None:
             got, rest = preamble.feed(rest), b""
-        assert isinstance(got, Source)
+        assert isinstance(got, ProxyHeader)
         assert got.address == address
-        assert got.rest + rest == HT
+        assert got.first_bytes + rest == HT
 
 
 @pytest.mark.parametrize(("header", "address"), GOOD[:-1])
 def test_a_header_may_come_byte_by_byte(header: bytes, address: str) -> None:
     preamble = Preamble()
     got = [preamble.feed(header[n : n + 1]) for n in range(len(header))]
-    assert got == [None] * (len(header) - 1) + [Source(address, b"")]
+    assert got == [None] * (len(header) - 1) + [ProxyHeader(address, b"")]
 
 
 BAD = [
@@ -106,7 +106,7 @@ BAD = [
 @pytest.mark.parametrize("wire", BAD)
 def test_what_is_no_header_is_refused_as_soon_as_that_is_clear(wire: bytes) -> None:
     got = Preamble().feed(wire)
-    assert isinstance(got, Refused)
+    assert isinstance(got, BadHeader)
     assert "PROXY header" in got.why
 
 
@@ -115,7 +115,7 @@ def test_no_bytes_raise_or_are_kept_without_bound(data: bytes, start: bytes) -> 
     preamble = Preamble()
     for byte in start + data:
         if (got := preamble.feed(bytes([byte]))) is not None:
-            assert isinstance(got, Source | Refused)
+            assert isinstance(got, ProxyHeader | BadHeader)
             return
     assert len(start + data) < (MAX_LINE if start[:5] == b"PROXY" else 16 + MAX_BLOCK)
 
@@ -136,7 +136,7 @@ def test_every_source_is_read_back_however_it_is_cut(
     else:
         header = block(0x21, 0x21 if six else 0x11, packed * 2 + struct.pack("!HH", port, 1))
     preamble = Preamble()
-    got: Source | Refused | None = None
+    got: ProxyHeader | BadHeader | None = None
     rest = b""
     for start, stop in itertools.pairwise([0, *sorted(min(c, len(header)) for c in cuts), None]):
         piece = (header + HT)[start:stop]
@@ -144,8 +144,8 @@ def test_every_source_is_read_back_however_it_is_cut(
             got = preamble.feed(piece)
         else:
             rest += piece
-    assert isinstance(got, Source)
-    assert got.rest + rest == HT
+    assert isinstance(got, ProxyHeader)
+    assert got.first_bytes + rest == HT
     read, _, back = got.address.rpartition(":")
     assert int(back) == port
     kind = socket.AF_INET6 if read.startswith("[") else socket.AF_INET
