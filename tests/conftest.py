@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from devgate.store.engine import Database
 from devgate.store.opening import open_database
 from tests import hashing as hashing
 from tests.e2e import harness
+from tests.faults.preload import Faults, library, preloaded
 from tests.postgres import Postgres, binaries, running
 from tests.stores import with_tables
 
@@ -121,3 +122,28 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(with_tables(database_url))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Iterator[Faults]:
+    """A page of faults for processes that run with its `environment()`. Faults of files are
+    those of devgate.db and the files beside it."""
+    with _faults(tmp_path) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def module_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """The same, for processes that all tests of a module share."""
+    with _faults(tmp_path_factory.mktemp("faults")) as page:
+        yield page
+
+
+@contextmanager
+def _faults(folder: Path) -> Iterator[Faults]:
+    try:
+        library()
+    except OSError as err:
+        pytest.skip(f"no preload library: {err.strerror}")
+    with preloaded(folder / "control", path="/devgate.db") as page:
+        yield page

@@ -18,6 +18,7 @@ from trio.testing import MockClock
 
 from devgate.systemd import notify, pause, report
 from tests.e2e.device import WAIT_SECONDS
+from tests.e2e.freezing import frozen
 from tests.e2e.harness import Gateway, environment, gateway
 
 # A gateway whose loop turns, and whose poller reads one round and then nothing any more.
@@ -48,16 +49,17 @@ def test_a_gateway_beats_until_it_is_frozen(tmp_path: Path) -> None:
             assert ready.split(b"\n")[1] == (
                 b"STATUS=ready; 0 of 0 devices connected, 0 commands in flight"
             )
-            running.signal(signal.SIGSTOP)
-            time.sleep(0.2)
-            manager.setblocking(False)
-            with suppress(BlockingIOError):
-                while True:
+            assert running.process is not None
+            with frozen(running.process.pid):
+                manager.setblocking(False)
+                with suppress(BlockingIOError):
+                    while True:
+                        manager.recv(100)
+                # No other process beats for it. Nothing comes after a beat that is not there, so
+                # this takes real time: that of five beats.
+                manager.settimeout(0.5)
+                with pytest.raises(TimeoutError):
                     manager.recv(100)
-            time.sleep(0.5)
-            with pytest.raises(BlockingIOError):
-                manager.recv(100)
-            running.signal(signal.SIGCONT)
             manager.settimeout(WAIT_SECONDS)
             assert manager.recv(100) == b"WATCHDOG=1"
             running.signal(signal.SIGTERM)
@@ -95,7 +97,7 @@ def test_a_gateway_that_reads_no_device_does_not_beat(tmp_path: Path) -> None:
             port = json.loads(served.logged('"ready"'))["devices"].rpartition(":")[2]
             with socket.create_connection(("127.0.0.1", int(port))) as device:
                 device.sendall(b"006404")
-                manager.settimeout(2.0)  # twenty beats
+                manager.settimeout(2.0)  # twenty beats: that none comes takes real time
                 assert is_silent(manager)
                 assert served.process.poll() is None
         finally:

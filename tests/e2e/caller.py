@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from tests.e2e.device import WAIT_SECONDS, Device, frame
 from tests.e2e.harness import Gateway, Json, Settings, gateway, request_bytes
@@ -22,7 +22,7 @@ class Caller:
         self.socket = gateway.connect()
         self._lines = self.socket.makefile("rb")
 
-    def __enter__(self) -> Caller:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

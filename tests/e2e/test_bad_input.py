@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import resource
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.e2e.device import Device
 from tests.e2e.harness import SAMPLE, Gateway, gateway
+from tests.faults.preload import Faults
 
 CAPTURES = Path(__file__).parents[1] / "captures" / "nasty.txt"
 WHO = b"006404"
@@ -195,36 +195,36 @@ def pour(device: Device, asks: bytes) -> None:
         device.send(asks)
 
 
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Gateway]:
-    """A gateway whose timeouts are a twentieth of the usual."""
-    short = {"partial_timeout": 0.5, "heartbeat_grace": 0.2, "register_timeout": 4}
-    with gateway({"device": short}, devices=[{"imei": SAMPLE}]) as running:
-        yield running
+def elapse(running: Gateway, faults: Faults, seconds: float) -> None:
+    """Let time pass for a gateway that has read what was sent to it."""
+    running.ask({"type": "status"})
+    faults.elapse(seconds)
+    running.ask({"type": "status"})  # it looks at its clock
 
 
-def test_a_device_that_sends_byte_after_byte_is_understood(hasty: Gateway) -> None:
-    with hasty.unregistered() as device:
+def test_a_device_that_sends_byte_after_byte_is_understood(faults: Faults) -> None:
+    settings = {"device": {"partial_timeout": 10, "heartbeat_grace": 5}}
+    with (
+        gateway(settings, environment=faults.environment(), devices=[{"imei": SAMPLE}]) as running,
+        running.unregistered() as device,
+    ):
         for number in range(len(HT)):
             device.send(HT[number : number + 1])
-            time.sleep(0.04)  # well within partial_timeout, as a second is within ten
+            elapse(running, faults, 1)
         device.expect(HT.replace(b"000", b"200", 1))
 
 
-def test_an_unregistered_connection_that_sends_too_slowly_is_closed(hasty: Gateway) -> None:
+def test_an_unregistered_connection_that_sends_too_slowly_is_closed(faults: Faults) -> None:
     """Each byte waits longest as the possible start of a frame, and never becomes one."""
-    got = b""
-    with hasty.unregistered() as device:
-        device.socket.settimeout(0.7)
-        while True:
-            try:
-                device.send(b"0")
-                part = device.socket.recv(4096)
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                break
-            if not part:
-                break
-            got += part
-    assert set(frames(got)) == {WHO}
+    with (
+        gateway(environment=faults.environment(), devices=[{"imei": SAMPLE}]) as running,
+        running.unregistered() as device,
+    ):
+        for _ in range(10):
+            device.send(b"0")
+            elapse(running, faults, 11)  # more than partial_timeout
+            device.expect(WHO)
+        device.send(b"0")
+        elapse(running, faults, 11)  # more than register_timeout since it connected
+        device.expect(WHO)
+        device.expect_end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.e2e.caller import Caller, Robot, knowing, obey, settle
 from tests.e2e.device import frame
 from tests.e2e.harness import Gateway, Json
+from tests.faults.preload import Faults
 
 
 @pytest.fixture(scope="module")
@@ -133,27 +133,26 @@ def test_what_is_no_span_is_400(served: Gateway, imei: str, expires: object) -> 
 
 @pytest.mark.parametrize("end", [Gateway.terminate, Gateway.kill], ids=["SIGTERM", "SIGKILL"])
 def test_what_is_kept_survives_the_gateway(
-    served: Gateway, imei: str, other: str, end: Callable[[Gateway], None]
+    faults: Faults, imei: str, other: str, end: Callable[[Gateway], None]
 ) -> None:
-    """The last tests of the module: they restart the gateway."""
-    ids = keep(served, imei, 3, 1, 2)
-    late = keep(served, other, 9, expires=1.5)
-    over = time.monotonic() + 1.5
-    with Caller(served) as caller:
-        caller.send(imei=imei, type="start", long=4, expires=60, key=imei)
-        served.until(None, "waiting", 5)
-        end(served)
-        if end is Gateway.terminate:
-            told = caller.line()
-            assert (told["status"], told["message"]) == ("000", "accepted")
-    time.sleep(max(0.0, over - time.monotonic()))  # its time is up while nobody is there
-    served.start()
-    assert served.status(imei)["last"]["state"] == "waiting"
-    with Robot(served, other) as device:
-        assert outcomes(served, late)[0]["status"] == "410"
-    assert device.seen == []
-    with Robot(served, imei) as device:
-        assert [record["status"] for record in outcomes(served, ids)] == ["200"] * 3
-        again = served.ask({"imei": imei, "type": "start", "long": 4, "key": imei})
-        assert again["status"] == "200"
-    assert device.seen == ["QD3", "QD1", "QD2", "QD4"]
+    with knowing({}, environment=faults.environment()) as served:
+        ids = keep(served, imei, 3, 1, 2)
+        late = keep(served, other, 9, expires=300)
+        with Caller(served) as caller:
+            caller.send(imei=imei, type="start", long=4, expires=600, key=imei)
+            served.until(None, "waiting", 5)
+            end(served)
+            if end is Gateway.terminate:
+                told = caller.line()
+                assert (told["status"], told["message"]) == ("000", "accepted")
+        faults.elapse(300)  # the time of one is up while nobody is there
+        served.start()
+        assert served.status(imei)["last"]["state"] == "waiting"
+        with Robot(served, other) as device:
+            assert outcomes(served, late)[0]["status"] == "410"
+        assert device.seen == []
+        with Robot(served, imei) as device:
+            assert [record["status"] for record in outcomes(served, ids)] == ["200"] * 3
+            again = served.ask({"imei": imei, "type": "start", "long": 4, "key": imei})
+            assert again["status"] == "200"
+        assert device.seen == ["QD3", "QD1", "QD2", "QD4"]

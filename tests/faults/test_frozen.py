@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import time
 from collections import Counter
-from collections.abc import Iterator
-
-import pytest
 
 from tests.e2e.caller import Caller, knowing
 from tests.e2e.device import frame
-from tests.e2e.harness import Gateway, gateway
+from tests.e2e.freezing import frozen
+from tests.e2e.harness import gateway
+from tests.faults.preload import Faults
 
 IMEI, OTHER, THIRD = (f"86000000000000{n}" for n in range(3))
-TIMEOUT = 1.0
+TIMEOUT = 60.0  # which the test does not wait for: the clocks of the gateway are moved
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Gateway]:
+def test_a_frozen_gateway_does_not_take_devices_for_silent(faults: Faults) -> None:
     settings = {
         "device": {"idle_timeout": TIMEOUT, "register_timeout": TIMEOUT},
         "command": {"ack_timeout": TIMEOUT},
     }
-    with knowing(settings) as running:
-        yield running
-
-
-def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> None:
     with (
+        knowing(settings, environment=faults.environment()) as served,
         served.register(IMEI) as heard,
         served.register(OTHER) as silent,
         served.unregistered() as peer,
@@ -38,11 +30,11 @@ def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> N
         served.until(None, "connections", 3)
         caller.send(imei=IMEI, type="start", long=5)
         heard.expect(frame("000", IMEI, "QD", "5"))
-        served.signal(signal.SIGSTOP)
-        heard.send(frame("200", IMEI, "QD"))
-        peer.send(frame("000", THIRD, "HT"))
-        time.sleep(TIMEOUT * 1.5)  # longer than every timeout
-        served.signal(signal.SIGCONT)
+        assert served.process is not None
+        with frozen(served.process.pid):
+            heard.send(frame("200", IMEI, "QD"))
+            peer.send(frame("000", THIRD, "HT"))
+            faults.elapse(TIMEOUT * 1.5)
         assert caller.line()["status"] == "200", "the result came in time"
         heard.expect(frame("200", IMEI, "QD"))
         peer.expect(frame("200", THIRD, "HT"))
@@ -56,7 +48,7 @@ def test_a_frozen_gateway_does_not_take_devices_for_silent(served: Gateway) -> N
 MANY = 400
 
 
-def test_all_answers_are_read_before_any_deadline_is_judged() -> None:
+def test_all_answers_are_read_before_any_deadline_is_judged(faults: Faults) -> None:
     """F17: many starts are in flight, the gateway is frozen, and all devices answer meanwhile.
 
     A 408 that is settled while its record is being written is told as a 200, and late: what
@@ -64,19 +56,20 @@ def test_all_answers_are_read_before_any_deadline_is_judged() -> None:
     """
     imeis = [f"8610000000{n:05}" for n in range(MANY)]
     with contextlib.ExitStack() as stack:
-        settings = {"command": {"ack_timeout": TIMEOUT}}
-        served = stack.enter_context(gateway(settings, devices=[{"imei": imei} for imei in imeis]))
+        served = stack.enter_context(
+            gateway(environment=faults.environment(), devices=[{"imei": imei} for imei in imeis])
+        )
         devices = [stack.enter_context(served.register(imei)) for imei in imeis]
         caller = stack.enter_context(Caller(served))
         for imei in imeis:
-            caller.send(id=imei, imei=imei, type="start", long=5, timeout=4 * TIMEOUT)
+            caller.send(id=imei, imei=imei, type="start", long=5, timeout=2 * TIMEOUT)
         for imei, device in zip(imeis, devices, strict=True):
             device.expect(frame("000", imei, "QD", "5"))
-        served.signal(signal.SIGSTOP)
-        for imei, device in zip(imeis, devices, strict=True):
-            device.send(frame("200", imei, "QD"))
-        time.sleep(5 * TIMEOUT)
-        served.signal(signal.SIGCONT)
+        assert served.process is not None
+        with frozen(served.process.pid):
+            for imei, device in zip(imeis, devices, strict=True):
+                device.send(frame("200", imei, "QD"))
+            faults.elapse(2.25 * TIMEOUT)
         replies = [caller.line() for _ in imeis]
         told = Counter((reply["status"], reply["late"]) for reply in replies)
         assert told == {("200", False): MANY}

@@ -57,6 +57,13 @@ print(time.time(), time.time_ns() / 1e9, datetime.now().timestamp(), time.clock_
 print(time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME))
 """
 
+WAITING = """
+import threading, time
+lock = threading.Lock()
+time.sleep(0.01)
+print(lock.acquire(timeout=0.01), lock.acquire(timeout=0.01))
+"""
+
 THREADS = """
 import threading
 for _ in range(2):
@@ -149,6 +156,17 @@ def test_only_the_wall_clock_moves(faults: Faults, tmp_path: Path) -> None:
     faults.clock(0)
     wall, _ = run(faults, tmp_path, CLOCKS)
     assert all(began <= float(clock) + 0.1 for clock in wall.split())
+
+
+def test_time_elapses_for_all_clocks(faults: Faults, tmp_path: Path) -> None:
+    began, before = time.time(), time.monotonic()
+    faults.elapse(1800)
+    faults.elapse(1800)
+    wall, steady = run(faults, tmp_path, CLOCKS)
+    for clock in map(float, wall.split()):
+        assert began + 3599.9 <= clock <= time.time() + 3600.1
+    assert before + 3600 <= float(steady.split()[0]) <= time.monotonic() + 3600
+    assert run(faults, tmp_path, WAITING) == ["True False"], "it waits no longer than it was asked"
 
 
 def test_a_thread_cannot_be_started(faults: Faults, tmp_path: Path) -> None:

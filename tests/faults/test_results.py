@@ -2,24 +2,77 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.e2e.caller import Caller, eventually, knowing, obey, settle
 from tests.e2e.device import Device, frame
 from tests.e2e.harness import Gateway, Json
+from tests.faults.preload import Faults
 
-ACK_TIMEOUT = 0.4
+ACK_TIMEOUT = 120.0  # which no test waits for: the clocks of the gateway are moved
 IMEIS = iter(f"860000000000{n:03}" for n in range(40))
-COMMAND = {"ack_timeout": ACK_TIMEOUT, "late_window": 60}
+SETTINGS: dict[str, dict[str, object]] = {
+    "command": {"ack_timeout": ACK_TIMEOUT, "late_window": 3600},
+    "device": {"idle_timeout": 3600},
+}
+
+
+class Asker(Caller):
+    """A caller who says when the time of its commands is up."""
+
+    def __init__(self, gateway: Gateway, faults: Faults) -> None:
+        super().__init__(gateway)
+        self._gateway = gateway
+        self._faults = faults
+
+    def lapse(self) -> None:
+        """The time is up in which a command that is in flight, or an answer, is waited for."""
+        self._faults.elapse(ACK_TIMEOUT + 1)
+        self._gateway.ask({"type": "status"})  # it looks at its clock
+
+    def undelivered(self, imei: str, long: int) -> Json:
+        """The reply to a start that its device does not take."""
+        self.send(imei=imei, type="start", long=long)
+        eventually(lambda: self._gateway.status(imei)["last"]["state"], "sent".__eq__)
+        self.lapse()
+        return self.line()
+
+    def unanswered(self, device: Device, imei: str, long: int) -> Json:
+        """The reply to a start that its device takes and does not answer."""
+        self.send(imei=imei, type="start", long=long)
+        device.expect(frame("000", imei, "QD", str(long)))
+        self.lapse()
+        reply = self.line()
+        assert reply["status"] == "408"
+        return reply
+
+    def answered(self, device: Device, imei: str, long: int) -> Json:
+        self.send(imei=imei, type="start", long=long)
+        obey(device, imei, f"QD{long}")
+        return self.line()
+
+    def held(self, device: Device, imei: str, long: int) -> Json:
+        """The reply to a start whose answer is held until its time is up."""
+        self.send(imei=imei, type="start", long=long)
+        obey(device, imei, f"QD{long}")
+        self.lapse()
+        return self.line()
+
+
+Connect = Callable[[Gateway], Asker]
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Gateway]:
-    with knowing({"command": COMMAND}) as running:
+def served(module_faults: Faults) -> Iterator[Gateway]:
+    with knowing(SETTINGS, environment=module_faults.environment()) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def connect(module_faults: Faults) -> Connect:
+    return lambda gateway: Asker(gateway, module_faults)
 
 
 @pytest.fixture
@@ -31,47 +84,32 @@ def record(served: Gateway, reply: Json) -> Json:
     return served.ask({"type": "command", "command": reply["command"]})
 
 
-def unanswered(caller: Caller, device: Device, imei: str, long: int) -> Json:
-    caller.send(imei=imei, type="start", long=long)
-    device.expect(frame("000", imei, "QD", str(long)))
-    reply = caller.line()
-    assert reply["status"] == "408"
-    return reply
-
-
-def answered(caller: Caller, device: Device, imei: str, long: int) -> Json:
-    caller.send(imei=imei, type="start", long=long)
-    obey(device, imei, f"QD{long}")
-    return caller.line()
-
-
-def heard_later(device: Device, imei: str) -> None:
-    """The device says something, longer after the 408 than its answer would be expected."""
-    time.sleep(ACK_TIMEOUT + 0.2)
-    device.expect_nothing(imei)
-
-
-def test_one_unanswered_start_does_not_shift_later_outcomes(served: Gateway, imei: str) -> None:
+def test_one_unanswered_start_does_not_shift_later_outcomes(
+    served: Gateway, connect: Connect, imei: str
+) -> None:
     """F7: a device that keeps silent once, and then answers at once."""
-    with served.register(imei) as device, Caller(served) as caller:
-        first = unanswered(caller, device, imei, 1)
-        heard_later(device, imei)
+    with served.register(imei) as device, connect(served) as caller:
+        first = caller.unanswered(device, imei, 1)
+        caller.lapse()
+        device.expect_nothing(imei)  # it was heard after its answer would have been expected
         for long in (2, 3, 4):
-            assert answered(caller, device, imei, long)["status"] == "200"
+            assert caller.answered(device, imei, long)["status"] == "200"
         after = record(served, first)
         assert (after["status"], after["late"], after["ambiguous"]) == ("408", False, False)
 
 
-def test_one_answer_for_two_starts_belongs_to_none(served: Gateway, imei: str) -> None:
+def test_one_answer_for_two_starts_belongs_to_none(
+    served: Gateway, connect: Connect, imei: str
+) -> None:
     """F7: the customer presses again at once, and the third start is judged by its own answer."""
-    with served.register(imei) as device, Caller(served) as caller:
-        first = unanswered(caller, device, imei, 1)
-        second = answered(caller, device, imei, 2)
+    with served.register(imei) as device, connect(served) as caller:
+        first = caller.unanswered(device, imei, 1)
+        second = caller.held(device, imei, 2)
         assert second["status"] == "408"
         for one in (first, second):
             after = record(served, one)
             assert (after["status"], after["ambiguous"], after["late"]) == ("408", True, False)
-        assert answered(caller, device, imei, 3)["status"] == "200"
+        assert caller.answered(device, imei, 3)["status"] == "200"
     with Caller(served) as watcher:
         watcher.follow(type="watch", imei=imei, after=0, events=["command.ambiguous"])
         [event] = watcher.until(lambda event: event["type"] == "command.ambiguous")
@@ -79,10 +117,10 @@ def test_one_answer_for_two_starts_belongs_to_none(served: Gateway, imei: str) -
         assert named == [(one["command"], None) for one in (first, second)]
 
 
-def test_the_missing_answer_settles_both(served: Gateway, imei: str) -> None:
-    with served.register(imei) as device, Caller(served) as caller:
-        first = unanswered(caller, device, imei, 1)
-        second = answered(caller, device, imei, 2)
+def test_the_missing_answer_settles_both(served: Gateway, connect: Connect, imei: str) -> None:
+    with served.register(imei) as device, connect(served) as caller:
+        first = caller.unanswered(device, imei, 1)
+        second = caller.held(device, imei, 2)
         assert second["status"] == "408"
         settle(device, imei, "QD", "201")
         found = [record(served, one) for one in (first, second)]
@@ -91,10 +129,12 @@ def test_the_missing_answer_settles_both(served: Gateway, imei: str) -> None:
         ]  # fmt: skip
 
 
-def test_a_stop_goes_out_while_results_are_held(served: Gateway, imei: str) -> None:
-    with served.register(imei) as device, Caller(served) as caller, Caller(served) as other:
-        unanswered(caller, device, imei, 1)
-        caller.send(imei=imei, type="start", long=2, timeout=60)
+def test_a_stop_goes_out_while_results_are_held(
+    served: Gateway, connect: Connect, imei: str
+) -> None:
+    with served.register(imei) as device, connect(served) as caller, Caller(served) as other:
+        caller.unanswered(device, imei, 1)
+        caller.send(imei=imei, type="start", long=2)
         obey(device, imei, "QD2")  # held
         other.send(imei=imei, type="stop")
         obey(device, imei, "ST")
@@ -116,61 +156,71 @@ def blocked(served: Gateway, imei: str, hello: bytes = b"") -> Device:
 class TestAcknowledgements:
     """SIOCOUTQ: what a connection that ended had not delivered."""
 
-    def test_a_start_that_was_not_delivered_yields(self, served: Gateway, imei: str) -> None:
+    def test_a_start_that_was_not_delivered_yields(
+        self, served: Gateway, connect: Connect, imei: str
+    ) -> None:
         """F7: a start into a dead connection."""
-        with blocked(served, imei), Caller(served) as caller:
-            assert caller.ask(imei=imei, type="start", long=1)["status"] == "408"
+        with blocked(served, imei), connect(served) as caller:
+            assert caller.undelivered(imei, 1)["status"] == "408"
             with served.register(imei) as device:
-                assert answered(caller, device, imei, 2)["status"] == "200"
+                assert caller.answered(device, imei, 2)["status"] == "200"
 
-    def test_one_that_was_delivered_does_not(self, served: Gateway, imei: str) -> None:
-        with Caller(served) as caller:
+    def test_one_that_was_delivered_does_not(
+        self, served: Gateway, connect: Connect, imei: str
+    ) -> None:
+        with connect(served) as caller:
             with served.register(imei) as device:
-                unanswered(caller, device, imei, 1)
+                caller.unanswered(device, imei, 1)
             with served.register(imei) as device:
                 caller.send(imei=imei, type="start", long=2)
                 obey(device, imei, "QD2")
                 settle(device, imei, "QD")
                 assert caller.line()["status"] == "200"
 
-    def test_later_bytes_make_no_difference(self, served: Gateway, imei: str) -> None:
+    def test_later_bytes_make_no_difference(
+        self, served: Gateway, connect: Connect, imei: str
+    ) -> None:
         """The start arrived; what came after it did not."""
         device = served.unregistered(receive_buffer=1024)
-        with device, Caller(served) as caller:
+        with device, connect(served) as caller:
             device.send(frame("000", imei, "HT"))
             device.expect(frame("200", imei, "HT"))
-            caller.send(imei=imei, type="start", long=1, timeout=3)
+            caller.send(imei=imei, type="start", long=1)
             device.expect(frame("000", imei, "QD", "1"))
             for _ in range(30):
                 device.send(frame("000", imei, "TN") * 40)
+            caller.lapse()
             assert caller.line()["status"] == "408"
             with served.register(imei) as newer:
-                caller.send(imei=imei, type="start", long=2)
-                obey(newer, imei, "QD2")
-                assert caller.line()["status"] == "408", "held, until its time was up"
+                assert caller.held(newer, imei, 2)["status"] == "408"
 
-    def test_behind_a_load_balancer_they_do_not_count(self, imei: str) -> None:
+    def test_behind_a_load_balancer_they_do_not_count(
+        self, module_faults: Faults, connect: Connect, imei: str
+    ) -> None:
         hello = b"PROXY TCP4 10.0.0.1 10.0.0.2 1000 2000\r\n"
         with (
-            knowing({"command": COMMAND, "device": {"proxy_protocol": True}}) as served,
+            knowing(
+                {**SETTINGS, "device": {**SETTINGS["device"], "proxy_protocol": True}},
+                environment=module_faults.environment(),
+            ) as served,
             blocked(served, imei, hello),
-            Caller(served) as caller,
+            connect(served) as caller,
         ):
-            assert caller.ask(imei=imei, type="start", long=1)["status"] == "408"
+            assert caller.undelivered(imei, 1)["status"] == "408"
             with served.unregistered() as device:
                 device.send(hello + frame("000", imei, "HT").encode())
                 device.expect(frame("200", imei, "HT"))
-                caller.send(imei=imei, type="start", long=2)
-                obey(device, imei, "QD2")
-                assert caller.line()["status"] == "408", "held, until its time was up"
+                assert caller.held(device, imei, 2)["status"] == "408"
 
 
-def test_a_restart_takes_up_what_was_held(imei: str) -> None:
+def test_a_restart_takes_up_what_was_held(
+    module_faults: Faults, connect: Connect, imei: str
+) -> None:
     """F7: kill -9 while one of two results is held; the other one comes after the restart."""
-    with knowing({"command": COMMAND}) as served:
-        with served.register(imei) as device, Caller(served) as caller:
-            first = unanswered(caller, device, imei, 1)
-            caller.send(imei=imei, type="start", long=2, timeout=60)
+    with knowing(SETTINGS, environment=module_faults.environment()) as served:
+        with served.register(imei) as device, connect(served) as caller:
+            first = caller.unanswered(device, imei, 1)
+            caller.send(imei=imei, type="start", long=2)
             obey(device, imei, "QD2")
             served.kill()
         served.start()
@@ -186,11 +236,14 @@ def test_a_restart_takes_up_what_was_held(imei: str) -> None:
 
 
 @pytest.mark.parametrize("answers", [0, 1])
-def test_the_end_of_a_drain_is_the_deadline(imei: str, answers: int) -> None:
-    with knowing({"command": COMMAND | {"drain": 0.5}}) as served:
-        with served.register(imei) as device, Caller(served) as caller:
-            unanswered(caller, device, imei, 1)
-            caller.send(imei=imei, type="start", long=2, timeout=60)
+def test_the_end_of_a_drain_is_the_deadline(
+    module_faults: Faults, connect: Connect, imei: str, answers: int
+) -> None:
+    settings = {**SETTINGS, "command": {**SETTINGS["command"], "drain": 0.5}}
+    with knowing(settings, environment=module_faults.environment()) as served:
+        with served.register(imei) as device, connect(served) as caller:
+            caller.unanswered(device, imei, 1)
+            caller.send(imei=imei, type="start", long=2)
             device.expect(frame("000", imei, "QD", "2"))
             if answers:
                 settle(device, imei, "QD")

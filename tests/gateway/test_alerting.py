@@ -38,8 +38,10 @@ ID = f"01K{7:023}"
 @dataclass
 class Now:
     at: float = EPOCH
+    asked: int = 0
 
     def __call__(self) -> float:
+        self.asked += 1
         return self.at
 
 
@@ -208,7 +210,11 @@ async def test_a_database_that_fails_is_told_without_it(fresh: Database, now: No
             with trio.fail_after(60):
                 while whole.records.state == "ok":  # noqa: ASYNC110
                     await trio.sleep(0.001)
-            await trio.sleep(0.05)  # it is seen, and has not lasted for a minute
+            before = now.asked
+            with trio.fail_after(60):
+                while now.asked < before + 4:  # noqa: ASYNC110 - two looks at the database
+                    await trio.sleep(0.001)
+            assert not alerts.watches["store"].firing, "it has not lasted for a minute"
             assert not receiver.got
             now.at += 61
             [body] = await until(receiver, 1)

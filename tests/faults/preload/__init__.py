@@ -1,7 +1,7 @@
 """Faults of the operating system for a process that does not know of them.
 
 A small C library, built on demand and put before the C library by LD_PRELOAD, makes system calls
-fail, hang or lie, moves the wall clock, or kills the process at a chosen call. It is controlled
+fail, hang or lie, moves the clocks, or kills the process at a chosen call. It is controlled
 while the process runs, through a page of memory that both share:
 
     with preloaded(folder / "control", path="devgate.db") as faults:
@@ -36,8 +36,9 @@ PATH_AT, PATH_SIZE = 2048, 256
 BYTES_AT, BYTES_SIZE = 2304, 64
 
 FIELDS = re.findall(r"^\s+F\((\w+)\)", (SOURCE / "faults.h").read_text("ascii"), re.MULTILINE)
-# What clear() sets to zero: not the clock, the record and the counts.
-FAULTS = [name for name in FIELDS[: FIELDS.index("recording")] if name != "clock_offset_us"]
+# What clear() sets to zero: not the clocks, the record and the counts.
+CLOCKS = ["clock_offset_us", "steady_offset_us"]
+FAULTS = [name for name in FIELDS[: FIELDS.index("recording")] if name not in CLOCKS]
 
 
 class Point(IntEnum):
@@ -74,19 +75,27 @@ class Faults:
     def set(self, **fields: int) -> None:
         """Set fields in the order given: write `fsync_errno` before `fsync_faults`."""
         for name, value in fields.items():
-            struct.pack_into("<q", self._page, 8 * FIELDS.index(name), value)
+            struct.pack_into("q", self._page, 8 * FIELDS.index(name), value)
 
     def get(self, field: str) -> int:
-        value: int = struct.unpack_from("<q", self._page, 8 * FIELDS.index(field))[0]
+        value: int = struct.unpack_from("q", self._page, 8 * FIELDS.index(field))[0]
         return value
 
     def clear(self) -> None:
-        """No fault any more. The clock stays where it is."""
+        """No fault any more. The clocks stay where they are."""
         self.set(**dict.fromkeys(FAULTS, 0))
 
     def clock(self, seconds: float) -> None:
         """Move the wall clock: so far from the real one from now on."""
         self.set(clock_offset_us=round(seconds * 1e6))
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass in a moment: all clocks are ahead by so much more from now on.
+
+        A process that waits in the kernel (epoll) looks at its clock again when something wakes
+        it: a byte, a request, or SIGCONT after SIGSTOP.
+        """
+        self.set(**{name: self.get(name) + round(seconds * 1e6) for name in CLOCKS})
 
     def kill_at(
         self, point: Point, nth: int = 1, *, sending: bytes = b"", stops: bool = False

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -434,19 +435,42 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(vo
     return real(thread, how, run, with);
 }
 
-/* The wall clock */
+/* Clocks. The kernel knows nothing of it: a wait until a time of a monotonic clock is given the real
+ * one. Python's locks and time.sleep() wait so. Not pthread_cond_timedwait(), by which a thread asks
+ * for the interpreter's lock every 0.5 ms: it gets the lock when another thread leaves it. */
 
-static void shift(struct timespec *to) {
-    int64_t all = to->tv_sec * 1000000000 + to->tv_nsec + page->clock_offset_us * 1000;
+static void shift(struct timespec *to, int64_t offset_us) {
+    int64_t all = to->tv_sec * 1000000000 + to->tv_nsec + offset_us * 1000;
     to->tv_sec = all / 1000000000;
     to->tv_nsec = all % 1000000000;
+}
+
+static int is_steady(clockid_t clock) {
+    return clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_MONOTONIC_RAW
+        || clock == CLOCK_BOOTTIME;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *to) {
     REAL(clock_gettime);
     int done = real(clock, to);
-    if (page && done == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) shift(to);
+    if (!page || done != 0) return done;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) shift(to, page->clock_offset_us);
+    else if (is_steady(clock)) shift(to, page->steady_offset_us);
     return done;
+}
+
+int sem_clockwait(sem_t *restrict on, clockid_t clock, const struct timespec *restrict until) {
+    REAL(sem_clockwait);
+    struct timespec moved = *until;
+    if (page && is_steady(clock)) shift(&moved, -page->steady_offset_us);
+    return real(on, clock, &moved);
+}
+
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *until, struct timespec *left) {
+    REAL(clock_nanosleep);
+    struct timespec moved = *until;
+    if (page && flags == TIMER_ABSTIME && is_steady(clock)) shift(&moved, -page->steady_offset_us);
+    return real(clock, flags, &moved, left);
 }
 
 int gettimeofday(struct timeval *restrict to, void *restrict zone) {

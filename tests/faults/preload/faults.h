@@ -21,6 +21,7 @@
     F(thread_errno)    /* pthread_create fails */                                     \
     F(thread_faults)                                                                  \
     F(clock_offset_us) /* added to the wall clock, never to a monotonic one */        \
+    F(steady_offset_us) /* added to the monotonic clocks */                           \
     F(kill_point)      /* 1 to 8, see enum point: where the process kills itself */   \
     F(kill_count)      /* ... when it comes there for the nth time */                 \
     F(kill_stops)      /* ... or only stops itself, and goes on by SIGCONT */         \

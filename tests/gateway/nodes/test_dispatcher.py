@@ -78,6 +78,8 @@ async def test_nothing_was_sent_is_not_said_while_that_it_waits_is_being_written
             await node.until(lambda: node.storage.writer.state != "ok")
             [command] = node.gateway.dispatcher.live.values()
             assert node.gateway.dispatcher.cancel(command, "on request")
+            # Real time, for the database and its pause are real, and giving up shows nowhere else:
+            # five times as long as a record that cannot be written was waited for.
             await trio.sleep(1)
             assert not told, "it may wait on disk"
         await node.until(lambda: told)
