@@ -1,1 +1,1 @@
-"""The dashboard: pages for people, rendered here, live by a small script."""
+"""The dashboard: pages for people, rendered here. A small script shows changes in them."""

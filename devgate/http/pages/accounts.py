@@ -1,4 +1,4 @@
-"""Users and tokens: a list of each, what adds one, and a page for one."""
+"""Users and tokens: a list of each with the form that adds one, and a page for one."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from devgate.gateway.operations.reply import Reply
 from devgate.http.pages.chosen import named_sites
 from devgate.http.pages.view import Visit, to
 
-SHOWN = 100
+PAGE_ROWS = 100
 MAX_SITES_SHOWN = 200  # sites that the form offers to copy from
 DONE: Mapping[str, str] = {
     "changed": "{name} was changed.",
     "removed": "{name} was removed.",
 }
 
-# Buttons of a page that ask for one thing alone, and the field of the operation that it is.
-ALONE: Mapping[str, str] = {
+# Buttons that set one field alone, and the field of the operation.
+SINGLE_FIELD_BUTTONS: Mapping[str, str] = {
     "invite": "invite", "new_secret": "new_secret", "no_second_factor": "no_second_factor",
     "by_provider": "provider",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """The one or the other."""
+class AccountKind:
+    """What differs between the pages of users and of tokens."""
 
     kind: Literal["user", "token"]
     path: str
@@ -40,28 +40,28 @@ class Kind:
     add: str  # the title of the form
 
 
-USERS = Kind("user", "/settings/people", "Users", "Add a user")
-TOKENS = Kind("token", "/settings/tokens", "Tokens", "Add a token")
+USERS = AccountKind("user", "/settings/people", "Users", "Add a user")
+TOKENS = AccountKind("token", "/settings/tokens", "Tokens", "Add a token")
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class AccountPages:
     """The pages of users, or of tokens."""
 
-    of: Kind
+    of: AccountKind
 
     async def show(self, visit: Visit) -> Response:
         """The list, and what was done last."""
         return await self._list(visit)
 
     async def add(self, visit: Visit) -> Response:
-        """Add one. What it is told once is shown on the answer itself, and nowhere again."""
+        """Add one. Its secret or invitation is shown once, on this answer."""
         fields = await visit.form()
         try:
             reply = await visit.ask(f"{self.of.kind}_add", **_given(fields, new=True))
         except DevgateError as err:
             return await self._list(visit, err, fields)
-        return await self._kept(visit, str(reply["name"]), reply)
+        return await self._after_change(visit, str(reply["name"]), reply)
 
     async def edit(self, visit: Visit) -> Response:
         """The form for one."""
@@ -78,19 +78,19 @@ class Pages:
             reply = await visit.ask(f"{self.of.kind}_edit", **self._changes(fields))
         except DevgateError as err:
             return await self._one(visit, name, err, fields)
-        return await self._kept(visit, name, reply)
+        return await self._after_change(visit, name, reply)
 
     async def remove(self, visit: Visit) -> Response:
-        """What it means to remove one, before it is done."""
+        """The page that says what the removal of one means, with the button for it."""
         visit.must(f"{self.of.kind}_remove")
         name = visit.request.query_params.get("name", "")
         title = visit.t("Remove {name}?", name=name)
         return visit.page("account_remove.html", title=title, name=name, of=self.of)
 
     def _changes(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """What one of the buttons asks: each is a form's own."""
+        """The fields to change, by the button that was pressed: each sends a form of its own."""
         name: dict[str, Any] = {"name": fields.get("name", "")}
-        for button, asked in ALONE.items():
+        for button, asked in SINGLE_FIELD_BUTTONS.items():
             if button in fields:
                 return {**name, asked: True}
         if "enable" in fields:
@@ -99,16 +99,16 @@ class Pages:
             return {**name, "password": fields.get("password", "")}
         return _given(fields, new=False)
 
-    def _link(self, visit: Visit, told: object) -> str:
+    def _link(self, visit: Visit, shown_once: object) -> str:
         """An invitation as the address that people open; a token as it is."""
         if self.of is TOKENS:
-            return str(told)
-        return f"{visit.base}/invitation?{urlencode({'word': told})}"
+            return str(shown_once)
+        return f"{visit.base}/invitation?{urlencode({'word': shown_once})}"
 
-    async def _kept(self, visit: Visit, name: str, reply: Reply) -> Response:
-        """On to the list; or the list itself, with what is told once."""
-        if told := reply.get("invitation") or reply.get("token"):
-            return await self._list(visit, told=(name, self._link(visit, told)))
+    async def _after_change(self, visit: Visit, name: str, reply: Reply) -> Response:
+        """Go to the list; or show it at once, with the secret or invitation of this answer."""
+        if shown_once := reply.get("invitation") or reply.get("token"):
+            return await self._list(visit, shown_once=(name, self._link(visit, shown_once)))
         return self._done("changed", name)
 
     def _done(self, done: str, name: str) -> Response:
@@ -119,11 +119,13 @@ class Pages:
         visit: Visit,
         err: DevgateError | None = None,
         given: Mapping[str, str] | None = None,
-        told: tuple[str, str] | None = None,
+        shown_once: tuple[str, str] | None = None,
     ) -> Response:
         query = visit.request.query_params
         after = query.get("after") or None
-        reply: Mapping[str, Any] = await visit.ask(f"{self.of.kind}s", after=after, limit=SHOWN)
+        reply: Mapping[str, Any] = await visit.ask(
+            f"{self.of.kind}s", after=after, limit=PAGE_ROWS
+        )
         done, name = query.get("done", ""), query.get("name", "")[:64]
         return visit.page(
             "accounts.html",
@@ -132,9 +134,11 @@ class Pages:
             page=reply,
             provider=visit.web.provider,
             given=given or {},
-            told=told,
+            shown_once=shown_once,
             err=err,
-            done=visit.t(DONE[done], name=name) if done in DONE and not (err or told) else "",
+            done=visit.t(DONE[done], name=name)
+            if done in DONE and not (err or shown_once)
+            else "",
             **await _choices(visit),
         )
 
@@ -156,7 +160,7 @@ class Pages:
             of=self.of,
             one=one,
             provider=visit.web.provider,
-            own=visit.caller is not None and visit.caller.source.person == name,
+            is_self=visit.caller is not None and visit.caller.source.person == name,
             given=given
             or {
                 "role": one.role,
@@ -175,7 +179,7 @@ async def _choices(visit: Visit) -> dict[str, Any]:
         "roles": ROLES,
         "sites": names[:MAX_SITES_SHOWN],
         "more": len(names) > MAX_SITES_SHOWN,
-        "least": MIN_PASSWORD,
+        "min_password": MIN_PASSWORD,
     }
 
 
@@ -199,4 +203,4 @@ def _given(fields: Mapping[str, str], *, new: bool) -> dict[str, Any]:
     return given
 
 
-OF_USERS, OF_TOKENS = Pages(USERS), Pages(TOKENS)
+OF_USERS, OF_TOKENS = AccountPages(USERS), AccountPages(TOKENS)

@@ -1,4 +1,4 @@
-"""Alerts: what fires and what was sent; and the forms that keep rules and receivers."""
+"""Alerts: what fires and what was sent; and the forms for rules and receivers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from devgate.http.pages.view import Visit, to
 PATH = "/alerts"
 # Not below the rules and receivers: one of them may be called `add`.
 ADD_RULE, ADD_RECEIVER = "/alerts/add-rule", "/alerts/add-receiver"
-FORMER = "add"  # the end of both paths in former versions, which somebody may have kept
-SHOWN = 50  # of what fires, and of messages
+FORMER = "add"  # the end of both paths in former versions: somebody may have a bookmark
+PAGE_ROWS = 50  # of what fires, and of messages
 BLANK: Mapping[str, Any] = {
     "name": "", "kind": "offline", "site": "", "tag": "", "minutes": "", "days": "",
     "receivers": [], "quiet": "", "zone": "", "repeat": "", "all_clear": True, "enabled": True,
@@ -46,13 +46,13 @@ async def show(visit: Visit, status: int = 200, refusal: str = "", done: str = "
 
 
 async def values(visit: Visit) -> Values:
-    """What the page shows, but what was said to who looks."""
+    """What the page shows, without the messages for this viewer."""
     query = visit.request.query_params
     fires: Mapping[str, Any] = await visit.ask_or(
-        at_hand.now(nothing), "alerts", after=query.get("after") or None, limit=SHOWN
+        at_hand.now(nothing), "alerts", after=query.get("after") or None, limit=PAGE_ROWS
     )
     sent = await visit.ask_or(
-        at_hand.now(nothing), "alert_log", after=query.get("log") or None, limit=SHOWN
+        at_hand.now(nothing), "alert_log", after=query.get("log") or None, limit=PAGE_ROWS
     )
     rules = await visit.ask_or(at_hand.now(nothing), "alert_rules")
     receivers = await visit.ask_or(at_hand.now(nothing), "alert_receivers")
@@ -68,7 +68,7 @@ LIVE = Live("alerts.html", values, of_types(Concern.LATER, "alert."), pulse=60.0
 
 
 async def act(visit: Visit) -> Response:
-    """Send a test, or put a rule to work or to rest, as a button of the page asks."""
+    """Send a test, or enable or disable a rule, as a button of the page asks."""
     fields = await visit.form()
     if "test" in fields:
         try:
@@ -103,7 +103,7 @@ async def rule(visit: Visit) -> Response:
     raise CallerError("300", "there is no rule of that name")
 
 
-async def keep_rule(visit: Visit) -> Response:
+async def store_rule(visit: Visit) -> Response:
     """Add, change or remove a rule, or show the form again with what is wrong."""
     fields, old = await visit.form(), visit.request.path_params.get("name")
     if old is not None and "remove" in fields:
@@ -168,7 +168,7 @@ async def receiver(visit: Visit) -> Response:
     raise CallerError("300", "there is no receiver of that name")
 
 
-async def keep_receiver(visit: Visit) -> Response:
+async def store_receiver(visit: Visit) -> Response:
     """Add, change or remove a receiver, or show the form again with what is wrong."""
     fields, old = await visit.form(), visit.request.path_params.get("name")
     shown: dict[str, Any] = {
@@ -183,7 +183,7 @@ async def keep_receiver(visit: Visit) -> Response:
         reply = await visit.ask(asked, url=fields.get("url", "").strip() or None, **shown)
     except DevgateError as err:
         return _receiver(visit, shown, err, old=old)
-    if reply["secret"]:  # shown this once: no address and no other page may have it
+    if reply["secret"]:  # it is shown on this answer only, and must not be in an address
         return _receiver(visit, shown, old=str(reply["name"]), secret=str(reply["secret"]))
     return to(f"{PATH}?done={quote(str(reply['name']))}")
 

@@ -24,7 +24,7 @@ from devgate.http.pages.view import Visit
 from devgate.http.problems import STATUSES
 from devgate.language.choice import Language
 
-KEPT = 8  # renderings: two languages, at the few addresses by which people reach a gateway
+MAX_CACHED = 8  # pages: two languages, at the few addresses by which people reach a gateway
 
 
 class DocumentedCall(NamedTuple):
@@ -33,19 +33,19 @@ class DocumentedCall(NamedTuple):
     anchor: str
     call: Call
     role: str | None  # None: it depends on the request
-    fields: Sequence[tuple[str, Field]]  # each with where it stands
+    fields: Sequence[tuple[str, Field]]  # each with its place in the request
     code: Sequence[tuple[str, str, str]]  # language, its name, the example in it
     reply: str
 
 
 async def show(visit: Visit) -> Response:
-    """The page. Its content is the same for all who read one language at one address."""
-    # In a thread: the first time takes about ten milliseconds, and the loop is the devices'.
+    """The page. Its content is the same for all viewers with one language at one address."""
+    # In a thread: the first time takes about ten milliseconds, in which devices would wait.
     shown = await trio.to_thread.run_sync(content, visit.language, visit.base)
     return visit.page("api_docs.html", title="API", styles=("api.css",), content=shown)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=MAX_CACHED)
 def content(language: Language, base: str) -> Markup:
     """All calls, as HTML."""
 
@@ -74,7 +74,7 @@ def content(language: Language, base: str) -> Markup:
 
 
 def documented(call: Call, base: str) -> DocumentedCall:
-    """A call with its examples; without, where it has none."""
+    """A call with its examples, if it has any."""
     parts = (
         ("Path", call.place), ("Query", call.query), ("Header", call.head), ("JSON", call.json)
     )  # fmt: skip

@@ -17,11 +17,11 @@ from devgate.http.pages.words import number
 from devgate.model import AUDIT_CSV, Moment, audit_detail, audit_row, pieces
 
 PATH = "/settings/audit"
-SHOWN = 50
+PAGE_ROWS = 50
 KINDS = tuple(dict.fromkeys(kind.partition(".")[0] for kind in AUDIT))
 
 
-class Chosen(NamedTuple):
+class AuditFilter(NamedTuple):
     """What is looked for. Days are the viewer's, both included."""
 
     source: str
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
     until: str
 
     @classmethod
-    def of(cls, visit: Visit) -> Chosen:
+    def of(cls, visit: Visit) -> AuditFilter:
         """What the query of the page asks for."""
         found = given(visit, cls._fields)
         if found["events"] not in (*KINDS, *AUDIT):
@@ -39,21 +39,21 @@ class Chosen(NamedTuple):
 
     @property
     def query(self) -> str:
-        """It as a query, for the next page."""
+        """The filter as a query, for the next page."""
         return as_query(self._asdict())
 
     def args(self, visit: Visit) -> dict[str, object]:
-        """It as the fields of the operation."""
+        """The filter as fields of the operation."""
         args: dict[str, object] = {"source": self.source or None, "events": self.events or None}
         return args | moments(visit, self.since, self.until)
 
 
 async def show(visit: Visit) -> Response:
     """The list."""
-    chosen, after = Chosen.of(visit), visit.request.query_params.get("after", "")
+    chosen, after = AuditFilter.of(visit), visit.request.query_params.get("after", "")
     args = chosen.args(visit)
     page: Mapping[str, Any] = await visit.ask_or(
-        at_hand.now(nothing), "audit", **args, after=number(after, 18), limit=SHOWN
+        at_hand.now(nothing), "audit", **args, after=number(after, 18), limit=PAGE_ROWS
     )
     rows = [
         (one, dict(zip(AUDIT_CSV, audit_row(one), strict=True)) | {"detail": _detail(visit, one)})
@@ -72,7 +72,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _detail(visit: Visit, event: Mapping[str, Any]) -> Markup:
-    """How it was changed, in the language and the zone of who looks."""
+    """How it was changed, in the language and the zone of the viewer."""
     detail = audit_detail(event)
     if not detail:
         return Markup("")

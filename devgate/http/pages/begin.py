@@ -1,4 +1,4 @@
-"""The first steps of an empty gateway: machines, where they call, and the shop."""
+"""The first steps of an empty gateway: add machines, connect them, connect the shop."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from devgate.http.pages.view import Visit
 from devgate.model import host_port
 
 PATH = "/settings/begin"
-EXAMPLE = "860000000000001"  # where no machine is known yet
-SECONDS = 60  # of the start in the snippet
-# What the token of the shop is called; the next one where one is taken.
-NAMES = ("shop", *(f"shop-{number}" for number in range(2, 21)))
-TOKEN = "dg_..."  # in the place of a token that nobody has made yet
+EXAMPLE_IMEI = "860000000000001"  # where no machine is known yet
+START_SECONDS = 60  # of the start in the example
+# Names for the token of the shop: the first one that is not used.
+TOKEN_NAMES = ("shop", *(f"shop-{number}" for number in range(2, 21)))
+TOKEN_PLACEHOLDER = "dg_..."  # in the examples until a token is made
 EVERYWHERE = ("0.0.0.0", "::")  # what a door that listens at all addresses is bound to
 # What a shop does with an answer. An unknown outcome is neither a start nor a reason to refund.
 BRANCHES = """\
@@ -37,8 +37,8 @@ switch ($reply['outcome']) {
 """
 
 
-class Door(NamedTuple):
-    """Where machines call."""
+class DeviceDoor(NamedTuple):
+    """An address to which machines connect."""
 
     host: str
     port: int
@@ -46,13 +46,13 @@ class Door(NamedTuple):
 
 
 async def make_token(visit: Visit) -> Response:
-    """Make a token for the shop, and show the snippets with it: on the answer, and never again."""
+    """Make a token for the shop, and show the examples with it, once: on this answer."""
     await visit.form()
-    for name in NAMES:
+    for name in TOKEN_NAMES:
         try:
             made: Mapping[str, Any] = await visit.ask("token_add", name=name, role="command")
         except CallerError as err:
-            if err.status != "409" or name == NAMES[-1]:
+            if err.status != "409" or name == TOKEN_NAMES[-1]:
                 raise
         else:
             return await show(visit, name, made["token"])
@@ -60,7 +60,7 @@ async def make_token(visit: Visit) -> Response:
 
 
 async def show(visit: Visit, name: str = "", token: str = "") -> Response:
-    """The three steps, each with how far it is."""
+    """The three steps, and how far each of them is."""
     visit.must("add")
     gateway = visit.web.gateway
     page: Mapping[str, Any] = await visit.ask_or(
@@ -73,7 +73,7 @@ async def show(visit: Visit, name: str = "", token: str = "") -> Response:
         at_hand.now(at_hand.history, gateway, limit=8), "history", limit=8
     )
     first = page["items"][0] if page["items"] else None
-    imei = first["imei"] if first else EXAMPLE
+    imei = first["imei"] if first else EXAMPLE_IMEI
     return visit.page(
         "begin.html",
         title=visit.t("First steps"),
@@ -85,20 +85,20 @@ async def show(visit: Visit, name: str = "", token: str = "") -> Response:
         first=first,
         name=name,
         token=token,
-        curl=curl_of(visit.base, imei, token or TOKEN),
-        php=php_of(visit.base, imei, token or TOKEN),
+        curl=curl_of(visit.base, imei, token or TOKEN_PLACEHOLDER),
+        php=php_of(visit.base, imei, token or TOKEN_PLACEHOLDER),
     )
 
 
-def _doors(visit: Visit) -> Sequence[Door]:
-    """The addresses of the door for devices, as machines would have to know them: one that listens
-    everywhere is reached by the name by which this page was."""
+def _doors(visit: Visit) -> Sequence[DeviceDoor]:
+    """The addresses of the door for devices, as they are set in machines. If it listens at all
+    addresses, that is the host name by which this page was reached."""
     here = urlsplit(visit.base).hostname or ""
     tls = visit.web.gateway.settings.device.tls is not None
     found = []
     for address in visit.web.gateway.listens.get("device", ()):
         host, port = host_port(address)
-        found.append(Door(here if host in EVERYWHERE else host, port, tls))
+        found.append(DeviceDoor(here if host in EVERYWHERE else host, port, tls))
     return list(dict.fromkeys(found))
 
 
@@ -118,6 +118,6 @@ def _start(imei: str) -> tuple[Any, Any]:
     key = f"first-{str(ULID())[-8:].lower()}"  # another one each time: a key starts once
     sample = replace(
         SAMPLES["start"],
-        place={"imei": imei}, head={"Idempotency-Key": key}, json={"long": SECONDS},
+        place={"imei": imei}, head={"Idempotency-Key": key}, json={"long": START_SECONDS},
     )  # fmt: skip
     return call, sample

@@ -1,4 +1,4 @@
-"""Many machines at once: what is meant is shown and confirmed, and then what came of each."""
+"""Jobs for many machines: which ones is shown and confirmed, and then the outcome of each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 
-SHOWN = 50
+PAGE_ROWS = 50
 ALL = "all"  # in the query: not those that are ticked, but all that match the filter
-# What the bar can do, and the operation that it is.
+# The actions of the bar beneath the list, and their operations.
 ACTIONS: Mapping[str, str] = {
     "start": "bulk_start", "stop": "bulk_stop", "move": "bulk_edit", "tag": "bulk_edit",
     "enable": "bulk_edit",
@@ -39,14 +39,14 @@ def _which(query: QueryParams) -> dict[str, Any]:
     return {"imeis": chosen}
 
 
-def _again(query: QueryParams) -> str:
+def _selection(query: QueryParams) -> str:
     """The same selection as a query."""
-    kept = [one for one in query.multi_items() if one[0] in ("imei", ALL, *devices.FILTER)]
-    return urlencode(kept)
+    selected = [one for one in query.multi_items() if one[0] in ("imei", ALL, *devices.FILTER)]
+    return urlencode(selected)
 
 
 async def show_all(visit: Visit) -> Response:
-    """Which machines are meant, how they are, and what is to be done; without that, all jobs."""
+    """Which machines are selected, their state, and what is to be done; without that, all jobs."""
     query = visit.request.query_params
     if "do" not in query:
         return await _jobs(visit)
@@ -81,14 +81,14 @@ async def _confirm(
         title=visit.t(names[what], count=f"{counted['count']:,}"),
         what=what,
         counted=counted,
-        which=_again(query),
+        which=_selection(query),
         chosen=[visit.web.gateway.directory.called(one) for one in shown],
         match=which.get("match"),
         sites=[one["site"] for one in sites["items"]],
         presets=presets(visit, unit),
         given=given,
         lengths=maintenance.LENGTHS,
-        most=MAX_REASON,
+        max_reason=MAX_REASON,
         # However often the form is sent, it is one job.
         job=given.get("bulk") or f"web-{secrets.token_hex(8)}",
         err=err,
@@ -96,7 +96,7 @@ async def _confirm(
 
 
 def _probe(what: str) -> dict[str, Any]:
-    """What the operation wants to be told, for it to count only."""
+    """The fields that the operation requires even if it only counts."""
     probes: Mapping[str, dict[str, Any]] = {
         "start": {"long": 1}, "stop": {}, "maintain": {}, "unmaintain": {"on": False}
     }  # fmt: skip
@@ -104,7 +104,7 @@ def _probe(what: str) -> dict[str, Any]:
 
 
 async def begin(visit: Visit) -> Response:
-    """Have it done, and go where it can be followed."""
+    """Begin the job, and go to the page that shows how far it is."""
     fields = await visit.form()
     what, query = fields.get("do", ""), QueryParams(fields.get("which", ""))
     if what not in ACTIONS:
@@ -127,10 +127,10 @@ def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
         unit = "times" if fields.get("unit") == "times" else "seconds"
         given = fields.get("long", "")
         long = words.read_long(given, unit)
-        most = visit.web.gateway.settings.command.max_long
-        if long is None or not 1 <= long <= most:
+        max_long = visit.web.gateway.settings.command.max_long
+        if long is None or not 1 <= long <= max_long:
             raise CallerError(
-                "400", f"long: a whole number from 1 to {most} expected, not {given!r}"
+                "400", f"long: a whole number from 1 to {max_long} expected, not {given!r}"
             )
         return {"long": long, "unit": unit}
     if what == "stop":
@@ -163,13 +163,13 @@ async def values(visit: Visit) -> Values:
         bulk=visit.request.path_params["id"],
         failed=failed,
         after=words.number(after),
-        limit=SHOWN,
+        limit=PAGE_ROWS,
     )
     return {"job": page, "failed": failed, "after": after, "what": _what(page)}
 
 
 def _what(job: Mapping[str, Any]) -> str:
-    """The name of what was asked, as the bar has it."""
+    """The action of the bar that began a job."""
     if job["action"] == "maintenance":
         return "maintain" if job["asked"]["on"] else "unmaintain"
     if job["action"] != "edit":
@@ -181,7 +181,7 @@ def _what(job: Mapping[str, Any]) -> str:
     return "tag" if {"tag", "untag"} & set(job["asked"]) else "edit"
 
 
-# It is drawn again by its pulse alone.
+# Events do not concern it: it is drawn again every two seconds.
 LIVE = Live("bulk.html", values, of_types(Concern.NONE), pulse=2.0)
 
 
@@ -192,7 +192,7 @@ async def _jobs(visit: Visit) -> Response:
 
 
 async def cancel(visit: Visit) -> Response:
-    """Ask nothing more of the machines of a job."""
+    """Cancel a job: nothing more is asked of its machines."""
     await visit.form()
     id = str(visit.request.path_params["id"])
     await visit.ask("bulk_cancel", bulk=id)

@@ -1,9 +1,9 @@
 """Charts as plain SVG, sized by classes alone: the content security policy allows no style.
 
 A plot is stretched to its place (`preserveAspectRatio="none"`) and its lines keep their
-width; what is written beside it is HTML, so that it stays readable on a phone. Every chart
-has a table as well, which the page shows on request. Its values go along as JSON, for the script
-that tells them to a pointer, a finger or the keyboard.
+width; the texts beside it are HTML, so that they stay readable on a phone. Every chart
+also has a table, which the page shows on request, and its values as JSON: the script shows them at
+the pointer, at a finger and by the keyboard.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from markupsafe import Markup
 from devgate.model import to_json
 
 WIDTH, HEIGHT = 1000, 240
-GAP = 0.22  # of a bar's place
+GAP_SHARE = 0.22  # of a bar's place
 STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
-ROOM = 1.03  # above the highest value
+HEADROOM = 1.03  # above the highest value
 
 
 class Series(NamedTuple):
@@ -57,25 +57,25 @@ class Chart(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Lanes below one another, each with its name, and what the script tells of them."""
+    """Lanes below one another, each with its name, and their values for the script."""
 
     drawn: Sequence[tuple[str, Markup]]
     json: str
 
 
-class Mark(NamedTuple):
-    """Something at one moment of a lane."""
+class LanePoint(NamedTuple):
+    """A mark at one moment of a lane."""
 
     at: float
     kind: str  # a class of the style sheet
     title: str
 
 
-def ceiling(most: float, lines: int = 4) -> int:
-    """The least round number that an axis with that many equal parts may end with."""
-    least = max(most * ROOM, lines) / lines
-    magnitude = 10 ** math.floor(math.log10(least))
-    step: float = next(s * magnitude for s in STEPS if s * magnitude >= least)
+def ceiling(highest: float, lines: int = 4) -> int:
+    """The smallest round number at which an axis with this many equal parts may end."""
+    smallest_step = max(highest * HEADROOM, lines) / lines
+    magnitude = 10 ** math.floor(math.log10(smallest_step))
+    step: float = next(s * magnitude for s in STEPS if s * magnitude >= smallest_step)
     return math.ceil(step) * lines
 
 
@@ -118,7 +118,7 @@ def bars(series: Series, title: str, text: str) -> Chart:
     step = WIDTH / max(1, len(groups))
     parts = [_grid()]
     for number, group in enumerate(groups):
-        x, width = (number + GAP / 2) * step, (1 - GAP) * step
+        x, width = (number + GAP_SHARE / 2) * step, (1 - GAP_SHARE) * step
         y = float(HEIGHT)
         for kind, count in zip(series.kinds, group, strict=True):
             if count:
@@ -133,14 +133,14 @@ def bars(series: Series, title: str, text: str) -> Chart:
 
 def lanes(
     spans: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
-    points: tuple[str, Sequence[Mark]],
+    points: tuple[str, Sequence[LanePoint]],
     since: float,
     until: float,
     none: str,
 ) -> Lanes:
     """Spans of time as (name, class, [(from, to)]) and moments, each kind on a line of its own.
 
-    `none` is what is told of a time without a span.
+    `none` is the script's text for a time without a span.
     """
     drawn = [
         (name, _lane(_hours() + "".join(_span(one, kind, since, until) for one in some)))

@@ -15,8 +15,8 @@ from devgate.http.pages.view import Visit
 
 
 def given(visit: Visit, names: Iterable[str]) -> dict[str, str]:
-    """What the query of the page says by these names; "" where it says nothing, or (`since` and
-    `until`) no day."""
+    """The values of these names in the query of the page; "" if one is missing, or if `since` or
+    `until` is no day."""
     query = visit.request.query_params
     found = {name: query.get(name, "").strip() for name in names}
     for name in ("since", "until"):
@@ -26,8 +26,8 @@ def given(visit: Visit, names: Iterable[str]) -> dict[str, str]:
 
 
 def moments(visit: Visit, since: str, until: str) -> dict[str, int | None]:
-    """The fields `since` and `until` of an operation, in seconds since 1970. These are days of
-    the viewer's, both included; "" is none."""
+    """The fields `since` and `until` of an operation, in seconds since 1970. The arguments are
+    days in the viewer's zone, both included; "" is none."""
     first, last = words.midnight(since, visit.zone), words.midnight(until, visit.zone)
     behind = None if last is None else last + timedelta(days=1)
     return {
@@ -37,17 +37,17 @@ def moments(visit: Visit, since: str, until: str) -> dict[str, int | None]:
 
 
 def as_query(fields: Mapping[str, object], **more: object) -> str:
-    """These fields as a query; those that say nothing are left out."""
+    """These fields as a query, without those that are None or empty."""
     return urlencode({n: v for n, v in {**fields, **more}.items() if v not in (None, "")})
 
 
 def nothing() -> Reply:
-    """A list of which memory knows nothing, while the database is away."""
+    """An empty list, for when the database is away and memory does not hold the list."""
     return {"status": "200", "items": [], "next": None, "count": 0}
 
 
 async def sites(visit: Visit) -> Sequence[Mapping[str, Any]]:
-    """The sites to choose from; while the database is away, those of the last count."""
+    """The sites to choose from. While the database is away: those that were counted last."""
     known = at_hand.now(at_hand.sites, visit.web.gateway)
     found: Mapping[str, Any] = await visit.ask_or(known, "sites")
     items: Sequence[Mapping[str, Any]] = found["items"]

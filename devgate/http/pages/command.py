@@ -16,7 +16,7 @@ from devgate.http.pages.view import Visit, to
 
 
 async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
-    """The command's story; and the form that resolves it, where somebody has to."""
+    """The command's story; and the form that resolves it, if its outcome is unknown."""
     try:
         shown = await values(visit)
     except CallerError as err:
@@ -36,7 +36,7 @@ async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> 
 
 
 async def values(visit: Visit) -> Values:
-    """What changes while somebody looks."""
+    """The values that change while the page is open."""
     story: Mapping[str, Any] = await visit.ask("story", command=_id(visit))
     item = {
         **story, "verdict": orders.verdict(visit, story), "offsets": orders.offsets(visit, story)

@@ -1,4 +1,4 @@
-"""One device: its day, its commands, and the two things that can be asked of it."""
+"""One device: its day, its commands, and the forms that start, test and stop it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from devgate.gateway.reports.past import group_of
 from devgate.http.auth import refuse
 from devgate.http.board import Concern
 from devgate.http.pages import charts, words
-from devgate.http.pages.charts import Lanes, Mark
+from devgate.http.pages.charts import LanePoint, Lanes
 from devgate.http.pages.live import Live, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 from devgate.store.device import RECORD
 
-COMMANDS = 20  # that are shown
-EVENTS = 40
-TICK = 6 * HOUR
-FRAME = {"start": "QD", "stop": "ST", "test": "QD"}
-ASKED = {"start": "start", "stop": "stop", "test": "test_start"}  # the operations
-TEST = {"seconds": 5, "times": 1}
+MAX_COMMANDS = 20  # that are shown
+MAX_EVENTS = 40
+TICK_SECONDS = 6 * HOUR
+FRAME_COMMAND = {"start": "QD", "stop": "ST", "test": "QD"}
+OPERATION_OF = {"start": "start", "stop": "stop", "test": "test_start"}  # the operations
+TEST_LONG = {"seconds": 5, "times": 1}
 LANES = (("Online", "online"), ("Running", "running"))
 PRESETS = {"seconds": ("15m", "30m", "1h", "2h"), "times": ("1", "3", "5", "10")}
 
 
 def presets(visit: Visit, unit: str) -> list[tuple[str, str]]:
-    """How long a press of a button starts it for: as a query has it, and as people read it."""
+    """The numbers of the buttons that start it: as a query has them, and as people read them."""
     return [
         (one, words.long_of(visit.language, words.read_long(one, unit), unit))
         for one in PRESETS[unit]
@@ -67,7 +67,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def values(visit: Visit) -> Values:
-    """What changes while somebody looks."""
+    """The values that change while the page is open."""
     device, gateway = visit.device, visit.web.gateway
     status = await status_of(visit, device)
     begin, now = _begin(visit), int(visit.now)
@@ -78,8 +78,8 @@ async def values(visit: Visit) -> Values:
     )
     after, before = query.get("after") or None, query.get("before") or None
     history = await visit.ask_or(
-        at_hand.now(at_hand.history, gateway, imei=device, limit=COMMANDS),
-        "history", imei=device, limit=COMMANDS, after=after, before=None if after else before,
+        at_hand.now(at_hand.history, gateway, imei=device, limit=MAX_COMMANDS),
+        "history", imei=device, limit=MAX_COMMANDS, after=after, before=None if after else before,
         **({} if begin is None else {"since": begin, "until": begin + DAY}),
     )  # fmt: skip
     ordered = query.get("command")
@@ -90,15 +90,15 @@ async def values(visit: Visit) -> Values:
         "device": status,
         "day": day,
         "presets": presets(visit, status["unit"]),
-        "test": TEST[status["unit"]],
+        "test": TEST_LONG[status["unit"]],
         "today": begin is None,
         "query": "" if begin is None else urlencode({"day": query["day"]}),
         "inside": after or before,
         "before": day_before,
         "behind": day_behind,
         "lanes": _lanes(visit, day),
-        "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
-        "events": day["events"][: -EVENTS - 1 : -1],
+        "ticks": [iso(since + n * TICK_SECONDS) for n in range(DAY // TICK_SECONDS + 1)],
+        "events": day["events"][: -MAX_EVENTS - 1 : -1],
         "history": history,
         "ordered": await _ordered(visit, ordered) if ordered else None,
     }
@@ -107,25 +107,25 @@ async def values(visit: Visit) -> Values:
 async def _ordered(visit: Visit, id: str) -> Mapping[str, Any] | None:
     try:
         return await visit.ask("command", command=id)
-    except StoreError as err:  # one under way would have been in memory
+    except StoreError as err:  # it has ended: memory holds those under way
         visit.away = str(err)
         return None
 
 
 async def status_of(visit: Visit, device: Imei) -> Mapping[str, Any]:
-    """How a device is, from memory where the database cannot be read."""
+    """The state of a device; from memory if the database cannot be read."""
     known = at_hand.now(at_hand.device, visit.web.gateway, device)
     return await visit.ask_or(known, "status", imei=device)
 
 
 def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
-    own = event.imei == visit.request.path_params["imei"]
-    # Of a whole site: it may be this one's.
-    own = own or (event.imei is None and event.type.startswith("maintenance."))
-    return Concern.AT_ONCE if own else Concern.NONE
+    concerned = event.imei == visit.request.path_params["imei"]
+    # Maintenance of a whole site: it may be the site of this device.
+    concerned = concerned or (event.imei is None and event.type.startswith("maintenance."))
+    return Concern.AT_ONCE if concerned else Concern.NONE
 
 
-# A heartbeat makes no event, and the page says when the device was heard.
+# The page says when the device was last heard, and a heartbeat makes no event.
 LIVE = Live("device.html", values, _concern, pulse=20.0)
 
 
@@ -145,7 +145,7 @@ def _lanes(visit: Visit, day: Mapping[str, Any]) -> Lanes:
         return [(words.seconds_of(one["from"]), words.seconds_of(one["to"])) for one in day[name]]
 
     points = [
-        Mark(
+        LanePoint(
             words.seconds_of(command["accepted_at"]),
             group_of(command["status"]),
             f"{visit.asked(command)}: {visit.t(words.status_of(command))}",
@@ -161,7 +161,7 @@ def _lanes(visit: Visit, day: Mapping[str, Any]) -> Lanes:
     )
 
 
-@lru_cache(maxsize=256)  # it takes some milliseconds, and the page looks again often
+@lru_cache(maxsize=256)  # it takes some milliseconds, and the page is drawn often
 def picture(text: str) -> Markup | None:
     """The QR code as SVG, without style: the page's style sheet gives it its size."""
     if not text:
@@ -172,28 +172,28 @@ def picture(text: str) -> Markup | None:
 
 def _what(visit: Visit) -> str:
     what = str(visit.request.path_params["what"])
-    if what not in FRAME:
+    if what not in FRAME_COMMAND:
         raise CallerError("400", "there is nothing here; a device can be started and stopped")
     return what
 
 
 async def confirm(visit: Visit) -> Response:
-    """What exactly will be sent, before it is."""
+    """Show the frame that will be sent, and the button that sends it."""
     device, what = visit.device, _what(visit)
-    if not visit.may(ASKED[what]):
-        refuse(visit.web, visit.request, "role", visit.caller, ASKED[what])
+    if not visit.may(OPERATION_OF[what]):
+        refuse(visit.web, visit.request, "role", visit.caller, OPERATION_OF[what])
         raise CallerError("401", "your role allows to look, not to command; nothing was sent")
     status = await status_of(visit, device)
     unit, given = status["unit"], visit.request.query_params.get("long", "")
-    most = visit.web.gateway.settings.command.max_long
+    max_long = visit.web.gateway.settings.command.max_long
     long = None if what == "stop" else words.read_long(given, unit)
-    if what != "stop" and (long is None or not 1 <= long <= most):
+    if what != "stop" and (long is None or not 1 <= long <= max_long):
         return visit.page(
-            "start.html", title=visit.t("Start"), device=status, given=given, most=most,
+            "start.html", title=visit.t("Start"), device=status, given=given, max_long=max_long,
             presets=presets(visit, unit),
         )  # fmt: skip
     data = b"" if long is None else str(long).encode()
-    frame = encode("000", device, FRAME[what], data).decode()
+    frame = encode("000", device, FRAME_COMMAND[what], data).decode()
     return visit.page(
         "confirm.html",
         title=visit.t("Confirm"),
@@ -222,7 +222,7 @@ async def order(visit: Visit) -> Response:
         args["long"] = fields.get("long", "")
     else:
         args["cancel"] = True if fields.get("cancel") else None
-    reply = await visit.ask(ASKED[what], **args)
+    reply = await visit.ask(OPERATION_OF[what], **args)
     if reply["command"] is None:
         raise CallerError(str(reply["status"]), str(reply["message"]))
     return to(f"/devices/{device}?command={quote(str(reply['command']))}")

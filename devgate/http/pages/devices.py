@@ -1,6 +1,6 @@
 """The list of devices: searched, filtered, sorted, and read page by page.
 
-All that is chosen stands in the address, so a view can be kept or sent to a colleague.
+The address holds the whole filter, so that a view can be bookmarked or sent to a colleague.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from devgate.gateway.operations import devices as operation
 from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import as_query, sites
-from devgate.http.pages.live import Live, Rows, Values
+from devgate.http.pages.live import Live, LiveRows, Values
 from devgate.http.pages.view import Visit, to
 from devgate.model import imei
 
-SHOWN = 50
-# These change what a list holds, or many of its rows.
-KNOWN = (
+PAGE_ROWS = 50
+# Events that change which devices are in a list, or many of its rows.
+LIST_EVENTS = (
     "device.added", "device.changed", "device.removed", "maintenance.began", "maintenance.ended",
 )  # fmt: skip
 HOUR, DAY = 3600, 86400
-# What the filter by state says to the operation.
+# The filter by state, as fields of the operation.
 STATES: Mapping[str, Mapping[str, object]] = {
     "": {},
     "online": {"online": True},
@@ -44,16 +44,16 @@ STATES: Mapping[str, Mapping[str, object]] = {
     "failing-5": {"failing": 5},
     "disabled": {"enabled": False},
 }
-# Those that one press leads to.
+# The states with a button of their own.
 VIEWS = (
     "", "offline-1h", "offline-1d", "offline-7d", "not-started-7d", "failing-5", "never-seen",
 )  # fmt: skip
-# Titles of columns that sort, and in which direction at first: longest away comes first.
+# The orders of the list and their titles; `since` has the devices first that are away for longest.
 SORTS: Mapping[str, str] = {
     "imei": "IMEI", "name": "Name", "site": "Site", "state": "State", "since": "Since",
     "-since": "Since, newest first", "id": "No.",
 }  # fmt: skip
-FILTER = ("q", "site", "state", "model", "tag")  # of the page's query: what a list is made by
+FILTER = ("q", "site", "state", "model", "tag")  # fields of the page's query that select devices
 
 
 def match_of(query: Mapping[str, str]) -> dict[str, object]:
@@ -65,7 +65,7 @@ def match_of(query: Mapping[str, str]) -> dict[str, object]:
     return found
 
 
-class Chosen(NamedTuple):
+class DeviceFilter(NamedTuple):
     """What is looked for."""
 
     q: str
@@ -78,7 +78,7 @@ class Chosen(NamedTuple):
     tag: str = ""
 
     @classmethod
-    def of(cls, visit: Visit) -> Chosen:
+    def of(cls, visit: Visit) -> DeviceFilter:
         """What the query of the page asks for."""
         query = visit.request.query_params
         words, state = query.get("q", "").strip()[:64], query.get("state", "")
@@ -93,11 +93,11 @@ class Chosen(NamedTuple):
 
     @property
     def query(self) -> str:
-        """It as a query, for the next page."""
+        """The filter as a query, for the next page."""
         return self.but()
 
     def but(self, **changed: str) -> str:
-        """It as a query, with something else: the first page of that."""
+        """The filter as a query, with these changes: the first page of that list."""
         given = {
             "q": self.q,
             "site": self.site,
@@ -115,18 +115,18 @@ class Chosen(NamedTuple):
         return bool(self.q or self.site or self.state or self.model or self.tag)
 
     def turned(self, sort: str) -> str:
-        """What sorts by this column; the other way around, if it does already."""
+        """The order by this column; the reverse of it, if the list has that order already."""
         return f"-{sort}" if (self.sort or "imei") == sort else sort
 
     def direction(self, sort: str) -> str:
-        """How a column is sorted, as `aria-sort` says it; nothing if it is not."""
+        """The value of `aria-sort` for a column; "" if the list is not sorted by it."""
         now = self.sort or "imei"
         return {sort: "ascending", f"-{sort}": "descending"}.get(now, "")
 
 
 async def show(visit: Visit) -> Response:
-    """The list; straight to the device whose IMEI was typed."""
-    chosen = Chosen.of(visit)
+    """The list; or, if a whole IMEI was typed, the page of that device."""
+    chosen = DeviceFilter.of(visit)
     known = await _one(visit, chosen.q)
     if known is not None and not chosen.site and not chosen.state:
         return to(f"/devices/{known}")
@@ -146,7 +146,7 @@ async def show(visit: Visit) -> Response:
 
 async def values(visit: Visit) -> Values:
     """What the list itself shows."""
-    chosen = Chosen.of(visit)
+    chosen = DeviceFilter.of(visit)
     wanted: dict[str, Any] = {
         "q": chosen.q or None,
         "site": chosen.site or None,
@@ -156,7 +156,7 @@ async def values(visit: Visit) -> Values:
         "after": chosen.after or None,
         "before": None if chosen.after else chosen.before or None,
         "count": True,
-        "limit": SHOWN,
+        "limit": PAGE_ROWS,
         **STATES[chosen.state],
     }
     page: Mapping[str, Any] = await visit.ask_or(
@@ -171,7 +171,7 @@ async def values(visit: Visit) -> Values:
 
 
 def _given(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the filters that memory does not know, if they are not used."""
+    """The fields without those filters that memory does not know and that are not used."""
     return {name: value for name, value in wanted.items()
             if value is not None or name not in ("model", "tag")}  # fmt: skip
 
@@ -181,29 +181,29 @@ def _concern(visit: Visit, shown: Values, event: Event) -> Concern:
         return Concern.AT_ONCE
     if event.imei in shown["imeis"]:
         return Concern.ROW
-    # By any event, a device may come to be of the state that is asked for, or be no longer.
-    return Concern.LATER if shown["chosen"].state or event.type in KNOWN else Concern.NONE
+    # After any event, a device may have got or lost the state that the list is about.
+    return Concern.LATER if shown["chosen"].state or event.type in LIST_EVENTS else Concern.NONE
 
 
 async def _rows(visit: Visit, shown: Values, imeis: Set[str]) -> Sequence[Mapping[str, Any]]:
     gateway = visit.web.gateway
-    if not visit.trouble:  # a database in trouble may keep one waiting
+    if not visit.trouble:  # else reading might take long
         try:
             return await operation.some(gateway, imeis)
         except StoreError as err:
             visit.away = str(err)
-    # Memory does not know since when a device is offline; the list did, if it was before.
+    # Memory does not know since when a device is offline, but the page before may say it.
     since = {one["imei"]: one["since"] for one in shown["page"]["items"] if not one["online"]}
     found = at_hand.some(gateway, imeis)
     return [{**one, "since": one["since"] or since.get(one["imei"])} for one in found]
 
 
-ROWS = Rows("devices", "devices_row.html", "device", _rows)
+ROWS = LiveRows("devices", "devices_row.html", "device", _rows)
 LIVE = Live("devices.html", values, _concern, pulse=60.0, rows=ROWS)
 
 
 async def _exact(visit: Visit, words: str) -> Reply:
-    """What has just these words as its name, number or key."""
+    """The devices and commands that have exactly these words as their name, number or key."""
     if not words:
         return at_hand.found()
     found: Mapping[str, Any] = await visit.ask_or(at_hand.now(at_hand.found), "find", q=words)

@@ -8,18 +8,18 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.gateway.reports.diagnosis import DAYS
-from devgate.http.pages.device import TEST
+from devgate.http.pages.device import TEST_LONG
 from devgate.http.pages.view import Visit
 
 
 async def show(visit: Visit) -> Response:
-    """The page; its numbers are those of the moment at which it was asked for."""
+    """The page. Its numbers do not change while it is open."""
     device = visit.device
     given = visit.request.query_params.get("days", "")
     days = int(given) if given in map(str, DAYS) else DAYS[1]
     found: Mapping[str, Any] = await visit.ask("diagnosis", imei=device, days=days)
     status: Mapping[str, Any] = await visit.ask("status", imei=device)
-    most = max((one["reconnects"] for one in found["by_day"]), default=0)
+    max_reconnects = max((one["reconnects"] for one in found["by_day"]), default=0)
     return visit.page(
         "diagnosis.html",
         title=visit.t("Diagnosis"),
@@ -27,6 +27,6 @@ async def show(visit: Visit) -> Response:
         device=status,
         choices=DAYS,
         days=days,
-        most=max(most, 1),
-        test=TEST[status["unit"]],
+        max_reconnects=max(max_reconnects, 1),
+        test=TEST_LONG[status["unit"]],
     )

@@ -1,4 +1,4 @@
-"""The templates of all pages, and what each of them may use without being given it."""
+"""The templates of all pages, and the values that all of them may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search box of every page: straight to the one thing that is meant, or to all that may be."""
+"""The search box of every page: it leads to the one thing that is meant, or to a list."""
 
 from __future__ import annotations
 

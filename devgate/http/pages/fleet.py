@@ -1,4 +1,4 @@
-"""The first page: what needs attention, how the fleet is, and how its last days were."""
+"""The first page: what needs attention, the state of the fleet, and its last days."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from devgate.http.pages import alerts, chosen, history
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit
 
-FIRING = 8  # alerts that the first page names
+MAX_FIRING = 8  # alerts that the first page names
 
 
 async def show(visit: Visit) -> Response:
-    """The first page: the whole fleet, or the sites of one who is limited to some."""
+    """The first page: the whole fleet, or the sites that the viewer is limited to."""
     return visit.page("fleet.html", title=visit.t("Fleet"), live=True, **await values(visit))
 
 
@@ -29,7 +29,7 @@ async def values(visit: Visit) -> Values:
     trend: Mapping[str, Any] | None = None
     if days > 1 and not visit.away:
         trend = await visit.ask_or(at_hand.now(at_hand.nothing), "trend", days=days)
-    firing = await visit.ask_or(at_hand.now(chosen.nothing), "alerts", limit=FIRING)
+    firing = await visit.ask_or(at_hand.now(chosen.nothing), "alerts", limit=MAX_FIRING)
     shown = history.of_day(visit, fleet) if days == 1 else history.of_days(visit, trend or {})
     return {
         "fleet": fleet, "firing": firing, "kind_words": alerts.KIND_WORDS, "days": days,
@@ -43,7 +43,7 @@ def _days(visit: Visit) -> int:
 
 
 def _share(fleet: Mapping[str, Any]) -> str:
-    """The class of the colour that the number of devices offline has, by their share."""
+    """The class of the style sheet for the number of devices offline, by their share."""
     enabled = fleet["known"] - fleet["disabled"]
     share = fleet["offline"] / enabled if enabled else 0.0
     if share >= attention.RED:
@@ -52,8 +52,8 @@ def _share(fleet: Mapping[str, Any]) -> str:
 
 
 def _at_hand(visit: Visit, shown: Values) -> Values:
-    """The numbers that the gateway has in memory; counting a day takes longer than that."""
-    if visit.sites is not None:  # memory is not kept by site
+    """The same with the newest numbers that are in memory. The day is not counted again."""
+    if visit.sites is not None:  # memory does not count by site
         return shown
     gateway, fleet = visit.web.gateway, shown["fleet"]
     online, running, _ = fleetwide.counts(gateway)
@@ -62,5 +62,5 @@ def _at_hand(visit: Visit, shown: Values) -> Values:
     return {**shown, "fleet": now, "share": _share(now)}
 
 
-# Its charts move on with the time.
+# Its charts change with the time, also without an event.
 LIVE = Live("fleet.html", values, of_types(Concern.LATER, ""), 60.0, _at_hand, frozenset({"now"}))

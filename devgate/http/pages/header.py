@@ -10,14 +10,14 @@ from devgate.store import inbox
 
 
 async def count(visit: Visit) -> str:
-    """How many there are for the header of a page, or were when the database could be read;
-    nothing if there are none."""
+    """The count for the header of a page; if the database cannot be read, the last one. "" if
+    there are none."""
     if not visit.may("unknown"):
         return ""
     gateway, sites = visit.web.gateway, visit.sites
     try:
         found = await gateway.inbox.count(gateway.records, sites)
-    except StoreError as err:  # the page need not find that out once more
+    except StoreError as err:  # the page need not try to read, too
         visit.away = str(err)
         visit.web.unread = trio.current_time(), visit.away
         found = gateway.inbox.last if sites is None else inbox.NONE

@@ -14,14 +14,14 @@ from devgate.model import iso
 
 KINDS = ("done", "failed", "unknown", "unsent", "open")
 COUNTS = ("start", "stop", *KINDS)
-TICK = 4 * HOUR
-QUARTERS = 6  # hours of one bar, over a week
+TICK_SECONDS = 4 * HOUR
+BAR_HOURS = 6  # hours of one bar, over a week
 
 Hours = Sequence[Mapping[str, Any]]
 
 
 def of_day(visit: Visit, fleet: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The last 24 hours, as `fleet` has them; nothing where it has none."""
+    """The last 24 hours, as the reply of `fleet` has them; no charts if it has none."""
     hours: Hours = fleet["hours"]
     day: Hours = fleet["day"]
     if not hours:
@@ -37,7 +37,7 @@ def of_day(visit: Visit, fleet: Mapping[str, Any]) -> Mapping[str, Any]:
         "outcomes": _bars(visit, [since + n * HOUR for n in range(len(hours))], hours, 1),
         "kinds": KINDS,
         "columns": COUNTS,
-        "ticks": [iso(since + n * TICK) for n in range(DAY // TICK + 1)],
+        "ticks": [iso(since + n * TICK_SECONDS) for n in range(DAY // TICK_SECONDS + 1)],
         "tick_form": "minute",
         "form": "short",
         "onlines": day[:: HOUR // BUCKET],
@@ -47,7 +47,7 @@ def of_day(visit: Visit, fleet: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def of_days(visit: Visit, trend: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Some days, as `trend` has them by the hour; nothing where it has none."""
+    """Some days, by the hours in the reply of `trend`; no charts if it has none."""
     hours: Hours = trend.get("hours", ())
     if not hours:
         return {"online": None, "outcomes": None, "counting": False}
@@ -69,20 +69,20 @@ def of_days(visit: Visit, trend: Mapping[str, Any]) -> Mapping[str, Any]:
         "ticks": [iso(since + n * DAY) for n in range(0, days + 1, step)],
         "tick_form": "date",
         "form": "short" if days == 7 else "date",
-        "onlines": hours[::QUARTERS],
+        "onlines": hours[::BAR_HOURS],
         "groups": groups,
         "counting": not trend["complete"],
     }
 
 
 def _grouped(visit: Visit, hours: Hours, days: int) -> list[dict[str, Any]]:
-    """The hours in quarters of the viewer's days, or in whole days."""
+    """The hours added up to quarters of the viewer's days, or to whole days."""
     groups: dict[datetime, dict[str, Any]] = {}
     for hour in hours:
         at = words.moment(hour["at"])
         assert at is not None, "every hour has its time"
         here = at.astimezone(visit.zone)
-        begin = here.replace(minute=0, hour=here.hour // QUARTERS * QUARTERS if days == 7 else 0)
+        begin = here.replace(minute=0, hour=here.hour // BAR_HOURS * BAR_HOURS if days == 7 else 0)
         group = groups.setdefault(
             begin, {"at": iso(begin.timestamp()), **dict.fromkeys(COUNTS, None)}
         )

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from devgate.language.choice import LANGUAGES, Language, accepted
 from devgate.language.messages import gateway, sentences
 
-# By language, the sentence in place of the English one that the pages are written with.
-# What the page of the API says is in `zh_api.toml`; what a field may be, the gateway says, too.
+# For each language: the English sentence in the code of a page, and the one that is shown instead.
+# The sentences of the API's page are in `zh_api.toml`.
 WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": sentences(__file__, "en"),
     "zh": {**gateway(), **sentences(__file__)},
@@ -18,7 +18,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
 
 
 def chosen(cookie: str | None, header: str) -> Language:
-    """The language of a visitor: what was chosen here, else what the browser likes better."""
+    """The language of a visitor: the one that was chosen here, else the browser's preference."""
     for language in LANGUAGES:
         if cookie == language:
             return language

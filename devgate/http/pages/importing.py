@@ -1,4 +1,4 @@
-"""Machines from a CSV file: chosen, looked at, and then taken."""
+"""Machines from a CSV file: the file is chosen, previewed, and then imported."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ WAYS = ("update", "skip", "fail")
 assert set(WAYS) == set(ON_CONFLICT)
 
 
-class Sent(NamedTuple):
-    """What came of the form with the file."""
+class UploadForm(NamedTuple):
+    """The form with the file, as it was read."""
 
     fields: Mapping[str, str]
     upload: str | None  # the file, where the gateway keeps it; None: an empty one
@@ -31,7 +31,7 @@ class Sent(NamedTuple):
 
 
 async def show(visit: Visit) -> Response:
-    """The form for the file, and what the last one has done."""
+    """The form for the file, and what the last import has done."""
     visit.must("import")
     return _choose(visit)
 
@@ -49,10 +49,10 @@ def _choose(visit: Visit, problem: str = "") -> Response:
     )
 
 
-async def look(visit: Visit) -> Response:
-    """What the file would change; nothing is written."""
+async def preview(visit: Visit) -> Response:
+    """Show what the file would change; nothing is stored."""
     visit.must("import")
-    sent = await _sent(visit)
+    sent = await _upload_form(visit)
     if sent.upload is None:
         return _choose(visit, visit.t("Choose a file first."))
     way = sent.fields.get("on_conflict", WAYS[0])
@@ -66,8 +66,8 @@ async def look(visit: Visit) -> Response:
     )
 
 
-async def take(visit: Visit) -> Response:
-    """Take the file that was looked at."""
+async def import_upload(visit: Visit) -> Response:
+    """Import the file of the preview."""
     fields = await visit.form()
     done = await visit.ask(
         "import", upload=fields.get("upload", ""), on_conflict=fields.get("on_conflict")
@@ -75,8 +75,8 @@ async def take(visit: Visit) -> Response:
     return to(f"/devices/import?{SAID}={done['added']}-{done['updated']}-{done['skipped']}")
 
 
-async def _sent(visit: Visit) -> Sent:
-    """Read the form, and hand its file over. Raises Problem, and CallerError as Visit.form()."""
+async def _upload_form(visit: Visit) -> UploadForm:
+    """Read the form, and upload its file. Raises Problem, and CallerError as Visit.form()."""
     boundary = multipart.boundary_of(visit.request)
     fields: dict[str, str] = {}
     file: multipart.Part | None = None
@@ -86,9 +86,9 @@ async def _sent(visit: Visit) -> Sent:
                 fields[part.name] = multipart.value(body, part)
             elif part.name == "file" and file is None:
                 file = part
-        visit.own(fields)
+        visit.must_be_own_form(fields)
         if file is None or file.start == file.end:
-            return Sent(fields, None, "")
+            return UploadForm(fields, None, "")
         upload: str | None = None
         for start in range(file.start, file.end, PART):
             piece = await trio.to_thread.run_sync(_piece, body, start, min(start + PART, file.end))
@@ -96,9 +96,9 @@ async def _sent(visit: Visit) -> Sent:
             upload = str(reply["upload"])
     if upload is None:
         raise CallerError("400", "the file is empty")
-    return Sent(fields, upload, file.file or "")
+    return UploadForm(fields, upload, file.file or "")
 
 
 def _piece(body: object, start: int, end: int) -> str:
-    """A part of the file as the operation takes it. In a thread: it may have to be read."""
+    """A part of the file as the operation takes it. For a thread: it may be read from the disk."""
     return base64.b64encode(body[start:end]).decode()  # type: ignore[index]  # bytes or a map

@@ -1,4 +1,4 @@
-"""The inbox of unknown outcomes: who looks at one of them says what became of it."""
+"""The inbox of unknown outcomes: people say what became of each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from devgate.http.pages.chosen import as_query, nothing, sites
 from devgate.http.pages.live import Live, Values, of_types
 from devgate.http.pages.view import Visit, to
 
-SHOWN = 50
+PAGE_ROWS = 50
 HOUR, DAY = 3600, 86400
-# What the filter by age says to the operation, in seconds.
+# The filter by age, as fields of the operation, in seconds.
 AGES: Mapping[str, Mapping[str, int]] = {
     "": {},
     "older than 1 h": {"older": HOUR},
@@ -29,11 +29,11 @@ AGES: Mapping[str, Mapping[str, int]] = {
     "last day": {"newer": DAY},
     "last 7 days": {"newer": 7 * DAY},
 }
-CHANGES = ("command.ended", "command.late", "command.ambiguous", "command.corrected",
+EVENT_TYPES = ("command.ended", "command.late", "command.ambiguous", "command.corrected",
            "command.resolved")  # fmt: skip
 
 
-class Chosen(NamedTuple):
+class InboxFilter(NamedTuple):
     """What is looked for."""
 
     state: str
@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
     after: str
 
     @classmethod
-    def of(cls, visit: Visit) -> Chosen:
+    def of(cls, visit: Visit) -> InboxFilter:
         """What the query of the page asks for."""
         given = visit.request.query_params
         state, age = given.get("state", ""), given.get("age", "")
@@ -61,12 +61,12 @@ class Chosen(NamedTuple):
 
     @property
     def query(self) -> str:
-        """It as a query, for the next page."""
+        """The filter as a query, for the next page."""
         return as_query({**self._asdict(), "after": ""})
 
 
 class Together(NamedTuple):
-    """Commands that stand together: those of a group, or a single one."""
+    """Commands that are shown together: those of a group, or a single one."""
 
     group: str | None
     records: Sequence[Mapping[str, Any]]
@@ -96,7 +96,7 @@ async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> 
 
 async def values(visit: Visit) -> Values:
     """What the list itself shows."""
-    chosen = Chosen.of(visit)
+    chosen = InboxFilter.of(visit)
     page: Mapping[str, Any] = await visit.ask_or(
         at_hand.now(nothing),
         "unknown",
@@ -106,7 +106,7 @@ async def values(visit: Visit) -> Values:
         stops=bool(chosen.stops),
         old=bool(chosen.old),
         after=chosen.after or None,
-        limit=SHOWN,
+        limit=PAGE_ROWS,
         **AGES[chosen.age],
     )
     return {"page": page, "chosen": chosen, "together": together(page["items"])}
@@ -121,14 +121,14 @@ def together(records: Iterable[Mapping[str, Any]]) -> list[Together]:
     return found
 
 
-# Ages move on with the time.
-LIVE = Live("inbox.html", values, of_types(Concern.LATER, *CHANGES), pulse=60.0)
+# The ages that it shows change with the time, also without an event.
+LIVE = Live("inbox.html", values, of_types(Concern.LATER, *EVENT_TYPES), pulse=60.0)
 
 
 async def resolve(visit: Visit) -> Response:
     """Carry out the form: the selected commands, and groups as a whole."""
     visit.must("resolve")
-    fields, chosen = await visit.form(), Chosen.of(visit)
+    fields, chosen = await visit.form(), InboxFilter.of(visit)
     groups = [id for name, ids in fields.items() if name.startswith("g.") for id in ids.split(",")]
     singles = [name[2:] for name in fields if name.startswith("c.") and name[2:] not in groups]
     if not groups and not singles:
@@ -146,8 +146,8 @@ async def resolve(visit: Visit) -> Response:
 async def say(
     visit: Visit, fields: Mapping[str, str], ids: Sequence[str], *, together: bool
 ) -> tuple[int, list[str]]:
-    """Resolve these commands as the form says: how many are, and why others are not. Raises as
-    `Visit.ask` does, but for a conflict."""
+    """Resolve these commands as the form says. Returns how many are resolved, and why the others
+    are not. Raises as `Visit.ask` does, but not for a conflict."""
     note = fields.get("note", "").strip()
     try:
         reply: Mapping[str, Any] = await visit.ask(

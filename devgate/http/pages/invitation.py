@@ -1,5 +1,5 @@
-"""An invitation: a word that sets a password, once. Looking at the page does not spend it, for
-messengers open every address that they carry."""
+"""An invitation: a word with which a password can be set, once. To open the page does not use it
+up, because messengers open every address that they transmit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devgate.http.pages import login
 from devgate.http.pages.view import Visit
 
 OVER = "This invitation was used already, or is too old. Ask for another."
-ACCOUNT = "invitation"  # all of them count as one account: nobody can guess one
+ACCOUNT = "invitation"  # for the limits of logins all invitations are one account
 
 
 async def show(visit: Visit) -> Response:
@@ -52,6 +52,6 @@ async def accept(visit: Visit) -> Response:
     except (SetupError, Busy) as err:
         return _form(visit, word, visit.said(str(err)) or visit.t("Try again."), 400)
     cookie = None if name is None else visit.web.sessions.by_name(name)
-    if cookie is None:  # another one was quicker
+    if cookie is None:  # somebody else was faster
         return _form(visit, word, status=403)
     return await login.known(visit, cookie, "/")

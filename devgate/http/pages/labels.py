@@ -20,8 +20,8 @@ from devgate.labels import sheet
 from devgate.labels.sheet import DEFAULT, SIZES, Label
 from devgate.model import imei
 
-MAX_STICKERS = 240  # of one look: a code costs some milliseconds of the gateway's own time
-SLICE = 2  # stickers drawn at once (about 7 ms), then devices have their turn
+MAX_STICKERS = 240  # on one page: to draw a code takes some milliseconds of the processor
+SLICE_STICKERS = 2  # that are drawn in one turn of the loop (about 7 ms)
 
 
 async def show(visit: Visit) -> Response:
@@ -34,7 +34,7 @@ async def show(visit: Visit) -> Response:
     label = partial(_label, visit, line=line, phone=phone)
     match: dict[str, object] = {"site": site} if site else {}
     chosen = [imei(text) for text in dict.fromkeys(query.getlist("imei"))][:MAX_STICKERS]
-    if query.get("all") == "1":  # those that match the list's filter, whatever is ticked
+    if query.get("all") == "1":  # all that match the list's filter, and not those that are ticked
         match, chosen = devices.match_of(query), []
     labels: Sequence[Label] = []
     following = None
@@ -51,10 +51,10 @@ async def show(visit: Visit) -> Response:
         )
         labels = list(map(label, page["items"]))
         following = page["next"]
-    kept = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
+    query_fields = {name: query[name] for name in ("all", *devices.FILTER) if name in query}
     said = {"line": line, "phone": "1" if phone else ""}
-    kept |= {name: value for name, value in said.items() if value}
-    query_string = urlencode({**kept, "size": size.name, "cut": "1" if cut else "0"})
+    query_fields |= {name: value for name, value in said.items() if value}
+    query_string = urlencode({**query_fields, "size": size.name, "cut": "1" if cut else "0"})
     return visit.page(
         "labels.html",
         title=visit.t("Labels"),
@@ -73,12 +73,12 @@ async def show(visit: Visit) -> Response:
 
 
 async def _drawn(labels: Sequence[Label], size: sheet.Size, cut: bool) -> list[Markup]:
-    """The sheets, drawn in small pieces: the loop is the devices'."""
+    """The sheets, drawn in small pieces, so that devices do not wait."""
     drawn = []
     for start in range(0, len(labels), size.count):
         some, stickers = labels[start : start + size.count], []
-        for number in range(0, len(some), SLICE):
-            part = some[number : number + SLICE]
+        for number in range(0, len(some), SLICE_STICKERS):
+            part = some[number : number + SLICE_STICKERS]
             stickers += [sheet.sticker(label, size, number + n) for n, label in enumerate(part)]
             await trio.lowlevel.checkpoint()
         drawn.append(sheet.svg(stickers, cut=cut))

@@ -1,4 +1,4 @@
-"""Coming in, going out, and what a visitor likes better."""
+"""Log in, log out, and choose a language or a theme."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from devgate.store.sessions import Session
 log = logging.getLogger("devgate.access")
 
 MAX_AGENT = 200  # characters of what a browser calls itself
-BUSY = 5.0  # seconds until somebody may try again for whom there was no turn
+BUSY_SECONDS = 5.0  # until one may try again whose login was refused because of too many others
 
 
 async def show(visit: Visit) -> Response:
-    """The form; or, with a word that logs in once, the way in."""
+    """The form; or, with the word of a one-time login, log in."""
     if word := visit.request.query_params.get("once"):
         if (cookie := visit.web.sessions.by_invitation(word)) is not None:
             return await begun(visit, cookie, "/")
@@ -43,8 +43,8 @@ def form(
     visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0, name: str = "",
     said: str = "", **named: str,
 ) -> Response:  # fmt: skip
-    """The form, with the name that was given, so that only the password is typed again; and what
-    was wrong, with what it names: a sentence of ours, or `said` as it is."""
+    """The form, with the name that was given, so that only the password is typed again. What was
+    wrong is `wrong`, a sentence of ours whose blanks `named` fills in, or `said` as it is."""
     return visit.page(
         "login.html",
         status,
@@ -69,13 +69,14 @@ async def enter(visit: Visit) -> Response:
     if pending := fields.get("second", ""):
         return await _code(visit, pending, fields)
     token = fields.get("token", "").strip()
-    # All tokens count as one account: nobody can guess one, and nobody waits for another's.
+    # For the limits all tokens are one account, which is not slowed down: nobody can guess a
+    # token.
     account = "" if token else fields.get("name", "")[:MAX_NAME]
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, account, trio.current_time())) > 0:
         return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait, account)
     delay = 0.0 if token else limit.delay(address, account, trio.current_time())
-    # Counted before it is looked at: attempts at once are all counted, too.
+    # It counts as a failure until it is checked, so that attempts at the same time all count.
     limit.failed(address, account, trio.current_time())
     try:
         with visit.web.sessions.slowed(delay):
@@ -84,7 +85,11 @@ async def enter(visit: Visit) -> Response:
     except Busy:
         limit.not_looked_at(address, account)
         return again(
-            visit, "Too many people log in. Try again in {wait} seconds.", 503, BUSY, account
+            visit,
+            "Too many people log in. Try again in {wait} seconds.",
+            503,
+            BUSY_SECONDS,
+            account,
         )
     if cookie is None:
         tell_of_refusal(visit, account)
@@ -94,13 +99,17 @@ async def enter(visit: Visit) -> Response:
     limit.succeeded(address, account)
     if not limit.begin(account or token, trio.current_time()):
         return again(
-            visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY, account
+            visit,
+            "Too many people log in. Try again in {wait} seconds.",
+            429,
+            BUSY_SECONDS,
+            account,
         )
     return await known(visit, cookie, own_path(fields.get("next")))
 
 
 async def known(visit: Visit, cookie: str, path: str) -> Response:
-    """Go on as who has shown a password; where that one has a second factor, ask for its code."""
+    """Go on after a correct password: log in, or ask for the code of the second factor."""
     sessions = visit.web.sessions
     session = sessions.of({sessions.cookie: cookie})
     if session is None or session.kind != "user":
@@ -120,7 +129,7 @@ def _code_form(
 
 
 async def _code(visit: Visit, pending: str, fields: Mapping[str, str]) -> Response:
-    """The code of a second factor. Each is good once."""
+    """Log in with the code of a second factor. Each code is good once."""
     sessions, path = visit.web.sessions, own_path(fields.get("next"))
     name = sessions.of_pending(pending)
     if name is None:
@@ -147,8 +156,8 @@ async def _cookie(visit: Visit, token: str, name: str, password: str, address: s
 
 
 def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") -> Response:
-    """Refuse a login: the form for who may try again after `wait` seconds, with the name that was
-    given."""
+    """Refuse a login that may be tried again after `wait` seconds: the form, with the name that
+    was given."""
     refuse(visit.web, visit.request, "rate", operation="login")
     response = form(visit, wrong, status, wait, name)
     response.headers["Retry-After"] = str(math.ceil(wait))
@@ -156,8 +165,8 @@ def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") ->
 
 
 def tell_of_refusal(visit: Visit, account: str, **more: object) -> bool:
-    """Record a refused login. The log names the account only if there is such a user: else it may
-    be a password. `more` is for the event. False: there were too many events already."""
+    """Record a refused login. The log names the account only if there is such a user: any other
+    text may be a password. `more` is for the event. False: no event, as there are too many."""
     known, gateway = visit.web.sessions.is_user(account), visit.web.gateway
     source, address = f"web:{account}" if known else "", address_of(visit.request)
     gateway.refusals.refuse("http", "login", address, source=source, operation="login")
@@ -171,7 +180,7 @@ def tell_of_refusal(visit: Visit, account: str, **more: object) -> bool:
 
 
 async def begun(visit: Visit, cookie: str, path: str) -> Response:
-    """Go on as who has just logged in. The session is listed from now on."""
+    """Set the cookie of a session that has begun, and list the session."""
     sessions, address = visit.web.sessions, address_of(visit.request)
     if (session := sessions.of({sessions.cookie: cookie})) is not None:
         log.info(
@@ -190,7 +199,7 @@ async def begun(visit: Visit, cookie: str, path: str) -> Response:
                 Session(session.id, session.kind, session.name, now, now + SESSION_SECONDS,
                         address, "".join(filter(str.isprintable, agent))),
             )  # fmt: skip
-        except StoreError as err:  # nobody is kept out for that
+        except StoreError as err:  # the login goes on
             log.warning("session not listed source=%s reason=%s", f"web:{session.name}", err)
     response = to(path)
     response.set_cookie(
@@ -211,7 +220,7 @@ async def leave(visit: Visit) -> Response:
     if caller is not None and caller.session is not None:
         await sessions.end(caller.session)
         log.info("logout source=%s address=%s", caller.source, address_of(visit.request))
-        with suppress(StoreError):  # it has ended here
+        with suppress(StoreError):  # at this gateway it has ended
             await visit.web.gateway.accounts.change(stored.end, [caller.session.id])
     response = to("/login")
     response.delete_cookie(sessions.cookie, httponly=True, samesite="lax", secure=visit.secure)
@@ -219,7 +228,7 @@ async def leave(visit: Visit) -> Response:
 
 
 async def prefer(visit: Visit) -> Response:
-    """Another language or theme. Works without a login, and is no secret of anybody."""
+    """Set the language or the theme in a cookie. It works without a login."""
     fields = await visit.form()
     response = to(own_path(fields.get("next")))
     if (language := fields.get("language", "")) in LANGUAGES:

@@ -1,4 +1,4 @@
-"""Forms that keep the list of machines: add, edit, enable, disable, delete."""
+"""Forms that change the list of machines: add, edit, enable, disable, delete."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BLANK: Mapping[str, Any] = {
     "imei": "", "id": "", "name": "", "site": "", "phone": "", "qr": "", "unit": UNITS[0],
     "ack_timeout": "", "enabled": True, **dict.fromkeys(RECORD, ""),
 }  # fmt: skip
-OWN = ("phone", "qr", "ack_timeout", *RECORD)  # empty: as configured for all, or not known
-AS_TYPED = ("qr", "note")  # with white space at their ends
-# What the form says beneath a field of the record, how many characters it takes, and how it is
-# typed on a telephone.
-FIELDS = (
+EMPTY_IS_NULL = ("phone", "qr", "ack_timeout", *RECORD)  # the value of the settings, or not known
+UNSTRIPPED = ("qr", "note")  # white space at their ends is kept
+# Of each field of the record: the text beneath it, how many characters it takes, and the keyboard
+# that a telephone shows.
+RECORD_FIELDS = (
     ("model", "", 64, ""),
     ("serial", "The maker's own number, as on its plate.", 64, ""),
     ("firmware", "", 64, ""),
@@ -35,7 +35,7 @@ FIELDS = (
     ("longitude", "Degrees east, such as 121.4737; west is below 0.", 20, ""),
     ("note", "", 500, ""),
 )
-SAID = "said"  # in an address: what was done before this page
+SAID = "said"  # in an address: what was done, for a message on the page
 
 
 async def add(visit: Visit) -> Response:
@@ -68,7 +68,7 @@ async def edit(visit: Visit) -> Response:
 
 
 async def edited(visit: Visit) -> Response:
-    """Change what differs from what was shown: what somebody else has changed meanwhile stays."""
+    """Change the fields that were edited: what others changed in the meantime stays."""
     fields, device = await visit.form(), visit.device
     visit.must("edit")
     shown = {**_shown(fields), "imei": device}
@@ -89,7 +89,7 @@ async def _change(visit: Visit, device: Imei, changes: Mapping[str, Any]) -> Non
 
 
 def _of(known: Mapping[str, Any]) -> dict[str, Any]:
-    """A device as the form writes it."""
+    """The values of a device for the form."""
     shown = {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
     if known["ack_timeout"] is not None:
         shown["ack_timeout"] = f"{known['ack_timeout']:g}"
@@ -100,19 +100,19 @@ def _of(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The form as it was sent. Line breaks come from browsers as CR LF."""
+    """The values of a form that was sent. Browsers send line breaks as CR LF."""
     shown: dict[str, Any] = {name: fields.get(name, BLANK[name]) for name in COLUMNS}
     return {**shown, "enabled": fields.get("enabled") == "1"}
 
 
 def _given(shown: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form says otherwise than before, as an operation takes it."""
+    """The fields that differ from before, as an operation takes them."""
     given: dict[str, Any] = {}
     for name in COLUMNS[1:]:
         value = shown[name]
         if str(value) == str(old[name]):
             continue
-        if name in OWN and not str(value).strip():
+        if name in EMPTY_IS_NULL and not str(value).strip():
             given[name] = None
         elif name == "id":
             text = value.strip()
@@ -123,7 +123,7 @@ def _given(shown: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
             given[name] = degrees(name, value.strip())
         else:
             given[name] = (
-                value.strip() if isinstance(value, str) and name not in AS_TYPED else value
+                value.strip() if isinstance(value, str) and name not in UNSTRIPPED else value
             )
     return given
 
@@ -151,7 +151,7 @@ async def _form(
         err=err,
         wrong=wrong_field(err, COLUMNS),
         record=RECORD,
-        record_fields=FIELDS,
+        record_fields=RECORD_FIELDS,
         recorded=any(shown[name] not in (None, "") for name in RECORD),
         sites=await named_sites(visit),
         settings=visit.web.gateway.settings,
@@ -160,7 +160,7 @@ async def _form(
 
 
 async def confirm(visit: Visit) -> Response:
-    """What it means to disable or delete a machine, before it is done."""
+    """The page that says what it means to disable or delete a machine, with the button for it."""
     what = visit.request.url.path.rpartition("/")[2]
     visit.must("remove" if what == "remove" else "edit")
     status = await visit.ask("status", imei=visit.device)

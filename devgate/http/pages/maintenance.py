@@ -19,11 +19,11 @@ from devgate.model import imei
 from devgate.store.device import MAX_NAME
 
 PATH = "/maintenance"
-SHOWN = 100
+PAGE_ROWS = 100
 HOUR, DAY = 3600, 86400
-# How long it may last: seconds as the form has them; "": until somebody ends it.
+# The lengths that the form offers, in seconds; "": until somebody ends it.
 LENGTHS = ("", *(str(n) for n in (HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)))
-NEWS = "maintenance."
+EVENT_PREFIX = "maintenance."
 
 
 async def show(visit: Visit) -> Response:
@@ -40,7 +40,7 @@ async def _list(
         live=True,
         sites=[one["site"] for one in await sites(visit) if one["site"]],
         lengths=LENGTHS,
-        most=MAX_REASON,
+        max_reason=MAX_REASON,
         given=given,
         err=err,
         **await values(visit),
@@ -48,16 +48,16 @@ async def _list(
 
 
 async def values(visit: Visit) -> Values:
-    """What changes while somebody looks."""
+    """The values that change while the page is open."""
     after = visit.request.query_params.get("after") or None
     page: Mapping[str, Any] = await visit.ask_or(
-        at_hand.now(at_hand.maintenance, visit.web.gateway, SHOWN),
-        "maintenance", after=after, limit=SHOWN,
+        at_hand.now(at_hand.maintenance, visit.web.gateway, PAGE_ROWS),
+        "maintenance", after=after, limit=PAGE_ROWS,
     )  # fmt: skip
     return {"page": page, "after": after}
 
 
-LIVE = Live("maintenance.html", values, of_types(Concern.AT_ONCE, NEWS), pulse=60.0)
+LIVE = Live("maintenance.html", values, of_types(Concern.AT_ONCE, EVENT_PREFIX), pulse=60.0)
 
 
 async def act(visit: Visit) -> Response:
@@ -80,7 +80,7 @@ async def act(visit: Visit) -> Response:
 
 
 def said(fields: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says of maintenance that begins, as the operation takes it."""
+    """The reason and the end that a form gives for maintenance, as the operation takes them."""
     reason, length = fields.get("reason", "").strip(), fields.get("length", "")
     found: dict[str, Any] = {"reason": reason} if reason else {}
     if length and length in LENGTHS:
@@ -103,7 +103,7 @@ async def _one(
         title=visit.t("Maintenance"),
         device=device,
         lengths=LENGTHS,
-        most=MAX_REASON,
+        max_reason=MAX_REASON,
         given=given,
         err=err,
     )

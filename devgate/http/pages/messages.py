@@ -1,6 +1,6 @@
-"""What the gateway says in words of its own, in the language of who looks.
+"""The messages of the gateway in the language of the viewer.
 
-The words of the pages are known besides: a blank of a message may have one of them.
+The sentences of the pages are looked up, too: a blank of a message may hold one of them.
 """
 
 from __future__ import annotations

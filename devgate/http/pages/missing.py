@@ -10,7 +10,7 @@ from devgate.http.pages.view import Visit
 
 
 def show(visit: Visit, status: int, headers: Mapping[str, str]) -> Response:
-    """For a browser; `status` and `headers` are what another program would be told, too."""
+    """The page for a browser; `status` and `headers` are the same as for a program."""
     response = visit.page("missing.html", status, title=visit.t("There is no such page"))
     response.headers.update(headers)
     return response

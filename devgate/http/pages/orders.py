@@ -1,4 +1,4 @@
-"""Orders: a list of them, narrowed as people ask, and what happened to one, second by second."""
+"""Orders: a filtered list of them, and what happened to one, second by second."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from devgate.http.pages import words
 from devgate.http.pages.chosen import as_query, given, moments, sites
 from devgate.http.pages.view import Visit
 
-SHOWN = 50
-WRONG = "failed,unknown"  # what a choice of its own shows
+PAGE_ROWS = 50
+NOT_DONE = "failed,unknown"  # one choice for both outcomes
 CHOICES: Mapping[str, str] = {
-    "": "all", WRONG: "Failed or unknown", "pending": "Under way", "done": "Done",
+    "": "all", NOT_DONE: "Failed or unknown", "pending": "Under way", "done": "Done",
     "failed": "Failed", "unknown": "Unknown", "refused": "Refused",
 }  # fmt: skip
 
 
-class Chosen(NamedTuple):
+class OrderFilter(NamedTuple):
     """What is looked for. Days are the viewer's, both included."""
 
     outcome: str
@@ -33,7 +33,7 @@ class Chosen(NamedTuple):
     source: str
 
     @classmethod
-    def of(cls, visit: Visit) -> Chosen:
+    def of(cls, visit: Visit) -> OrderFilter:
         """What the query of the page asks for."""
         found = given(visit, cls._fields)
         if found["outcome"] not in CHOICES:
@@ -44,11 +44,11 @@ class Chosen(NamedTuple):
 
     @property
     def query(self) -> str:
-        """It as a query, for the next page."""
+        """The filter as a query, for the next page."""
         return as_query(self._asdict())
 
     def args(self, visit: Visit) -> dict[str, object]:
-        """It as the fields of the operation."""
+        """The filter as fields of the operation."""
         args: dict[str, object] = {name: value or None for name, value in self._asdict().items()}
         return args | moments(visit, self.since, self.until)
 
@@ -56,7 +56,7 @@ class Chosen(NamedTuple):
 async def show(visit: Visit) -> Response:
     """The commands of an order number, or the list of all."""
     query = visit.request.query_params
-    key, chosen = query.get("key", "").strip(), Chosen.of(visit)
+    key, chosen = query.get("key", "").strip(), OrderFilter.of(visit)
     gateway = visit.web.gateway
     items: Sequence[Mapping[str, Any]] = ()
     if key:
@@ -72,9 +72,9 @@ async def show(visit: Visit) -> Response:
     args = chosen.args(visit)
     if not items:
         page = await visit.ask_or(
-            at_hand.now(at_hand.history, gateway, limit=SHOWN),
+            at_hand.now(at_hand.history, gateway, limit=PAGE_ROWS),
             "history", **args, after=after, before=None if after else before, count=True,
-            limit=SHOWN,
+            limit=PAGE_ROWS,
         )  # fmt: skip
     return visit.page(
         "orders.html",
@@ -92,7 +92,7 @@ async def show(visit: Visit) -> Response:
 
 
 def offsets(visit: Visit, item: Mapping[str, Any]) -> list[str]:
-    """How long before or after the order each line was."""
+    """For each line of a story, how long before or after the order it was."""
     began = words.seconds_of(item["record"]["accepted_at"])
     found = []
     for line in item["lines"]:
@@ -104,7 +104,7 @@ def offsets(visit: Visit, item: Mapping[str, Any]) -> list[str]:
 
 
 def verdict(visit: Visit, item: Mapping[str, Any]) -> str:
-    """One or two sentences that settle what can be settled."""
+    """One or two sentences that say what is certain about the outcome."""
     record, t = item["record"], visit.t
     status, sent = record["status"], record["sent_at"]
     asked = words.long_of(visit.language, record["long"], item["unit"])

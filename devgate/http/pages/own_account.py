@@ -1,4 +1,4 @@
-"""One's own account: who one is, one's password, and where one is logged in."""
+"""The account of the viewer: name, password, second factor and sessions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def show(visit: Visit, err: DevgateError | None = None) -> Response:
         of_provider=of_provider(visit.web.gateway, caller.source.person),
         sessions=items,
         second=operation.needed(visit.web.gateway, caller.source.person),
-        least=MIN_PASSWORD,
+        min_password=MIN_PASSWORD,
         err=err,
         done=visit.t(DONE[done]) if done in DONE and err is None else "",
     )
@@ -84,7 +84,7 @@ def _second(visit: Visit, secret: str, err: DevgateError | None = None) -> Respo
 
 
 async def turned_on(visit: Visit) -> Response:
-    """Turn it on, and show the codes for when it is lost, this once."""
+    """Turn it on, and show the codes that replace a lost one. They are not shown again."""
     fields = await visit.form()
     secret = fields.get("secret", "")
     try:
@@ -101,7 +101,8 @@ async def turned_on(visit: Visit) -> Response:
 
 
 async def _off(visit: Visit, fields: Mapping[str, str], person: str) -> Response:
-    """With the same brake as at the login: who finds an open page guesses no code."""
+    """Turn the second factor off. Attempts are limited as at the login, so that somebody who finds
+    an open page cannot guess a code."""
     limit = visit.web.sessions.login_limit
     if not limit.code(person, trio.current_time()):
         raise CallerError("429", "too many attempts: try again in some minutes")
@@ -113,13 +114,13 @@ async def _off(visit: Visit, fields: Mapping[str, str], person: str) -> Response
 async def _password(visit: Visit, fields: Mapping[str, str], person: str) -> Response:
     await _proven(visit, "password", old=fields.get("old"), new=fields.get("new"))
     cookie = visit.web.sessions.by_name(person)
-    assert cookie is not None, "who has changed it is known"
+    assert cookie is not None, "a user who has changed the password is known"
     return await login.begun(visit, cookie, f"{PATH}?done=password")
 
 
 async def _proven(visit: Visit, operation: str, **args: Any) -> Mapping[str, Any]:
-    """Ask what needs the password, with the brake of a login: who finds an open page guesses no
-    password there."""
+    """Ask an operation that needs the password. Attempts are limited as at the login, so that
+    somebody who finds an open page cannot guess the password."""
     limit, address = visit.web.sessions.login_limit, address_of(visit.request)
     person, now = visit.must(operation).source.person, trio.current_time()
     if limit.wait(address, person, now) > 0:

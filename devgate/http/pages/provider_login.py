@@ -1,4 +1,4 @@
-"""Coming in through the provider of [http.oidc]: the way there, and the way back."""
+"""Logging in through the provider of [http.oidc]: the request to it, and the return from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from devgate.errors import DevgateError
 from devgate.gateway.operations.provider_users import Unwanted, known_as
 from devgate.http.auth import address_of
-from devgate.http.pages.login import BUSY, again, begun, form, tell_of_refusal
+from devgate.http.pages.login import BUSY_SECONDS, again, begun, form, tell_of_refusal
 from devgate.http.pages.view import Visit, own_path, to
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ log = logging.getLogger("devgate.access")
 
 PATH = "/login/oidc"
 CALLBACK = "/login/oidc/callback"
-# For the brake of logins: who comes back with what is not good waits, as for wrong passwords. It
-# is no user's name, so that nobody else waits.
+# The account for the limits of logins: an address whose answers are refused has to wait, as after
+# wrong passwords. No user has this name, so that nobody else waits.
 ACCOUNT = "\0provider"
 AWAY = "{provider} cannot be reached. Try again later, or log in with a password."
 
@@ -48,7 +48,7 @@ async def begin(visit: Visit) -> Response:
 
 
 async def ended(visit: Visit) -> Response:
-    """Who comes back from the provider, once for each time that he was sent there."""
+    """Answer a browser that returns from the provider. Each login can be ended once."""
     oidc = visit.web.oidc
     if oidc is None:
         return to("/login")
@@ -103,5 +103,7 @@ async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
     limit.succeeded(address, ACCOUNT)
     session = visit.web.sessions.by_name(name)
     if session is None or not limit.begin(name, trio.current_time()):
-        return again(visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY)
+        return again(
+            visit, "Too many people log in. Try again in {wait} seconds.", 429, BUSY_SECONDS
+        )
     return await begun(visit, session, path)

@@ -16,8 +16,8 @@ from devgate.http.pages.chosen import as_query, sites
 from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
 
-SHOWN = 50
-DAYS, MONTHS = 62, 24  # lines of a page, where a line is a day or a month
+PAGE_ROWS = 50
+PAGE_DAYS, PAGE_MONTHS = 62, 24  # rows of a page, if a row is a day or a month
 ABOUT: Mapping[str, str] = {
     "machine": "Machines", "site": "Sites", "day": "Days", "month": "Months",
 }  # fmt: skip
@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-class Chosen(NamedTuple):
+class ReportFilter(NamedTuple):
     """What is looked for. Days are those of the sites' zones, both included."""
 
     by: str
@@ -39,8 +39,8 @@ class Chosen(NamedTuple):
     sort: str
 
     @classmethod
-    def of(cls, visit: Visit) -> Chosen:
-        """What the query of the page asks for; what is not usable there is left out."""
+    def of(cls, visit: Visit) -> ReportFilter:
+        """What the query of the page asks for. Values that are not valid are ignored."""
         query = visit.request.query_params
         given = {name: query.get(name, "").strip() for name in cls._fields}
         if given["by"] not in BY:
@@ -57,22 +57,22 @@ class Chosen(NamedTuple):
         return cls(**{**given, "site": given["site"][:200]})
 
     def but(self, **others: str) -> str:
-        """It as a query, with something else in it."""
+        """The filter as a query, with these changes."""
         return as_query(self._asdict(), **others)
 
     @property
     def query(self) -> str:
-        """It as a query, for the next page."""
+        """The filter as a query, for the next page."""
         return self.but()
 
     def args(self) -> dict[str, object]:
-        """It as the fields of the operation."""
+        """The filter as fields of the operation."""
         return {name: value or None for name, value in self._asdict().items()}
 
 
 async def show(visit: Visit) -> Response:
-    """The report that the query asks for; without one, the month up to now by machine."""
-    chosen = Chosen.of(visit)
+    """The report that the query asks for; without a query, this month by machine."""
+    chosen = ReportFilter.of(visit)
     offset = number(visit.request.query_params.get("offset", "")) or 0
     problem, page = "", None
     try:
@@ -94,22 +94,23 @@ async def show(visit: Visit) -> Response:
         about=ABOUT,
         columns={name: title for name, title in COLUMNS.items() if _there(name, shown["total"])},
         sites=await sites(visit),
-        months=_around(chosen, shown),
+        months=_months(chosen, shown),
         file=chosen.but(**{"for": "spreadsheet"}),
     )
 
 
 def _shown(by: str) -> int:
-    return {"day": DAYS, "month": MONTHS}.get(by, SHOWN)
+    return {"day": PAGE_DAYS, "month": PAGE_MONTHS}.get(by, PAGE_ROWS)
 
 
 def _there(name: str, total: Mapping[str, Any]) -> bool:
-    """A column of times is for fleets that have machines which count them."""
+    """Whether the report has a column: `times` is only for fleets with machines that count
+    them."""
     return name != "times" or bool(total["times"])
 
 
-def _around(chosen: Chosen, page: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The month that is shown, or "", the one before and the one behind."""
+def _months(chosen: ReportFilter, page: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The month that is shown ("" if it is another span), the one before and the one after."""
     if not page["first"]:
         return "", "", ""
     first = date.fromisoformat(page["first"])
@@ -120,7 +121,7 @@ def _around(chosen: Chosen, page: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 async def nothing() -> dict[str, Any]:
-    """What memory has of it."""
+    """An empty report, for when the database cannot be read."""
     total = dict.fromkeys(COLUMNS, 0)
     return {
         "items": [], "total": {**total, "availability": None}, "count": 0, "next": None,

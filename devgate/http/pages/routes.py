@@ -51,11 +51,12 @@ from devgate.http.place import PathMethods
 from devgate.http.problems import Problem, http_status
 from devgate.http.web import Web
 
-Page = Callable[[Visit], Awaitable[Response]]
+PageHandler = Callable[[Visit], Awaitable[Response]]
 
 
 class Static(StaticFiles):
-    """Our own files. The browser asks each time whether they changed: they are few and small."""
+    """Our own files. The browser asks each time whether they changed, as they are few and
+    small."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file that the browser asks for again each time."""
@@ -67,27 +68,29 @@ class Static(StaticFiles):
 def routes(web: Web) -> list[BaseRoute]:
     """All pages."""
 
-    def page(path: str, show: Page, **others: Page) -> Route:
+    def page(path: str, show: PageHandler, **others: PageHandler) -> Route:
         """One path with all its methods: `show` is for GET and HEAD."""
         handlers = {"GET": show, **others}
         return Route(
             path, PathMethods({name: _endpoint(web, one) for name, one in handlers.items()})
         )
 
-    def living(path: str, show: Page, shown: live.Live, **others: Page) -> list[Route]:
-        """A page, and beneath /live what follows it."""
+    def living(
+        path: str, show: PageHandler, shown: live.Live, **others: PageHandler
+    ) -> list[Route]:
+        """A live page, and below /live the stream of its changes."""
         return [page(path, show, **others), page(f"/live{path}", live.following(shown))]
 
-    def button(path: str, press: Page) -> Route:
-        """What a form of another page asks for."""
+    def button(path: str, press: PageHandler) -> Route:
+        """A path that a form of another page posts to."""
         return Route(path, PathMethods({"POST": _endpoint(web, press)}))
 
     return [
         *living("/", fleet.show, fleet.LIVE),
         *living("/devices", devices.show, devices.LIVE),
         page("/devices/add", machine.add, POST=machine.added),
-        page("/devices/import", importing.show, POST=importing.look),
-        button("/devices/import/take", importing.take),
+        page("/devices/import", importing.show, POST=importing.preview),
+        button("/devices/import/take", importing.import_upload),
         *living("/devices/{imei}", device.show, device.LIVE),
         page("/devices/{imei}/edit", machine.edit, POST=machine.edited),
         page("/devices/{imei}/disable", machine.confirm, POST=machine.disabled),
@@ -99,10 +102,10 @@ def routes(web: Web) -> list[BaseRoute]:
         page("/devices/{imei}/{what}", device.confirm, POST=device.order),
         *living(unknown.PATH, unknown.show, unknown.LIVE, POST=unknown.act),
         *living(alerts.PATH, alerts.show, alerts.LIVE, POST=alerts.act),
-        page(alerts.ADD_RULE, alerts.rule, POST=alerts.keep_rule),
-        page("/alerts/rules/{name}", alerts.rule, POST=alerts.keep_rule),
-        page(alerts.ADD_RECEIVER, alerts.receiver, POST=alerts.keep_receiver),
-        page("/alerts/receivers/{name}", alerts.receiver, POST=alerts.keep_receiver),
+        page(alerts.ADD_RULE, alerts.rule, POST=alerts.store_rule),
+        page("/alerts/rules/{name}", alerts.rule, POST=alerts.store_rule),
+        page(alerts.ADD_RECEIVER, alerts.receiver, POST=alerts.store_receiver),
+        page("/alerts/receivers/{name}", alerts.receiver, POST=alerts.store_receiver),
         *living(maintenance.PATH, maintenance.show, maintenance.LIVE, POST=maintenance.act),
         page("/bulk", bulk.show_all, POST=bulk.begin),
         *living("/bulk/{id}", bulk.show, bulk.LIVE),
@@ -146,7 +149,7 @@ def routes(web: Web) -> list[BaseRoute]:
     ]
 
 
-def _endpoint(web: Web, show: Page) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(web: Web, show: PageHandler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         visit = Visit(web, request)
         try:

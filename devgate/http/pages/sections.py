@@ -1,4 +1,4 @@
-"""The sections of the settings: which there are, and which of them who looks may open.
+"""The sections of the settings, and which of them the viewer may open.
 
 A page of one of them has a line in SECTIONS, and its template extends `settings.html` and fills
 the block `section`.
@@ -14,8 +14,8 @@ class Section(NamedTuple):
     """One section, in the order of the navigation."""
 
     path: str
-    title: str  # as the translations have it
-    operation: str  # whoever may ask for it finds the section
+    title: str  # a key of the translations
+    operation: str  # who may ask for it may open the section
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -34,5 +34,5 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def sections(may: Callable[[str], bool]) -> list[Section]:
-    """Those that who looks may open: `may` says of an operation whether they may ask for it."""
+    """Those that the viewer may open; `may` says whether the viewer may ask for an operation."""
     return [one for one in SECTIONS if may(one.operation)]

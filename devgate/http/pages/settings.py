@@ -12,11 +12,9 @@ from devgate.http.pages import words
 from devgate.http.pages.view import Visit, to
 from devgate.http.problems import Problem
 
-LESS_THAN_A_SECOND = 1.0
-
 
 async def first(visit: Visit) -> Response:
-    """The first section that who looks may open. Raises Problem (403) if there is none."""
+    """The first section that the viewer may open. Raises Problem (403) if there is none."""
     if not visit.sections:
         raise Problem("401", "your role does not allow this; nothing was done")
     return to(visit.sections[0].path)
@@ -47,7 +45,7 @@ def written(visit: Visit, item: Mapping[str, Any]) -> str:
     if value is None or value in ("", []):
         return ""
     if item["unit"] == "seconds":
-        if 0 < value < LESS_THAN_A_SECOND:
+        if 0 < value < 1:  # words.span() has whole seconds
             return f"{value:g} {visit.t('s')}"
         return words.span(visit.language, value)
     if isinstance(value, bool):
@@ -56,7 +54,7 @@ def written(visit: Visit, item: Mapping[str, Any]) -> str:
 
 
 async def texts(visit: Visit) -> Response:
-    """What machines without texts of their own answer."""
+    """The texts of machines that have none of their own."""
     reply: Mapping[str, Any] = await visit.ask("settings")
     values = {one["key"]: one for one in reply["items"]}
     service = visit.web.gateway.settings.service

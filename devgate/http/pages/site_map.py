@@ -14,15 +14,15 @@ from devgate.http.pages.view import Visit
 from devgate.http.pages.words import number
 
 MIN_DEGREES = 2.0  # degrees of longitude that are shown at first, at least
-ALONE = 30.0  # ... where there is one place alone
-MARGIN = 1.25  # of what is shown around all sites
-ZOOMS = 8  # each shows half as much
-NAMED = 30  # sites whose names stand beside their dots: the largest of those that are shown
+ALONE_DEGREES = 30.0  # the same if there is only one place
+MARGIN_FACTOR = 1.25  # how much larger the map is at first than the area of all sites
+MAX_ZOOM = 8  # each level shows half as many degrees
+MAX_NAMED = 30  # sites whose names stand beside their dots: the largest of those that are shown
 WIDTH, HEIGHT = 1000.0, 560.0  # of the picture, in units of its own
 
 
-class Window(NamedTuple):
-    """What is shown. Its middle parallel keeps its shape."""
+class MapWindow(NamedTuple):
+    """The part of the map that is shown. Shapes are true at its middle parallel."""
 
     latitude: float  # of the middle
     longitude: float
@@ -35,7 +35,7 @@ class Window(NamedTuple):
 
     @property
     def stretch(self) -> float:
-        """How much longer a degree of latitude is."""
+        """How much longer than a degree of longitude a degree of latitude is."""
         return 1 / max(0.2, math.cos(math.radians(self.latitude)))
 
     def at(self, latitude: float, longitude: float) -> tuple[float, float]:
@@ -44,7 +44,7 @@ class Window(NamedTuple):
         y = HEIGHT / 2 - (latitude - self.latitude) * self.scale * self.stretch
         return round(x, 1), round(y, 1)
 
-    def moved(self, east: float, north: float) -> Window:
+    def moved(self, east: float, north: float) -> MapWindow:
         """The part that is `east` widths and `north` heights away."""
         high = self.degrees * HEIGHT / WIDTH / self.stretch
         return self._replace(
@@ -53,25 +53,27 @@ class Window(NamedTuple):
         )
 
 
-def around(places: Sequence[Mapping[str, Any]]) -> Window:
+def around(places: Sequence[Mapping[str, Any]]) -> MapWindow:
     """The window that has all of them."""
     if not places:
-        return Window(20.0, 0.0, 360.0)
+        return MapWindow(20.0, 0.0, 360.0)
     north, east = ([one[name] for one in places] for name in ("latitude", "longitude"))
-    middle = Window((min(north) + max(north)) / 2, (min(east) + max(east)) / 2, 1.0)
+    middle = MapWindow((min(north) + max(north)) / 2, (min(east) + max(east)) / 2, 1.0)
     wide = max(east) - min(east)
     high = (max(north) - min(north)) * middle.stretch * WIDTH / HEIGHT
-    if wide == high == 0:  # a place alone says nothing without the land around it
-        return middle._replace(degrees=ALONE)
-    return middle._replace(degrees=min(360.0, max(MIN_DEGREES, MARGIN * wide, MARGIN * high)))
+    if wide == high == 0:  # a single place needs the land around it
+        return middle._replace(degrees=ALONE_DEGREES)
+    return middle._replace(
+        degrees=min(360.0, max(MIN_DEGREES, MARGIN_FACTOR * wide, MARGIN_FACTOR * high))
+    )
 
 
-def _number(text: str, most: float) -> float | None:
+def _number(text: str, limit: float) -> float | None:
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if -most <= value <= most else None
+    return value if -limit <= value <= limit else None
 
 
 async def show(visit: Visit) -> Response:
@@ -80,9 +82,9 @@ async def show(visit: Visit) -> Response:
     query = visit.request.query_params
     items: Sequence[Mapping[str, Any]] = found["items"]
     whole = around(items)
-    zoom = min(ZOOMS, number(query.get("zoom", "")) or 0)
+    zoom = min(MAX_ZOOM, number(query.get("zoom", "")) or 0)
     north, east = _number(query.get("north", ""), 85), _number(query.get("east", ""), 180)
-    window = Window(
+    window = MapWindow(
         whole.latitude if north is None else north,
         whole.longitude if east is None else east,
         whole.degrees / 2**zoom,
@@ -93,12 +95,12 @@ async def show(visit: Visit) -> Response:
         title=visit.t("Map"),
         found=found,
         dots=dots[::-1],  # the largest lie beneath
-        names=dots[:NAMED],
+        names=dots[:MAX_NAMED],
         land=_land(window),
         size=(WIDTH, HEIGHT),
         zoom=zoom,
         links={
-            "in": _query(window, min(ZOOMS, zoom + 1)),
+            "in": _query(window, min(MAX_ZOOM, zoom + 1)),
             "out": _query(window, zoom - 1) if zoom > 1 else "",
             **{
                 name: _query(window.moved(*by), zoom)
@@ -109,12 +111,12 @@ async def show(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-def _query(window: Window, zoom: int) -> str:
+def _query(window: MapWindow, zoom: int) -> str:
     place = {"north": f"{window.latitude:.4f}", "east": f"{window.longitude:.4f}"}
     return "?" + urlencode({"zoom": zoom, **place})
 
 
-def _land(window: Window) -> dict[str, float]:
+def _land(window: MapWindow) -> dict[str, float]:
     """Where the image of the whole land lies in the picture."""
     x, y = window.at(90.0, -180.0)
     return {
@@ -123,7 +125,7 @@ def _land(window: Window) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _dot(window: Window, one: Mapping[str, Any]) -> dict[str, Any] | None:
+def _dot(window: MapWindow, one: Mapping[str, Any]) -> dict[str, Any] | None:
     x, y = window.at(one["latitude"], one["longitude"])
     if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
         return None

@@ -18,9 +18,9 @@ from devgate.model import alternatives, imei
 from devgate.store.unknown import REASONS
 
 PATH = "/unknown-devices"
-SHOWN = 50
-NEWS = ("device.unknown", "device.added", "device.changed", "device.removed")
-# A button of the page: the operation, what it is asked besides, and what the page says then.
+PAGE_ROWS = 50
+EVENT_TYPES = ("device.unknown", "device.added", "device.changed", "device.removed")
+# A button of the page: its operation, further fields, and the message of the page afterwards.
 ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
     "approve": ("approve", {}, "approved"),
     "dismiss": ("dismiss", {}, "dismissed"),
@@ -52,7 +52,7 @@ async def values(visit: Visit) -> Values:
         reason=reason if reason in REASONS else None,
         dismissed=dismissed or None,
         after=query.get("after") or None,
-        limit=SHOWN,
+        limit=PAGE_ROWS,
     )
     chosen = {"reason": reason, "dismissed": "1" if dismissed else ""}
     return {
@@ -66,8 +66,8 @@ async def values(visit: Visit) -> Values:
     }
 
 
-# Of most attempts there is no event.
-LIVE = Live("unknown_devices.html", values, of_types(Concern.LATER, *NEWS), pulse=20.0)
+# Most attempts to register make no event.
+LIVE = Live("unknown_devices.html", values, of_types(Concern.LATER, *EVENT_TYPES), pulse=20.0)
 
 
 async def act(visit: Visit) -> Response:

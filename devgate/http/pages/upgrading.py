@@ -22,8 +22,8 @@ async def show(visit: Visit) -> Response:
 
 
 async def act(visit: Visit) -> Response:
-    """Let it take over. The process that ends says what came of it: who looks may have to log in
-    at the new one again."""
+    """Let it take over. The process that ends shows the result, because the viewer may have to log
+    in again at the new one."""
     await visit.form()
     try:
         return await _page(visit, done=await visit.ask("upgrade"))

@@ -1,4 +1,4 @@
-"""One visit: who looks, in which language and zone, and the page that is made of it."""
+"""One visit: the viewer, the language and the zone, and the page that is made of them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ LANGUAGE, THEME, ZONE, VISITOR = (
     "devgate_language", "devgate_theme", "devgate_zone", "devgate_visitor",
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
-A_YEAR = 365 * 86400
-TRY_SECONDS = 5.0  # until a page tries again to read a database that could not be read
-# The parts of every page that live: what is wrong with the gateway, and how many outcomes are
+YEAR_SECONDS = 365 * 86400
+RETRY_SECONDS = 5.0  # until a page tries again to read a database that could not be read
+# The live parts of every page: what is wrong with the gateway, and how many outcomes are
 # unresolved.
-AROUND = frozenset({"banner", "unresolved"})
-SEEN = "seen"  # in the address of what follows a page: the newest event that it may show
+COMMON_PARTS = frozenset({"banner", "unresolved"})
+SEEN = "seen"  # in the address of a page's stream: the newest event that the page may show
 
 
 class Visit:
-    """A request for a page, or for what follows one.
+    """A request for a page, or for the stream of its changes.
 
-    With `scripted`, times are left empty, for the script fills them in: so what is drawn is the
-    same for everybody's zone, and as long as nothing changes.
+    With `scripted`, times are left empty and the script fills them in: so the HTML is the same in
+    all zones, and for as long as nothing changes.
     """
 
     def __init__(self, web: Web, request: Request) -> None:
@@ -62,7 +62,7 @@ class Visit:
         self.zone_name = cookies.get(ZONE)
         self.zone: tzinfo = words.zone(self.zone_name)
         self.now = time()
-        self.seen = web.events.last  # what the page shows is no older than that
+        self.seen = web.events.last  # the page shows at least the events up to this one
         self.scripted = False
         self.away = ""  # why the database could not be read for this page
         self.unknown = ""  # how many unknown outcomes are unresolved, for the header
@@ -70,26 +70,26 @@ class Visit:
         self.visitor = known if 20 <= len(known) <= 64 else secrets.token_urlsafe(24)
 
     def t(self, text: str, **values: object) -> str:
-        """A text in the language of who looks."""
+        """A text in the language of the viewer."""
         return translate(self.language, text, **values)
 
     def said(self, message: str) -> str:
-        """What the gateway says, in the language of who looks."""
+        """A message of the gateway, in the language of the viewer."""
         return said(self.language, message)
 
     def may(self, operation: str) -> bool:
-        """Whether who looks may do that."""
+        """Whether the viewer may ask for this operation."""
         return self.caller is not None and self.caller.may(operation)
 
     def must(self, operation: str) -> Caller:
-        """Who looks. Raises Problem (403) if that one may not ask for this operation."""
+        """The viewer. Raises Problem (403) if that one may not ask for this operation."""
         if self.caller is None or not self.caller.may(operation):
             refuse(self.web, self.request, "role", self.caller, operation)
             raise Problem("401", "your role does not allow this; nothing was done")
         return self.caller
 
     async def ask(self, type: str, **args: object) -> Reply:
-        """The reply of an operation, asked in the name of who looks.
+        """The reply of an operation, asked with the rights of the viewer.
 
         Raises Problem if that one may not, and DevgateError as `dispatch` does.
         """
@@ -97,20 +97,20 @@ class Visit:
         given = {name: value for name, value in args.items() if value is not None}
         reply = await self.web.dispatch({"type": type, **given}, caller.source)
         assert not isinstance(reply, Stream), "pages ask for no streams here"
-        with suppress(StoreError):  # a page says what it can
+        with suppress(StoreError):  # then the page shows less of these devices
             await self.web.gateway.knowledge.learn(_imeis(reply))
         return reply
 
     async def ask_or(
         self, at_hand: Callable[[], Awaitable[Reply]], type: str, **args: object
     ) -> Reply:
-        """ask(), or what is in memory where the database cannot be read: the page says so."""
-        if self.sites is not None:  # memory is not narrowed to them
+        """As ask(); but at_hand(), from memory, if the database cannot be read. `away` says so."""
+        if self.sites is not None:  # replies from memory are of all sites
             return await self.ask(type, **args)
         records, (failed, why) = self.web.gateway.records, self.web.unread
         if records.stuck:
             self.away = records.state
-        elif records.state != "ok" and trio.current_time() < failed + TRY_SECONDS:
+        elif records.state != "ok" and trio.current_time() < failed + RETRY_SECONDS:
             self.away = why
         if not self.away:  # one wait for a database that does not answer is enough
             try:
@@ -122,22 +122,22 @@ class Visit:
 
     @property
     def sites(self) -> frozenset[str] | None:
-        """The sites that who looks is limited to; None: to none."""
+        """The sites that the viewer is limited to; None: not limited."""
         return self.caller.sites if self.caller else None
 
     @property
     def role(self) -> str:
-        """The role of who looks, as a key of the translations."""
+        """The role of the viewer, as a key of the translations."""
         return f"role.{self.caller.role}" if self.caller else ""
 
     @property
     def sections(self) -> list[Section]:
-        """The sections of the settings that who looks may open."""
+        """The sections of the settings that the viewer may open."""
         return sections(self.may)
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the database; nothing for who is not known."""
+        """What is wrong with the database; "" for an unknown viewer."""
         if self.caller is None:
             return ""
         state = self.web.gateway.records.state
@@ -145,12 +145,12 @@ class Visit:
 
     @property
     def held(self) -> Mapping[str, Any] | None:
-        """The quarantine; nothing if there is none, or for who is not known."""
+        """The quarantine; None if there is none, or for an unknown viewer."""
         return None if self.caller is None else quarantine.found(self.web.gateway)
 
     @property
     def live(self) -> str:
-        """Where the page is followed: beneath /live, at its own address."""
+        """The address of the stream of this page's changes: its own path below /live."""
         url = self.request.url
         query = f"{url.query}&" if url.query else ""
         return f"/live{url.path}?{query}{SEEN}={self.seen}"
@@ -168,7 +168,7 @@ class Visit:
 
     @property
     def form_token(self) -> str:
-        """What every form carries, so that no other site can send it."""
+        """The hidden field of every form, without which no other site can send it."""
         session = self.caller.session if self.caller else None
         return self.web.sessions.form_token(session, self.visitor)
 
@@ -176,10 +176,10 @@ class Visit:
         """The fields of a form of ours. Raises CallerError for one that comes from elsewhere, and
         Problem as `arguments.form` does."""
         fields = await arguments.form(self.request)
-        self.own(fields)
+        self.must_be_own_form(fields)
         return fields
 
-    def own(self, fields: Mapping[str, str]) -> None:
+    def must_be_own_form(self, fields: Mapping[str, str]) -> None:
         """Raises CallerError for the fields of a form that comes from elsewhere."""
         session = self.caller.session if self.caller else None
         if not self.web.sessions.is_own_form(session, self.visitor, fields.get("form", "")):
@@ -200,7 +200,7 @@ class Visit:
         status, and the template has its text as `problem`."""
         if err is not None:
             status, values = http_status(err.status), {"problem": str(err), **values}
-        html = templates.get_template(template).render(self._around(values))
+        html = templates.get_template(template).render(self._context(values))
         response = HTMLResponse(html, status)
         name = self.web.sessions.prefix + VISITOR
         self.remember(response, name, self.visitor, hidden=True)
@@ -209,10 +209,10 @@ class Visit:
     def parts(
         self, template: str, values: Mapping[str, Any], which: Container[str] | None = None
     ) -> dict[str, str]:
-        """The parts of a page that live: all its blocks but the main one, or some of them."""
+        """The live parts of a page: all its blocks but the main one, or those of `which`."""
         base, found = templates.get_template("base.html"), templates.get_template(template)
-        context = found.new_context(self._around(values))
-        blocks = {**found.blocks, **{name: base.blocks[name] for name in AROUND}}
+        context = found.new_context(self._context(values))
+        blocks = {**found.blocks, **{name: base.blocks[name] for name in COMMON_PARTS}}
         return {
             name: "".join(block(context))
             for name, block in blocks.items()
@@ -220,11 +220,11 @@ class Visit:
         }
 
     def drawn(self, template: str, values: Mapping[str, Any]) -> str:
-        """A piece of a page, made from a template of its own."""
-        return templates.get_template(template).render(self._around(values))
+        """A piece of a page, made from this template."""
+        return templates.get_template(template).render(self._context(values))
 
-    def _around(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What all templates work with, and what this one does."""
+    def _context(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a template: those of all templates, and these."""
         return {
             "visit": self,
             "t": self.t,
@@ -241,7 +241,7 @@ class Visit:
         }
 
     def when(self, text: object, form: str = "full") -> Markup:
-        """A time in the viewer's zone. The script corrects it where the zone is not known yet."""
+        """A time in the viewer's zone. The script corrects it if the zone is not known yet."""
         at = words.moment(text)
         if at is None:
             return Markup("")
@@ -250,7 +250,7 @@ class Visit:
         )
 
     def ago(self, text: object) -> Markup:
-        """How long ago that is. The script goes on counting."""
+        """How long ago that is. The script keeps it up to date."""
         at = words.moment(text)
         if at is None:
             return Markup("")
@@ -268,7 +268,7 @@ class Visit:
     def remember(self, response: Response, name: str, value: str, *, hidden: bool = False) -> None:
         """Set a cookie for a year; `hidden` from scripts."""
         response.set_cookie(
-            name, value, A_YEAR, httponly=hidden, samesite="lax", secure=self.secure
+            name, value, YEAR_SECONDS, httponly=hidden, samesite="lax", secure=self.secure
         )
 
     @property
@@ -278,7 +278,7 @@ class Visit:
 
 
 def _imeis(reply: Reply) -> Iterator[str]:
-    """The devices that a reply is about: what they count is shown with their commands."""
+    """The devices that a reply is about: pages show with a command what its device counts."""
     items: Any = reply.get("items", ())
     for item in (reply, *items):
         if isinstance(item, Mapping) and isinstance(device := item.get("imei"), str):
@@ -286,7 +286,7 @@ def _imeis(reply: Reply) -> Iterator[str]:
 
 
 def to(path: str) -> Response:
-    """On to another page, after a form: reloading that one sends nothing again."""
+    """Redirect to another page after a form, so that a reload does not send the form again."""
     return RedirectResponse(path, 303)
 
 

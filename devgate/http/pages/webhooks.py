@@ -1,4 +1,4 @@
-"""Receivers of events: a list, what adds one, and what is done to one."""
+"""Webhooks: a list of them, and the forms that add, pause, test and remove one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH = "/settings/webhooks"
 LOOKS: Mapping[str, str] = {
     "ok": "online", "failing": "failed", "disabled": "disabled", "unusable": "failed",
 }  # fmt: skip
-# A button of the list: the operation, what it is asked besides, and what the page says then.
+# A button of the list: its operation, further fields, and the message of the page afterwards.
 ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
     "test": ("webhook_test", {}, "tested"),
     "pause": ("webhook_edit", {"enabled": False}, "paused"),
@@ -94,7 +94,7 @@ def _wanted(fields: Mapping[str, str]) -> Sequence[str]:
 
 
 async def remove(visit: Visit) -> Response:
-    """What it means to remove a receiver, before it is done."""
+    """The page that says what the removal of a webhook means, with the button for it."""
     visit.must("webhook_remove")
     name = visit.request.path_params["name"]
     reply: Mapping[str, Any] = await visit.ask("webhooks")

@@ -48,7 +48,7 @@ STATUS: Mapping[str, str] = {
     "429": "Queue full",
     "503": "Refused: not on disk",
 }
-STOPPED = frozenset({MESSAGES["503"], UNSENT})  # a 503 that is not the database's
+STOPPED = frozenset({MESSAGES["503"], UNSENT})  # a 503 because the gateway stopped
 
 # What to do about a status, on the page that says that something could not be done.
 ADVICE: Mapping[str, str] = {
@@ -81,7 +81,7 @@ VERDICT: Mapping[str, str] = {
 
 
 def zone(name: str | None) -> tzinfo:
-    """The viewer's zone, by the name that the browser told; UTC where it says nothing of use."""
+    """The viewer's zone, by the name that the browser gave; UTC if there is no such zone."""
     if name and len(name) <= 64:
         try:
             return ZoneInfo(name)
@@ -118,7 +118,7 @@ def formed(at: datetime, form: str, where: tzinfo, language: Language = "zh") ->
 
 
 def time_tag(text: object, form: str, shown: str) -> Markup:
-    """A time as HTML: the browser shows it in its own zone."""
+    """A time as HTML: the script shows it in the zone of the browser."""
     return Markup(f'<time datetime="{escape(text)}" data-form="{form}">{shown}</time>')
 
 
@@ -137,7 +137,7 @@ def long_of(language: Language, number: object, unit: str = "seconds") -> str:
 
 
 def number(text: str, digits: int = 7) -> int | None:
-    """A whole number of at most `digits` digits; None for what is none."""
+    """A whole number of at most `digits` digits; None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
@@ -155,8 +155,8 @@ def read_long(text: str, unit: str) -> int | None:
 
 
 def midnight(day: str, where: tzinfo) -> datetime | None:
-    """When that day (`2026-11-24`) began for the viewer; None for no day that can be counted from
-    1970 on, with its neighbours."""
+    """When that day (`2026-11-24`) began for the viewer. None for a text that is no day, and for
+    days so early or late that a neighbour could not be expressed."""
     try:
         found = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=where)
     except ValueError:
@@ -165,7 +165,7 @@ def midnight(day: str, where: tzinfo) -> datetime | None:
 
 
 def neighbours(begin: datetime, where: tzinfo) -> tuple[str, str]:
-    """The day before and the day behind, as they stand in a URL."""
+    """The day before and the day after, as they stand in a URL."""
     here = begin.astimezone(where)
     before, behind = (here + timedelta(days=n) for n in (-1, 1))
     return before.strftime(FORMS["day"]), behind.strftime(FORMS["day"])

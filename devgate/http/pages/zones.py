@@ -1,4 +1,4 @@
-"""The time zones of sites: by them the days of reports are cut."""
+"""The time zones of sites: they decide where a day of a report begins."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // @ts-check
-// What charts say at a place: under a pointer or a finger, and with the arrow keys. The server has
-// drawn them; here is only a line, and a box with the values.
+// The values of a chart at a place: under a pointer or a finger, and with the arrow keys. The server
+// draws the charts; this script adds a line, and a box with the values.
 
 import { formed } from "./live.js";
 
@@ -34,7 +34,7 @@ function said(chart, n) {
     const slots = Number(chart.dataset.slots) || series.at.length;
     const rows = series.names.flatMap((name, i) => {
       const value = series.values[i][n];
-      // Of several, those that are none say nothing.
+      // Of several values, those that are missing are left out.
       return value === null || (!value && series.names.length > 1) ? [] : [{ name, kind: series.kinds[i], text: String(value) }];
     });
     return { when: new Date(series.at[n] * 1000), form: series.form, rows, from: n / slots, size: 1 / slots };
@@ -119,6 +119,6 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   show(chart, to[event.key]);
 });
-// The page has been drawn anew beneath it.
+// The part of the page with the chart was drawn again.
 document.addEventListener("shown", () => { if (open) { if (open.isConnected) show(open, place); else hide(); } });
 addEventListener("resize", hide);

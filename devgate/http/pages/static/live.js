@@ -1,6 +1,6 @@
 // @ts-check
-// What a page does besides being read: it shows what changed, and times in the viewer's zone,
-// and helps the keyboard. Everything works without it, but for the live frames.
+// The script of every page: it shows what changed, and times in the viewer's zone, and helps with
+// the keyboard. Without it, everything but the live frames works.
 
 const MAX_FRAMES = 300;
 const RETRY_MS = 10_000; // milliseconds until a page that was turned away tries again
@@ -13,7 +13,7 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const digits = (n, size = 2) => String(n).padStart(size, "0");
 
 const units = (document.body.dataset.units ?? "").split(" ");
-// A browser's clock may be wrong; how far, it tells by when the page was made.
+// A browser's clock may be wrong: the time at which the page was made shows by how much.
 const fast = Date.now() - 1000 * Number(document.body.dataset.now);
 
 /** `2 h 5 min`: how long ago that was, as the server says it. @param {Date} since */
@@ -86,26 +86,26 @@ function morph(old, fresh) {
 /** Parts that came and are not shown yet, by name. @type {Map<string, string>} */
 const waiting = new Map();
 
-/** A row of a part is called PART/ROW. Who knows a newer PART needs its older rows no longer.
+/** A row of a part is named PART/ROW. With a newer PART its older rows are not needed any more.
  * @param {Record<string, string>} parts */
-function take(parts) {
+function addParts(parts) {
   for (const name of Object.keys(parts)) {
     for (const old of waiting.keys()) if (old.startsWith(`${name}/`)) waiting.delete(old);
   }
   for (const [name, html] of Object.entries(parts)) waiting.set(name, html);
 }
 
-/** Show what waits. A list that somebody is choosing from keeps its order until that is done; its
- * rows change where they are. */
+/** Show the parts that wait. A list with ticked rows keeps its order until none is ticked; its rows
+ * change where they are. */
 function show() {
   for (const part of all("[data-part]")) {
     const name = part.dataset.part ?? "";
     const html = waiting.get(name);
     const row = name.includes("/");
     if (html === undefined || (!row && part.querySelector("input[type=checkbox]:checked"))) continue;
-    // Behind a list that waits, its rows are shown again, for they are newer.
+    // After a list that waited, its rows are shown again, for they are newer.
     if (!row || !waiting.has(name.slice(0, name.indexOf("/")))) waiting.delete(name);
-    // A row is none outside of a table.
+    // HTML of a row is only parsed as a row inside of a table.
     const fresh = new DOMParser().parseFromString(row ? `<table>${html}</table>` : html, "text/html");
     localise(fresh);
     const other = fresh.querySelector("[data-part]");
@@ -152,17 +152,17 @@ function follow(url) {
     });
     source.addEventListener("gone", () => location.reload());
     source.addEventListener("parts", (event) => {
-      take(JSON.parse(event.data));
+      addParts(JSON.parse(event.data));
       show();
       tell(true);
     });
   };
-  // A connection may be dead without anybody's saying so: after a sleep, or behind some proxies.
+  // A connection may be dead without an error: after a sleep, or behind some proxies.
   setInterval(() => {
     if (source && Date.now() - heard > SILENT_MS) { tell(false); close(); open(); }
   }, 5000);
   // A browser has six connections for all pages of one site: only those that are seen use one.
-  // Who comes back is sent all that happened meanwhile.
+  // A page that comes back is sent all that changed in the meantime.
   const seen = () => { if (document.hidden) close(); else if (!source) open(); };
   document.addEventListener("visibilitychange", seen);
   document.addEventListener("change", show);
@@ -198,7 +198,7 @@ function tap(card) {
     if (low) list.scrollTop = list.scrollHeight;
   };
   /** @param {MessageEvent<string>} event */
-  const told = (event) => {
+  const onFrame = (event) => {
     const line = JSON.parse(event.data);
     const into = line.direction === "in";
     const arrow = piece("span", into ? "→" : "←", line.direction);
@@ -217,15 +217,15 @@ function tap(card) {
     list.querySelector(".empty")?.remove();
     source = new EventSource(card.dataset.frames ?? "");
     source.addEventListener("open", () => list.setAttribute("data-on", ""));
-    source.addEventListener("message", told);
+    source.addEventListener("message", onFrame);
     source.addEventListener("missed", missed);
     button.textContent = button.dataset.stop ?? "";
   });
   addEventListener("pagehide", end);
 }
 
-/** Of a page that does not follow what happens: its banner goes once the outage that it tells of is
- * over. What the page shows besides stays, for somebody may be filling it in. */
+/** For a page that is not live: its banner is removed once the outage is over. The rest of the page
+ * stays, for somebody may be filling in a form. */
 async function clear() {
   const banner = all("[data-part=banner][data-trouble]")[0];
   if (!banner) return;
