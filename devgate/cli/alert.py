@@ -1,6 +1,6 @@
-"""`devgate alert`: what fires, what was sent, and who is told of what.
+"""`devgate alert`: what fires, what was sent, and who is notified of what.
 
-All of it is asked of the running gateway: only there has a rule an effect.
+All commands ask the running gateway: a rule has an effect only there.
 """
 
 from __future__ import annotations

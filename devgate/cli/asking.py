@@ -19,15 +19,15 @@ def answer(
     where: Where,
     request: Mapping[str, Any],
     text: Callable[[Mapping[str, Any]], str] | None = None,
-    patience: float = REPLY_SECONDS,
+    reply_seconds: float = REPLY_SECONDS,
 ) -> NoReturn:
-    """Ask, and end with the reply, as output.finish() does. `patience`: seconds until it is
-    there."""
-    finish(ask(where.socket(), request, patience), where.as_json, text)
+    """Ask, and end with the reply, as output.finish() does. `reply_seconds`: how long it may
+    take."""
+    finish(ask(where.socket(), request, reply_seconds), where.as_json, text)
 
 
 def answered(where: Where, request: Mapping[str, Any]) -> Reply:
-    """The reply to a request. One that is no success ends the command."""
+    """The reply to a request. A reply that is no success ends the command."""
     reply = ask(where.socket(), request)
     if exit_code(reply):
         finish(reply, where.as_json)
@@ -35,17 +35,17 @@ def answered(where: Where, request: Mapping[str, Any]) -> Reply:
 
 
 def pages(
-    where: Where, request: Mapping[str, Any], size: int, most: int | None = None,
+    where: Where, request: Mapping[str, Any], size: int, limit: int | None = None,
     place: str = "after",
 ) -> Iterator[Reply]:  # fmt: skip
-    """A list page by page, each asked for when the one before was taken: `size` items at once, and
-    `most` in all. `place` is the field that says where a page begins."""
-    left, more = most or sys.maxsize, dict[str, Any]()
+    """A list page by page, `size` items at once and up to `limit` in all. Each page is asked for
+    when the caller is done with the one before. `place` is the field that says where it begins."""
+    remaining, more = limit or sys.maxsize, dict[str, Any]()
     while True:
-        reply = answered(where, {**request, **more, "limit": min(left, size)})
+        reply = answered(where, {**request, **more, "limit": min(remaining, size)})
         yield reply
-        left -= len(reply["items"])
-        if left <= 0 or reply.get("next") is None:
+        remaining -= len(reply["items"])
+        if remaining <= 0 or reply.get("next") is None:
             return
         more = {place: reply["next"]}
 
@@ -53,9 +53,9 @@ def pages(
 def print_csv(
     header: Sequence[str], found: Iterable[Reply], row: Callable[[Any], Sequence[object]]
 ) -> NoReturn:
-    """The items of pages as CSV, and end. A program that reads slowly keeps nothing open at the
+    """Print the items of pages as CSV, and end. A slow reader of the CSV holds nothing open at the
     gateway."""
-    import csv  # not for every command
+    import csv  # only here: other commands need not load it
 
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(header)
@@ -65,11 +65,11 @@ def print_csv(
     raise SystemExit(0)
 
 
-def first_line(file: TextIO, option: str, most: int) -> str:
-    """What a file that an option names has in its first line, which is a secret. None ends the
-    command."""
+def first_line(file: TextIO, option: str, max_length: int) -> str:
+    """The first line of a file that an option names, which is a secret. If there is none, the
+    command ends."""
     try:
-        line = file.readline(most).strip()
+        line = file.readline(max_length).strip()
     except UnicodeDecodeError:
         fail(f"{option} {file.name}: UTF-8 expected")
     return line or fail(f"{option} {file.name}: its first line is empty")

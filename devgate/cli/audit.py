@@ -1,4 +1,4 @@
-"""`devgate audit`: who changed what, and who came in."""
+"""`devgate audit`: who changed what, and who logged in."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from devgate.cli.asking import given, pages, print_csv
 from devgate.cli.language import said
 from devgate.cli.moments import exact
 from devgate.cli.output import Where, common, finish, in_short, say, table
-from devgate.cli.params import Moment
+from devgate.cli.params import MomentType
 from devgate.model import AUDIT_CSV, audit_detail, audit_row
 
-LIMIT, PAGE = 50, 1000  # events that are shown by default, and that are asked for at once
+LIMIT, PAGE_SIZE = 50, 1000  # events that are shown by default, and that are asked for at once
 
 
 @click.command()
 @click.option("--by", "source", metavar="WHO", help="Only by this one: anna, web:anna, socket.")
 @click.option("--events", metavar="TYPES", help="Only these: account, session.began, device.")
-@click.option("--since", type=Moment(), help="Then or later: a date, or 7d ago.")
-@click.option("--until", type=Moment(), help="Before then.")
+@click.option("--since", type=MomentType(), help="Then or later: a date, or 7d ago.")
+@click.option("--until", type=MomentType(), help="Before then.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=LIMIT, show_default=True,
               help="At most that many.")  # fmt: skip
 @click.option("--csv", "as_csv", is_flag=True, help="All that fit, as CSV.")
@@ -38,8 +38,8 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
     """
     request = {"type": "audit", **given(**filters)}
     if as_csv:
-        print_csv(AUDIT_CSV, pages(where, request, PAGE), audit_row)
-    # Looked for further and further back, until there are `limit`.
+        print_csv(AUDIT_CSV, pages(where, request, PAGE_SIZE), audit_row)
+    # Page by page back into the past, until there are `limit`.
     found = list(pages(where, request, limit, limit))
     items = [one for page in found for one in page["items"]]
     if where.as_json:
@@ -51,7 +51,7 @@ def audit(where: Where, /, limit: int, as_csv: bool, **filters: object) -> None:
 
 
 def _row(event: Mapping[str, Any]) -> list[object]:
-    """An event as a line of the table: as in CSV, in words and bounded."""
+    """An event as a row of the table: as in CSV, but with its detail in words and shortened."""
     at, _, *row, _ = audit_row(event)
     detail = audit_detail(event)
     text = in_short(detail) if detail else ""

@@ -28,12 +28,12 @@ from devgate.model import Imei, imei, shown, unknown_field
 
 COLUMNS = ("imei", "long", "key")
 MAX_KEY = 128  # control.md section 1
-# Enough to keep the gateway's group commit busy, and far below what its sockets buffer.
-WINDOW = 32
-SHOWN = 20  # bad lines; a file of another kind has one on every line
+# Enough for group commits of the gateway, and far below what its sockets buffer.
+MAX_IN_FLIGHT = 32
+MAX_BAD_SHOWN = 20  # bad lines: in a file of another kind every line is bad
 
 
-class Order(NamedTuple):
+class StartLine(NamedTuple):
     """One start of the file, and the line where it stands."""
 
     line: int
@@ -47,21 +47,21 @@ class Order(NamedTuple):
         return {**fields, **extra, "id": self.line}
 
 
-class Bad(NamedTuple):
+class BadLine(NamedTuple):
     """A line that holds no start, and why."""
 
     line: int
     why: str
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Order | Bad]:
+def read(lines: Iterable[bytes]) -> Iterator[StartLine | BadLine]:
     """The starts of a file: CSV, with or without a header, or JSON objects, one a line.
 
     Empty lines are passed over. A file whose first line opens with `{` is JSON throughout.
     """
     columns: list[str] | None = None
     as_json: bool | None = None
-    keys: dict[str, Order] = {}
+    keys: dict[str, StartLine] = {}
     for number, raw in enumerate(lines, 1):
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
@@ -80,15 +80,15 @@ def read(lines: Iterable[bytes]) -> Iterator[Order | Bad]:
                 fields = _row(cells, columns)
             order = _order(number, fields)
         except UnicodeDecodeError:
-            yield Bad(number, "not UTF-8")
+            yield BadLine(number, "not UTF-8")
         except (ValueError, csv.Error, CallerError) as err:
-            yield Bad(number, str(err))
+            yield BadLine(number, str(err))
             columns = columns or list(COLUMNS)  # a bad first line is reported once
         else:
             if order.key is not None:
                 first = keys.setdefault(order.key, order)
                 if first[1:3] != order[1:3]:
-                    yield Bad(number, f"key: line {first.line} has it for another start")
+                    yield BadLine(number, f"key: line {first.line} has it for another start")
                     continue
             yield order
 
@@ -121,7 +121,7 @@ def _row(cells: list[str], columns: list[str]) -> Mapping[str, object]:
     return {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
 
 
-def _order(line: int, fields: Mapping[str, object]) -> Order:
+def _order(line: int, fields: Mapping[str, object]) -> StartLine:
     """Raises ValueError or CallerError, with a sentence that names the field."""
     if unknown := sorted(set(fields) - set(COLUMNS)):
         raise ValueError(unknown_field(unknown[0], COLUMNS))
@@ -132,28 +132,28 @@ def _order(line: int, fields: Mapping[str, object]) -> Order:
     if key is not None and not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY):
         raise ValueError(f"key: 1 to {MAX_KEY} characters expected, not {shown(key)}")
     try:
-        return Order(line, imei(fields.get("imei")), long(str(number)), key)
+        return StartLine(line, imei(fields.get("imei")), long(str(number)), key)
     except ValueError as err:
         raise ValueError(f"long: {err}") from None
 
 
-def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float) -> NoReturn:
+def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], reply_seconds: float) -> NoReturn:
     """Check the whole file, start all its devices, print a line each, and end.
 
-    `extra` are fields of every request; `patience` is how long a reply may take, in seconds.
+    `extra` are fields of every request; `reply_seconds` is how long a reply may take.
     The exit code is 0, or that of the first line of the file that failed.
     """
     entries = list(read(file))
-    bad = [entry for entry in entries if isinstance(entry, Bad)]
+    bad = [entry for entry in entries if isinstance(entry, BadLine)]
     name = getattr(file, "name", "-")
-    for entry in bad[:SHOWN]:
+    for entry in bad[:MAX_BAD_SHOWN]:
         print_error(f"{name} line {entry.line}: {entry.why}")
     if bad:
         fail(f"{name}: {len(bad)} of {len(entries)} lines are bad; nothing was sent")
     orders = [
         entry if entry.key else entry._replace(key=own_key())
         for entry in entries
-        if isinstance(entry, Order)
+        if isinstance(entry, StartLine)
     ]
     if not orders:
         print_error(f"{name} is empty: there is nothing to start")
@@ -162,7 +162,7 @@ def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float)
     code = 0
     try:
         with Channel(where.socket()) as channel:
-            batch.play(channel, extra, patience)
+            batch.play(channel, extra, reply_seconds)
     except NoGateway as err:
         if not batch.flight and not batch.statuses:
             raise  # nobody was there from the start
@@ -176,15 +176,15 @@ def run(where: Where, file: BinaryIO, extra: Mapping[str, Any], patience: float)
 
 
 class Batch:
-    """Starts on their way. One at a time for each device, so that a device has them in order."""
+    """The starts of a file. Each device has one at a time, so that it gets them in their order."""
 
-    def __init__(self, orders: list[Order], as_json: bool) -> None:
+    def __init__(self, orders: list[StartLine], as_json: bool) -> None:
         self.as_json = as_json
-        self.waiting: dict[Imei, deque[Order]] = {}
-        self.ready: deque[Order] = deque()
-        self.flight: dict[int, Order] = {}
+        self.waiting: dict[Imei, deque[StartLine]] = {}
+        self.ready: deque[StartLine] = deque()
+        self.flight: dict[int, StartLine] = {}
         self.statuses: dict[int, str] = {}  # by line
-        self.progress = Progress(len(orders))
+        self.progress = ProgressBar(len(orders))
         for order in orders:
             if order.imei in self.waiting:
                 self.waiting[order.imei].append(order)
@@ -192,16 +192,16 @@ class Batch:
                 self.waiting[order.imei] = deque()
                 self.ready.append(order)
 
-    def play(self, channel: Channel, extra: Mapping[str, Any], patience: float) -> None:
+    def play(self, channel: Channel, extra: Mapping[str, Any], reply_seconds: float) -> None:
         """Ask for all of them. Raises NoGateway as soon as the gateway is gone or stuck."""
         while self.ready or self.flight:
-            while self.ready and len(self.flight) < WINDOW:
+            while self.ready and len(self.flight) < MAX_IN_FLIGHT:
                 order = self.ready.popleft()
                 self.flight[order.line] = order
                 channel.send(order.request(extra))
-            reply = channel.awaited(patience)
+            reply = channel.awaited(reply_seconds)
             answered = self.flight.get(reply.pop("id", None) or 0)
-            if answered is None:  # about the connection: the gateway closes it now
+            if answered is None:  # it is about the connection, which the gateway closes now
                 print_error(sentence(reply))
                 continue
             self.report(answered, reply)
@@ -209,7 +209,7 @@ class Batch:
             if behind := self.waiting[answered.imei]:
                 self.ready.append(behind.popleft())
 
-    def report(self, order: Order, reply: Mapping[str, Any]) -> None:
+    def report(self, order: StartLine, reply: Mapping[str, Any]) -> None:
         """Print what became of one order."""
         status = str(reply.get("status"))
         self.progress.clear()
@@ -221,17 +221,17 @@ class Batch:
         self.progress.show(len(self.statuses))
 
     def give_up(self, why: str) -> None:
-        """Say of every order that is not settled whether it may have been sent."""
+        """Say for each order without a reply whether it may have been sent."""
         unsent = [*self.ready, *(order for queue in self.waiting.values() for order in queue)]
         for order in self.flight.values():
             if order.line in self.statuses:
-                continue  # interrupted just behind its line
+                continue  # it was interrupted after this line was printed
             look = f"`devgate history {order.imei}` shows what became of it"
             self._lost(order, "408", f"{why}; the outcome is unknown: {look}")
         for order in sorted(unsent):
             self._lost(order, "503", f"{why}; nothing was sent")
 
-    def _lost(self, order: Order, status: str, message: str) -> None:
+    def _lost(self, order: StartLine, status: str, message: str) -> None:
         fields = {"imei": order.imei, "type": "start", "long": order.long.number}
         outcome = "unknown" if status == "408" else "refused"
         reply = {"status": status, "message": message, **fields, "command": None,
@@ -239,7 +239,7 @@ class Batch:
         self.report(order, reply)
 
     def verdict(self) -> int:
-        """The exit code of the first line that failed, or 0; with a word about the failures."""
+        """The exit code of the first line that failed, or 0. Prints how many failed."""
         failed = {
             line: status
             for line, status in sorted(self.statuses.items())
@@ -257,8 +257,8 @@ class Batch:
         return exit_code({"status": status})
 
 
-class Progress:
-    """A bar on stderr, if that is a terminal; it steps aside for every line of results."""
+class ProgressBar:
+    """A bar on stderr, if that is a terminal. It is removed before each line of results."""
 
     WIDTH = 30
 

@@ -11,7 +11,7 @@ from devgate.cli.bulk_job import listed, results, rows, run, sentence
 from devgate.cli.help import Group
 from devgate.cli.maintenance import SAID, said_of
 from devgate.cli.output import YES, Where, common, decorated, emit, options, say
-from devgate.cli.params import Duration, ImeiType, Long
+from devgate.cli.params import DurationType, ImeiType, Long
 
 
 @click.group(cls=Group)
@@ -47,7 +47,7 @@ _which = decorated(
 
 
 @bulk.command()
-@click.argument("long", type=Duration())
+@click.argument("long", type=DurationType())
 @click.option("--times", is_flag=True, help="LONG counts times, and so do the machines.")
 @_which
 @common

@@ -1,4 +1,4 @@
-"""A job for many machines at the command line: counted, asked for, followed and told."""
+"""A job for many machines at the command line: counted, confirmed, begun and followed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from devgate.cli.output import Where, certain, emit, exit_code, finish, print_er
 from devgate.control.client import Reply, ask
 from devgate.model import Imei
 
-LOOK_SECONDS = 0.5  # between two questions how far the job has come
-PAGE = 500  # results that are read at once
+POLL_SECONDS = 0.5  # between two requests for the progress of the job
+PAGE_SIZE = 500  # results that are read at once
 HEADER = ("IMEI", "NAME", "SITE", "OUTCOME", "STATUS", "MESSAGE")
 JOBS = ("JOB", "ACTION", "STATE", "DONE", "OF", "OUTCOMES", "BY", "ASKED")
 
 
 def run(where: Where, request: Mapping[str, Any], which: Mapping[str, Any], verb: str) -> NoReturn:
-    """Count, ask, have it done, follow it, and end with what came of it."""
+    """Count the machines, ask for a yes, begin the job, follow it, and end with its result."""
     asked = {**request, **_selection(which)}
     if which["id"] is not None:
         asked["bulk"] = which["id"]
@@ -71,14 +71,14 @@ def _followed(where: Where, job: Reply) -> Reply:
             bar.update(job["done"] - bar.pos)
             if job["state"] in ("ended", "cancelled", "broken"):
                 return job
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             job = ask(where.socket(), {"type": "bulk", "bulk": job["bulk"], "limit": 1})
             if exit_code(job):
                 return job
 
 
 def _end(where: Where, job: Reply) -> NoReturn:
-    """Print a job and what of it was not done; end with the first such status."""
+    """Print a job and the machines that were not done; end with the first status of these."""
     if exit_code(job) or "bulk" not in job:
         finish(job, where.as_json)
     failed = results(where, job, failed=not where.as_json)
@@ -95,7 +95,7 @@ def _end(where: Where, job: Reply) -> NoReturn:
 def results(where: Where, job: Reply, *, failed: bool) -> list[Reply]:
     """What came of each machine, or (`failed`) of those that were not done."""
     request = {"type": "bulk", "bulk": job["bulk"], "failed": failed, "after": 0}
-    return [one for page in pages(where, request, PAGE) for one in page["items"]]
+    return [one for page in pages(where, request, PAGE_SIZE) for one in page["items"]]
 
 
 def rows(items: list[Reply]) -> str:

@@ -22,19 +22,19 @@ from devgate.cli.output import (
     say,
     sentence,
 )
-from devgate.cli.params import ImeiType, Moment
+from devgate.cli.params import ImeiType, MomentType
 from devgate.cli.story import story
 from devgate.control.client import Reply, ask
 from devgate.model import COMMAND_CSV, Imei
 
-OF_AN_ORDER = "To see the commands of an order: devgate commands story KEY"
-ID_LENGTH = 26  # signs
-PAGE = 1000  # commands that are asked for at once
+ORDER_HINT = "To see the commands of an order: devgate commands story KEY"
+ID_LENGTH = 26  # characters
+PAGE_SIZE = 1000  # commands that are asked for at once
 LIMIT = click.option("--limit", type=click.IntRange(1), help="At most that many.")
 AFTER = click.option("--after", metavar="ID", help="Go on behind this one: `next` of a page.")
 
 
-# What `history` and its CSV can be narrowed to.
+# The filters of `history` and its CSV.
 _filters = decorated(
     click.option("--outcome", metavar="WORDS",
                  help="Only these outcomes: pending, done, failed, unknown, refused."),
@@ -44,8 +44,8 @@ _filters = decorated(
     click.option("--key", help="Only under this key, an order number."),
     click.option("--source", metavar="WAY",
                  help="Only what was asked by this way: web:anna, http:shop, socket."),
-    click.option("--since", type=Moment(), help="Taken then or later: a date, or 7d ago."),
-    click.option("--until", type=Moment(), help="Taken before then."),
+    click.option("--since", type=MomentType(), help="Taken then or later: a date, or 7d ago."),
+    click.option("--until", type=MomentType(), help="Taken before then."),
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def history(
     """
     request = {"type": "history", **given(imei=imei, after=after, **filters)}
     if as_csv:
-        print_csv(COMMAND_CSV, pages(where, request, PAGE, limit), _cells)
+        print_csv(COMMAND_CSV, pages(where, request, PAGE_SIZE, limit), _cells)
     _page(where, {**request, **given(limit=limit)})
 
 
@@ -146,7 +146,7 @@ def show(where: Where, command: str) -> None:
     """
     reply = ask(where.socket(), {"type": "command", "command": command})
     if not (where.as_json or "state" in reply or len(command) == ID_LENGTH):
-        fail(f"{sentence(reply)}\n{OF_AN_ORDER}", exit_code(reply))
+        fail(f"{sentence(reply)}\n{ORDER_HINT}", exit_code(reply))
     if where.as_json or "state" not in reply:
         finish(reply, where.as_json)
     say(describe.record(reply))

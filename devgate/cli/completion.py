@@ -24,6 +24,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None, "click has all shells that the argument allows"
     root = ctx.find_root()
-    # source_vars and not source(): that one runs bash for its version, to no other end.
+    # source_vars() instead of source(), which would run bash to learn its version.
     complete = kind(root.command, {}, "devgate", "_DEVGATE_COMPLETE")
     say(complete.source_template % complete.source_vars())

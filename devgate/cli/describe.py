@@ -1,4 +1,4 @@
-"""Records, statuses and times as text for people. JSON is for programs, so this may change."""
+"""Records, statuses and times as text for people. It may change, as programs use JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devgate.model import in_units
 
 Reply = Mapping[str, Any]
 
-# What the first lines of a status tell; whatever else a gateway says is listed below them.
+# The fields that the first lines of a status show. All others are listed below them.
 GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
            "devices", "in_flight", "waiting", "memory", "store", "quarantine", "draining",
            "background", "clock", "node", "nodes")  # fmt: skip
@@ -135,7 +135,8 @@ def _slow(slow: Mapping[str, Any]) -> str:
 
 
 def devices(items: Iterable[Reply]) -> str:
-    """Devices as a table. Lengths of time are shorter than times, and need no look at a clock."""
+    """Devices as a table, with lengths of time: they are shorter than times, and easier to
+    read."""
     now = time.time()
 
     def length(at: str | None) -> str | None:
@@ -204,7 +205,7 @@ def unknown(items: Iterable[Reply]) -> str:
 
 
 def _why(item: Reply) -> str | None:
-    """What is particular about one of them."""
+    """Why an unknown outcome needs a closer look, or how it was resolved."""
     if item.get("verdict"):
         return f"{_word(item.get('resolution'))}: {_verdict(item)}"
     return said("ambiguous") if item.get("ambiguous") else None
@@ -218,7 +219,7 @@ def _verdict(item: Reply) -> str | None:
 
 
 def found(reply: Reply) -> str:
-    """What the words of `devgate find` stand for."""
+    """What `devgate find` has found."""
     parts = [f"{said('site')}  {plain(reply['site'])}"] if reply.get("site") else []
     if reply.get("commands"):
         parts.append(records(reply["commands"]))
@@ -233,7 +234,7 @@ def _order(item: Reply) -> str:
 
 
 def _word(value: object) -> object:
-    """A word of a record in the language of who reads it; what is no word stays."""
+    """A word of a record in the reader's language; any other value as it is."""
     return said(value) if isinstance(value, str) else value
 
 

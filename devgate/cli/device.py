@@ -1,4 +1,4 @@
-"""Commands to a device, and how it or the gateway is: start, stop, status, send."""
+"""`devgate start`, `stop`, `status` and `send`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import click
 from devgate.cli import describe
 from devgate.cli.asking import answer, given
 from devgate.cli.output import INTERRUPTED, Where, common, emit, exit_code, fail, finish, say
-from devgate.cli.params import OWN_KEY, Duration, ImeiType, Long, Span, own_key
+from devgate.cli.params import OWN_KEY, DurationType, ImeiType, Long, SpanType, own_key
 from devgate.control.client import REPLY_SECONDS, NoAnswer, ask, exact
 from devgate.model import IMEI, Imei
 
-# The most that a gateway may wait for a device (control.md, `timeout`), and more than it lets
-# a command queue unless told to. One that dies or hangs meanwhile is noticed much sooner.
-LONGEST_ANSWER = 300.0
-LONGEST_QUEUE = 600.0
+# The longest `timeout` of control.md, and more than a command waits in its queue without
+# `expires`. A gateway that dies or hangs in that time is noticed much sooner.
+MAX_ANSWER_SECONDS = 300.0
+MAX_QUEUE_SECONDS = 600.0
 
 KEY = click.option(
     "--key", metavar="KEY", help="Your own name for it, such as an order number: done once only."
 )
 TIMEOUT = click.option(
-    "--timeout", type=Span(), help="How long to wait for the device's answer, once it is sent."
+    "--timeout", type=SpanType(), help="How long to wait for the device's answer, once it is sent."
 )
 NO_WAIT = click.option(
     "--no-wait", is_flag=True, help="Return when the command is safely recorded."
@@ -33,11 +33,11 @@ NO_WAIT = click.option(
 
 
 class ImeiFirst(click.Command):
-    """A command that says so where IMEI and LONG have changed places."""
+    """A command that recognizes when IMEI and LONG are given in the wrong order."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's."""
-        given = tuple(args)  # click takes what it reads out of them
+        given = tuple(args)  # click removes from `args` what it reads
         try:
             return super().parse_args(ctx, args)
         except click.BadParameter as err:
@@ -49,12 +49,12 @@ class ImeiFirst(click.Command):
 
 @click.command(cls=ImeiFirst)
 @click.argument("imei", type=ImeiType(), required=False, metavar="IMEI")
-@click.argument("long", type=Duration(), required=False, metavar="LONG")
+@click.argument("long", type=DurationType(), required=False, metavar="LONG")
 @KEY
 @TIMEOUT
 @NO_WAIT
 @click.option(
-    "--expires", type=Span(), help="Keep it this long for a device that is offline or busy."
+    "--expires", type=SpanType(), help="Keep it this long for a device that is offline or busy."
 )
 @click.option(
     "--from", "file", type=click.File("rb"), metavar="FILE",
@@ -121,12 +121,12 @@ def start(
             raise click.UsageError("--test is for one device, not for a file.")
         from devgate.cli.batch import run
 
-        run(where, file, extra, patience(extra))
+        run(where, file, extra, reply_seconds(extra))
     if imei is None or long is None:
         raise click.UsageError(f"Missing argument '{'LONG' if imei else 'IMEI'}'.")
     type = "test_start" if test else "start"
-    # An empty one is refused by the gateway: a script's variable that was not set is no wish for
-    # a random key, with which the same order would start again.
+    # An empty key is sent, and the gateway refuses it: it may come from a script's variable that
+    # was not set. With a random key instead, the same order could start its machine twice.
     key = own_key() if key is None else key
     request = {"imei": imei, "type": type, **long.fields(), "key": key, **extra}
     command(where, request)
@@ -170,22 +170,22 @@ def _extra(no_wait: bool, **fields: object) -> dict[str, object]:
     return given(**fields) | ({"wait": False} if no_wait else {})
 
 
-def patience(request: dict[str, Any]) -> float:
+def reply_seconds(request: dict[str, Any]) -> float:
     """Seconds after which a reply to this device command cannot come any more."""
     if request.get("wait") is False:
         return REPLY_SECONDS
-    timeout = float(request.get("timeout", LONGEST_ANSWER))
-    return timeout + float(request.get("expires", LONGEST_QUEUE)) + REPLY_SECONDS
+    timeout = float(request.get("timeout", MAX_ANSWER_SECONDS))
+    return timeout + float(request.get("expires", MAX_QUEUE_SECONDS)) + REPLY_SECONDS
 
 
 def command(where: Where, request: dict[str, Any]) -> NoReturn:
     """Ask for a start or stop and end with its outcome.
 
-    Whatever ends the waiting early leaves a command that may have been sent: then the words
-    and the exit code say that it is unknown, never that it failed.
+    If no reply comes, the command may have been sent: then the message and the exit code say that
+    its outcome is unknown, and never that it failed.
     """
     try:
-        reply = ask(where.socket(), request, patience(request))
+        reply = ask(where.socket(), request, reply_seconds(request))
     except NoAnswer as err:
         text = f"{err}; the command may have been sent and may run on: {look_up(request)}"
         if where.as_json:

@@ -13,7 +13,7 @@ from devgate.cli.language import said
 from devgate.cli.moments import minute
 from devgate.cli.output import Where, common, plain, table
 
-# What each kind of thing to look at is called; the words are filled in from its item.
+# The sentence for each kind of `attention`, with blanks for the fields of the item.
 SENTENCES: Mapping[str, str] = {
     "store": "the database: {detail}",
     "quarantine": "every start is refused: {detail}",

@@ -1,4 +1,4 @@
-"""Streams, followed: events (`watch`) and the frames of a device (`tap`)."""
+"""The streams of events (`devgate watch`) and of a device's frames (`devgate tap`)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ from devgate.model import NO_GATEWAY, Imei
 Event = Mapping[str, Any]
 Parts = Sequence[tuple[str, str]]  # pieces of a line, each with its colour
 
-FAILED = 1
-QUIET = "dim"
-# Of an event: what stands at the end of its line, and what has a place of its own.
-LAST = ("source", "site", "command", "commands", "connection")
-PLACED = frozenset((*LAST, "event", "at", "type", "imei", "id", "name", "status", "outcome",
-                    "kind", "long"))  # fmt: skip
+WRITE_FAILED = 1
+DIM = "dim"
+# Fields of an event: those at the end of its line, and all that have a fixed place in the line.
+LAST_FIELDS = ("source", "site", "command", "commands", "connection")
+PLACED_FIELDS = frozenset((
+    *LAST_FIELDS, "event", "at", "type", "imei", "id", "name", "status", "outcome", "kind", "long"
+))  # fmt: skip
 STYLES = {
     "device.online": "green", "device.offline": "yellow", "command.sent": "cyan",
     "command.ended": "cyan", "command.late": "magenta", "command.corrected": "magenta",
@@ -126,7 +127,7 @@ def _followed(where: Where, request: Mapping[str, object]) -> Iterator[Iterator[
 
 
 def _stream(path: str, request: Mapping[str, object]) -> Generator[Event, None, None]:
-    """A gateway that dies in the middle of a line has ended the stream like any other."""
+    """The lines of a stream. If the gateway dies in the middle of a line, they just end."""
     begun = False
     try:
         for line in stream(path, request):
@@ -139,7 +140,7 @@ def _stream(path: str, request: Mapping[str, object]) -> Generator[Event, None, 
 
 @contextlib.contextmanager
 def _saver(path: str | None) -> Iterator[Callable[[Event], None]]:
-    """What writes lines to a new file, each at once: Ctrl-C is how a tap ends."""
+    """A function that writes lines to a new file, without a buffer, as a tap ends by Ctrl-C."""
     if path is None:
         yield lambda line: None
         return
@@ -150,7 +151,7 @@ def _saver(path: str | None) -> Iterator[Callable[[Event], None]]:
         fail(f"{path} exists already; save to a new file")
     except OSError as err:
         if err.filename != path:
-            raise  # not about this file, but from within: stdout, say
+            raise  # it is about another file, such as stdout
         fail(f"{path} cannot be written: {err.strerror}")
 
 
@@ -158,11 +159,11 @@ def _write(file: FileIO, line: Event) -> None:
     try:
         file.write(json.dumps(line).encode() + b"\n")
     except OSError as err:
-        fail(f"{file.name!s} cannot be written: {err.strerror}", FAILED)
+        fail(f"{file.name!s} cannot be written: {err.strerror}", WRITE_FAILED)
 
 
 def _shower(as_json: bool, parts: Callable[[Event], Parts]) -> Callable[[Event], None]:
-    """What prints an event: as JSON, in colour on a terminal, or as plain text."""
+    """A function that prints an event: as JSON, in colour on a terminal, or as plain text."""
     if as_json:
         return emit
     paint = painter()
@@ -170,7 +171,8 @@ def _shower(as_json: bool, parts: Callable[[Event], Parts]) -> Callable[[Event],
 
 
 def painter() -> Callable[[Parts], None]:
-    """What prints a line of parts. Only a terminal gets colours, and only then is rich there."""
+    """A function that prints a line of parts: in colour on a terminal. Only then rich is
+    loaded."""
     if not sys.stdout.isatty():
         return lambda parts: say("".join(text for text, _ in parts).rstrip())
     from rich.console import Console
@@ -185,33 +187,33 @@ def _missed(event: Event) -> Parts:
 
 
 def event_parts(event: Event, time: Callable[[object], str] = of_day) -> Parts:
-    """An event as one line, in pieces: what matters first, for a screen cuts the end off."""
+    """An event as one line, in pieces. What matters comes first, as a screen cuts the end off."""
     kind = str(event.get("type"))
     name, imei = event.get("name"), event.get("imei")
     who = plain(str(name or imei or "-"))
-    middle = _named(event, (key for key in event if key not in PLACED))
+    middle = _named(event, (key for key in event if key not in PLACED_FIELDS))
     ids = [f"imei={imei}"] * bool(name and imei) + [f"event={event.get('event')}"]
     return [
-        (f"{time(event.get('at'))}  ", QUIET),
+        (f"{time(event.get('at'))}  ", DIM),
         (f"{kind:<18}  ", STYLES.get(kind, "")),
         (f"{who}{' ' * (15 - width(who))}  ", ""),
         ("".join(f"{part}  " for part in _outcome(event)), "bold"),
-        ("  ".join((*middle, *ids, *_named(event, LAST))), ""),
+        ("  ".join((*middle, *ids, *_named(event, LAST_FIELDS))), ""),
     ]
 
 
 def _outcome(event: Event) -> Iterator[str]:
-    """What came of it, in the fewest words."""
-    told = [event.get("outcome") if event.get("status") else None, event.get("status")]
-    if any(told):
-        yield " ".join(plain(str(word)) for word in told if word)
+    """The outcome, and what was asked for, in few words."""
+    outcome = [event.get("outcome") if event.get("status") else None, event.get("status")]
+    if any(outcome):
+        yield " ".join(plain(str(word)) for word in outcome if word)
     if (kind := event.get("kind")) is not None:
         long = event.get("long")
         yield plain(str(kind)) + ("" if long is None else f" {long}")
 
 
 def _named(event: Event, names: Iterable[str]) -> Iterator[str]:
-    """These of its fields that say something."""
+    """Those of these fields that have a value."""
     for name in names:
         value = event.get(name)
         if name == "changes" and isinstance(value, dict):
@@ -223,11 +225,11 @@ def _named(event: Event, names: Iterable[str]) -> Iterator[str]:
 def _frame(frame: Event) -> Parts:
     inward = frame.get("direction") == "in"
     return [
-        (f"{of_day(frame.get('at'))}  {frame.get('address')!s:<21}  ", QUIET),
-        (f"{frame.get('imei') or '-':<15}  ", QUIET),
+        (f"{of_day(frame.get('at'))}  {frame.get('address')!s:<21}  ", DIM),
+        (f"{frame.get('imei') or '-':<15}  ", DIM),
         (f"{frame.get('direction')!s:<3}  ", "green" if inward else "cyan"),
         (f"{shown_bytes(str(frame.get('bytes', '')).encode('latin-1', 'replace'))}  ", "bold"),
-        (plain(str(frame.get("decoded") or "")), QUIET),
+        (plain(str(frame.get("decoded") or "")), DIM),
         (f"  ({plain(str(frame['why']))})" if frame.get("why") else "", "red"),
     ]
 

@@ -1,7 +1,7 @@
 """click's help and error messages, in the reader's language.
 
-click writes both from English sentences: each paragraph, line of a list and heading is looked up
-when it is written, so commands are declared in English alone.
+click makes both from English sentences. Each paragraph, line of a list and heading is translated
+when it is written, so that commands are declared in English alone.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import click
 from devgate.cli.language import language, said, said_of
 from devgate.cli.output import width
 
-LONGEST = 400  # characters of a sentence in a list of commands: longer than any of ours
+MAX_SUMMARY = 400  # characters of a command's first sentence: none of ours is longer
 AS_IS = "\b"  # click's sign for a paragraph that is not wrapped
-# Behind an option's help: [default: 100; required].
+# What click adds to an option's help: [default: 100; required].
 EXTRA = re.compile(r"(?:(?P<help>.*?)  )?\[(?P<extra>[^\]]*)\]", re.DOTALL)
 NUMBERED = re.compile(r"( *\d+  )(.+)")  # a line of a table of exit codes
 
 
 class Formatter(click.HelpFormatter):
-    """Writes help as click does, and Chinese where it is wanted: a sign takes two columns."""
+    """Writes help as click does, also in Chinese, whose characters take two columns."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """The line of the usage."""
@@ -41,9 +41,9 @@ class Formatter(click.HelpFormatter):
         indent = " " * self.current_indent
         parts = []
         for part in text.split("\n\n"):
-            first, _, rest = part.partition("\n")
+            first, _, body = part.partition("\n")
             if first.strip() == AS_IS:
-                lines: Iterable[str] = map(_line, rest.split("\n"))
+                lines: Iterable[str] = map(_line, body.split("\n"))
             else:
                 sentence = said(" ".join(part.split()))
                 lines = wrapped(sentence, self.width - len(indent))
@@ -71,16 +71,16 @@ class Formatter(click.HelpFormatter):
 
 
 class Group(click.Group):
-    """A group whose help has the first sentence of each command as a whole: click cuts it."""
+    """A group whose help has the whole first sentence of each command, which click would cut."""
 
-    group_class = type  # of the groups in it, too
+    group_class = type  # groups inside of it are of this class, too
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All commands, each with that sentence."""
         named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(name, found.get_short_help_str(LONGEST)) for name, found in named if found]
+                [(name, found.get_short_help_str(MAX_SUMMARY)) for name, found in named if found]
             )
 
 
@@ -108,7 +108,7 @@ def reworded(err: click.ClickException) -> click.ClickException:
 
 
 def _help(text: str) -> str:
-    """The help of an option or command, with what click puts behind it."""
+    """The help of an option or command in the reader's language, with what click adds to it."""
     match = EXTRA.fullmatch(text)
     if match is None:
         found = said(text)
@@ -118,7 +118,7 @@ def _help(text: str) -> str:
 
 
 def _line(line: str) -> str:
-    """A line that stays as it is but for its words: examples have a comment at most."""
+    """A line that is not wrapped, in the reader's language. Of an example, only the comment."""
     if match := NUMBERED.fullmatch(line):
         return match[1] + said(match[2])
     if not line.startswith("  "):
@@ -127,13 +127,13 @@ def _line(line: str) -> str:
     return f"{code}{mark}{said(comment)}" if mark else line
 
 
-def wrapped(text: str, most: int) -> Iterator[str]:
-    """Lines of at most that many columns. They break at a space, and between Chinese signs, but
-    not in front of a mark that ends something."""
+def wrapped(text: str, max_columns: int) -> Iterator[str]:
+    """Lines of at most `max_columns`. They break at spaces and between Chinese characters, but not
+    in front of a closing punctuation mark."""
     line, columns = "", 0
     for piece in re.findall(r"[!-~]+[、。，；：）！？]*|\S[、。，；：）！？”]*|\s+", text):  # noqa: RUF001
         size = width(piece)
-        if columns + size > most and line:
+        if columns + size > max_columns and line:
             yield line.rstrip()
             line, columns, piece = "", 0, piece.lstrip()
             size = width(piece)

@@ -27,13 +27,13 @@ from devgate.cli.output import (
     sentence,
     tell,
 )
-from devgate.cli.params import ImeiType, Span
+from devgate.cli.params import ImeiType, SpanType
 from devgate.cli.story import COMMAND_ID
 from devgate.control.client import ask
 from devgate.model import Imei
 
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
-PAGE = 200  # commands that are resolved at once
+PAGE_SIZE = 200  # commands that are resolved at once
 
 
 @click.group(cls=Group)
@@ -55,8 +55,8 @@ _filters = decorated(
     click.option("--site", help="Only of this site."),
     click.option("--imei", type=ImeiType(), metavar="IMEI", help="Only of this device."),
     click.option("--person", help="Only those that this one asked for, or resolved."),
-    click.option("--older", type=Span(), help="Only those that ended longer ago: 1h, 2d."),
-    click.option("--newer", type=Span(), help="Only those that ended at most so long ago."),
+    click.option("--older", type=SpanType(), help="Only those that ended longer ago: 1h, 2d."),
+    click.option("--newer", type=SpanType(), help="Only those that ended at most so long ago."),
     click.option("--stops", is_flag=True, help="Also stops."),
     click.option("--old", is_flag=True, help="Also those from before the inbox was there."),
 )  # fmt: skip
@@ -128,11 +128,11 @@ def resolve(
       devgate unknown resolve 01M8ACJXG58JF64186BWEAMZCP --verdict refunded --together
       devgate unknown resolve --all --old --older 30d --verdict other --yes
     """
-    looked = _given({**filters, "imei": imei})
+    wanted = _given({**filters, "imei": imei})
     if all_ == bool(commands):
         fail("ids or keys of commands expected, or --all")
-    if looked and not all_:
-        fail(f"--{next(iter(looked))}: only with --all")
+    if wanted and not all_:
+        fail(f"--{next(iter(wanted))}: only with --all")
     said: dict[str, object] = {
         "type": "resolve",
         "verdict": verdict,
@@ -143,14 +143,14 @@ def resolve(
     if not all_:
         ids = [_found(where, one) for one in commands]
         answer(where, {**said, "commands": ids})
-    _resolve_all(where, said, looked, yes)
+    _resolve_all(where, said, wanted, yes)
 
 
 def _resolve_all(
-    where: Where, said: Mapping[str, object], looked: Mapping[str, object], yes: bool
+    where: Where, said: Mapping[str, object], wanted: Mapping[str, object], yes: bool
 ) -> None:
     code = done = 0
-    for page in pages(where, {"type": "unknown", **looked}, PAGE):
+    for page in pages(where, {"type": "unknown", **wanted}, PAGE_SIZE):
         if not page["items"]:
             continue
         if not done and not code:
@@ -172,7 +172,8 @@ def _resolve_all(
 
 
 def _found(where: Where, given: str) -> str:
-    """The id of the command that is meant. A key may have several, of which one was sent."""
+    """The id of a command that was given by id or key. A key may have several commands, of which
+    one was sent."""
     if COMMAND_ID.fullmatch(given):
         return given
     reply = answered(where, {"type": "history", "key": given})
@@ -183,14 +184,14 @@ def _found(where: Where, given: str) -> str:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, without flags that were not."""
+    """The options that were given, without flags that are off."""
     return {
         name: value for name, value in fields.items() if value is not None and value is not False
     }
 
 
 def _me() -> str:
-    """Who runs this, as the machine calls that person."""
+    """The name of the user who runs this."""
     import pwd
 
     try:

@@ -1,6 +1,6 @@
 """The CLI's messages in the reader's language. JSON is for programs, and stays English.
 
-Without a Chinese locale nothing is read or imported for this.
+Without a Chinese locale, no file is read and no module is imported for it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def language() -> Language:
-    """The language of who runs this."""
+    """The reader's language."""
     return of_environment(os.environ)
 
 
 def said(text: str) -> str:
-    """A sentence, label or line of help in that language; English where it has no Chinese."""
+    """A sentence, label or line of help in the reader's language; English if it has no Chinese."""
     return text if language() == "en" else _messages().chinese(text)
 
 
 def said_of(beginning: str) -> str:
-    """The first sentence of the help that begins so: what click shows of a command in a list."""
+    """The first sentence of the help that begins so, as click lists commands."""
     if language() == "en":
         return beginning
     stem = beginning.removesuffix("...").rstrip()

@@ -26,7 +26,7 @@ from devgate.model import NO_GATEWAY
 
 
 class Entry(NamedTuple):
-    """The function of a command, and its line in the help, which imports no command."""
+    """The function of a command, and its line in the help. So the help imports no command."""
 
     target: str  # "module:attribute", below devgate.cli
     summary: str
@@ -101,7 +101,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command; None if there is none of that name."""
         if name not in ENTRIES:
-            # Where click looks for a command of a similar name.
+            # click looks here for commands with a similar name.
             self.commands = {known: click.Command(known) for known in ENTRIES}
             return None
         module, _, attribute = ENTRIES[name].target.partition(":")
@@ -117,13 +117,13 @@ class Lazy(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's; an error is in the reader's language."""
         try:
-            with printing():  # --help and --version are told here
+            with printing():  # --help and --version are printed here
                 return super().parse_args(ctx, args)
         except click.ClickException as err:
             raise reworded(err) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. The one place where errors that people can correct lose their
+        """Run the command. Only here errors that people can correct become messages without a
         traceback."""
         try:
             with printing():
@@ -131,7 +131,7 @@ class Lazy(click.Group):
         except click.ClickException as err:
             raise reworded(err) from None
         except SetupError as err:
-            # 500 is one without a status of its own: what was given is to be mended.
+            # 500 stands for no status: what was given has to be corrected.
             fail(str(err), USAGE if err.status == "500" else exit_code({"status": err.status}))
         except NoGateway as err:
             if ctx.ensure_object(Where).hides_another():

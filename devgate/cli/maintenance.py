@@ -13,7 +13,7 @@ from devgate.cli.describe import ago
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.output import Where, common, decorated, finish, options, print_error, table
-from devgate.cli.params import ImeiType, Moment, Span
+from devgate.cli.params import ImeiType, MomentType, SpanType
 from devgate.control.client import ask
 from devgate.model import Imei
 
@@ -22,13 +22,15 @@ WHICH = (
     click.argument("imeis", metavar="[IMEI]...", type=ImeiType(), nargs=-1),
     click.option("--site", help="All machines that stand there, now or later."),
 )
-# Of `devgate bulk maintenance`, too.
+# `devgate bulk maintenance` has these options, too.
 SAID = (
     click.option("--reason", help="Why, for those who look."),
-    click.option("--for", "length", type=Span(), help="It ends by itself after so long: 2h, 3d."),
+    click.option(
+        "--for", "length", type=SpanType(), help="It ends by itself after so long: 2h, 3d."
+    ),
     click.option(
         "--until",
-        type=Moment(),
+        type=MomentType(),
         help="It ends by itself at that time: 2026-11-28, or with a time.",
     ),
 )
@@ -101,7 +103,7 @@ def list_(where: Where, limit: int | None, after: str | None) -> None:
 
 
 def said_of(reason: str | None, length: float | None, until: int | None) -> dict[str, Any]:
-    """What is said of maintenance that begins, as fields of a request."""
+    """The reason and the end of maintenance that begins, as fields of a request."""
     if length is not None and until is not None:
         raise click.UsageError("Give --for or --until, not both.")
     if length is not None:

@@ -1,7 +1,7 @@
-"""Times as people read them: on a terminal in the zone of who looks, else in UTC.
+"""Times as people read them: on a terminal in the reader's zone, else in UTC.
 
-The zone is the machine's, or that of `TZ`. Every time says its offset, `Z` where that is none. In
-a pipe or a file, whoever reads them may be elsewhere; JSON and CSV are always in UTC.
+The zone is that of the machine, or of `TZ`. Every time shows its offset; `Z` stands for none. A
+pipe or a file may be read elsewhere, so times in it are in UTC, as are JSON and CSV.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from datetime import datetime
 
 def clock(at: object) -> str:
     """A time of control.md, shorter: `2025-01-31 12:00:00Z`, `2025-01-31 20:00:00+08`."""
-    return _told(at, slice(0, 19))
+    return _part(at, slice(0, 19))
 
 
 def exact(at: object) -> str:
-    """With milliseconds: `2025-01-31 12:00:00.123Z`."""
-    return _told(at, slice(0, 23))
+    """The same with milliseconds: `2025-01-31 12:00:00.123Z`."""
+    return _part(at, slice(0, 23))
 
 
 def minute(at: object) -> str:
-    """Without seconds: `2025-01-31 12:00Z`."""
-    return _told(at, slice(0, 16))
+    """The same without seconds: `2025-01-31 12:00Z`."""
+    return _part(at, slice(0, 16))
 
 
 def of_day(at: object) -> str:
-    """Without its day: `12:00:00.123Z`."""
-    return _told(at, slice(11, 23))
+    """A time of day: `12:00:00.123Z`."""
+    return _part(at, slice(11, 23))
 
 
 def second_of_day(at: object) -> str:
     """The same without milliseconds: `12:00:00Z`."""
-    return _told(at, slice(11, 19))
+    return _part(at, slice(11, 19))
 
 
-def _told(at: object, part: slice) -> str:
+def _part(at: object, part: slice) -> str:
     if not isinstance(at, str):
         return ""
     if not sys.stdout.isatty():

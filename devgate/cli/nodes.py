@@ -1,4 +1,4 @@
-"""`devgate nodes`: who they are, which of them is drained, and which is forgotten."""
+"""`devgate nodes`: list, drain and remove the nodes of a cluster."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ from devgate.control.client import Channel
 Item = Mapping[str, Any]
 
 LOOK_SECONDS = 1.0  # seconds between two looks
-# This many registered devices cost the gateway a second between two looks at the table: to find
-# those that are online it goes through them all.
+# For each this many registered devices, the table is read a second later: to find the devices that
+# are online, the gateway goes through all of them.
 MANY_DEVICES = 20_000
-MAX_EVENTS = 200  # events, more than any screen has lines
+MAX_EVENTS = 200  # more than any screen has lines
 MAX_PAGE = 1000  # devices that the gateway gives at once
 
-# In this order the table shows the devices: what a `devices` request asks for.
+# The order of the devices in the table, as filters of `devices` requests.
 SECTIONS: tuple[Mapping[str, bool], ...] = (
     {"running": True},
     {"running": False, "online": True},
@@ -30,7 +30,7 @@ SECTIONS: tuple[Mapping[str, bool], ...] = (
 )
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """Where a page begins: behind the IMEI `after` of a section."""
 
     section: int = 0
@@ -38,16 +38,17 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Devices, and where those behind them begin, if there are any. `failed` has none."""
+class DevicePage:
+    """Devices, and where the next page begins, if there is one. `failed`: the reply of an
+    error."""
 
     items: list[Item]
-    next: Place | None = None
+    next: Cursor | None = None
     failed: Item | None = None
 
 
 class Observer:
-    """One connection to the gateway. Making one, and what it asks, raises NoGateway."""
+    """One connection to the gateway. Its constructor and its methods raise NoGateway."""
 
     def __init__(self, path: str) -> None:
         self.events: deque[Item] = deque(maxlen=MAX_EVENTS)  # the latest, oldest first
@@ -66,38 +67,38 @@ class Observer:
         return self._channel.awaited()
 
     def gateway(self) -> Item:
-        """The gateway's state. A gateway that refuses to tell it ends the program."""
+        """The gateway's state. If the gateway refuses to tell it, the program ends."""
         reply = self.ask(type="status")
         if exit_code(reply):
             finish(reply, as_json=False)
         return reply
 
-    def page(self, place: Place, limit: int) -> Page:
+    def page(self, place: Cursor, limit: int) -> DevicePage:
         """At most `limit` devices from that place on, running ones first."""
-        found: dict[str, Item] = {}  # one that begins to run between two requests comes in both
+        found: dict[str, Item] = {}  # by IMEI: one that begins to run meanwhile comes twice
         section, after = place
         limit = min(limit, MAX_PAGE)
         while section < len(SECTIONS) and len(found) < limit:
             more = {} if after is None else {"after": after}
-            left = limit - len(found)
-            reply = self.ask(type="devices", limit=left, **SECTIONS[section], **more)
+            missing = limit - len(found)
+            reply = self.ask(type="devices", limit=missing, **SECTIONS[section], **more)
             if exit_code(reply):
-                return Page([], failed=reply)
+                return DevicePage([], failed=reply)
             for item in reply["items"]:
                 found.setdefault(item["imei"], item)
             after = reply.get("next")
             section += after is None
         last = section == len(SECTIONS)
-        return Page(list(found.values()), None if last else Place(section, after))
+        return DevicePage(list(found.values()), None if last else Cursor(section, after))
 
     def news(self, gateway: Item) -> None:
         """Add to `events` what happened up to this state of the gateway.
 
-        A gateway whose database is away cannot tell; it is asked again with the next look.
+        If the database is away, the gateway cannot answer; the next call asks again.
         """
         last = int(gateway.get("last_event") or 0)
         if self._seen > last:
-            self._seen = 0  # another gateway's numbers, behind the same socket
+            self._seen = 0  # another gateway, with other numbers, is at the socket now
         if (after := max(self._seen, last - MAX_EVENTS)) < last:
             reply = self.ask(type="events", after=after, limit=MAX_EVENTS)
             if not exit_code(reply):

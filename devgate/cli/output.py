@@ -1,7 +1,7 @@
 """Shared by all commands of the CLI: global options, text and JSON, errors, exit codes.
 
-Imports click and the standard library alone: the CLI runs once per order, so what is not
-needed for it is not imported (architecture.md section 2).
+It imports click and the standard library alone: the CLI runs once for each order, so modules that
+an order does not need are not imported (architecture.md section 2).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 INTERRUPTED = 130  # what shells show for a program that Ctrl-C ended
 PIPE_CLOSED = 141  # and for one whose reader went away: `devgate watch | head`
-USAGE = 2
-UNWRITTEN = 1  # what was to be printed could not be
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
-MAX_VALUE, MAX_VALUES = 60, 240  # characters of a value in a line, and of several in one
+USAGE = 2  # the request is wrong
+UNWRITTEN = 1  # the output could not be written
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+MAX_VALUE, MAX_VALUES = 60, 240  # characters of one value in a line, and of several values
 
 
 @dataclass(slots=True)
@@ -58,8 +58,8 @@ class Where:
         return hides_another(self.socket_option, self.config_option, os.environ)
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: object) -> object:
-    """Note an option that was given. Behind the command it wins over one in front of it."""
+def _note(ctx: click.Context, param: click.Parameter, value: object) -> object:
+    """Note an option that was given. One behind the command replaces one in front of it."""
     where = ctx.ensure_object(Where)
     if value is not None and value is not False:
         setattr(where, str(param.name), value)
@@ -77,25 +77,25 @@ def decorated(*by: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-# Give a command or group `--socket`, `--config` and `--json`, kept in `ctx.obj`.
+# Gives a command or group `--socket`, `--config` and `--json`; their values are in `ctx.obj`.
 options = decorated(
     click.option(
-        "--socket", "socket_option", metavar="PATH", expose_value=False, callback=_keep,
+        "--socket", "socket_option", metavar="PATH", expose_value=False, callback=_note,
         help="The gateway's control socket.",
     ),
     click.option(
-        "--config", "config_option", metavar="FILE", expose_value=False, callback=_keep,
+        "--config", "config_option", metavar="FILE", expose_value=False, callback=_note,
         help="The gateway's configuration, which names its socket.",
     ),
     click.option(
-        "--json", "as_json", is_flag=True, expose_value=False, callback=_keep,
+        "--json", "as_json", is_flag=True, expose_value=False, callback=_note,
         help="Print one JSON object per line.",
     ),
 )  # fmt: skip
 
 
 def common(command: Callable[Concatenate[Where, P], R]) -> Callable[P, R]:
-    """Give a command the global options, and hand it their values as its first argument.
+    """Give a command the global options, and their values as its first argument.
 
     Used as the innermost decorator: `@click.command() @click.argument("imei") @common`.
     """
@@ -116,16 +116,16 @@ def say(text: str) -> None:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """What is printed on stdout meanwhile ends the command where that cannot be done: quietly if
-    the reader has gone, and with a sentence if a disk is full."""
+    """End the command if stdout cannot be written inside of this: without a message if the reader
+    has gone, and with one if a disk is full."""
     try:
         yield
     except BrokenPipeError:
         discard_stdout()
         raise SystemExit(PIPE_CLOSED) from None
     except OSError as err:
-        if err.filename is not None or err.errno not in FULL:
-            raise  # not about stdout
+        if err.filename is not None or err.errno not in DISK_FULL:
+            raise  # it is not about stdout
         discard_stdout()
         fail(f"the standard output cannot be written: {err.strerror}", UNWRITTEN)
 
@@ -136,7 +136,7 @@ def tell(text: str) -> None:
 
 
 def discard_stdout() -> None:
-    """Connect stdout to /dev/null, so that flushing it at exit raises no error."""
+    """Connect stdout to /dev/null, so that the flush at exit raises no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -165,8 +165,8 @@ def fail(text: str, code: int = USAGE) -> NoReturn:
 
 
 def certain(question: str, yes: bool) -> None:
-    """Ask before something is removed. Without a terminal nobody can be asked: then only with
-    `--yes`, or with a yes that is piped in (`yes | ...`). Else the exit code is 2."""
+    """Ask before something is removed. Without a terminal, `--yes` or a yes on stdin
+    (`yes | ...`) is required; else the exit code is 2."""
     if yes or _piped_yes():
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -175,7 +175,7 @@ def certain(question: str, yes: bool) -> None:
 
 
 def _piped_yes() -> bool:
-    """Whether standard input is no terminal and holds a yes already. Waits for nothing."""
+    """Whether standard input is no terminal and holds a yes already. It does not wait for one."""
     from select import select
 
     if sys.stdin.isatty():
@@ -191,7 +191,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask. Required without a t
 
 
 def exit_code(reply: Mapping[str, Any]) -> int:
-    """The exit code of a reply's status. A status that nobody knows is the gateway's failure."""
+    """The exit code of a reply's status. An unknown status counts as a failure of the gateway."""
     return EXIT.get(str(reply.get("status")), 12)
 
 
@@ -202,8 +202,8 @@ def finish(
 ) -> NoReturn:
     """Print the reply and end with the exit code of its status.
 
-    As JSON it goes to stdout whatever it says. As text, a status that is not a success goes to
-    stderr; `text` makes the text of a success, which is otherwise the reply's message.
+    JSON always goes to stdout. As text, a status that is not a success goes to stderr; `text`
+    makes the text of a success, which is otherwise the reply's message.
     """
     code = exit_code(reply)
     try:
@@ -213,19 +213,19 @@ def finish(
             print_error(sentence(reply))
         else:
             say((text or sentence)(reply))
-    except SystemExit:  # nobody reads: the exit code still tells how the command ended
+    except SystemExit:  # nobody reads the output: the exit code is still that of the reply
         raise SystemExit(code) from None
     raise SystemExit(code)
 
 
 def sentence(reply: Mapping[str, Any]) -> str:
-    """A reply's message, with the id of the command that it speaks of."""
+    """A reply's message, with the id of the command that it is about."""
     text = str(reply.get("message") or f"the gateway answered {reply.get('status')}")
     return said(f"{text} (command {reply['command']})" if reply.get("command") else text)
 
 
 def with_secret(reply: Mapping[str, Any]) -> str:
-    """sentence(), and the secret of a receiver if it was made now."""
+    """As sentence(), with the secret of a receiver if one was made."""
     if not reply.get("secret"):
         return sentence(reply)
     secret = f"secret {reply['secret']}  (shown this once: its receiver needs it)"
@@ -233,12 +233,12 @@ def with_secret(reply: Mapping[str, Any]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as aligned text under a header. Chinese takes two columns a sign; None is empty."""
+    """Rows as aligned text under a header. A Chinese character has two columns; None is empty."""
     cells = [[said(name) for name in header], *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     lines = (
         "  ".join(
-            text + " " * (most - width(text)) for text, most in zip(row, widths, strict=True)
+            text + " " * (size - width(text)) for text, size in zip(row, widths, strict=True)
         )
         for row in cells
     )
@@ -254,16 +254,17 @@ def _cell(value: object) -> str:
 
 
 def in_short(value: object, name: str = "") -> str:
-    """A value of an event as a part of one line, in the language and the zone of who reads it.
-    `name` is its field."""
-    most = MAX_VALUES if isinstance(value, str) else MAX_VALUE
-    found = pieces(value, said, most, name)
+    """A value of an event as a part of one line, in the reader's language and zone. `name` is its
+    field."""
+    max_length = MAX_VALUES if isinstance(value, str) else MAX_VALUE
+    found = pieces(value, said, max_length, name)
     text = "".join(clock(one) if isinstance(one, Moment) else one for one in found)
     return plain(text if len(text) <= MAX_VALUES else text[: MAX_VALUES - 3] + "...")
 
 
 def plain(text: str) -> str:
-    """Text from elsewhere, made safe to show: no control signs, so no lines and no colours."""
+    """Untrusted text, made safe to print: control characters, also of lines and colours, are
+    escaped."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

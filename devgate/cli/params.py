@@ -13,9 +13,9 @@ import click
 from devgate.errors import CallerError
 from devgate.model import Imei, duration, host_port, imei, shown
 
-# A guess, far above every limit of a gateway: up to here a float is exact.
-LONGEST = 1e12
-OWN_KEY = "cli-"  # how a key of our own begins
+# Far above every limit of a gateway, and still exact as a float.
+MAX_SECONDS = 1e12
+OWN_KEY = "cli-"  # the beginning of a key that the CLI has made
 
 
 class Long(NamedTuple):
@@ -36,7 +36,7 @@ class Long(NamedTuple):
 def long(text: str) -> Long:
     """A LONG as people write it: `500`, `0500`, `15m`, `1h30m`.
 
-    Raises ValueError with a sentence. What is too long is for the gateway to say.
+    Raises ValueError with a sentence. The gateway checks whether it is too long.
     """
     number = seconds(text)
     if number < 1 or number != int(number):
@@ -50,14 +50,14 @@ def seconds(text: str) -> float:
         given = duration(text)
     except OverflowError:
         given = inf
-    if given > LONGEST:
+    if given > MAX_SECONDS:
         raise ValueError(f"{shown(text)} is too long")
     return given
 
 
 def target_of(text: str, port: int | None = None) -> tuple[str, int]:
-    """Where to connect to: `HOST:PORT`, without a host on this machine. With `port` its own may be
-    left out, too. Raises ValueError with a sentence."""
+    """Where to connect to: `HOST:PORT`. Without a host, it is this machine; with a default `port`,
+    the port may be missing, too. Raises ValueError with a sentence."""
     bare = port is not None and (":" not in text or text.endswith("]"))
     host, port = host_port(f"{text}:{port}" if bare else text)
     if port == 0:
@@ -66,15 +66,15 @@ def target_of(text: str, port: int | None = None) -> tuple[str, int]:
 
 
 def own_key() -> str:
-    """A key for a start that was given none: its reply may get lost, and it can be asked for
-    again, once, also where the gateway requires keys."""
+    """A key for a start without one: if its reply gets lost, the start can be asked again without
+    a second start. It is also for gateways that require keys."""
     return f"{OWN_KEY}{os.urandom(10).hex()}"
 
 
-NONE = object()  # what is given as "": nothing of its own
+EMPTY = object()  # for "": the device has no value of its own
 
 
-class Span(click.ParamType[float]):
+class SpanType(click.ParamType[float]):
     """Seconds, or a duration as people write it."""
 
     name = "duration"
@@ -87,10 +87,10 @@ class Span(click.ParamType[float]):
             given = seconds(str(value))
         except ValueError as err:
             self.fail(str(err), param, ctx)
-        return int(given) if given == int(given) else given  # 30, not 30.0, on the wire
+        return int(given) if given == int(given) else given  # 30 in the request, and not 30.0
 
 
-class Moment(click.ParamType[int]):
+class MomentType(click.ParamType[int]):
     """A moment, as seconds since 1970: a day or a time as people write it, or how long ago."""
 
     name = "time"
@@ -108,15 +108,15 @@ class Moment(click.ParamType[int]):
         return max(0, int(found))
 
 
-class Position(click.ParamType[Any]):
-    """Degrees north and east, with a comma between; NONE for an empty text."""
+class PositionType(click.ParamType[Any]):
+    """Degrees north and east, with a comma between; EMPTY for an empty text."""
 
     name = "lat,long"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Two numbers, from `31.2304,121.4737`."""
-        if value in ("", NONE) or isinstance(value, tuple):
-            return NONE if value == "" else value
+        if value in ("", EMPTY) or isinstance(value, tuple):
+            return EMPTY if value == "" else value
         try:
             north, east = map(float, str(value).split(","))
         except ValueError:
@@ -124,15 +124,15 @@ class Position(click.ParamType[Any]):
         return north, east
 
 
-class OwnSpan(Span):
-    """The same, with NONE for an empty text."""
+class OwnSpanType(SpanType):
+    """The same, with EMPTY for an empty text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The same, or NONE."""
-        return NONE if value in ("", NONE) else super().convert(value, param, ctx)
+        """The same, or EMPTY."""
+        return EMPTY if value in ("", EMPTY) else super().convert(value, param, ctx)
 
 
-class Duration(click.ParamType[Long]):
+class DurationType(click.ParamType[Long]):
     """LONG: a number, or a duration as people write it."""
 
     name = "long"

@@ -1,4 +1,4 @@
-"""`devgate replay`: what a saved tap heard a device say, said again to a gateway."""
+"""`devgate replay`: send the frames of a device in a saved tap to a gateway again."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from devgate.cli.follow import painter, shown_bytes
 from devgate.cli.language import said
 from devgate.cli.output import Where, common, emit, fail, print_error, tell
 from devgate.cli.params import target_of
-from devgate.cli.tapfile import Take, answers, cut, load
+from devgate.cli.tapfile import SavedFrame, answers, cut, load
 from devgate.control.client import ask
 from devgate.model import NO_GATEWAY
 
-DIFFERENT = 1
-# How long the last answers are waited for; and with --fast those before the next bytes.
+DIFFERENT = 1  # the exit code if other frames came back
+# How long to wait for the last answers; and with --fast for those before the next bytes.
 ANSWER_SECONDS = 2.0
-# How long to listen for more than was saved.
-SURPLUS = 0.2
+# How long to listen for frames that were not saved.
+SURPLUS_SECONDS = 0.2
 
 
 class ReplayLine:
@@ -32,11 +32,13 @@ class ReplayLine:
         self.number = number
         self.saved: list[bytes] = []
         self.came: list[bytes] = []
-        self.rest = b""
-        self.missing = 0  # answers that were waited for in vain; they are not waited for again
+        self.tail = b""
+        self.missing = 0  # answers that did not come in time; they are not waited for again
         self.ended = False
         self.sock = socket.create_connection(target, timeout=10)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # keep the borders
+        self.sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # each in a packet of its own
 
     def send(self, data: bytes) -> None:
         """Send bytes; a connection that has ended is noted as such."""
@@ -46,13 +48,13 @@ class ReplayLine:
             self.ended = True
 
     def receive(self) -> bytes:
-        """What is there; empty once the gateway has closed."""
+        """The bytes that have come; empty once the gateway has closed the connection."""
         try:
             data = self.sock.recv(65536)
         except OSError:
             data = b""
         self.ended = self.ended or not data
-        frames, self.rest = cut(self.rest + data)
+        frames, self.tail = cut(self.tail + data)
         self.came += answers(frames)
         return data
 
@@ -62,7 +64,8 @@ class ReplayLine:
 
 
 class Player:
-    """Plays takes, and shows what passes. `fast` waits for answers instead of for the clock."""
+    """Sends saved frames, and shows all frames. `fast`: without the pauses that were saved; it
+    waits for answers instead."""
 
     def __init__(self, target: tuple[str, int], fast: bool, as_json: bool) -> None:
         self.target = target
@@ -72,27 +75,28 @@ class Player:
         self.paint = painter()
         self.begun = time.monotonic()
 
-    def play(self, takes: list[Take]) -> None:
-        """All of them, to the last answer. Raises OSError if the gateway takes no connection."""
-        for take in takes:
-            line = self.lines.get(take.address)
+    def play(self, frames: list[SavedFrame]) -> None:
+        """Send all of them, and wait for the last answer. Raises OSError if the gateway accepts no
+        connection."""
+        for frame in frames:
+            line = self.lines.get(frame.address)
             if line is None:
-                line = self.lines[take.address] = ReplayLine(len(self.lines) + 1, self.target)
-                self.register(line, take.registration())
-            if not take.inward:
-                line.saved += answers(cut(take.data)[0])
+                line = self.lines[frame.address] = ReplayLine(len(self.lines) + 1, self.target)
+                self.register(line, frame.registration())
+            if not frame.inward:
+                line.saved += answers(cut(frame.data)[0])
                 continue
             if self.fast:
                 self.listen_for_answers()
             else:
-                self.listen(self.begun + take.at - takes[0].at)
-            self.show(line, "in", take.data)
-            line.send(take.data)
+                self.listen(self.begun + frame.at - frames[0].at)
+            self.show(line, "in", frame.data)
+            line.send(frame.data)
         self.listen_for_answers()
-        self.listen(time.monotonic() + SURPLUS)
+        self.listen(time.monotonic() + SURPLUS_SECONDS)
 
     def register(self, line: ReplayLine, registration: tuple[bytes, bytes] | None) -> None:
-        """Register on a connection as the tap says it was, if it says so."""
+        """Register on a connection that was registered when the tap began."""
         if registration:
             hello, welcome = registration
             self.show(line, "in", hello)
@@ -100,7 +104,7 @@ class Player:
             line.saved.append(welcome)
 
     def listen_for_answers(self) -> None:
-        """Read until all that was saved so far has come, but only so long."""
+        """Read until all answers saved so far have come, for ANSWER_SECONDS at most."""
         self.listen(time.monotonic() + ANSWER_SECONDS, all_=False)
         for line in self.lines.values():
             line.missing += line.due()
@@ -122,7 +126,7 @@ class Player:
                 return
 
     def show(self, line: ReplayLine, direction: str, data: bytes) -> None:
-        """Print what passes: `direction` is `in` (to the gateway) or `out`."""
+        """Print bytes: `direction` is `in` (to the gateway) or `out`."""
         at = time.monotonic() - self.begun
         if self.as_json:
             text = data.decode("latin-1")
@@ -186,10 +190,10 @@ def replay(where: Where, file: BinaryIO, target: str | None, fast: bool) -> None
       13  no gateway answers
     """
     try:
-        takes, missed = load(file)
+        frames, missed = load(file)
     except ValueError as err:
         fail(f"{file.name} {err}")
-    if not any(take.inward for take in takes):
+    if not any(frame.inward for frame in frames):
         fail(f"{file.name} holds nothing that a device sent")
     if missed:
         print_error(
@@ -201,7 +205,7 @@ def replay(where: Where, file: BinaryIO, target: str | None, fast: bool) -> None
         raise click.UsageError(str(err)) from None
     player = Player(address, fast, where.as_json)
     try:
-        player.play(takes)
+        player.play(frames)
     except OSError as err:
         fail(f"no gateway takes devices at {target or address}: {err}", NO_GATEWAY)
     finally:
@@ -223,7 +227,7 @@ def _verdict(player: Player, as_json: bool) -> None:
 
 
 def _device_port(where: Where) -> str:
-    """Where the gateway at the control socket takes devices."""
+    """The first address of the device port of the gateway at the control socket."""
     reply = ask(where.socket(), {"type": "status"})
     listen = (reply.get("listen") or {}).get("device") or []
     if not listen:

@@ -26,38 +26,38 @@ from devgate.cli.observer import (
     COLUMNS,
     LOOK_SECONDS,
     MANY_DEVICES,
+    Cursor,
+    DevicePage,
     Item,
     Observer,
-    Page,
-    Place,
     cells,
     header,
 )
 from devgate.cli.output import plain, sentence, width
 
-FRAME = 6  # lines that are neither a device nor an event
-EVENT_SHARE = 3  # of the lines that are left, one in this many shows an event
+FIXED_LINES = 6  # lines of the screen that are neither a device nor an event
+EVENT_SHARE = 3  # of the other lines, one in this many shows an event
 STDIN = 0
-# A key as a terminal sends it: an escape sequence, or one sign.
+# A key as a terminal sends it: an escape sequence, or one byte.
 KEY = re.compile(rb"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])|[^\x1b]")
 LEAVE = {b"q", b"Q"}
 NEXT = {b"\x1b[B", b"\x1bOB", b"\x1b[C", b"\x1bOC", b"\x1b[6~", b" "}
 BACK = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
 FIRST = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
-WHOLE = ("STATE", "LEFT TO RUN", "IMEI")  # columns that are of no use when they are cut
-SHORT = {"NAME": 20, "SITE": 12, "LAST HEARD": 10}  # the others, and what is good for each
-MIN_COLUMNS = 6  # columns of a terminal: what would get fewer is left out
-GAP = 2
+WHOLE_COLUMNS = ("STATE", "LEFT TO RUN", "IMEI")  # they are never cut
+SHRINKABLE = {"NAME": 20, "SITE": 12, "LAST HEARD": 10}  # the others, and their usual width
+MIN_COLUMNS = 6  # of a terminal: a column of the table that would get fewer is left out
+GAP_COLUMNS = 2
 HINT = "q leaves   arrows turn the pages"
 
 Keys = Callable[[float], list[bytes]]
 
 
 def show(observer: Observer) -> NoReturn:
-    """Draw again and again, until a key or a signal ends it. The terminal is left as it was."""
+    """Draw again and again, until a key or a signal ends it. Then the terminal is restored."""
     console = Console(highlight=False)
     gateway = observer.gateway()
-    places, page, due = [Place()], Page([]), 0.0  # the place of every page back to the first
+    places, page, due = [Cursor()], DevicePage([]), 0.0  # the places of this page and those before
     with _ended_by_signal(), _keys() as keys, Live(
         console=console, screen=True, auto_refresh=False, vertical_overflow="crop",
         redirect_stdout=False, redirect_stderr=False,
@@ -83,13 +83,13 @@ def show(observer: Observer) -> NoReturn:
 
 def _share(height: int) -> tuple[int, int]:
     """How many lines of a screen are for devices, and how many for events: one each at least."""
-    left = max(2, height - FRAME)
-    events = max(1, left // EVENT_SHARE)
-    return left - events, events
+    remaining = max(2, height - FIXED_LINES)
+    events = max(1, remaining // EVENT_SHARE)
+    return remaining - events, events
 
 
-def _page(observer: Observer, places: list[Place], rows: int) -> Page:
-    """The page at the last place. One that has become empty gives way to the one before."""
+def _page(observer: Observer, places: list[Cursor], rows: int) -> DevicePage:
+    """The page at the last place; if it has become empty, the one before."""
     while not (page := observer.page(places[-1], rows)).items and len(places) > 1:
         if page.failed is not None:
             break
@@ -97,7 +97,7 @@ def _page(observer: Observer, places: list[Place], rows: int) -> Page:
     return page
 
 
-def _turned(key: bytes, places: list[Place], page: Page) -> bool:
+def _turned(key: bytes, places: list[Cursor], page: DevicePage) -> bool:
     """True if the key turned the page."""
     if key in NEXT and page.next is not None:
         places.append(page.next)
@@ -112,13 +112,13 @@ def _turned(key: bytes, places: list[Place], page: Page) -> bool:
 
 def drawn(
     gateway: Item,
-    page: Page,
+    page: DevicePage,
     events: Iterable[Item],
     number: int,
     lines: tuple[int, int],
     columns: int,
 ) -> Group:
-    """The whole screen, so wide and always of the same height."""
+    """The whole screen, `columns` wide and always of the same height."""
     title, state = header(gateway)
     well = gateway["store"] == "ok" and not gateway.get("draining")
     devices = _devices(page, columns)
@@ -136,12 +136,12 @@ def drawn(
     )
 
 
-def _devices(page: Page, room: int) -> Table | Group:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+def _devices(page: DevicePage, room: int) -> Table | Group:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP_COLUMNS, 0, 0))
     now = time.time()
     rows = [[plain(cell) for cell in cells(item, now)] for item in page.items]
-    most = [max((width(row[n]) for row in rows), default=0) for n in range(len(COLUMNS))]
-    shown = _widths(most, room)
+    text_widths = [max((width(row[n]) for row in rows), default=0) for n in range(len(COLUMNS))]
+    shown = _widths(text_widths, room)
     for place, columns in shown.items():
         table.add_column(said(COLUMNS[place]), no_wrap=True, width=columns)
     for item, row in zip(page.items, rows, strict=True):
@@ -152,24 +152,26 @@ def _devices(page: Page, room: int) -> Table | Group:
     return table
 
 
-def _widths(most: Sequence[int], room: int) -> dict[int, int]:
-    """How wide each column is that has room, by its place. `most`: what its texts take."""
-    wanted = {place: max(most[place], width(said(name))) for place, name in enumerate(COLUMNS)}
-    left = room - GAP * (len(COLUMNS) - 1)
-    left -= sum(wanted[place] for place, name in enumerate(COLUMNS) if name in WHOLE)
+def _widths(text_widths: Sequence[int], room: int) -> dict[int, int]:
+    """The width of each column that has room, by its index. `text_widths`: of its widest text."""
+    wanted = {
+        place: max(text_widths[place], width(said(name))) for place, name in enumerate(COLUMNS)
+    }
+    remaining = room - GAP_COLUMNS * (len(COLUMNS) - 1)
+    remaining -= sum(wanted[place] for place, name in enumerate(COLUMNS) if name in WHOLE_COLUMNS)
     given = {}
-    for name, good in SHORT.items():
+    for name, good in SHRINKABLE.items():
         place = COLUMNS.index(name)
-        given[place] = min(wanted[place], good, left)
+        given[place] = min(wanted[place], good, remaining)
         if given[place] < min(MIN_COLUMNS, wanted[place]):
             del wanted[place], given[place]
-            left += GAP
+            remaining += GAP_COLUMNS
         else:
-            left -= given[place]
-    for place in given:  # what is left over
-        more = max(0, min(left, wanted[place] - given[place]))
+            remaining -= given[place]
+    for place in given:  # the remaining width goes to those that are cut
+        more = max(0, min(remaining, wanted[place] - given[place]))
         given[place] += more
-        left -= more
+        remaining -= more
     return wanted | given
 
 
@@ -187,7 +189,7 @@ def _line(text: Text) -> Text:
 
 @contextlib.contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """SIGTERM leaves as q does, so that the terminal is not left in its other screen."""
+    """SIGTERM ends it as the key q does, so that the terminal is restored."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -201,10 +203,10 @@ def _ended_by_signal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _keys() -> Iterator[Keys]:
-    """What waits for keys, for a limited time (seconds): all that were pressed, and a `q` when the
-    terminal has gone.
+    """A function that waits for keys for some seconds and returns all that were pressed; a `q` if
+    the terminal has gone.
 
-    Meanwhile the terminal shows no key and hands each over at once; Ctrl-C still is one.
+    Inside of this, the terminal does not show keys and passes each on at once; Ctrl-C still works.
     """
     if not os.isatty(STDIN):
         yield _no_keys
@@ -212,7 +214,7 @@ def _keys() -> Iterator[Keys]:
     before = termios.tcgetattr(STDIN)
     tty.setcbreak(STDIN)
     quiet = termios.tcgetattr(STDIN)
-    # Ctrl-Z would leave the shell in our screen.
+    # With Ctrl-Z the shell would go on in our screen.
     quiet[6][termios.VSUSP] = os.fpathconf(STDIN, "PC_VDISABLE").to_bytes(1, "big")
     termios.tcsetattr(STDIN, termios.TCSADRAIN, quiet)
     try:
@@ -221,13 +223,13 @@ def _keys() -> Iterator[Keys]:
         termios.tcsetattr(STDIN, termios.TCSAFLUSH, before)
 
 
-def _no_keys(patience: float) -> list[bytes]:
-    time.sleep(patience)
+def _no_keys(seconds: float) -> list[bytes]:
+    time.sleep(seconds)
     return []
 
 
-def _pressed(patience: float) -> list[bytes]:
-    if not select.select([STDIN], [], [], patience)[0]:
+def _pressed(seconds: float) -> list[bytes]:
+    if not select.select([STDIN], [], [], seconds)[0]:
         return []
     data = os.read(STDIN, 1024)
     return KEY.findall(data) if data else [b"q"]  # the terminal has gone

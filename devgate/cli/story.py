@@ -17,7 +17,7 @@ from devgate.cli.output import Where, common, table
 
 HEADER = ("AT", "AFTER", "EVENT", "DETAIL")
 COMMAND_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
-# What of an event is told besides its type, in this order.
+# The fields of an event that are shown beside its type, in this order.
 DETAILS = ("kind", "long", "status", "message", "reason", "verdict", "by", "note", "address")
 
 
@@ -36,15 +36,15 @@ def story(where: Where, name: str) -> None:
       devgate commands story order-4711
     """
     if COMMAND_ID.fullmatch(name):
-        answer(where, {"type": "story", "command": name}, _told)
+        answer(where, {"type": "story", "command": name}, _text)
     answer(where, {"type": "order", "key": name}, _all)
 
 
 def _all(reply: Mapping[str, Any]) -> str:
-    return "\n\n".join(map(_told, reply["items"])) or said("no commands")
+    return "\n\n".join(map(_text, reply["items"])) or said("no commands")
 
 
-def _told(story: Mapping[str, Any]) -> str:
+def _text(story: Mapping[str, Any]) -> str:
     return f"{describe.record(story['record'])}\n\n{table(HEADER, _lines(story))}"
 
 
@@ -53,9 +53,9 @@ def _lines(story: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     began = datetime.fromisoformat(record["accepted_at"])
     before = [story["before"]] if story["before"] else []
     for line in [*before, *story["lines"]]:
-        own = "*" if line.get("command") == record["command"] else " "
+        star = "*" if line.get("command") == record["command"] else " "
         after = (datetime.fromisoformat(line["at"]) - began).total_seconds()
-        yield clock(line["at"]), _distance(after), f"{own} {line['type']}", _detail(line)
+        yield clock(line["at"]), _distance(after), f"{star} {line['type']}", _detail(line)
 
 
 def _distance(seconds: float) -> str:

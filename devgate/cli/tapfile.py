@@ -12,19 +12,19 @@ from devgate.model import Imei, imei, shown
 from devgate.protocol.frames import HEADER_SIZE, SHORT_404, encode
 
 
-class Take(NamedTuple):
+class SavedFrame(NamedTuple):
     """One line of a saved tap."""
 
     at: float  # seconds, wall clock
     address: str
-    imei: Imei | None  # as which the connection was registered
+    imei: Imei | None  # under which the connection was registered
     inward: bool  # from the device to the gateway
     data: bytes
 
     def registration(self) -> tuple[bytes, bytes] | None:
-        """What has to be said, and to come back, before this can be the first take.
+        """The registration and its answer that have to come before this frame, if it is the first.
 
-        A tap that began on a registered connection did not see it register.
+        A tap that began on a registered connection does not have them.
         """
         if not self.imei:
             return None
@@ -32,12 +32,12 @@ class Take(NamedTuple):
         return None if self.inward and hello in self.data else (hello, welcome)
 
 
-def load(lines: Iterable[bytes]) -> tuple[list[Take], int]:
-    """The takes of a file in their order, and how many were missed when it was saved.
+def load(lines: Iterable[bytes]) -> tuple[list[SavedFrame], int]:
+    """The frames of a file in their order, and how many were missed when it was saved.
 
     Raises ValueError, with the line's number.
     """
-    takes, missed = [], 0
+    saved, missed = [], 0
     for number, line in enumerate(lines, 1):
         try:
             frame = json.loads(line)
@@ -48,16 +48,16 @@ def load(lines: Iterable[bytes]) -> tuple[list[Take], int]:
             data = frame["bytes"].encode("latin-1")
             inward = frame["direction"] == "in"
             known = None if frame["imei"] is None else imei(frame["imei"])
-            takes.append(Take(at, frame["address"], known, inward, data))
+            saved.append(SavedFrame(at, frame["address"], known, inward, data))
         except (ValueError, KeyError, TypeError, AttributeError, CallerError):
             raise ValueError(
                 f"line {number}: a line of `devgate tap --save` expected, not {shown(line)}"
             ) from None
-    return takes, missed
+    return saved, missed
 
 
 def cut(data: bytes) -> tuple[list[bytes], bytes]:
-    """A gateway's bytes as whole frames, and the rest. What has no length is one frame."""
+    """A gateway's bytes as whole frames, and the tail. Bytes without a length are one frame."""
     frames: list[bytes] = []
     start = 0
     while len(length := data[start : start + 3]) == 3:
@@ -72,8 +72,7 @@ def cut(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 def answers(frames: Iterable[bytes]) -> list[bytes]:
-    """Those without the gateway's commands: a caller asked for them, not what the device said,
-    so a replay does not bring them back."""
+    """The frames without commands: callers asked for these, so they do not come in a replay."""
     return [
         frame
         for frame in frames

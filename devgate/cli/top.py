@@ -1,7 +1,6 @@
-"""`devgate top`: the gateway, its devices and what happens, on one screen that keeps itself new.
+"""`devgate top`: the gateway, its devices and what happens, on one screen that is kept up to date.
 
-It only asks the control socket, once a second, for what fits on the screen, however large the
-fleet is.
+Once a second it asks the control socket for what fits on the screen, however large the fleet is.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import click
 
 from devgate.cli.follow import event_parts
 from devgate.cli.moments import second_of_day
-from devgate.cli.observer import COLUMNS, LOOK_SECONDS, Observer, Place, cells, header
+from devgate.cli.observer import COLUMNS, LOOK_SECONDS, Cursor, Observer, cells, header
 from devgate.cli.output import (
     Where,
     common,
@@ -31,8 +30,8 @@ from devgate.cli.output import (
 )
 from devgate.model import iso
 
-EVENTS = 10  # the latest ones, in a snapshot and in a line of JSON
-DEVICES = 20  # in a snapshot and in a line of JSON
+SHOWN_EVENTS = 10  # the latest, in a snapshot and in a line of JSON
+SHOWN_DEVICES = 20  # in a snapshot and in a line of JSON
 NO_SCREEN = ("", "dumb", "unknown")  # values of TERM
 
 
@@ -49,12 +48,12 @@ def top(where: Where) -> None:
       devgate top
       devgate top --json | jq .gateway.in_flight    # a line a second
     """
-    # Ctrl-C is how one leaves, and no failure.
+    # Ctrl-C is the usual end, and no failure.
     with _left_by_ctrl_c(), Observer(where.socket()) as observer:
         if where.as_json:
             _lines(observer)
         if sys.stdout.isatty() and os.environ.get("TERM", "") not in NO_SCREEN:
-            from devgate.cli.screen import show  # rich is for those who look at it
+            from devgate.cli.screen import show  # rich is loaded only for the screen
 
             show(observer)
         else:
@@ -70,16 +69,16 @@ def _left_by_ctrl_c() -> Iterator[None]:
 
 
 def _once(observer: Observer) -> NoReturn:
-    """All of it once, as plain text."""
+    """Show it once, as plain text."""
     gateway = observer.gateway()
     observer.news(gateway)
-    page = observer.page(Place(), DEVICES)
+    page = observer.page(Cursor(), SHOWN_DEVICES)
     now = time.time()
     say("\n".join(header(gateway)))
     if page.items:
         say("\n" + table(COLUMNS, [cells(item, now) for item in page.items]))
     if observer.events:
-        latest = list(observer.events)[-EVENTS:]
+        latest = list(observer.events)[-SHOWN_EVENTS:]
         parts = (event_parts(event, second_of_day) for event in latest)
         lines = ("".join(text for text, _ in line) for line in parts)
         say("\n" + "\n".join(line.rstrip() for line in lines))
@@ -91,15 +90,15 @@ def _once(observer: Observer) -> NoReturn:
 
 
 def _lines(observer: Observer) -> NoReturn:
-    """A line a look: the gateway, the first devices, and the latest events."""
+    """A line of JSON each second: the gateway, the first devices, and the latest events."""
     while True:
         gateway = observer.gateway()
         observer.news(gateway)
-        page = observer.page(Place(), DEVICES)
+        page = observer.page(Cursor(), SHOWN_DEVICES)
         failed = page.failed or {}
         emit({
             "status": failed.get("status", "200"), "message": failed.get("message"),
             "at": iso(time.time()), "gateway": gateway, "items": page.items,
-            "events": list(observer.events)[-EVENTS:],
+            "events": list(observer.events)[-SHOWN_EVENTS:],
         })  # fmt: skip
         time.sleep(LOOK_SECONDS)

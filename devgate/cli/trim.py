@@ -1,4 +1,4 @@
-"""`devgate trim`: delete what is old enough now, and say that the clock is right."""
+"""`devgate trim`: confirm the clock, and delete old records now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from devgate.cli.asking import answer
 from devgate.cli.output import Where, common
 
-TRIM_SECONDS = 600.0  # to wait for it: 50,000 rows of a kind on a slow disk
+TRIM_SECONDS = 600.0  # until its reply: 50,000 rows of a kind on a slow disk
 
 
 @click.command()
@@ -29,4 +29,4 @@ def trim(where: Where) -> None:
       devgate trim
       devgate trim --json
     """
-    answer(where, {"type": "trim"}, patience=TRIM_SECONDS)
+    answer(where, {"type": "trim"}, reply_seconds=TRIM_SECONDS)

@@ -110,7 +110,7 @@ def dismiss(where: Where, imeis: tuple[str, ...], undo: bool) -> None:
 
 
 def _each(where: Where, imeis: tuple[str, ...], request: Mapping[str, object]) -> NoReturn:
-    """Ask for each of them, whatever became of the others. The first failure is the exit code."""
+    """Ask for each of them, also after a failure. The first failure is the exit code."""
     socket, worst = where.socket(), 0
     for imei in imeis:
         reply = ask(socket, {**request, "imei": imei})

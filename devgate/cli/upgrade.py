@@ -39,4 +39,4 @@ def upgrade(where: Where, program: str | None) -> None:
     request: dict[str, object] = {"type": "upgrade"}
     if program is not None:
         request["program"] = os.path.abspath(program)
-    answer(where, request, patience=REPLY_SECONDS)
+    answer(where, request, reply_seconds=REPLY_SECONDS)

@@ -1,6 +1,6 @@
-"""`devgate webhooks`: who gets events, how far each has come, and events again.
+"""`devgate webhooks`: the receivers of events: list, add, change, test and remove them.
 
-All of it is asked of the running gateway: only there has "from now on" a meaning.
+All commands ask the running gateway: only it knows which events are new.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def replay(where: Where, name: str | None, after: int) -> None:
 
 
 def _given(url: str | None, events: str | None, secret_file: TextIO | None) -> dict[str, object]:
-    """What is said of a webhook, as fields of a request."""
+    """The options of a webhook, as fields of a request."""
     given: dict[str, object] = {}
     if url is not None:
         given["url"] = url

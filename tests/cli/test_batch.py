@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from devgate.cli.batch import WINDOW
+from devgate.cli.batch import MAX_IN_FLIGHT
 from devgate.cli.main import cli
 from tests.cli.answering import IMEI, OTHER, Answering, Reply, Request, started
 from tests.cli.conftest import Run, Spawn
@@ -77,7 +77,7 @@ def test_one_connection_carries_several_at_once_but_one_for_each_device(
             return [{"status": "200"}]  # after 15 s of silence, which a busy machine may have
         held.append(request)
         left = 100 - sum(most)
-        if len(held) < min(WINDOW, left):
+        if len(held) < min(MAX_IN_FLIGHT, left):
             return []
         assert len({one["imei"] for one in held}) == len(held)
         most.append(len(held))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.cli.batch import Bad, Order, read
+from devgate.cli.batch import BadLine, StartLine, read
 from devgate.cli.params import Long
 from devgate.model import Imei
 from tests.cli.answering import IMEI, OTHER
@@ -24,7 +24,7 @@ rows = st.lists(
 )
 
 
-def orders(text: str) -> list[Order | Bad]:
+def orders(text: str) -> list[StartLine | BadLine]:
     return list(read(text.encode().splitlines(keepends=True)))
 
 
@@ -60,10 +60,10 @@ def test_the_ways_to_write_a_batch(text: str) -> None:
 )
 def test_a_bad_line_of_csv_has_its_number(line: str, why: str) -> None:
     _, bad, good = orders(f"{IMEI},500,k1\n{line}\n{OTHER},5\n")
-    assert isinstance(bad, Bad)
+    assert isinstance(bad, BadLine)
     assert bad.line == 2
     assert bad.why.startswith(why)
-    assert good == Order(3, Imei(OTHER), Long(5, seconds=False), None)
+    assert good == StartLine(3, Imei(OTHER), Long(5, seconds=False), None)
 
 
 @pytest.mark.parametrize(
@@ -81,22 +81,22 @@ def test_a_bad_line_of_csv_has_its_number(line: str, why: str) -> None:
 )
 def test_a_bad_line_of_json_has_its_number(line: str, why: str) -> None:
     bad = orders(f'{{"imei":"{IMEI}","long":500}}\n{line}\n')[1]
-    assert isinstance(bad, Bad)
+    assert isinstance(bad, BadLine)
     assert (bad.line, bad.why.startswith(why)) == (2, True), bad.why
 
 
 @pytest.mark.parametrize("header", ["imei,long,name", "imei,imei,long", "IMEI;long"])
 def test_a_bad_header_is_one_complaint(header: str) -> None:
-    bad = [entry.line for entry in orders(f"{header}\n{IMEI},500\n") if isinstance(entry, Bad)]
+    bad = [entry.line for entry in orders(f"{header}\n{IMEI},500\n") if isinstance(entry, BadLine)]
     assert bad == [1]
 
 
 def test_bytes_that_are_no_text() -> None:
-    assert list(read([b"\xff\xfe1\n"])) == [Bad(1, "not UTF-8")]
+    assert list(read([b"\xff\xfe1\n"])) == [BadLine(1, "not UTF-8")]
 
 
 def test_the_same_start_twice_is_no_fault_of_the_file() -> None:
-    assert not any(isinstance(e, Bad) for e in orders(f"{IMEI},500,k1\n{IMEI},500,k1\n"))
+    assert not any(isinstance(e, BadLine) for e in orders(f"{IMEI},500,k1\n{IMEI},500,k1\n"))
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8))
@@ -108,7 +108,7 @@ def test_any_bytes_give_orders_or_complaints(lines: list[bytes]) -> None:
 @given(st.lists(st.text('01239,"{}:[]imeilongky\r\x00\x0b \u2028', max_size=40), max_size=8))
 def test_lines_that_nearly_are_orders_raise_nothing(lines: list[str]) -> None:
     for entry in read([line.encode() + b"\n" for line in lines]):
-        assert isinstance(entry, Order) or entry.why
+        assert isinstance(entry, StartLine) or entry.why
 
 
 @given(rows, st.booleans())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.cli.params import LONGEST, Duration, Long, Span, long
+from devgate.cli.params import MAX_SECONDS, DurationType, Long, SpanType, long
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from devgate.cli.params import LONGEST, Duration, Long, Span, long
     ],
 )
 def test_a_long_is_a_number_or_a_duration(text: str, number: int, seconds: bool) -> None:
-    assert Duration().convert(text, None, None) == Long(number, seconds)
+    assert DurationType().convert(text, None, None) == Long(number, seconds)
 
 
 def test_only_what_was_written_as_a_duration_says_so_on_the_wire() -> None:
@@ -45,13 +45,13 @@ def test_what_is_no_long_says_so(text: str) -> None:
 @given(st.text())
 def test_any_text_is_a_long_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert 1 <= long(text).number <= LONGEST
+        assert 1 <= long(text).number <= MAX_SECONDS
 
 
 @given(st.text("0123456789dhms.", max_size=40))
 def test_texts_that_nearly_are_durations_raise_nothing_else(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert 1 <= long(text).number <= LONGEST
+        assert 1 <= long(text).number <= MAX_SECONDS
 
 
 @given(
@@ -65,7 +65,7 @@ def test_the_parts_of_a_duration_add_up(days: int, hours: int, minutes: int, sec
     total = days * 86400 + hours * 3600 + minutes * 60 + seconds
     if total:
         assert long(text) == Long(total, seconds=True)
-    assert Span().convert(text, None, None) == total
+    assert SpanType().convert(text, None, None) == total
 
 
 @given(st.integers(1, 10**9))
@@ -74,5 +74,5 @@ def test_plain_numbers_stay_what_they_are(number: int) -> None:
 
 
 def test_a_span_may_be_a_part_of_a_second() -> None:
-    assert Span().convert("0.5", None, None) == 0.5
-    assert repr(Span().convert("30", None, None)) == "30"
+    assert SpanType().convert("0.5", None, None) == 0.5
+    assert repr(SpanType().convert("30", None, None)) == "30"

@@ -57,7 +57,7 @@ def port() -> Iterator[int]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # This time passes only where something is missing.
     monkeypatch.setattr(replay, "ANSWER_SECONDS", 20)
-    monkeypatch.setattr(replay, "SURPLUS", 0.01)
+    monkeypatch.setattr(replay, "SURPLUS_SECONDS", 0.01)
 
 
 def saved(folder: Path, *lines: str) -> str:
@@ -104,7 +104,7 @@ def test_what_comes_back_differently_is_1(
     words: str,
 ) -> None:
     monkeypatch.setattr(replay, "ANSWER_SECONDS", 1)
-    monkeypatch.setattr(replay, "SURPLUS", 1)
+    monkeypatch.setattr(replay, "SURPLUS_SECONDS", 1)
     file = saved(tmp_path, take(0, "in", HT), *(take(0, "out", frame) for frame in out))
     got = run("replay", file, f"127.0.0.1:{port}")
     assert (got.exit_code, got.stderr) == (1, f"devgate: different: {words}\n")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from devgate.cli.observer import Observer, Page, Place
+from devgate.cli.observer import Cursor, DevicePage, Observer
 from devgate.cli.screen import drawn
 from tests.cli.answering import IMEI, OTHER, Answering
 from tests.cli.conftest import Run, Spawn
@@ -133,7 +133,7 @@ def test_nothing_that_matters_is_cut(columns: int) -> None:
         "in_flight": 1, "waiting": 4, "store": "ok", "memory": 2**20,
     }  # fmt: skip
     console = Console(width=columns, height=20, record=True, file=io.StringIO())
-    console.print(drawn(gateway, Page([runs]), [ended], 1, (1, 1), columns))
+    console.print(drawn(gateway, DevicePage([runs]), [ended], 1, (1, 1), columns))
     lines = console.export_text().splitlines()
     (row,) = [line for line in lines if line.startswith("Massage chair")]
     assert row.startswith("Massage chair at gat")
@@ -155,7 +155,7 @@ def test_pages_go_from_those_that_run_to_those_offline(gateway: Answering) -> No
         return [{"status": "200", "items": items, "next": items[-1]["imei"] if more else None}]
 
     gateway.answer = answer
-    place: Place | None = Place()
+    place: Cursor | None = Cursor()
     pages = []
     with Observer(gateway.path) as observer:
         while place is not None:

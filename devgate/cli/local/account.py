@@ -1,7 +1,7 @@
-"""What `devgate token` and `devgate user` share: accounts, asked of the gateway that runs, kept in
-its database where none does, or in a file that is named.
+"""What `devgate token` and `devgate user` share. They ask the gateway that runs; if none runs,
+they work on its database; with `--file`, on that file.
 
-What opens the database is imported in the functions: `--help` needs none of it.
+The modules for the database are imported in the functions: `--help` does not need them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from devgate.model import iso
 F = TypeVar("F", bound=Callable[..., object])
 
 ROLES = ("read", "command", "admin")  # as `access.tokens` has them, which is not imported here
-PAGE = 1000  # accounts that are asked for at once
+PAGE_SIZE = 1000  # accounts that are asked for at once
 
 sites_option = click.option(
     "--site", "sites", multiple=True, metavar="SITE",
@@ -55,11 +55,11 @@ rights_options = decorated(
 )  # fmt: skip
 
 
-class Accounts(NamedTuple):
+class AccountCommands(NamedTuple):
     """What differs between tokens and users."""
 
     kind: Literal["token", "user"]
-    load: Callable[[], Any]  # imports the module below `access` that keeps their file
+    load: Callable[[], Any]  # imports the module of `access` that reads and writes their file
     sample: str  # a name, for the help
     removed: str  # what a removal means to whoever has the name
 
@@ -100,7 +100,7 @@ class Accounts(NamedTuple):
         finish({"status": "200", "message": message, "name": name}, where.as_json)
 
     def add_list_and_remove(self, group: click.Group) -> None:
-        """Add the two commands that are alike."""
+        """Add the two commands that are the same for tokens and users."""
 
         @self.option
         @common
@@ -152,7 +152,7 @@ class Accounts(NamedTuple):
         with running(where) as channel:
             if channel is None:
                 return self._stored(where)
-        found = pages(where, {"type": f"{self.kind}s"}, PAGE)
+        found = pages(where, {"type": f"{self.kind}s"}, PAGE_SIZE)
         return [row for page in found for row in page["items"]]
 
     def _stored(self, where: Where) -> list[dict[str, Any]]:
@@ -193,7 +193,7 @@ def columns(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def something(fields: Mapping[str, Any], options: str) -> None:
-    """Complain if nothing is to be changed."""
+    """Raise a UsageError if nothing is to be changed."""
     if all(value is None for value in fields.values()):
         raise click.UsageError(f"Say what to change: {options}.")
 

@@ -1,4 +1,4 @@
-"""`devgate backup`, `restore` and `check`. What they work with is imported when used."""
+"""`devgate backup`, `restore` and `check`. Their modules are imported when they are used."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _asked(file: Path, made_at: float | None) -> str:
 
 @contextmanager
 def _progress(where: Where) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, else nothing."""
+    """A function that draws a progress bar if stderr is a terminal."""
     if where.as_json or not sys.stderr.isatty():
         yield lambda done, total: None
         return

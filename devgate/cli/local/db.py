@@ -1,4 +1,4 @@
-"""`devgate db`: the gateway's database, for an operator. What opens it is imported when used."""
+"""`devgate db`: the gateway's database, for an operator. Its modules are imported when used."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from devgate.control.client import NoGateway, ask
 from devgate.errors import SetupError
 from devgate.model import EXIT
 
-# Lines in one request: a command has less than 3 KB, and a request at most 64.
-LINES = 15
-NICE = 10  # how much a copy leaves the processor to the gateway
+# Lines in one request: a line has less than 3 KB, and a request at most 64 KiB.
+LINES_PER_REQUEST = 15
+NICE = 10  # the nice value of a copy, so that the gateway goes before it
 
 
 @click.group(cls=Group)
@@ -125,7 +125,7 @@ def move(where: Where, target: str, yes: bool) -> None:
     from devgate.store.mover import move
 
     url, key_file = key_file_of(where)
-    look(url, target)  # before anybody is asked about a database that will not do
+    look(url, target)  # first: raises if the new database cannot be used
     certain(f"Move all rows of {url} to PostgreSQL, and close the old database?", yes)
     os.nice(NICE)
     settings = "[store] url" + (f', and key_file = "{key_file}"' if key_file else "")
@@ -137,7 +137,7 @@ def move(where: Where, target: str, yes: bool) -> None:
         )
 
     try:
-        counts = move(url, target, _told(where), follows)
+        counts = move(url, target, _progress(where), follows)
     except KeyboardInterrupt:
         fail("ended before the last step: the gateway goes on with SQLite", EXIT["503"])
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
@@ -149,8 +149,8 @@ def move(where: Where, target: str, yes: bool) -> None:
     finish({"status": "200", "message": message, "rows": dict(counts)}, where.as_json)
 
 
-def _told(where: Where) -> Callable[[str, int, int], None]:
-    """A line for each table on a terminal, which counts."""
+def _progress(where: Where) -> Callable[[str, int, int], None]:
+    """A function that prints the progress of each table if stderr is a terminal."""
     if where.as_json or not sys.stderr.isatty():
         return lambda table, done, rows: None
 
@@ -160,10 +160,10 @@ def _told(where: Where) -> Callable[[str, int, int], None]:
     return tell
 
 
-@db.command()
+@db.command("take")
 @click.argument("file", type=click.Path(path_type=Path))
 @common
-def take(where: Where, file: Path) -> None:
+def take_late(where: Where, file: Path) -> None:
     """Take the outcomes in FILE into the database of the running gateway.
 
     A gateway that ends while its database is away, or that finds another gateway in its place,
@@ -185,7 +185,7 @@ def take(where: Where, file: Path) -> None:
         try:
             line = json.loads(raw) if raw.strip() else None
         except ValueError:
-            line = raw  # half a line, at the end
+            line = raw  # the last line may be cut off
         if isinstance(line, dict) and "database" in line:
             head = line
         elif isinstance(line, dict) and head is not None:
@@ -193,8 +193,8 @@ def take(where: Where, file: Path) -> None:
         elif line is not None and (head is None or isinstance(line, dict)):
             fail(f"{file}: line {number}: no side file of devgate", EXIT["400"])
     left: list[str] = []
-    for start in range(0, len(lines), LINES):
-        some = [part for pair in lines[start : start + LINES] for part in pair]
+    for start in range(0, len(lines), LINES_PER_REQUEST):
+        some = [part for pair in lines[start : start + LINES_PER_REQUEST] for part in pair]
         left += answered(where, {"type": "take_late", "lines": some})["left"]
     message = "\n".join([f"{len(lines) - len(left)} of {len(lines)} outcomes are taken", *left])
     finish({"status": "200", "message": message, "left": left}, where.as_json)

@@ -1,7 +1,7 @@
 """`devgate devices`: the list of known machines.
 
-It is the running gateway's to show and to change. Where none runs, the commands work on its
-database. The store is imported in the functions: `--help` needs none of it.
+The commands ask the running gateway. If none runs, they work on its database. The store is
+imported in the functions: `--help` does not need it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _stored(where: Where, imei: Imei) -> dict[str, Any]:
         if device is None:
             raise devices.unknown(imei)
     known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE)
-    if last is not None:  # what is on disk says nothing of now
+    if last is not None:  # whether it is online now is not on disk
         known |= {name: iso(last[name]) for name in ("heard", "running_until")}
     return known
 

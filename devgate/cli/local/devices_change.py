@@ -9,10 +9,10 @@ import click
 
 from devgate.cli.local.stored import asked, done, store
 from devgate.cli.output import YES, Where, certain, common, decorated, exit_code, finish
-from devgate.cli.params import NONE, ImeiType, OwnSpan, Position
+from devgate.cli.params import EMPTY, ImeiType, OwnSpanType, PositionType
 from devgate.model import Imei
 
-# Texts of a machine's record. The store knows them, and is not imported for a request.
+# Texts of a machine's record, as the store has them, which is not imported for a request.
 RECORD = ("model", "serial", "firmware", "installed_on", "iccid", "sim_phone", "tags", "note")
 
 
@@ -25,7 +25,7 @@ _fields = decorated(
     click.option("--qr", help='Its own text of the QR code; "" for the gateway\'s.'),
     click.option("--unit", type=click.Choice(["seconds", "times"]),
                  help="What the number of a start counts."),
-    click.option("--ack-timeout", type=OwnSpan(),
+    click.option("--ack-timeout", type=OwnSpanType(),
                  help='Its own seconds to answer a command; "" for the gateway\'s.'),
     click.option("--model", help='Its model; as of all below, "" for none.'),
     click.option("--serial", help="The maker's own number, as on its plate."),
@@ -35,13 +35,13 @@ _fields = decorated(
     click.option("--sim-phone", metavar="NUMBER", help="The telephone number of its SIM."),
     click.option("--tags", help="Words to find it by, with commas between."),
     click.option("--note", help="What people should know."),
-    click.option("--position", type=Position(), help="Degrees north and east."),
+    click.option("--position", type=PositionType(), help="Degrees north and east."),
 )  # fmt: skip
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given. None for what is the gateway's default again, or not known any more."""
-    given = {name: None if value is NONE else value for name, value in fields.items()
+    """The options that were given. None: the gateway's default again, or not known any more."""
+    given = {name: None if value is EMPTY else value for name, value in fields.items()
              if value is not None}  # fmt: skip
     for name in RECORD:
         if given.get(name) == "":
@@ -153,7 +153,7 @@ def _change(
 
 
 def _ask(where: Where, imeis: tuple[Imei, ...], request: Mapping[str, Any], word: str) -> None:
-    """Have the gateway that runs do it, and end with that; return where none runs."""
+    """Ask the gateway that runs, and end with its reply; return if none runs."""
     which = {"imei": imeis[0]} if len(imeis) == 1 else {"imeis": imeis}
     reply = asked(where, {**request, **which})
     if reply is None:

@@ -34,9 +34,9 @@ from devgate.control.client import REPLY_SECONDS, Channel, NoAnswer, Reply
 if TYPE_CHECKING:
     from devgate.store.device import Device
 
-PART = 45_000  # bytes of a file in one request: in base64 below the 64 KiB that it may have
-CONFLICT = " is there already, and not the same"  # what a line is told then: store.csv_plan
-LOOK_SECONDS = 0.3  # between two questions how far an import has come
+PART_BYTES = 45_000  # of a file in one request: in base64 below the 64 KiB that it may have
+CONFLICT = " is there already, and not the same"  # the end of a message of store.csv_plan
+POLL_SECONDS = 0.3  # between two requests for the progress of an import
 
 
 @click.command("import")
@@ -76,9 +76,9 @@ def import_(
 
 
 def _handed_over(channel: Channel, file: BinaryIO, how: Mapping[str, Any], bar: _Bar) -> Reply:
-    """What the gateway that runs answers to an import of the file."""
+    """Upload the file to the gateway that runs, and have it imported. Returns its reply."""
     id, total = None, os.fstat(file.fileno()).st_size if file.seekable() else 0
-    while data := file.read(PART):
+    while data := file.read(PART_BYTES):
         part = {"type": "upload", "data": b64encode(data).decode()}
         channel.send(part if id is None else {**part, "upload": id})
         reply = channel.awaited()
@@ -88,12 +88,12 @@ def _handed_over(channel: Channel, file: BinaryIO, how: Mapping[str, Any], bar: 
         bar("sending", reply["size"], total)
     content = {"csv": ""} if id is None else {"upload": id}
     channel.send({"type": "import", "id": "import", **content, **how})
-    heard = monotonic()
+    heard_at = monotonic()
     while True:
         try:
-            answer = channel.reply(LOOK_SECONDS)
+            answer = channel.reply(POLL_SECONDS)
         except TimeoutError:
-            if monotonic() > heard + REPLY_SECONDS:
+            if monotonic() > heard_at + REPLY_SECONDS:
                 raise NoAnswer(
                     f"the gateway at {channel.path} has not answered within {REPLY_SECONDS:g} s; "
                     "run the same import again to complete it"
@@ -106,7 +106,7 @@ def _handed_over(channel: Channel, file: BinaryIO, how: Mapping[str, Any], bar: 
                 f"the gateway at {channel.path} went away; run the same import again to "
                 "complete it"
             )
-        heard = monotonic()
+        heard_at = monotonic()
         if answer.pop("id", None) == "import":
             return answer
         if not exit_code(answer):
@@ -117,7 +117,7 @@ def _stored(
     where: Where, file: BinaryIO, on_conflict: Literal["fail", "skip", "update"], dry_run: bool,
     bar: _Bar,
 ) -> Reply:  # fmt: skip
-    """The same on the database, where no gateway runs."""
+    """Import the file into the database, as no gateway runs."""
     from devgate.store import csv_import, csv_preview
 
     with store(where) as database:
@@ -126,13 +126,13 @@ def _stored(
         try:
             imported = csv_import.import_csv(database, file, on_conflict, bar)
         finally:
-            refresh(where, database)  # some of it may be there
+            refresh(where, database)  # a part of the file may be stored
         return {"status": "200", "message": str(imported), **asdict(imported)}
 
 
 def _end(where: Where, reply: Reply, *, by_default: bool) -> NoReturn:
-    """Print what came of it; lines that are wrong are no success. `by_default`: a device that is
-    there already is one, for no `--on-conflict` says what to do with it."""
+    """Print the result. With wrong lines it is no success. `by_default`: no `--on-conflict` was
+    given, so a device that is there already makes its line wrong."""
     if by_default and not where.as_json and exit_code(reply) | reply.get("faults", 0):
         wrong = [reply.get("message"), *(one["message"] for one in reply.get("errors", ()))]
         if any(str(one).endswith(CONFLICT) for one in wrong):
@@ -180,7 +180,7 @@ class _Bar:
             self._bar = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if not self._shown or not total:  # of a pipe nobody knows how long it is
+        if not self._shown or not total:  # the size of a pipe is not known
             return
         if what != self._what:
             self.__exit__(None, None, None)
@@ -212,7 +212,7 @@ def export(where: Where, file: str, spreadsheet: bool) -> None:
     """
     from devgate.store.csv_export import CsvWriter
 
-    part = f"{file}.part"  # so that FILE is the whole export or what it was before
+    part = f"{file}.part"  # so that FILE holds the whole export or what it held before
     with _all(where) as devices:
         try:
             with click.open_file(file if file == "-" else part, "w", encoding="utf-8") as out:
@@ -248,7 +248,7 @@ def _all(where: Where) -> Iterator[Iterable[Device]]:
         yield from all_devices(conn)
 
     with store(where) as database, database.read() as conn:
-        yield lazily(conn)  # asked for once the file is open
+        yield lazily(conn)  # read when the file is open
 
 
 def _each(channel: Channel) -> Iterator[Device]:

@@ -16,7 +16,7 @@ from devgate.cli import describe
 from devgate.cli.asking import given
 from devgate.cli.local.stored import store
 from devgate.cli.output import Where, common, emit, exit_code, fail, finish, print_error, say
-from devgate.cli.params import Span
+from devgate.cli.params import SpanType
 from devgate.control.client import NoAnswer, NoGateway, ask
 from devgate.model import NO_GATEWAY, iso
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from devgate.store.engine import Database
 
 Items = list[dict[str, Any]]
-Page = Callable[[str | None, int], Mapping[str, Any]]  # after, limit: items, next, count, more
+ReadPage = Callable[[str | None, int], Mapping[str, Any]]  # after, limit: items, next, count, more
 
-PAGE = 500  # devices asked for at once
+PAGE_SIZE = 500  # devices asked for at once
 KNOWN = ("imei", "id", "name", "site", "enabled")
-# What only a gateway knows of a device, as `status` and `devices` of control.md call it.
+# Fields that only a running gateway knows, as `status` and `devices` of control.md name them.
 LIVE = ("online", "since", "address", "heard", "running_until")
 
 
@@ -41,8 +41,8 @@ LIVE = ("online", "since", "address", "heard", "running_until")
 @click.option("--model", help="Only those of one model.")
 @click.option("--tag", help="Only those with this tag.")
 @click.option("--never-seen", is_flag=True, help="Only those that never were connected.")
-@click.option("--offline-for", type=Span(), help="Only those that are offline for so long.")
-@click.option("--not-started-for", type=Span(), help="Only those not started for so long.")
+@click.option("--offline-for", type=SpanType(), help="Only those that are offline for so long.")
+@click.option("--not-started-for", type=SpanType(), help="Only those not started for so long.")
 @click.option(
     "--failing",
     type=click.IntRange(0, 99),
@@ -100,7 +100,7 @@ def list_(
         except NoGateway as err:
             if not (err.absent and _answers(where)):
                 raise
-            _print(where, ask_page, limit, after, count)  # it has started at this moment
+            _print(where, ask_page, limit, after, count)  # it has just been started
     except NoAnswer:
         raise
     except NoGateway as err:
@@ -119,7 +119,7 @@ def _answers(where: Where) -> bool:
     return True
 
 
-def _stored_pages(database: Database, asked: Mapping[str, Any]) -> Page:
+def _stored_pages(database: Database, asked: Mapping[str, Any]) -> ReadPage:
     from devgate.gateway.operations import arguments
     from devgate.gateway.operations.device_list import ORDERS, wanted_of
     from devgate.store import device_pages
@@ -146,7 +146,7 @@ def _stored_pages(database: Database, asked: Mapping[str, Any]) -> Page:
     return page
 
 
-def _print(where: Where, page: Page, limit: int, after: str | None, count: bool) -> None:
+def _print(where: Where, page: ReadPage, limit: int, after: str | None, count: bool) -> None:
     if not count:
         return _print_pages(where, page, limit, after)
     reply = page(None, 1)
@@ -155,12 +155,12 @@ def _print(where: Where, page: Page, limit: int, after: str | None, count: bool)
     return say(f"{reply['count']}{'+' if reply['more'] else ''}")
 
 
-def _print_pages(where: Where, page: Page, limit: int, after: str | None) -> None:
-    left, header = limit or sys.maxsize, True
+def _print_pages(where: Where, page: ReadPage, limit: int, after: str | None) -> None:
+    remaining, header = limit or sys.maxsize, True
     while True:
-        reply = page(after, min(left, PAGE))
+        reply = page(after, min(remaining, PAGE_SIZE))
         items, after = reply["items"], reply["next"]
-        left -= len(items)
+        remaining -= len(items)
         if where.as_json:
             emit({"status": "200", "items": items, "next": after})
         elif items or header:
@@ -169,7 +169,7 @@ def _print_pages(where: Where, page: Page, limit: int, after: str | None) -> Non
         header = False
         if after is None:
             return
-        if left <= 0:
+        if remaining <= 0:
             if not where.as_json:
                 print_error(f"there are more: add --after {after}")
             return

@@ -1,4 +1,4 @@
-"""`devgate doctor`: one look at everything. What it looks with is imported when it runs."""
+"""`devgate doctor`: an examination of everything. Its modules are imported when it runs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KINDS = (".html", ".svg", ".pdf")
 SIZES = ("65", "24", "21", "8", "2")  # as `labels.sheet` has them
 MAX_LINE = 40  # as `labels.sheet` has it
-PAGE = 500  # devices that are read at once
+PAGE_SIZE = 500  # devices that are read at once
 
 
 @click.command()
@@ -101,7 +101,9 @@ def _labels(
             found = [known[imei] for imei in wanted]
         else:
             after: str | None = None
-            while (page := device_pages.find(conn, Wanted(site=site), PAGE, after=after)).rows:
+            while (
+                page := device_pages.find(conn, Wanted(site=site), PAGE_SIZE, after=after)
+            ).rows:
                 found += [row.device for row in page.rows]
                 if (after := page.next) is None:
                     break

@@ -1,4 +1,4 @@
-"""`devgate quarantine`: what is refused after a restore, what is not, and its end."""
+"""`devgate quarantine`: show, begin and lift a quarantine, and list untried keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from devgate.cli.output import YES, Where, certain, common, fail, finish, option
 from devgate.control.client import NoGateway, ask
 from devgate.model import EXIT
 
-PER_REQUEST = 400  # keys; a request has 64 KiB at most
+KEYS_PER_REQUEST = 400  # keys; a request has 64 KiB at most
 
 
 @click.group(cls=Group)
@@ -71,8 +71,8 @@ def allow(where: Where, file: Path) -> None:
     if not keys:
         fail(f"{file}: there is no key in it", EXIT["400"])
     reply: Mapping[str, Any] = {}
-    for start in range(0, len(keys), PER_REQUEST):
-        some = keys[start : start + PER_REQUEST]
+    for start in range(0, len(keys), KEYS_PER_REQUEST):
+        some = keys[start : start + KEYS_PER_REQUEST]
         reply = answered(where, {"type": "quarantine_allow", "keys": some})
     held = reply["quarantine"]
     message = f"keys listed as untried: {len(keys)} now, {held['keys']} in all"
@@ -156,7 +156,7 @@ def _keys(file: Path) -> Iterator[str]:
 
 
 def _absent(err: NoGateway) -> None:
-    """Raises it unless no gateway runs: one that cannot be asked has the database."""
+    """Raise the error unless no gateway runs: a gateway that runs works with the database."""
     if not err.absent:
         raise err
 

@@ -121,7 +121,7 @@ def _run(settings: Settings, read_settings: Callable[[], Settings], standby: boo
 
 
 def _demo(where: Where, count: int) -> None:
-    """Where the CLI of a second terminal looks for the socket, the demo has its own."""
+    """Run a demo. Its socket is where the CLI in another terminal looks for one."""
     from devgate.app import App
     from devgate.demo import fill, populate, throw_away
     from devgate.errors import SetupError

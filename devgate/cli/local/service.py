@@ -130,7 +130,7 @@ def _place(root: str, name: str, user: str) -> Place:
 
 
 def _program() -> str:
-    """The `devgate` of this environment, by its whole path."""
+    """The absolute path of the `devgate` of this environment."""
     beside = os.path.join(os.path.dirname(sys.executable), "devgate")
     found = beside if os.access(beside, os.X_OK) else shutil.which("devgate")
     if found is None:

@@ -13,7 +13,7 @@ from devgate.cli.output import Where, common, decorated, emit, say
 from devgate.cli.params import ImeiType, target_of
 from devgate.model import Imei, duration
 
-PORT = 12306
+DEFAULT_PORT = 12306
 SHARE = click.FloatRange(0, 1)
 
 Decorator = Callable[[Any], Any]
@@ -21,15 +21,15 @@ Decorator = Callable[[Any], Any]
 
 def _target(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     try:
-        return target_of(value, PORT)
+        return target_of(value, DEFAULT_PORT)
     except ValueError as err:
         raise click.BadParameter(str(err)) from None
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
-    """A number of seconds, or two with a hyphen: from least to most."""
-    least, _, most = value.partition("-")
-    span = _seconds(ctx, param, least), _seconds(ctx, param, most or least)
+    """A number of seconds, or two with a hyphen between: the shortest and the longest."""
+    shortest, _, longest = value.partition("-")
+    span = _seconds(ctx, param, shortest), _seconds(ctx, param, longest or shortest)
     if span[0] > span[1]:
         raise click.BadParameter(f"the shorter time comes first, not {value!r}")
     return span
@@ -77,7 +77,9 @@ OPTIONS = decorated(
 
 
 @click.command()
-@click.argument("target", callback=_target, default=f"127.0.0.1:{PORT}", metavar="[HOST:PORT]")
+@click.argument(
+    "target", callback=_target, default=f"127.0.0.1:{DEFAULT_PORT}", metavar="[HOST:PORT]"
+)
 @OPTIONS
 @common
 def simulate(
@@ -127,7 +129,7 @@ def simulate(
 
 
 def status(look: Mapping[str, object]) -> str:
-    """One line on how the fleet is."""
+    """One line about the state of the fleet."""
     shown = ("connected", "registered", "running", "starts", "heartbeats", "reconnects")
     parts = [f"{name} {look[name]}" for name in shown]
     parts += [f"{name} {look[name]}" for name in ("refused", "errors") if look[name]]

@@ -1,6 +1,6 @@
-"""What a gateway keeps: asked of the one that runs, and where none does, its database itself.
+"""What a gateway stores: the gateway that runs is asked, and if none runs, its database is used.
 
-What opens it is imported in the functions: `--help` needs none of it.
+The modules for the database are imported in the functions: `--help` does not need them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def asked(where: Where, request: Mapping[str, Any]) -> Reply | None:
-    """The reply of the gateway that runs. None where none does: then the command works on the
+    """The reply of the gateway that runs. None: no gateway runs, and the command works on the
     database.
 
-    Raises NoGateway where one may run that does not answer this user.
+    Raises NoGateway if one may run that does not answer this user.
     """
     with running(where) as channel:
         if channel is None:
@@ -34,7 +34,7 @@ def asked(where: Where, request: Mapping[str, Any]) -> Reply | None:
 
 @contextmanager
 def running(where: Where) -> Iterator[Channel | None]:
-    """A connection to the gateway that runs, as asked() has it."""
+    """A connection to the gateway that runs; None and NoGateway as in asked()."""
     if _other_database(where):
         yield None
         return
@@ -62,8 +62,8 @@ def _other_database(where: Where) -> bool:
 
 
 def _in_use(where: Where) -> object:
-    """The database of the gateway that runs. None where none answers: what is configured will
-    do."""
+    """The database of the gateway that runs. None: no gateway answers, and the configured one is
+    used."""
     try:
         return ask(where.socket(), {"type": "status"}).get("database")
     except NoGateway:
@@ -72,9 +72,9 @@ def _in_use(where: Where) -> object:
 
 @contextmanager
 def store(where: Where, *, runs: bool = True) -> Iterator[Database]:
-    """The open database. An error that people can mend ends the command with its exit code.
+    """The open database. An error that people can correct ends the command with its exit code.
 
-    `runs`: a gateway may run, and its database is meant; else the caller has looked.
+    `runs`: a gateway may run, and its database is used. False: the caller knows that none runs.
     """
     from devgate.store.opening import open_database
     from devgate.store.outage import in_words
@@ -97,7 +97,7 @@ def store(where: Where, *, runs: bool = True) -> Iterator[Database]:
 
 
 def settings_of(where: Where) -> Settings:
-    """The configuration that is found, and what the environment sets."""
+    """The settings of the configuration that is found, and of the environment."""
     from devgate.config.load import load
     from devgate.config.locate import find_config
 
@@ -116,10 +116,10 @@ def key_file_of(where: Where) -> tuple[str, str | None]:
 
 
 def _meant(where: Where, url: str) -> str:
-    """The running gateway's database where it can be reached from here, else the configured one.
+    """The running gateway's database if it can be used from here, else the configured one.
 
-    `serve --demo` has a store of its own and answers at the usual socket: what an operator
-    lists there, an operator wants to show and change there.
+    `serve --demo` has a database of its own and answers at the usual socket: a command that shows
+    or changes devices has to use the same database as one that lists them.
     """
     if "DEVGATE_STORE__URL" in os.environ:
         return url
@@ -131,13 +131,13 @@ def _meant(where: Where, url: str) -> str:
 
 
 def done(where: Where, database: Database, message: str, **fields: object) -> NoReturn:
-    """Have a running gateway take the change up, and say what was done."""
+    """Have a running gateway read the change, and end with what was done."""
     refresh(where, database)
     finish({"status": "200", "message": message, **fields}, where.as_json)
 
 
 def refresh(where: Where, database: Database) -> None:
-    """Whatever comes of it, the change is stored: a failure is a warning."""
+    """Have a running gateway read the change. It is stored in any case: a failure is a warning."""
     path, why = where.socket(), None
     try:
         reply = ask(path, {"type": "refresh"})
@@ -146,12 +146,13 @@ def refresh(where: Where, database: Database) -> None:
     except NoAnswer as err:
         why = str(err)
     except NoGateway as err:
-        # None runs, or one does and this user may not speak to it.
+        # Either no gateway runs, or this user may not use its socket.
         if not os.path.exists(path) or os.access(path, os.W_OK):
             return
         why = str(err)
     else:
-        # Where `_meant` could not follow: another PostgreSQL, or one that the environment names.
+        # `_meant` does not know of another PostgreSQL, nor of a database that the environment
+        # names.
         used = reply.get("database", database.url_shown)
         if not why and used != database.url_shown:
             why = f"the gateway at {path} works with another database, {used}"

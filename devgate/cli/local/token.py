@@ -9,7 +9,7 @@ import click
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
-    Accounts,
+    AccountCommands,
     columns,
     rights,
     rights_options,
@@ -27,7 +27,7 @@ def _tokens() -> Any:
     return tokens
 
 
-TOKENS = Accounts("token", _tokens, "shop", "whoever shows it is refused from now on")
+TOKENS = AccountCommands("token", _tokens, "shop", "whoever shows it is refused from now on")
 
 
 @click.group(cls=Group)
@@ -83,7 +83,9 @@ def add(where: Where, name: str, role: str, sites: tuple[str, ...], file: str | 
             finish(reply, where.as_json)
         else:
             secret = reply["token"]
-    _told(where, {"status": "200", "message": message, "name": name, "role": role}, secret)
+    _finish_with_secret(
+        where, {"status": "200", "message": message, "name": name, "role": role}, secret
+    )
 
 
 @token.command()
@@ -105,7 +107,7 @@ def edit(where: Where, /, name: str, new_secret: bool, **of_rights: Any) -> None
     if reply is not None:
         if exit_code(reply) or not reply["token"]:
             finish(reply, where.as_json)
-        _told(where, reply, reply["token"])
+        _finish_with_secret(where, reply, reply["token"])
     changes, secret = columns(fields), ""
     if new_secret:
         from devgate.access import tokens
@@ -114,11 +116,13 @@ def edit(where: Where, /, name: str, new_secret: bool, **of_rights: Any) -> None
     TOKENS.change(where, name, changes)
     if not secret:
         TOKENS.changed(where, name)
-    _told(where, {"status": "200", "message": f"changed the token {name}", "name": name}, secret)
+    _finish_with_secret(
+        where, {"status": "200", "message": f"changed the token {name}", "name": name}, secret
+    )
 
 
-def _told(where: Where, reply: dict[str, Any], secret: str) -> NoReturn:
-    """The secret alone on stdout, or the reply with it."""
+def _finish_with_secret(where: Where, reply: dict[str, Any], secret: str) -> NoReturn:
+    """Print the secret alone on stdout, or with --json the reply with it; and end."""
     if where.as_json:
         finish({**reply, "token": secret}, as_json=True)
     say(secret)

@@ -10,7 +10,7 @@ import click
 from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.account import (
-    Accounts,
+    AccountCommands,
     columns,
     rights,
     rights_options,
@@ -29,7 +29,7 @@ def _users() -> Any:
     return users
 
 
-USERS = Accounts("user", _users, "wang", "who is logged in by that name is so no longer")
+USERS = AccountCommands("user", _users, "wang", "who is logged in by that name is so no longer")
 
 provider_option = click.option(
     "--provider", is_flag=True, help="No password: the user logs in through [http.oidc]."
@@ -126,7 +126,7 @@ def add(
 def _add(
     where: Where, name: str, role: str, sites: tuple[str, ...], password: str, *, replace: bool
 ) -> None:
-    """Add somebody to the database, or give one that is there this role and password."""
+    """Add a user to the database, or give an existing one this role and password."""
     from devgate.access.names import check_password
     from devgate.errors import CallerError
 
@@ -208,7 +208,7 @@ def _finish(where: Where, reply: Reply) -> NoReturn:
 
 
 def _page_of(reply: Reply) -> str:
-    """Where the password is set, behind the address of the dashboard."""
+    """The path of the page that sets the password, with a few words about it."""
     return f"/invitation?word={reply['invitation']} at the dashboard, once, within seven days"
 
 
