@@ -140,7 +140,7 @@ def add_rule(where: Where, /, name: str, kind: str, **of_rule: Any) -> None:
 
 @rule.command("edit")
 @click.argument("name")
-@click.option("--enable/--disable", "enabled", default=None, help="Put it to work, or to rest.")
+@click.option("--enable/--disable", "enabled", default=None, help="Enable or disable it.")
 @_of_a_rule
 @common
 def edit_rule(where: Where, /, name: str, **of_rule: Any) -> None:

@@ -88,7 +88,7 @@ def add_receiver(
 @receiver.command("edit")
 @click.argument("name")
 @click.option("--url", help="Another URL.")
-@click.option("--enable/--disable", "enabled", default=None, help="Put it to work, or to rest.")
+@click.option("--enable/--disable", "enabled", default=None, help="Enable or disable it.")
 @_of_a_receiver
 @common
 def edit_receiver(

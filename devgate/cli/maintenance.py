@@ -42,7 +42,7 @@ def maintenance() -> None:
     """Keep customers from starting machines that are being repaired.
 
     A machine in maintenance stays connected. A customer's start is refused (exit code 14, its key
-    stays free); `devgate start IMEI 5 --test` starts it all the same.
+    stays free); `devgate start IMEI 5 --test` still starts it.
 
     \b
     Examples:

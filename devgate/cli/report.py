@@ -103,7 +103,7 @@ def _cells(one: Mapping[str, Any]) -> list[object]:
 @click.group(cls=Group)
 @options
 def zones() -> None:
-    """Manage the time zones of sites: by them the days of reports are cut.
+    """Manage the time zones of sites: they decide where a day of a report begins.
 
     A site without one has that of `[report] zone` in gateway.toml.
 

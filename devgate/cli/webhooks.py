@@ -137,7 +137,7 @@ def edit(
 @ONE
 @common
 def enable(where: Where, name: str) -> None:
-    """Put the webhook NAME to work again, with the first event that it has not taken.
+    """Enable the webhook NAME: it goes on with the first event that it has not taken.
 
     \b
     Example:

@@ -29,7 +29,7 @@ CALLS: tuple[Call, ...] = (
             Field("before", s.ID, "Commands in front of this id: the `prev` of the page behind."),
             LIMIT,
         ),
-        about="A page may be shorter than `limit` and have a `next` all the same: what is looked "
+        about="A page may be shorter than `limit` and still have a `next`: what is looked "
         "for by site, source or kind is looked for among some thousands of commands at a time.",
     ),
     Call(
@@ -77,7 +77,7 @@ CALLS: tuple[Call, ...] = (
             Field("by", nullable(s.PERSON), "Who says so, where that is not the token's name."),
             Field("together", nullable(s.YES), "true: also the others of their groups."),
         ),
-        about="The first verdict counts. 409 names who was earlier; `resolved` has those of the "
-        "commands that are resolved by this request all the same.",
+        about="The first verdict counts. 409 names who was earlier; `resolved` has the commands "
+        "that this request has resolved.",
     ),
 )  # fmt: skip

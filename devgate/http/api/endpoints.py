@@ -73,7 +73,7 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/status", "status", "How the gateway is", "Status"),
     Call(
         "GET", "/api/devices", "devices", "List or search devices", "Devices",
-        about="A page may be shorter than `limit` and have a `next` all the same: what no index "
+        about="A page may be shorter than `limit` and still have a `next`: what no index "
         "gives is looked for among some thousands of devices at a time.",
         query=(
             *FILTERED,
