@@ -23,9 +23,9 @@ KINDS = (
     "offline", "site_outage", "unknown_outcomes", "failures", "unknown_devices", "webhook",
     "store", "certificate",
 )  # fmt: skip
-FIRING = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "NOTIFIED")
-SENT = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
-RULES = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
+FIRING_HEADER = ("SINCE", "RULE", "KIND", "WHAT", "SITE", "NOTIFIED")
+SENT_HEADER = ("AT", "RECEIVER", "RULE", "STATE", "TRIES", "TITLE", "ERROR")
+RULES_HEADER = ("RULE", "KIND", "SITE", "TAG", "AFTER", "RECEIVERS", "QUIET", "REPEAT", "ENABLED")
 
 
 @click.group(cls=Group)
@@ -183,7 +183,7 @@ def _firing(reply: Reply) -> str:
          ago(one["told_at"]) if one["told_at"] else ""]
         for one in items
     ]  # fmt: skip
-    return _more(reply, table(FIRING, rows))
+    return _more(reply, table(FIRING_HEADER, rows))
 
 
 def _sent(reply: Reply) -> str:
@@ -192,7 +192,7 @@ def _sent(reply: Reply) -> str:
         return said("nothing was sent")
     names = ("receiver", "rule", "state", "tries", "title", "error")
     rows = [[ago(one["at"]), *(one[name] for name in names)] for one in items]
-    return _more(reply, table(SENT, rows))
+    return _more(reply, table(SENT_HEADER, rows))
 
 
 def _more(reply: Reply, text: str) -> str:
@@ -206,7 +206,7 @@ def _rules(reply: Reply) -> str:
     items = reply.get("items") or ()
     if not items:
         return said("no rules: `devgate alert rule add NAME --kind KIND --to RECEIVER` adds one")
-    return table(RULES, [_rule(one) for one in items])
+    return table(RULES_HEADER, [_rule(one) for one in items])
 
 
 def _rule(one: Mapping[str, Any]) -> list[object]:

@@ -24,7 +24,7 @@ from devgate.cli.output import (
 Reply = Mapping[str, Any]
 
 MAX_URL = 4096  # characters of a line
-RECEIVERS = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
+RECEIVERS_HEADER = ("RECEIVER", "URL", "LANGUAGE", "ENABLED", "FAILURES", "ERROR")
 
 
 @click.group(cls=Group)
@@ -148,4 +148,4 @@ def _receivers(reply: Reply) -> str:
     if not items:
         return said("no receivers: `devgate alert receiver add NAME URL` adds one")
     names = ("name", "url", "language", "enabled", "failures", "error")
-    return table(RECEIVERS, [[one[name] for name in names] for one in items])
+    return table(RECEIVERS_HEADER, [[one[name] for name in names] for one in items])

@@ -19,7 +19,7 @@ from devgate.model import Imei
 POLL_SECONDS = 0.5  # between two requests for the progress of the job
 PAGE_SIZE = 500  # results that are read at once
 HEADER = ("IMEI", "NAME", "SITE", "OUTCOME", "STATUS", "MESSAGE")
-JOBS = ("JOB", "ACTION", "STATE", "DONE", "OF", "OUTCOMES", "BY", "ASKED")
+JOBS_HEADER = ("JOB", "ACTION", "STATE", "DONE", "OF", "OUTCOMES", "BY", "ASKED")
 
 
 def run(where: Where, request: Mapping[str, Any], which: Mapping[str, Any], verb: str) -> NoReturn:
@@ -122,7 +122,7 @@ def listed(reply: Mapping[str, Any]) -> str:
     """A table of jobs."""
     if not reply["items"]:
         print_error("there is none; the gateway forgets them when it stops")
-    return table(JOBS, [
+    return table(JOBS_HEADER, [
         (
             job["bulk"], job["action"], job["state"], job["done"], job["count"],
             _outcomes(job),

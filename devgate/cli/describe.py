@@ -15,11 +15,15 @@ from devgate.model import in_units
 Reply = Mapping[str, Any]
 
 # The fields that the first lines of a status show. All others are listed below them.
-GATEWAY = ("status", "message", "id", "version", "uptime", "listen", "connections", "registered",
-           "devices", "in_flight", "waiting", "memory", "store", "quarantine", "draining",
-           "background", "clock", "node", "nodes")  # fmt: skip
-DEVICE = ("status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
-          "address", "heard", "running_until", "last", "slow", "maintenance")  # fmt: skip
+GATEWAY_FIELDS = (
+    "status", "message", "id", "version", "uptime", "listen", "connections", "registered",
+    "devices", "in_flight", "waiting", "memory", "store", "quarantine", "draining",
+    "background", "clock", "node", "nodes",
+)  # fmt: skip
+DEVICE_FIELDS = (
+    "status", "message", "imei", "id", "name", "site", "enabled", "online", "since",
+    "address", "heard", "running_until", "last", "slow", "maintenance",
+)  # fmt: skip
 
 
 def ago(at: object, now: float | None = None) -> str:
@@ -80,7 +84,7 @@ def gateway(reply: Reply) -> str:
             for door, at in listen.items()
             if at
         ),
-        *_rest(reply, GATEWAY),
+        *_rest(reply, GATEWAY_FIELDS),
         *((said(f"node {node.get('id')}"), _node(node)) for node in reply.get("nodes") or ()),
     ]
     title += said(f", node {reply['node']}") if reply.get("node") else ""
@@ -115,7 +119,7 @@ def device(reply: Reply) -> str:
         ),
         ("last command", _brief(last) if last else said("none")),
         ("answers", _slow(reply["slow"]) if reply.get("slow") else None),
-        *_rest(reply, DEVICE),
+        *_rest(reply, DEVICE_FIELDS),
     ]
     return _sheet(title, rows)
 

@@ -16,7 +16,7 @@ from devgate.cli.params import ImeiType
 from devgate.model import Imei
 
 HEADER = ("DAY SINCE", "RECONNECTS", "SILENT", "AWAY")
-KNOWN = ("name", "site", "model", "serial", "firmware", "iccid")
+RECORD_FIELDS = ("name", "site", "model", "serial", "firmware", "iccid")
 
 
 @click.command()
@@ -48,7 +48,7 @@ def report(reply: Mapping[str, Any]) -> str:
 
 def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
     yield f"{reply['imei']}, {clock(reply['since'])} – {clock(reply['until'])}"  # noqa: RUF001
-    for name in KNOWN:
+    for name in RECORD_FIELDS:
         if reply[name]:
             yield f"  {name:<12} {plain(str(reply[name]))}"
     if not reply["complete"]:

@@ -25,66 +25,74 @@ from devgate.errors import DevgateError, SetupError
 from devgate.model import NO_GATEWAY
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """The function of a command, and its line in the help. So the help imports no command."""
 
     target: str  # "module:attribute", below devgate.cli
     summary: str
 
 
-SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+SECTIONS: Mapping[str, Mapping[str, CommandEntry]] = {
     "Machines": {
-        "start": Entry("device:start", "Start a device and wait for its answer."),
-        "stop": Entry("device:stop", "Stop a device and wait for its answer."),
-        "status": Entry("device:status", "Show how the gateway or one device is."),
-        "devices": Entry("local.devices:devices", "Manage the list of known devices."),
-        "bulk": Entry("bulk:bulk", "Start, stop or change many machines at once."),
-        "maintenance": Entry("maintenance:maintenance", "Keep customers from starting machines."),
-        "labels": Entry("local.labels:labels", "Make A4 sheets of QR stickers."),
+        "start": CommandEntry("device:start", "Start a device and wait for its answer."),
+        "stop": CommandEntry("device:stop", "Stop a device and wait for its answer."),
+        "status": CommandEntry("device:status", "Show how the gateway or one device is."),
+        "devices": CommandEntry("local.devices:devices", "Manage the list of known devices."),
+        "bulk": CommandEntry("bulk:bulk", "Start, stop or change many machines at once."),
+        "maintenance": CommandEntry(
+            "maintenance:maintenance", "Keep customers from starting machines."
+        ),
+        "labels": CommandEntry("local.labels:labels", "Make A4 sheets of QR stickers."),
     },
     "What happened": {
-        "find": Entry("commands:find", "Find an order, a device or a site."),
-        "history": Entry("commands:history", "List commands, newest first."),
-        "commands": Entry("commands:commands", "Look up or cancel single commands."),
-        "fleet": Entry("fleet:fleet", "Show what needs attention, worst first."),
-        "report": Entry("report:report", "Report what machines did, by day, month or site."),
-        "unknown": Entry("inbox:unknown", "Resolve commands whose outcome is unknown."),
-        "sites": Entry("sites:sites", "List the sites, and where they are."),
-        "diagnose": Entry("diagnose:diagnose", "Report how stable a machine's connection is."),
-        "top": Entry("top:top", "Show what is going on, on one screen."),
-        "watch": Entry("follow:watch", "Follow events as they happen."),
-        "tap": Entry("follow:tap", "Follow the frames of a device as they pass."),
-        "replay": Entry("replay:replay", "Play a saved tap against a gateway."),
+        "find": CommandEntry("commands:find", "Find an order, a device or a site."),
+        "history": CommandEntry("commands:history", "List commands, newest first."),
+        "commands": CommandEntry("commands:commands", "Look up or cancel single commands."),
+        "fleet": CommandEntry("fleet:fleet", "Show what needs attention, worst first."),
+        "report": CommandEntry(
+            "report:report", "Report what machines did, by day, month or site."
+        ),
+        "unknown": CommandEntry("inbox:unknown", "Resolve commands whose outcome is unknown."),
+        "sites": CommandEntry("sites:sites", "List the sites, and where they are."),
+        "diagnose": CommandEntry(
+            "diagnose:diagnose", "Report how stable a machine's connection is."
+        ),
+        "top": CommandEntry("top:top", "Show what is going on, on one screen."),
+        "watch": CommandEntry("follow:watch", "Follow events as they happen."),
+        "tap": CommandEntry("follow:tap", "Follow the frames of a device as they pass."),
+        "replay": CommandEntry("replay:replay", "Play a saved tap against a gateway."),
     },
     "The gateway": {
-        "serve": Entry("local.serve:serve", "Run the gateway."),
-        "simulate": Entry("local.simulate:simulate", "Run a fleet of simulated devices."),
-        "settings": Entry(
+        "serve": CommandEntry("local.serve:serve", "Run the gateway."),
+        "simulate": CommandEntry("local.simulate:simulate", "Run a fleet of simulated devices."),
+        "settings": CommandEntry(
             "settings:settings", "Show the configuration that the gateway works by."
         ),
-        "webhooks": Entry("webhooks:webhooks", "Manage the receivers of events."),
-        "alert": Entry("alert:alert", "Alert people when something needs attention."),
-        "zones": Entry("report:zones", "Manage the time zones of sites."),
-        "nodes": Entry("nodes:nodes", "Manage the nodes of a cluster."),
-        "backup": Entry("local.backup:backup", "Back up the database and verify it."),
-        "restore": Entry("local.backup:restore", "Restore the database from a backup."),
-        "check": Entry("local.backup:check", "Check that a backup is whole."),
-        "quarantine": Entry("local.quarantine:quarantine", "Refuse starts after a restore."),
-        "db": Entry("local.db:db", "Manage the gateway's database."),
-        "token": Entry("local.token:token", "Manage the tokens of web applications."),
-        "user": Entry("local.user:user", "Manage the people who may use the dashboard."),
-        "audit": Entry("audit:audit", "List who changed what and who logged in."),
-        "service": Entry("local.service:service", "Run the gateway under systemd."),
-        "doctor": Entry(
+        "webhooks": CommandEntry("webhooks:webhooks", "Manage the receivers of events."),
+        "alert": CommandEntry("alert:alert", "Alert people when something needs attention."),
+        "zones": CommandEntry("report:zones", "Manage the time zones of sites."),
+        "nodes": CommandEntry("nodes:nodes", "Manage the nodes of a cluster."),
+        "backup": CommandEntry("local.backup:backup", "Back up the database and verify it."),
+        "restore": CommandEntry("local.backup:restore", "Restore the database from a backup."),
+        "check": CommandEntry("local.backup:check", "Check that a backup is whole."),
+        "quarantine": CommandEntry(
+            "local.quarantine:quarantine", "Refuse starts after a restore."
+        ),
+        "db": CommandEntry("local.db:db", "Manage the gateway's database."),
+        "token": CommandEntry("local.token:token", "Manage the tokens of web applications."),
+        "user": CommandEntry("local.user:user", "Manage the people who may use the dashboard."),
+        "audit": CommandEntry("audit:audit", "List who changed what and who logged in."),
+        "service": CommandEntry("local.service:service", "Run the gateway under systemd."),
+        "doctor": CommandEntry(
             "local.doctor:doctor", "Examine machine, database and gateway for faults."
         ),
-        "upgrade": Entry(
+        "upgrade": CommandEntry(
             "upgrade:upgrade", "Let another version take over, with every connection."
         ),
-        "trim": Entry("trim:trim", "Confirm the clock, and delete old records."),
-        "log-level": Entry("log_level:log_level", "Show or set the log level."),
-        "send": Entry("device:send", "Send a raw request, for scripts."),
-        "completion": Entry("completion:completion", "Print shell completion code."),
+        "trim": CommandEntry("trim:trim", "Confirm the clock, and delete old records."),
+        "log-level": CommandEntry("log_level:log_level", "Show or set the log level."),
+        "send": CommandEntry("device:send", "Send a raw request, for scripts."),
+        "completion": CommandEntry("completion:completion", "Print shell completion code."),
     },
 }
 click.Context.formatter_class = Formatter  # of every command, also of those in groups

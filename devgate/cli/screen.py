@@ -40,15 +40,15 @@ EVENT_SHARE = 3  # of the other lines, one in this many shows an event
 STDIN = 0
 # A key as a terminal sends it: an escape sequence, or one byte.
 KEY = re.compile(rb"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])|[^\x1b]")
-LEAVE = {b"q", b"Q"}
-NEXT = {b"\x1b[B", b"\x1bOB", b"\x1b[C", b"\x1bOC", b"\x1b[6~", b" "}
-BACK = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
-FIRST = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
+LEAVE_KEYS = {b"q", b"Q"}
+NEXT_KEYS = {b"\x1b[B", b"\x1bOB", b"\x1b[C", b"\x1bOC", b"\x1b[6~", b" "}
+BACK_KEYS = {b"\x1b[A", b"\x1bOA", b"\x1b[D", b"\x1bOD", b"\x1b[5~"}
+FIRST_KEYS = {b"\x1b[H", b"\x1bOH", b"\x1b[1~"}
 WHOLE_COLUMNS = ("STATE", "LEFT TO RUN", "IMEI")  # they are never cut
 SHRINKABLE = {"NAME": 20, "SITE": 12, "LAST HEARD": 10}  # the others, and their usual width
 MIN_COLUMNS = 6  # of a terminal: a column of the table that would get fewer is left out
 GAP_COLUMNS = 2
-HINT = "q leaves   arrows turn the pages"
+KEYS_HINT = "q leaves   arrows turn the pages"
 
 Keys = Callable[[float], list[bytes]]
 
@@ -73,7 +73,7 @@ def show(observer: Observer) -> NoReturn:
             view = drawn(gateway, page, tail, len(places), (rows, events), console.width)
             live.update(view, refresh=True)
             for key in keys(LOOK_SECONDS):
-                if key in LEAVE:
+                if key in LEAVE_KEYS:
                     raise SystemExit(0)
                 if _turned(key, places, page):
                     due = 0.0
@@ -99,11 +99,11 @@ def _page(observer: Observer, places: list[Cursor], rows: int) -> DevicePage:
 
 def _turned(key: bytes, places: list[Cursor], page: DevicePage) -> bool:
     """True if the key turned the page."""
-    if key in NEXT and page.next is not None:
+    if key in NEXT_KEYS and page.next is not None:
         places.append(page.next)
-    elif key in BACK and len(places) > 1:
+    elif key in BACK_KEYS and len(places) > 1:
         places.pop()
-    elif key in FIRST and len(places) > 1:
+    elif key in FIRST_KEYS and len(places) > 1:
         del places[1:]
     else:
         return False
@@ -132,7 +132,7 @@ def drawn(
         *[Text("")] * (lines[0] - max(1, len(page.items)) + 1),
         *[Text("")] * (lines[1] - len(event_lines)),
         *event_lines,
-        _line(Text(f"{said(place)}   {said(HINT)}", "dim")),
+        _line(Text(f"{said(place)}   {said(KEYS_HINT)}", "dim")),
     )
 
 

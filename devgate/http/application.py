@@ -20,7 +20,7 @@ from devgate.errors import DevgateError
 from devgate.http import health, metrics, problems
 from devgate.http.api import documents
 from devgate.http.api import routes as api
-from devgate.http.auth import CHALLENGE, SAFE_METHODS, Caller, identify, refuse
+from devgate.http.auth import CHALLENGE, SAFE_METHODS, WebCaller, identify, refuse
 from devgate.http.forwarded import Proxies
 from devgate.http.headers import SafeHeaders
 from devgate.http.pages import missing
@@ -31,14 +31,14 @@ from devgate.http.serving.connection import WebConnection
 from devgate.http.web import Web
 
 # Paths that need no token and no session.
-OPEN = (
+OPEN_PATHS = (
     "/healthz", "/readyz", "/login", "/login/oidc", "/login/oidc/callback", "/invitation",
     "/preferences", "/favicon.ico",
 )  # fmt: skip
 OPEN_BELOW = "/static/"
-HEALTH = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
+HEALTH_PATHS = ("/healthz", "/readyz")  # for these, places are reserved when all others are taken
 NO_ROOM = "all connections are in use; nothing was done"
-PARTS = (api, documents, health, metrics, pages)
+ROUTE_MODULES = (api, documents, health, metrics, pages)
 
 
 class Admission:
@@ -48,14 +48,14 @@ class Admission:
         self._app = app
         self._web = web
         self._proxies = Proxies(web.settings.proxies)
-        self._open = (*OPEN, "/metrics") if web.settings.metrics_public else OPEN
+        self._open = (*OPEN_PATHS, "/metrics") if web.settings.metrics_public else OPEN_PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application: answer the request, or refuse it."""
         self._find_client(scope)
         connection: WebConnection | None = scope.get("devgate.connection")
         refusal = self._refusal(scope)
-        if connection is not None and connection.only_health and scope["path"] not in HEALTH:
+        if connection is not None and connection.only_health and scope["path"] not in HEALTH_PATHS:
             refusal = problems.problem("503", NO_ROOM, 503, {"Retry-After": "5"})
             connection.finish()
         caller = scope.get("devgate.caller")
@@ -75,7 +75,7 @@ class Admission:
             await answer(scope, receive, send)
 
     @contextmanager
-    def _stream(self, request: Request, caller: Caller) -> Iterator[None]:
+    def _stream(self, request: Request, caller: WebCaller) -> Iterator[None]:
         """Count a stream while it goes on. Raises Problem (429) if that is one too many."""
         with ExitStack() as counted:
             try:
@@ -85,7 +85,7 @@ class Admission:
                 raise
             yield
 
-    def _claim(self, connection: WebConnection, caller: Caller) -> None:
+    def _claim(self, connection: WebConnection, caller: WebCaller) -> None:
         """The connection is this caller's from now on."""
         if connection.known == caller.source:
             return
@@ -134,7 +134,7 @@ class Admission:
 def application(web: Web) -> Starlette:
     """The application: all routes, and what is done for each request."""
     return Starlette(
-        routes=[route for part in PARTS for route in part.routes(web)],
+        routes=[route for part in ROUTE_MODULES for route in part.routes(web)],
         middleware=[
             Middleware(SafeHeaders, secure=web.secure),
             Middleware(Admission, web=web),

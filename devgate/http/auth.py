@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from devgate.access.tokens import may
 from devgate.http.problems import Problem
-from devgate.http.sessions import Session
+from devgate.http.sessions import WebSession
 from devgate.http.web import Web
 from devgate.model import Source, limits
 
@@ -22,13 +22,13 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="devgate"'}
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class WebCaller:
     """Who asks, and what is recorded of that one."""
 
     name: str
     role: str
     source: Source  # what stands in the record of a command: "http:NAME" or "web:NAME"
-    session: Session | None = None
+    session: WebSession | None = None
 
     @property
     def sites(self) -> frozenset[str] | None:
@@ -39,14 +39,14 @@ class Caller:
         """Whether role and sites give the right to an operation."""
         return may(self.role, operation, self.sites)
 
-    def is_as(self, other: Caller) -> bool:
+    def is_as(self, other: WebCaller) -> bool:
         """Whether this is the same caller with the same rights: another role sees other
         buttons."""
         mine, others = (one.source for one in (self, other))
         return (mine, self.role, mine.sites) == (others, other.role, others.sites)
 
 
-def identify(web: Web, request: HTTPConnection) -> Caller | None:
+def identify(web: Web, request: HTTPConnection) -> WebCaller | None:
     """Who asks; None for an unauthenticated peer. Raises Problem (401) for an unknown token."""
     given = request.headers.get("authorization")
     if given is not None:
@@ -58,7 +58,7 @@ def identify(web: Web, request: HTTPConnection) -> Caller | None:
             raise Problem("401", "a wrong token; nothing was done", 401, CHALLENGE)
         address = address_of(request)
         source = Source(f"http:{token.name}", token.sites, address=address, role=token.role)
-        return Caller(token.name, token.role, source)
+        return WebCaller(token.name, token.role, source)
     session = web.sessions.of(request.cookies)
     if session is None:
         return None
@@ -70,18 +70,18 @@ def identify(web: Web, request: HTTPConnection) -> Caller | None:
         role=session.role,
         session=session.id,
     )
-    return Caller(session.name, session.role, source, session)
+    return WebCaller(session.name, session.role, source, session)
 
 
-def caller_of(request: HTTPConnection) -> Caller:
+def caller_of(request: HTTPConnection) -> WebCaller:
     """Who asks, on a route that needs a token or a session."""
     caller = request.scope.get("devgate.caller")
-    if not isinstance(caller, Caller):
+    if not isinstance(caller, WebCaller):
         raise Problem("401", "no token; nothing was done", 401, CHALLENGE)
     return caller
 
 
-def must_be_allowed(web: Web, request: HTTPConnection, operation: object) -> Caller:
+def must_be_allowed(web: Web, request: HTTPConnection, operation: object) -> WebCaller:
     """Who asks. Raises Problem (403) if that one's role is below what the operation needs."""
     caller = caller_of(request)
     if not caller.may(operation):
@@ -111,7 +111,11 @@ def address_of(request: HTTPConnection) -> str:
 
 
 def refuse(
-    web: Web, request: HTTPConnection, why: str, caller: Caller | None = None, operation: str = ""
+    web: Web,
+    request: HTTPConnection,
+    why: str,
+    caller: WebCaller | None = None,
+    operation: str = "",
 ) -> None:
     """Count that this request was refused, and log it once a minute for each address."""
     web.gateway.refusals.refuse(

@@ -11,7 +11,7 @@ POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; manifest-src 'self'"
 )
-ALWAYS = {
+DEFAULT_HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,7 +31,10 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp, secure: bool) -> None:
         self._app = app
-        self._headers = {**ALWAYS, **({"Strict-Transport-Security": HSTS_YEAR} if secure else {})}
+        self._headers = {
+            **DEFAULT_HEADERS,
+            **({"Strict-Transport-Security": HSTS_YEAR} if secure else {}),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application."""

@@ -37,12 +37,12 @@ from devgate.protocol.session import SAYS, Says
 Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 PREFIX = "devgate_"
-QUICK = {"HT": HT, "TN": TN, "QR": QR}
+QUICK_COMMANDS = {"HT": HT, "TN": TN, "QR": QR}
 
 # These series are there from the start: the first step of a series that begins at 1 is not seen.
-OUTCOMES = ("200", *MESSAGES, "409")
-LATE = ("200", "201", "202")
-SENT = [("HT", s) for s in ("200", "300", "401")] + [
+END_STATUSES = ("200", *MESSAGES, "409")
+LATE_STATUSES = ("200", "201", "202")
+SENT_FRAMES = [("HT", s) for s in ("200", "300", "401")] + [
     *((c, s) for c in ("TN", "QR") for s in ("200", "300", "401")),
     *((c, s) for c in ("QD", "ST") for s in ("000", "200", "401")),
 ]
@@ -118,10 +118,10 @@ def _devices(gateway: Gateway) -> Iterator[Metric]:
 
 def _frames(gateway: Gateway) -> Iterator[Metric]:
     counts, sent_commands = gateway.desk.counts, gateway.dispatcher.counts.sent
-    received, sent = dict(counts.received), dict.fromkeys([*SENT, NO_COMMAND], 0)
+    received, sent = dict(counts.received), dict.fromkeys([*SENT_FRAMES, NO_COMMAND], 0)
     for (code, number), count in counts.sent.items():
         sent[code.decode() or NO_COMMAND[0], number.decode()] = count
-    for command, place in QUICK.items():
+    for command, place in QUICK_COMMANDS.items():
         received[command, "000"] += counts.quick[place]
         sent[command, "200"] += counts.quick[place]
     for kind, command in COMMAND.items():
@@ -143,8 +143,8 @@ def _frames(gateway: Gateway) -> Iterator[Metric]:
 def _commands(gateway: Gateway) -> Iterator[Metric]:
     dispatcher, counts = gateway.dispatcher, gateway.dispatcher.counts
     labels = ("type", "status")
-    ended = {(kind, status): 0 for kind in COMMAND for status in OUTCOMES}
-    late = {(kind, status): 0 for kind in COMMAND for status in LATE}
+    ended = {(kind, status): 0 for kind in COMMAND for status in END_STATUSES}
+    late = {(kind, status): 0 for kind in COMMAND for status in LATE_STATUSES}
     yield _counters(
         "commands", "Commands that ended, by their status then (408: the outcome is unknown).",
         labels, ended | counts.ended,

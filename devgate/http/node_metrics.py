@@ -15,7 +15,7 @@ from devgate.gateway.membership import Membership
 
 PREFIX = "devgate_"
 
-OF_EACH = {
+NODE_GAUGES = {
     "node_alive": "1: the node lives. 0: it is dead or was stopped.",
     "node_draining": "1: an operator wants its devices at other nodes.",
     "node_devices": "Devices that are connected to the node.",
@@ -32,7 +32,7 @@ def gathered(cluster: Membership | None) -> Iterator[Metric]:
     )
     of_each = {
         name: GaugeMetricFamily(PREFIX + name, text, labels=("node",))
-        for name, text in OF_EACH.items()
+        for name, text in NODE_GAUGES.items()
     }
     if cluster is not None:
         count.add_metric([], sum(node.alive for node in cluster.nodes))

@@ -37,7 +37,7 @@ STATUSES: Mapping[str, tuple[int, str]] = {
     "500": (500, "the gateway failed"),
     "503": (503, "the gateway stops, or its database is away; nothing was sent"),
 }
-MEDIA = "application/problem+json"
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
@@ -120,7 +120,7 @@ def problem(
         "outcome": outcome_of(code),
         **more,
     }
-    return TranslatedJson(body, "detail", number, headers, MEDIA)
+    return TranslatedJson(body, "detail", number, headers, PROBLEM_TYPE)
 
 
 def problem_of(err: DevgateError, status: int | None = None) -> Response:

@@ -26,9 +26,9 @@ from devgate.http.login_limit import LoginLimit
 
 log = logging.getLogger("devgate.http")
 
-COOKIE = "devgate_session"
+SESSION_COOKIE = "devgate_session"
 # If browsers come by TLS: no other host, not even one of the same domain, can set such a cookie.
-HOST = "__Host-"
+HOST_PREFIX = "__Host-"
 SESSION_SECONDS = 12 * 3600  # seconds: a working day, then people have to log in again
 CODE_SECONDS = 300  # seconds for the code of a second factor, once the password was right
 MAX_SLOWED = 64  # logins that are delayed at the same time, because their accounts are tried often
@@ -38,7 +38,7 @@ Kind = Literal["user", "token", "guest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class WebSession:
     """Somebody who has logged in. `who` has the name, the role and the sites, as a token has."""
 
     who: Token
@@ -71,8 +71,8 @@ class Sessions:
     ) -> None:
         """`secure`: browsers come by TLS. `ended_file` stores logouts over a restart, if given.
         `is_ended`: whether the session of that id was ended, here or at another node."""
-        self.prefix = HOST if secure else ""
-        self.cookie = self.prefix + COOKIE
+        self.prefix = HOST_PREFIX if secure else ""
+        self.cookie = self.prefix + SESSION_COOKIE
         self._slowed = 0
         self._is_ended = is_ended
         self._ended = EndedSessions(ended_file, SESSION_SECONDS)
@@ -134,7 +134,7 @@ class Sessions:
         until, role = self._invitations.pop(_hash(word), (0.0, ""))
         return self._begin("guest", "guest", role, self._run) if until > monotonic() else None
 
-    def pending(self, session: Session) -> str:
+    def pending(self, session: WebSession) -> str:
         """A text that proves for some minutes that the password was right: the code is missing."""
         _, proof, _ = self._standing(session.kind, session.name, session.role)
         return str(self._second.dumps({"n": session.name, "p": _hash(proof)}))
@@ -160,7 +160,7 @@ class Sessions:
         }  # fmt: skip
         return str(self._signer.dumps(says))
 
-    def of(self, cookies: Mapping[str, str]) -> Session | None:
+    def of(self, cookies: Mapping[str, str]) -> WebSession | None:
         """The session in the cookies of a request, if it has not ended."""
         text = cookies.get(self.cookie)
         if not text or len(text) > 2000:
@@ -174,9 +174,9 @@ class Sessions:
         role, proof, sites = self._standing(says["k"], says["n"], says["r"])
         if role is None or not hmac.compare_digest(_hash(proof), says["p"]):
             return None
-        return Session(Token(says["n"], role, "", "", sites), says["k"], says["i"])
+        return WebSession(Token(says["n"], role, "", "", sites), says["k"], says["i"])
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: WebSession) -> None:
         """Log out: from now on no copy of the session's cookie is of any use."""
         self._ended.add(session.id)
         try:
@@ -200,12 +200,12 @@ class Sessions:
         token = None if self._tokens is None else self._tokens.named(name)
         return (token.role, token.digest, token.sites) if token else (None, "", None)
 
-    def form_token(self, session: Session | None, visitor: str) -> str:
+    def form_token(self, session: WebSession | None, visitor: str) -> str:
         """What a form of this page has to contain: no other site can know it."""
         name = f"{session.id if session else ''} {visitor}"
         return hmac.new(self._key, name.encode(), "sha256").hexdigest()
 
-    def is_own_form(self, session: Session | None, visitor: str, given: str) -> bool:
+    def is_own_form(self, session: WebSession | None, visitor: str, given: str) -> bool:
         """Whether a form carries what form_token() gave this session or visitor."""
         expected = self.form_token(session, visitor)
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))

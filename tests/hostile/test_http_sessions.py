@@ -11,7 +11,7 @@ import pytest
 
 from devgate.access import users
 from devgate.http.logged_out import PRUNE_LINES, EndedSessions
-from devgate.http.sessions import COOKIE, SESSION_SECONDS, Sessions
+from devgate.http.sessions import SESSION_COOKIE, SESSION_SECONDS, Sessions
 from tests.http.harness import site
 from tests.http.visitor import NAME, PASSWORD, visitor
 
@@ -73,13 +73,13 @@ async def test_a_full_disk_ends_the_session_all_the_same(
     folder.mkdir()
     known = Sessions(b"s" * 32, None, None, ended_file=str(folder / "ended"))
     cookie = known.by_invitation(known.invite())
-    session = known.of({COOKIE: str(cookie)})
+    session = known.of({SESSION_COOKIE: str(cookie)})
     assert session is not None
     (folder / "ended").unlink()
     folder.rmdir()
     with caplog.at_level(logging.ERROR):
         await known.end(session)
-    assert known.of({COOKIE: str(cookie)}) is None
+    assert known.of({SESSION_COOKIE: str(cookie)}) is None
     assert "it ends with the gateway" in caplog.text
 
 

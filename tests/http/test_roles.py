@@ -11,7 +11,7 @@ from devgate.access.secret_file import secret_of
 from devgate.access.tokens import ROLES, Tokens, may, remove
 from devgate.errors import SetupError
 from devgate.http.api.endpoints import CALLS, Call
-from devgate.http.sessions import COOKIE, Sessions
+from devgate.http.sessions import SESSION_COOKIE, Sessions
 from tests.e2e.harness import gateway
 from tests.http.harness import Site, problem, site
 
@@ -84,11 +84,11 @@ def test_a_session_looks_and_does_nothing(served: Site) -> None:
     sessions = Sessions(secret_of(str(served.folder / "secret")), None, tokens)
     cookie = sessions.by_token(served.tokens["admin"])
     assert cookie is not None
-    with served.client(None, cookies={COOKIE: cookie}) as client:
+    with served.client(None, cookies={SESSION_COOKIE: cookie}) as client:
         assert client.get("/api/status").status_code == 200
         found = problem(client.post("/api/refresh"), 401, "401")
         assert "a session may only look" in found["detail"]
-    with served.client(None, cookies={COOKIE: cookie[:-1]}) as client:
+    with served.client(None, cookies={SESSION_COOKIE: cookie[:-1]}) as client:
         problem(client.get("/api/status"), 401, "401")
 
 

@@ -15,7 +15,7 @@ from devgate.access.users import Users
 from devgate.errors import SetupError
 from devgate.http import sessions
 from devgate.http.login_limit import LoginLimit
-from devgate.http.sessions import COOKIE, Sessions
+from devgate.http.sessions import SESSION_COOKIE, Sessions
 from devgate.net.addresses import network
 from tests.e2e.harness import run
 
@@ -68,7 +68,7 @@ async def test_a_session_ends_with_its_user(tmp_path: Path) -> None:
     known = Sessions(secret, Users(path), None)
     cookie = await known.by_password("wang", PASSWORD)
     assert cookie is not None
-    jar = {COOKIE: cookie}
+    jar = {SESSION_COOKIE: cookie}
     session = known.of(jar)
     assert session is not None
     assert (session.name, session.role, session.kind) == ("wang", "admin", "user")
@@ -80,12 +80,12 @@ async def test_a_session_ends_with_its_user(tmp_path: Path) -> None:
         cookie[:-9] + ("A" if cookie[-9] != "A" else "B") + cookie[-8:],
         "a" * 3000,
     ):
-        assert known.of({COOKIE: broken}) is None
+        assert known.of({SESSION_COOKIE: broken}) is None
     users.add(path, "wang", "read", PASSWORD + "!", replace=True)
     assert known.of(jar) is None, "another password ends it"
     again = await known.by_password("wang", PASSWORD + "!")
     users.remove(path, "wang")
-    assert known.of({COOKIE: str(again)}) is None
+    assert known.of({SESSION_COOKIE: str(again)}) is None
     with pytest.raises(SetupError, match="no user named wang"):
         users.remove(path, "wang")
 
@@ -96,18 +96,20 @@ def test_a_session_of_a_token_and_of_a_guest(
     token = add_token(tmp_path / "tokens", "screen", "read")
     known = Sessions(b"s" * 32, None, Tokens(tmp_path / "tokens"))
     cookie = known.by_token(token)
-    session = known.of({COOKIE: str(cookie)})
+    session = known.of({SESSION_COOKIE: str(cookie)})
     assert session is not None
     assert not session.who.may("start")
     assert known.by_token("wrong") is None
     word = known.invite("command")
     guest = known.by_invitation(word)
     assert known.by_invitation(word) is None, "once"
-    found = known.of({COOKIE: str(guest)})
+    found = known.of({SESSION_COOKIE: str(guest)})
     assert found is not None
     assert found.who.may("start")
     assert not found.who.may("remove")
-    assert Sessions(b"s" * 32, None, None).of({COOKIE: str(guest)}) is None, "of this run alone"
+    assert Sessions(b"s" * 32, None, None).of({SESSION_COOKIE: str(guest)}) is None, (
+        "of this run alone"
+    )
     late = known.invite()
     monkeypatch.setattr(sessions, "monotonic", lambda: float("inf"))
     assert known.by_invitation(late) is None
@@ -115,8 +117,8 @@ def test_a_session_of_a_token_and_of_a_guest(
 
 def test_a_form_belongs_to_its_session_and_visitor(tmp_path: Path) -> None:
     known = Sessions(b"s" * 32, None, None)
-    one = known.of({COOKIE: str(known.by_invitation(known.invite()))})
-    two = known.of({COOKIE: str(known.by_invitation(known.invite()))})
+    one = known.of({SESSION_COOKIE: str(known.by_invitation(known.invite()))})
+    two = known.of({SESSION_COOKIE: str(known.by_invitation(known.invite()))})
     token = known.form_token(one, "v")
     assert known.is_own_form(one, "v", token)
     for session, visitor, given in ((two, "v", token), (None, "v", token), (one, "w", token),

@@ -14,7 +14,7 @@ from devgate.cli.help import Group
 from devgate.cli.language import said
 from devgate.cli.local.devices_change import add, disable, edit, enable, remove
 from devgate.cli.local.devices_file import export, import_
-from devgate.cli.local.devices_list import LIVE, list_
+from devgate.cli.local.devices_list import LIVE_FIELDS, list_
 from devgate.cli.local.stored import asked, store
 from devgate.cli.moments import exact
 from devgate.cli.output import (
@@ -37,7 +37,7 @@ COLUMNS = (
     "sim_phone", "model", "firmware", "serial", "installed_on", "note", "tags", "latitude",
     "longitude",
 )  # fmt: skip
-TIMES = ("since", "heard", "running_until")
+TIME_FIELDS = ("since", "heard", "running_until")
 
 
 @click.group(cls=Group)
@@ -73,14 +73,14 @@ def show(where: Where, imei: Imei) -> None:
     elif exit_code(reply):
         finish(reply, where.as_json)
     else:
-        known = {name: reply.get(name) for name in (*COLUMNS, *LIVE)}
+        known = {name: reply.get(name) for name in (*COLUMNS, *LIVE_FIELDS)}
     if where.as_json:
         return emit({"status": "200", **known})
     for name, value in known.items():
         text = "-" if value is None else plain(str(value))
         if isinstance(value, bool):
             text = said("yes" if value else "no")
-        elif name in TIMES and value is not None:
+        elif name in TIME_FIELDS and value is not None:
             text = exact(value)
         label = said(name.replace("_", " "))
         say(f"{label}{' ' * (13 - width(label))}  {text}")
@@ -95,7 +95,7 @@ def _stored(where: Where, imei: Imei) -> dict[str, Any]:
         device, last = devices.get(conn, imei), history.presence_of(conn, [imei]).get(imei)
         if device is None:
             raise devices.unknown(imei)
-    known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE)
+    known: dict[str, Any] = device._asdict() | dict.fromkeys(LIVE_FIELDS)
     if last is not None:  # whether it is online now is not on disk
         known |= {name: iso(last[name]) for name in ("heard", "running_until")}
     return known

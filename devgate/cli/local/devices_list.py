@@ -27,9 +27,9 @@ Items = list[dict[str, Any]]
 ReadPage = Callable[[str | None, int], Mapping[str, Any]]  # after, limit: items, next, count, more
 
 PAGE_SIZE = 500  # devices asked for at once
-KNOWN = ("imei", "id", "name", "site", "enabled")
+STORED_FIELDS = ("imei", "id", "name", "site", "enabled")
 # Fields that only a running gateway knows, as `status` and `devices` of control.md name them.
-LIVE = ("online", "since", "address", "heard", "running_until")
+LIVE_FIELDS = ("online", "since", "address", "heard", "running_until")
 
 
 @click.command("list")
@@ -138,7 +138,9 @@ def _stored_pages(database: Database, asked: Mapping[str, Any]) -> ReadPage:
         items: Items = []
         for row in found.rows:
             until = row.presence["running_until"]
-            known = {name: getattr(row.device, name, None) for name in (*KNOWN, *LIVE)}
+            known = {
+                name: getattr(row.device, name, None) for name in (*STORED_FIELDS, *LIVE_FIELDS)
+            }
             items.append(known | {"running_until": iso(until if until and until > now else None)})
         count, more = found.counted or (0, False)
         return {"items": items, "next": found.next, "count": count, "more": more}

@@ -17,7 +17,7 @@ from devgate.model import shown
 if TYPE_CHECKING:
     from devgate.labels.sheet import Label
 
-KINDS = (".html", ".svg", ".pdf")
+SUFFIXES = (".html", ".svg", ".pdf")
 SIZES = ("65", "24", "21", "8", "2")  # as `labels.sheet` has them
 MAX_LINE = 40  # as `labels.sheet` has it
 PAGE_SIZE = 500  # devices that are read at once
@@ -60,8 +60,8 @@ def labels(
       devgate labels --site 机场 --line 扫码启动 --phone --out 机场.pdf
     """
     kind = Path(out).suffix.lower()
-    if kind not in KINDS:
-        fail(f"--out: a file that ends with {', '.join(KINDS)} expected, not {out!r}")
+    if kind not in SUFFIXES:
+        fail(f"--out: a file that ends with {', '.join(SUFFIXES)} expected, not {out!r}")
     if bool(imeis) == (site is not None):
         fail("--site SITE or one IMEI or more expected, and not both")
     line = line.strip()

@@ -9,10 +9,10 @@ from devgate.http.api import rules
 from devgate.http.api import schemas as s
 from devgate.http.api.call import LIMIT, Call, Field
 from devgate.http.api.maintenance_calls import SAID
-from devgate.http.api.record_fields import FILTERED, RECORD, TAGGING
+from devgate.http.api.record_fields import FILTER_FIELDS, RECORD, TAG_FIELDS
 from devgate.http.api.schemas import nullable
 
-_FILTERS = {one.name: one.schema for one in FILTERED}
+_FILTERS = {one.name: one.schema for one in FILTER_FIELDS}
 _MATCH = {
     "type": "object", "title": "an object with filters of the list of devices",
     "properties": {name: _FILTERS[name] for name in FILTERS}, "additionalProperties": False,
@@ -73,7 +73,7 @@ CALLS: tuple[Call, ...] = (
                   "Their own seconds to answer a command; null for the gateway's."),
             Field("enabled", s.YES, "false: they are refused when they register."),
             *(one for one in RECORD if one.name in CHANGES),
-            *TAGGING,
+            *TAG_FIELDS,
         ),
         rules=(_WHICHEVER, rules.some_of(CHANGES)),
         about=_ABOUT + "What is given is changed, and nothing else.",

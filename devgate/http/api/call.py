@@ -52,6 +52,6 @@ class Call:
 
 
 # Fields of many calls.
-ABOUT_ONE = Field("imei", IMEI, "Only of this device.")
+DEVICE_FILTER = Field("imei", IMEI, "Only of this device.")
 LIMIT = Field("limit", PAGE, "Most items of the page.")
 FOR_SHEET = Field("for", SHEET, "spreadsheet: no cell is taken for a formula there.", form=True)

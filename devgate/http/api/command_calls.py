@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from devgate.http.api import schemas as s
-from devgate.http.api.call import ABOUT_ONE, FOR_SHEET, LIMIT, Call, Field
+from devgate.http.api.call import DEVICE_FILTER, FOR_SHEET, LIMIT, Call, Field
 from devgate.http.api.schemas import nullable
 
 _ID = Field("id", s.ID, "The command, by the id that the start or stop answered.", True, "command")
 _COMMANDS = (
-    ABOUT_ONE,
+    DEVICE_FILTER,
     Field("key", s.KEY, "Only under this key."),
     Field("state", s.STATE, "Only in this state."),
     Field("outcome", s.OUTCOMES, "Only with one of these outcomes: `failed,unknown`."),
@@ -53,7 +53,7 @@ CALLS: tuple[Call, ...] = (
         "GET", "/api/unknown", "unknown", "List unknown outcomes", "Unknowns",
         query=(
             Field("state", s.INBOX, "resolved: what people have said."),
-            ABOUT_ONE,
+            DEVICE_FILTER,
             Field("site", s.SITE, "Only of this site."),
             Field("person", s.PERSON, "Only those that this one asked for, or resolved."),
             Field("older", s.AGE, "Only those that ended longer ago, in seconds."),

@@ -8,12 +8,12 @@ from devgate.http.api import schemas as s
 from devgate.http.api.account_calls import CALLS as ACCOUNTS
 from devgate.http.api.alert_calls import CALLS as ALERTS
 from devgate.http.api.bulk_calls import CALLS as BULK
-from devgate.http.api.call import ABOUT_ONE, LIMIT
+from devgate.http.api.call import DEVICE_FILTER, LIMIT
 from devgate.http.api.call import Call as Call
 from devgate.http.api.call import Field as Field
 from devgate.http.api.command_calls import CALLS as COMMANDS
 from devgate.http.api.maintenance_calls import CALLS as MAINTENANCE
-from devgate.http.api.record_fields import FILTERED, RECORD, TAGGING
+from devgate.http.api.record_fields import FILTER_FIELDS, RECORD, TAG_FIELDS
 from devgate.http.api.schemas import nullable
 from devgate.http.api.service_calls import CALLS as SERVICE
 from devgate.http.api.usage_calls import CALLS as USAGE
@@ -76,7 +76,7 @@ CALLS: tuple[Call, ...] = (
         about="A page may be shorter than `limit` and still have a `next`: what no index "
         "gives is looked for among some thousands of devices at a time.",
         query=(
-            *FILTERED,
+            *FILTER_FIELDS,
             Field("sort", s.SORT, "By what they are sorted; with `-` the last first."),
             Field("count", s.YES, "true: say how many there are, up to 10,000."),
             Field("after", s.CURSOR, "Devices behind this place: the `next` of the page before."),
@@ -87,7 +87,8 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", "/api/devices", "add", "Add a device", "StoredDevice", body="json", created="imei",
-        json=(_IMEI, *_DEVICE), rules=rules.PLACE, about="Without `id` it gets the next number.",
+        json=(_IMEI, *_DEVICE), rules=rules.COORDINATES,
+        about="Without `id` it gets the next number.",
     ),
     Call(
         "POST", "/api/devices/import", "import", "Import devices from CSV", "Taken", body="csv",
@@ -111,7 +112,7 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/devices/{imei}", "device", "One device", "KnownDevice", place=(_IMEI,)),
     Call(
         "PATCH", "/api/devices/{imei}", "edit", "Change a device", "StoredDevice",
-        place=(_IMEI,), body="json", json=(*_DEVICE, *TAGGING), rules=rules.PLACE,
+        place=(_IMEI,), body="json", json=(*_DEVICE, *TAG_FIELDS), rules=rules.COORDINATES,
         about="What is given, and nothing else.",
     ),
     Call(
@@ -143,7 +144,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         "POST", "/api/unknown-devices/{imei}/approve", "approve",
         "Add a device that tried to register", "StoredDevice", place=(_IMEI,), body="json",
-        json=_DEVICE, rules=rules.PLACE,
+        json=_DEVICE, rules=rules.COORDINATES,
         about="409 unless `[device] registration` is `approve`. Without `id` it gets the next "
         "number.",
     ),
@@ -173,11 +174,11 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "GET", "/api/events", "events", "List events, oldest first", "Events",
-        query=(_AFTER, ABOUT_ONE, _KINDS, LIMIT),
+        query=(_AFTER, DEVICE_FILTER, _KINDS, LIMIT),
     ),
     Call(
         "GET", "/api/events/stream", "watch", "Events as they happen", "", stream="events",
-        query=(_AFTER, ABOUT_ONE, _KINDS),
+        query=(_AFTER, DEVICE_FILTER, _KINDS),
         head=(Field("Last-Event-ID", s.POSITION, "Go on behind this event.", becomes="after"),),
         about=_STREAM + " Nothing is left out and nothing comes twice, if you come back with the "
         "last `id` as `Last-Event-ID`, as browsers do by themselves.",

@@ -9,11 +9,11 @@ from devgate.http.api.reply_schemas import SHAPES
 from devgate.http.api.samples.every import sample_of
 from devgate.http.api.samples.sample import TAGS, Given, Sample
 from devgate.http.api.shapes import ref
-from devgate.http.problems import MEDIA, STATUSES
+from devgate.http.problems import PROBLEM_TYPE, STATUSES
 
 Json = dict[str, object]
-STREAMS = {"csv": "text/csv", "events": "text/event-stream"}
-BODIES = {"csv": "text/csv", "command": "text/plain"}
+STREAM_TYPES = {"csv": "text/csv", "events": "text/event-stream"}
+BODY_TYPES = {"csv": "text/csv", "command": "text/plain"}
 STRING = {"type": "string"}
 
 
@@ -81,7 +81,7 @@ def _parameter(one: Field, place: str, given: Given) -> Json:
 def _body(call: Call, sample: Sample) -> Json:
     if call.body != "json":
         media: Json = {"schema": STRING, "example": sample.text}
-        return {"required": True, "content": {BODIES[str(call.body)]: media}}
+        return {"required": True, "content": {BODY_TYPES[str(call.body)]: media}}
     required = [one.name for one in call.json if one.required]
     schema: Json = {
         "type": "object",
@@ -103,7 +103,7 @@ def _body(call: Call, sample: Sample) -> Json:
 
 def _responses(call: Call, sample: Sample) -> Json:
     schema = ref(call.reply) if call.reply else STRING
-    media = STREAMS[call.stream] if call.stream else "application/json"
+    media = STREAM_TYPES[call.stream] if call.stream else "application/json"
     shown: Json = {"schema": schema}
     # Spectral mistakes an object with `default` and `items`, as /api/zones has, for a schema.
     if not (isinstance(sample.reply, dict) and {"default", "items"} <= set(sample.reply)):
@@ -122,7 +122,7 @@ def _responses(call: Call, sample: Sample) -> Json:
         ("4XX", "Not done; `code` says why.", "400", "long: a whole number expected"),
         ("5XX", "It failed or is unknown.", "503", "the gateway is shutting down"),
     ):
-        content: Json = {MEDIA: {"schema": ref("Problem"), "example": _problem(code, text)}}
+        content: Json = {PROBLEM_TYPE: {"schema": ref("Problem"), "example": _problem(code, text)}}
         if call.body == "command":
             content["application/json"] = {"schema": ref("RawReply")}
         found[kind] = {"description": what, "content": content}

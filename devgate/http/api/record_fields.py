@@ -19,12 +19,12 @@ RECORD = (
     Field("latitude", nullable(s.LATITUDE), "Degrees north; given with `longitude`."),
     Field("longitude", nullable(s.LONGITUDE), "Degrees east; given with `latitude`."),
 )
-TAGGING = (
+TAG_FIELDS = (
     Field("tag", s.TAGS, "Tags to add to those that are there."),
     Field("untag", s.TAGS, "Tags to take away."),
 )
 # The filters of the list of devices, and of a job for many devices.
-FILTERED = (
+FILTER_FIELDS = (
     Field("q", s.SEARCH, "What to look for in IMEI, name and site; or its number."),
     Field("site", s.SITE, "Only of this site."),
     Field("online", s.YES, "Only those that are connected, or are not."),

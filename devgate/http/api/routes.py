@@ -14,7 +14,7 @@ from devgate.gateway.operations.table import OPERATIONS
 from devgate.http.api import arguments
 from devgate.http.api.endpoints import CALLS, Call
 from devgate.http.api.export import Export
-from devgate.http.auth import Caller, caller_of, must_be_allowed, refuse
+from devgate.http.auth import WebCaller, caller_of, must_be_allowed, refuse
 from devgate.http.live.sse import EventStream
 from devgate.http.place import Handler, PathMethods
 from devgate.http.problems import TranslatedJson, http_status, problem, problem_of
@@ -22,9 +22,9 @@ from devgate.http.web import Web
 from devgate.model import limits, shown
 
 # Tuples, because a caller's `type` may be any JSON value, also one that cannot be hashed.
-ORDERS = tuple({call.operation for call in CALLS if call.waits})
+ORDER_OPERATIONS = tuple({call.operation for call in CALLS if call.waits})
 # Operations whose reply is a stream: these have calls of their own.
-STREAMS = tuple({call.operation for call in CALLS if call.stream})
+STREAM_OPERATIONS = tuple({call.operation for call in CALLS if call.stream})
 
 
 def routes(web: Web) -> list[BaseRoute]:
@@ -86,18 +86,18 @@ def _stream(
     return EventStream.of(web, request, stream, call.operation)
 
 
-async def _raw(web: Web, caller: Caller, request: Request) -> Response:
+async def _raw(web: Web, caller: WebCaller, request: Request) -> Response:
     """Answer a request of the control channel as that channel does."""
     given = arguments.raw_command(await arguments.body(request, arguments.MAX_JSON))
     args = {name: value for name, value in given.items() if name not in ("id", "token")}
     kind = args.get("type")
     try:
         reply = await _asked(web, caller, request, args)
-        status = http_status(str(reply["status"])) if kind in ORDERS else 200
+        status = http_status(str(reply["status"])) if kind in ORDER_OPERATIONS else 200
     except DevgateError as err:
         status = http_status(err.status)
         reply = {"status": err.status, "message": str(err)}
-        if kind in ORDERS:
+        if kind in ORDER_OPERATIONS:
             reply |= {"imei": args.get("imei"), "type": kind, "long": args.get("long")}
             reply["command"] = None
         reply |= {"outcome": err.outcome, **err.more}
@@ -106,9 +106,9 @@ async def _raw(web: Web, caller: Caller, request: Request) -> Response:
     return TranslatedJson(reply, "message", status, end=b"\n")
 
 
-async def _asked(web: Web, caller: Caller, request: Request, args: arguments.Args) -> Reply:
+async def _asked(web: Web, caller: WebCaller, request: Request, args: arguments.Args) -> Reply:
     kind = args.get("type")
-    if kind in STREAMS:
+    if kind in STREAM_OPERATIONS:
         raise DevgateError("400", f"type: {kind} has a call of its own here")
     if isinstance(kind, str) and kind in OPERATIONS and not caller.may(kind):
         refuse(web, request, "role", caller, kind)

@@ -36,7 +36,7 @@ def _has(**values: Schema) -> Schema:
     return {"required": [*values], "properties": values}
 
 
-PLACE: tuple[Schema, ...] = (
+COORDINATES: tuple[Schema, ...] = (
     {"dependentRequired": {"latitude": ["longitude"], "longitude": ["latitude"]}},
     {
         "anyOf": [

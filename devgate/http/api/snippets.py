@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 from devgate.http.api.endpoints import Call
 from devgate.http.api.samples.sample import Sample
 
-FILE = "devices.csv"
-MEDIA = {"json": "application/json", "csv": "text/csv", "command": "text/plain"}
+CSV_FILE = "devices.csv"
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "command": "text/plain"}
 
 
 def url_of(call: Call, sample: Sample, base: str) -> str:
@@ -33,7 +33,7 @@ def _headers(call: Call, sample: Sample) -> dict[str, str]:
     """The headers of the example, without the token."""
     found = {name: str(value) for name, value in sample.head.items()}
     if call.body is not None and (call.body != "json" or sample.json is not None):
-        found = {"Content-Type": MEDIA[call.body], **found}
+        found = {"Content-Type": MEDIA_TYPES[call.body], **found}
     return found
 
 
@@ -42,13 +42,13 @@ def curl(call: Call, sample: Sample, base: str) -> str:
     lines = ['-H "Authorization: Bearer $TOKEN"']
     lines += [f"-H {shlex.quote(f'{k}: {v}')}" for k, v in _headers(call, sample).items()]
     if call.body == "csv":
-        lines.append(f"--data-binary @{FILE}")
+        lines.append(f"--data-binary @{CSV_FILE}")
     elif call.body == "command":
         lines.append(f"--data-raw {shlex.quote(sample.text)}")
     elif sample.json is not None:
         lines.append(f"-d {shlex.quote(json.dumps(sample.json, ensure_ascii=False))}")
     if call.stream:
-        lines.append(f"-o {FILE}" if call.stream == "csv" else "-N")
+        lines.append(f"-o {CSV_FILE}" if call.stream == "csv" else "-N")
     lines.append(shlex.quote(url_of(call, sample, base)))
     method = "" if call.method == "GET" else f" -X {call.method}"
     return f"curl -sS{method} " + " \\\n  ".join(lines)
@@ -64,7 +64,7 @@ def php(call: Call, sample: Sample, base: str) -> str:
         "ignore_errors": "true",
     }
     if call.body == "csv":
-        options["content"] = f"file_get_contents({_php(FILE)})"
+        options["content"] = f"file_get_contents({_php(CSV_FILE)})"
     elif call.body == "command":
         options["content"] = _php(sample.text)
     elif sample.json is not None:
@@ -73,7 +73,7 @@ def php(call: Call, sample: Sample, base: str) -> str:
     url = _php(url_of(call, sample, base))
     first = f"<?php\n$options = stream_context_create(['http' => [\n{context}]]);\n"
     if call.stream == "csv":
-        return f"{first}file_put_contents({_php(FILE)}, fopen({url}, 'r', false, $options));\n"
+        return f"{first}file_put_contents({_php(CSV_FILE)}, fopen({url}, 'r', false, $options));\n"
     if call.stream:
         return (
             f"{first}$events = fopen({url}, 'r', false, $options);\n"
@@ -96,7 +96,7 @@ def javascript(call: Call, sample: Sample, base: str) -> str:
     options.append("headers: {\n    " + ",\n    ".join(headers) + ",\n  }")
     if call.body == "csv":
         first = 'import { readFile } from "node:fs/promises";\n\n'
-        options.append(f"body: await readFile({json.dumps(FILE)})")
+        options.append(f"body: await readFile({json.dumps(CSV_FILE)})")
     elif call.body == "command":
         options.append(f"body: {json.dumps(sample.text)}")
     elif sample.json is not None:
@@ -107,7 +107,7 @@ def javascript(call: Call, sample: Sample, base: str) -> str:
     if call.stream == "csv":
         return (
             f'import {{ writeFile }} from "node:fs/promises";\n\n{asked}'
-            f"await writeFile({json.dumps(FILE)}, response.body);\n"
+            f"await writeFile({json.dumps(CSV_FILE)}, response.body);\n"
         )
     if call.stream:
         return f"{asked}for await (const part of response.body) process.stdout.write(part);\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devgate.gateway.operations.usage import BY, MAX_OFFSET, SORTS
 from devgate.http.api import schemas as s
-from devgate.http.api.call import ABOUT_ONE, FOR_SHEET, LIMIT, Call, Field
+from devgate.http.api.call import DEVICE_FILTER, FOR_SHEET, LIMIT, Call, Field
 from devgate.http.api.schemas import Schema, nullable, whole
 from devgate.http.api.shapes import (
     AT,
@@ -28,7 +28,7 @@ _ASKED = (
     Field("first", s.REPORTED, "From this day on; without it, from the first of the month."),
     Field("last", s.REPORTED, "Up to this day, which is included; without it, up to today."),
     Field("site", s.SITE, "Only of this site."),
-    ABOUT_ONE,
+    DEVICE_FILTER,
     Field("sort", _SORT, "The largest of this first; of `availability` the smallest."),
 )
 _COUNTED = (

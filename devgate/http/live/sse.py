@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from devgate.errors import DevgateError
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.auth import keeps_right
-from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
+from devgate.http.live.streams import BEAT_SECONDS, RETRY_FIELD, ServerSent
 from devgate.http.problems import written
 from devgate.http.web import Web
 
@@ -81,7 +81,7 @@ class EventStream(ServerSent):
     async def _write(
         self, get: trio.MemoryReceiveChannel[Reply], scope: Scope, send: Send
     ) -> None:
-        text = b"%s: %s\n\n" % (RETRY, written(self._stream.reply))
+        text = b"%s: %s\n\n" % (RETRY_FIELD, written(self._stream.reply))
         checked_at = trio.current_time()
         while not self._over:
             began = trio.current_time()

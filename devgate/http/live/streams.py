@@ -15,7 +15,7 @@ log = logging.getLogger("devgate.http")
 
 BEAT_SECONDS = 15.0  # without an event, then a comment is sent: proxies close silent connections
 STUCK_SECONDS = 30.0  # for one piece: a reader that does not take it is cut off
-RETRY = b"retry: 2000\n"  # milliseconds until a browser comes back
+RETRY_FIELD = b"retry: 2000\n"  # milliseconds until a browser comes back
 
 CountStream = Callable[[], AbstractContextManager[None]]
 

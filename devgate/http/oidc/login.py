@@ -32,12 +32,12 @@ from devgate.gateway.clock import time
 from devgate.http.oidc.asking import ProviderAway, ProviderRefused, ProviderRequests
 from devgate.http.oidc.provider import ALGORITHMS, Endpoints, Provider
 
-COOKIE = "devgate_oidc"
+LOGIN_COOKIE = "devgate_oidc"
 CALLBACK = "/login/oidc/callback"
 LOGIN_SECONDS = 900  # seconds that somebody may take at the provider
 LEEWAY_SECONDS = 60  # seconds by which its clock may differ
 # The kind of key that an algorithm needs, by its first letters.
-KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 MAX_TOKEN = 64 * 1024  # characters of an ID token
 MAX_PARAMETER = 4096  # characters of one parameter of the callback
 
@@ -166,7 +166,7 @@ class Oidc:
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in ALGORITHMS:
                 raise ProviderRefused(f"its ID token is signed with {str(algorithm)[:40]!r}")
-            kind = KINDS[algorithm[:2]]
+            kind = KEY_TYPES[algorithm[:2]]
             # Other members of the head are allowed, unless they are marked as critical.
             rules = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
             for key in await self.provider.keys(kid if isinstance(kid, str) else None, kind):

@@ -30,7 +30,7 @@ ALGORITHMS = (
 )  # fmt: skip
 
 Key = RSAKey | ECKey | OKPKey
-KINDS: Mapping[str, type[Key]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+KEY_CLASSES: Mapping[str, type[Key]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
 class Endpoints(NamedTuple):
@@ -148,11 +148,11 @@ def _read_keys(found: Mapping[str, Any]) -> Sequence[tuple[str | None, str, Key]
     keys: list[tuple[str | None, str, Key]] = []
     for one in listed[:MAX_KEYS]:
         kind = one.get("kty") if isinstance(one, dict) else None
-        if not isinstance(kind, str) or kind not in KINDS or one.get("use", "sig") != "sig":
+        if not isinstance(kind, str) or kind not in KEY_CLASSES or one.get("use", "sig") != "sig":
             continue
         kid = one.get("kid")
         try:
-            key = KINDS[kind].import_key(one)
+            key = KEY_CLASSES[kind].import_key(one)
         except (JoseError, ValueError, TypeError, KeyError):
             continue  # another of them may have signed
         keys.append((kid if isinstance(kid, str) else None, kind, key))

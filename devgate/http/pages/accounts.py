@@ -18,7 +18,7 @@ from devgate.http.pages.view import Visit, to
 
 PAGE_ROWS = 100
 MAX_SITES_SHOWN = 200  # sites that the form offers to copy from
-DONE: Mapping[str, str] = {
+DONE_TEXTS: Mapping[str, str] = {
     "changed": "{name} was changed.",
     "removed": "{name} was removed.",
 }
@@ -136,8 +136,8 @@ class AccountPages:
             given=given or {},
             shown_once=shown_once,
             err=err,
-            done=visit.t(DONE[done], name=name)
-            if done in DONE and not (err or shown_once)
+            done=visit.t(DONE_TEXTS[done], name=name)
+            if done in DONE_TEXTS and not (err or shown_once)
             else "",
             **await _choices(visit),
         )

@@ -26,7 +26,7 @@ BLANK: Mapping[str, Any] = {
     "name": "", "kind": "offline", "site": "", "tag": "", "minutes": "", "days": "",
     "receivers": [], "quiet": "", "zone": "", "repeat": "", "all_clear": True, "enabled": True,
 }  # fmt: skip
-NUMBERS = ("minutes", "days", "repeat")
+NUMBER_FIELDS = ("minutes", "days", "repeat")
 KIND_WORDS = {kind: f"alert.{kind}" for kind in KINDS}
 STATE_WORDS = {state: f"message.{state}" for state in ("sent", "failed", "waiting")}
 
@@ -113,7 +113,7 @@ async def store_rule(visit: Visit) -> Response:
     shown |= {"receivers": [name[3:] for name in fields if name.startswith("to.")]}
     shown |= {name: fields.get(name) == "1" for name in ("all_clear", "enabled")}
     given: dict[str, Any] = {**shown, "name": old or shown["name"]}
-    for name in NUMBERS:
+    for name in NUMBER_FIELDS:
         text = given.pop(name)
         if text:
             given[name] = int(text) if text.isascii() and text.isdigit() else text

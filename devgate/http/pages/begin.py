@@ -27,7 +27,7 @@ TOKEN_NAMES = ("shop", *(f"shop-{number}" for number in range(2, 21)))
 TOKEN_PLACEHOLDER = "dg_..."  # in the examples until a token is made
 EVERYWHERE = ("0.0.0.0", "::")  # what a door that listens at all addresses is bound to
 # What a shop does with an answer. An unknown outcome is neither a start nor a reason to refund.
-BRANCHES = """\
+PHP_BRANCHES = """\
 switch ($reply['outcome']) {
     case 'done': echo 'it runs', PHP_EOL; break;
     case 'refused':
@@ -110,7 +110,7 @@ def curl_of(base: str, imei: str, token: str) -> str:
 def php_of(base: str, imei: str, token: str) -> str:
     """A start, in PHP, and what a shop does with the answer."""
     code = php(*_start(imei), base).replace("<?php\n", f"<?php\nputenv('TOKEN={token}');\n", 1)
-    return f"{code}{BRANCHES}"
+    return f"{code}{PHP_BRANCHES}"
 
 
 def _start(imei: str) -> tuple[Any, Any]:

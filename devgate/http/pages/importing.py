@@ -18,8 +18,8 @@ from devgate.http.pages.view import Visit, to
 from devgate.http.pages.words import number
 from devgate.store.device import COLUMNS
 
-WAYS = ("update", "skip", "fail")
-assert set(WAYS) == set(ON_CONFLICT)
+CONFLICT_WAYS = ("update", "skip", "fail")
+assert set(CONFLICT_WAYS) == set(ON_CONFLICT)
 
 
 class UploadForm(NamedTuple):
@@ -43,7 +43,7 @@ def _choose(visit: Visit, problem: str = "") -> Response:
         400 if problem else 200,
         title=visit.t("Import from CSV"),
         columns=COLUMNS,
-        ways=WAYS,
+        ways=CONFLICT_WAYS,
         problem=problem,
         done=done if len(done) == 3 and None not in done else None,
     )
@@ -55,7 +55,7 @@ async def preview(visit: Visit) -> Response:
     sent = await _upload_form(visit)
     if sent.upload is None:
         return _choose(visit, visit.t("Choose a file first."))
-    way = sent.fields.get("on_conflict", WAYS[0])
+    way = sent.fields.get("on_conflict", CONFLICT_WAYS[0])
     found = await visit.ask("import", upload=sent.upload, on_conflict=way, dry_run=True)
     return visit.page(
         "import_look.html",

@@ -13,7 +13,7 @@ from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
 from devgate.http.pages.view import Visit
 
-OVER = "This invitation was used already, or is too old. Ask for another."
+OVER_TEXT = "This invitation was used already, or is too old. Ask for another."
 ACCOUNT = "invitation"  # for the limits of logins all invitations are one account
 
 
@@ -30,7 +30,7 @@ def _form(visit: Visit, word: str, wrong: str = "", status: int = 200) -> Respon
         title=visit.t("Choose a password"),
         name=name,
         word=word,
-        wrong=wrong or ("" if name else visit.t(OVER)),
+        wrong=wrong or ("" if name else visit.t(OVER_TEXT)),
     )
 
 

@@ -17,7 +17,7 @@ from devgate.gateway.operations.reply import Stream
 from devgate.http.auth import identify
 from devgate.http.board import Board, Concern
 from devgate.http.live.sse import EventStream
-from devgate.http.live.streams import BEAT_SECONDS, RETRY, ServerSent
+from devgate.http.live.streams import BEAT_SECONDS, RETRY_FIELD, ServerSent
 from devgate.http.pages import header
 from devgate.http.pages.view import COMMON_PARTS, SEEN, Visit
 from devgate.http.pages.words import number
@@ -155,7 +155,7 @@ class Followed(ServerSent):
     async def flow(self, scope: Scope, send: Send) -> None:
         """Send the parts that change, until the viewer leaves."""
         await self.begin(send)
-        if not await self.sent(RETRY + b"\n", scope, send):
+        if not await self.sent(RETRY_FIELD + b"\n", scope, send):
             return
         drawing, boards = Drawing(self._visit, self._page), self._visit.web.boards
         with boards.looking(drawing.key, drawing.draw, drawing.concern, self._page.pulse) as board:

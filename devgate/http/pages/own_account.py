@@ -18,7 +18,7 @@ from devgate.http.pages.device import picture as _code
 from devgate.http.pages.view import Visit, to
 
 PATH = "/settings/account"
-DONE: Mapping[str, str] = {
+DONE_TEXTS: Mapping[str, str] = {
     "password": "Your password is changed. You are logged out everywhere else.",
     "off": "The second factor is off.",
     "ended": "That session has ended.",
@@ -43,7 +43,7 @@ async def show(visit: Visit, err: DevgateError | None = None) -> Response:
         second=operation.needed(visit.web.gateway, caller.source.person),
         min_password=MIN_PASSWORD,
         err=err,
-        done=visit.t(DONE[done]) if done in DONE and err is None else "",
+        done=visit.t(DONE_TEXTS[done]) if done in DONE_TEXTS and err is None else "",
     )
 
 

@@ -24,7 +24,7 @@ CALLBACK = "/login/oidc/callback"
 # The account for the limits of logins: an address whose answers are refused has to wait, as after
 # wrong passwords. No user has this name, so that nobody else waits.
 ACCOUNT = "\0provider"
-AWAY = "{provider} cannot be reached. Try again later, or log in with a password."
+AWAY_TEXT = "{provider} cannot be reached. Try again later, or log in with a password."
 
 
 async def begin(visit: Visit) -> Response:
@@ -33,15 +33,15 @@ async def begin(visit: Visit) -> Response:
     if oidc is None:
         return to("/login")
     from devgate.http.oidc.asking import ProviderAway
-    from devgate.http.oidc.login import COOKIE, LOGIN_SECONDS
+    from devgate.http.oidc.login import LOGIN_COOKIE, LOGIN_SECONDS
 
     try:
         made = await oidc.begin(path)
     except ProviderAway:
-        return form(visit, AWAY, 503, provider=visit.web.provider)
+        return form(visit, AWAY_TEXT, 503, provider=visit.web.provider)
     response = to(made.url)
     response.set_cookie(
-        visit.web.sessions.prefix + COOKIE, made.cookie, LOGIN_SECONDS, httponly=True,
+        visit.web.sessions.prefix + LOGIN_COOKIE, made.cookie, LOGIN_SECONDS, httponly=True,
         samesite="lax", secure=visit.secure,
     )  # fmt: skip
     return response
@@ -52,9 +52,9 @@ async def ended(visit: Visit) -> Response:
     oidc = visit.web.oidc
     if oidc is None:
         return to("/login")
-    from devgate.http.oidc.login import COOKIE
+    from devgate.http.oidc.login import LOGIN_COOKIE
 
-    name = visit.web.sessions.prefix + COOKIE
+    name = visit.web.sessions.prefix + LOGIN_COOKIE
     response = await _ended(visit, oidc, visit.request.cookies.get(name, ""))
     response.delete_cookie(name, httponly=True, samesite="lax", secure=visit.secure)
     return response
@@ -85,7 +85,7 @@ async def _ended(visit: Visit, oidc: Oidc, cookie: str) -> Response:
     except ProviderAway as err:
         limit.not_looked_at(address, ACCOUNT)
         log.warning("provider of logins is away issuer=%s reason=%s", oidc.settings.issuer, err)
-        return form(visit, AWAY, 503, provider=called)
+        return form(visit, AWAY_TEXT, 503, provider=called)
     except ProviderRefused as err:
         if tell_of_refusal(visit, "", reason=str(err)):
             log.warning(

@@ -18,7 +18,7 @@ from devgate.http.pages.words import number
 
 PAGE_ROWS = 50
 PAGE_DAYS, PAGE_MONTHS = 62, 24  # rows of a page, if a row is a day or a month
-ABOUT: Mapping[str, str] = {
+TITLES: Mapping[str, str] = {
     "machine": "Machines", "site": "Sites", "day": "Days", "month": "Months",
 }  # fmt: skip
 COLUMNS: Mapping[str, str] = {
@@ -91,7 +91,7 @@ async def show(visit: Visit) -> Response:
         chosen=chosen,
         offset=offset,
         step=_shown(chosen.by),
-        about=ABOUT,
+        about=TITLES,
         columns={name: title for name, title in COLUMNS.items() if _there(name, shown["total"])},
         sites=await sites(visit),
         months=_months(chosen, shown),

@@ -21,7 +21,7 @@ PATH = "/unknown-devices"
 PAGE_ROWS = 50
 EVENT_TYPES = ("device.unknown", "device.added", "device.changed", "device.removed")
 # A button of the page: its operation, further fields, and the message of the page afterwards.
-ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
+BUTTONS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
     "approve": ("approve", {}, "approved"),
     "dismiss": ("dismiss", {}, "dismissed"),
     "undo": ("dismiss", {"dismissed": False}, "back"),
@@ -73,9 +73,9 @@ LIVE = Live("unknown_devices.html", values, of_types(Concern.LATER, *EVENT_TYPES
 async def act(visit: Visit) -> Response:
     """Approve or dismiss one device, as a button of the page asks."""
     fields = await visit.form()
-    for name, (operation, more, done) in ACTS.items():
+    for name, (operation, more, done) in BUTTONS.items():
         if name in fields:
             device = imei(fields[name])
             await visit.ask(operation, imei=device, **more)
             return to(f"{PATH}?{urlencode({'done': done, 'imei': device})}")
-    raise CallerError("400", f"{alternatives(ACTS)}: an IMEI expected, not nothing")
+    raise CallerError("400", f"{alternatives(BUTTONS)}: an IMEI expected, not nothing")

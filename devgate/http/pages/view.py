@@ -19,7 +19,7 @@ from devgate.gateway.clock import time
 from devgate.gateway.operations import quarantine
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.http.api import arguments
-from devgate.http.auth import Caller, refuse
+from devgate.http.auth import WebCaller, refuse
 from devgate.http.pages import words
 from devgate.http.pages.drawing import templates
 from devgate.http.pages.i18n import chosen, translate
@@ -53,7 +53,7 @@ class Visit:
         self.web = web
         self.request = request
         caller = request.scope.get("devgate.caller")
-        self.caller: Caller | None = caller if isinstance(caller, Caller) else None
+        self.caller: WebCaller | None = caller if isinstance(caller, WebCaller) else None
         cookies = request.cookies
         accepted = request.headers.get("accept-language", "")
         self.language: Language = chosen(cookies.get(LANGUAGE), accepted)
@@ -81,7 +81,7 @@ class Visit:
         """Whether the viewer may ask for this operation."""
         return self.caller is not None and self.caller.may(operation)
 
-    def must(self, operation: str) -> Caller:
+    def must(self, operation: str) -> WebCaller:
         """The viewer. Raises Problem (403) if that one may not ask for this operation."""
         if self.caller is None or not self.caller.may(operation):
             refuse(self.web, self.request, "role", self.caller, operation)

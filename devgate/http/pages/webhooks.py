@@ -14,17 +14,17 @@ from devgate.http.pages.view import Visit, to
 from devgate.model import alternatives
 
 PATH = "/settings/webhooks"
-LOOKS: Mapping[str, str] = {
+STATE_CLASSES: Mapping[str, str] = {
     "ok": "online", "failing": "failed", "disabled": "disabled", "unusable": "failed",
 }  # fmt: skip
 # A button of the list: its operation, further fields, and the message of the page afterwards.
-ACTS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
+BUTTONS: Mapping[str, tuple[str, Mapping[str, object], str]] = {
     "test": ("webhook_test", {}, "tested"),
     "pause": ("webhook_edit", {"enabled": False}, "paused"),
     "resume": ("webhook_edit", {"enabled": True}, "resumed"),
     "remove": ("webhook_remove", {}, "removed"),
 }
-DONE: Mapping[str, str] = {
+DONE_TEXTS: Mapping[str, str] = {
     "tested": "{name} took the test.",
     "paused": "{name} gets nothing until it is resumed.",
     "resumed": "{name} goes on with the first event that it has not taken.",
@@ -48,11 +48,13 @@ async def show(
         "webhooks.html",
         title=visit.t("Webhooks"),
         items=reply["items"],
-        looks=LOOKS,
+        looks=STATE_CLASSES,
         groups=sorted(GROUPS),
         given=given or {},
         err=err,
-        done=visit.t(DONE[done], name=name) if done in DONE and not (err or secret) else "",
+        done=visit.t(DONE_TEXTS[done], name=name)
+        if done in DONE_TEXTS and not (err or secret)
+        else "",
         secret=secret,
     )
 
@@ -63,14 +65,14 @@ async def act(visit: Visit) -> Response:
     fields = await visit.form()
     if "add" in fields:
         return await _add(visit, fields)
-    for name, (operation, more, done) in ACTS.items():
+    for name, (operation, more, done) in BUTTONS.items():
         if name in fields:
             try:
                 await visit.ask(operation, name=fields[name], **more)
             except DevgateError as err:
                 return await show(visit, err)
             return to(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
-    raise CallerError("400", f"add, {alternatives(ACTS)} expected, not nothing")
+    raise CallerError("400", f"add, {alternatives(BUTTONS)} expected, not nothing")
 
 
 async def _add(visit: Visit, fields: Mapping[str, str]) -> Response:

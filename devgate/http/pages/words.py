@@ -26,7 +26,7 @@ FORMS: Mapping[str, str] = {
     "day": "%Y-%m-%d",
 }
 # English pages have the month's name where no year stands: 11-12 is two days in Europe.
-ENGLISH: Mapping[str, str] = {
+ENGLISH_FORMS: Mapping[str, str] = {
     "moment": "%-d %b %H:%M:%S",
     "short": "%-d %b %H:%M",
     "date": "%-d %b",
@@ -67,7 +67,7 @@ ADVICE: Mapping[str, str] = {
 
 
 # Units as people write them, the longer word first.
-WRITTEN = (
+WRITTEN_UNITS = (
     ("minutes", "m"), ("min", "m"), ("小时", "h"), ("分钟", "m"), ("分", "m"), ("秒", "s"),
 )  # fmt: skip
 
@@ -112,7 +112,7 @@ def status_of(record: Mapping[str, Any]) -> str:
 
 def formed(at: datetime, form: str, where: tzinfo, language: Language = "zh") -> str:
     """A time in one of FORMS, in that zone."""
-    pattern = ENGLISH.get(form) if language == "en" else None
+    pattern = ENGLISH_FORMS.get(form) if language == "en" else None
     text = at.astimezone(where).strftime(pattern or FORMS[form])
     return text[:-3] if form == "exact" else text
 
@@ -144,7 +144,7 @@ def number(text: str, digits: int = 7) -> int | None:
 def read_long(text: str, unit: str) -> int | None:
     """The number that somebody wrote: `900`, or `15m` for a device that counts seconds."""
     text = text.strip().replace(" ", "").lower()
-    for word, letter in WRITTEN:
+    for word, letter in WRITTEN_UNITS:
         text = text.replace(word, letter)
     if unit == "times":
         return number(text, 9)

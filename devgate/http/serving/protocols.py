@@ -19,7 +19,7 @@ from devgate.http.serving.frames import Http2
 from devgate.http.serving.strict import Http1
 from devgate.net.turns import Turns
 
-READS = (trio.ClosedResourceError, trio.BrokenResourceError)
+READ_ERRORS = (trio.ClosedResourceError, trio.BrokenResourceError)
 
 Stream = WebConnection | trio.SSLStream[WebConnection]
 
@@ -87,7 +87,7 @@ class Serving(TCPServer):
         while data:
             try:
                 data = bytes(await self.stream.receive_some(protocol.piece))
-            except READS:
+            except READ_ERRORS:
                 break
             if isinstance(protocol, Http2):
                 # A connection that we closed for its frames would go on to read what TLS holds.
