@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psycopg
 
-START = 20.0  # seconds that a server may take on a busy machine before it counts as broken
+from tests.e2e.device import WAIT_SECONDS
+
 servers: dict[str, Postgres] = {}  # that run, by the folder that is `host` in their URLs
 
 
@@ -128,7 +129,7 @@ class Postgres:
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder,
                 user=self._user, group=self._group(), extra_groups=self._groups(),
             )  # fmt: skip
-        patience = time.monotonic() + START
+        patience = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 psycopg.connect(self.url()).close()
@@ -144,7 +145,7 @@ class Postgres:
         self._disconnect()
         if self._server is not None:
             self._server.send_signal(how)
-            self._server.wait(START)
+            self._server.wait(WAIT_SECONDS)
             self._server = None
 
     def crash(self, frozen: int) -> None:
@@ -153,7 +154,7 @@ class Postgres:
         assert self._server is not None
         self._server.send_signal(signal.SIGQUIT)
         os.kill(frozen, signal.SIGKILL)
-        self._server.wait(START)
+        self._server.wait(WAIT_SECONDS)
         self._server = None
 
     def kill(self) -> None:
@@ -164,9 +165,9 @@ class Postgres:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._server.wait(START)
+        self._server.wait(WAIT_SECONDS)
         self._server = None
-        patience = time.monotonic() + START
+        patience = time.monotonic() + WAIT_SECONDS
         while any(_lives(pid) for pid in pids):
             assert time.monotonic() < patience, "a killed process stays"
             time.sleep(0.01)
@@ -206,7 +207,7 @@ class Postgres:
         for path in (self.data, *self.data.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid)
         self.start()
-        patience = time.monotonic() + START
+        patience = time.monotonic() + WAIT_SECONDS
         with psycopg.connect(self.url(), autocommit=True) as conn:
             while conn.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
                 assert time.monotonic() < patience, "it does not come to the end of the archive"

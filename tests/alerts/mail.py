@@ -11,6 +11,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.e2e.device import WAIT_SECONDS
+
 
 class _Anywhere(Controller):
     """At a free port: the controller itself looks for its server at port 0."""
@@ -54,7 +56,7 @@ class Mailroom:
     def wait(self, count: int) -> None:
         """Until so many messages have come. Not for trio's thread."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self.got) >= count, 30)
+            came = self._changed.wait_for(lambda: len(self.got) >= count, WAIT_SECONDS)
         assert came, f"{len(self.got)} came"
 
     def subjects(self) -> list[str]:

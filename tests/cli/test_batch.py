@@ -16,6 +16,7 @@ from devgate.cli.batch import MAX_IN_FLIGHT
 from devgate.cli.main import cli
 from tests.cli.answering import IMEI, OTHER, Answering, Reply, Request, started
 from tests.cli.conftest import Run, Spawn
+from tests.e2e.device import WAIT_SECONDS
 
 
 def test_a_batch_gives_a_line_each_and_0(run: Run, gateway: Answering) -> None:
@@ -182,9 +183,11 @@ def test_a_terminal_gets_a_bar_on_stderr(gateway: Answering, tmp_path: Path) -> 
         "--from",
         str(file),
     ]
-    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=60)
+    done = subprocess.run(
+        args, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=WAIT_SECONDS
+    )
     os.close(theirs)
-    reader.join(20)
+    reader.join(WAIT_SECONDS)
     os.close(ours)
     assert done.returncode == 0
     assert done.stdout.count(b"\n") == 2

@@ -14,6 +14,7 @@ from devgate.cli import replay
 from devgate.cli.tapfile import answers, cut
 from tests.cli.answering import IMEI, Answering
 from tests.cli.conftest import Run
+from tests.e2e.device import WAIT_SECONDS
 
 HT = f"023000{IMEI}HT"
 ACK = f"023200{IMEI}HT"
@@ -50,13 +51,13 @@ def port() -> Iterator[int]:
     yield int(listener.getsockname()[1])
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    thread.join(20)
+    thread.join(WAIT_SECONDS)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # This time passes only where something is missing.
-    monkeypatch.setattr(replay, "ANSWER_SECONDS", 20)
+    monkeypatch.setattr(replay, "ANSWER_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(replay, "SURPLUS_SECONDS", 0.01)
 
 

@@ -21,6 +21,7 @@ from devgate.cli.observer import Cursor, DevicePage, Observer
 from devgate.cli.screen import drawn
 from tests.cli.answering import IMEI, OTHER, Answering
 from tests.cli.conftest import Run, Spawn
+from tests.e2e.device import WAIT_SECONDS
 
 EVENT = {
     "event": 7, "at": "2026-11-25T00:00:00.000Z", "type": "device.online", "imei": OTHER,
@@ -73,7 +74,7 @@ def test_a_json_object_a_look(gateway: Answering, spawn: Spawn) -> None:
     assert process.stdout is not None
     first, second = (json.loads(process.stdout.readline()) for _ in range(2))
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(WAIT_SECONDS) == 0
     assert [i["imei"] for i in first["items"]] == [IMEI, OTHER]
     assert first["events"] == second["events"] == [EVENT], "an event is asked for once"
 
@@ -99,14 +100,14 @@ def test_a_terminal_is_filled_and_left_as_it_was(gateway: Answering) -> None:
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
     )  # fmt: skip
     try:
-        screen, ends = b"", time.monotonic() + 60
+        screen, ends = b"", time.monotonic() + WAIT_SECONDS
         while b"device.online" not in screen:
             assert time.monotonic() < ends, screen
             if select.select([ours], [], [], 0.1)[0]:
                 screen += os.read(ours, 65536)
         assert IMEI.encode() in screen
         os.write(ours, b"q")
-        assert process.wait(60) == 0
+        assert process.wait(WAIT_SECONDS) == 0
         assert termios.tcgetattr(theirs) == before
     finally:
         process.kill()
@@ -179,7 +180,7 @@ def test_a_signal_leaves_a_clean_terminal(
         stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     try:
-        screen, ends = b"", time.monotonic() + 20
+        screen, ends = b"", time.monotonic() + WAIT_SECONDS
         while b"q leaves" not in screen:
             assert time.monotonic() < ends, screen
             screen += os.read(ours, 65536)
@@ -187,7 +188,7 @@ def test_a_signal_leaves_a_clean_terminal(
         while b"\x1b[?1049l" not in screen:
             assert time.monotonic() < ends, screen
             screen += os.read(ours, 65536)
-        assert process.wait(60) == code
+        assert process.wait(WAIT_SECONDS) == code
         assert termios.tcgetattr(theirs) == before
         assert b"Traceback" not in screen
     finally:

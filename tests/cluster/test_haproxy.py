@@ -18,7 +18,7 @@ from tests.e2e.caller import eventually, obey
 from tests.e2e.device import WAIT_SECONDS, Device
 from tests.e2e.harness import Gateway
 
-HANGS_SECONDS = 10.0  # without a byte, and without an end
+HANGS_SECONDS = 60.0  # without a byte, and without an end; less than `timeout client`
 DOWN_SECONDS = 4.0  # until HAProxy has found a node down: two checks, one a second
 IMEIS = [f"8600000000000{number:02}" for number in range(8)]
 

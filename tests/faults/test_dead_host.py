@@ -17,8 +17,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, environment
-from tests.postgres import START, Postgres, binaries
+from tests.postgres import Postgres, binaries
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,7 @@ def server(network: Network) -> Iterator[Postgres]:
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder,
         )  # fmt: skip
     try:
-        ends = time.monotonic() + START
+        ends = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 psycopg.connect(made.url()).close()
@@ -108,7 +109,7 @@ def server(network: Network) -> Iterator[Postgres]:
         yield made
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(START)
+        process.wait(WAIT_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,6 +14,7 @@ from devgate.net.accepting import ROUND_CONNECTIONS
 from devgate.net.acceptor import Acceptor
 from devgate.net.addresses import bind
 from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowd, Crowds
+from tests.e2e.device import WAIT_SECONDS
 
 
 class House:
@@ -45,7 +46,9 @@ class House:
 
     def knock(self, source: str = "127.0.0.1") -> socket.socket:
         address = self.listeners[0].getsockname()
-        device = socket.create_connection(address, timeout=5, source_address=(source, 0))
+        device = socket.create_connection(
+            address, timeout=WAIT_SECONDS, source_address=(source, 0)
+        )
         return self.devices.enter_context(device)
 
 

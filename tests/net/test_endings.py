@@ -12,6 +12,7 @@ import trio
 
 from devgate.net.link import Link
 from devgate.net.poller import Poller
+from tests.e2e.device import WAIT_SECONDS
 from tests.net.conftest import Dial, Notes, fill, give_out, received, reset
 
 
@@ -44,7 +45,7 @@ async def test_a_half_closed_device_gets_a_full_outbox_before_the_end(
             got += device.recv(4096)
         notes.round()
     notes.poller.close(link)
-    device.settimeout(60)
+    device.settimeout(WAIT_SECONDS)
     assert got + received(device, len(sent)) == sent
 
 
@@ -144,7 +145,7 @@ async def test_all_outboxes_are_flushed_at_the_end(dial: Dial, poller: Poller) -
             assert await trio.to_thread.run_sync(received, device, len(sent)) == sent
 
         nursery.start_soon(read)
-        assert await poller.flush_all(trio.current_time() + 5) == 0
+        assert await poller.flush_all(trio.current_time() + WAIT_SECONDS) == 0
 
 
 async def test_flushing_ends_at_its_deadline(dial: Dial, poller: Poller) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.e2e.device import WAIT_SECONDS
+
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
@@ -136,7 +138,7 @@ class Receiver:
                 self._changed.notify_all()
         return answer
 
-    def wait(self, wanted: Callable[[Receiver], bool], patience: float = 20.0) -> None:
+    def wait(self, wanted: Callable[[Receiver], bool], patience: float = WAIT_SECONDS) -> None:
         """Until this is so, looked at whenever something came. Not for trio's thread."""
         with self._changed:
             came = self._changed.wait_for(lambda: wanted(self), patience)

@@ -16,6 +16,7 @@ from devgate.process import first
 from devgate.webhooks import target as targets
 from devgate.webhooks.position import BY_HAND, Position
 from devgate.webhooks.webhooks import Webhooks
+from tests.e2e.device import WAIT_SECONDS
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import SECRET, Answer, Got, Receiver, receiving
 
@@ -57,7 +58,7 @@ async def test_what_ends_lets_its_delivery_end_and_begins_none() -> None:
 
     def behave(got: Got) -> Answer:
         begun.set()
-        well.wait(20)
+        well.wait(WAIT_SECONDS)
         return Answer()
 
     book, shelf = Book(), Shelf()
@@ -89,7 +90,7 @@ async def test_a_delivery_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     well = threading.Event()
 
     def behave(got: Got) -> Answer:
-        well.wait(20)
+        well.wait(WAIT_SECONDS)
         return Answer()
 
     book = Book()

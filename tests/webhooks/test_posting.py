@@ -17,6 +17,7 @@ from devgate import __version__
 from devgate.config.webhook import key_of
 from devgate.webhooks import poster as module
 from devgate.webhooks.poster import MAX_ANSWER_BYTES, MAX_WAIT_SECONDS, Outcome, Poster, judged
+from tests.e2e.device import WAIT_SECONDS
 from tests.webhooks.receiver import SECRET, Answer, receiving
 
 KEY = key_of(SECRET)
@@ -116,14 +117,14 @@ async def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
     asleep = threading.Event()
 
     def sleep(got: object) -> Answer:
-        asleep.wait(20)
+        asleep.wait(WAIT_SECONDS)
         return Answer()
 
     with receiving(sleep) as receiver:
         async with posting_to(receiver.url()) as poster:
             assert await poster.post("evt_1", b"{}") == Outcome("ill", "no answer within 0.1 s")
             asleep.set()
-            monkeypatch.setattr(module, "TIMEOUT_SECONDS", 20.0)
+            monkeypatch.setattr(module, "TIMEOUT_SECONDS", WAIT_SECONDS)
             assert (await poster.post("evt_2", b"{}")).kind == "delivered"
 
 

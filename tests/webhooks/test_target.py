@@ -22,6 +22,7 @@ from devgate.webhooks import target as targets
 from devgate.webhooks import window as windows
 from devgate.webhooks.backoff import PARALLEL
 from devgate.webhooks.position import Position
+from tests.e2e.device import WAIT_SECONDS
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
 from tests.webhooks.receiver import Answer, Got, Receiver, receiving
 
@@ -150,7 +151,7 @@ async def test_a_hanging_delivery_holds_up_its_device_alone() -> None:
 
     def behave(got: Got) -> Answer:
         if got.event["event"] == 3:
-            well.wait(20)
+            well.wait(WAIT_SECONDS)
         return Answer()
 
     book, shelf = Book(), Shelf()
@@ -250,7 +251,7 @@ async def test_draining_lets_what_is_under_way_end_and_begins_no_more() -> None:
 
     def behave(got: Got) -> Answer:
         begun.set()
-        well.wait(20)
+        well.wait(WAIT_SECONDS)
         return Answer()
 
     book, shelf = Book(), Shelf()

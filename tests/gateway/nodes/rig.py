@@ -25,10 +25,9 @@ from devgate.store.batch import Row
 from devgate.store.device import Device
 from devgate.store.node_journal import NodeJournal
 from devgate.store.node_opening import node_database
+from tests.e2e.device import WAIT_SECONDS
 from tests.gateway.rig import X
 from tests.store.commands import command_row, event
-
-TIMEOUT_SECONDS = 20.0
 
 
 class Nobody:
@@ -70,7 +69,7 @@ class Node:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.storage.writer.run)
             await nursery.start(self.gateway.dispatcher.serve)
-            with trio.fail_after(TIMEOUT_SECONDS):
+            with trio.fail_after(WAIT_SECONDS):
                 yield
             nursery.cancel_scope.cancel()
 
