@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import tomli
+from typing import TYPE_CHECKING, Any
 
 from devgate.errors import WrongSettings
 from devgate.model import shown
+
+if TYPE_CHECKING:
+    import tomli
 
 PLACES = (Path("gateway.toml"), Path("/etc/devgate/gateway.toml"))
 SOCKET = "run/devgate.sock"
@@ -105,6 +106,8 @@ def read(file: Path) -> tuple[str, dict[str, Any]]:
         raise WrongSettings(
             f"{name}, line {line}: not UTF-8 (byte {raw[err.start]:#04x}); save the file as UTF-8"
         ) from None
+    import tomli  # here: a command that is given its socket reads no configuration
+
     try:
         return text, tomli.loads(text)
     except tomli.TOMLDecodeError as err:

@@ -53,7 +53,10 @@ async def test_a_dead_gateways_socket_is_replaced(path: str) -> None:
     os.makedirs(os.path.dirname(path))
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
-    (await open_unix(path, 0o660)).close()
+    door = await open_unix(path, 0o660)
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(path)
+    door.close()
 
 
 async def test_a_live_gateways_socket_is_not() -> None:

@@ -62,8 +62,8 @@ def test_both_kinds_may_have_the_same_port() -> None:
 
 
 def test_one_text_is_a_list_of_one() -> None:
-    for sock in bind("127.0.0.1:0"):
-        sock.close()
+    (sock,) = bind("127.0.0.1:0")
+    sock.close()
 
 
 def test_a_name_is_bound_at_all_its_addresses() -> None:

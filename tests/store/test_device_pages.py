@@ -285,7 +285,8 @@ def test_words_follow_changes_by_whoever_makes_them(filled: Database) -> None:
             conn.execute(text(f"UPDATE device SET name = '按摩床' WHERE imei = '{imei(12)}'"))
     with filled.read() as conn:
         for words, expected in (("按摩", {4, 12}), ("摩椅", {4}), ("按", {4, 12})):
-            assert device_filters._by_words(conn, words, 9) or filled.dialect != "sqlite"
+            if filled.dialect == "sqlite":
+                assert device_filters._by_words(conn, words, 9)
             rows = device_pages.find(conn, Wanted(text=words), 9).rows
             assert {row.device.imei for row in rows} == {imei(n) for n in expected}
         old = device_pages.find(conn, Wanted(text=imei(8)), 9).rows

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -115,7 +116,7 @@ def test_f1_a_takeover_waits_for_the_commit_that_is_under_way(postgres_url: str)
         database.fence.check(conn, first=False)
         other = connect(postgres_url)
         other.execute("SET lock_timeout = '50ms'")
-        with pytest.raises(Exception, match="lock timeout"):
+        with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("UPDATE owner SET epoch = epoch + 1")
         other.close()
     database.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
+from devgate.errors import StoreError
 from devgate.store import aged
 from devgate.store.batch import Row
 from devgate.store.engine import Database
@@ -66,7 +68,7 @@ def test_a_verdict_and_the_answer_in_one_commit(database: Database, journal: Jou
 
 def test_a_commit_that_fails_leaves_no_verdict(database: Database, journal: Journal) -> None:
     journal.commit([unknown("1")])
-    with pytest.raises(Exception, match=r"(?i)constraint"):
+    with pytest.raises(IntegrityError, match=r"(?i)constraint"):
         journal.commit([Row(VERDICT, (verdict("1"),)), command_row("2", state="nowhere")])
     assert told(database) == []
     assert listed(database) == ["1"]
@@ -101,7 +103,7 @@ def test_a_verdict_that_the_database_lost_is_written_again(
         f"UPDATE command SET {UNSAID}",
     )
     journal.close()
-    with pytest.raises(Exception, match="the database lost the events 2 to 2"):
+    with pytest.raises(StoreError, match="the database lost the events 2 to 2"):
         journal.commit([])
     journal.commit([])
     journal.close()

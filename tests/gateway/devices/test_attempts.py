@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from devgate.errors import CallerError
 from devgate.gateway.devices.attempts import (
     MAX_OF_NETWORK,
     MAX_TAKEN,
@@ -127,16 +128,16 @@ async def test_refused_devices_are_listed_approved_and_dismissed(
         assert set(await listed()) == {NOBODY, OFF}
         assert set(await listed(dismissed=True)) == {other}
 
-        with pytest.raises(Exception, match="enable it instead"):
+        with pytest.raises(CallerError, match="enable it instead"):
             await ask("approve", imei=OFF)
-        with pytest.raises(Exception, match="has tried to register"):
+        with pytest.raises(CallerError, match="has tried to register"):
             await ask("approve", imei="777777777777777")
         added = await ask("approve", imei=NOBODY, name="Bay 9")
         assert (added["name"], added["enabled"]) == ("Bay 9", True)
         assert set(await listed()) == {OFF}
         await device.says(f"023000{NOBODY}HT".encode())
         assert await device.hears(23) == f"023200{NOBODY}HT".encode()
-        with pytest.raises(Exception, match="begin at the first page"):
+        with pytest.raises(CallerError, match="begin at the first page"):
             await ask("unknown_devices", after="777777777777777")
 
 
@@ -144,9 +145,9 @@ async def test_without_the_setting_nobody_approves(store: Database) -> None:
     async with serving(store) as (whole, device, _):
         await device.says(f"023000{NOBODY}HT".encode())
         await device.hears(23)
-        with pytest.raises(Exception, match=r'\[device\] registration is "listed"') as refused:
+        with pytest.raises(CallerError, match=r'\[device\] registration is "listed"') as refused:
             await dispatch(whole.gateway, {"type": "approve", "imei": NOBODY}, "test")
-        assert refused.value.status == "409"  # type: ignore[attr-defined]
+        assert refused.value.status == "409"
 
 
 async def test_they_are_written_by_themselves(store: Database, autojump_clock: MockClock) -> None:

@@ -107,7 +107,9 @@ def test_a_row_of_a_list_is_sent_by_itself(served: Site, someone: Visitor) -> No
 def test_every_part_is_a_block_of_its_own() -> None:
     """What is drawn for all is the blocks; what a page takes over is its parts."""
     folder = Path(pages.__file__).parent / "templates"
-    for file in folder.glob("*.html"):
+    files = list(folder.glob("*.html"))
+    assert files
+    for file in files:
         found = set(re.findall(r'data-part="(\w+)"', file.read_text("utf-8")))
         # The section is what pages of settings have in their main block; none of them lives.
         blocks = set(templates.get_template(file.name).blocks) - {"main", "section"}
