@@ -68,11 +68,10 @@ class Records:
         self._names = names
         self._database = database
         self._writer = writer
+        self.callbacks = writer.callbacks
         self._told_lost = 0
-        # The database is larger than [store] max_size: NOISE is not written; and, once it is much
-        # larger, the sentence with which orders are refused.
-        self.quiet = False
-        self.full = ""
+        self.quiet = False  # the database exceeds [store] max_size: NOISE is not written
+        self.full = ""  # it does so by far: the sentence with which orders are refused
         self._on_well = on_well
 
     def called(self, imei: Imei) -> Called | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import trio
+
 Row = TypeVar("Row")
 
 FLUSH = -1  # instead of the place of an urgent entry: a call that waits for all that was posted
@@ -45,3 +47,27 @@ class Batch(Generic[Row]):
         for place, on_done in calls:
             if place == FLUSH:
                 on_done(False)
+
+
+class Callbacks:
+    """Whether those who waited for a commit that has ended are still being called back."""
+
+    def __init__(self) -> None:
+        self.under_way: trio.Event | None = None  # set once all have been called
+
+    async def pause(self) -> None:
+        """Some have been called, and others have not: let other tasks have their turn."""
+        if self.under_way is None:
+            self.under_way = trio.Event()
+        await trio.lowlevel.checkpoint()
+
+    def end(self) -> None:
+        """All have been called."""
+        if self.under_way is not None:
+            self.under_way.set()
+            self.under_way = None
+
+    async def ended(self) -> None:
+        """Wait until all who waited for commits that have ended have been called."""
+        while self.under_way is not None:
+            await self.under_way.wait()

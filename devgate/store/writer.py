@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from devgate.errors import Fenced, StoreError
-from devgate.store.batches import FLUSH, Batch, Entry
+from devgate.store.batches import FLUSH, Batch, Callbacks, Entry
 from devgate.store.commit_thread import CommitThread
 from devgate.store.condition import MAX_RETRY_SECONDS, Condition
 from devgate.store.gathering import Gathering
@@ -74,6 +74,7 @@ class Writer(Generic[Row, Done]):
         # the loop hangs and the process is about to end.
         self._busy: Batch[Row] | None = None
         self._number = 0  # of the last entry: counted by any task of the loop
+        self.callbacks = Callbacks()  # changed by run() alone
         self._gathering = Gathering()  # run() pauses by it; any task cuts the pause short
         # From here on changed by run() alone, and read by any task.
         self.state = "ok"  # or a sentence: why nothing can be written
@@ -229,7 +230,9 @@ class Writer(Generic[Row, Done]):
             for count, (place, on_done) in enumerate(calls, 1):
                 on_done(on_disk if place == FLUSH else batch.error or batch.errors.get(place))
                 if not count % CALLBACKS_A_TURN:
-                    await trio.lowlevel.checkpoint()
+                    await self.callbacks.pause()
+        if self.callbacks.under_way is not None:
+            self.callbacks.end()
 
     def _done(self, batch: Batch[Row]) -> None:
         """The writer ends: call back all who wait."""

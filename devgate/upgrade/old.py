@@ -17,7 +17,6 @@ import trio
 
 from devgate import __version__
 from devgate.errors import CallerError, DevgateError, StoreError
-from devgate.gateway.commands.orders import Orders
 from devgate.gateway.completion import result_of
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.gateway import Gateway
@@ -32,6 +31,7 @@ from devgate.upgrade.channel import MAX_FDS, Broken, Channel, Message
 from devgate.upgrade.gate import Gate
 from devgate.upgrade.messages import FORMAT, Former
 from devgate.upgrade.program import Program, must_be_trusted, start
+from devgate.upgrade.standstill import stand_still
 from devgate.upgrade.telling import tell
 
 LOAD_SECONDS = 300.0  # for the new program to read what is in the database, and to change its form
@@ -257,21 +257,9 @@ class Handover:
 
     async def _freeze(self) -> None:
         """When this returns, nothing is read, sent, begun or committed."""
-        gateway, records, orders = self._gateway, self._gateway.records, self._gateway.orders
         await self._gate.idle()
         self._must_be_quiet()
-        await gateway.pauses.pause()
-        gateway.dispatcher.hold()
-        gateway.desk.unregistered.attempts.flush()
-        assert isinstance(orders, Orders), "it works alone"
-        while True:
-            if not await records.flushed():
-                raise StoreError(f"not all is on disk: {records.state}")
-            for _ in range(3):  # for callbacks, and connections that have ended
-                await trio.lowlevel.checkpoint()
-            if not (records.backlog or orders.looking):
-                return
-            await trio.sleep(0.001)
+        await stand_still(self._gateway)
 
     def _thaw(self) -> None:
         gc.enable()

@@ -65,6 +65,15 @@ class Dispatcher(Settler):
         for device in list(self._devices.values()):
             self._next(device)
 
+    @property
+    def calling_back(self) -> bool:
+        """Whether outcomes wait for a database that was away."""
+        return self._outcomes.waiting
+
+    async def called_back(self) -> None:
+        """Wait until callers have the outcomes that waited for a database that was away."""
+        await self._outcomes.called_back()
+
     async def write_rates(self) -> None:
         """Write how starts went, as far as that waits: for a process that ends."""
         await self._outcomes.write_rates()

@@ -78,6 +78,7 @@ class Orders:
         self._looking: dict[str, trio.Event] = {}  # keys that are being looked up
         # By device: orders whose keys are looked up, and those behind them. The first is in work.
         self._queues: dict[Imei, deque[tuple[Order, bool, OnDone]]] = {}
+        self._worked_off = trio.lowlevel.ParkingLot()  # who waits until there are none
 
     def close(self) -> None:
         """The gateway stops: no more orders are taken."""
@@ -93,6 +94,11 @@ class Orders:
     def looking(self) -> bool:
         """Whether orders wait for their keys to be looked up."""
         return bool(self._queues)
+
+    async def looked_up(self) -> None:
+        """Wait until no order waits for its key to be looked up."""
+        while self._queues:
+            await self._worked_off.park()
 
     def submit(self, order: Order, wait: bool, on_done: OnDone) -> None:
         """Carry out the order. Calls back with the command once it has ended, or (not `wait`) once
@@ -170,6 +176,7 @@ class Orders:
                     on_done(err)
                 queue.popleft()
         del self._queues[imei]
+        self._worked_off.unpark_all()
 
     async def _known(self, order: Order, key: str) -> Command | None:
         """The command of this key; None: the key is new, and the order is to be taken at once.

@@ -43,6 +43,18 @@ class Outcomes:
         self._rates = StartRates(records)
         self._from_new_address = from_new_address
         self._nursery: trio.Nursery | None = None
+        self._waiting = 0  # tasks that wait for the disk before callers get an outcome
+        self._fewer = trio.lowlevel.ParkingLot()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether outcomes wait for a database that was away."""
+        return self._waiting > 0
+
+    async def called_back(self) -> None:
+        """Wait until callers have the outcomes that waited for a database that was away."""
+        while self._waiting:
+            await self._fewer.park()
 
     @asynccontextmanager
     async def patient(self) -> AsyncIterator[None]:
@@ -142,7 +154,18 @@ class Outcomes:
         if on_disk or self._nursery is None:
             on_done(on_disk)
         else:
-            self._nursery.start_soon(self._wait_for_disk, on_done)
+            self._wait(self._nursery, partial(self._wait_for_disk, on_done))
+
+    def _wait(self, nursery: trio.Nursery, wait: Callable[[], Awaitable[None]]) -> None:
+        self._waiting += 1
+        nursery.start_soon(self._counted, wait)
+
+    async def _counted(self, wait: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await wait()
+        finally:
+            self._waiting -= 1
+            self._fewer.unpark_all()
 
     async def _wait_for_disk(self, on_done: Callable[[bool], None]) -> None:
         on_disk = False
@@ -156,7 +179,7 @@ class Outcomes:
         if on_disk or not waits_on_disk or self._nursery is None:
             _complete(command)
         else:
-            self._nursery.start_soon(self._wait_until_certain, command)
+            self._wait(self._nursery, partial(self._wait_until_certain, command))
 
     async def _wait_until_certain(self, command: Command) -> None:
         """A deferred start has ended. On disk it still waits, or will as soon as the running

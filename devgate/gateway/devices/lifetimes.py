@@ -53,14 +53,30 @@ class Lifetimes:
         self._crowds = crowds
         self._make_task = make_task
         self._connected = -math.inf  # when the last connection began
+        self._to_begin = 0  # tasks of own() that have not begun yet
+        self._changed = trio.lowlevel.ParkingLot()  # who waits until tasks have begun and ended
+
+    @property
+    def changing(self) -> bool:
+        """Whether the task of a connection is about to begin or to end."""
+        return self._to_begin > 0 or any(one.why for one in self._connections.values())
+
+    async def settled(self) -> None:
+        """Wait until no task of a connection is about to begin or to end."""
+        while self.changing:
+            await self._changed.park()
 
     def own(self, link: Link) -> Coroutine[Any, Any, None]:
         """The task that owns a connection from its first byte to its end, for a nursery."""
         self._connected = shared(trio.current_time(), self._connected)
+        self._to_begin += 1
         return self._make_task(Connection(link, self, self._connected))
 
     def began(self, connection: Connection) -> None:
         """A connection's task begins: poll its link. It ends if the kernel cannot watch more."""
+        self._to_begin -= 1
+        if self._changed:
+            self._changed.unpark_all()
         connection.tap = self._taps.get(None)
         self._connections[connection.link] = connection
         self._unregistered.began(connection)
@@ -120,6 +136,8 @@ class Lifetimes:
         self._poller.close(link, abort=why == TAKEN_OVER)
         if link.crowd is not None:
             self._crowds.leave(link.crowd, registered=bool(connection.own))
+        if self._changed:
+            self._changed.unpark_all()
 
     def make_room(self, most: int) -> int:
         """For the acceptor: end some connections that have not registered. Returns how many."""
