@@ -161,9 +161,9 @@ def build_node(
         claimed = Claimed(presence)
         running = Running(directory)
         dispatcher = NodeDispatcher(
-            claimed, directory, records, running, command, member.incarnation << 32
-        )
-        dispatcher.begin(claimed, storage.node_journal.trusted)
+            claimed, directory, records, running, command, member.incarnation << 32,
+            trusted=storage.node_journal.trusted,
+        )  # fmt: skip
         keys = NodeKeys(records, background)
         orders = NodeOrders(directory, claimed, dispatcher, running, records, keys)
         routing = Routing(

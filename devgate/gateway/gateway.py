@@ -91,7 +91,9 @@ class Gateway:
     listens: dict[str, list[str]] = field(default_factory=dict)  # what was really bound
     cluster: Membership | None = None  # a gateway that is no node works alone
     pauses: Pauses = field(default_factory=Pauses)  # of what stands still in an upgrade
-    # Let a program (None: the one that this process was started with) take over. Set when ready.
+    # Lets a program (None: the one that this process was started with) take over. This is set by
+    # `Doors` and not at construction: the handover passes the doors on, and the doors need this
+    # object. As long as it is None the gateway is starting, and an upgrade is refused.
     upgrade: Callable[[str | None], Awaitable[Reply]] | None = None
 
     def apply(self, settings: Settings) -> None:

@@ -32,12 +32,14 @@ class Outcomes:
         records: Records,
         running: Running,
         from_new_address: Callable[[Imei], bool] = lambda imei: False,
+        shared: bool = False,
     ) -> None:
+        """`shared`: other nodes take commands that wait on disk, when the device registers
+        there."""
         self.live: dict[str, Command] = {}  # by id: all that have not ended
         self.by_key: dict[str, Command] = {}  # those of them that have a key
         self.counts = CommandCounts()
-        # Whether other nodes take commands that wait on disk, when the device registers there.
-        self.shared = False
+        self._shared = shared
         self._records = records
         self._running = running
         self._rates = StartRates(records)
@@ -175,7 +177,7 @@ class Outcomes:
             on_done(on_disk)
 
     def _unsent_flushed(self, command: Command, on_disk: bool) -> None:
-        waits_on_disk = command.may_be_on_disk and (command.deferred or self.shared)
+        waits_on_disk = command.may_be_on_disk and (command.deferred or self._shared)
         if on_disk or not waits_on_disk or self._nursery is None:
             _complete(command)
         else:
@@ -189,12 +191,12 @@ class Outcomes:
         Another node may have sent it by then: then the outcome is unknown.
         """
         on_disk = False
-        until = trio.current_time() + UNCERTAIN_SECONDS if self.shared else command.until
+        until = trio.current_time() + UNCERTAIN_SECONDS if self._shared else command.until
         try:
             while not on_disk and command.may_be_on_disk and until > trio.current_time():
                 on_disk = await self._records.flushed()
         finally:
-            if self.shared and not on_disk:
+            if self._shared and not on_disk:
                 command.may_be_elsewhere()
             elif not on_disk and until > trio.current_time():  # the gateway stops
                 command.is_not_on_disk()

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 RUNS = "the device is running already, and [command] while_running is refuse; nothing was sent"
 CONTESTED = "two connections claim this IMEI; nothing was sent"
 MAINTAINED = "the device is in maintenance; nothing was sent"
-
 DEVICES_A_TURN = 64  # devices before other tasks have their turn: some milliseconds
 
 log = logging.getLogger("devgate.commands")
@@ -42,6 +41,8 @@ class Sender:
     Sender, Settler and Dispatcher are one object, in three files: a start passes through all
     three without calls between objects.
     """
+
+    shared = False  # whether other nodes take commands that wait on disk
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class Sender:
         self._connected = connected
         self._records = records
         self._running = running
-        self._maintenance = directory.maintenance
-        self._outcomes = outcomes = Outcomes(records, running, connected.from_new_address)
+        outcomes = Outcomes(records, running, connected.from_new_address, self.shared)
+        self._outcomes, self._maintenance = outcomes, directory.maintenance
         self.results = Results(directory, records, outcomes, settings)
         self.settings = settings  # replaced by a reload, in the task that acts on signals
         self.sequence = sequence
@@ -97,8 +98,7 @@ class Sender:
     def push(self, command: Command, expires_in: float | None) -> bool:
         """Add the command to its device's queue; it may be sent now. False if the queue is full.
 
-        A deferred command waits `expires_in` seconds for its device, any other
-        as long as `queue_timeout` behind others.
+        A deferred command waits `expires_in` seconds, any other one `queue_timeout`.
         """
         device = self._devices.get(command.imei) or self._device(command.imei)
         waiting = device.waiting

@@ -15,8 +15,11 @@ from devgate.gateway.commands.claims import Sent
 from devgate.gateway.commands.device_commands import DeviceCommands
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.commands.recovery import ago, sent_before
+from devgate.gateway.commands.running import Running
+from devgate.gateway.known.directory import Directory
 from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.records import NotWritten
+from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store.node_commits import MOVED as TAKEN
 from devgate.store.node_commits import Claim
@@ -24,27 +27,37 @@ from devgate.store.node_commits import Claim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from devgate.config.settings import CommandSettings
+
 log = logging.getLogger("devgate.commands")
 
 
 class NodeDispatcher(Dispatcher):
     """Sends for the devices that this node has claimed."""
 
-    # Commands of devices that another node has now: their outcome is that node's to write.
-    away: dict[str, Command]
-    # Commands that are on disk as sent, by id with their place in the order of sending, and were
-    # not sent: another node may have ended them as 408.
-    unsent: dict[str, int]
-    claimed: Claimed
-    trusted: Callable[[], bool]
+    shared = True
 
-    def begin(self, claimed: Claimed, trusted: Callable[[], bool]) -> None:
-        """`trusted`: whether no other node can have declared this one dead."""
-        self.away = {}
-        self.unsent = {}
+    def __init__(
+        self,
+        claimed: Claimed,
+        directory: Directory,
+        records: Records,
+        running: Running,
+        settings: CommandSettings,
+        sequence: int,
+        *,
+        trusted: Callable[[], bool],
+    ) -> None:
+        """`trusted`: whether no other node can have declared this one dead. `sequence`: as for
+        Sender."""
+        super().__init__(claimed, directory, records, running, settings, sequence)
+        # Commands of devices that another node has now: their outcome is that node's to write.
+        self.away: dict[str, Command] = {}
+        # Commands that are on disk as sent, by id with their place in the order of sending, and
+        # were not sent: another node may have ended them as 408.
+        self.unsent: dict[str, int] = {}
         self.claimed = claimed
         self.trusted = trusted
-        self._outcomes.shared = True
 
     def _next(self, device: DeviceCommands) -> None:
         if not self.claimed.waits(device.imei):

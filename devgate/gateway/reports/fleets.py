@@ -40,6 +40,7 @@ class Fleet:
     past: Past = field(init=False)
     _tally: Tally = field(init=False)
     _lock: trio.Lock = field(default_factory=trio.Lock)
+    _parts_lock: trio.Lock = field(default_factory=trio.Lock)  # of all `_parts`
     _parts: OrderedDict[frozenset[str], Fleet] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -51,9 +52,7 @@ class Fleet:
         if sites is None:
             return self
         if (part := self._parts.pop(sites, None)) is None:
-            part = Fleet(sites)
-            if self._parts:
-                part._lock = next(iter(self._parts.values()))._lock
+            part = Fleet(sites, _lock=self._parts_lock)
         self._parts[sites] = part
         if len(self._parts) > MAX_PARTS:
             self._parts.popitem(last=False)
