@@ -56,7 +56,7 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
     message = await next_of(channel, "ahead")
     # Both programs count from the same boot; trio adds a number of its own.
     shift = trio.current_time() - monotonic() - message.content["clock"]
-    found = devices.Unpacking(
+    found = devices.UnpackedConnections(
         gateway.desk,
         gateway.presence,
         gateway.acceptor.crowds,
@@ -64,7 +64,9 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
         gateway.settings.device.max_outbox,
         shift,
     )
-    known = commands.Unpacking(gateway.dispatcher, gateway.presence.get, devices.remark, shift)
+    known = commands.UnpackedCommands(
+        gateway.dispatcher, gateway.presence.get, devices.remark, shift
+    )
     while True:
         _all_of(found, message)
         if message.content["last"]:
@@ -114,6 +116,6 @@ async def fill(channel: Channel, parts: Parts) -> Filled:
     return Filled(moved, state["awaited"], state["left"])
 
 
-def _all_of(found: devices.Unpacking, message: Message) -> None:
+def _all_of(found: devices.UnpackedConnections, message: Message) -> None:
     for fd, row in zip(message.fds, message.content["rows"], strict=True):
         found.one(fd, row)

@@ -120,7 +120,7 @@ def _place(mark: object) -> int | None:
     return getattr(mark, "place", None)
 
 
-class Unpacking:
+class UnpackedCommands:
     """Puts it into the dispatcher of another program, before that serves."""
 
     def __init__(

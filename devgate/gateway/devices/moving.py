@@ -107,7 +107,7 @@ class Moved(Connection):
         return not self.why
 
 
-class Unpacking:
+class UnpackedConnections:
     """Puts connections into the desk of another program, which reads none of them yet."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.gateway.commands.moving import Unpacking, pack_commands, pack_devices
+from devgate.gateway.commands.moving import UnpackedCommands, pack_commands, pack_devices
 from devgate.store.engine import Database
 from tests.gateway.rig import Rig, X, Y, ask
 from tests.gateway.wires import FakeMark
@@ -39,7 +39,7 @@ async def successor(store: Database, rig: Rig, shift: float = 0.0) -> AsyncItera
     def remark(link: Any, place: int) -> Any:
         return FakeMark(link, place)
 
-    unpacking = Unpacking(following.dispatcher, following.links.get, remark, shift)
+    unpacking = UnpackedCommands(following.dispatcher, following.links.get, remark, shift)
     commands, devices = packed(rig)
     for command in commands:
         unpacking.command(command)
